@@ -1,0 +1,50 @@
+# Everything runs in .venv, which `make setup` builds from the exact versions in constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Two processes that spin on two cores, and page faults of large buffers, each cost a factor in speed; see docs/performance.md.
+export OMP_WAIT_POLICY ?= PASSIVE
+export OPENBLAS_NUM_THREADS ?= 1
+export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
+export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
+export MALLOC_TOP_PAD_ ?= 268435456
+export NO_ALBUMENTATIONS_UPDATE ?= 1
+export HF_HUB_OFFLINE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check docs clean
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## Install everything into .venv
+
+# milvus-lite asks for faiss-cpu, which would overwrite faiss-gpu's folder; faiss-gpu serves it as well.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps milvus-lite
+	touch $(STAMP)
+
+demo: $(STAMP) ## Train on a generated set, index, search in the right direction, score, write a report
+	$(BIN)/python -m asl.train
+
+test: $(STAMP) check ## Lint, types and all tests
+	$(BIN)/python -m pytest -q
+
+test-fast: $(STAMP) ## The tests that take under two minutes together
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+check: $(STAMP) ## Lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(STAMP) ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+clean: ## Remove what is built (not the cache of generated data)
+	rm -rf $(VENV) site dist build

@@ -1,0 +1,133 @@
+"""One way to start: Hydra composes the configuration, a plain function does the work, errors become exit codes.
+
+Exit code 0: everything asked for was done. 2: wrong use (an unknown key, a missing value, a path that is
+not there). 1: anything else, with one line for errors that a user can act on.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from asl.config import check_targets, config_dir, explain_unknown_key, flatten_keys
+from asl.types import AslError, UsageError
+
+Schema = TypeVar("Schema")
+_HYDRA_FLAGS = (
+    "--multirun",
+    "-m",
+    "--hydra-help",
+    "--info",
+    "-i",
+    "--version",
+    "--shell-completion",
+    "-sc",
+    "--cfg",
+    "-c",
+)
+
+
+def entry_point(config_name: str, schema: type[Schema], run: Callable[[Schema], int | None]) -> Callable[[], None]:
+    """Make the ``main`` of an entry module.
+
+    Args:
+        config_name: ``conf/<config_name>.yaml``, whose defaults list starts with ``base_<config_name>``.
+        schema: the dataclass that names every key and its type.
+        run: takes an instance of ``schema``; what it returns is the exit code (None is 0). The docstring of its
+            module is what ``--help`` prints.
+    """
+    ConfigStore.instance().store(name=f"base_{config_name}", node=schema)
+    OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True, use_cache=True)
+
+    def main() -> None:
+        arguments = sys.argv[1:]
+        if "--help" in arguments or "-h" in arguments:
+            print(_help(config_name, run))
+            return
+        if not any(argument.split("=")[0] in _HYDRA_FLAGS for argument in arguments):
+            _check_overrides(config_name, arguments)
+        job = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(_job(run))
+        job()
+
+    return main
+
+
+def compose(config_name: str, overrides: Sequence[str] = ()) -> Any:
+    """The configuration of an entry as an instance of its schema, without running it (for tests and notebooks).
+
+    Raises:
+        UsageError: unknown key or option (the nearest are named), or a value of the wrong type.
+    """
+    tree = _compose_tree(config_name, overrides)
+    check_targets(OmegaConf.to_container(tree, resolve=False))
+    return OmegaConf.to_object(tree)
+
+
+def _compose_tree(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        try:
+            return hydra.compose(config_name, overrides=list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UsageError(_explain(config_name, error)) from error
+
+
+def _explain(config_name: str, error: Exception) -> str:
+    cause = f"{error}\n{error.__cause__ or ''}"
+    known = flatten_keys(OmegaConf.to_container(hydra.compose(config_name), resolve=False))  # type: ignore[arg-type]
+    return explain_unknown_key(cause, known) or cause.strip()
+
+
+def _check_overrides(config_name: str, arguments: Sequence[str]) -> None:
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    try:
+        tree = _compose_tree(config_name, overrides)
+    except UsageError as error:
+        _stop(error, 2)
+    missing = sorted(OmegaConf.missing_keys(tree))
+    if missing:
+        _stop(UsageError(f"{', '.join(missing)}: needed, e.g. `{missing[0]}=...`; --help explains"), 2)
+
+
+def _job(run: Callable[[Any], int | None]) -> Callable[[DictConfig], None]:
+    def job(tree: DictConfig) -> None:
+        logging.captureWarnings(True)
+        try:
+            check_targets(OmegaConf.to_container(tree, resolve=False))
+            if "output" in tree and tree.output is None:
+                tree.output = HydraConfig.get().runtime.output_dir
+            code = run(OmegaConf.to_object(tree))
+        except (UsageError, MissingMandatoryValue) as error:
+            _stop(error, 2)
+        except AslError as error:
+            _stop(error, 1)
+        if code:
+            sys.exit(code)
+
+    return job
+
+
+def _stop(error: Exception, code: int) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _run_dir(output: str | None, name: str) -> str:
+    return output or f"outputs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _help(config_name: str, run: Callable[[Any], int | None]) -> str:
+    text = sys.modules[run.__module__].__doc__ or ""
+    tree = _compose_tree(config_name, ())
+    return f"{text.strip()}\n\nKeys and their defaults (set them as key=value):\n\n{OmegaConf.to_yaml(tree)}"

@@ -1,0 +1,37 @@
+"""Settings that must stand before torch starts, and the fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import os
+
+# Without these two, a pair of busy processes on two cores slows down several times over (spinning threads).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real photographs and golden numbers; tests that use it skip where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the folder of real photographs is not beside this checkout ({SHARED.name} is missing)")
+    return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need a GPU skip, saying so, where there is none."""
+    if not any(item.get_closest_marker("gpu") for item in items):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
