@@ -51,12 +51,12 @@ def flatten_keys(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def explain_unknown_key(message: str, known: Iterable[str]) -> str | None:
-    """Turn a composition error about an unknown key into one line that names the nearest known keys.
+    r"""Turn a composition error about an unknown key into one line that names the nearest known keys.
 
     Returns:
         None where the error is about something else.
 
-    >>> explain_unknown_key("Could not override 'data.trian'.\\nKey 'trian' is not in struct", ["data.train", "seed"])
+    >>> explain_unknown_key("Could not override 'data.trian'.\nKey 'trian' is not in struct", ["data.train", "seed"])
     "unknown key 'data.trian'; did you mean data.train?"
     """
     unknown = _UNKNOWN_KEY.search(message)

@@ -24,7 +24,7 @@ from asl.config import check_targets, config_dir, explain_unknown_key, flatten_k
 from asl.types import AslError, UsageError
 
 Schema = TypeVar("Schema")
-_HYDRA_FLAGS = (
+_HYDRA_FLAGS = {
     "--multirun",
     "-m",
     "--hydra-help",
@@ -35,7 +35,7 @@ _HYDRA_FLAGS = (
     "-sc",
     "--cfg",
     "-c",
-)
+}
 
 
 def entry_point(config_name: str, schema: type[Schema], run: Callable[[Schema], int | None]) -> Callable[[], None]:
