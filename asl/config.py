@@ -66,7 +66,7 @@ def explain_unknown_key(message: str, known: Iterable[str]) -> str | None:
     key = where.group(1)
     known = list(known)
     # Near in spelling first; then the same last name elsewhere in the tree (`lr` for `optim.lr`).
-    near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.75)
     near += [name for name in known if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1] and name not in near][:3]
     hint = f"did you mean {' or '.join(near)}?" if near else "--help lists the keys"
     return f"unknown key {key!r}; {hint}"

@@ -106,9 +106,13 @@ def _paint(canvas: _Float, layer: _Layer, seed: int, shift: npt.NDArray[np.float
     else:
         corners = 4 if layer.kind == "facade" else int(rng.integers(3, 8))
         cv2.fillPoly(mask, [_outline(rng, centre, radius, corners)], 255, cv2.LINE_AA)
-    texture = np.array(layer.colour, np.float32) * _texture(layer, rng, centre, radius, (height, width))[..., None]
-    alpha = mask[..., None].astype(np.float32) / 255
-    canvas += alpha * (texture - canvas)
+    left, top, wide, tall = cv2.boundingRect(mask)
+    if not wide:  # moved out of the picture
+        return
+    window = (slice(top, top + tall), slice(left, left + wide))
+    shade = _texture(layer, rng, centre - (left, top), radius, (tall, wide))
+    alpha = mask[window][..., None].astype(np.float32) / 255
+    canvas[window] += alpha * (np.array(layer.colour, np.float32) * shade[..., None] - canvas[window])
 
 
 def _outline(
