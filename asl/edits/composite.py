@@ -1,0 +1,216 @@
+"""Edits that bring another image in: pasted onto a scene, covered by a picture, blended, framed, tiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from asl.edits.drawing import font, sentence
+from asl.edits.edit import Edit, Rng, check_range, draw
+from asl.edits.geometric import random_colour
+from asl.edits.view import Pixels, View
+
+
+def foreign_image(view: View, rng: Rng, size: tuple[int, int]) -> Pixels:
+    """Another image at a size, cut to its aspect; smooth colour noise where the view was given no pool."""
+    if view.foreign is None:
+        coarse = rng.integers(0, 256, size=(6, 6, 3), dtype=np.uint8)
+        return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    image: Pixels = view.foreign.draw(rng)
+    height, width = image.shape[:2]
+    scale = max(size[0] / height, size[1] / width)
+    h, w = min(height, max(1, round(size[0] / scale))), min(width, max(1, round(size[1] / scale)))
+    top, left = (height - h) // 2, (width - w) // 2
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image[top : top + h, left : left + w], size[::-1], interpolation=method), np.uint8)
+
+
+@dataclass
+class OverlayOnto(Edit):
+    """Paste the view into a larger foreign scene; it fills ``area`` of it. Sometimes a little see-through."""
+
+    area: Sequence[float] = (0.15, 0.6)
+    opacity: Sequence[float] = (0.8, 1.0)
+
+    def __post_init__(self) -> None:
+        check_range("area", self.area, 0.01, 1)
+        check_range("opacity", self.opacity, 0.3, 1)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Paste."""
+        area, opacity = draw(rng, self.area), draw(rng, self.opacity) if rng.random() < 0.3 else 1.0
+        height, width = view.size
+        stretch = float(np.exp(rng.uniform(-0.3, 0.3)))
+        canvas = round(height / np.sqrt(area) * stretch), round(width / np.sqrt(area) / stretch)
+        canvas = max(height, canvas[0]), max(width, canvas[1])
+        scene = foreign_image(view, rng, canvas).copy()
+        top, left = int(rng.integers(0, canvas[0] - height + 1)), int(rng.integers(0, canvas[1] - width + 1))
+        spot = scene[top : top + height, left : left + width]
+        scene[top : top + height, left : left + width] = cv2.addWeighted(view.image, opacity, spot, 1 - opacity, 0)
+        trace = view.trace.place(top, left, canvas[0], canvas[1])
+        return view.replaced(scene, self.entry(area=area, opacity=opacity), trace=trace)
+
+
+@dataclass
+class ImageOnTop(Edit):
+    """Cover ``area`` of the view with a foreign picture; see-through ones leave the pixels visible, but duller."""
+
+    area: Sequence[float] = (0.05, 0.4)
+    opacity: Sequence[float] = (0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        check_range("area", self.area, 0, 1)
+        check_range("opacity", self.opacity, 0, 1)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Cover."""
+        area, aspect = draw(rng, self.area), float(np.exp(rng.uniform(-0.5, 0.5)))
+        opacity = draw(rng, self.opacity) if rng.random() < 0.3 else 1.0
+        height, width = view.size
+        h = int(np.clip(round(height * np.sqrt(area / aspect)), 1, height))
+        w = int(np.clip(round(width * np.sqrt(area * aspect)), 1, width))
+        top, left = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
+        pixels = view.image.copy()
+        spot = pixels[top : top + h, left : left + w]
+        other = foreign_image(view, rng, (h, w))
+        pixels[top : top + h, left : left + w] = cv2.addWeighted(other, opacity, spot, 1 - opacity, 0)
+        hidden = np.zeros(view.size, dtype=bool)
+        # What shines through faintly is no longer there for a detector, what shines through well is.
+        hidden[top : top + h, left : left + w] = opacity > 0.7
+        return view.replaced(pixels, self.entry(area=area, opacity=opacity), trace=view.trace.hide(hidden))
+
+
+@dataclass
+class Blend(Edit):
+    """Mix the whole view with a foreign picture that has ``share`` of the result."""
+
+    share: Sequence[float] = (0.15, 0.5)
+
+    def __post_init__(self) -> None:
+        check_range("share", self.share, 0, 0.7)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Mix."""
+        share = draw(rng, self.share)
+        pixels = cv2.addWeighted(view.image, 1 - share, foreign_image(view, rng, view.size), share, 0)
+        return view.replaced(pixels, self.entry(share=share))
+
+
+@dataclass
+class Collage(Edit):
+    """One field of a mosaic of ``rows`` x ``columns`` pictures, with or without lines between them."""
+
+    rows: Sequence[int] = (1, 2)
+    columns: Sequence[int] = (1, 2)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Tile."""
+        rows = int(rng.integers(self.rows[0], self.rows[1] + 1))
+        columns = int(rng.integers(self.columns[0], self.columns[1] + 1))
+        if rows * columns == 1:
+            columns = 2
+        height, width = view.size
+        gap = round(0.02 * min(view.size)) if rng.random() < 0.5 else 0
+        size = rows * height + (rows - 1) * gap, columns * width + (columns - 1) * gap
+        canvas = np.full((*size, 3), random_colour(rng), dtype=np.uint8)
+        own = int(rng.integers(rows * columns))
+        for field in range(rows * columns):
+            top, left = field // columns * (height + gap), field % columns * (width + gap)
+            picture = view.image if field == own else foreign_image(view, rng, view.size)
+            canvas[top : top + height, left : left + width] = picture
+        top, left = own // columns * (height + gap), own % columns * (width + gap)
+        trace = view.trace.place(top, left, size[0], size[1])
+        return view.replaced(canvas, self.entry(rows=rows, columns=columns, field=own), trace=trace)
+
+
+@dataclass
+class Meme(Edit):
+    """A bar of text above or below the picture, ``bar`` of its height."""
+
+    bar: Sequence[float] = (0.15, 0.4)
+
+    def __post_init__(self) -> None:
+        check_range("bar", self.bar, 0.02, 2)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Frame."""
+        height, width = view.size
+        bar = max(8, round(draw(rng, self.bar) * height))
+        below, dark = bool(rng.random() < 0.4), bool(rng.random() < 0.4)
+        canvas = Image.new("RGB", (width, height + bar), (0, 0, 0) if dark else (255, 255, 255))
+        canvas.paste(Image.fromarray(view.image), (0, 0 if below else bar))
+        text, size = sentence(rng, int(rng.integers(2, 7))), max(6, round(bar * 0.4))
+        where = (round(width * 0.04), (height if below else 0) + round(bar * 0.25))
+        ImageDraw.Draw(canvas).text(where, text, fill=(255, 255, 255) if dark else (0, 0, 0), font=font(size))
+        trace = view.trace.place(0 if below else bar, 0, height + bar, width)
+        return view.replaced(np.asarray(canvas, np.uint8), self.entry(text=text, below=below), trace=trace)
+
+
+@dataclass
+class Screenshot(Edit):
+    """The view inside an app or a browser: bars, buttons, lines of text, other thumbnails; it fills ``share`` of it."""
+
+    share: Sequence[float] = (0.35, 0.75)
+
+    def __post_init__(self) -> None:
+        check_range("share", self.share, 0.1, 1)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Frame."""
+        share, dark = draw(rng, self.share), bool(rng.random() < 0.4)
+        height, width = view.size
+        extra = 1 / share - 1
+        sides = rng.dirichlet([2.0, 2.0, 0.5, 0.5]) * extra
+        top, bottom = round(sides[0] * height) + 4, round(sides[1] * height) + 4
+        left, right = round(sides[2] * width), round(sides[3] * width)
+        size = height + top + bottom, width + left + right
+        paper, ink = ((24, 26, 30), (220, 220, 225)) if dark else ((250, 250, 250), (40, 40, 45))
+        canvas = Image.new("RGB", size[::-1], paper)
+        pen = ImageDraw.Draw(canvas)
+        self._furniture(pen, rng, size, (top, bottom), ink)
+        canvas.paste(Image.fromarray(view.image), (left, top))
+        trace = view.trace.place(top, left, size[0], size[1])
+        return view.replaced(np.asarray(canvas, np.uint8), self.entry(share=share, dark=dark), trace=trace)
+
+    @staticmethod
+    def _furniture(
+        pen: ImageDraw.ImageDraw, rng: Rng, size: tuple[int, int], bars: tuple[int, int], ink: tuple[int, int, int]
+    ) -> None:
+        height, width = size
+        accent = tuple(rng.integers(40, 220, size=3).tolist())
+        letter = int(np.clip(height * 0.03, 6, 28))
+        pen.rectangle((0, 0, width, max(2, bars[0] // 3)), fill=accent)
+        pen.text((letter, max(0, bars[0] // 3 + 2)), sentence(rng, 4), fill=ink, font=font(letter))
+        start = height - bars[1]
+        for number in range(5):
+            centre = (int((number + 0.5) * width / 5), start + bars[1] // 4)
+            radius = max(2, min(bars[1] // 6, width // 20))
+            box = (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius)
+            pen.ellipse(box, outline=ink, width=max(1, radius // 4))
+        for number in range(3):
+            where = (letter, start + bars[1] // 2 + round(number * letter * 1.4))
+            pen.text(where, sentence(rng, 6), fill=ink, font=font(letter))
+
+
+@dataclass
+class Frame(Edit):
+    """A decorative border of ``width`` of the side, drawn over the edge of the view."""
+
+    width: Sequence[float] = (0.02, 0.1)
+
+    def __post_init__(self) -> None:
+        check_range("width", self.width, 0, 0.45)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Frame."""
+        share = draw(rng, self.width)
+        edge = max(1, round(share * min(view.size)))
+        hidden = np.ones(view.size, dtype=bool)
+        hidden[edge:-edge, edge:-edge] = False
+        pixels = view.image.copy()
+        pixels[hidden] = random_colour(rng)
+        return view.replaced(pixels, self.entry(width=share), trace=view.trace.hide(hidden))

@@ -1,0 +1,245 @@
+"""Edits that move pixels along a plane: crop, resize, pad, rotate, flip, perspective, shear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from asl.edits.edit import Edit, Rng, check_range, draw, draw_log
+from asl.edits.trace import Matrix
+from asl.edits.view import View
+
+_BORDERS = {"constant": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101, "replicate": cv2.BORDER_REPLICATE}
+_MOST_PIXELS = 40_000_000
+
+
+def random_colour(rng: Rng) -> tuple[int, int, int]:
+    """Black, white or gray half of the time, any colour otherwise."""
+    if rng.random() < 0.5:
+        level = int(rng.choice([0, 255, 128]))
+        return level, level, level
+    red, green, blue = rng.integers(0, 256, size=3).tolist()
+    return red, green, blue
+
+
+@dataclass
+class Crop(Edit):
+    """Keep a rectangle of ``area`` (share of the view) and ``aspect`` (factor on the view's own)."""
+
+    area: Sequence[float] = (0.3, 0.9)
+    aspect: Sequence[float] = (0.75, 1.333)
+
+    def __post_init__(self) -> None:
+        check_range("area", self.area, 1e-3, 1)
+        check_range("aspect", self.aspect, 0.1, 10)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Crop."""
+        height, width = view.size
+        area, aspect = draw(rng, self.area), draw_log(rng, self.aspect)
+        new_height = int(np.clip(round(height * np.sqrt(area / aspect)), 2, height))
+        new_width = int(np.clip(round(width * np.sqrt(area * aspect)), 2, width))
+        top = int(rng.integers(0, height - new_height + 1))
+        left = int(rng.integers(0, width - new_width + 1))
+        entry = self.entry(top=top / height, left=left / width, height=new_height / height, width=new_width / width)
+        return view.cropped(top, left, new_height, new_width, entry)
+
+
+@dataclass
+class Resize(Edit):
+    """Another number of pixels: both sides times ``scale``."""
+
+    scale: Sequence[float] = (0.3, 1.0)
+
+    def __post_init__(self) -> None:
+        check_range("scale", self.scale, 0.01, 4)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Resize."""
+        scale = draw_log(rng, self.scale)
+        height, width = (max(4, round(side * scale)) for side in view.size)
+        if height * width > _MOST_PIXELS:
+            return view
+        return view.resized(height, width, self.entry(scale=scale))
+
+
+@dataclass
+class ChangeAspect(Edit):
+    """Squeeze: width over height times ``ratio`` or its inverse, the area kept."""
+
+    ratio: Sequence[float] = (1.1, 2.0)
+
+    def __post_init__(self) -> None:
+        check_range("ratio", self.ratio, 1, 10)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Squeeze."""
+        ratio = draw_log(rng, self.ratio) ** (1 if rng.random() < 0.5 else -1)
+        height, width = view.size
+        size = max(4, round(height / np.sqrt(ratio))), max(4, round(width * np.sqrt(ratio)))
+        return view.resized(*size, self.entry(ratio=float(ratio)))
+
+
+@dataclass
+class Pad(Edit):
+    """Add a plain border of ``share`` of the side; one-sided half of the time, square now and then."""
+
+    share: Sequence[float] = (0.05, 0.5)
+
+    def __post_init__(self) -> None:
+        check_range("share", self.share, 0, 3)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Pad."""
+        height, width = view.size
+        if rng.random() < 0.25:
+            side = max(height, width)
+            sides = [(side - height) // 2, (side - height + 1) // 2, (side - width) // 2, (side - width + 1) // 2]
+        else:
+            both = rng.random(2) < 0.7
+            sides = [round(draw(rng, self.share) * length) for length in (height, height, width, width)]
+            sides = [pixels * int(both[place // 2]) for place, pixels in enumerate(sides)]
+        top, bottom, left, right = sides
+        colour = random_colour(rng)
+        pixels = cv2.copyMakeBorder(view.image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour)
+        trace = view.trace.place(top, left, pixels.shape[0], pixels.shape[1])
+        return view.replaced(pixels, self.entry(sides=sides, colour=list(colour)), trace=trace)
+
+
+@dataclass
+class RotateRight(Edit):
+    """Turn by 90, 180 or 270 degrees."""
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Turn."""
+        turns = int(rng.integers(1, 4))
+        height, width = view.size
+        size = (height, width) if turns == 2 else (width, height)
+        matrices: dict[int, list[list[float]]] = {
+            1: [[0, -1, width - 1], [1, 0, 0], [0, 0, 1]],
+            2: [[-1, 0, width - 1], [0, -1, height - 1], [0, 0, 1]],
+            3: [[0, 1, 0], [-1, 0, height - 1], [0, 0, 1]],
+        }
+        trace = view.trace.warp(np.array(matrices[turns], dtype=np.float64), size, edge=True)
+        return view.replaced(np.rot90(view.image, turns), self.entry(degrees=90 * turns), trace=trace)
+
+
+@dataclass
+class Flip(Edit):
+    """Mirror left to right, or top to bottom with probability ``vertical``."""
+
+    vertical: float = 0.0
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Mirror."""
+        height, width = view.size
+        upside_down = bool(rng.random() < self.vertical)
+        matrix = np.eye(3)
+        if upside_down:
+            matrix[1] = [0, -1, height - 1]
+        else:
+            matrix[0] = [-1, 0, width - 1]
+        pixels = view.image[::-1] if upside_down else view.image[:, ::-1]
+        entry = self.entry(vertical=upside_down)
+        return view.replaced(pixels, entry, trace=view.trace.warp(matrix, (height, width), edge=True))
+
+
+@dataclass
+class Rotate(Edit):
+    """Turn by any angle; ``grow`` keeps the corners on a larger canvas, otherwise they are cut."""
+
+    degrees: Sequence[float] = (-30, 30)
+    grow: bool = True
+    border: str = "constant"
+
+    def __post_init__(self) -> None:
+        check_range("degrees", self.degrees, -180, 180)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Turn."""
+        height, width = view.size
+        degrees = draw(rng, self.degrees)
+        cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        size = (height, width)
+        if self.grow:
+            size = (
+                max(2, round(abs(cos) * height + abs(sin) * width)),
+                max(2, round(abs(cos) * width + abs(sin) * height)),
+            )
+        matrix = _about_centres(np.array([[cos, -sin], [sin, cos]]), size, (height, width))
+        colour = random_colour(rng)
+        entry = self.entry(degrees=degrees, grow=self.grow)
+        return view.warped(matrix, size, entry, border=_BORDERS[self.border], value=colour)
+
+
+@dataclass
+class Shear(Edit):
+    """Slant along either axis by a factor."""
+
+    factor: Sequence[float] = (-0.3, 0.3)
+    border: str = "constant"
+
+    def __post_init__(self) -> None:
+        check_range("factor", self.factor, -2, 2)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Slant."""
+        x, y = draw(rng, self.factor), draw(rng, self.factor) * 0.3
+        matrix = _about_centres(np.array([[1.0, x], [y, 1.0]]), view.size, view.size)
+        entry = self.entry(x=x, y=y)
+        return view.warped(matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng))
+
+
+@dataclass
+class Perspective(Edit):
+    """See the picture from another angle: its corners move inward by up to ``strength`` of a side."""
+
+    strength: Sequence[float] = (0.05, 0.25)
+    border: str = "constant"
+
+    def __post_init__(self) -> None:
+        check_range("strength", self.strength, 0, 0.45)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Tilt."""
+        height, width = view.size
+        strength = draw(rng, self.strength)
+        inward = rng.uniform(0, strength, size=(4, 2))
+        corner = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64)
+        moved = np.abs(corner - inward)
+        scale = np.array([width - 1, height - 1])
+        matrix = cv2.getPerspectiveTransform((moved * scale).astype(np.float32), (corner * scale).astype(np.float32))
+        entry = self.entry(strength=strength)
+        return view.warped(matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng))
+
+
+@dataclass
+class Translate(Edit):
+    """Move the picture out of its frame by up to ``share`` of a side."""
+
+    share: Sequence[float] = (-0.2, 0.2)
+    border: str = "reflect"
+
+    def __post_init__(self) -> None:
+        check_range("share", self.share, -0.9, 0.9)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Move."""
+        x, y = draw(rng, self.share), draw(rng, self.share)
+        matrix = np.eye(3)
+        matrix[:2, 2] = x * view.size[1], y * view.size[0]
+        entry = self.entry(x=x, y=y)
+        return view.warped(matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng))
+
+
+def _about_centres(linear: Matrix, new: tuple[int, int], old: tuple[int, int]) -> Matrix:
+    """A linear map (new -> old) that sends the centre of the new view to that of the old one."""
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    centre_new = np.array([(new[1] - 1) / 2, (new[0] - 1) / 2])
+    centre_old = np.array([(old[1] - 1) / 2, (old[0] - 1) / 2])
+    matrix[:2, 2] = centre_old - linear @ centre_new
+    return matrix

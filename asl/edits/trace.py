@@ -1,0 +1,240 @@
+"""Where every pixel of a view comes from: the geometry of a chain of edits, composed instead of guessed.
+
+Most chains are projective (crop, resize, rotate, pad, perspective ...): one 3 x 3 matrix and a mask say everything.
+A local warp turns that into a dense map. Pixel centres lie on integers; x runs right, y down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+Points = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.uint8]
+
+_SAMPLES = 96  # points a side at which the visible share of the original is measured
+_CELLS = 64  # the same for dense maps: cells a side that their pixels are counted in
+_WHOLE = 250  # of 255: how much of an interpolated pixel must come from valid ones for it to be valid
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The way back from the pixels of a view to the original.
+
+    Exactly one of ``matrix`` and ``points`` is set.
+
+    Attributes:
+        size: (height, width) of the view.
+        source: (height, width) of the original.
+        matrix: float64 ``[3, 3]``, view pixel -> original pixel (a homography).
+        points: float32 ``[H, W, 2]`` original (x, y) of every pixel, NaN where foreign.
+        mask: uint8 ``[H, W]`` 1 where the pixel shows the original; None: everywhere.
+        most: what was visible before the map became dense; no later edit brings anything back.
+    """
+
+    size: tuple[int, int]
+    source: tuple[int, int]
+    matrix: Matrix | None
+    points: Points | None = None
+    mask: Mask | None = None
+    most: float = 1.0
+
+    @classmethod
+    def identity(cls, size: tuple[int, int]) -> Trace:
+        """The un-edited original."""
+        return cls(size, size, np.eye(3))
+
+    def valid(self) -> Mask:
+        """uint8 ``[H, W]`` 1 where the pixel shows the original."""
+        if self.points is not None:
+            finite = np.isfinite(self.points[..., 0]).astype(np.uint8)
+            return finite if self.mask is None else finite & self.mask
+        return np.ones(self.size, np.uint8) if self.mask is None else self.mask
+
+    def dense(self) -> Points:
+        """float32 ``[H, W, 2]`` original (x, y) of every pixel, NaN where foreign."""
+        if self.points is not None:
+            points = self.points
+        else:
+            assert_matrix = _need(self.matrix)
+            points = transform(assert_matrix, pixel_grid(self.size))
+        if self.mask is None:
+            return points
+        return np.where(self.mask[..., None] > 0, points, np.float32(np.nan)).astype(np.float32)
+
+    def at(self, grid: Points) -> Points:
+        """Original (x, y) of positions in the view (float32 ``[..., 2]``), NaN where foreign or outside."""
+        height, width = self.size
+        columns = np.clip(np.rint(grid[..., 0]), 0, width - 1).astype(np.intp)
+        rows = np.clip(np.rint(grid[..., 1]), 0, height - 1).astype(np.intp)
+        dense = self.points
+        found = transform(_need(self.matrix), grid) if dense is None else dense[rows, columns].copy()
+        inside = (np.abs(grid[..., 0] - columns) <= 0.5001) & (np.abs(grid[..., 1] - rows) <= 0.5001)
+        if self.mask is not None:
+            inside &= self.mask[rows, columns] > 0
+        found[~inside] = np.nan
+        return found
+
+    def crop(self, top: int, left: int, height: int, width: int) -> Trace:
+        """Keep a rectangle."""
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        return Trace(
+            (height, width),
+            self.source,
+            None if self.matrix is None else self.matrix @ shift(left, top),
+            None if self.points is None else self.points[rows, columns],
+            None if self.mask is None else self.mask[rows, columns],
+            self.most,
+        )
+
+    def place(self, top: int, left: int, height: int, width: int) -> Trace:
+        """Lay the view on a larger canvas; everything around it is foreign."""
+        rows, columns = slice(top, top + self.size[0]), slice(left, left + self.size[1])
+        mask = np.zeros((height, width), np.uint8)
+        mask[rows, columns] = self.valid()
+        if self.points is None:
+            return Trace((height, width), self.source, _need(self.matrix) @ shift(-left, -top), None, mask)
+        points = np.full((height, width, 2), np.nan, np.float32)
+        points[rows, columns] = self.points
+        return Trace((height, width), self.source, None, points, mask, self.most)
+
+    def resize(self, height: int, width: int) -> Trace:
+        """Another number of pixels for the same picture."""
+        return self.warp(resize_matrix(self.size, (height, width)), (height, width), edge=True)
+
+    def warp(self, matrix: Matrix, size: tuple[int, int], *, edge: bool = False) -> Trace:
+        """A projective move.
+
+        Args:
+            matrix: new pixel -> old pixel.
+            size: of the new view.
+            edge: the move stays inside the old view (a resize), so that nothing new is foreign.
+        """
+        if self.points is not None:
+            grid = transform(matrix, pixel_grid(size))
+            return self.remap(grid, edge=edge)
+        mask = self.mask
+        if edge and mask is not None:
+            flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+            mask = np.asarray(
+                cv2.warpPerspective(mask, matrix, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
+            )
+        elif not edge:
+            # A pixel that is interpolated between the original and something else is not the original's.
+            old = np.full(self.size, 255, np.uint8) if mask is None else mask * np.uint8(255)
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            mask = (cv2.warpPerspective(old, matrix, size[::-1], flags=flags) >= _WHOLE).astype(np.uint8)
+        return Trace(size, self.source, _need(self.matrix) @ matrix, None, mask)
+
+    def remap(self, grid: Points, *, edge: bool = False) -> Trace:
+        """Any move: ``grid`` float32 ``[H, W, 2]`` says which old position each new pixel shows (NaN: foreign)."""
+        size = (grid.shape[0], grid.shape[1])
+        if self.points is None and self.mask is None:
+            points = transform(_need(self.matrix), grid)
+            height, width = self.size
+            with np.errstate(invalid="ignore"):
+                outside = (np.abs(grid[..., 0] - (width - 1) / 2) > width / 2) | (
+                    np.abs(grid[..., 1] - (height - 1) / 2) > height / 2
+                )
+            if not edge:
+                points[outside] = np.nan
+            return Trace(size, self.source, None, points.astype(np.float32), most=min(self.most, self.content()))
+        border = cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT
+        old = self.dense()
+        # NaN spreads to whatever is interpolated from it, so that no invented position survives.
+        new = cv2.remap(old, grid, None, cv2.INTER_LINEAR, borderMode=border, borderValue=(np.nan, np.nan))
+        return Trace(size, self.source, None, np.asarray(new, np.float32), most=min(self.most, self.content()))
+
+    def hide(self, hidden: npt.NDArray[np.bool_]) -> Trace:
+        """Cover pixels with something foreign (bool ``[H, W]``)."""
+        mask = self.valid() * (1 - hidden.astype(np.uint8))
+        return Trace(self.size, self.source, self.matrix, self.points, mask.astype(np.uint8), self.most)
+
+    def cover(self) -> float:
+        """Share of the view that shows the original, 0..1."""
+        return float(self.valid().mean()) if self.mask is not None or self.points is not None else 1.0
+
+    def content(self) -> float:
+        """Share of the original's area that is visible in the view, 0..1."""
+        if self.points is not None:
+            return self._content_dense()
+        if self.mask is None and np.allclose(_need(self.matrix), np.eye(3)) and self.size == self.source:
+            return 1.0
+        height, width = self.source
+        x, y = np.meshgrid(_centres(width, _SAMPLES), _centres(height, _SAMPLES))
+        there = transform(
+            np.asarray(np.linalg.inv(_need(self.matrix)), np.float64), np.stack([x, y], axis=-1).astype(np.float32)
+        )
+        columns, rows = np.rint(there[..., 0]), np.rint(there[..., 1])
+        inside = (columns >= 0) & (rows >= 0) & (columns < self.size[1]) & (rows < self.size[0])
+        if self.mask is not None:
+            inside[inside] = self.mask[rows[inside].astype(np.intp), columns[inside].astype(np.intp)] > 0
+        return float(inside.mean())
+
+    def _content_dense(self) -> float:
+        """Count the cells of the original that valid pixels fall into; a cell at the rim counts half."""
+        fine = self.dense()
+        height, width = self.source
+        scale = np.array([_CELLS / width, _CELLS / height], np.float32)
+        steps = np.abs(np.diff(fine[::4], axis=1) * scale).max(axis=-1)
+        step = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
+        if step > 0.5:  # too far apart to hit every cell: positions in between come from interpolation
+            times = float(np.clip(2 * step, 1, 6))
+            fine = np.asarray(cv2.resize(fine, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR))
+        found = fine[np.isfinite(fine[..., 0])]
+        columns = np.clip((found[:, 0] + 0.5) * scale[0], 0, _CELLS - 1).astype(np.intp)
+        rows = np.clip((found[:, 1] + 0.5) * scale[1], 0, _CELLS - 1).astype(np.intp)
+        seen = np.zeros((_CELLS, _CELLS), np.uint8)
+        seen[rows, columns] = 1
+        seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)))
+        inner = cv2.erode(seen, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), borderValue=1)
+        return min(self.most, float((seen.mean() + inner.mean()) / 2))
+
+
+def _need(matrix: Matrix | None) -> Matrix:
+    if matrix is None:
+        raise ValueError("a trace has either a matrix or points")
+    return matrix
+
+
+def _centres(length: int, samples: int) -> npt.NDArray[np.float64]:
+    return (np.arange(samples) + 0.5) * length / samples - 0.5
+
+
+def pixel_grid(size: tuple[int, int]) -> Points:
+    """float32 ``[H, W, 2]`` the (x, y) of every pixel."""
+    grid = np.empty((*size, 2), np.float32)
+    grid[..., 0] = np.arange(size[1], dtype=np.float32)
+    grid[..., 1] = np.arange(size[0], dtype=np.float32)[:, None]
+    return grid
+
+
+def transform(matrix: Matrix, points: Points) -> Points:
+    """Apply a homography to (x, y) points ``[..., 2]``."""
+    x, y = points[..., 0], points[..., 1]
+    new = np.empty(points.shape, np.float32)
+    if matrix[2, 0] == 0 and matrix[2, 1] == 0:
+        a = matrix / matrix[2, 2]
+        new[..., 0] = a[0, 0] * x + a[0, 1] * y + a[0, 2]
+        new[..., 1] = a[1, 0] * x + a[1, 1] * y + a[1, 2]
+        return new
+    depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+    depth = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
+    new[..., 0] = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / depth
+    new[..., 1] = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / depth
+    return new
+
+
+def shift(x: float, y: float) -> Matrix:
+    """New pixel -> old pixel = new + (x, y)."""
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+
+
+def resize_matrix(old: tuple[int, int], new: tuple[int, int]) -> Matrix:
+    """New pixel -> old pixel of a resize whose outer edges coincide (sizes are (height, width))."""
+    y, x = old[0] / new[0], old[1] / new[1]
+    return np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5], [0.0, 0.0, 1.0]])

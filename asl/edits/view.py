@@ -1,0 +1,199 @@
+"""A view: an edited image, the way back to its original, and what was done to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from asl.edits.trace import Mask, Matrix, Points, Trace, pixel_grid, resize_matrix, transform
+from asl.types import AslError
+
+Pixels = npt.NDArray[np.uint8]
+Gray = npt.NDArray[np.float32]
+_LOOK = 72  # pixels of the longer side at which a view is compared with its original
+_WINDOW = 7
+
+
+@dataclass(eq=False)
+class Source:
+    """The un-edited original, with its brightness at halved sizes kept for comparisons.
+
+    Attributes:
+        image: uint8 ``[h, w, 3]`` RGB, at the size at which the edits work.
+    """
+
+    image: Pixels
+    _levels: dict[int, Gray] = field(default_factory=dict, repr=False)
+
+    def luma(self, level: int) -> Gray:
+        """float32 brightness at 1 / 2^level of the size."""
+        if level not in self._levels:
+            height, width = self.image.shape[:2]
+            size = (max(1, width >> level), max(1, height >> level))
+            small = cv2.resize(self.image, size, interpolation=cv2.INTER_AREA) if level else self.image
+            self._levels[level] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        return self._levels[level]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """An edited image.
+
+    Attributes:
+        image: uint8 ``[H, W, 3]`` RGB.
+        trace: from its pixels back to the original.
+        source: the original.
+        log: what was done, first to last: one JSON-ready mapping per edit (``edit`` and its drawn parameters).
+        foreign: images that overlays may draw from.
+    """
+
+    image: Pixels
+    trace: Trace
+    source: Source
+    log: tuple[dict[str, Any], ...] = ()
+    foreign: Any = None
+
+    @classmethod
+    def original(cls, image: Pixels, *, foreign: Any = None, working: tuple[int, int] | None = None) -> View:
+        """The un-edited view of an image.
+
+        Args:
+            image: uint8 ``[H, W, 3]`` RGB.
+            foreign: images that overlays may draw from (:class:`asl.edits.pool.Pool`).
+            working: (height, width) at which the edits work; the way back still leads to the pixels of ``image``.
+
+        Raises:
+            AslError: not uint8 RGB, or smaller than two pixels a side.
+        """
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise AslError(f"image: expected uint8 [H, W, 3] RGB, got {found}; decode_image gives that")
+        if min(image.shape[:2]) < 2:
+            raise AslError(f"image: {image.shape[1]} x {image.shape[0]} pixels leave nothing to edit; 2 x 2 at least")
+        trace = Trace.identity((image.shape[0], image.shape[1]))
+        if working is not None and working != trace.size:
+            image = np.asarray(cv2.resize(image, working[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+            trace = trace.resize(*working)
+        return cls(image, trace, Source(image), foreign=foreign)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def source_size(self) -> tuple[int, int]:
+        """Height and width of the original."""
+        return self.trace.source
+
+    @property
+    def map(self) -> Points:
+        """float32 ``[H, W, 2]`` original (x, y) of every pixel, NaN where it shows something else."""
+        return self.trace.dense()
+
+    @cached_property
+    def content(self) -> float:
+        """Share of the original's area still visible, 0..1."""
+        return self.trace.content()
+
+    @cached_property
+    def cover(self) -> float:
+        """Share of the view that shows the original, 0..1."""
+        return self.trace.cover()
+
+    @cached_property
+    def fidelity(self) -> float:
+        """Detail left where the original is visible, 0..1, against the original warped into the view.
+
+        Mean contrast-structure term of SSIM (Wang et al., IEEE TIP 2004, eq. 9 and 10) of the brightness at 72 pixels a
+        side, without its sign: a negative shows as much as the picture it was made from.
+        """
+        if not self.log:
+            return 1.0
+        view, reference, mask = self._compared()
+        if mask.sum() < 9:
+            return 0.0
+        return float(np.clip(structure(view, reference)[mask > 0].mean(), 0.0, 1.0))
+
+    @property
+    def amount(self) -> float:
+        """How much of the original a viewer is left with, 0..1; what feature norms are ordered by.
+
+        content x fidelity x sqrt(cover): the un-edited original has 1 and every edit lowers it, also one that hides
+        nothing but leaves the original fewer pixels of the view (padding, a screenshot, an overlay onto a scene).
+        """
+        return self.content * self.fidelity * math.sqrt(self.cover)
+
+    def _compared(self) -> tuple[Gray, Gray, Mask]:
+        height, width = self.size
+        factor = min(1.0, _LOOK / max(height, width))
+        small = (max(4, round(height * factor)), max(4, round(width * factor)))
+        view = cv2.resize(self.image, small[::-1], interpolation=cv2.INTER_AREA)
+        points = self.trace.at(transform(resize_matrix(self.size, small), pixel_grid(small)))
+        mask = np.isfinite(points[..., 0]).astype(np.uint8)
+        luma = self.source.luma(_level(points * (self.source.image.shape[1] / self.source_size[1])))
+        scale = resize_matrix((luma.shape[0], luma.shape[1]), self.source_size)
+        where = np.nan_to_num(transform(scale, points), nan=-1.0)
+        reference = cv2.remap(luma, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        inner = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=1)
+        return cv2.cvtColor(view, cv2.COLOR_RGB2GRAY).astype(np.float32), reference, inner if inner.any() else mask
+
+    def replaced(self, image: Pixels, entry: dict[str, Any], *, trace: Trace | None = None) -> View:
+        """The view after one more edit; without a trace the geometry stays."""
+        return View(np.ascontiguousarray(image), trace or self.trace, self.source, (*self.log, entry), self.foreign)
+
+    def cropped(self, top: int, left: int, height: int, width: int, entry: dict[str, Any]) -> View:
+        """Keep a rectangle."""
+        pixels = self.image[top : top + height, left : left + width]
+        return self.replaced(pixels, entry, trace=self.trace.crop(top, left, height, width))
+
+    def resized(self, height: int, width: int, entry: dict[str, Any] | None = None) -> View:
+        """Another number of pixels; without an entry this is no edit but a change of resolution."""
+        if (height, width) == self.size:
+            return self if entry is None else self.replaced(self.image, entry)
+        shrinks = height * width < self.size[0] * self.size[1]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        pixels = cv2.resize(self.image, (width, height), interpolation=method)
+        log = self.log if entry is None else (*self.log, entry)
+        return View(pixels, self.trace.resize(height, width), self.source, log, self.foreign)
+
+    def warped(
+        self, matrix: Matrix, size: tuple[int, int], entry: dict[str, Any], *, border: int, value: Any = (0, 0, 0)
+    ) -> View:
+        """A projective move (``matrix``: new pixel -> old pixel); what comes in from outside is foreign."""
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        pixels = cv2.warpPerspective(
+            self.image, matrix, size[::-1], flags=flags, borderMode=border, borderValue=tuple(int(v) for v in value)
+        )
+        return self.replaced(pixels, entry, trace=self.trace.warp(matrix, size))
+
+    def describe(self) -> dict[str, Any]:
+        """What was done and what is left, JSON-ready."""
+        return {"edits": list(self.log), "content": self.content, "cover": self.cover, "fidelity": self.fidelity}
+
+
+def _level(points: Points) -> int:
+    """How often the original is halved so that one step in it is about one step between ``points``."""
+    steps = np.abs(np.diff(points, axis=1)).sum(axis=-1)
+    finite = steps[np.isfinite(steps)]
+    step = float(np.median(finite)) if finite.size else 1.0
+    return int(np.clip(np.floor(np.log2(max(step, 1.0)) + 0.5), 0, 6))
+
+
+def structure(first: Gray, second: Gray) -> Gray:
+    """The contrast-structure term of SSIM of two brightness pictures (0..255), box windows, without its sign: 0..1."""
+
+    def mean(picture: Gray) -> Gray:
+        return np.asarray(cv2.boxFilter(picture, -1, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT))
+
+    m1, m2 = mean(first), mean(second)
+    v1, v2 = np.maximum(mean(first * first) - m1 * m1, 0), np.maximum(mean(second * second) - m2 * m2, 0)
+    shared = np.abs(mean(first * second) - m1 * m2)
+    floor = np.float32((0.03 * 255) ** 2)
+    return np.asarray((2 * shared + floor) / (v1 + v2 + floor))

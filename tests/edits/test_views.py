@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asl.edits import Sequence, View, make_views, overlap
+from asl.edits.geometric import Crop, Flip
+from asl.edits.photometric import Grayscale
+from asl.edits.pool import Pool
+from asl.edits.recipes import load_recipe
+from asl.types import AslError
+
+
+def test_views_depend_on_seed_key_and_number_alone(photo: np.ndarray, pool: Pool) -> None:
+    recipe = load_recipe("disc_like")
+    made = make_views(photo, recipe, key="a", seed=3, views=4, size=64, pool=pool)
+    again = make_views(photo, recipe, key="a", seed=3, views=2, size=64, pool=pool)
+    for first, second in zip(made, again, strict=False):
+        assert np.array_equal(first.image, second.image)
+        assert first.log == second.log
+    other_key = make_views(photo, recipe, key="b", seed=3, views=2, size=64, pool=pool)
+    other_seed = make_views(photo, recipe, key="a", seed=4, views=2, size=64, pool=pool)
+    assert not np.array_equal(made[1].image, other_key[1].image)
+    assert not np.array_equal(made[1].image, other_seed[1].image)
+
+
+def test_the_first_view_is_the_original_unless_asked_otherwise(photo: np.ndarray) -> None:
+    recipe = Grayscale()
+    first = make_views(photo, recipe, key="a", seed=0, views=1, size=32)[0]
+    assert first.log == ()
+    assert first.content == first.cover == first.fidelity == 1.0
+    assert first.image.shape == (32, 32, 3)
+    edited = make_views(photo, recipe, key="a", seed=0, views=1, size=32, first="edited")[0]
+    assert [entry["edit"] for entry in edited.log] == ["grayscale"]
+
+
+def test_views_of_a_large_image_lead_back_to_its_own_pixels(photo: np.ndarray) -> None:
+    large = np.repeat(np.repeat(photo, 5, axis=0), 5, axis=1)
+    view = make_views(large, Flip(), key="a", seed=0, views=2, size=32)[1]
+    assert view.source_size == (600, 800)
+    assert view.map[0, 0, 0] == pytest.approx(787, abs=1)
+    assert view.map[0, -1, 0] == pytest.approx(12, abs=1)
+
+
+def test_overlap_of_a_view_with_itself_is_the_identity(photo: np.ndarray) -> None:
+    view = make_views(photo, Flip(), key="a", seed=0, views=1, size=64)[0]
+    assert np.array_equal(overlap(view, view, grid=4), np.eye(16, dtype=np.float32))
+
+
+def test_overlap_with_a_flipped_view_mirrors_the_columns(photo: np.ndarray) -> None:
+    plain, flipped = make_views(photo, Flip(), key="a", seed=0, views=2, size=64)
+    expected = np.kron(np.eye(4), np.eye(4)[::-1])
+    assert np.allclose(overlap(plain, flipped, grid=4), expected, atol=0.02)
+
+
+def test_overlap_with_a_quarter(photo: np.ndarray) -> None:
+    view = View.original(photo)
+    quarter = view.cropped(0, 0, 60, 80, {"edit": "crop"})
+    forward = overlap(view, quarter, grid=2)
+    assert np.allclose(forward[0], 0.25, atol=0.02)  # the whole upper left patch, spread over four
+    assert np.allclose(forward[1:], 0.0, atol=0.02)
+    assert np.allclose(overlap(quarter, view, grid=2)[:, 0], 1.0)
+
+
+def test_overlap_is_the_share_that_a_loop_counts(photo: np.ndarray) -> None:
+    edit = Sequence([Crop(area=(0.3, 0.6)), Flip()])
+    first = edit(View.original(photo), np.random.default_rng(1))
+    second = Crop(area=(0.5, 0.9))(View.original(photo), np.random.default_rng(2))
+    grid = 3
+    where = {}
+    for y in range(second.size[0]):
+        for x in range(second.size[1]):
+            patch = y * grid // second.size[0] * grid + x * grid // second.size[1]
+            where[tuple(second.map[y, x].round().astype(int).tolist())] = patch
+    counted = np.zeros((grid * grid, grid * grid))
+    total = np.zeros(grid * grid)
+    for y in range(first.size[0]):
+        for x in range(first.size[1]):
+            patch = y * grid // first.size[0] * grid + x * grid // first.size[1]
+            total[patch] += 1
+            target = where.get(tuple(first.map[y, x].round().astype(int).tolist()))
+            if target is not None:
+                counted[patch, target] += 1
+    assert np.allclose(overlap(first, second, grid=grid), counted / total[:, None], atol=0.15)
+
+
+def test_refusals(photo: np.ndarray) -> None:
+    with pytest.raises(AslError, match="at least 1 view of 16 pixels"):
+        make_views(photo, Flip(), key="a", seed=0, views=0, size=64)
+    with pytest.raises(AslError, match=r"expected uint8 \[H, W, 3\] RGB, got float64"):
+        make_views(photo / 255.0, Flip(), key="a", seed=0, views=1, size=64)
+    with pytest.raises(AslError, match="2 x 2 at least"):
+        make_views(photo[:1, :1], Flip(), key="a", seed=0, views=1, size=64)
+    with pytest.raises(AslError, match="overlap: views of originals of"):
+        overlap(View.original(photo), View.original(photo[:50]), grid=2)
