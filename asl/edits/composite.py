@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from asl.edits.drawing import font, sentence
 from asl.edits.edit import Edit, Rng, check_range, draw
 from asl.edits.geometric import random_colour
-from asl.edits.view import Pixels, View
+from asl.edits.view import Pixels, View, scaled
 
 
 def foreign_image(view: View, rng: Rng, size: tuple[int, int]) -> Pixels:
@@ -25,8 +25,7 @@ def foreign_image(view: View, rng: Rng, size: tuple[int, int]) -> Pixels:
     scale = max(size[0] / height, size[1] / width)
     h, w = min(height, max(1, round(size[0] / scale))), min(width, max(1, round(size[1] / scale)))
     top, left = (height - h) // 2, (width - w) // 2
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image[top : top + h, left : left + w], size[::-1], interpolation=method), np.uint8)
+    return scaled(image[top : top + h, left : left + w], *size)
 
 
 @dataclass

@@ -67,6 +67,27 @@ class Resize(Edit):
 
 
 @dataclass
+class Settle(Edit):
+    """No edit: from here on nothing finer than ``times`` the final resolution is kept, so that what follows is cheap.
+
+    Stands after the crops of a recipe. Does nothing where the final size is not known.
+    """
+
+    times: float = 1.25
+
+    def __post_init__(self) -> None:
+        check_range("times", (self.times, self.times), 1, 8)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Shrink."""
+        height, width = view.size
+        factor = self.times * (view.target or max(view.size)) / np.sqrt(height * width)
+        if view.target is None or factor > 0.9:
+            return view
+        return view.resized(max(4, round(height * factor)), max(4, round(width * factor)))
+
+
+@dataclass
 class ChangeAspect(Edit):
     """Squeeze: width over height times ``ratio`` or its inverse, the area kept."""
 
@@ -117,14 +138,14 @@ class RotateRight(Edit):
         """Turn."""
         turns = int(rng.integers(1, 4))
         height, width = view.size
-        size = (height, width) if turns == 2 else (width, height)
         matrices: dict[int, list[list[float]]] = {
             1: [[0, -1, width - 1], [1, 0, 0], [0, 0, 1]],
             2: [[-1, 0, width - 1], [0, -1, height - 1], [0, 0, 1]],
             3: [[0, 1, 0], [-1, 0, height - 1], [0, 0, 1]],
         }
-        trace = view.trace.warp(np.array(matrices[turns], dtype=np.float64), size, edge=True)
-        return view.replaced(np.rot90(view.image, turns), self.entry(degrees=90 * turns), trace=trace)
+        code = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}[turns]
+        matrix = np.array(matrices[turns], dtype=np.float64)
+        return view.rearranged(matrix, lambda pixels: cv2.rotate(pixels, code), self.entry(degrees=90 * turns))
 
 
 @dataclass
@@ -142,9 +163,8 @@ class Flip(Edit):
             matrix[1] = [0, -1, height - 1]
         else:
             matrix[0] = [-1, 0, width - 1]
-        pixels = view.image[::-1] if upside_down else view.image[:, ::-1]
-        entry = self.entry(vertical=upside_down)
-        return view.replaced(pixels, entry, trace=view.trace.warp(matrix, (height, width), edge=True))
+        code = 0 if upside_down else 1
+        return view.rearranged(matrix, lambda pixels: cv2.flip(pixels, code), self.entry(vertical=upside_down))
 
 
 @dataclass

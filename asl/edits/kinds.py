@@ -7,21 +7,12 @@ that a detector is asked about edits of a family that it may have seen, but not 
 from __future__ import annotations
 
 from asl.edits.composite import Blend, Collage, ImageOnTop, Meme, OverlayOnto, Screenshot
+from asl.edits.detail import GaussianBlur, Noise, Pixelise, Recompress
 from asl.edits.drawing import Erase, Sticker, Stripes, Text
 from asl.edits.edit import Edit, Sequence, SomeOf
 from asl.edits.geometric import ChangeAspect, Crop, Flip, Pad, Perspective, Rotate, RotateRight
 from asl.edits.local import GridDistortion
-from asl.edits.photometric import (
-    ColourJitter,
-    GaussianBlur,
-    Grayscale,
-    Levels,
-    Noise,
-    Pixelise,
-    Pixelwise,
-    Recompress,
-    ToneCurve,
-)
+from asl.edits.photometric import ColourJitter, Grayscale, Levels, Pixelwise, ToneCurve
 
 
 def benchmark_kinds() -> dict[str, Edit]:

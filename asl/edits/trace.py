@@ -6,7 +6,9 @@ A local warp turns that into a dense map. Pixel centres lie on integers; x runs 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -88,7 +90,7 @@ class Trace:
             None if self.matrix is None else self.matrix @ shift(left, top),
             None if self.points is None else self.points[rows, columns],
             None if self.mask is None else self.mask[rows, columns],
-            self.most,
+            self._most(),
         )
 
     def place(self, top: int, left: int, height: int, width: int) -> Trace:
@@ -100,39 +102,50 @@ class Trace:
             return Trace((height, width), self.source, _need(self.matrix) @ shift(-left, -top), None, mask)
         points = np.full((height, width, 2), np.nan, np.float32)
         points[rows, columns] = self.points
-        return Trace((height, width), self.source, None, points, mask, self.most)
+        return Trace((height, width), self.source, None, points, mask, self._most())
 
     def resize(self, height: int, width: int) -> Trace:
         """Another number of pixels for the same picture."""
-        return self.warp(resize_matrix(self.size, (height, width)), (height, width), edge=True)
+        matrix = resize_matrix(self.size, (height, width))
+        mask, points = self.mask, self.points
+        if mask is not None:
+            mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+        if points is not None:
+            points = np.asarray(cv2.resize(points, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        moved = None if self.matrix is None else self.matrix @ matrix
+        return Trace((height, width), self.source, moved, points, mask, self._most())
 
-    def warp(self, matrix: Matrix, size: tuple[int, int], *, edge: bool = False) -> Trace:
-        """A projective move.
+    def rearrange(self, matrix: Matrix, move: Callable[[Any], Any]) -> Trace:
+        """The same pixels in another order, none lost and none between two others: a mirror image, a quarter turn.
+
+        Args:
+            matrix: new pixel -> old pixel.
+            move: does that to an array ``[H, W]`` or ``[H, W, C]``.
+        """
+        mask = None if self.mask is None else np.ascontiguousarray(move(self.mask))
+        points = None if self.points is None else np.ascontiguousarray(move(self.points))
+        size = self.size if matrix[0, 0] else self.size[::-1]
+        moved = None if self.matrix is None else self.matrix @ matrix
+        return Trace(size, self.source, moved, points, mask, self._most())
+
+    def warp(self, matrix: Matrix, size: tuple[int, int]) -> Trace:
+        """A projective move; what comes in from outside is foreign.
 
         Args:
             matrix: new pixel -> old pixel.
             size: of the new view.
-            edge: the move stays inside the old view (a resize), so that nothing new is foreign.
         """
         if self.points is not None:
-            grid = transform(matrix, pixel_grid(size))
-            return self.remap(grid, edge=edge)
-        mask = self.mask
-        if edge and mask is not None:
-            flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-            mask = np.asarray(
-                cv2.warpPerspective(mask, matrix, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
-            )
-        elif not edge:
-            # A pixel that is interpolated between the original and something else is not the original's.
-            old = np.full(self.size, 255, np.uint8) if mask is None else mask * np.uint8(255)
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            mask = (cv2.warpPerspective(old, matrix, size[::-1], flags=flags) >= _WHOLE).astype(np.uint8)
+            return self.remap(transform(matrix, pixel_grid(size)))
+        # A pixel that is interpolated between the original and something else is not the original's.
+        old = np.full(self.size, 255, np.uint8) if self.mask is None else self.mask * np.uint8(255)
+        mask = (warp_pixels(old, matrix, size) >= _WHOLE).astype(np.uint8)
         return Trace(size, self.source, _need(self.matrix) @ matrix, None, mask)
 
-    def remap(self, grid: Points, *, edge: bool = False) -> Trace:
+    def remap(self, grid: Points) -> Trace:
         """Any move: ``grid`` float32 ``[H, W, 2]`` says which old position each new pixel shows (NaN: foreign)."""
         size = (grid.shape[0], grid.shape[1])
+        most = min(self.most, self.content())
         if self.points is None and self.mask is None:
             points = transform(_need(self.matrix), grid)
             height, width = self.size
@@ -140,19 +153,16 @@ class Trace:
                 outside = (np.abs(grid[..., 0] - (width - 1) / 2) > width / 2) | (
                     np.abs(grid[..., 1] - (height - 1) / 2) > height / 2
                 )
-            if not edge:
-                points[outside] = np.nan
-            return Trace(size, self.source, None, points.astype(np.float32), most=min(self.most, self.content()))
-        border = cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT
-        old = self.dense()
+            points[outside] = np.nan
+            return Trace(size, self.source, None, points.astype(np.float32), most=most)
         # NaN spreads to whatever is interpolated from it, so that no invented position survives.
-        new = cv2.remap(old, grid, None, cv2.INTER_LINEAR, borderMode=border, borderValue=(np.nan, np.nan))
-        return Trace(size, self.source, None, np.asarray(new, np.float32), most=min(self.most, self.content()))
+        new = cv2.remap(self.dense(), grid, None, cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
+        return Trace(size, self.source, None, np.asarray(new, np.float32), most=most)
 
     def hide(self, hidden: npt.NDArray[np.bool_]) -> Trace:
         """Cover pixels with something foreign (bool ``[H, W]``)."""
         mask = self.valid() * (1 - hidden.astype(np.uint8))
-        return Trace(self.size, self.source, self.matrix, self.points, mask.astype(np.uint8), self.most)
+        return Trace(self.size, self.source, self.matrix, self.points, mask.astype(np.uint8), self._most())
 
     def cover(self) -> float:
         """Share of the view that shows the original, 0..1."""
@@ -165,15 +175,17 @@ class Trace:
         if self.mask is None and np.allclose(_need(self.matrix), np.eye(3)) and self.size == self.source:
             return 1.0
         height, width = self.source
-        x, y = np.meshgrid(_centres(width, _SAMPLES), _centres(height, _SAMPLES))
-        there = transform(
-            np.asarray(np.linalg.inv(_need(self.matrix)), np.float64), np.stack([x, y], axis=-1).astype(np.float32)
-        )
-        columns, rows = np.rint(there[..., 0]), np.rint(there[..., 1])
+        x, y = _centres(width, _SAMPLES)[None, :], _centres(height, _SAMPLES)[:, None]
+        columns, rows = project(np.linalg.inv(_need(self.matrix)), x, y)
+        columns, rows = np.rint(columns), np.rint(rows)
         inside = (columns >= 0) & (rows >= 0) & (columns < self.size[1]) & (rows < self.size[0])
         if self.mask is not None:
             inside[inside] = self.mask[rows[inside].astype(np.intp), columns[inside].astype(np.intp)] > 0
-        return float(inside.mean())
+        return float(np.count_nonzero(inside) / inside.size)
+
+    def _most(self) -> float:
+        """No later edit brings anything back, whatever the next measurement of a dense map says."""
+        return self.most if self.points is None else self.content()
 
     def _content_dense(self) -> float:
         """Count the cells of the original that valid pixels fall into; a cell at the rim counts half."""
@@ -213,19 +225,21 @@ def pixel_grid(size: tuple[int, int]) -> Points:
     return grid
 
 
+def project(matrix: npt.NDArray[Any], x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[Any, Any]:
+    """Apply a homography to x and y, which may broadcast against each other."""
+    a = (matrix / matrix[2, 2] if matrix[2, 2] else matrix).tolist()
+    new_x, new_y = x * a[0][0] + (y * a[0][1] + a[0][2]), x * a[1][0] + (y * a[1][1] + a[1][2])
+    if a[2][0] == 0 and a[2][1] == 0:
+        return new_x, new_y
+    depth = x * a[2][0] + (y * a[2][1] + a[2][2])
+    depth = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
+    return new_x / depth, new_y / depth
+
+
 def transform(matrix: Matrix, points: Points) -> Points:
     """Apply a homography to (x, y) points ``[..., 2]``."""
-    x, y = points[..., 0], points[..., 1]
     new = np.empty(points.shape, np.float32)
-    if matrix[2, 0] == 0 and matrix[2, 1] == 0:
-        a = matrix / matrix[2, 2]
-        new[..., 0] = a[0, 0] * x + a[0, 1] * y + a[0, 2]
-        new[..., 1] = a[1, 0] * x + a[1, 1] * y + a[1, 2]
-        return new
-    depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
-    depth = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
-    new[..., 0] = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / depth
-    new[..., 1] = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / depth
+    new[..., 0], new[..., 1] = project(matrix, points[..., 0], points[..., 1])
     return new
 
 
@@ -238,3 +252,14 @@ def resize_matrix(old: tuple[int, int], new: tuple[int, int]) -> Matrix:
     """New pixel -> old pixel of a resize whose outer edges coincide (sizes are (height, width))."""
     y, x = old[0] / new[0], old[1] / new[1]
     return np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5], [0.0, 0.0, 1.0]])
+
+
+def warp_pixels(
+    image: Any, matrix: Matrix, size: tuple[int, int], *, border: int = cv2.BORDER_CONSTANT, value: Any = 0
+) -> Any:
+    """Pixels of a projective move (``matrix``: new pixel -> old pixel); affine ones take OpenCV's faster way."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    if matrix[2, 0] == 0 and matrix[2, 1] == 0:
+        affine = matrix[:2] / matrix[2, 2]
+        return cv2.warpAffine(image, affine, size[::-1], flags=flags, borderMode=border, borderValue=value)
+    return cv2.warpPerspective(image, matrix, size[::-1], flags=flags, borderMode=border, borderValue=value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.edits.trace import Mask, Matrix, Points, Trace, pixel_grid, resize_matrix, transform
+from asl.edits.trace import Mask, Matrix, Points, Trace, pixel_grid, resize_matrix, transform, warp_pixels
 from asl.types import AslError
 
 Pixels = npt.NDArray[np.uint8]
@@ -36,7 +37,7 @@ class Source:
         if level not in self._levels:
             height, width = self.image.shape[:2]
             size = (max(1, width >> level), max(1, height >> level))
-            small = cv2.resize(self.image, size, interpolation=cv2.INTER_AREA) if level else self.image
+            small = scaled(self.image, size[1], size[0])
             self._levels[level] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
         return self._levels[level]
 
@@ -51,6 +52,7 @@ class View:
         source: the original.
         log: what was done, first to last: one JSON-ready mapping per edit (``edit`` and its drawn parameters).
         foreign: images that overlays may draw from.
+        target: pixels of the side that the view ends up with, where that is known; saves work on finer detail.
     """
 
     image: Pixels
@@ -58,15 +60,19 @@ class View:
     source: Source
     log: tuple[dict[str, Any], ...] = ()
     foreign: Any = None
+    target: int | None = None
 
     @classmethod
-    def original(cls, image: Pixels, *, foreign: Any = None, working: tuple[int, int] | None = None) -> View:
+    def original(
+        cls, image: Pixels, *, foreign: Any = None, working: tuple[int, int] | None = None, target: int | None = None
+    ) -> View:
         """The un-edited view of an image.
 
         Args:
             image: uint8 ``[H, W, 3]`` RGB.
             foreign: images that overlays may draw from (:class:`asl.edits.pool.Pool`).
             working: (height, width) at which the edits work; the way back still leads to the pixels of ``image``.
+            target: pixels of the side that the view is going to be resized to.
 
         Raises:
             AslError: not uint8 RGB, or smaller than two pixels a side.
@@ -78,9 +84,9 @@ class View:
             raise AslError(f"image: {image.shape[1]} x {image.shape[0]} pixels leave nothing to edit; 2 x 2 at least")
         trace = Trace.identity((image.shape[0], image.shape[1]))
         if working is not None and working != trace.size:
-            image = np.asarray(cv2.resize(image, working[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+            image = scaled(image, *working)
             trace = trace.resize(*working)
-        return cls(image, trace, Source(image), foreign=foreign)
+        return cls(image, trace, Source(image), foreign=foreign, target=target)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -134,7 +140,7 @@ class View:
         height, width = self.size
         factor = min(1.0, _LOOK / max(height, width))
         small = (max(4, round(height * factor)), max(4, round(width * factor)))
-        view = cv2.resize(self.image, small[::-1], interpolation=cv2.INTER_AREA)
+        view = scaled(self.image, *small)
         points = self.trace.at(transform(resize_matrix(self.size, small), pixel_grid(small)))
         mask = np.isfinite(points[..., 0]).astype(np.uint8)
         luma = self.source.luma(_level(points * (self.source.image.shape[1] / self.source_size[1])))
@@ -146,7 +152,8 @@ class View:
 
     def replaced(self, image: Pixels, entry: dict[str, Any], *, trace: Trace | None = None) -> View:
         """The view after one more edit; without a trace the geometry stays."""
-        return View(np.ascontiguousarray(image), trace or self.trace, self.source, (*self.log, entry), self.foreign)
+        pixels, log = np.ascontiguousarray(image), (*self.log, entry)
+        return View(pixels, trace or self.trace, self.source, log, self.foreign, self.target)
 
     def cropped(self, top: int, left: int, height: int, width: int, entry: dict[str, Any]) -> View:
         """Keep a rectangle."""
@@ -157,25 +164,40 @@ class View:
         """Another number of pixels; without an entry this is no edit but a change of resolution."""
         if (height, width) == self.size:
             return self if entry is None else self.replaced(self.image, entry)
-        shrinks = height * width < self.size[0] * self.size[1]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        pixels = cv2.resize(self.image, (width, height), interpolation=method)
+        pixels = scaled(self.image, height, width)
         log = self.log if entry is None else (*self.log, entry)
-        return View(pixels, self.trace.resize(height, width), self.source, log, self.foreign)
+        return View(pixels, self.trace.resize(height, width), self.source, log, self.foreign, self.target)
+
+    def rearranged(self, matrix: Matrix, move: Callable[[Any], Any], entry: dict[str, Any]) -> View:
+        """The same pixels in another order (see :meth:`Trace.rearrange`)."""
+        return self.replaced(move(self.image), entry, trace=self.trace.rearrange(matrix, move))
 
     def warped(
         self, matrix: Matrix, size: tuple[int, int], entry: dict[str, Any], *, border: int, value: Any = (0, 0, 0)
     ) -> View:
         """A projective move (``matrix``: new pixel -> old pixel); what comes in from outside is foreign."""
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        pixels = cv2.warpPerspective(
-            self.image, matrix, size[::-1], flags=flags, borderMode=border, borderValue=tuple(int(v) for v in value)
-        )
+        pixels = warp_pixels(self.image, matrix, size, border=border, value=tuple(int(v) for v in value))
         return self.replaced(pixels, entry, trace=self.trace.warp(matrix, size))
 
     def describe(self) -> dict[str, Any]:
         """What was done and what is left, JSON-ready."""
         return {"edits": list(self.log), "content": self.content, "cover": self.cover, "fidelity": self.fidelity}
+
+
+def scaled(image: Pixels, height: int, width: int) -> Pixels:
+    """Another size, by averages where it shrinks much.
+
+    OpenCV's own area averaging is several times slower except for exact halving, which does most of the work here.
+    """
+    down, across = image.shape[0] / height, image.shape[1] / width
+    if min(down, across) > 1.75:
+        double = scaled(image, 2 * height, 2 * width)
+        return np.asarray(cv2.resize(double, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if max(down, across) > 1.4:
+        image = np.asarray(cv2.blur(image, (3, 3)), np.uint8)
+    if (height, width) == image.shape[:2]:
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _level(points: Points) -> int:

@@ -64,7 +64,7 @@ def _original(image: Pixels, size: int, pool: Pool | None) -> View:
     height, width = image.shape[:2]
     factor = min(1.0, 2.0 * size / max(1, min(height, width)))
     working = (max(2, round(height * factor)), max(2, round(width * factor)))
-    return View.original(image, foreign=pool, working=working if factor < 1 else None)
+    return View.original(image, foreign=pool, working=working if factor < 1 else None, target=size)
 
 
 def overlap(first: View, second: View, *, grid: int) -> npt.NDArray[np.float32]:
