@@ -9,31 +9,20 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from asl.edits.drawing import font, sentence
 from asl.edits.edit import Edit, Rng, check_range, draw
 from asl.edits.geometric import random_colour
-from asl.edits.view import Pixels, View, scaled
-
-
-def foreign_image(view: View, rng: Rng, size: tuple[int, int]) -> Pixels:
-    """Another image at a size, cut to its aspect; smooth colour noise where the view was given no pool."""
-    if view.foreign is None:
-        coarse = rng.integers(0, 256, size=(6, 6, 3), dtype=np.uint8)
-        return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
-    image: Pixels = view.foreign.draw(rng)
-    height, width = image.shape[:2]
-    scale = max(size[0] / height, size[1] / width)
-    h, w = min(height, max(1, round(size[0] / scale))), min(width, max(1, round(size[1] / scale)))
-    top, left = (height - h) // 2, (width - w) // 2
-    return scaled(image[top : top + h, left : left + w], *size)
+from asl.edits.glyphs import font, sentence
+from asl.edits.paste import foreign_image, paste, random_box
+from asl.edits.view import View
 
 
 @dataclass
 class OverlayOnto(Edit):
-    """Paste the view into a larger foreign scene; it fills ``area`` of it. Sometimes a little see-through."""
+    """Paste the view into a larger foreign scene; it fills ``area`` of it and is a little see-through at times."""
 
     area: Sequence[float] = (0.15, 0.6)
     opacity: Sequence[float] = (0.8, 1.0)
+    faint: float = 0.3
 
     def __post_init__(self) -> None:
         check_range("area", self.area, 0.01, 1)
@@ -41,7 +30,7 @@ class OverlayOnto(Edit):
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Paste."""
-        area, opacity = draw(rng, self.area), draw(rng, self.opacity) if rng.random() < 0.3 else 1.0
+        area, opacity = draw(rng, self.area), draw(rng, self.opacity) if rng.random() < self.faint else 1.0
         height, width = view.size
         stretch = float(np.exp(rng.uniform(-0.3, 0.3)))
         canvas = round(height / np.sqrt(area) * stretch), round(width / np.sqrt(area) / stretch)
@@ -56,10 +45,11 @@ class OverlayOnto(Edit):
 
 @dataclass
 class ImageOnTop(Edit):
-    """Cover ``area`` of the view with a foreign picture; see-through ones leave the pixels visible, but duller."""
+    """Cover ``area`` of the view with a foreign picture; ``faint`` is how often it has an ``opacity`` below 1."""
 
     area: Sequence[float] = (0.05, 0.4)
     opacity: Sequence[float] = (0.5, 1.0)
+    faint: float = 0.3
 
     def __post_init__(self) -> None:
         check_range("area", self.area, 0, 1)
@@ -68,35 +58,43 @@ class ImageOnTop(Edit):
     def __call__(self, view: View, rng: Rng) -> View:
         """Cover."""
         area, aspect = draw(rng, self.area), float(np.exp(rng.uniform(-0.5, 0.5)))
-        opacity = draw(rng, self.opacity) if rng.random() < 0.3 else 1.0
-        height, width = view.size
-        h = int(np.clip(round(height * np.sqrt(area / aspect)), 1, height))
-        w = int(np.clip(round(width * np.sqrt(area * aspect)), 1, width))
-        top, left = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
-        pixels = view.image.copy()
-        spot = pixels[top : top + h, left : left + w]
-        other = foreign_image(view, rng, (h, w))
-        pixels[top : top + h, left : left + w] = cv2.addWeighted(other, opacity, spot, 1 - opacity, 0)
-        hidden = np.zeros(view.size, dtype=bool)
-        # What shines through faintly is no longer there for a detector, what shines through well is.
-        hidden[top : top + h, left : left + w] = opacity > 0.7
-        return view.replaced(pixels, self.entry(area=area, opacity=opacity), trace=view.trace.hide(hidden))
+        opacity = draw(rng, self.opacity) if rng.random() < self.faint else 1.0
+        top, left, height, width = random_box(rng, view.size, area, aspect)
+        entry = self.entry(area=area, opacity=opacity, top=top / view.size[0], left=left / view.size[1])
+        return paste(view, foreign_image(view, rng, (height, width)), None, top, left, entry, opacity=opacity)
+
+
+@dataclass
+class CutMix(Edit):
+    """A rectangle of ``area`` shows the same place of another image (Yun et al., ICCV 2019)."""
+
+    area: Sequence[float] = (0.1, 0.5)
+
+    def __post_init__(self) -> None:
+        check_range("area", self.area, 0, 1)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Replace it."""
+        area = draw(rng, self.area)
+        top, left, height, width = random_box(rng, view.size, area, 1.0)
+        other = foreign_image(view, rng, view.size)[top : top + height, left : left + width]
+        return paste(view, other, None, top, left, self.entry(area=area))
 
 
 @dataclass
 class Blend(Edit):
-    """Mix the whole view with a foreign picture that has ``share`` of the result."""
+    """Mix the whole view with a foreign picture that has ``share`` of the result (mixup, Zhang et al., ICLR 2018)."""
 
     share: Sequence[float] = (0.15, 0.5)
 
     def __post_init__(self) -> None:
-        check_range("share", self.share, 0, 0.7)
+        check_range("share", self.share, 0, 1)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Mix."""
         share = draw(rng, self.share)
-        pixels = cv2.addWeighted(view.image, 1 - share, foreign_image(view, rng, view.size), share, 0)
-        return view.replaced(pixels, self.entry(share=share))
+        other = foreign_image(view, rng, view.size)
+        return paste(view, other, None, 0, 0, self.entry(share=share), opacity=share)
 
 
 @dataclass

@@ -54,6 +54,42 @@ class MotionBlur(Edit):
 
 
 @dataclass
+class DefocusBlur(Edit):
+    """Out of focus: blur with a disc of ``radius`` percent of the longer side."""
+
+    radius: Sequence[float] = (0.5, 2.5)
+
+    def __post_init__(self) -> None:
+        check_range("radius", self.radius, 0, 20)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Blur."""
+        radius = draw(rng, self.radius)
+        pixels = max(1, round(radius / 100 * max(view.size)))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1)).astype(np.float32)
+        blurred = cv2.filter2D(view.image, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT_101)
+        return view.replaced(blurred, self.entry(radius=radius))
+
+
+@dataclass
+class Morphology(Edit):
+    """Bright things grow or shrink by ``radius`` percent of the longer side (dilation, erosion)."""
+
+    radius: Sequence[float] = (0.2, 0.8)
+
+    def __post_init__(self) -> None:
+        check_range("radius", self.radius, 0, 10)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Grow or shrink."""
+        radius, grow = draw(rng, self.radius), bool(rng.random() < 0.5)
+        side = 2 * max(1, round(radius / 100 * max(view.size))) + 1
+        element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        pixels = cv2.dilate(view.image, element) if grow else cv2.erode(view.image, element)
+        return view.replaced(pixels, self.entry(radius=radius, grow=grow))
+
+
+@dataclass
 class Noise(Edit):
     """Gaussian noise with a standard deviation of ``sigma`` grey levels, coloured or gray."""
 

@@ -1,144 +1,150 @@
-"""What is drawn on top of a view: text, stickers, stripes, holes."""
+"""What is drawn on top of a view: text, watermarks, stickers, stripes, holes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
 
 from asl.edits.edit import Edit, Rng, check_range, draw
 from asl.edits.geometric import random_colour
-from asl.edits.view import Pixels, View
-
-_WORDS = """
-    the light over a small town at night when we all came home again to see what was left of summer and nobody knew SALE
-    NEW wow best day ever LOL follow me @photo 2024 breaking news share this free shipping 50% off why not good morning
-    © www.example.org #travel #nature top 10 you will not believe
-""".split()  # noqa: SIM905
-_Bool = npt.NDArray[np.bool_]
+from asl.edits.glyphs import font, gibberish, letters, sentence
+from asl.edits.paste import Alpha, paste, random_box
+from asl.edits.stickers import KINDS, sticker
+from asl.edits.view import View
+from asl.types import AslError
 
 
-@lru_cache(maxsize=64)
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The TrueType font that comes with Pillow (Aileron, CC0)."""
-    return ImageFont.load_default(size)
-
-
-def sentence(rng: Rng, words: int) -> str:
-    """Some words in random order."""
-    return " ".join(rng.choice(_WORDS, size=words).tolist())
-
-
-def write(
-    view: View, text: str, where: tuple[int, int], size: int, colour: tuple[int, int, int], outline: bool
-) -> tuple[Pixels, _Bool]:
-    """Write text on the pixels of a view; returns them and which pixels the glyphs cover."""
-    layer = Image.new("L", view.size[::-1], 0)
-    pen = ImageDraw.Draw(layer)
-    width = max(1, size // 12) if outline else 0
-    pen.text(where, text, fill=255, font=font(size), stroke_width=width)
-    alpha = np.asarray(layer, dtype=np.uint8)
-    image = Image.fromarray(view.image)
-    stroke = (0, 0, 0) if sum(colour) > 380 else (255, 255, 255)
-    ImageDraw.Draw(image).text(
-        where, text, fill=colour, font=font(size), stroke_width=width, stroke_fill=stroke if outline else None
-    )
-    return np.asarray(image, dtype=np.uint8), alpha > 127
+def solid(alpha: Alpha, colour: Sequence[int]) -> np.ndarray:
+    """A patch of one colour, as large as a shape."""
+    return np.full((*alpha.shape, 3), colour, np.uint8)
 
 
 @dataclass
 class Text(Edit):
-    """Words in a real font, each line ``height`` of the view high."""
+    """Words in a real font, each line ``height`` of the view high, in one colour, some outlined.
+
+    Attributes:
+        height: of a line, share of the view's height.
+        lines: how many.
+        opacity: of the whole text.
+        words: in a line.
+        signs: random letters instead of words, that many to a line; 0: words.
+        fonts: files of fonts to choose from; none: the one that comes with Pillow, in four weights and slants.
+    """
 
     height: Sequence[float] = (0.05, 0.15)
     lines: Sequence[int] = (1, 3)
+    opacity: Sequence[float] = (1.0, 1.0)
+    words: Sequence[int] = (1, 4)
+    signs: int = 0
+    fonts: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_range("height", self.height, 0.01, 1)
+        check_range("lines", self.lines, 1, 20)
+        check_range("opacity", self.opacity, 0, 1)
+        check_range("words", self.words, 1, 20)
+        for path in self.fonts:
+            font(12, path)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Write."""
         height, width = view.size
-        size = max(6, round(draw(rng, self.height) * height))
-        count = int(rng.integers(self.lines[0], self.lines[1] + 1))
-        lines = [sentence(rng, int(rng.integers(1, 5))) for _ in range(count)]
-        where = int(rng.integers(-width // 8, max(1, width // 2))), int(rng.integers(0, max(1, height - size)))
-        pixels, covered = write(view, "\n".join(lines), where, size, random_colour(rng), bool(rng.random() < 0.5))
-        return view.replaced(pixels, self.entry(lines=lines), trace=view.trace.hide(covered))
+        size = int(np.clip(round(draw(rng, self.height) * height), 6, 400))
+        text = "\n".join(self._line(rng) for _ in range(int(rng.integers(self.lines[0], self.lines[1] + 1))))
+        path = self.fonts[int(rng.integers(len(self.fonts)))] if self.fonts else ""
+        bold, slant = int(rng.random() < 0.4) * max(1, size // 24), 0.25 * float(rng.random() < 0.2)
+        alpha, colour, opacity = (
+            letters(text, size, path, bold=bold, slant=slant),
+            random_colour(rng),
+            draw(rng, self.opacity),
+        )
+        top = int(rng.integers(0, max(1, height - alpha.shape[0] + 1)))
+        left = int(rng.integers(min(0, width - alpha.shape[1]) // 2, max(1, width - alpha.shape[1] + 1)))
+        entry = self.entry(text=text, top=top / height, left=left / width, opacity=opacity)
+        if rng.random() < 0.4:
+            edge = max(1, size // 14)
+            around = np.asarray(
+                cv2.dilate(np.pad(alpha, edge), np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)), np.uint8
+            )
+            paper = 0 if sum(colour) > 380 else 255
+            patch = solid(around, (paper, paper, paper))
+            patch[edge:-edge, edge:-edge][alpha > 127] = colour
+            return paste(view, patch, around, top - edge, left - edge, entry, opacity=opacity)
+        return paste(view, solid(alpha, colour), alpha, top, left, entry, opacity=opacity)
+
+    def _line(self, rng: Rng) -> str:
+        if self.signs:
+            return gibberish(rng, int(rng.integers(1, self.signs + 1)))
+        return sentence(rng, int(rng.integers(self.words[0], self.words[1] + 1)))
 
 
-@lru_cache(maxsize=32)
-def sticker(kind: str, side: int) -> tuple[Pixels, _Bool]:
-    """A drawn sticker and its opaque pixels: ``smile``, ``heart``, ``star``, ``badge``, ``bubble``, ``arrow``."""
-    scale = 4
-    n = side * scale
-    image = Image.new("RGBA", (n, n), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(image)
-    if kind == "smile":
-        pen.ellipse((0, 0, n - 1, n - 1), fill=(255, 204, 51, 255), outline=(170, 120, 0, 255), width=n // 24)
-        for x in (0.3, 0.6):
-            pen.ellipse((x * n, 0.28 * n, (x + 0.1) * n, 0.44 * n), fill=(60, 40, 0, 255))
-        pen.arc((0.22 * n, 0.25 * n, 0.78 * n, 0.8 * n), 20, 160, fill=(60, 40, 0, 255), width=n // 16)
-    elif kind == "heart":
-        for x in (0.05, 0.45):
-            pen.ellipse((x * n, 0.1 * n, (x + 0.5) * n, 0.6 * n), fill=(225, 40, 60, 255))
-        pen.polygon([(0.08 * n, 0.45 * n), (0.92 * n, 0.45 * n), (0.5 * n, 0.95 * n)], fill=(225, 40, 60, 255))
-    elif kind == "star":
-        angles = np.deg2rad(np.arange(10) * 36 - 90)
-        radii = np.where(np.arange(10) % 2, 0.2, 0.5) * n
-        points = [(n / 2 + r * np.cos(a), n / 2 + r * np.sin(a)) for r, a in zip(radii, angles, strict=True)]
-        pen.polygon(points, fill=(250, 190, 20, 255), outline=(150, 100, 0, 255))
-    elif kind == "badge":
-        pen.rounded_rectangle((0, 0.25 * n, n - 1, 0.75 * n), n // 8, fill=(30, 90, 200, 255))
-        pen.text((0.12 * n, 0.33 * n), "NEW", fill=(255, 255, 255, 255), font=font(max(6, n // 3)))
-    elif kind == "bubble":
-        pen.ellipse((0, 0, n - 1, 0.75 * n), fill=(255, 255, 255, 255), outline=(0, 0, 0, 255), width=n // 40)
-        pen.polygon([(0.25 * n, 0.66 * n), (0.5 * n, 0.7 * n), (0.15 * n, 0.98 * n)], fill=(255, 255, 255, 255))
-    else:
-        pen.polygon(
-            [(0, 0.35 * n), (0.55 * n, 0.35 * n), (0.55 * n, 0.1 * n), (n, 0.5 * n), (0.55 * n, 0.9 * n),
-             (0.55 * n, 0.65 * n), (0, 0.65 * n)], fill=(200, 30, 160, 255),
-        )  # fmt: skip
-    small = np.asarray(image.resize((side, side), Image.Resampling.BOX), dtype=np.uint8)
-    return small[..., :3], small[..., 3] > 127
+@dataclass
+class Watermark(Edit):
+    """One line of text all over the view, see-through, turned by up to ``degrees``."""
 
+    height: Sequence[float] = (0.04, 0.1)
+    opacity: Sequence[float] = (0.15, 0.5)
+    degrees: Sequence[float] = (-45, 45)
 
-STICKERS = ("smile", "heart", "star", "badge", "bubble", "arrow")
+    def __post_init__(self) -> None:
+        check_range("height", self.height, 0.01, 0.5)
+        check_range("opacity", self.opacity, 0, 1)
+        check_range("degrees", self.degrees, -180, 180)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Write it all over."""
+        size = int(np.clip(round(draw(rng, self.height) * view.size[0]), 6, 200))
+        text, opacity, degrees = sentence(rng, 2), draw(rng, self.opacity), draw(rng, self.degrees)
+        word = np.pad(letters(text, size), ((size // 2, size // 2), (size, size)))
+        side = int(np.ceil(np.hypot(*view.size)))
+        sheet = np.tile(word, (side // word.shape[0] + 1, side // word.shape[1] + 1))
+        turn = cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 1.0)
+        turn[:, 2] -= [(side - view.size[1]) / 2, (side - view.size[0]) / 2]
+        alpha = np.asarray(cv2.warpAffine(sheet, turn, view.size[::-1], borderMode=cv2.BORDER_WRAP), np.uint8)
+        colour = random_colour(rng)
+        entry = self.entry(text=text, degrees=degrees, opacity=opacity)
+        return paste(view, solid(alpha, colour), alpha, 0, 0, entry, opacity=opacity)
 
 
 @dataclass
 class Sticker(Edit):
-    """Emoji-like stickers and logos, each ``side`` of the view's shorter side."""
+    """Emoji-like stickers and logos, each ``side`` of the view's shorter side (see :mod:`asl.edits.stickers`)."""
 
     side: Sequence[float] = (0.1, 0.4)
     count: Sequence[int] = (1, 2)
+    opacity: Sequence[float] = (1.0, 1.0)
+    kinds: Sequence[str] = KINDS
 
     def __post_init__(self) -> None:
         check_range("side", self.side, 0.01, 1)
+        check_range("count", self.count, 0, 100)
+        check_range("opacity", self.opacity, 0, 1)
+        unknown = set(self.kinds) - set(KINDS)
+        if unknown or not self.kinds:
+            raise AslError(f"kinds: expected some of {', '.join(KINDS)}, got {', '.join(sorted(unknown)) or 'none'}")
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Stick them on."""
-        pixels, hidden = view.image.copy(), np.zeros(view.size, dtype=bool)
-        kinds = rng.choice(STICKERS, size=int(rng.integers(self.count[0], self.count[1] + 1))).tolist()
-        for kind in kinds:
-            side = max(6, 2 * round(draw(rng, self.side) * min(view.size) / 2))
-            side = min(side, *view.size)
-            image, opaque = sticker(kind, side)
-            top = int(rng.integers(0, view.size[0] - side + 1))
-            left = int(rng.integers(0, view.size[1] - side + 1))
-            pixels[top : top + side, left : left + side][opaque] = image[opaque]
-            hidden[top : top + side, left : left + side] |= opaque
-        return view.replaced(pixels, self.entry(stickers=kinds), trace=view.trace.hide(hidden))
+        for _ in range(int(rng.integers(self.count[0], self.count[1] + 1))):
+            kind, seed = self.kinds[int(rng.integers(len(self.kinds)))], int(rng.integers(64))
+            # Few sizes, so that drawn ones can be used again.
+            side = int(np.clip(8 * round(draw(rng, self.side) * min(view.size) / 8), 8, 512))
+            opacity = draw(rng, self.opacity)
+            image, alpha = sticker(kind, seed, side)
+            top = int(rng.integers(-side // 4, max(1, view.size[0] - 3 * side // 4)))
+            left = int(rng.integers(-side // 4, max(1, view.size[1] - 3 * side // 4)))
+            entry = self.entry(kind=kind, side=side / min(view.size), opacity=opacity)
+            view = paste(view, image, alpha, top, left, entry, opacity=opacity)
+        return view
 
 
 @dataclass
 class Stripes(Edit):
-    """Lines across the view, ``width`` of its longer side each, straight or smeared by hand."""
+    """Lines across the view, ``width`` of its longer side each; ``smear`` is how often they are drawn by hand."""
 
     width: Sequence[float] = (0.01, 0.03)
     count: Sequence[int] = (2, 6)
@@ -146,48 +152,42 @@ class Stripes(Edit):
 
     def __post_init__(self) -> None:
         check_range("width", self.width, 0.001, 0.5)
+        check_range("count", self.count, 1, 100)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Draw them."""
         height, width = view.size
-        layer = np.zeros(view.size, np.uint8)
+        alpha = np.zeros(view.size, np.uint8)
         thickness = max(1, round(draw(rng, self.width) * max(view.size)))
         smear, colour = bool(rng.random() < self.smear), random_colour(rng)
         count = int(rng.integers(self.count[0], self.count[1] + 1))
         for _ in range(count):
-            points = rng.uniform(-0.1, 1.1, size=(5 if smear else 2, 2)) * [width, height]
-            cv2.polylines(layer, [points.astype(np.int32).reshape(-1, 1, 2)], False, 1, thickness)
-        pixels, hidden = view.image.copy(), layer > 0
-        pixels[hidden] = colour
-        return view.replaced(pixels, self.entry(count=count, smear=smear), trace=view.trace.hide(hidden))
+            points = rng.uniform(-0.1, 1.1, size=(int(rng.integers(5, 20)) if smear else 2, 2)) * [width, height]
+            cv2.polylines(alpha, [points.astype(np.int32).reshape(-1, 1, 2)], False, 255, thickness)
+            if smear:
+                break
+        entry = self.entry(count=count, smear=smear, width=thickness / max(view.size))
+        return paste(view, solid(alpha, colour), alpha, 0, 0, entry)
 
 
 @dataclass
 class Erase(Edit):
-    """Cut out rectangles of ``area`` (share of the view) each; filled with one colour or with noise."""
+    """Cut out rectangles of ``area`` (share of the view) each; filled with one colour or, at times, with noise."""
 
     area: Sequence[float] = (0.02, 0.15)
     count: Sequence[int] = (1, 4)
 
     def __post_init__(self) -> None:
         check_range("area", self.area, 0, 1)
+        check_range("count", self.count, 0, 1000)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Cut out."""
-        height, width = view.size
-        pixels, hidden = view.image.copy(), np.zeros(view.size, dtype=bool)
+        pixels, mask = view.image.copy(), view.trace.valid().copy()
         count = int(rng.integers(self.count[0], self.count[1] + 1))
         for _ in range(count):
-            area, aspect = draw(rng, self.area), float(np.exp(rng.uniform(-1, 1)))
-            h = int(np.clip(round(height * np.sqrt(area / aspect)), 1, height))
-            w = int(np.clip(round(width * np.sqrt(area * aspect)), 1, width))
-            top, left = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
-            noise = rng.random() < 0.3
-            fill = (
-                rng.integers(0, 256, size=(h, w, 3), dtype=np.uint8)
-                if noise
-                else np.array(random_colour(rng), np.uint8)
-            )
-            pixels[top : top + h, left : left + w] = fill
-            hidden[top : top + h, left : left + w] = True
-        return view.replaced(pixels, self.entry(count=count), trace=view.trace.hide(hidden))
+            top, left, h, w = random_box(rng, view.size, draw(rng, self.area), float(np.exp(rng.uniform(-1, 1))))
+            noise = rng.integers(0, 256, size=(h, w, 3), dtype=np.uint8) if rng.random() < 0.3 else None
+            pixels[top : top + h, left : left + w] = random_colour(rng) if noise is None else noise
+            mask[top : top + h, left : left + w] = 0
+        return view.replaced(pixels, self.entry(count=count), trace=view.trace.masked(mask))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from typing import Any
@@ -62,16 +63,20 @@ def _check_edits(edits: SequenceOf[Edit], owner: str) -> tuple[Edit, ...]:
 
 @dataclass
 class Sequence(Edit):
-    """One edit after the other."""
+    """One edit after the other; given as a list, or as named steps in order, of which null ones are left out.
 
-    edits: SequenceOf[Edit]
+    Names let a recipe that builds on another one change a single step.
+    """
+
+    edits: SequenceOf[Edit] | Mapping[str, Edit | None]
 
     def __post_init__(self) -> None:
-        self.edits = _check_edits(self.edits, "Sequence")
+        steps = self.edits.values() if isinstance(self.edits, Mapping) else self.edits
+        self._steps = _check_edits([edit for edit in steps if edit is not None], "Sequence")
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Apply all."""
-        for edit in self.edits:
+        for edit in self._steps:
             view = edit(view, rng)
         return view
 

@@ -214,6 +214,34 @@ class Shear(Edit):
 
 
 @dataclass
+class Affine(Edit):
+    """Turn, shear, scale and move at once, about the centre and within the frame of the view."""
+
+    degrees: Sequence[float] = (-180, 180)
+    shear: Sequence[float] = (-30, 30)
+    scale: Sequence[float] = (0.7, 1.3)
+    shift: Sequence[float] = (-0.1, 0.1)
+    border: str = "constant"
+
+    def __post_init__(self) -> None:
+        check_range("degrees", self.degrees, -180, 180)
+        check_range("shear", self.shear, -60, 60)
+        check_range("scale", self.scale, 0.1, 10)
+        check_range("shift", self.shift, -0.9, 0.9)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Move."""
+        degrees, shear, scale = draw(rng, self.degrees), draw(rng, self.shear), draw_log(rng, self.scale)
+        shift = np.array([draw(rng, self.shift) * view.size[1], draw(rng, self.shift) * view.size[0]])
+        cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        slant = np.array([[1.0, np.tan(np.deg2rad(shear))], [0.0, 1.0]])
+        matrix = _about_centres(np.array([[cos, -sin], [sin, cos]]) @ slant / scale, view.size, view.size)
+        matrix[:2, 2] -= matrix[:2, :2] @ shift
+        entry = self.entry(degrees=degrees, shear=shear, scale=scale, shift=[round(float(v), 2) for v in shift])
+        return view.warped(matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng))
+
+
+@dataclass
 class Perspective(Edit):
     """See the picture from another angle: its corners move inward by up to ``strength`` of a side."""
 

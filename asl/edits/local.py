@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from asl.edits.edit import Edit, Rng, check_range, draw
+from asl.edits.paste import random_box
 from asl.edits.trace import Points, pixel_grid
 from asl.edits.view import View
 from asl.types import AslError
@@ -87,10 +88,76 @@ class OpticalDistortion(Edit):
 
 
 @dataclass
+class Swirl(Edit):
+    """Turn the middle by up to ``degrees``, less and less towards the edge."""
+
+    degrees: Sequence[float] = (-90, 90)
+
+    def __post_init__(self) -> None:
+        check_range("degrees", self.degrees, -360, 360)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Swirl."""
+        degrees = draw(rng, self.degrees)
+        height, width = view.size
+        centre = np.array([(width - 1) / 2, (height - 1) / 2], dtype=np.float32)
+        offset = pixel_grid(view.size) - centre
+        radius = np.sqrt((offset**2).sum(axis=-1)) / max(min(height, width) / 2, 1)
+        turn = np.deg2rad(np.float32(degrees)) * np.clip(1 - radius, 0, 1) ** 2
+        cos, sin = np.cos(turn), np.sin(turn)
+        x, y = offset[..., 0], offset[..., 1]
+        grid = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1) + centre
+        return remapped(view, grid.astype(np.float32), self.entry(degrees=degrees))
+
+
+@dataclass
+class Glass(Edit):
+    """Every pixel shows one from up to ``reach`` percent of the longer side away, as through ribbed glass."""
+
+    reach: Sequence[float] = (0.3, 1.2)
+
+    def __post_init__(self) -> None:
+        check_range("reach", self.reach, 0, 10)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Scatter."""
+        reach = draw(rng, self.reach)
+        side = np.float32(reach / 100 * max(view.size))
+        jitter = (rng.random(size=(*view.size, 2), dtype=np.float32) * 2 - 1) * side
+        last = np.array([view.size[1] - 1, view.size[0] - 1], np.float32)
+        pixels = cv2.remap(view.image, np.clip(pixel_grid(view.size) + jitter, 0, last), None, cv2.INTER_NEAREST)
+        # Too fine for a map: a pixel is taken for its place, off by less than the reach, and its fidelity falls.
+        return view.replaced(np.asarray(pixels, np.uint8), self.entry(reach=reach))
+
+
+@dataclass
+class CopyMove(Edit):
+    """A piece of the view, ``area`` of it, appears a second time elsewhere in it."""
+
+    area: Sequence[float] = (0.03, 0.15)
+
+    def __post_init__(self) -> None:
+        check_range("area", self.area, 0, 0.5)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Copy."""
+        area = draw(rng, self.area)
+        top, left, height, width = random_box(rng, view.size, area, 1.0)
+        to_top = int(rng.integers(0, view.size[0] - height + 1))
+        to_left = int(rng.integers(0, view.size[1] - width + 1))
+        grid = pixel_grid(view.size)
+        grid[to_top : to_top + height, to_left : to_left + width] = grid[top : top + height, left : left + width].copy()
+        return _pieces(view, grid, self.entry(area=area))
+
+
+@dataclass
 class ShuffleTiles(Edit):
     """Cut into ``tiles`` x ``tiles`` and put back in another order."""
 
     tiles: Sequence[int] = (2, 4)
+
+    def __post_init__(self) -> None:
+        check_range("tiles", self.tiles, 2, 64)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Shuffle."""
@@ -126,6 +193,9 @@ class Repeat(Edit):
     """Show the picture ``times`` x ``times`` times, mirrored at every other tile half of the time."""
 
     times: Sequence[int] = (2, 3)
+
+    def __post_init__(self) -> None:
+        check_range("times", self.times, 1, 16)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Repeat."""

@@ -161,8 +161,11 @@ class Trace:
 
     def hide(self, hidden: npt.NDArray[np.bool_]) -> Trace:
         """Cover pixels with something foreign (bool ``[H, W]``)."""
-        mask = self.valid() * (1 - hidden.astype(np.uint8))
-        return Trace(self.size, self.source, self.matrix, self.points, mask.astype(np.uint8), self._most())
+        return self.masked(self.valid() * (1 - hidden.astype(np.uint8)))
+
+    def masked(self, mask: Mask) -> Trace:
+        """Another mask, in which nothing hidden comes back."""
+        return Trace(self.size, self.source, self.matrix, self.points, mask, self._most())
 
     def cover(self) -> float:
         """Share of the view that shows the original, 0..1."""

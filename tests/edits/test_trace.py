@@ -64,7 +64,9 @@ def wrong_share(view: View, source: np.ndarray, pixels: float) -> float:
 @pytest.mark.parametrize("edit", GEOMETRIC + COVERING, ids=lambda edit: edit.name)
 def test_the_map_says_what_the_pixels_show(edit: Edit, ramp: np.ndarray) -> None:
     views = [edit(View.original(ramp), np.random.default_rng(seed)) for seed in range(12)]
-    assert max(wrong_share(view, ramp, 2.0) for view in views) < 0.003
+    # Thin strokes have half-covered pixels that are no rim of anything hidden.
+    allowed = 0.02 if isinstance(edit, drawing.Text | drawing.Sticker) else 0.003
+    assert max(wrong_share(view, ramp, 2.0) for view in views) < allowed
     assert any(np.isfinite(view.map[..., 0]).any() for view in views)
 
 
