@@ -12,13 +12,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.edits.trace import Mask, Matrix, Points, Trace, pixel_grid, resize_matrix, transform, warp_pixels
+from asl.edits.trace import Mask, Matrix, Points, Trace, resize_matrix, transform, warp_pixels
 from asl.types import AslError
 
 Pixels = npt.NDArray[np.uint8]
 Gray = npt.NDArray[np.float32]
-_LOOK = 72  # pixels of the longer side at which a view is compared with its original
+Gray8 = npt.NDArray[np.uint8]
+_LOOK = 112  # pixels of the longer side at which a view is compared with its original
 _WINDOW = 7
+_STEPS = 4  # sizes of the original per halving that are kept for comparisons
 
 
 @dataclass(eq=False)
@@ -30,15 +32,15 @@ class Source:
     """
 
     image: Pixels
-    _levels: dict[int, Gray] = field(default_factory=dict, repr=False)
+    _levels: dict[int, Gray8] = field(default_factory=dict, repr=False)
 
-    def luma(self, level: int) -> Gray:
-        """float32 brightness at 1 / 2^level of the size."""
+    def luma(self, level: int) -> Gray8:
+        """uint8 brightness at 2^(-level / 4) of the size."""
         if level not in self._levels:
-            height, width = self.image.shape[:2]
-            size = (max(1, width >> level), max(1, height >> level))
-            small = scaled(self.image, size[1], size[0])
-            self._levels[level] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+            factor = 2.0 ** (-level / _STEPS)
+            height, width = (max(1, round(side * factor)) for side in self.image.shape[:2])
+            small = scaled(self.image, height, width) if level else self.image
+            self._levels[level] = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         return self._levels[level]
 
 
@@ -117,8 +119,8 @@ class View:
     def fidelity(self) -> float:
         """Detail left where the original is visible, 0..1, against the original warped into the view.
 
-        Mean contrast-structure term of SSIM (Wang et al., IEEE TIP 2004, eq. 9 and 10) of the brightness at 72 pixels a
-        side, without its sign: a negative shows as much as the picture it was made from.
+        Mean contrast-structure term of SSIM (Wang et al., IEEE TIP 2004, eq. 9 and 10) of the brightness at 112 pixels
+        a side, without its sign: a negative shows as much as the picture it was made from.
         """
         if not self.log:
             return 1.0
@@ -140,15 +142,20 @@ class View:
         height, width = self.size
         factor = min(1.0, _LOOK / max(height, width))
         small = (max(4, round(height * factor)), max(4, round(width * factor)))
-        view = scaled(self.image, *small)
-        points = self.trace.at(transform(resize_matrix(self.size, small), pixel_grid(small)))
-        mask = np.isfinite(points[..., 0]).astype(np.uint8)
-        luma = self.source.luma(_level(points * (self.source.image.shape[1] / self.source_size[1])))
+        view = cv2.cvtColor(scaled(self.image, *small), cv2.COLOR_RGB2GRAY)
+        trace = self.trace.resize(*small)
+        luma = self.source.luma(_level(trace, self.source.image.shape[1]))
         scale = resize_matrix((luma.shape[0], luma.shape[1]), self.source_size)
-        where = np.nan_to_num(transform(scale, points), nan=-1.0)
-        reference = cv2.remap(luma, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        inner = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=1)
-        return cv2.cvtColor(view, cv2.COLOR_RGB2GRAY).astype(np.float32), reference, inner if inner.any() else mask
+        mask = trace.valid()
+        if trace.matrix is not None:
+            reference = warp_pixels(luma, scale @ trace.matrix, small, border=cv2.BORDER_REFLECT)
+        else:
+            where = transform(scale, np.nan_to_num(trace.dense(), nan=-1.0))
+            reference = cv2.remap(luma, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        # Two ways of resampling differ by about a pixel of sharpness, which must not count as lost detail.
+        first, second = (cv2.GaussianBlur(side, (3, 3), 0).astype(np.float32) for side in (view, reference))
+        inner = cv2.erode(mask, np.ones((9, 9), np.uint8), borderValue=1)
+        return first, second, inner if inner.any() else mask
 
     def replaced(self, image: Pixels, entry: dict[str, Any], *, trace: Trace | None = None) -> View:
         """The view after one more edit; without a trace the geometry stays."""
@@ -200,12 +207,16 @@ def scaled(image: Pixels, height: int, width: int) -> Pixels:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _level(points: Points) -> int:
-    """How often the original is halved so that one step in it is about one step between ``points``."""
-    steps = np.abs(np.diff(points, axis=1)).sum(axis=-1)
-    finite = steps[np.isfinite(steps)]
-    step = float(np.median(finite)) if finite.size else 1.0
-    return int(np.clip(np.floor(np.log2(max(step, 1.0)) + 0.5), 0, 6))
+def _level(trace: Trace, width: int) -> int:
+    """By how many quarter octaves an original of ``width`` pixels is shrunk to have the resolution of a view."""
+    if trace.matrix is not None:
+        corner = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]) + np.array(trace.size[::-1]) / 2
+        there = transform(trace.matrix, corner.astype(np.float32)).astype(np.float64)
+        step = float(np.sqrt(abs(np.linalg.det(there[1:] - there[0]))))
+    else:
+        steps = np.abs(np.diff(trace.dense()[::4], axis=1)).sum(axis=-1)
+        step = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
+    return int(np.clip(round(np.log2(max(step * width / trace.source[1], 1.0)) * _STEPS), 0, 6 * _STEPS))
 
 
 def structure(first: Gray, second: Gray) -> Gray:
