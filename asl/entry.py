@@ -6,17 +6,19 @@ not there). 1: anything else, with one line for errors that a user can act on.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -24,6 +26,7 @@ from asl.config import check_targets, config_dir, explain_unknown_key, flatten_k
 from asl.types import AslError, UsageError
 
 Schema = TypeVar("Schema")
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # from glibc's malloc.h
 _HYDRA_FLAGS = {
     "--multirun",
     "-m",
@@ -42,7 +45,8 @@ def entry_point(config_name: str, schema: type[Schema], run: Callable[[Schema], 
     """Make the ``main`` of an entry module.
 
     Args:
-        config_name: ``conf/<config_name>.yaml``, whose defaults list starts with ``base_<config_name>``.
+        config_name: ``conf/<config_name>.yaml`` (tools: ``conf/tools/``); its defaults list starts with
+            ``base_<config_name>``.
         schema: the dataclass that names every key and its type.
         run: takes an instance of ``schema``; what it returns is the exit code (None is 0). The docstring of its
             module is what ``--help`` prints.
@@ -51,16 +55,37 @@ def entry_point(config_name: str, schema: type[Schema], run: Callable[[Schema], 
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True, use_cache=True)
 
     def main() -> None:
+        keep_memory()
         arguments = sys.argv[1:]
         if "--help" in arguments or "-h" in arguments:
             print(_help(config_name, run))
             return
         if not any(argument.split("=")[0] in _HYDRA_FLAGS for argument in arguments):
             _check_overrides(config_name, arguments)
-        job = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(_job(run))
+        job = hydra.main(version_base="1.3", config_path=str(_folder(config_name)), config_name=config_name)(_job(run))
         job()
 
     return main
+
+
+def keep_memory() -> None:
+    """Ask glibc to keep large buffers instead of returning them to the system after every step.
+
+    On virtual machines the page faults of freshly mapped buffers can cost more than the arithmetic. The environment
+    variables ``MALLOC_*`` do the same but must be set before the process starts; without glibc nothing happens.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for option, value in ((_M_MMAP_THRESHOLD, 2**30), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28)):
+        mallopt(option, value)
+
+
+def _folder(config_name: str) -> Path:
+    """``conf/`` for a training, ``conf/tools/`` for the others: there ``model=PATH`` is a value and no group."""
+    tools = config_dir() / "tools"
+    return tools if (tools / f"{config_name}.yaml").is_file() else config_dir()
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> Any:
@@ -76,7 +101,7 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> Any:
 
 def _compose_tree(config_name: str, overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(_folder(config_name))):
         try:
             return hydra.compose(config_name, overrides=list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
@@ -112,6 +137,9 @@ def _job(run: Callable[[Any], int | None]) -> Callable[[DictConfig], None]:
             _stop(error, 2)
         except AslError as error:
             _stop(error, 1)
+        except InstantiationException as error:
+            # A class named by `_target_` refused its arguments: what it said is the message.
+            _stop(error.__cause__ if isinstance(error.__cause__, AslError | TypeError) else error, 2)
         if code:
             sys.exit(code)
 

@@ -1,0 +1,1 @@
+"""Images, catalogs, ground truth and the benchmarks' layouts on disk."""

@@ -1,0 +1,74 @@
+"""Lightning's view of the training images: one loader an epoch, fed by as many processes as asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from asl.data.sampler import IdentityBatches
+from asl.data.training_set import HardPairs, TrainingSet, collate
+
+
+class CopyDataModule(L.LightningDataModule):
+    """Batches of P identities times K views, the same for any number of worker processes.
+
+    The loader is made anew each epoch (``reload_dataloaders_every_n_epochs=1``), so that a resumed run continues with
+    the batches that an uninterrupted one would have had.
+    """
+
+    def __init__(
+        self,
+        training: TrainingSet,
+        *,
+        identities: int,
+        hard_pairs: HardPairs | None = None,
+        pairs: int = 0,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        """Plan the loaders.
+
+        Args:
+            training: the images and how views are made of them.
+            identities: sources in a batch of one process.
+            hard_pairs: look-alikes among the training images.
+            pairs: hard pairs in a batch of one process.
+            workers: processes that make views; 0 makes them in this one.
+            seed: of the order.
+        """
+        super().__init__()
+        self.training, self.hard_pairs, self.seed = training, hard_pairs, seed
+        self._identities, self._pairs, self._workers = identities, pairs, workers
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """The batches of the trainer's current epoch."""
+        trainer = self.trainer
+        batches = IdentityBatches(
+            len(self.training),
+            identities=self._identities,
+            epoch=trainer.current_epoch if trainer else 0,
+            seed=self.seed,
+            hard_pairs=self.hard_pairs,
+            pairs=self._pairs,
+            rank=trainer.global_rank if trainer else 0,
+            world=trainer.world_size if trainer else 1,
+        )
+        return DataLoader(
+            self.training,
+            batch_sampler=batches,
+            num_workers=self._workers,
+            collate_fn=collate,
+            worker_init_fn=_one_thread if self._workers else None,
+            pin_memory=torch.cuda.is_available(),
+            prefetch_factor=4 if self._workers else None,
+        )
+
+
+def _one_thread(_: int) -> None:
+    # Workers are the parallelism; OpenCV's own threads on top would only fight over the cores.
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,150 @@
+"""Decoding of untrusted image files to upright RGB, by one decoder for queries and references alike.
+
+Decoders differ in leniency and in pixels, so the same one must embed both sides. Pillow is used for its
+explicit limits: a list of allowed formats, the size known before any pixel is decoded, truncated files refused.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from asl.types import AslError
+
+Pixels = npt.NDArray[np.uint8]
+ResizeMode = Literal["squash", "short", "pad"]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "MPO")
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
+MAX_PIXELS = 100_000_000
+MAX_BYTES = 256 * 2**20
+_WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
+
+
+class ImageError(AslError):
+    """An image that cannot be used; ``reason`` is short and holds no path."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def decode_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Pixels:
+    """Decode to RGB, upright.
+
+    EXIF rotation is applied, CMYK, palette, gray and 16-bit become 8-bit RGB, transparent pixels are laid on
+    white, an animation gives its first frame. Size limits are checked before a pixel is decoded.
+
+    Args:
+        data: the encoded bytes, or the file that has them.
+        max_pixels: width x height that is still decoded.
+        max_bytes: size of the encoded file that is still read.
+
+    Returns:
+        uint8 ``[H, W, 3]``, contiguous.
+
+    Raises:
+        ImageError: empty, too large, no allowed format, truncated or corrupt.
+    """
+    encoded = _read(data, max_bytes)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns about broken metadata of images whose pixels are fine.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise ImageError(f"too many pixels: {width} x {height}, the limit is {max_pixels}")
+                return np.ascontiguousarray(_to_rgb(image))
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"no image of an allowed format ({', '.join(FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError("too many pixels for the decoder") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, KeyError, TypeError) as error:
+        raise ImageError(f"corrupt or truncated: {str(error)[:120] or type(error).__name__}") from error
+    except Exception as error:  # A decoder's own error classes (zlib.error, struct.error ...) on hostile bytes.
+        raise ImageError(f"cannot be decoded: {type(error).__name__}: {str(error)[:120]}") from error
+
+
+def _read(data: bytes | Path, max_bytes: int) -> bytes:
+    if isinstance(data, Path):
+        try:
+            if data.stat().st_size > max_bytes:
+                raise ImageError(f"file of {data.stat().st_size} bytes, the limit is {max_bytes}")
+            data = data.read_bytes()
+        except OSError as error:
+            raise ImageError(f"cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise ImageError("empty file")
+    if len(data) > max_bytes:
+        raise ImageError(f"{len(data)} bytes, the limit is {max_bytes}")
+    return data
+
+
+def _to_rgb(image: Image.Image) -> Pixels:
+    image.seek(0)
+    image.load()
+    if image.mode in _WIDE:
+        return np.repeat(_eight_bits(image)[..., None], 3, axis=2)
+    upright = ImageOps.exif_transpose(image)
+    if "A" in upright.getbands() or "transparency" in upright.info:
+        layered = upright.convert("RGBA")
+        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
+        upright = Image.alpha_composite(white, layered)
+    pixels: Pixels = np.asarray(upright.convert("RGB"), dtype=np.uint8)
+    return pixels
+
+
+def _eight_bits(image: Image.Image) -> Pixels:
+    """Gray with more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
+    values = np.asarray(ImageOps.exif_transpose(image), dtype=np.float64)
+    top = 65535.0 if image.mode.startswith("I") else max(float(np.nanmax(values)), 1.0)
+    scaled: Pixels = np.clip(np.nan_to_num(values) * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
+    return scaled
+
+
+def resize_image(image: Pixels, size: int | tuple[int, int], *, mode: ResizeMode = "squash") -> Pixels:
+    """Bring an image to a size: area averaging when it shrinks, cubic when it grows.
+
+    Args:
+        image: uint8 ``[H, W, 3]``.
+        size: side of a square, or (height, width).
+        mode: ``squash`` changes the aspect to fit exactly; ``short`` keeps it and makes the shorter side ``size``
+            (an int); ``pad`` keeps it, fits the image inside and fills the rest with gray (128).
+
+    Returns:
+        uint8; exactly ``size`` except with ``short``.
+    """
+    height, width = image.shape[:2]
+    if mode == "short":
+        if not isinstance(size, int):
+            raise AslError(f"size: mode 'short' takes one number, got {size}")
+        scale = size / min(height, width)
+        return _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    target_height, target_width = (size, size) if isinstance(size, int) else size
+    if mode == "squash":
+        return _resize(image, target_height, target_width)
+    scale = min(target_height / height, target_width / width)
+    small = _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    top, left = (target_height - small.shape[0]) // 2, (target_width - small.shape[1]) // 2
+    canvas: Pixels = np.full((target_height, target_width, 3), 128, np.uint8)
+    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return canvas
+
+
+def _resize(image: Pixels, height: int, width: int) -> Pixels:
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    resized: Pixels = cv2.resize(image, (width, height), interpolation=method).astype(np.uint8, copy=False)
+    return resized

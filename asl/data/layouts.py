@@ -1,0 +1,251 @@
+"""Benchmarks as they lie on disk: our own folders, NDEC, DISC21, Copydays. What each needs: ``data/README.md``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asl.data.catalog import Catalog, FileCatalog, open_catalog
+from asl.data.hard_pairs import read_hard_pairs
+from asl.data.truth import read_truth
+from asl.types import AslError, TruthPairs, UsageError, as_ids
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A benchmark, opened.
+
+    Attributes:
+        name: for people.
+        references: images that queries may be copies of.
+        queries: images that are asked about.
+        truth: which query is a copy of which reference, and the kinds of the queries.
+        train: training images; also the background of score normalisation. None where there are none.
+        hard_pairs: pairs of ids of training images that look alike and are not copies.
+    """
+
+    name: str
+    references: Catalog
+    queries: Catalog
+    truth: TruthPairs
+    train: Catalog | None = None
+    hard_pairs: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for role, ids, catalog in (
+            ("reference", self.truth.reference_ids, self.references),
+            ("query", self.truth.queries, self.queries),
+        ):
+            missing = np.setdiff1d(ids, catalog.ids)
+            if len(missing):
+                raise AslError(
+                    f"{self.name}: the truth names {len(missing)} {role} id(s) of which there is no image, "
+                    f"e.g. {str(missing[0])!r}"
+                )
+
+
+def open_benchmark(path: str | Path, *, layout: str = "auto") -> Benchmark:
+    """Open a benchmark.
+
+    Args:
+        path: its folder.
+        layout: ``folder`` (references/, queries/, truth.csv), ``ndec``, ``disc21``, ``disc21_dev1``, ``disc21_dev2``,
+            ``disc21_final``, ``copydays``, or ``auto`` to look.
+
+    Raises:
+        UsageError: no such folder or layout.
+        AslError: something that the layout needs is missing (it is named), or the truth names unknown images.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UsageError(f"benchmark: there is no folder {folder}")
+    openers: dict[str, Callable[[Path], Benchmark]] = {
+        "folder": _open_folder,
+        "ndec": _open_ndec,
+        "disc21": lambda root: _open_disc(root, "final"),
+        "disc21_dev1": lambda root: _open_disc(root, "dev1"),
+        "disc21_dev2": lambda root: _open_disc(root, "dev2"),
+        "disc21_final": lambda root: _open_disc(root, "final"),
+        "copydays": _open_copydays,
+    }
+    chosen = guess_layout(folder) if layout == "auto" else layout
+    if chosen not in openers:
+        raise UsageError(f"layout: expected {', '.join(openers)} or auto, got {layout!r}")
+    return openers[chosen](folder)
+
+
+def guess_layout(folder: Path) -> str:
+    """The layout whose own folders are there.
+
+    Raises:
+        AslError: none of them.
+    """
+    if (folder / "query_images_h5").is_dir():
+        return "ndec"
+    if (folder / "original").is_dir() and (folder / "strong").is_dir():
+        return "copydays"
+    if (folder / "truth.csv").is_file():
+        return "folder"
+    if (folder / "references").is_dir() and list(folder.glob("*ground_truth*.csv")):
+        return "disc21"
+    raise AslError(
+        f"{folder}: is no benchmark; expected references/, queries/ and truth.csv, "
+        "or a published layout (data/README.md)"
+    )
+
+
+def _images(folder: Path, *parts: str) -> Catalog:
+    path = folder.joinpath(*parts)
+    if not path.is_dir():
+        raise AslError(f"{folder}: has no folder {'/'.join(parts)}; data/README.md shows the layout")
+    return open_catalog(path, id_style="stem")
+
+
+def _optional(folder: Path, name: str) -> Catalog | None:
+    return open_catalog(folder / name, id_style="stem") if (folder / name).is_dir() else None
+
+
+def _open_folder(folder: Path) -> Benchmark:
+    pairs = folder / "hard_pairs.csv"
+    truth = _complete(read_truth(_file(folder, "truth.csv")), _images(folder, "queries"))
+    return Benchmark(
+        name=folder.name,
+        references=_images(folder, "references"),
+        queries=_images(folder, "queries"),
+        truth=truth,
+        train=_optional(folder, "train"),
+        hard_pairs=tuple(read_hard_pairs(pairs)) if pairs.is_file() else (),
+    )
+
+
+def _file(folder: Path, *names: str) -> Path:
+    for name in names:
+        found = sorted(folder.glob(name))
+        if found:
+            return found[0]
+    raise AslError(f"{folder}: has no {' or '.join(names)}; data/README.md shows the layout")
+
+
+def _complete(truth: TruthPairs, queries: Catalog) -> TruthPairs:
+    """Published truths may leave out queries without a match; the folder knows them."""
+    return TruthPairs(truth.query_ids, truth.reference_ids, np.union1d(truth.queries, queries.ids), truth.kinds)
+
+
+def _open_ndec(folder: Path) -> Benchmark:
+    queries = _images(folder, "query_images_h5")
+    truth = _complete(read_truth(_file(folder, "public_ground_truth_h5.csv")), queries)
+    train, pairs = _ndec_training(folder)
+    # Ids from Q50000 on are the hard negatives, those below DISC21's development queries.
+    matched = set(truth.query_ids.tolist())
+    kinds = {
+        query: "copy"
+        if query in matched
+        else "hard:ndec"
+        if query[1:].isdigit() and int(query[1:]) >= 50000
+        else "distractor"
+        for query in truth.queries.tolist()
+    }
+    truth = TruthPairs(truth.query_ids, truth.reference_ids, truth.queries, kinds)
+    return Benchmark("ndec", _images(folder, "references"), queries, truth, train, pairs)
+
+
+def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[tuple[str, str], ...]]:
+    """Training images and the pairs; the side of a pair that is no DISC21 image gets the id ``<folder>/<name>``."""
+    train = _optional(folder, "train")
+    ids = train.ids.tolist() if train else []
+    paths = [train.locate(row) for row in range(len(train))] if train else []
+    known, pairs = set(ids), []
+    for pair in sorted((folder / "negative_pair").glob("*/")) if (folder / "negative_pair").is_dir() else []:
+        files = sorted(file for file in pair.iterdir() if file.is_file() and not file.name.startswith("."))
+        if len(files) != 2:
+            raise AslError(f"{pair}: a pair is two images, found {len(files)}")
+        sides = []
+        for file in files:
+            own = file.stem if file.stem[:1] == "T" and file.stem[1:].isdigit() else f"{pair.name}/{file.stem}"
+            if own not in known:
+                known.add(own)
+                ids.append(own)
+                paths.append(str(file))
+            sides.append(own)
+        pairs.append((sides[0], sides[1]))
+    if not ids:
+        return None, ()
+    return FileCatalog(as_ids(ids, name="train"), tuple(paths)), tuple(pairs)
+
+
+_DISC_SPLITS = {
+    "dev1": (("queries", "dev_queries"), ("public_ground_truth.csv", "*dev*1*.csv")),
+    "dev2": (("queries", "dev_queries"), ("*dev*2*.csv", "*phase2*dev*.csv", "dev_ground_truth*.csv")),
+    "final": (("final_queries", "queries"), ("*final*ground_truth*.csv", "*ground_truth*.csv")),
+}
+
+
+def _open_disc(folder: Path, split: str) -> Benchmark:
+    folders, files = _DISC_SPLITS[split]
+    there = [name for name in folders if (folder / name).is_dir()]
+    queries = _images(folder, there[0] if there else folders[0])
+    truth = read_truth(_file(folder, *files))
+    if split == "final":
+        truth = _complete(truth, queries)
+    else:
+        # Both development parts share one folder of queries: a part is what its truth names.
+        rows = np.flatnonzero(np.isin(queries.ids, truth.queries))
+        low, high = (0, 25000) if split == "dev1" else (25000, 50000)
+        inside = [
+            row for row, name in enumerate(queries.ids.tolist()) if name[1:].isdigit() and low <= int(name[1:]) < high
+        ]
+        rows = np.union1d(rows, np.array(inside, dtype=np.int64))
+        from asl.data.catalog import subset
+
+        queries = subset(queries, rows)
+        truth = _complete(truth, queries)
+    return Benchmark(f"disc21_{split}", _images(folder, "references"), queries, truth, _optional(folder, "train"))
+
+
+def _open_copydays(folder: Path) -> Benchmark:
+    """All blocks are queries; a query belongs to the originals with its number (``strong``: its first four letters)."""
+    originals = _images(folder, "original")
+    by_number: dict[str, list[str]] = {}
+    for name in originals.ids.tolist():
+        by_number.setdefault(name[:4], []).append(name)
+    ids, paths, pairs, kinds = [], [], [], {}
+    blocks = ["strong", *_series(folder, "jpegqual"), *_series(folder, "crops")]
+    for block in blocks:
+        block_images = _images(folder, *block.split("/"))
+        for row, name in enumerate(block_images.ids.tolist()):
+            own = f"{block}/{name}"
+            ids.append(own)
+            paths.append(block_images.locate(row))
+            kinds[own] = block
+            matches = by_number.get(name[:4], []) if block == "strong" else [name] if name in originals.ids else []
+            pairs += [(own, match) for match in matches]
+    references = originals
+    if (folder / "distractors").is_dir():
+        extra = open_catalog(folder / "distractors", id_style="path")
+        names = [f"distractors/{name}" for name in extra.ids.tolist()]
+        located = [extra.locate(row) for row in range(len(extra))]
+        own_paths = [originals.locate(row) for row in range(len(originals))]
+        references = FileCatalog(as_ids(originals.ids.tolist() + names, name="references"), tuple(own_paths + located))
+    queries = FileCatalog(as_ids(ids, name="queries"), tuple(paths))
+    truth = TruthPairs.from_pairs(pairs, other_queries=ids, kinds=kinds)
+    return Benchmark("copydays", references, queries, truth, _optional(folder, "train"))
+
+
+def _series(folder: Path, name: str) -> list[str]:
+    if not (folder / name).is_dir():
+        return []
+    inner = [part.name for part in (folder / name).iterdir() if part.is_dir()]
+    return [f"{name}/{part}" for part in sorted(inner, key=lambda text: (len(text), text))]
+
+
+def read_partners(folder: str | Path) -> dict[str, str]:
+    """Query -> the look-alike reference it was put beside, for hard negatives of benchmarks that we built."""
+    path = Path(folder) / "manifest.json"
+    if not path.is_file():
+        return {}
+    queries = json.loads(path.read_text(encoding="utf-8")).get("queries", [])
+    return {entry["id"]: entry["partner"] for entry in queries if "partner" in entry}

@@ -1,0 +1,207 @@
+"""Training items: k tracked views of one source image, the same for the same seed, epoch and image.
+
+A *draw* names what to make, so that a worker process needs no state: whoever makes draw (row 17, epoch 3) makes the
+same bytes. Hard-negative pairs are two sources whose views travel side by side in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from asl.data.catalog import Catalog
+from asl.data.images import ImageError, Pixels, decode_image
+from asl.edits import Edit, View, make_views
+from asl.edits.views import overlap
+from asl.types import I64, AslError
+
+Content = Literal["visible", "detail", "area"]
+_REPLACEMENTS = 20  # neighbours that are tried in place of an unreadable image before giving up
+
+
+class Draw(NamedTuple):
+    """One source image in one epoch; ``paired``: a side of a hard pair, ``directed``: of one that has an order."""
+
+    row: int
+    epoch: int
+    paired: bool = False
+    directed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class HardPairs:
+    """Pairs of training images that look alike and are not copies.
+
+    Attributes:
+        rows: int64 ``[P, 2]`` rows of the training catalog.
+        directed: bool ``[P]``: the first image is known to hold more than the second (a reverse crop's source and
+            crop), so that their norms may be ordered; False where only the difference is known.
+    """
+
+    rows: I64
+    directed: npt.NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.rows.ndim != 2 or self.rows.shape[1] != 2 or self.directed.shape != (len(self.rows),):
+            raise AslError(
+                f"hard pairs: expected rows [P, 2] and directed [P], got {self.rows.shape} and {self.directed.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def from_ids(cls, pairs: Sequence[tuple[str, str]], catalog: Catalog, *, directed: bool = False) -> HardPairs:
+        """Look pairs of ids up in the training catalog.
+
+        Raises:
+            AslError: an id is not in the catalog (it is named).
+        """
+        row = {name: index for index, name in enumerate(catalog.ids.tolist())}
+        missing = sorted({name for pair in pairs for name in pair} - row.keys())
+        if missing:
+            raise AslError(f"hard pairs: {len(missing)} id(s) are no training image, e.g. {missing[0]!r}")
+        rows = np.array([[row[a], row[b]] for a, b in pairs], dtype=np.int64).reshape(-1, 2)
+        return cls(rows, np.full(len(rows), directed))
+
+
+@dataclass(frozen=True)
+class ViewPlan:
+    """How views are made.
+
+    Attributes:
+        recipe: an edit (see :mod:`asl.edits`).
+        views: K views of each source; the first is un-edited.
+        sizes: epoch from which on -> pixels of the square side (progressive resolution).
+        seed: of every draw.
+        pool: images for overlays; never references.
+        content: what ``content`` of a view is: ``visible`` = share of the original still visible, ``detail`` = that
+            times the detail that is left in it and the root of its share of the view, ``area`` = share of the original
+            inside the view's frame, blind to what covers it or blurs it (the published reading).
+        grid: side of the patch grid for overlaps; 0 leaves them out.
+    """
+
+    recipe: Edit
+    views: int
+    sizes: Mapping[int, int]
+    seed: int = 0
+    pool: Any = None
+    content: Content = "detail"
+    grid: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views < 2:
+            raise AslError(f"views: at least 2 views of a source make a positive pair, got {self.views}")
+        if 0 not in self.sizes or min(self.sizes.values()) < 32:
+            raise AslError(f"sizes: must name epoch 0, and sides of at least 32 pixels; got {dict(self.sizes)}")
+
+    def size(self, epoch: int) -> int:
+        """Pixels of the square side in an epoch."""
+        return self.sizes[max(start for start in self.sizes if start <= epoch)]
+
+
+class TrainingSet(Dataset[dict[str, Any]]):
+    """Maps a :class:`Draw` to K views of its source: see :meth:`__getitem__`."""
+
+    def __init__(self, catalog: Catalog, plan: ViewPlan) -> None:
+        if not len(catalog):
+            raise AslError("training images: there are none; data.train must hold at least a few hundred photographs")
+        self.catalog = catalog
+        self.plan = plan
+
+    def __len__(self) -> int:
+        return len(self.catalog)
+
+    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+        """The views of one source.
+
+        Returns:
+            ``images`` uint8 ``[K, 3, S, S]``, ``content`` float32 ``[K]``, ``source`` int, ``overlaps`` float32
+            ``[K - 1, G*G, G*G]`` (view 0 with each other one; where the plan has a grid), ``paired`` and ``directed``
+            as drawn, ``failed`` list of (id, reason) of unreadable images that this one stands in for.
+
+        Raises:
+            AslError: twenty images in a row cannot be read.
+        """
+        image, row, failed = self._decode(draw.row)
+        key = f"{self.catalog.ids[row]}@{draw.epoch}"
+        plan = self.plan
+        views = make_views(
+            image,
+            plan.recipe,
+            key=key,
+            seed=plan.seed,
+            views=plan.views,
+            size=plan.size(draw.epoch),
+            pool=plan.pool,
+            first="original",
+        )
+        item: dict[str, Any] = {
+            "images": torch.from_numpy(np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy()),
+            "content": torch.tensor([content_of(view, plan.content) for view in views], dtype=torch.float32),
+            "source": row,
+            "paired": draw.paired,
+            "directed": draw.directed,
+            "failed": failed,
+        }
+        if plan.grid:
+            overlaps = np.stack([overlap(views[0], view, grid=plan.grid) for view in views[1:]])
+            item["overlaps"] = torch.from_numpy(overlaps)
+        return item
+
+    def _decode(self, row: int) -> tuple[Pixels, int, list[tuple[str, str]]]:
+        failed: list[tuple[str, str]] = []
+        for step in range(_REPLACEMENTS):
+            candidate = (row + step) % len(self.catalog)
+            try:
+                return decode_image(self.catalog.read(candidate)), candidate, failed
+            except (ImageError, OSError) as error:
+                failed.append((str(self.catalog.ids[candidate]), getattr(error, "reason", str(error))))
+        raise AslError(f"training images: {len(failed)} in a row cannot be read, e.g. {failed[0][0]}: {failed[0][1]}")
+
+
+def content_of(view: View, kind: Content) -> float:
+    """How much of the original a view holds, 0..1; see :class:`ViewPlan`."""
+    if kind == "visible":
+        return float(view.content)
+    if kind == "detail":
+        return view.amount
+    if kind == "area":
+        x, y = view.map[..., 0], view.map[..., 1]
+        if not np.isfinite(x).any():
+            return 0.0
+        height, width = view.source_size
+        spans = (np.nanmax(x) - np.nanmin(x)) * (np.nanmax(y) - np.nanmin(y))
+        return min(1.0, float(spans) / max(1.0, (height - 1.0) * (width - 1.0)))
+    raise AslError(f"content: expected visible, detail or area, got {kind!r}")
+
+
+def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Stack the P items of a batch; hard pairs stand at its end, their two sides one after the other.
+
+    Returns:
+        ``images`` uint8 ``[P * K, 3, S, S]``, ``content`` float32 ``[P * K]``, ``source`` and ``view`` int64
+        ``[P * K]``, ``pair_index`` int64 ``[Q * K, 2]`` rows of the batch (the same view of both sides of Q pairs),
+        ``pair_directed`` bool ``[Q * K]``, ``overlaps`` float32 ``[P, K - 1, G*G, G*G]`` or None, ``failed``.
+    """
+    views = items[0]["images"].shape[0]
+    firsts = [place for place, item in enumerate(items) if item["paired"]][::2]
+    sides = torch.tensor(firsts, dtype=torch.int64).repeat_interleave(views) * views
+    sides = sides + torch.arange(views).repeat(len(firsts))
+    directed = torch.tensor([items[place]["directed"] for place in firsts], dtype=torch.bool)
+    return {
+        "images": torch.cat([item["images"] for item in items]),
+        "content": torch.cat([item["content"] for item in items]),
+        "source": torch.tensor([item["source"] for item in items]).repeat_interleave(views),
+        "view": torch.arange(views).repeat(len(items)),
+        "pair_index": torch.stack([sides, sides + views], dim=1),
+        "pair_directed": directed.repeat_interleave(views),
+        "overlaps": torch.stack([item["overlaps"] for item in items]) if "overlaps" in items[0] else None,
+        "failed": [entry for item in items for entry in item["failed"]],
+    }

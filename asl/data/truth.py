@@ -1,0 +1,55 @@
+"""Ground truth in the ISC 2021 CSV format, with an optional column for the kind of each query.
+
+``query_id,reference_id[,kind]``, header optional; a row with an empty reference names a query without a match
+(a distractor, a hard negative). A query with several true references has several rows.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from asl.data.files import atomic_text, read_rows
+from asl.types import AslError, TruthPairs
+
+HEADER = ["query_id", "reference_id", "kind"]
+
+
+def read_truth(path: str | Path) -> TruthPairs:
+    """Read ground truth.
+
+    Raises:
+        AslError: the file cannot be read, a line is malformed (it is named by its number), a pair stands twice.
+    """
+    rows = read_rows(Path(path), header=HEADER[:2])
+    pairs: list[tuple[str, str]] = []
+    queries: dict[str, None] = {}
+    kinds: dict[str, str] = {}
+    for number, row in rows:
+        if len(row) not in (2, 3) or not row[0]:
+            raise AslError(f"{path}, line {number}: expected query_id,reference_id[,kind], got {','.join(row)!r}")
+        query, reference = row[0], row[1]
+        queries[query] = None
+        if reference:
+            pairs.append((query, reference))
+        if len(row) == 3 and row[2] and kinds.setdefault(query, row[2]) != row[2]:
+            raise AslError(f"{path}, line {number}: {query} is of two kinds, {kinds[query]!r} and {row[2]!r}")
+    if not queries:
+        raise AslError(f"{path}: no query in it")
+    try:
+        return TruthPairs.from_pairs(pairs, other_queries=queries, kinds=kinds)
+    except AslError as error:
+        raise AslError(f"{path}: {error}") from error
+
+
+def write_truth(truth: TruthPairs, path: str | Path) -> None:
+    """Write ground truth in the order of its queries; ``kind`` only where one is known."""
+    references: dict[str, list[str]] = {}
+    for query, reference in zip(truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True):
+        references.setdefault(query, []).append(reference)
+    with atomic_text(Path(path)) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER if truth.kinds else HEADER[:2])
+        for query in truth.queries.tolist():
+            kind = [truth.kinds.get(query, "")] if truth.kinds else []
+            writer.writerows([query, reference, *kind] for reference in references.get(query, [""]))

@@ -1,0 +1,174 @@
+"""Embed every image of a catalog once, in order; killed at any moment it loses at most the shard in progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from asl.data.catalog import Catalog
+from asl.data.images import ImageError, Pixels, decode_image, resize_image
+from asl.features.store import FeatureStore
+from asl.models import Embedder, Preprocessing, model_hash
+from asl.types import F32, AslError
+
+Progress = Callable[[int, int], None]
+_ENOUGH = 20  # images from which on a failure rate says something
+
+
+def extract(
+    catalog: Catalog,
+    embedder: Embedder,
+    *,
+    output: str | Path,
+    batch_size: int = 64,
+    workers: int = 0,
+    shard_size: int = 4096,
+    max_failure_rate: float = 0.1,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """Embed the images that are not in the store yet.
+
+    Args:
+        catalog: images; each is embedded once, in this order.
+        embedder: the model; its own preprocessing is used.
+        output: folder of the store; an existing one of the same model is continued.
+        batch_size: images per forward pass.
+        workers: processes that decode; 0 decodes in this one.
+        shard_size: images per shard, the most that a kill can lose.
+        max_failure_rate: share of unreadable images above which the run stops.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        progress: called with (images done, images to do).
+
+    Returns:
+        The store; images = embedded + failed.
+
+    Raises:
+        AslError: too many unreadable images, or a store of another model.
+    """
+    if not 0 <= max_failure_rate <= 1 or batch_size < 1 or shard_size < 1:
+        raise AslError("extract: batch_size and shard_size must be 1 or more, max_failure_rate in 0..1")
+    plan = embedder.preprocessing
+    store = FeatureStore.create(output, model=model_hash(embedder), dim=embedder.dim, preprocessing=asdict(plan))
+    known = {*store.ids.tolist(), *(name for name, _ in store.failures)}
+    rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name not in known], dtype=np.int64)
+    runner = _Runner(embedder, device, batch_size)
+    batches = _decoded(catalog, plan, rows, batch_size=batch_size, workers=workers, shard_size=shard_size)
+    done = failed = 0
+    for start in range(0, len(rows), shard_size):
+        names, features, failures = [], [], []
+        part = rows[start : start + shard_size]
+        for _ in range(0, len(part), batch_size):
+            chunk, images, broken = next(batches)
+            features.append(runner.embed(images))
+            names += [str(catalog.ids[row]) for row in chunk]
+            failures += [(str(catalog.ids[row]), reason) for row, reason in broken]
+            done += len(chunk) + len(broken)
+            if progress:
+                progress(done, len(rows))
+        failed += len(failures)
+        _check_rate(failed, done, max_failure_rate, failures)
+        store.add(names, np.concatenate(features), failures)
+    missing = set(catalog.ids.tolist()) - {*store.ids.tolist(), *(name for name, _ in store.failures)}
+    if missing:
+        raise AslError(f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. {min(missing)!r}")
+    return store
+
+
+def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, str]]) -> None:
+    if failed == done or (done >= _ENOUGH and failed > limit * done):
+        first = f", e.g. {failures[0][0]}: {failures[0][1]}" if failures else ""
+        raise AslError(
+            f"extract: {failed} of {done} images cannot be read{first}; the limit is max_failure_rate={limit:g}"
+        )
+
+
+class _Runner:
+    """Forward passes in evaluation mode on a device; the embedder is left as it was."""
+
+    def __init__(self, embedder: Embedder, device: str, batch_size: int) -> None:
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = torch.device(auto if device == "auto" else device)
+        self._embedder = embedder.to(self._device).to(memory_format=torch.channels_last)
+        self._batch_size = batch_size
+
+    @torch.inference_mode()
+    def embed(self, images: list[Pixels]) -> F32:
+        """float32 ``[B, D]``; images of different sizes go through one size at a time."""
+        result = np.empty((len(images), self._embedder.dim), dtype=np.float32)
+        was_training = self._embedder.training
+        self._embedder.eval()
+        shapes: dict[tuple[int, ...], list[int]] = {}
+        for place, image in enumerate(images):
+            shapes.setdefault(image.shape, []).append(place)
+        for places in shapes.values():
+            stacked = torch.from_numpy(np.stack([images[place] for place in places])).permute(0, 3, 1, 2)
+            batch = stacked.to(self._device, memory_format=torch.channels_last)
+            result[places] = self._embedder(batch).float().cpu().numpy()
+        self._embedder.train(was_training)
+        return result
+
+
+class _Decoded(Dataset[tuple[int, Any]]):
+    """Row number -> (row, pixels ready for the network, or the reason why there are none)."""
+
+    def __init__(self, catalog: Catalog, plan: Preprocessing) -> None:
+        self._catalog, self._plan = catalog, plan
+
+    def __len__(self) -> int:
+        return len(self._catalog)
+
+    def __getitem__(self, row: int) -> tuple[int, Any]:
+        try:
+            image = decode_image(self._catalog.read(row))
+            return row, resize_image(image, self._plan.size, mode=self._plan.resize)
+        except (AslError, OSError) as error:
+            return row, error.reason if isinstance(error, ImageError) else f"cannot be read: {error}"
+
+
+_Batch = tuple[list[int], list[Pixels], list[tuple[int, str]]]
+
+
+def _decoded(
+    catalog: Catalog,
+    plan: Preprocessing,
+    rows: npt.NDArray[np.int64],
+    *,
+    batch_size: int,
+    workers: int,
+    shard_size: int,
+) -> Iterator[_Batch]:
+    """Batches that never cross a shard's border, so that a resumed run forms the same ones."""
+    groups = [
+        rows[low : min(low + batch_size, start + shard_size)].tolist()
+        for start in range(0, len(rows), shard_size)
+        for low in range(start, min(start + shard_size, len(rows)), batch_size)
+    ]
+    loader = DataLoader(
+        _Decoded(catalog, plan),
+        batch_sampler=groups,
+        num_workers=workers,
+        collate_fn=_split,
+        worker_init_fn=_one_thread if workers else None,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
+def _split(items: list[tuple[int, Any]]) -> _Batch:
+    good = [(row, value) for row, value in items if not isinstance(value, str)]
+    broken = [(row, value) for row, value in items if isinstance(value, str)]
+    return [row for row, _ in good], [value for _, value in good], broken
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,197 @@
+"""The feature store: a folder of ``.npy`` shards and one JSON manifest that is the only truth.
+
+::
+
+    manifest.json          model hash, dimensions, shards with their counts and hashes
+    shard-00000.npy        float32 [n, D] un-normalised features
+    shard-00000.json       their n ids, and the failures met on the way (id, reason)
+
+A shard is listed in the manifest only when both of its files are whole, on disk and renamed to their final names;
+whatever else lies in the folder is a left-over of a killed run and is overwritten. Nothing in a store depends on the
+time or on the machine, so a resumed extraction ends byte-identical to one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asl.types import F32, AslError, Embeddings, StrArray
+
+FORMAT = "asl-features-1"
+Failure = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """A store on disk.
+
+    Attributes:
+        path: its folder.
+        manifest: what ``manifest.json`` says.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> FeatureStore:
+        """Open a store.
+
+        Raises:
+            AslError: there is none, or its manifest is broken or of another format.
+        """
+        folder = Path(path)
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise AslError(f"{folder}: is no feature store (no manifest.json); make one with asl.extract") from error
+        except (OSError, ValueError) as error:
+            raise AslError(f"{folder}/manifest.json: cannot be read ({error})") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise AslError(f"{folder}: is no feature store of this version (expected format {FORMAT!r})")
+        return cls(folder, manifest)
+
+    @classmethod
+    def create(cls, path: str | Path, *, model: str, dim: int, preprocessing: Mapping[str, Any]) -> FeatureStore:
+        """Start an empty store, or open the one that is there.
+
+        Raises:
+            AslError: the folder holds features of another model or preprocessing.
+        """
+        folder = Path(path)
+        if (folder / "manifest.json").is_file():
+            store = cls.open(folder)
+            wanted = {"model": model, "dim": dim, "preprocessing": dict(preprocessing)}
+            for name, value in wanted.items():
+                if store.manifest[name] != json.loads(json.dumps(value)):
+                    raise AslError(
+                        f"{folder}: holds features of another {name} ({store.manifest[name]}, now {value}); "
+                        "choose another output or delete it"
+                    )
+            return store
+        folder.mkdir(parents=True, exist_ok=True)
+        start = {"format": FORMAT, "model": model, "dim": dim, "preprocessing": dict(preprocessing), "shards": []}
+        store = cls(folder, json.loads(json.dumps(start)))
+        store._write_manifest()
+        return store
+
+    @staticmethod
+    def is_store(path: str | Path) -> bool:
+        """Whether a folder is a feature store."""
+        return (Path(path) / "manifest.json").is_file() and bool(list(Path(path).glob("shard-*.npy")) or _empty(path))
+
+    def add(self, ids: Sequence[str], features: F32, failures: Sequence[Failure]) -> None:
+        """Append a shard: features of ``ids``, and the images that could not be embedded."""
+        name = f"shard-{len(self.manifest['shards']):05d}"
+        array = np.ascontiguousarray(features, dtype=np.float32)
+        if array.shape != (len(ids), self.manifest["dim"]):
+            raise AslError(f"shard: expected shape ({len(ids)}, {self.manifest['dim']}), got {array.shape}")
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        listing = json.dumps({"ids": list(ids), "failures": [list(f) for f in failures]}, ensure_ascii=False).encode()
+        for suffix, data in ((".npy", buffer.getvalue()), (".json", listing)):
+            write_durably(self.path / f"{name}{suffix}", data)
+        digest = hashlib.sha256(buffer.getvalue() + listing).hexdigest()
+        entry = {"name": name, "images": len(ids), "failures": len(failures), "sha256": digest}
+        self.manifest["shards"].append(entry)
+        self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        write_durably(self.path / "manifest.json", json.dumps(self.manifest, indent=1).encode())
+
+    def _listings(self) -> list[dict[str, Any]]:
+        listings = []
+        for shard in self.manifest["shards"]:
+            try:
+                listings.append(json.loads((self.path / f"{shard['name']}.json").read_text(encoding="utf-8")))
+            except (OSError, ValueError) as error:
+                raise AslError(f"{self.path}/{shard['name']}.json: cannot be read ({error})") from error
+        return listings
+
+    @property
+    def ids(self) -> StrArray:
+        """``[N]`` ids of the embedded images, in order."""
+        names = [name for listing in self._listings() for name in listing["ids"]]
+        return np.array(names, dtype=np.str_) if names else np.empty(0, dtype="<U1")
+
+    @property
+    def failures(self) -> list[Failure]:
+        """(id, reason) of every image that could not be embedded."""
+        return [(name, reason) for listing in self._listings() for name, reason in listing["failures"]]
+
+    def __len__(self) -> int:
+        return sum(shard["images"] for shard in self.manifest["shards"])
+
+    def features(self) -> F32:
+        """``[N, D]`` float32 un-normalised features; one shard is memory-mapped, several are joined in memory.
+
+        Raises:
+            AslError: a shard is missing or not what the manifest says.
+        """
+        parts = []
+        for shard in self.manifest["shards"]:
+            file = self.path / f"{shard['name']}.npy"
+            try:
+                part = np.load(file, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise AslError(f"{file}: cannot be read ({error}); delete the store and extract again") from error
+            if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
+                raise AslError(f"{file}: has shape {part.shape}, the manifest says {shard['images']} images")
+            parts.append(part)
+        if not parts:
+            return np.empty((0, self.manifest["dim"]), dtype=np.float32)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def embeddings(self, ids: Sequence[str] | StrArray | None = None) -> Embeddings:
+        """Unit vectors and log-norms, of all images or of some in the order given.
+
+        Raises:
+            AslError: an id that is not in the store (it is named), or a feature of length 0.
+        """
+        whole = Embeddings.from_features(self.ids, self.features())
+        if ids is None:
+            return whole
+        row = {name: index for index, name in enumerate(whole.ids.tolist())}
+        missing = [name for name in ids if name not in row]
+        if missing:
+            raise AslError(f"{self.path}: {len(missing)} id(s) are not in this store, e.g. {missing[0]!r}")
+        return whole.take([row[name] for name in ids])
+
+    def verify(self) -> None:
+        """Compare every shard with its hash.
+
+        Raises:
+            AslError: one differs (it is named).
+        """
+        for shard in self.manifest["shards"]:
+            files = [self.path / f"{shard['name']}{suffix}" for suffix in (".npy", ".json")]
+            if hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() != shard["sha256"]:
+                raise AslError(
+                    f"{self.path}: {shard['name']} is not what was written; delete the store and extract again"
+                )
+
+
+def _empty(path: str | Path) -> bool:
+    try:
+        return bool(json.loads((Path(path) / "manifest.json").read_text(encoding="utf-8")).get("format") == FORMAT)
+    except (OSError, ValueError):
+        return False
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write under a temporary name, flush to the disk, rename: the name never shows half a file."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Search engines behind one small protocol, and exact directional search on top of them."""

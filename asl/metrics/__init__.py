@@ -1,0 +1,1 @@
+"""µAP, recall at a precision, directional and hard-negative metrics; numpy only."""

@@ -1,0 +1,58 @@
+"""Is run A better than run B, or were the queries kind to it? A paired bootstrap over queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asl.metrics.evaluate import per_query_sums
+from asl.metrics.intervals import Interval, bootstrap_replicates
+from asl.metrics.ranking import all_queries, average_precision, rank, recall_at_precision
+from asl.metrics.retrieval import group_by_query
+from asl.types import ScoredPairs, TruthPairs
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A − B in one metric.
+
+    Attributes:
+        value: on the whole set.
+        interval: 95 % over redrawn queries.
+        p_value: two-sided, share of replicates on the other side of zero, doubled.
+    """
+
+    value: float
+    interval: Interval
+    p_value: float
+
+
+def compare(
+    first: ScoredPairs, second: ScoredPairs, truth: TruthPairs, *, bootstrap: int = 1000, seed: int = 0
+) -> dict[str, Difference]:
+    """Compare two runs on the same truth; both see the same redrawn queries.
+
+    Args:
+        first: predictions of run A.
+        second: predictions of run B.
+        truth: of both.
+        bootstrap: replicates.
+        seed: of the draws.
+
+    Returns:
+        ``uap``, ``recall_at_p90``, ``recall_at_1``, ``recall_at_10`` -> A − B.
+    """
+    queries = all_queries(truth, first, second)
+    values, draws = [], []
+    for run in (first, second):
+        ranking = rank(run, truth, queries=queries)
+        sums = per_query_sums(group_by_query(ranking))
+        ratios = {name: float(above.sum() / max(below.sum(), 1)) for name, (above, below) in sums.items()}
+        recall = recall_at_precision(ranking, 0.9).recall
+        values.append({"uap": average_precision(ranking), "recall_at_p90": recall, **ratios})
+        draws.append(bootstrap_replicates(ranking, sums, replicates=bootstrap, seed=seed))
+    result = {}
+    for name, value in values[0].items():
+        replicates = draws[0][name] - draws[1][name]
+        side = min((replicates <= 0).mean(), (replicates >= 0).mean())
+        result[name] = Difference(value - values[1][name], Interval.of(replicates), float(min(1.0, 2 * side)))
+    return result

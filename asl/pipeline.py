@@ -1,0 +1,141 @@
+"""From a model and a benchmark to scores: extract, search in every mode, evaluate, report.
+
+Each stage leaves a file (feature stores, predictions, metrics), so a later run can start from any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asl.data.catalog import Catalog
+from asl.data.layouts import Benchmark
+from asl.data.pairs import write_pairs
+from asl.features.extract import extract
+from asl.index.search import search
+from asl.metrics.directional import directional
+from asl.metrics.evaluate import Evaluation, evaluate
+from asl.models import Embedder
+from asl.report.html import write_report
+from asl.report.progress import progress_bar
+from asl.scoring.score import MODES, Score
+from asl.types import BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+
+
+@dataclass(frozen=True)
+class Features:
+    """The embeddings of a benchmark, by role; background only where the benchmark has training images."""
+
+    queries: QueryEmbeddings
+    references: ReferenceEmbeddings
+    background: BackgroundEmbeddings | None
+
+
+def extract_benchmark(benchmark: Benchmark, embedder: Embedder, output: Path, **options: Any) -> Features:
+    """Embed queries, references and (where there are any) training images of a benchmark.
+
+    Args:
+        benchmark: its images.
+        embedder: the model.
+        output: folder for the feature stores; finished stores are reused.
+        options: passed to :func:`asl.features.extract.extract` (batch size, workers, device ...).
+    """
+
+    def embed(catalog: Catalog, role: str) -> Any:
+        with progress_bar(f"embedding {role}", unit="images") as progress:
+            return extract(catalog, embedder, output=output / role, progress=progress, **options).embeddings()
+
+    background = embed(benchmark.train, "background").as_background() if benchmark.train is not None else None
+    return Features(
+        queries=embed(benchmark.queries, "queries").as_queries(),
+        references=embed(benchmark.references, "references").as_references(),
+        background=background,
+    )
+
+
+def every_mode(features: Features, score: Score) -> dict[str, Score]:
+    """One score of each mode, with the constants of ``score``.
+
+    ``soft`` gets its clipping range from images that are not evaluated: the middle 98 % of the background's log-norms
+    (of the references' where there is no background).
+    """
+    norms = (features.background or features.references).log_norms
+    low, high = np.quantile(norms, [0.01, 0.99]).tolist()
+    clip = score.clip or (low, high)
+    return {mode: replace(score, mode=mode, clip=clip if mode == "soft" else None) for mode in MODES}  # type: ignore[arg-type]
+
+
+def score_modes(features: Features, scores: Mapping[str, Score], *, k: int = 10) -> dict[str, ScoredPairs]:
+    """Search the references for every query, once per score; ``name -> pairs`` in the order given."""
+    return {
+        name: search(features.queries, features.references, score=score, k=k, background=features.background)
+        for name, score in scores.items()
+    }
+
+
+def score_benchmark(
+    benchmark: Benchmark,
+    embedder: Embedder,
+    scores: Callable[[Features], Mapping[str, Score]],
+    *,
+    output: Path,
+    k: int = 10,
+    bootstrap: int = 200,
+    context: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, Evaluation]:
+    """Extract, search, evaluate and report; files go under ``output``.
+
+    Writes ``features/<role>/``, ``predictions/<score>.csv``, ``metrics.json``, ``report.md`` and ``report.html``.
+
+    Args:
+        benchmark: what to score on.
+        embedder: the model.
+        scores: from the embeddings to named scores, e.g. :func:`every_mode`.
+        output: folder.
+        k: references per query.
+        bootstrap: replicates of the intervals.
+        context: facts for the report.
+        options: of the extraction.
+
+    Returns:
+        score name -> evaluation, in the order of the scores.
+    """
+    features = extract_benchmark(benchmark, embedder, output / "features", **options)
+    chosen = scores(features)
+    pairs = score_modes(features, chosen, k=k)
+    return report_runs(benchmark, features, pairs, output=output, bootstrap=bootstrap, context=context)
+
+
+def report_runs(
+    benchmark: Benchmark,
+    features: Features,
+    pairs: Mapping[str, ScoredPairs],
+    *,
+    output: Path,
+    bootstrap: int = 200,
+    context: Mapping[str, Any] | None = None,
+) -> dict[str, Evaluation]:
+    """Evaluate runs and write predictions, metrics and the report."""
+    evaluations = {name: evaluate(found, benchmark.truth, bootstrap=bootstrap) for name, found in pairs.items()}
+    for name, found in pairs.items():
+        write_pairs(found, output / "predictions" / f"{name}.csv")
+    first = next(iter(pairs.values()))
+    norms = directional(benchmark.truth, features.queries, features.references, hard=first)
+    write_report(
+        output / "report.html",
+        title=f"{benchmark.name}: query to reference",
+        evaluations=evaluations,
+        pairs=pairs,
+        truth=benchmark.truth,
+        queries=features.queries,
+        references=features.references,
+        query_images=benchmark.queries,
+        reference_images=benchmark.references,
+        context={**(context or {}), "directional": norms},
+    )
+    return evaluations

@@ -1,0 +1,1 @@
+"""Directional scores, score normalisation, whitening, calibration; see ``score.py`` for the formulas."""

@@ -1,0 +1,163 @@
+"""Train a copy detector, then (where there is a benchmark) search it in the right direction and score it.
+
+  python -m asl.train                                       generated images, no download, a few minutes
+  python -m asl.train data=folder data.train=PHOTOS         your own photographs
+  python -m asl.train data=folder data.train=PHOTOS data.benchmark=BENCH output=runs/mine
+  python -m asl.train data=ndec data.root=NDEC experiment=asl
+  python -m asl.train loss=cosface                          without the norm-ratio loss
+  python -m asl.train -m loss.weights.norm_ratio=0,0.5,1,2  a sweep
+
+The output folder gets config.yaml, model.safetensors, checkpoints/, metrics.csv of the training and, with a
+benchmark, features/, predictions/, metrics.json, report.md and report.html. Started again on the same output, a
+killed training goes on from the end of its last epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import MISSING, OmegaConf
+from rich.console import Console
+
+from asl.data.datamodule import CopyDataModule
+from asl.data.images import decode_image
+from asl.data.sources import DataConfig, Sources, open_sources
+from asl.data.training_set import TrainingSet, ViewPlan
+from asl.edits.pool import Pool
+from asl.entry import entry_point
+from asl.models import load_embedder, save_embedder
+from asl.pipeline import every_mode, score_benchmark
+from asl.report.provenance import provenance
+from asl.report.table import rich_table
+from asl.scoring.score import Score
+from asl.training import CopyDetectionModule, FitSettings, fit
+from asl.training.callbacks import RetrievalCheck
+from asl.training.schedule import WarmupCosine
+from asl.types import UsageError
+
+
+@dataclass
+class TrainerConfig(FitSettings):
+    """The loop (see :class:`asl.training.FitSettings`) and what belongs to the optimiser's course.
+
+    Attributes:
+        warmup: share of all steps that warms the learning rate up.
+        final: share of the learning rate at the last step.
+        backbone_rate: factor on the backbone's learning rate.
+        freeze_backbone_norm: keep the backbone's batch-norm statistics as pretrained.
+        channels_last: memory layout, faster for convolutions.
+        check_every: epochs between retrieval checks on data.validation.
+    """
+
+    warmup: float = 0.05
+    final: float = 0.01
+    backbone_rate: float = 1.0
+    freeze_backbone_norm: bool = False
+    channels_last: bool = True
+    check_every: int = 5
+
+
+@dataclass
+class TrainConfig:
+    """Every key of ``python -m asl.train``; groups with ``_target_`` name a class and its arguments."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: dict[str, Any] = field(default_factory=dict)
+    loss: dict[str, Any] = field(default_factory=dict)
+    optim: dict[str, Any] = field(default_factory=dict)
+    edits: dict[str, Any] = field(default_factory=dict)
+    score: dict[str, Any] = field(default_factory=dict)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    experiment: str | None = None
+    teacher: str | None = None
+    resume: bool = True
+    output: str | None = None
+    seed: int = 0
+
+
+def run(config: TrainConfig) -> int:
+    """Train, save, and score where there is a benchmark."""
+    output = Path(config.output or MISSING)
+    output.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.structured(config), output / "config.yaml")
+    sources = open_sources(config.data, seed=config.seed)
+    console = Console()
+    console.print(f"{len(sources.train)} training images, {len(sources.hard_pairs or ())} hard-negative pairs")
+    module = train_module(config, sources, output)
+    plain: dict[str, Any] = OmegaConf.to_container(OmegaConf.structured(config))  # type: ignore[assignment]
+    card = {"training_images": len(sources.train), **provenance(plain, command="train", seed=config.seed)}
+    save_embedder(module.embedder, output / "model.safetensors", card=card)
+    _write_failures(module.failed, output, console)
+    console.print(f"saved {output / 'model.safetensors'}")
+    if sources.benchmark is None:
+        return 0
+    score = instantiate(config.score, _convert_="all")
+    evaluations = score_benchmark(
+        sources.benchmark,
+        module.embedder.eval(),
+        lambda features: every_mode(features, score),
+        output=output,
+        context=card,
+    )
+    console.print(rich_table(evaluations))
+    console.print(f"report: {output / 'report.html'}")
+    return 0
+
+
+def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDetectionModule:
+    """Build the parts that the configuration names and train them."""
+    embedder = instantiate(config.model, _convert_="all")
+    data = CopyDataModule(
+        TrainingSet(sources.train, _view_plan(config, sources)),
+        identities=config.data.identities,
+        hard_pairs=sources.hard_pairs,
+        pairs=config.data.pairs,
+        workers=config.data.workers,
+        seed=config.seed,
+    )
+    trainer = config.trainer
+    module = CopyDetectionModule(
+        embedder,
+        instantiate(config.loss, classes=len(sources.train), dim=embedder.dim, _convert_="all"),
+        optimizer=instantiate(config.optim, _convert_="all"),
+        schedule=WarmupCosine(warmup=trainer.warmup, final=trainer.final),
+        backbone_rate=trainer.backbone_rate,
+        teacher=load_embedder(config.teacher) if config.teacher else None,
+        freeze_backbone_norm=trainer.freeze_backbone_norm,
+        channels_last=trainer.channels_last,
+    )
+    checks: tuple[RetrievalCheck, ...] = ()
+    if sources.validation is not None:
+        score: Score = instantiate(config.score, _convert_="all")
+        checks = (RetrievalCheck(sources.validation, score=score, every=trainer.check_every, folder=output / "check"),)
+    return fit(module, data, trainer, output=output, seed=config.seed, resume=config.resume, callbacks=checks)
+
+
+def _view_plan(config: TrainConfig, sources: Sources) -> ViewPlan:
+    if len(config.data.sizes) != len(config.data.size_starts):
+        raise UsageError(f"data.size_starts: needs one epoch for each of data.sizes={config.data.sizes}")
+    return ViewPlan(
+        recipe=instantiate(config.edits, _convert_="all"),
+        views=config.data.views,
+        sizes=dict(zip(config.data.size_starts, config.data.sizes, strict=True)),
+        seed=config.seed,
+        pool=Pool(sources.train, decode=decode_image),
+        content=config.data.content,  # type: ignore[arg-type]
+        grid=config.data.grid,
+    )
+
+
+def _write_failures(failed: dict[str, str], output: Path, console: Console) -> None:
+    if failed:
+        (output / "unreadable.json").write_text(json.dumps(failed, indent=1, ensure_ascii=False))
+        console.print(f"[yellow]{len(failed)} training image(s) could not be read; see unreadable.json")
+
+
+main = entry_point("train", TrainConfig, run)
+
+if __name__ == "__main__":
+    main()

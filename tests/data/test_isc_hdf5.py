@@ -1,0 +1,63 @@
+"""The challenge's HDF5 files, made here exactly as its tools make them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from asl.data.isc_hdf5 import read_descriptors, read_submission, write_descriptors, write_submission
+from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings
+
+
+def some(count: int, prefix: str, seed: int = 0) -> Embeddings:
+    features = np.random.default_rng(seed).normal(size=(count, 8)) * np.linspace(1, 3, count)[:, None]
+    return Embeddings.from_features([f"{prefix}{n:05d}" for n in range(count)], features)
+
+
+def test_descriptors_keep_direction_and_length(tmp_path: Path) -> None:
+    before = some(5, "Q")
+    write_descriptors(before, tmp_path / "d.hdf5")
+    after = read_descriptors(tmp_path / "d.hdf5")
+    assert after.ids.tolist() == before.ids.tolist()
+    assert after.vectors == pytest.approx(before.vectors, abs=1e-6)
+    assert after.log_norms == pytest.approx(before.log_norms, abs=1e-6)
+
+
+def test_ids_lose_folders_and_suffixes(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "d.hdf5", "w") as file:
+        file["vectors"] = np.eye(3, dtype=np.float32)
+        file["image_names"] = np.array(["images/queries/Q00001.jpg", "Q00002.PNG", "a.b"], dtype="S")
+    assert read_descriptors(tmp_path / "d.hdf5").ids.tolist() == ["Q00001", "Q00002", "a.b"]
+
+
+def test_submission_is_sorted_by_id(tmp_path: Path) -> None:
+    queries = some(4, "Q").take([2, 0, 3, 1]).as_queries()
+    write_submission(queries, some(3, "R", 1).as_references(), tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert file["query_ids"][:].tolist() == [b"Q00000", b"Q00001", b"Q00002", b"Q00003"]
+        assert file["query"].dtype == np.float32
+    back, references = read_submission(tmp_path / "s.h5")
+    assert isinstance(back, QueryEmbeddings)
+    assert isinstance(references, ReferenceEmbeddings)
+    row = {name: n for n, name in enumerate(queries.ids.tolist())}
+    assert back.vectors == pytest.approx(queries.vectors[[row[name] for name in back.ids.tolist()]], abs=1e-6)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["vectors"] = np.eye(2)
+    with pytest.raises(AslError, match="lacks image_names; it holds vectors"):
+        read_descriptors(tmp_path / "x.h5")
+    with pytest.raises(AslError, match="lacks query, reference"):
+        read_submission(tmp_path / "x.h5")
+    (tmp_path / "text.h5").write_text("no")
+    with pytest.raises(AslError, match="HDF5"):
+        read_descriptors(tmp_path / "text.h5")
+    with h5py.File(tmp_path / "zero.h5", "w") as file:
+        file["vectors"] = np.zeros((1, 2))
+        file["image_names"] = np.array(["Q1"], dtype="S")
+    with pytest.raises(AslError, match="norm 0"):
+        read_descriptors(tmp_path / "zero.h5")
