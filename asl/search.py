@@ -1,0 +1,248 @@
+"""Find, for every query, the references that it may have been made from.
+
+  python -m asl.search queries=NEW references=LIBRARY output=pairs.csv
+  python -m asl.search queries=NEW references=store model=runs/mine score=strict k=5 output=pairs.parquet
+  python -m asl.search queries=NEW references=LIBRARY score=verified output=pairs.csv     looks at the pixels, too
+  python -m asl.search queries=NEW references=store background=TRAIN beta=1 output=pairs.csv
+
+queries, references, background: images (a folder, a list, a tar, a Parquet table) or a feature store of asl.extract.
+Images are embedded first, into OUTPUT.features/, which a second run goes on with. The output has one line a pair:
+query_id, reference_id, score (higher = surer), cosine, both log-norms and a direction: `reference->query` where the
+reference holds at least as much of the original as the query, `query->reference` where it is the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import MISSING
+from rich.console import Console
+
+from asl.data.catalog import Catalog, open_catalog
+from asl.data.images import Pixels, decode_image
+from asl.data.pairs import write_pairs
+from asl.entry import entry_point
+from asl.features.extract import extract
+from asl.features.store import FeatureStore
+from asl.index.search import make_engine, search
+from asl.matching import Budget, verify_pairs
+from asl.models import Embedder, load_embedder
+from asl.report.progress import progress_bar
+from asl.scoring.score import Score, ScoreNormalization, pair_cosines
+from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, UsageError
+
+
+@dataclass
+class SearchConfig:
+    """Keys of ``python -m asl.search``.
+
+    Attributes:
+        queries: images or a feature store.
+        references: images or a feature store.
+        output: ``.csv`` or ``.parquet``.
+        model: embeds images; not needed where everything is a store.
+        score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``verified``.
+        k: references per query.
+        lam: weight of the log-norm difference (``soft``, ``hinge``).
+        tau: log-norm difference that is free (``paper``, ``strict``, ``hinge``).
+        clip: range of log-norms in ``soft``, as [low, high]; null takes the middle 98 % of the references'.
+        background: images or a store for score normalisation (never references); null turns it off.
+        beta: weight of score normalisation.
+        first: rank of its first neighbour, 0 = nearest.
+        last: rank of its last neighbour.
+        candidates: the score whose candidates ``verified`` looks at.
+        pairs: most pairs that ``verified`` looks at; null for all.
+        seconds: time after which ``verified`` begins no new query; null for no limit.
+        query_images: the images behind a store of queries, for ``verified``.
+        reference_images: the images behind a store of references, for ``verified``.
+        engine: ``auto``, ``faiss``, ``exact``.
+        id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
+        batch_size: images per forward pass.
+        workers: processes that decode or verify.
+        device: ``auto``, ``cpu``, ``cuda``.
+    """
+
+    queries: str = MISSING
+    references: str = MISSING
+    output: str = MISSING
+    model: str = "asl_lite0"
+    score: str = "hinge"
+    k: int = 10
+    lam: float = 0.1
+    tau: float = 0.0
+    clip: list[float] | None = None
+    background: str | None = None
+    beta: float = 1.0
+    first: int = 0
+    last: int = 2
+    candidates: str = "hinge"
+    pairs: int | None = None
+    seconds: float | None = None
+    query_images: str | None = None
+    reference_images: str | None = None
+    engine: str = "auto"
+    id_style: str = "path"
+    batch_size: int = 64
+    workers: int = 1
+    device: str = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One opened input: its embeddings, and its images where it has any."""
+
+    embeddings: Embeddings
+    images: Catalog | None
+    model: str
+
+
+def run(config: SearchConfig) -> int:
+    """Embed what is not embedded yet, search, write pairs."""
+    score = build_score(config)
+    if Path(config.output).suffix not in (".csv", ".parquet"):
+        raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
+    opener = _Opener(config)
+    left, right = opener.open("queries", config.queries), opener.open("references", config.references)
+    background = opener.open("background", config.background) if config.background else None
+    sides = [side for side in (left, right, background) if side]
+    if len({side.model for side in sides}) > 1:
+        raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
+    if score.mode == "soft" and score.clip is None:
+        low, high = np.quantile(right.embeddings.log_norms, [0.01, 0.99]).tolist()
+        score = Score("soft", score.lam, score.tau, (low, high), score.normalization)
+    queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
+    engine = make_engine(config.engine)
+    with progress_bar("searching", unit="queries") as progress:
+        pairs = search(
+            queries,
+            references,
+            score=score,
+            k=config.k,
+            engine=engine,
+            background=background.embeddings.as_background() if background else None,
+            progress=progress,
+        )
+    columns = describe_pairs(pairs, queries, references)
+    if config.score == "verified":
+        pairs, columns = _verify(config, pairs, left, right, columns)
+    write_pairs(pairs, config.output, columns=columns)
+    Console().print(
+        f"{len(pairs)} pairs of {len(queries)} queries and {len(references)} references "
+        f"({config.score}, {engine.name}): {config.output}"
+    )
+    return 0
+
+
+def build_score(config: SearchConfig) -> Score:
+    """The score of a configuration; for ``verified`` that of its candidates."""
+    mode = config.candidates if config.score == "verified" else config.score
+    normalization = ScoreNormalization(config.beta, config.first, config.last) if config.background else None
+    clip = (config.clip[0], config.clip[1]) if config.clip and len(config.clip) == 2 else None
+    try:
+        return Score(mode, config.lam, config.tau, clip, normalization)  # type: ignore[arg-type]
+    except AslError as error:
+        raise UsageError(str(error)) from error
+
+
+class _Opener:
+    """Opens stores, embeds images; the model is loaded once, and only where it is needed."""
+
+    def __init__(self, config: SearchConfig) -> None:
+        self._config = config
+        self._embedder: Embedder | None = None
+
+    def open(self, role: str, source: str) -> _Side:
+        """The embeddings behind a key of the configuration."""
+        config = self._config
+        if not Path(source).exists():
+            raise UsageError(f"{role}: there is no {source}")
+        images = {"queries": config.query_images, "references": config.reference_images}.get(role)
+        if FeatureStore.is_store(source):
+            store = FeatureStore.open(source)
+            catalog = open_catalog(images, id_style=config.id_style) if images else None  # type: ignore[arg-type]
+            return _Side(store.embeddings(), catalog, store.manifest["model"])
+        catalog = open_catalog(source, id_style=config.id_style)  # type: ignore[arg-type]
+        if self._embedder is None:
+            self._embedder = load_embedder(config.model)
+        with progress_bar(f"embedding {role}", unit="images") as progress:
+            store = extract(
+                catalog,
+                self._embedder,
+                output=Path(f"{config.output}.features") / role,
+                batch_size=config.batch_size,
+                workers=config.workers,
+                device=config.device,
+                progress=progress,
+            )
+        for name, reason in store.failures[:5]:
+            Console(stderr=True).print(f"[yellow]{role}: {name} is left out: {reason}")
+        here = set(catalog.ids.tolist())
+        kept = [name for name in store.ids.tolist() if name in here]
+        return _Side(store.embeddings(kept), catalog, store.manifest["model"])
+
+
+def describe_pairs(
+    pairs: ScoredPairs, queries: QueryEmbeddings, references: ReferenceEmbeddings
+) -> dict[str, np.ndarray]:
+    """More columns of a list of pairs: cosine, both log-norms, direction."""
+    query_norms = queries.log_norms[pairs.query_index]
+    reference_norms = references.log_norms[pairs.reference_index]
+    cosines = pair_cosines(queries.vectors, references.vectors, pairs.query_index, pairs.reference_index)
+    return {
+        "cosine": cosines.astype(np.float32),
+        "query_log_norm": query_norms,
+        "reference_log_norm": reference_norms,
+        "direction": np.where(query_norms <= reference_norms, "reference->query", "query->reference"),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogLoader:
+    """Id -> pixels; picklable, so that other processes can load for themselves."""
+
+    catalog: Catalog
+    rows: Mapping[str, int]
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> CatalogLoader:
+        """A loader of all images of a catalog."""
+        return cls(catalog, {name: row for row, name in enumerate(catalog.ids.tolist())})
+
+    def __call__(self, name: str) -> Pixels:
+        """Decode one image."""
+        if name not in self.rows:
+            raise AslError(f"{name}: has no image in the catalog")
+        return decode_image(self.catalog.read(self.rows[name]))
+
+
+def _verify(
+    config: SearchConfig, pairs: ScoredPairs, left: _Side, right: _Side, columns: dict[str, Any]
+) -> tuple[ScoredPairs, dict[str, Any]]:
+    if left.images is None or right.images is None:
+        raise UsageError("score=verified looks at images: give query_images= and reference_images= beside the stores")
+    with progress_bar("verifying", unit="pairs") as progress:
+        verified = verify_pairs(
+            pairs,
+            load_query=CatalogLoader.of(left.images),
+            load_reference=CatalogLoader.of(right.images),
+            workers=config.workers,
+            budget=Budget(pairs=config.pairs, seconds=config.seconds),
+            progress=progress,
+        )
+    for name, reason in list(verified.failures.items())[:5]:
+        Console(stderr=True).print(f"[yellow]{name} could not be looked at: {reason}")
+    reasons = [verified.verdicts[row].reason if row in verified.verdicts else "" for row in range(len(pairs))]
+    columns = {**columns, "candidate_score": pairs.scores, "reason": reasons}
+    order = np.lexsort((-verified.pairs.scores, pairs.query_index))
+    sorted_columns = {name: np.asarray(values)[order] for name, values in columns.items()}
+    return verified.pairs.take(order), sorted_columns
+
+
+main = entry_point("search", SearchConfig, run)
+
+if __name__ == "__main__":
+    main()
