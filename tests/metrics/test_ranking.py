@@ -134,31 +134,37 @@ def test_trapezoid_by_hand() -> None:
     assert average_precision(ranking, area="trapezoid") == pytest.approx((1 + 7 / 12) / 2)
 
 
-def test_equals_scikit_learn_and_torchmetrics_where_definitions_meet() -> None:
-    """They meet without ties and with every true pair predicted; scikit-learn puts tied scores at one threshold."""
-    sklearn = pytest.importorskip("sklearn.metrics")
-    torch = pytest.importorskip("torch")
+def separable() -> tuple[np.ndarray, np.ndarray, float]:
     rng = np.random.default_rng(0)
     labels = rng.random(500) < 0.2
     scores = rng.permutation(500) / 700 + 0.2501 * labels
     triples = [(f"q{n}", "r", s) for n, s in enumerate(scores)]
     truth = TruthPairs.from_pairs([(f"q{n}", "r") for n in np.flatnonzero(labels)])
-    value = average_precision(rank(scored(*triples), truth))
+    return labels, scores, average_precision(rank(scored(*triples), truth))
+
+
+def test_equals_scikit_learn_where_definitions_meet() -> None:
+    """They meet without ties and with every true pair predicted; scikit-learn puts tied scores at one threshold."""
+    sklearn = pytest.importorskip("sklearn.metrics")
+    labels, scores, value = separable()
     assert value == pytest.approx(sklearn.average_precision_score(labels, scores), abs=1e-12)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        functional = pytest.importorskip("torchmetrics.functional.classification")
-    theirs = functional.binary_average_precision(torch.from_numpy(scores), torch.from_numpy(labels.astype(int)))
-    assert value == pytest.approx(float(theirs), abs=1e-5)
-    # Where they differ: all tied, one true in two. Ours counts the false one first.
-    tied = rank(scored(("a", "r", 0.5), ("b", "r", 0.5)), TruthPairs.from_pairs([("a", "r")]))
-    assert average_precision(tied) == 0.5
-    assert sklearn.average_precision_score([1, 0], [0.5, 0.5]) == 0.5
+    # Where they differ: all tied, two true in three. Ours counts the false one first.
     tied = rank(
         scored(("a", "r", 0.5), ("b", "r", 0.5), ("c", "r", 0.5)), TruthPairs.from_pairs([("a", "r"), ("c", "r")])
     )
     assert average_precision(tied) == pytest.approx((1 / 2 + 2 / 3) / 2)
     assert sklearn.average_precision_score([1, 0, 1], [0.5] * 3) == pytest.approx(2 / 3)
+
+
+@pytest.mark.slow
+def test_equals_torchmetrics_where_definitions_meet() -> None:
+    torch = pytest.importorskip("torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        functional = pytest.importorskip("torchmetrics.functional.classification")
+    labels, scores, value = separable()
+    theirs = functional.binary_average_precision(torch.from_numpy(scores), torch.from_numpy(labels.astype(int)))
+    assert value == pytest.approx(float(theirs), abs=1e-5)
 
 
 def test_curve_holds_every_positive_and_thins_on_demand() -> None:

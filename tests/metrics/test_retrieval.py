@@ -90,6 +90,7 @@ def test_two_true_references_of_one_query_both_count() -> None:
     assert mean_average_precision(groups) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_macro_map_equals_torchmetrics_without_ties() -> None:
     torch = pytest.importorskip("torch")
     with warnings.catch_warnings():
