@@ -61,6 +61,11 @@ def _check_edits(edits: SequenceOf[Edit], owner: str) -> tuple[Edit, ...]:
     return tuple(edits)
 
 
+def _steps(edits: SequenceOf[Edit] | Mapping[str, Edit | None], owner: str) -> tuple[Edit, ...]:
+    listed = edits.values() if isinstance(edits, Mapping) else edits
+    return _check_edits([edit for edit in listed if edit is not None], owner)
+
+
 @dataclass
 class Sequence(Edit):
     """One edit after the other; given as a list, or as named steps in order, of which null ones are left out.
@@ -71,13 +76,28 @@ class Sequence(Edit):
     edits: SequenceOf[Edit] | Mapping[str, Edit | None]
 
     def __post_init__(self) -> None:
-        steps = self.edits.values() if isinstance(self.edits, Mapping) else self.edits
-        self._steps = _check_edits([edit for edit in steps if edit is not None], "Sequence")
+        self._steps = _steps(self.edits, "Sequence")
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Apply all."""
         for edit in self._steps:
             view = edit(view, rng)
+        return view
+
+
+@dataclass
+class Shuffled(Edit):
+    """All of several edits (a list or named steps, as in :class:`Sequence`) in random order."""
+
+    edits: SequenceOf[Edit] | Mapping[str, Edit | None]
+
+    def __post_init__(self) -> None:
+        self._steps = _steps(self.edits, "Shuffled")
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Apply all."""
+        for number in rng.permutation(len(self._steps)).tolist():
+            view = self._steps[number](view, rng)
         return view
 
 

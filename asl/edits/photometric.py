@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from asl.edits.edit import Edit, Rng, check_range, draw
+from asl.edits.edit import Edit, Rng, check_range, draw, draw_log
 from asl.edits.view import View
 from asl.types import AslError
 
@@ -96,6 +96,23 @@ class ColourJitter(Edit):
             gray = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
             pixels = cv2.addWeighted(pixels, drawn["saturation"], gray, 1 - drawn["saturation"], 0)
         return view.replaced(pixels, self.entry(**drawn))
+
+
+@dataclass
+class Contrast(Edit):
+    """Distance from the mean brightness times ``factor``."""
+
+    factor: Sequence[float] = (0.3, 2.0)
+
+    def __post_init__(self) -> None:
+        check_range("factor", self.factor, 0.02, 10)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Stretch or squeeze."""
+        factor = draw_log(rng, self.factor)
+        middle = float(view.image[::4, ::4].mean())
+        level = np.clip((np.arange(256) - middle) * factor + middle, 0, 255)
+        return view.replaced(cv2.LUT(view.image, level.astype(np.uint8)), self.entry(factor=factor))
 
 
 @dataclass

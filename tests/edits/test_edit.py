@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import asl.edits
-from asl.edits.edit import Edit, Maybe, OneOf, Sequence, SomeOf, check_range
+from asl.edits.edit import Edit, Maybe, OneOf, Sequence, Shuffled, SomeOf, check_range
 from asl.edits.geometric import Crop, Flip
 from asl.edits.photometric import Grayscale, Levels, Pixelwise
 from asl.edits.pool import Pool
@@ -23,7 +23,9 @@ def every_edit() -> dict[str, Edit]:
         importlib.import_module(f"asl.edits.{module.name}")
     made: dict[str, Edit] = {kind: Levels(kind) for kind in ("invert", "solarise", "posterise", "equalise", "swap")}
     for kind in sorted(Edit.__subclasses__(), key=lambda kind: kind.__name__):
-        if kind not in (Sequence, Maybe, OneOf, SomeOf, Levels, Pixelwise) and kind.__module__.startswith("asl."):
+        if kind not in (Sequence, Shuffled, Maybe, OneOf, SomeOf, Levels, Pixelwise) and kind.__module__.startswith(
+            "asl."
+        ):
             made[kind.__name__] = kind()
     for name in ("CLAHE", "Emboss", "ToSepia", "MedianBlur"):
         made[name] = Pixelwise(name)
@@ -88,6 +90,9 @@ def test_combinations_keep_their_probabilities(photo: np.ndarray) -> None:
     assert len(some) == 6  # every ordered pair
     assert min(some.values()) > 30
     assert share(Sequence([Flip(), Grayscale()]), small) == {"flip+grayscale": 400}
+    shuffled = share(Shuffled({"a": Flip(), "b": Grayscale(), "c": None}), small)
+    assert shuffled["flip+grayscale"] == pytest.approx(200, abs=40)
+    assert shuffled["grayscale+flip"] == pytest.approx(200, abs=40)
 
 
 def test_a_sequence_may_name_its_steps_and_leave_some_out(photo: np.ndarray) -> None:

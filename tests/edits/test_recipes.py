@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 
-from asl.edits import make_views
+from asl.config import config_dir
+from asl.edits import Sequence, View, make_views
 from asl.edits.pool import Pool
 from asl.edits.recipes import load_recipe, recipe_names
 from asl.types import AslError, UsageError
@@ -14,7 +18,7 @@ from asl.types import AslError, UsageError
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_makes_views(name: str, photo: np.ndarray, pool: Pool) -> None:
     recipe = load_recipe(name)
-    for number in range(6):
+    for number in range(4):
         original, view = make_views(photo, recipe, key=str(number), seed=0, views=2, size=48, pool=pool)
         assert view.image.shape == (48, 48, 3)
         assert 0 <= view.content <= 1
@@ -26,7 +30,7 @@ def test_a_recipe_makes_views(name: str, photo: np.ndarray, pool: Pool) -> None:
 def test_a_recipe_survives_strange_sizes(name: str, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, size=(*shape, 3), dtype=np.uint8)
     recipe = load_recipe(name)
-    for number in range(8):
+    for number in range(3):
         view = make_views(image, recipe, key=str(number), seed=0, views=2, size=32)[1]
         assert view.image.shape == (32, 32, 3)
 
@@ -48,3 +52,39 @@ def test_foreign_classes_are_refused(tmp_path: Path) -> None:
     path.write_text("_target_: os.system\ncommand: true\n")
     with pytest.raises(AslError, match="not allowed"):
         load_recipe(path)
+
+
+def test_a_recipe_may_change_single_steps_of_another() -> None:
+    base, variant = load_recipe("d2lv_basic"), load_recipe("d2lv_blur")
+    assert isinstance(base, Sequence)
+    assert isinstance(variant, Sequence)
+    assert isinstance(base.edits, dict)
+    assert isinstance(variant.edits, dict)
+    assert (base.edits["blur"].p, variant.edits["blur"].p) == (1.0, 0.3)
+    assert variant.edits["blur"].edit.sigma == [2.0, 7.8]
+    assert list(base.edits) == list(variant.edits)
+    others = [name for name in base.edits if name != "blur"]
+    assert all(repr(base.edits[name]) == repr(variant.edits[name]) for name in others)
+
+
+def test_strengths_of_the_published_series_rise() -> None:
+    shares = [load_recipe(f"lyakaap_v{number}").edits["shuffled"].edits["text"].p for number in (83, 86, 98)]
+    assert shares == [0.25, 0.3, 0.35]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_training_composes_the_same_recipe(name: str) -> None:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        tree = compose(f"edits/{name}")
+    recipe = instantiate(tree.edits)
+    assert repr(recipe) == repr(load_recipe(name))
+    view = recipe(View.original(np.zeros((32, 32, 3), np.uint8)), np.random.default_rng(0))
+    assert view.image.dtype == np.uint8
+
+
+def test_a_recipe_that_builds_on_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("defaults: [b]\nedits: {}\n")
+    (tmp_path / "b.yaml").write_text("defaults: [a]\nedits: {}\n")
+    with pytest.raises(UsageError, match="builds on itself through a -> b"):
+        load_recipe(tmp_path / "a.yaml")
