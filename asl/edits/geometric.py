@@ -116,11 +116,12 @@ class Pad(Edit):
     def __call__(self, view: View, rng: Rng) -> View:
         """Pad."""
         height, width = view.size
-        if rng.random() < 0.25:
+        if rng.random() < 0.25 and height != width:
             side = max(height, width)
             sides = [(side - height) // 2, (side - height + 1) // 2, (side - width) // 2, (side - width + 1) // 2]
         else:
             both = rng.random(2) < 0.7
+            both[int(rng.integers(2))] = True
             sides = [round(draw(rng, self.share) * length) for length in (height, height, width, width)]
             sides = [pixels * int(both[place // 2]) for place, pixels in enumerate(sides)]
         top, bottom, left, right = sides
