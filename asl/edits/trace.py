@@ -90,7 +90,7 @@ class Trace:
             None if self.matrix is None else self.matrix @ shift(left, top),
             None if self.points is None else self.points[rows, columns],
             None if self.mask is None else self.mask[rows, columns],
-            self._most(),
+            self.most,
         )
 
     def place(self, top: int, left: int, height: int, width: int) -> Trace:
@@ -102,7 +102,7 @@ class Trace:
             return Trace((height, width), self.source, _need(self.matrix) @ shift(-left, -top), None, mask)
         points = np.full((height, width, 2), np.nan, np.float32)
         points[rows, columns] = self.points
-        return Trace((height, width), self.source, None, points, mask, self._most())
+        return Trace((height, width), self.source, None, points, mask, self.most)
 
     def resize(self, height: int, width: int) -> Trace:
         """Another number of pixels for the same picture."""
@@ -113,7 +113,7 @@ class Trace:
         if points is not None:
             points = np.asarray(cv2.resize(points, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         moved = None if self.matrix is None else self.matrix @ matrix
-        return Trace((height, width), self.source, moved, points, mask, self._most())
+        return Trace((height, width), self.source, moved, points, mask, self.most)
 
     def rearrange(self, matrix: Matrix, move: Callable[[Any], Any]) -> Trace:
         """The same pixels in another order, none lost and none between two others: a mirror image, a quarter turn.
@@ -126,7 +126,7 @@ class Trace:
         points = None if self.points is None else np.ascontiguousarray(move(self.points))
         size = self.size if matrix[0, 0] else self.size[::-1]
         moved = None if self.matrix is None else self.matrix @ matrix
-        return Trace(size, self.source, moved, points, mask, self._most())
+        return Trace(size, self.source, moved, points, mask, self.most)
 
     def warp(self, matrix: Matrix, size: tuple[int, int]) -> Trace:
         """A projective move; what comes in from outside is foreign.
@@ -139,7 +139,7 @@ class Trace:
             return self.remap(transform(matrix, pixel_grid(size)))
         # A pixel that is interpolated between the original and something else is not the original's.
         old = np.full(self.size, 255, np.uint8) if self.mask is None else self.mask * np.uint8(255)
-        mask = (warp_pixels(old, matrix, size) >= _WHOLE).astype(np.uint8)
+        mask = np.asarray(cv2.threshold(warp_pixels(old, matrix, size), _WHOLE, 1, cv2.THRESH_BINARY)[1], np.uint8)
         return Trace(size, self.source, _need(self.matrix) @ matrix, None, mask)
 
     def remap(self, grid: Points) -> Trace:
@@ -165,41 +165,36 @@ class Trace:
 
     def masked(self, mask: Mask) -> Trace:
         """Another mask, in which nothing hidden comes back."""
-        return Trace(self.size, self.source, self.matrix, self.points, mask, self._most())
+        return Trace(self.size, self.source, self.matrix, self.points, mask, self.most)
 
     def cover(self) -> float:
         """Share of the view that shows the original, 0..1."""
-        return float(self.valid().mean()) if self.mask is not None or self.points is not None else 1.0
+        valid = self.valid()
+        return cv2.countNonZero(valid) / valid.size
 
     def content(self) -> float:
         """Share of the original's area that is visible in the view, 0..1."""
         if self.points is not None:
             return self._content_dense()
-        if self.mask is None and np.allclose(_need(self.matrix), np.eye(3)) and self.size == self.source:
-            return 1.0
-        height, width = self.source
-        x, y = _centres(width, _SAMPLES)[None, :], _centres(height, _SAMPLES)[:, None]
-        columns, rows = project(np.linalg.inv(_need(self.matrix)), x, y)
-        columns, rows = np.rint(columns), np.rint(rows)
-        inside = (columns >= 0) & (rows >= 0) & (columns < self.size[1]) & (rows < self.size[0])
-        if self.mask is not None:
-            inside[inside] = self.mask[rows[inside].astype(np.intp), columns[inside].astype(np.intp)] > 0
-        return float(np.count_nonzero(inside) / inside.size)
-
-    def _most(self) -> float:
-        """No later edit brings anything back, whatever the next measurement of a dense map says."""
-        return self.most if self.points is None else self.content()
+        # Points spread evenly over the original: which of them does a valid pixel of the view show?
+        samples = resize_matrix(self.source, (_SAMPLES, _SAMPLES))
+        back = np.asarray(np.linalg.inv(_need(self.matrix)), np.float64) @ samples
+        seen = warp_pixels(self.valid(), back, (_SAMPLES, _SAMPLES), method=cv2.INTER_NEAREST)
+        return cv2.countNonZero(seen) / _SAMPLES**2
 
     def _content_dense(self) -> float:
         """Count the cells of the original that valid pixels fall into; a cell at the rim counts half."""
         fine = self.dense()
         height, width = self.source
         scale = np.array([_CELLS / width, _CELLS / height], np.float32)
-        steps = np.abs(np.diff(fine[::4], axis=1) * scale).max(axis=-1)
+        steps = np.abs(np.diff(fine[::8], axis=1) * scale).max(axis=-1)
         step = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
         if step > 0.5:  # too far apart to hit every cell: positions in between come from interpolation
             times = float(np.clip(2 * step, 1, 6))
             fine = np.asarray(cv2.resize(fine, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR))
+        elif step < 0.25:
+            stride = int(0.5 / max(step, 0.02))
+            fine = fine[::stride, ::stride]
         found = fine[np.isfinite(fine[..., 0])]
         columns = np.clip((found[:, 0] + 0.5) * scale[0], 0, _CELLS - 1).astype(np.intp)
         rows = np.clip((found[:, 1] + 0.5) * scale[1], 0, _CELLS - 1).astype(np.intp)
@@ -214,10 +209,6 @@ def _need(matrix: Matrix | None) -> Matrix:
     if matrix is None:
         raise ValueError("a trace has either a matrix or points")
     return matrix
-
-
-def _centres(length: int, samples: int) -> npt.NDArray[np.float64]:
-    return (np.arange(samples) + 0.5) * length / samples - 0.5
 
 
 def pixel_grid(size: tuple[int, int]) -> Points:
@@ -258,11 +249,17 @@ def resize_matrix(old: tuple[int, int], new: tuple[int, int]) -> Matrix:
 
 
 def warp_pixels(
-    image: Any, matrix: Matrix, size: tuple[int, int], *, border: int = cv2.BORDER_CONSTANT, value: Any = 0
+    image: Any,
+    matrix: Matrix,
+    size: tuple[int, int],
+    *,
+    border: int = cv2.BORDER_CONSTANT,
+    value: Any = 0,
+    method: int = cv2.INTER_LINEAR,
 ) -> Any:
     """Pixels of a projective move (``matrix``: new pixel -> old pixel); affine ones take OpenCV's faster way."""
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    if matrix[2, 0] == 0 and matrix[2, 1] == 0:
+    flags = method | cv2.WARP_INVERSE_MAP
+    if abs(matrix[2, 0]) + abs(matrix[2, 1]) < 1e-12:
         affine = matrix[:2] / matrix[2, 2]
         return cv2.warpAffine(image, affine, size[::-1], flags=flags, borderMode=border, borderValue=value)
     return cv2.warpPerspective(image, matrix, size[::-1], flags=flags, borderMode=border, borderValue=value)

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import hashlib
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import numpy as np
 import pytest
 
 from asl.edits import Sequence, View, make_views, overlap
-from asl.edits.geometric import Crop, Flip
-from asl.edits.photometric import Grayscale
+from asl.edits.detail import GaussianBlur, Noise
+from asl.edits.geometric import Crop, Flip, RotateRight
+from asl.edits.photometric import Grayscale, Levels
 from asl.edits.pool import Pool
 from asl.edits.recipes import load_recipe
+from asl.edits.view import structure
 from asl.types import AslError
 
 
@@ -93,3 +99,42 @@ def test_refusals(photo: np.ndarray) -> None:
         make_views(photo[:1, :1], Flip(), key="a", seed=0, views=1, size=64)
     with pytest.raises(AslError, match="overlap: views of originals of"):
         overlap(View.original(photo), View.original(photo[:50]), grid=2)
+
+
+def test_fidelity_falls_with_blur_and_not_with_geometry(photo: np.ndarray) -> None:
+    view, rng = View.original(photo), np.random.default_rng(0)
+    for edit in (Flip(), RotateRight(), Crop(area=(0.5, 0.5))):
+        assert edit(view, rng).fidelity > 0.97
+    blurred = [GaussianBlur(sigma=(sigma, sigma))(view, rng).fidelity for sigma in (0.5, 1.5, 4.0, 10.0)]
+    assert blurred == sorted(blurred, reverse=True)
+    assert blurred[0] > 0.9
+    assert blurred[-1] < 0.5
+    noisy = [Noise(sigma=(sigma, sigma))(view, rng).fidelity for sigma in (5, 40, 120)]
+    assert noisy == sorted(noisy, reverse=True)
+    assert Levels("invert")(view, rng).fidelity == pytest.approx(1.0, abs=0.02)
+
+
+def test_structure_by_hand() -> None:
+    first = np.tile(np.array([[0, 200], [200, 0]], np.float32), (10, 10))
+    assert np.allclose(structure(first, first), 1.0)
+    assert np.allclose(structure(first, 255 - first), 1.0)  # a negative shows as much
+    flat = np.full_like(first, 100.0)
+    spread = float(np.var(first))
+    assert structure(first, flat)[5, 5] == pytest.approx(58.5 / (spread + 58.5), rel=0.05)
+
+
+def _digests(numbers: list[int]) -> list[str]:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, size=(60, 80, 3), dtype=np.uint8)
+    others = Pool([rng.integers(0, 256, size=(40, 50, 3), dtype=np.uint8) for _ in range(3)])
+    recipe = load_recipe("disc_like")
+    made = [make_views(image, recipe, key=str(n), seed=5, views=3, size=48, pool=others) for n in numbers]
+    return [hashlib.sha256(view.image.tobytes()).hexdigest() for views in made for view in views]
+
+
+@pytest.mark.slow
+def test_other_processes_make_the_same_bytes() -> None:
+    here = _digests(list(range(12)))
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as workers:
+        there = list(workers.map(_digests, [[n] for n in range(12)]))
+    assert [digest for part in there for digest in part] == here
