@@ -7,7 +7,7 @@
 Columns: `tracked` decodes, edits, resizes and measures content, cover and fidelity; `map only` leaves the measuring
 out; `untracked` makes the same pixels with no way back at all; `cost` is what tracking adds to the time of untracked.
 The line `albumentations` is a plain pipeline of the families of disc_like without overlays, text and frames, untracked.
-Times are CPU seconds of one thread, the median of several rounds; each round is repeated for all columns in turn.
+Times are CPU seconds of one thread over several rounds; the columns take turns at every source.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -149,21 +148,20 @@ def makers(recipe_name: str, size: int, per_source: int, pool: Pool) -> dict[str
     return {"tracked": tracked, "map only": edited, "untracked": untracked}
 
 
-def rate(make: Make, data: list[bytes], per_source: int, seed: int) -> float:
-    start = time.process_time()
-    for number, item in enumerate(data):
-        make(item, number, seed)
-    return len(data) * per_source / (time.process_time() - start)
-
-
 def measure(functions: dict[str, Make], data: list[bytes], per_source: int, rounds: int) -> dict[str, float]:
-    for make in functions.values():
-        rate(make, data[:8], per_source, 99)  # fonts, stickers, codecs: first use costs more
-    runs: dict[str, list[float]] = {name: [] for name in functions}
-    for seed in range(rounds):
-        for name, make in functions.items():
-            runs[name].append(rate(make, data, per_source, seed))
-    return {name: statistics.median(values) for name, values in runs.items()}
+    """Views per CPU second; the columns take turns at every source, so that a busy machine slows all of them alike."""
+    spent = dict.fromkeys(functions, 0.0)
+    names = list(functions)
+    for seed in range(-1, rounds):
+        if not seed:  # the round before only fills caches: fonts, stickers, codecs
+            spent = dict.fromkeys(functions, 0.0)
+        for number, item in enumerate(data):
+            turn = (number + seed) % len(names)
+            for name in names[turn:] + names[:turn]:
+                start = time.process_time()
+                functions[name](item, number, seed % (rounds + 1))
+                spent[name] += time.process_time() - start
+    return {name: rounds * len(data) * per_source / seconds for name, seconds in spent.items()}
 
 
 def main() -> int:

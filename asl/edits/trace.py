@@ -107,13 +107,19 @@ class Trace:
     def resize(self, height: int, width: int) -> Trace:
         """Another number of pixels for the same picture."""
         matrix = resize_matrix(self.size, (height, width))
-        mask, points = self.mask, self.points
-        if mask is not None:
-            mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-        if points is not None:
-            points = np.asarray(cv2.resize(points, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        moved = None if self.matrix is None else self.matrix @ matrix
-        return Trace((height, width), self.source, moved, points, mask, self.most)
+        if self.points is None:
+            mask = self.mask
+            if mask is not None:
+                mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+            return Trace((height, width), self.source, _need(self.matrix) @ matrix, None, mask)
+        points = self.dense()
+        reach = max(self.size[0] / height, self.size[1] / width)
+        if reach > 1.4:  # pixels are averaged then, also across seams: positions near one are nobody's
+            side = 2 * int(np.ceil(reach / 2)) + 1
+            inner = cv2.erode(np.isfinite(points[..., 0]).astype(np.uint8), np.ones((side, side), np.uint8))
+            points = np.where(inner[..., None] > 0, points, np.float32(np.nan))
+        points = np.asarray(cv2.resize(points, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        return Trace((height, width), self.source, None, points, None, self.most)
 
     def rearrange(self, matrix: Matrix, move: Callable[[Any], Any]) -> Trace:
         """The same pixels in another order, none lost and none between two others: a mirror image, a quarter turn.

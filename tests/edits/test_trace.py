@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asl.edits import composite, drawing, geometric, local
@@ -70,7 +70,8 @@ def test_the_map_says_what_the_pixels_show(edit: Edit, ramp: np.ndarray) -> None
     assert any(np.isfinite(view.map[..., 0]).any() for view in views)
 
 
-@settings(max_examples=60, deadline=None)
+@example([14, 0, 1, 1], 8)  # averaged across the seams of shuffled tiles
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(0, len(GEOMETRIC) - 1), min_size=1, max_size=4), st.integers(0, 10_000))
 def test_any_chain_keeps_the_way_back_and_never_regains_content(chain: list[int], seed: int) -> None:
     from_y, from_x = np.mgrid[0:120, 0:160]
