@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from asl.edits.pool import Pool
 from asl.edits.recipes import load_recipe, recipe_names
 from asl.types import AslError, UsageError
 
+load = cache(load_recipe)
+
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_makes_views(name: str, photo: np.ndarray, pool: Pool) -> None:
-    recipe = load_recipe(name)
+    recipe = load(name)
     for number in range(4):
         original, view = make_views(photo, recipe, key=str(number), seed=0, views=2, size=48, pool=pool)
         assert view.image.shape == (48, 48, 3)
@@ -26,13 +29,12 @@ def test_a_recipe_makes_views(name: str, photo: np.ndarray, pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-@pytest.mark.parametrize("shape", [(2, 2), (3, 400), (17, 5)])
-def test_a_recipe_survives_strange_sizes(name: str, shape: tuple[int, int]) -> None:
-    image = np.random.default_rng(0).integers(0, 256, size=(*shape, 3), dtype=np.uint8)
-    recipe = load_recipe(name)
-    for number in range(3):
-        view = make_views(image, recipe, key=str(number), seed=0, views=2, size=32)[1]
-        assert view.image.shape == (32, 32, 3)
+def test_a_recipe_survives_strange_sizes(name: str) -> None:
+    recipe = load(name)
+    for shape in [(2, 2), (3, 400), (17, 5)]:
+        image = np.random.default_rng(0).integers(0, 256, size=(*shape, 3), dtype=np.uint8)
+        for view in make_views(image, recipe, key="a", seed=0, views=4, size=32):
+            assert view.image.shape == (32, 32, 3)
 
 
 def test_a_recipe_can_come_from_a_file(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_training_composes_the_same_recipe(name: str) -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
         tree = compose(f"edits/{name}")
     recipe = instantiate(tree.edits)
-    assert repr(recipe) == repr(load_recipe(name))
+    assert repr(recipe) == repr(load(name))
     view = recipe(View.original(np.zeros((32, 32, 3), np.uint8)), np.random.default_rng(0))
     assert view.image.dtype == np.uint8
 

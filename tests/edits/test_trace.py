@@ -70,6 +70,32 @@ def test_the_map_says_what_the_pixels_show(edit: Edit, ramp: np.ndarray) -> None
     assert any(np.isfinite(view.map[..., 0]).any() for view in views)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        geometric.Crop(),
+        geometric.Flip(vertical=0.5),
+        geometric.RotateRight(),
+        local.ShuffleTiles(),
+        local.Kaleidoscope(),
+    ],
+    ids=lambda edit: edit.name,
+)
+def test_moves_of_whole_pixels_are_exact(edit: Edit, ramp: np.ndarray) -> None:
+    for seed in range(8):
+        assert wrong_share(edit(View.original(ramp), np.random.default_rng(seed)), ramp, 0.6) == 0.0
+
+
+def test_what_thin_lines_hide_does_not_come_back_with_a_dense_map(photo: np.ndarray) -> None:
+    view = View.original(photo)
+    lines = np.zeros(view.size, bool)
+    lines[:, ::8] = True
+    striped = view.replaced(view.image, {"edit": "lines"}, trace=view.trace.hide(lines))
+    assert striped.content == pytest.approx(0.875, abs=0.01)
+    waved = local.Elastic(strength=(0.002, 0.002))(striped, np.random.default_rng(0))
+    assert waved.content <= striped.content
+
+
 @example([14, 0, 1, 1], 8)  # averaged across the seams of shuffled tiles
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(0, len(GEOMETRIC) - 1), min_size=1, max_size=4), st.integers(0, 10_000))
