@@ -1,36 +1,44 @@
 """Score predictions against ground truth: µAP, recall at 90 % precision, and more, by the rules of the field.
 
   python -m asl.evaluate predictions=pairs.csv truth=truth.csv output=scores
-  python -m asl.evaluate predictions=pairs.csv truth=truth.csv output=scores bootstrap=1000
   python -m asl.evaluate compare=[a.csv,b.csv] truth=truth.csv output=scores      which one is better, and is it sure?
-  python -m asl.evaluate queries=storeQ references=storeR truth=truth.csv score=hinge output=scores
+  python -m asl.evaluate queries=storeQ references=storeR truth=truth.csv score=all output=scores
+  python -m asl.evaluate queries=dev.h5 truth=truth.csv score=cosine background=train.h5 output=scores
   python -m asl.evaluate benchmark=BENCH model=runs/mine output=scores            from images to the report
 
 predictions: CSV (`query_id,reference_id,score`, higher = surer, header optional) or Parquet. truth: CSV
 (`query_id,reference_id`, an empty reference for a query without a match; a column `kind` gives a breakdown).
-OUTPUT/metrics.json holds uap, recall_at_p90, threshold_at_p90 (null: never reached), recall_at_1, recall_at_10.
-Ties count against the ranking, recall divides by all true pairs, a pair predicted twice is an error.
+queries, references, background: feature stores of asl.extract or HDF5 descriptors of ISC 2021, which are searched.
+OUTPUT gets metrics.json (uap, recall_at_p90, threshold_at_p90 (null: never reached), recall_at_1, recall_at_10 ...),
+report.md and report.html. Ties count against the ranking, recall divides by all true pairs, a pair predicted twice is
+an error. docs/evaluation.md has every definition.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 from rich.console import Console
-from rich.table import Table
 
-from asl.data.files import atomic_text
-from asl.data.pairs import read_pairs
-from asl.data.truth import read_truth
+from asl.data.catalog import Catalog, open_catalog
+from asl.data.pairs import read_pairs, write_pairs
+from asl.data.truth import read_groups, read_truth
 from asl.entry import entry_point
-from asl.metrics.evaluate import Evaluation, evaluate, missing_predictions
-from asl.metrics.significance import compare
-from asl.report.table import kind_table, markdown_table, rich_table
-from asl.types import AslError, ScoredPairs, TruthPairs, UsageError
+from asl.metrics.evaluate import Evaluation, check_ids, evaluate, missing_predictions
+from asl.metrics.significance import Difference, compare
+from asl.report.html import write_report
+from asl.report.progress import progress_bar
+from asl.report.provenance import provenance
+from asl.report.table import difference_rows, kind_rows, rich_rows, rich_table
+from asl.types import Embeddings, ScoredPairs, TruthPairs, UsageError
+
+if TYPE_CHECKING:
+    from asl.pipeline import Features
+    from asl.scoring.score import Score
 
 
 @dataclass
@@ -39,157 +47,245 @@ class EvaluateConfig:
 
     Attributes:
         predictions: CSV or Parquet of scored pairs.
-        truth: ground truth CSV.
-        compare: two or more files of predictions, side by side; the first is what the others are compared with.
-        queries: feature store or ISC HDF5 descriptors of the queries, to search and evaluate.
+        compare: two or more files of predictions, side by side; the others are compared with the first.
+        queries: feature store or ISC HDF5 descriptors of the queries, to search and evaluate; an ISC submission
+            (queries and references in one file) needs no ``references``.
         references: the same of the references.
+        background: the same of training images, for score normalisation and whitening.
         benchmark: folder of a benchmark, to embed, search, evaluate and report.
+        truth: ground truth CSV (a benchmark brings its own).
+        groups: CSV ``query_id,group`` for one more breakdown.
+        query_images: images of the queries, for the pictures in the report.
+        reference_images: images of the references.
+        id_style: their ids are paths (``path``) or file names without suffix (``stem``).
         layout: of the benchmark; ``auto`` looks.
         model: for ``benchmark``.
-        score: for ``queries`` and ``references``.
+        score: for searches: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``all``.
         lam: weight of the log-norm difference.
         tau: log-norm difference that is free.
-        k: references per query, for searches.
-        output: folder for metrics.json and more.
+        k: references per query.
+        normalize: subtract the mean similarity to the background (score normalisation).
+        beta: its weight.
+        first: rank of its first neighbour, 0 = nearest.
+        last: rank of its last neighbour.
+        whiten: dimensions to whiten to, fitted on the background; 0 leaves the embeddings alone.
+        engine: ``auto``, ``faiss``, ``exact``.
+        precision: whose lowest threshold the breakdowns and false-match rates use.
+        output: folder for metrics.json, report.md and report.html.
         bootstrap: replicates of the intervals; 0 leaves them out.
         seed: of the bootstrap.
         workers: processes that decode, for ``benchmark``.
     """
 
     predictions: str | None = None
-    truth: str | None = None
     compare: list[str] = field(default_factory=list)
     queries: str | None = None
     references: str | None = None
+    background: str | None = None
     benchmark: str | None = None
+    truth: str | None = None
+    groups: str | None = None
+    query_images: str | None = None
+    reference_images: str | None = None
+    id_style: str = "path"
     layout: str = "auto"
     model: str = "asl_lite0"
     score: str = "hinge"
     lam: float = 0.1
     tau: float = 0.0
     k: int = 10
+    normalize: bool = False
+    beta: float = 1.0
+    first: int = 0
+    last: int = 2
+    whiten: int = 0
+    engine: str = "auto"
+    precision: float = 0.9
     output: str = MISSING
-    bootstrap: int = 0
+    bootstrap: int = 200
     seed: int = 0
     workers: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """What is evaluated: named predictions, and what else is known of the images."""
+
+    pairs: Mapping[str, ScoredPairs]
+    truth: TruthPairs
+    features: Features | None = None
+    query_images: Catalog | None = None
+    reference_images: Catalog | None = None
 
 
 def run(config: EvaluateConfig) -> int:
     """Evaluate what the keys name."""
     given = [config.predictions, config.compare, config.queries, config.benchmark]
     if sum(bool(value) for value in given) != 1:
-        raise UsageError("give one of predictions=, compare=[A,B], queries= with references=, or benchmark=")
-    if config.benchmark:
-        return _benchmark(config)
-    if config.truth is None:
-        raise UsageError("truth: needed, e.g. `truth=truth.csv`")
-    truth = read_truth(config.truth)
-    if config.compare:
-        return _compare(config, truth)
-    pairs = read_pairs(config.predictions) if config.predictions else _search(config)
-    evaluation = evaluate(pairs, truth, bootstrap=config.bootstrap, seed=config.seed)
-    write_metrics(evaluation, Path(config.output))
-    console = Console()
-    console.print(rich_table({Path(config.predictions or config.score).stem: evaluation}))
-    _warn(pairs, truth, console)
+        raise UsageError("give one of predictions=, compare=[A,B], queries= (with references=), or benchmark=")
+    if not 0 < config.precision <= 1:
+        raise UsageError(f"precision: must be in (0, 1], got {config.precision}")
+    runs = _embed(config) if config.benchmark else _open(config)
+    groups = read_groups(_there("groups", config.groups)) if config.groups else None
+    for name, pairs in runs.pairs.items():
+        check_ids(pairs, runs.truth, name=name)
+    settings: dict[str, Any] = {"bootstrap": config.bootstrap, "seed": config.seed, "precision": config.precision}
+    evaluations = {name: evaluate(pairs, runs.truth, groups=groups, **settings) for name, pairs in runs.pairs.items()}
+    differences = _differences(config, runs) if config.compare else {}
+    _write(config, runs, evaluations, differences)
+    _print(config, runs, evaluations, differences)
     return 0
 
 
-def write_metrics(evaluation: Evaluation, output: Path) -> None:
-    """``metrics.json`` (the contract) and ``report.md``."""
-    with atomic_text(output / "metrics.json") as file:
-        json.dump(evaluation.to_json(), file, indent=1)
-    text = markdown_table({"run": evaluation})
-    if evaluation.by_kind:
-        text += "\n" + kind_table(evaluation)
-    with atomic_text(output / "report.md") as file:
-        file.write(text)
+def _there(key: str, path: str) -> str:
+    if not Path(path).exists():
+        raise UsageError(f"{key}: there is no {path}")
+    return path
 
 
-def _warn(pairs: ScoredPairs, truth: TruthPairs, console: Console) -> None:
-    """Ids that do not fit are the commonest reason for a score of 0: say so."""
-    missing = missing_predictions(pairs, truth)
-    if len(missing):
-        console.print(f"{len(missing)} of {len(truth.queries)} queries have no prediction, e.g. {missing[0]}")
-    matched = set(truth.reference_ids.tolist())
-    if not matched & set(pairs.references.tolist()):
-        raise AslError(
-            f"truth: none of its {len(matched)} reference ids is among the predictions (truth: {min(matched)!r}, "
-            f"predictions: {str(pairs.references[0]) if len(pairs) else 'none'!r}); are the ids written alike?"
-        )
+def _open(config: EvaluateConfig) -> Runs:
+    if config.truth is None:
+        raise UsageError("truth: needed, e.g. `truth=truth.csv`")
+    truth = read_truth(_there("truth", config.truth))
+    features = _features(config) if config.queries else None
+    images = [
+        open_catalog(_there(key, source), id_style=config.id_style) if source else None  # type: ignore[arg-type]
+        for key, source in (("query_images", config.query_images), ("reference_images", config.reference_images))
+    ]
+    pairs = _read(config) if features is None else _search(config, features)
+    return Runs(pairs, truth, features, *images)
 
 
-def _search(config: EvaluateConfig) -> ScoredPairs:
+def _read(config: EvaluateConfig) -> dict[str, ScoredPairs]:
+    if config.predictions:
+        return {Path(config.predictions).stem: read_pairs(_there("predictions", config.predictions))}
+    files = list(dict.fromkeys(config.compare))
+    if len(files) < 2:
+        raise UsageError(f"compare: needs two different files, e.g. compare=[a.csv,b.csv]; got {config.compare}")
+    stems = [Path(file).stem for file in files]
+    names = stems if len(set(stems)) == len(stems) else files
+    return {name: read_pairs(_there("compare", file)) for name, file in zip(names, files, strict=True)}
+
+
+def _features(config: EvaluateConfig) -> Features:
+    # Only searches need an engine; the other ways load none.
+    from asl.pipeline import Features
+
+    queries, references = _sides(config)
+    background = _embeddings("background", config.background).as_background() if config.background else None
+    return Features(queries.as_queries(), references.as_references(), background)
+
+
+def _search(config: EvaluateConfig, features: Features) -> dict[str, ScoredPairs]:
     from asl.index.search import search
-    from asl.scoring.score import Score
 
-    if not config.queries or not config.references:
-        raise UsageError("queries and references: both are needed")
-    queries, references = _embeddings(config.queries).as_queries(), _embeddings(config.references).as_references()
-    score = Score(config.score, config.lam, config.tau)  # type: ignore[arg-type]
-    return search(queries, references, score=score, k=config.k)
+    if features.background is None and (config.normalize or config.whiten):
+        raise UsageError("background: needed for normalize and whiten (training images, never references)")
+    if config.whiten:
+        from asl.pipeline import whiten
+
+        features = whiten(features, config.whiten)
+    sides = features.queries, features.references
+    options: dict[str, Any] = {"k": config.k, "engine": config.engine, "background": features.background}
+    runs = {}
+    for name, score in _scores(config, features).items():
+        with progress_bar(f"searching ({name})", unit="queries") as progress:
+            runs[name] = search(*sides, score=score, progress=progress, **options)
+    return runs
 
 
-def _embeddings(path: str) -> Any:
+def _scores(config: EvaluateConfig, features: Features) -> dict[str, Score]:
+    from asl.pipeline import every_mode
+    from asl.scoring.score import MODES, Score, ScoreNormalization
+
+    if config.score not in (*MODES, "all"):
+        raise UsageError(f"score: expected one of {', '.join(MODES)} or all, got {config.score!r}")
+    rule = ScoreNormalization(config.beta, config.first, config.last) if config.normalize else None
+    every = every_mode(features, Score("hinge", config.lam, config.tau, None, rule))
+    return every if config.score == "all" else {config.score: every[config.score]}
+
+
+def _sides(config: EvaluateConfig) -> tuple[Embeddings, Embeddings]:
+    from asl.data.isc_hdf5 import read_submission
+
+    if config.references:
+        return _embeddings("queries", str(config.queries)), _embeddings("references", config.references)
+    if Path(str(config.queries)).suffix not in (".hdf5", ".h5"):
+        raise UsageError("references: needed beside queries (only an ISC submission holds both)")
+    return read_submission(_there("queries", str(config.queries)))
+
+
+def _embeddings(key: str, path: str) -> Embeddings:
     from asl.data.isc_hdf5 import read_descriptors
     from asl.features.store import FeatureStore
 
-    if Path(path).suffix in (".hdf5", ".h5"):
-        return read_descriptors(path)
-    return FeatureStore.open(path).embeddings()
+    _there(key, path)
+    return read_descriptors(path) if Path(path).suffix in (".hdf5", ".h5") else FeatureStore.open(path).embeddings()
 
 
-def _compare(config: EvaluateConfig, truth: TruthPairs) -> int:
-    runs = {str(path): read_pairs(path) for path in config.compare}
-    if len(runs) < 2:
-        raise UsageError(f"compare: needs two different files, e.g. compare=[a.csv,b.csv]; got {config.compare}")
-    console = Console()
-    replicates = config.bootstrap or 1000
-    evaluations = {
-        name: evaluate(pairs, truth, bootstrap=config.bootstrap, seed=config.seed) for name, pairs in runs.items()
-    }
-    console.print(rich_table(evaluations))
-    first, *others = runs
-    table = Table("run", "metric", "difference to the first", "95 % interval", "p")
-    document: dict[str, Any] = {"scores": {name: e.to_json() for name, e in evaluations.items()}, "differences": {}}
-    for other in others:
-        differences = compare(runs[other], runs[first], truth, bootstrap=replicates, seed=config.seed)
-        document["differences"][other] = {
-            name: {"value": d.value, "interval": [d.interval.low, d.interval.high], "p": d.p_value}
-            for name, d in differences.items()
-        }
-        for name, d in differences.items():
-            table.add_row(
-                other, name, f"{d.value:+.4f}", f"[{d.interval.low:+.4f}, {d.interval.high:+.4f}]", f"{d.p_value:.3f}"
-            )
-    console.print(table)
-    with atomic_text(Path(config.output) / "compare.json") as file:
-        json.dump(document, file, indent=1)
-    return 0
-
-
-def _benchmark(config: EvaluateConfig) -> int:
-    # Only this way needs a network; the others must not load one.
+def _embed(config: EvaluateConfig) -> Runs:
     from asl.data.layouts import open_benchmark
     from asl.models import load_embedder
-    from asl.pipeline import every_mode, score_benchmark
-    from asl.report.provenance import provenance
-    from asl.scoring.score import Score
+    from asl.pipeline import extract_benchmark
 
-    benchmark = open_benchmark(str(config.benchmark), layout=config.layout)
-    score = Score("hinge", config.lam, config.tau)
-    evaluations = score_benchmark(
-        benchmark,
-        load_embedder(config.model),
-        lambda features: every_mode(features, score),
-        output=Path(config.output),
-        k=config.k,
-        bootstrap=config.bootstrap,
-        context={"model": config.model, **provenance(vars(config), command="evaluate", seed=config.seed)},
-        workers=config.workers,
+    benchmark, embedder = open_benchmark(str(config.benchmark), layout=config.layout), load_embedder(config.model)
+    features = extract_benchmark(benchmark, embedder, Path(config.output) / "features", workers=config.workers)
+    pairs = _search(config, features)
+    return Runs(pairs, benchmark.truth, features, benchmark.queries, benchmark.references)
+
+
+def _differences(config: EvaluateConfig, runs: Runs) -> dict[str, dict[str, Difference]]:
+    (_, first), *others = runs.pairs.items()
+    replicates = max(config.bootstrap, 1000)
+    return {name: compare(other, first, runs.truth, bootstrap=replicates, seed=config.seed) for name, other in others}
+
+
+def _write(
+    config: EvaluateConfig,
+    runs: Runs,
+    evaluations: Mapping[str, Evaluation],
+    differences: Mapping[str, Mapping[str, Difference]],
+) -> None:
+    output, features = Path(config.output), runs.features
+    if features is not None:
+        for name, pairs in runs.pairs.items():
+            write_pairs(pairs, output / "predictions" / f"{name}.csv")
+    write_report(
+        output / "report.html",
+        title=" against ".join(runs.pairs) if differences else Path(config.benchmark or output).resolve().name,
+        evaluations=evaluations,
+        pairs=runs.pairs,
+        truth=runs.truth,
+        queries=features.queries if features else None,
+        references=features.references if features else None,
+        query_images=runs.query_images,
+        reference_images=runs.reference_images,
+        differences=differences,
+        context=provenance(vars(config), command="evaluate", seed=config.seed),
     )
-    Console().print(rich_table(evaluations))
-    return 0
+
+
+def _print(
+    config: EvaluateConfig,
+    runs: Runs,
+    evaluations: Mapping[str, Evaluation],
+    differences: Mapping[str, Mapping[str, Difference]],
+) -> None:
+    console = Console()
+    console.print(rich_table(evaluations))
+    if len(evaluations) == 1:
+        (evaluation,) = evaluations.values()
+        for breakdown, title in ((evaluation.by_kind, "kind"), (evaluation.by_group, "group")):
+            if breakdown:
+                console.print(rich_rows(kind_rows(breakdown, head=title)))
+    if differences:
+        console.print(rich_rows(difference_rows(differences)))
+    for name, pairs in runs.pairs.items():
+        missing = missing_predictions(pairs, runs.truth)
+        if len(missing):
+            total = len(runs.truth.queries)
+            console.print(f"{name}: {len(missing)} of {total} queries have no prediction, e.g. {missing[0]}")
+    console.print(f"report: {Path(config.output) / 'report.html'}")
 
 
 main = entry_point("evaluate", EvaluateConfig, run)

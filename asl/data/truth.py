@@ -53,3 +53,18 @@ def write_truth(truth: TruthPairs, path: str | Path) -> None:
         for query in truth.queries.tolist():
             kind = [truth.kinds.get(query, "")] if truth.kinds else []
             writer.writerows([query, reference, *kind] for reference in references.get(query, [""]))
+
+
+def read_groups(path: str | Path) -> dict[str, str]:
+    """Query id -> group from a CSV ``query_id,group`` (header optional).
+
+    Raises:
+        AslError: a line is malformed or a query has two groups; the line is named.
+    """
+    groups: dict[str, str] = {}
+    for number, row in read_rows(Path(path), header=["query_id", "group"]):
+        if len(row) != 2 or not all(row):
+            raise AslError(f"{path}, line {number}: expected query_id,group, got {','.join(row)!r}")
+        if groups.setdefault(row[0], row[1]) != row[1]:
+            raise AslError(f"{path}, line {number}: {row[0]} is in two groups, {groups[row[0]]!r} and {row[1]!r}")
+    return groups

@@ -85,7 +85,7 @@ def rank(pairs: ScoredPairs, truth: TruthPairs, *, queries: StrArray | None = No
     queries = all_queries(truth, pairs) if queries is None else queries
     position = {query: index for index, query in enumerate(queries.tolist())}
     query_index = _positions(pairs.queries, position)[pairs.query_index]
-    labels = _labels(pairs, truth)
+    labels = label_pairs(pairs, truth)
     order = _best_first(pairs.scores, labels)
     return Ranking(
         scores=pairs.scores[order],
@@ -134,22 +134,18 @@ def recall_at_precision(ranking: Ranking, precision: float) -> OperatingPoint:
     return OperatingPoint((last + 1) / ranking.truth_count, float(ranking.scores[places[last]]))
 
 
-def precision_recall_curve(ranking: Ranking, *, points: int | None = None) -> tuple[F64, F64, F64]:
-    """Recall, precision and score at every positive, thinned to about ``points`` of them for drawing."""
+def precision_recall_curve(ranking: Ranking) -> tuple[F64, F64, F64]:
+    """Recall, precision and score at every positive, best score first (precision only falls between positives)."""
     places = np.flatnonzero(ranking.labels)
     found = np.arange(1, len(places) + 1)
-    keep = slice(None)
-    if points is not None and len(places) > points:
-        keep = np.unique(np.linspace(0, len(places) - 1, points).astype(np.int64))  # type: ignore[assignment]
-    precision = found / (places + 1)
-    return (found / ranking.truth_count)[keep], precision[keep], ranking.scores[places][keep].astype(np.float64)
+    return found / ranking.truth_count, found / (places + 1), ranking.scores[places].astype(np.float64)
 
 
 def _positions(ids: StrArray, position: dict[str, int]) -> I64:
     return np.fromiter((position.get(name, -1) for name in ids.tolist()), dtype=np.int64, count=len(ids))
 
 
-def _labels(pairs: ScoredPairs, truth: TruthPairs) -> Bool:
+def label_pairs(pairs: ScoredPairs, truth: TruthPairs) -> Bool:
     """Whether each prediction is a true pair; strings are compared once per vocabulary entry, not per pair."""
     query_place = {name: index for index, name in enumerate(dict.fromkeys(truth.query_ids.tolist()))}
     reference_place = {name: index for index, name in enumerate(dict.fromkeys(truth.reference_ids.tolist()))}

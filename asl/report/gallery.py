@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from asl.data.catalog import Catalog
-from asl.data.images import decode_image
-from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
+from asl.metrics.ranking import label_pairs
+from asl.types import AslError, Embeddings, ScoredPairs, StrArray, TruthPairs
+
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -22,89 +23,101 @@ class Case:
         query: id.
         reference: id.
         score: None where the pair was not among the predictions.
-        kind: of the query.
         verdict: what happened, in words.
-        query_norm: ln |f| of the query.
-        reference_norm: ln |f| of the reference.
     """
 
     query: str
     reference: str
     score: float | None
-    kind: str
     verdict: str
-    query_norm: float
-    reference_norm: float
+
+    @property
+    def pair(self) -> Pair:
+        """(query, reference)."""
+        return self.query, self.reference
 
 
 def worst_false_matches(
-    pairs: ScoredPairs, truth: TruthPairs, queries: QueryEmbeddings, references: ReferenceEmbeddings, *, count: int
+    pairs: ScoredPairs, truth: TruthPairs, *, threshold: float | None = None, count: int = 12
 ) -> list[Case]:
-    """The false pairs with the highest scores, one a query."""
-    right = set(zip(truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True))
-    seen, rows = set(), []
-    for row in np.argsort(-pairs.scores, kind="stable").tolist():
-        query = str(pairs.queries[pairs.query_index[row]])
-        reference = str(pairs.references[pairs.reference_index[row]])
-        if (query, reference) not in right and query not in seen:
-            seen.add(query)
-            rows.append((query, reference, float(pairs.scores[row])))
-        if len(rows) == count:
-            break
-    norms = _norms(queries), _norms(references)
-    return [_case(query, reference, score, truth, norms, "false match") for query, reference, score in rows]
-
-
-def worst_misses(
-    pairs: ScoredPairs,
-    truth: TruthPairs,
-    queries: QueryEmbeddings,
-    references: ReferenceEmbeddings,
-    *,
-    threshold: float | None,
-    count: int,
-) -> list[Case]:
-    """True pairs that were not found at all, then those with the lowest scores."""
-    score = {
-        (q, r): s
-        for q, r, s in zip(pairs.query_ids.tolist(), pairs.reference_ids.tolist(), pairs.scores.tolist(), strict=True)
-    }
-    true = list(zip(truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True))
-    low = sorted(true, key=lambda pair: score.get(pair, -np.inf))
-    norms = _norms(queries), _norms(references)
+    """The false pairs with the highest scores, the best one of every query."""
+    rows = np.flatnonzero(~label_pairs(pairs, truth))
+    rows = rows[np.lexsort((pairs.reference_index[rows], -pairs.scores[rows]))]
+    _, first = np.unique(pairs.query_index[rows], return_index=True)
     cases = []
-    for query, reference in low[:count]:
-        found = score.get((query, reference))
-        if found is not None and threshold is not None and found >= threshold:
-            break
-        verdict = "missed: not among the candidates" if found is None else "missed: below the threshold"
-        if norms[0].get(query, 0.0) > norms[1].get(reference, 0.0):
-            verdict += "; the query has the larger norm"
-        cases.append(_case(query, reference, found, truth, norms, verdict))
+    for row in rows[np.sort(first)[:count]].tolist():
+        score = float(pairs.scores[row])
+        accepted = threshold is not None and score >= threshold
+        verdict = "false match: accepted" if accepted else "false pair, below the threshold"
+        cases.append(Case(*_pair(pairs, row), score, verdict))
     return cases
 
 
-def _norms(embeddings: Embeddings) -> dict[str, float]:
-    return dict(zip(embeddings.ids.tolist(), embeddings.log_norms.tolist(), strict=True))
+def worst_misses(
+    pairs: ScoredPairs, truth: TruthPairs, *, threshold: float | None = None, count: int = 12
+) -> list[Case]:
+    """True pairs that are no candidates at all, then those with the lowest scores (below the threshold)."""
+    rows = np.flatnonzero(label_pairs(pairs, truth))
+    found = {_pair(pairs, row): float(pairs.scores[row]) for row in rows.tolist()}
+    true = zip(truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True)
+    missed = [pair for pair in true if threshold is None or found.get(pair, -np.inf) < threshold]
+    missed.sort(key=lambda pair: found.get(pair, -np.inf))
+    return [
+        Case(*pair, found.get(pair), "missed: below the threshold" if pair in found else "missed: no candidate")
+        for pair in _spread(missed, found, count)
+    ]
 
 
-def _case(
-    query: str,
-    reference: str,
-    score: float | None,
-    truth: TruthPairs,
-    norms: tuple[dict[str, float], dict[str, float]],
-    verdict: str,
-) -> Case:
-    kind = truth.kinds.get(query, "")
-    return Case(query, reference, score, kind, verdict, norms[0].get(query, np.nan), norms[1].get(reference, np.nan))
+def _spread(missed: Sequence[Pair], found: Mapping[Pair, float], count: int) -> list[Pair]:
+    """Half of the places for pairs that are no candidates, half for those with low scores, where there are both."""
+    absent = [pair for pair in missed if pair not in found]
+    low = [pair for pair in missed if pair in found]
+    places = max(count // 2, count - len(low))
+    return [*absent[:places], *low[: count - min(places, len(absent))]]
 
 
-def thumbnails(catalog: Catalog, *, side: int = 220) -> Callable[[str], str]:
-    """Id -> a small JPEG as a data URL; an unreadable image gives an empty string."""
+def _pair(pairs: ScoredPairs, row: int) -> Pair:
+    return str(pairs.queries[pairs.query_index[row]]), str(pairs.references[pairs.reference_index[row]])
+
+
+def scores_of(runs: Mapping[str, ScoredPairs], wanted: Sequence[Pair]) -> dict[Pair, dict[str, float]]:
+    """Pair -> run -> score, for a few pairs; a run without a prediction for the pair is left out."""
+    result: dict[Pair, dict[str, float]] = {pair: {} for pair in wanted}
+    for name, pairs in runs.items():
+        queries = np.flatnonzero(np.isin(pairs.queries, [query for query, _ in wanted]))
+        for row in np.flatnonzero(np.isin(pairs.query_index, queries)).tolist():
+            pair = _pair(pairs, row)
+            if pair in result:
+                result[pair][name] = float(pairs.scores[row])
+    return result
+
+
+def norm_lookup(embeddings: Embeddings | None) -> Callable[[str], float | None]:
+    """Id -> ln |f|; None where there are no embeddings or not of this image."""
+    if embeddings is None:
+        return lambda name: None
+    ids: StrArray = embeddings.ids
+    order = np.argsort(ids)
+
+    def lookup(name: str) -> float | None:
+        place = int(np.searchsorted(ids, name, sorter=order))
+        row = order[min(place, len(order) - 1)]
+        return float(embeddings.log_norms[row]) if ids[row] == name else None
+
+    return lookup
+
+
+def thumbnails(catalog: Catalog | None, *, side: int = 240) -> Callable[[str], str]:
+    """Id -> a small JPEG as a data URL; an image that is not there or unreadable gives an empty string."""
+    if catalog is None:
+        return lambda name: ""
     row = {name: index for index, name in enumerate(catalog.ids.tolist())}
 
     def thumbnail(name: str) -> str:
+        import cv2
+
+        from asl.data.images import decode_image
+
         try:
             image = decode_image(catalog.read(row[name]))
         except (AslError, OSError, KeyError):
@@ -112,7 +125,7 @@ def thumbnails(catalog: Catalog, *, side: int = 220) -> Callable[[str], str]:
         factor = min(1.0, side / max(image.shape[:2]))
         size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+        data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
         return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
     return thumbnail

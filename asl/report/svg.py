@@ -2,84 +2,240 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 import numpy.typing as npt
 
-Series = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 560, 320, 52, 40, 14, 14
+Series = tuple[npt.ArrayLike, npt.ArrayLike]
+Range = tuple[float, float]
+COLOURS = 8
 
 
-def _x(value: float, low: float, high: float) -> float:
-    return LEFT + (value - low) / max(high - low, 1e-12) * (WIDTH - LEFT - RIGHT)
+@dataclass(frozen=True)
+class Frame:
+    """Where numbers lie on paper.
+
+    Attributes:
+        x: lowest and highest number of the horizontal axis.
+        y: the same of the vertical axis.
+        width: of the picture, in its own units.
+        height: of the picture.
+        left: margin for the labels of the vertical axis.
+    """
+
+    x: Range
+    y: Range
+    width: float = 560
+    height: float = 330
+    left: float = 50
+
+    def right(self, value: float) -> float:
+        """The horizontal place of a number, held inside the frame."""
+        return round(self.left + _share(value, self.x) * (self.width - self.left - 12), 1)
+
+    def down(self, value: float) -> float:
+        """The vertical place of a number, held inside the frame."""
+        return round(self.height - 40 - _share(value, self.y) * (self.height - 40 - 12), 1)
+
+    def path(self, xs: npt.ArrayLike, ys: npt.ArrayLike) -> str:
+        """Points of a line."""
+        pairs = zip(np.asarray(xs).tolist(), np.asarray(ys).tolist(), strict=True)
+        return " ".join(f"{self.right(a)},{self.down(b)}" for a, b in pairs)
 
 
-def _y(value: float, low: float, high: float) -> float:
-    return HEIGHT - BOTTOM - (value - low) / max(high - low, 1e-12) * (HEIGHT - BOTTOM - TOP)
+def _share(value: float, span: Range) -> float:
+    return min(max((value - span[0]) / max(span[1] - span[0], 1e-12), 0.0), 1.0)
 
 
-def _frame(x_label: str, y_label: str, x: tuple[float, float], y: tuple[float, float]) -> list[str]:
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)} over {escape(x_label)}">']
-    for step in np.linspace(0, 1, 6):
-        value_x, value_y = x[0] + step * (x[1] - x[0]), y[0] + step * (y[1] - y[0])
-        px, py = _x(value_x, *x), _y(value_y, *y)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py:.1f}" y2="{py:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{py + 4:.1f}" text-anchor="end">{value_y:.3g}</text>')
-        parts.append(
-            f'<text class="tick" x="{px:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value_x:.3g}</text>'
-        )
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text class="label" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>')
-    turned = f'transform="translate(12 {HEIGHT / 2}) rotate(-90)"'
-    parts.append(f'<text class="label" {turned} text-anchor="middle">{escape(y_label)}</text>')
+def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
+    """Round numbers inside a range, at most ``most`` + 1 of them.
+
+    >>> ticks(0, 1)
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    >>> ticks(-0.37, 0.81)
+    [-0.2, 0.0, 0.2, 0.4, 0.6, 0.8]
+    """
+    span = max(high - low, 1e-12)
+    rough = span / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def _axes(frame: Frame, *, x_label: str, y_label: str, y_ticks: bool = True) -> list[str]:
+    bottom, middle = frame.height - 40, (frame.left + frame.width - 12) / 2
+    parts = [
+        f'<svg viewBox="0 0 {frame.width:g} {frame.height:g}" role="img" '
+        f'aria-label="{escape(y_label or "rows")} over {escape(x_label)}">'
+    ]
+    for value in ticks(*frame.y) if y_ticks else ():
+        at = frame.down(value)
+        parts.append(f'<line class="grid" x1="{frame.left:g}" x2="{frame.width - 12:g}" y1="{at}" y2="{at}"/>')
+        parts.append(f'<text class="tick" x="{frame.left - 7:g}" y="{at + 4}" text-anchor="end">{value:.3g}</text>')
+    for value in ticks(*frame.x):
+        at = frame.right(value)
+        parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{bottom:g}" y2="{bottom + 4:g}"/>')
+        parts.append(f'<text class="tick" x="{at}" y="{bottom + 17:g}" text-anchor="middle">{value:.4g}</text>')
+    parts.append(
+        f'<text class="label" x="{middle:g}" y="{frame.height - 5:g}" text-anchor="middle">{escape(x_label)}</text>'
+    )
+    if y_label:
+        turned = f"translate(13 {(bottom + 12) / 2:g}) rotate(-90)"
+        parts.append(f'<text class="label" transform="{turned}" text-anchor="middle">{escape(y_label)}</text>')
     return parts
 
 
-def line_plot(curves: Mapping[str, Series], *, x_label: str, y_label: str, unit: bool = True) -> str:
-    """Curves (x, y) by name; both axes 0..1 where ``unit``."""
-    x, y = (0.0, 1.0), (0.0, 1.0)
-    if not unit and curves:
-        every_x = np.concatenate([curve[0] for curve in curves.values()])
-        every_y = np.concatenate([curve[1] for curve in curves.values()])
-        x, y = (float(every_x.min()), float(every_x.max())), (float(every_y.min()), float(every_y.max()))
-    parts = _frame(x_label, y_label, x, y)
+def line_plot(
+    curves: Mapping[str, Series],
+    *,
+    x_label: str,
+    y_label: str,
+    strong: str | None = None,
+    level: float | None = None,
+    marks: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
+    """Curves (x, y) by name, both in 0..1.
+
+    Args:
+        curves: name -> (x, y).
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+        strong: the name of a curve to draw thicker.
+        level: a dashed horizontal line.
+        marks: name -> a point of its curve to show as a dot.
+    """
+    frame = Frame((0.0, 1.0), (0.0, 1.0))
+    parts = _axes(frame, x_label=x_label, y_label=y_label)
+    if level is not None:
+        at, end = frame.down(level), frame.width - 12
+        parts.append(f'<line class="level" x1="{frame.left:g}" x2="{end:g}" y1="{at}" y2="{at}"/>')
     for number, (name, (xs, ys)) in enumerate(curves.items()):
-        points = " ".join(f"{_x(a, *x):.1f},{_y(b, *y):.1f}" for a, b in zip(xs.tolist(), ys.tolist(), strict=True))
-        parts.append(f'<polyline class="c{number % 8}" points="{points}"><title>{escape(name)}</title></polyline>')
+        style = f"c{number % COLOURS}" + (" strong" if name == strong else "")
+        parts.append(
+            f'<polyline class="{style}" points="{frame.path(xs, ys)}"><title>{escape(name)}</title></polyline>'
+        )
+    for number, name in enumerate(curves):
+        if marks and name in marks:
+            x, y = marks[name]
+            parts.append(
+                f'<circle class="b{number % COLOURS}" cx="{frame.right(x)}" cy="{frame.down(y)}" r="4.5">'
+                f"<title>{escape(name)}: {escape(x_label)} {x:.3f}, {escape(y_label)} {y:.3f}</title></circle>"
+            )
     return "".join([*parts, "</svg>", legend(list(curves))])
 
 
-def histogram(groups: Mapping[str, npt.ArrayLike], *, x_label: str, bins: int = 40) -> str:
-    """Outlined histograms on common bins, each scaled to its own total."""
-    every = np.concatenate([np.asarray(values, dtype=np.float64) for values in groups.values()])
+def histogram(groups: Mapping[str, npt.ArrayLike], *, x_label: str, bins: int = 41, zero: str = "") -> str:
+    """Outlined histograms on common bins, each scaled to its own total; ``zero`` labels a line at 0."""
+    values = {name: np.asarray(group, dtype=np.float64) for name, group in groups.items()}
+    every = np.concatenate(list(values.values()))
     low, high = np.quantile(every, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     shares = {
-        name: np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)[0] / max(len(np.asarray(values)), 1)
-        for name, values in groups.items()
+        name: np.histogram(np.clip(group, edges[0], edges[-1]), bins=edges)[0] / max(len(group), 1)
+        for name, group in values.items()
     }
     top = max(float(share.max()) for share in shares.values())
-    x, y = (float(edges[0]), float(edges[-1])), (0.0, top)
-    parts = _frame(x_label, "share", x, y)
+    frame = Frame((float(edges[0]), float(edges[-1])), (0.0, top * 1.05))
+    parts = _axes(frame, x_label=x_label, y_label="share of the pairs")
+    if zero and edges[0] < 0 < edges[-1]:
+        at = frame.right(0.0)
+        parts.append(f'<line class="level" x1="{at}" x2="{at}" y1="12" y2="{frame.height - 40:g}"/>')
+        parts.append(f'<text class="tick" x="{at + 5}" y="22">{escape(zero)}</text>')
     for number, (name, share) in enumerate(shares.items()):
-        points = [(edges[0], 0.0)]
-        for place, value in enumerate(share.tolist()):
-            points += [(edges[place], value), (edges[place + 1], value)]
-        text = " ".join(f"{_x(a, *x):.1f},{_y(b, *y):.1f}" for a, b in [*points, (edges[-1], 0.0)])
-        parts.append(f'<polygon class="c{number % 8} area" points="{text}"><title>{escape(name)}</title></polygon>')
-    return "".join([*parts, "</svg>", legend(list(shares))])
+        xs = np.repeat(edges, 2)
+        ys = np.concatenate([[0.0], np.repeat(share, 2), [0.0]])
+        style = f"c{number % COLOURS} area"
+        parts.append(f'<polygon class="{style}" points="{frame.path(xs, ys)}"><title>{escape(name)}</title></polygon>')
+    counts = [f"{name} ({len(group)})" for name, group in values.items()]
+    return "".join([*parts, "</svg>", legend(counts)])
+
+
+def box_rows(
+    rows: Mapping[str, npt.ArrayLike],
+    *,
+    x_label: str,
+    colour: Mapping[str, int],
+    line: float | None = None,
+    line_label: str = "",
+) -> str:
+    """One row a group: 5th to 95th percentile as a line, the middle half as a box, the median as a stroke.
+
+    Args:
+        rows: name -> values, none of them empty.
+        x_label: of the values.
+        colour: name -> number of its colour.
+        line: a value to draw through all rows, e.g. a threshold.
+        line_label: what it is.
+    """
+    values = {name: np.asarray(group, dtype=np.float64) for name, group in rows.items()}
+    every = np.concatenate(list(values.values()))
+    low, high = float(np.quantile(every, 0.002)), float(np.quantile(every, 0.998))
+    low, high = (low, high) if line is None else (min(low, line), max(high, line))
+    room = 0.02 * (high - low) + 1e-9
+    frame = Frame((low - room, high + room), (0, 1), width=860, height=62 + 24 * len(rows), left=210)
+    parts = _axes(frame, x_label=x_label, y_label="", y_ticks=False)
+    for number, (name, group) in enumerate(values.items()):
+        middle = 22 + 24 * number
+        a, b, c, d, e = (frame.right(v) for v in np.quantile(group, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist())
+        style = f"c{colour[name] % COLOURS}"
+        parts.append(
+            f'<g class="row"><title>{escape(name)}: median {np.median(group):.4g} of {len(group)}</title>'
+            f'<text class="name" x="{frame.left - 10:g}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>'
+            f'<line class="{style}" x1="{a}" x2="{e}" y1="{middle}" y2="{middle}"/>'
+            f'<rect class="{style} area" x="{b}" y="{middle - 7}" width="{max(d - b, 1):.1f}" height="14" rx="2"/>'
+            f'<line class="{style} strong" x1="{c}" x2="{c}" y1="{middle - 7}" y2="{middle + 7}"/></g>'
+        )
+    if line is not None:
+        at = frame.right(line)
+        parts.append(f'<line class="level" x1="{at}" x2="{at}" y1="6" y2="{frame.height - 40:g}"/>')
+        side = ("end", -5) if at > frame.width * 0.75 else ("start", 5)
+        parts.append(
+            f'<text class="tick" x="{at + side[1]}" y="10" text-anchor="{side[0]}">{escape(line_label)}</text>'
+        )
+    return "".join([*parts, "</svg>"])
 
 
 def legend(names: Sequence[str]) -> str:
     """Colour and name of every series."""
-    items = "".join(f'<span class="key"><i class="b{n % 8}"></i>{escape(name)}</span>' for n, name in enumerate(names))
+    items = "".join(
+        f'<span class="key"><i class="b{n % COLOURS}"></i>{escape(name)}</span>' for n, name in enumerate(names)
+    )
     return f'<div class="legend">{items}</div>'
 
 
-def bar(share: float | None, *, text: str) -> str:
-    """A horizontal bar with its number, for table cells."""
+def bar(
+    share: float | None,
+    *,
+    text: str,
+    interval: Range | None = None,
+    before: float | None = None,
+    worse: bool = False,
+) -> str:
+    """A horizontal bar of a share with its number, for table cells.
+
+    Args:
+        share: 0..1; None shows a dash.
+        text: the number.
+        interval: low and high end of a whisker.
+        before: a share to compare with, shown as a stroke.
+        worse: whether more is worse; such bars have another colour.
+    """
     if share is None:
         return '<span class="none">–</span>'
-    return f'<span class="bar"><i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i><b>{escape(text)}</b></span>'
+    extent, whisker, stroke = _percent(share), "", ""
+    if interval is not None:
+        low, high = _percent(interval[0]), _percent(interval[1])
+        whisker = f'<u style="left:{low:.1f}%;width:{max(high - low, 0.3):.1f}%"></u>'
+    if before is not None:
+        stroke = f'<s style="left:{_percent(before):.1f}%" title="{before:.3f}"></s>'
+    inner = f'<span><i style="width:{extent:.1f}%"></i>{whisker}{stroke}</span>'
+    return f'<span class="{"bar worse" if worse else "bar"}"><b>{escape(text)}</b>{inner}</span>'
+
+
+def _percent(share: float) -> float:
+    return 100 * min(max(share, 0.0), 1.0)

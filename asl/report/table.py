@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
-from asl.metrics.evaluate import Evaluation
+from asl.metrics.evaluate import Evaluation, KindResult
+from asl.metrics.significance import Difference
 
 COLUMNS = {
     "uap": "µAP",
@@ -15,6 +17,13 @@ COLUMNS = {
     "recall_at_10": "R@10",
     "hard_false_match_rate": "hard negatives matched",
 }
+Rows = Sequence[Sequence[str]]
+LOWER_IS_BETTER = {"hard_false_match_rate"}
+
+
+def digits(value: float | None) -> str:
+    """Three digits after the point, – for none."""
+    return "–" if value is None else f"{value:.3f}"
 
 
 def cells(evaluation: Evaluation) -> dict[str, str]:
@@ -22,9 +31,8 @@ def cells(evaluation: Evaluation) -> dict[str, str]:
     result = {}
     for name in COLUMNS:
         value = getattr(evaluation, name)
-        text = "–" if value is None else f"{value:.3f}"
         interval = evaluation.intervals.get(name)
-        result[name] = f"{text} [{interval.low:.3f}, {interval.high:.3f}]" if interval else text
+        result[name] = f"{digits(value)} [{interval.low:.3f}, {interval.high:.3f}]" if interval else digits(value)
     return result
 
 
@@ -33,12 +41,15 @@ def rich_table(evaluations: Mapping[str, Evaluation], *, title: str | None = Non
     table = Table(title=title, title_justify="left")
     table.add_column("score")
     for label in COLUMNS.values():
-        table.add_column(label, justify="right")
+        table.add_column(label, justify="right", max_width=14)
     best = {name: _best(evaluations, name) for name in COLUMNS}
     for run, evaluation in evaluations.items():
-        texts = cells(evaluation)
-        row = [f"[bold]{text}[/]" if run in best[name] else text for name, text in texts.items()]
-        table.add_row(run, *row)
+        row = []
+        for name, text in cells(evaluation).items():
+            value, _, interval = text.partition(" ")
+            strong = f"[bold]{value}[/]" if run in best[name] else value
+            row.append(f"{strong}\n[dim]{interval[1:-1].replace(', ', '–')}[/]" if interval else strong)
+        table.add_row(escape(run), *row)
     return table
 
 
@@ -47,23 +58,47 @@ def _best(evaluations: Mapping[str, Evaluation], name: str) -> set[str]:
     known = [value for value in values.values() if value is not None]
     if len(known) < 2:
         return set()
-    top = min(known) if name == "hard_false_match_rate" else max(known)
+    top = min(known) if name in LOWER_IS_BETTER else max(known)
     return {run for run, value in values.items() if value == top}
 
 
 def markdown_table(evaluations: Mapping[str, Evaluation]) -> str:
     """The same as a Markdown table."""
-    lines = ["| score | " + " | ".join(COLUMNS.values()) + " |", "|---|" + "---:|" * len(COLUMNS)]
-    for run, evaluation in evaluations.items():
-        lines.append(f"| {run} | " + " | ".join(cells(evaluation).values()) + " |")
-    return "\n".join(lines) + "\n"
+    rows = [[run, *cells(evaluation).values()] for run, evaluation in evaluations.items()]
+    return markdown_rows([["score", *COLUMNS.values()], *rows])
 
 
-def kind_table(evaluation: Evaluation) -> str:
-    """The breakdown by kind of query as a Markdown table."""
-    lines = ["| kind | queries | µAP | R@1 | found | wrongly matched |", "|---|---:|---:|---:|---:|---:|"]
-    for kind, result in evaluation.by_kind.items():
+def kind_rows(breakdown: Mapping[str, KindResult], *, head: str = "kind") -> Rows:
+    """A breakdown (``by_kind`` or ``by_group`` of an evaluation), its header first."""
+    rows = [[head, "queries", "µAP", "R@1", "found", "wrongly matched"]]
+    for name, result in breakdown.items():
         values = (result.uap, result.recall_at_1, result.found, result.false_match_rate)
-        texts = ["–" if value is None else f"{value:.3f}" for value in values]
-        lines.append(f"| {kind} | {result.queries} | " + " | ".join(texts) + " |")
+        rows.append([name, str(result.queries), *map(digits, values)])
+    return rows
+
+
+def difference_rows(differences: Mapping[str, Mapping[str, Difference]]) -> Rows:
+    """Paired differences to a first run, the header first."""
+    rows = [["run", "metric", "difference", "95 % interval", "p"]]
+    for run, metrics in differences.items():
+        for name, d in metrics.items():
+            span = f"{d.interval.low:+.4f} … {d.interval.high:+.4f}"
+            rows.append([run, COLUMNS.get(name, name), f"{d.value:+.4f}", span, f"{d.p_value:.3f}"])
+    return rows
+
+
+def rich_rows(rows: Rows) -> Table:
+    """Rows, the header first, for the terminal."""
+    table = Table()
+    for number, label in enumerate(rows[0]):
+        table.add_column(label, justify="right" if number else "left")
+    for row in rows[1:]:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def markdown_rows(rows: Rows) -> str:
+    """Rows, the header first, as a Markdown table."""
+    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
+    lines.insert(1, "|---|" + "---:|" * (len(rows[0]) - 1))
     return "\n".join(lines) + "\n"

@@ -167,14 +167,12 @@ def test_equals_torchmetrics_where_definitions_meet() -> None:
     assert value == pytest.approx(float(theirs), abs=1e-5)
 
 
-def test_curve_holds_every_positive_and_thins_on_demand() -> None:
+def test_curve_holds_every_positive() -> None:
     ranking = rank(scored(*GOLDEN[0][0]), TRUTH)
     recall, precision, score = precision_recall_curve(ranking)
     assert recall == pytest.approx([0.25, 0.5, 0.75])
     assert precision == pytest.approx([1, 2 / 3, 3 / 4])
     assert score == pytest.approx([0.9, 0.7, 0.6])
-    thin = precision_recall_curve(ranking, points=2)
-    assert thin[0] == pytest.approx([0.25, 0.75])
 
 
 def test_signed_scores_and_single_precision_keep_their_order() -> None:
