@@ -27,6 +27,8 @@ class Directional:
         auroc_hard: ... from hard negatives (each with its nearest wrong reference); None without any.
         uap_both: µAP over both directions of the true pairs, scored by d, only the right direction positive.
         by_kind: kind of query -> (norm_order_accuracy, number of pairs).
+        pairs: how many true pairs were measured.
+        missing: true pairs left out because an image of them has no embedding (it could not be read).
         differences: d of ``true``, ``reversed`` and (where given) ``hard`` pairs, for histograms.
     """
 
@@ -35,6 +37,8 @@ class Directional:
     auroc_hard: float | None
     uap_both: float
     by_kind: Mapping[str, tuple[float, int]]
+    pairs: int
+    missing: int = 0
     differences: Mapping[str, F32] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -44,6 +48,8 @@ class Directional:
             "auroc_reversed": self.auroc_reversed,
             "auroc_hard": self.auroc_hard,
             "uap_both": self.uap_both,
+            "pairs": self.pairs,
+            "missing": self.missing,
             "by_kind": {kind: {"accuracy": rate, "pairs": count} for kind, (rate, count) in self.by_kind.items()},
         }
 
@@ -64,19 +70,24 @@ def directional(
         hard: predictions; those of queries of a kind ``hard:...`` are what true pairs are separated from.
 
     Raises:
-        AslError: the truth is empty, or an id of it has no embedding (it is named).
+        AslError: the truth is empty, or no pair of it has embeddings on both sides (an id is named).
     """
     if not len(truth):
         raise AslError("truth: it has no true pair, so there is no direction to measure")
-    query_norms = _norms(truth.query_ids, queries)
-    reference_norms = _norms(truth.reference_ids, references)
-    difference = (reference_norms - query_norms).astype(np.float32)
+    whole = _norms(truth.reference_ids, references) - _norms(truth.query_ids, queries)
+    known = np.isfinite(whole)
+    if not known.any():
+        raise AslError(
+            f"truth: no pair of it has an embedding on both sides, e.g. {str(truth.query_ids[0])!r} -> "
+            f"{str(truth.reference_ids[0])!r}; are the ids written alike?"
+        )
+    difference = whole[known]
     groups = {"true": difference, "reversed": -difference}
     if hard is not None:
         against = _hard_differences(hard, truth, queries, references)
         if len(against):
             groups["hard"] = against
-    kinds = np.array([truth.kinds.get(query, "unknown") for query in truth.query_ids.tolist()])
+    kinds = np.array([truth.kinds.get(query, "unknown") for query in truth.query_ids[known].tolist()])
     return Directional(
         norm_order_accuracy=order_accuracy(difference),
         auroc_reversed=auroc(difference, -difference),
@@ -86,6 +97,8 @@ def directional(
             str(kind): (order_accuracy(difference[kinds == kind]), int((kinds == kind).sum()))
             for kind in np.unique(kinds)
         },
+        pairs=len(difference),
+        missing=int((~known).sum()),
         differences=groups,
     )
 
@@ -107,14 +120,10 @@ def auroc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
 
 
 def _norms(ids: StrArray, embeddings: QueryEmbeddings | ReferenceEmbeddings) -> F32:
+    """Log-norm of every id, NaN where there is no embedding."""
     row = {name: index for index, name in enumerate(embeddings.ids.tolist())}
-    missing = [name for name in ids.tolist() if name not in row]
-    if missing:
-        raise AslError(
-            f"truth: {len(missing)} id(s) have no embedding in the {type(embeddings).__name__}, e.g. {missing[0]!r}"
-        )
-    found: F32 = embeddings.log_norms[[row[name] for name in ids.tolist()]]
-    return found
+    found = np.array([row.get(name, -1) for name in ids.tolist()], dtype=np.int64)
+    return np.where(found >= 0, embeddings.log_norms[found], np.float32(np.nan))
 
 
 def _hard_differences(
@@ -127,8 +136,11 @@ def _hard_differences(
     rows = order[first][np.isin(pairs.queries[query_ids], sorted(hard))]
     if not len(rows):
         return np.empty(0, dtype=np.float32)
-    difference = _norms(pairs.reference_ids[rows], references) - _norms(pairs.query_ids[rows], queries)
-    return np.asarray(difference, dtype=np.float32)
+    # Strings only of the chosen rows: a list of predictions can be long.
+    left, right = pairs.queries[pairs.query_index[rows]], pairs.references[pairs.reference_index[rows]]
+    difference = _norms(right, references) - _norms(left, queries)
+    measured: F32 = difference[np.isfinite(difference)]
+    return measured
 
 
 def uap_both_directions(forward: npt.ArrayLike, backward: npt.ArrayLike) -> float:

@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from asl.data.catalog import Catalog
 from asl.data.files import atomic_text
 from asl.metrics.directional import Directional, directional
@@ -25,7 +27,7 @@ from asl.report.sections import (
 )
 from asl.report.style import STYLE
 from asl.report.table import difference_rows, kind_rows, markdown_rows, markdown_table
-from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
+from asl.types import Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 Differences = Mapping[str, Mapping[str, Difference]]
 
@@ -99,7 +101,7 @@ def write_report(
     path = Path(path)
     facts = dict(context or {})
     norms: Directional | None = facts.pop("directional", None)
-    if norms is None and queries is not None and references is not None:
+    if norms is None and queries is not None and references is not None and _has_lengths(queries, references):
         norms = directional(truth, queries, references, hard=next(iter(pairs.values())))
     chosen = max(evaluations, key=lambda name: (evaluations[name].recall_at_p90, evaluations[name].uap))
     material = Material(
@@ -111,6 +113,11 @@ def write_report(
     with atomic_text(path.with_suffix(".md")) as file:
         file.write(markdown(material))
     write_metrics(path.with_name("metrics.json"), material)
+
+
+def _has_lengths(*sides: Embeddings) -> bool:
+    """Whether the norms say anything: descriptors that were stored with length 1 have none."""
+    return any(np.ptp(side.log_norms) > 1e-2 for side in sides)
 
 
 def page(material: Material) -> str:

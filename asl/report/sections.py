@@ -123,11 +123,12 @@ def _norms(norms: Directional | None) -> str:
     if norms is None:
         return ""
     hard = "" if norms.auroc_hard is None else f", from hard negatives <b>{norms.auroc_hard:.3f}</b>"
+    missing = f" {norms.missing} true pairs have no embeddings." if norms.missing else ""
     return (
         "<h2>Do the norms know the direction?</h2><p class=note>The reference has the larger norm in "
         f"<b>{norms.norm_order_accuracy:.1%}</b> of the true pairs. AUROC of true from reversed pairs "
         f"<b>{norms.auroc_reversed:.3f}</b>{hard}; µAP over both directions <b>{norms.uap_both:.3f}</b> "
-        "(chance: 0.5).</p>"
+        f"(chance: 0.5).{missing}</p>"
         + histogram(norms.differences, x_label="ln |f(reference)| − ln |f(query)|", zero="equal norms")
     )
 

@@ -73,9 +73,16 @@ def test_equal_norms_count_half() -> None:
     assert order_accuracy([1, 0, -1, 0]) == 0.5
 
 
-def test_an_id_without_embedding_is_named() -> None:
-    with pytest.raises(AslError, match="'R'"):
-        directional(TRUTH, QUERIES, REFERENCES.take([1]))
+def test_pairs_without_embedding_are_left_out_and_counted() -> None:
+    result = directional(TRUTH, QUERIES, REFERENCES.take([1]))
+    assert (result.pairs, result.missing) == (2, 1)
+    assert result.differences["true"] == pytest.approx([1, -1])
+    assert result.by_kind == {"crop": (1.0, 1), "pad": (0.0, 1)}
+
+
+def test_what_cannot_be_measured_is_refused() -> None:
+    with pytest.raises(AslError, match=r"no pair.*'a' -> 'R'"):
+        directional(TRUTH, REFERENCES.as_queries(), REFERENCES)
     with pytest.raises(AslError, match="no true pair"):
         directional(TruthPairs.from_pairs([], other_queries=["a"]), QUERIES, REFERENCES)
     with pytest.raises(AslError, match="auroc"):
