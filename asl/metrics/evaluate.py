@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from asl.metrics.intervals import Interval, PerQuerySums, bootstrap_replicates
-from asl.metrics.ranking import Bool, Ranking, average_precision, rank, recall_at_precision
+from asl.metrics.ranking import (
+    F64,
+    Bool,
+    Ranking,
+    average_precision,
+    precision_recall_curve,
+    rank,
+    recall_at_precision,
+)
 from asl.metrics.retrieval import (
     PerQuery,
     accuracy_at_1,
@@ -49,7 +57,7 @@ class KindResult:
     false_match_rate: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """The numbers of one run; rates are 0..1.
 
@@ -69,6 +77,7 @@ class Evaluation:
         precision: the one whose threshold is the operating threshold.
         threshold: the operating threshold, None where the precision is never reached.
         intervals: name -> 95 % bootstrap interval over queries; empty where it is off.
+        curve: recall, precision and score at about 400 points of the ranking, for drawing; not in the JSON form.
     """
 
     uap: float
@@ -86,6 +95,7 @@ class Evaluation:
     precision: float = 0.9
     threshold: float | None = None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+    curve: tuple[F64, F64, F64] = field(default_factory=lambda: (np.empty(0), np.empty(0), np.empty(0)))
 
     @property
     def hard_false_match_rate(self) -> float | None:
@@ -162,7 +172,18 @@ def evaluate(
         precision=precision,
         threshold=threshold,
         intervals=_intervals(ranking, sums, bootstrap, seed) if bootstrap else {},
+        curve=_thin_curve(ranking, keep=[point.recall for point in points.values()]),
     )
+
+
+def _thin_curve(ranking: Ranking, *, keep: list[float], points: int = 400) -> tuple[F64, F64, F64]:
+    """The curve at evenly spread positives and at the recalls in ``keep``."""
+    recall, precision, scores = precision_recall_curve(ranking)
+    chosen = np.linspace(0, max(len(recall) - 1, 0), points).astype(np.int64)
+    exact = np.searchsorted(recall, np.array(keep) - 1e-12)
+    rows = np.unique(np.concatenate([chosen, exact]))
+    rows = rows[rows < len(recall)]
+    return recall[rows], precision[rows], scores[rows]
 
 
 def _counts(ranking: Ranking, pairs: ScoredPairs) -> dict[str, int]:
@@ -229,7 +250,7 @@ def _hard_sums(ranking: Ranking, truth: TruthPairs, threshold: float | None) -> 
 
 def missing_predictions(pairs: ScoredPairs, truth: TruthPairs) -> StrArray:
     """Ids of the truth's queries that have no prediction at all: often a sign of ids that do not fit."""
-    return np.setdiff1d(truth.queries, np.unique(pairs.query_ids))
+    return np.setdiff1d(truth.queries, pairs.queries[np.unique(pairs.query_index)])
 
 
 def check_ids(pairs: ScoredPairs, truth: TruthPairs, *, name: str) -> None:

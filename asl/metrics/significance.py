@@ -18,7 +18,7 @@ class Difference:
     Attributes:
         value: on the whole set.
         interval: 95 % over redrawn queries.
-        p_value: two-sided, share of replicates on the other side of zero, doubled.
+        p_value: two-sided: share of replicates on the other side of zero, doubled; never below 2 / (replicates + 1).
     """
 
     value: float
@@ -53,6 +53,7 @@ def compare(
     result = {}
     for name, value in values[0].items():
         replicates = draws[0][name] - draws[1][name]
-        side = min((replicates <= 0).mean(), (replicates >= 0).mean())
-        result[name] = Difference(value - values[1][name], Interval.of(replicates), float(min(1.0, 2 * side)))
+        side = int(min((replicates <= 0).sum(), (replicates >= 0).sum()))
+        p_value = min(1.0, 2 * (side + 1) / (bootstrap + 1))
+        result[name] = Difference(value - values[1][name], Interval.of(replicates), p_value)
     return result

@@ -125,7 +125,7 @@ def page(material: Material) -> str:
     sections = [
         headline(material.title, material.evaluations, material.chosen),
         difference_section(material.differences, next(iter(material.evaluations))),
-        plots_section(material.evaluations, material.pairs, material.truth, material.chosen, material.norms),
+        plots_section(material.evaluations, material.chosen, material.norms),
         score_section(material.evaluations[material.chosen], material.pairs[material.chosen], material.truth),
         _breakdowns(material),
         _gallery(material),

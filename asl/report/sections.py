@@ -12,7 +12,7 @@ import numpy as np
 from asl.data.catalog import Catalog
 from asl.metrics.directional import Directional
 from asl.metrics.evaluate import Evaluation, KindResult
-from asl.metrics.ranking import F64, label_pairs, precision_recall_curve, rank
+from asl.metrics.ranking import F64, label_pairs
 from asl.metrics.significance import Difference
 from asl.report.gallery import Case, norm_lookup, scores_of, thumbnails, worst_false_matches, worst_misses
 from asl.report.svg import bar, box_rows, histogram, line_plot
@@ -97,23 +97,14 @@ def difference_section(differences: Mapping[str, Mapping[str, Difference]], firs
     )
 
 
-def plots_section(
-    evaluations: Mapping[str, Evaluation],
-    pairs: Mapping[str, ScoredPairs],
-    truth: TruthPairs,
-    chosen: str,
-    norms: Directional | None,
-) -> str:
+def plots_section(evaluations: Mapping[str, Evaluation], chosen: str, norms: Directional | None) -> str:
     """Precision over recall of every run in one plot; beside it what the norms know."""
-    curves: dict[str, tuple[F64, F64]] = {}
+    curves = {name: evaluation.curve[:2] for name, evaluation in evaluations.items()}
     marks = {}
-    for name, run in pairs.items():
-        recall, precision, _ = precision_recall_curve(rank(run, truth))
+    for name, (recall, precision) in curves.items():
         if evaluations[name].threshold_at_p90 is not None:
             at = int(np.searchsorted(recall, evaluations[name].recall_at_p90 - 1e-12))
             marks[name] = (float(recall[at]), float(precision[at]))
-        keep = np.unique(np.linspace(0, len(recall) - 1, 400).astype(int)) if len(recall) else slice(None)
-        curves[name] = recall[keep], precision[keep]
     plot = line_plot(curves, x_label="recall", y_label="precision", strong=chosen, level=0.9, marks=marks)
     left = f"<h2>Precision over recall</h2><p class=note>Dots: the best recall at 90 % precision.</p>{plot}"
     return f"<div class=columns><section>{left}</section><section>{_norms(norms)}</section></div>"

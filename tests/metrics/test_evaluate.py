@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from asl.metrics.evaluate import evaluate, missing_predictions
@@ -97,3 +98,18 @@ def test_missing_predictions_are_listed() -> None:
 def test_a_precision_outside_its_range_is_refused(precision: float) -> None:
     with pytest.raises(AslError, match="precision"):
         evaluate(PAIRS, TRUTH, precision=precision)
+
+
+def test_the_curve_holds_the_operating_points_and_stays_short() -> None:
+    rng = np.random.default_rng(0)
+    names = [f"q{n}" for n in range(3000)]
+    pairs = ScoredPairs.from_ids(
+        names * 2, ["r"] * 3000 + ["s"] * 3000, rng.normal(size=6000) + np.repeat([2, 0], 3000)
+    )
+    result = evaluate(pairs, TruthPairs.from_pairs([(name, "r") for name in names]))
+    recall, precision, score = result.curve
+    assert 400 <= len(recall) <= 405
+    at = int(np.argmin(np.abs(recall - result.recall_at_p90)))
+    assert (recall[at], score[at]) == (result.recall_at_p90, result.threshold_at_p90)
+    assert precision[at] >= 0.9
+    assert recall[-1] == 1
