@@ -12,18 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from asl.data.catalog import Catalog
+from asl.data.catalog import Catalog, CatalogLoader
 from asl.data.layouts import Benchmark
 from asl.data.pairs import write_pairs
 from asl.features.extract import extract
 from asl.index.search import search
+from asl.matching import verify_pairs
 from asl.metrics.directional import directional
 from asl.metrics.evaluate import Evaluation, evaluate
 from asl.models import Embedder
 from asl.report.html import write_report
 from asl.report.progress import progress_bar
 from asl.scoring.score import MODES, Score
-from asl.types import BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+from asl.scoring.whitening import Whitening
+from asl.types import AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,38 @@ def score_modes(features: Features, scores: Mapping[str, Score], *, k: int = 10)
         name: search(features.queries, features.references, score=score, k=k, background=features.background)
         for name, score in scores.items()
     }
+
+
+def whiten(features: Features, dim: int) -> Features:
+    """PCA-whiten all embeddings, fitted on the background.
+
+    Raises:
+        AslError: there is no background.
+    """
+    if features.background is None:
+        raise AslError("whiten: this benchmark has no training images to fit on")
+    fitted = Whitening.fit(features.background, dim=dim)
+    return Features(
+        fitted.apply(features.queries), fitted.apply(features.references), fitted.apply(features.background)
+    )
+
+
+def verify_run(
+    pairs: ScoredPairs, benchmark: Benchmark, *, top: int, workers: int = 1, cache: Path | None = None
+) -> ScoredPairs:
+    """The second stage: look at the pixels of the ``top`` best candidates of every query."""
+    order = np.lexsort((-pairs.scores, pairs.query_index))
+    first = np.searchsorted(pairs.query_index[order], pairs.query_index[order], side="left")
+    candidates = pairs.take(order[np.arange(len(order)) - first < top])
+    with progress_bar("verifying", unit="pairs") as progress:
+        return verify_pairs(
+            candidates,
+            load_query=CatalogLoader.of(benchmark.queries),
+            load_reference=CatalogLoader.of(benchmark.references),
+            workers=workers,
+            cache=cache,
+            progress=progress,
+        ).pairs
 
 
 def score_benchmark(

@@ -13,7 +13,6 @@ reference holds at least as much of the original as the query, `query->reference
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ import numpy as np
 from omegaconf import MISSING
 from rich.console import Console
 
-from asl.data.catalog import Catalog, open_catalog
-from asl.data.images import Pixels, decode_image
+from asl.data.catalog import Catalog, CatalogLoader, open_catalog
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
 from asl.features.extract import extract
@@ -198,25 +196,6 @@ def describe_pairs(
         "reference_log_norm": reference_norms,
         "direction": np.where(query_norms <= reference_norms, "reference->query", "query->reference"),
     }
-
-
-@dataclass(frozen=True, eq=False)
-class CatalogLoader:
-    """Id -> pixels; picklable, so that other processes can load for themselves."""
-
-    catalog: Catalog
-    rows: Mapping[str, int]
-
-    @classmethod
-    def of(cls, catalog: Catalog) -> CatalogLoader:
-        """A loader of all images of a catalog."""
-        return cls(catalog, {name: row for row, name in enumerate(catalog.ids.tolist())})
-
-    def __call__(self, name: str) -> Pixels:
-        """Decode one image."""
-        if name not in self.rows:
-            raise AslError(f"{name}: has no image in the catalog")
-        return decode_image(self.catalog.read(self.rows[name]))
 
 
 def _verify(

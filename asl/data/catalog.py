@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from asl.data.images import EXTENSIONS
+from asl.data.images import EXTENSIONS, Pixels, decode_image
 from asl.types import AslError, StrArray, as_ids
 
 IdStyle = Literal["path", "stem"]
@@ -188,6 +188,25 @@ class Subset:
 def subset(catalog: Catalog, rows: npt.ArrayLike) -> Catalog:
     """Some rows of a catalog, in the order given."""
     return Subset(catalog, np.asarray(rows, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogLoader:
+    """Id -> pixels; picklable, so that other processes can load for themselves."""
+
+    catalog: Catalog
+    rows: Mapping[str, int]
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> CatalogLoader:
+        """A loader of all images of a catalog."""
+        return cls(catalog, {name: row for row, name in enumerate(catalog.ids.tolist())})
+
+    def __call__(self, name: str) -> Pixels:
+        """Decode one image."""
+        if name not in self.rows:
+            raise AslError(f"{name}: has no image in the catalog")
+        return decode_image(self.catalog.read(self.rows[name]))
 
 
 def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:

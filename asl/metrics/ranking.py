@@ -8,6 +8,7 @@ arXiv 2106.09672, section 4); other public implementations interpolate, or break
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -98,8 +99,9 @@ def rank(pairs: ScoredPairs, truth: TruthPairs, *, queries: StrArray | None = No
 
 def all_queries(truth: TruthPairs, *runs: ScoredPairs) -> StrArray:
     """The truth's queries, then those that only predictions name (ground truth files often leave out distractors)."""
-    named = [run.queries[np.unique(run.query_index)] for run in runs]
-    return np.concatenate([truth.queries, np.setdiff1d(np.concatenate(named), truth.queries)])
+    named = [run.queries[np.bincount(run.query_index, minlength=len(run.queries)) > 0].tolist() for run in runs]
+    strangers = sorted(set().union(*named) - set(truth.queries.tolist()))
+    return np.concatenate([truth.queries, np.array(strangers, dtype=np.str_)]) if strangers else truth.queries
 
 
 def average_precision(ranking: Ranking, *, area: Area = "rectangle") -> float:
@@ -142,7 +144,7 @@ def precision_recall_curve(ranking: Ranking) -> tuple[F64, F64, F64]:
 
 
 def _positions(ids: StrArray, position: dict[str, int]) -> I64:
-    return np.fromiter((position.get(name, -1) for name in ids.tolist()), dtype=np.int64, count=len(ids))
+    return np.fromiter(map(position.get, ids.tolist(), repeat(-1)), dtype=np.int64, count=len(ids))
 
 
 def label_pairs(pairs: ScoredPairs, truth: TruthPairs) -> Bool:

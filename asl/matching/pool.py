@@ -1,0 +1,138 @@
+"""Verifying in this process or in several: one task is one query and its candidates."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from asl.matching.cache import Cache
+from asl.matching.prepare import Prepared
+from asl.matching.values import Verdict
+from asl.matching.verifier import Verifier
+from asl.types import AslError
+
+LoadImage = Callable[[str], npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class QueryTask:
+    """One query and the rows (row number, reference id) to look at, best first; ``enough``: see ``Budget``."""
+
+    query_id: str
+    references: tuple[tuple[int, str], ...]
+    enough: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """Verdicts by row number, and images that could not be read (``role:id`` -> why)."""
+
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What one process needs to work on tasks."""
+
+    load_query: LoadImage
+    load_reference: LoadImage
+    verifier: Verifier
+    cache: Cache | None
+
+    def work(self, task: QueryTask) -> TaskResult:
+        """Look at one query's candidates."""
+        result = TaskResult()
+        query = self._read("query", task.query_id, self.load_query, None, result)
+        if query is None:
+            return result
+        for row, reference_id in task.references:
+            reference = self._read("reference", reference_id, self.load_reference, self.cache, result)
+            if reference is None:
+                continue
+            verdict = self.verifier.judge(query, reference)
+            result.verdicts[row] = verdict
+            if task.enough is not None and verdict.probability >= task.enough:
+                break
+        return result
+
+    def _read(
+        self, role: str, image_id: str, load: LoadImage, cache: Cache | None, result: TaskResult
+    ) -> Prepared | None:
+        known = cache.get(role, image_id) if cache is not None else None
+        if known is not None:
+            return known
+        try:
+            prepared = self.verifier.prepare(load(image_id))
+        except (AslError, OSError) as error:
+            result.failures[f"{role}:{image_id}"] = str(error)
+            return None
+        if cache is not None:
+            cache.put(role, image_id, prepared)
+        return prepared
+
+
+def run_tasks(
+    tasks: Iterator[QueryTask],
+    load_query: LoadImage,
+    load_reference: LoadImage,
+    *,
+    verifier: Verifier,
+    cache: Cache | None,
+    workers: int,
+    deadline: float | None,
+) -> Iterator[TaskResult]:
+    """Results in the order of the tasks; no task is begun after the deadline (``time.monotonic()``)."""
+    bench = Bench(load_query, load_reference, verifier, cache)
+    in_time = _until(tasks, deadline)
+    if workers <= 1:
+        yield from map(bench.work, in_time)
+        return
+    yield from _run_parallel(in_time, bench, workers)
+
+
+def _until(tasks: Iterator[QueryTask], deadline: float | None) -> Iterator[QueryTask]:
+    for task in tasks:
+        if deadline is not None and time.monotonic() >= deadline:
+            return
+        yield task
+
+
+def _run_parallel(tasks: Iterator[QueryTask], bench: Bench, workers: int) -> Iterator[TaskResult]:
+    try:
+        packed = pickle.dumps(bench)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise AslError(
+            f"workers={workers}: the image loaders cannot be sent to other processes ({error}); "
+            "give functions of a module or picklable objects, or workers=0"
+        ) from error
+    # spawn: a forked child of a process that runs threads (torch, OpenCV) may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(packed,)) as pool:
+        waiting: deque[Future[TaskResult]] = deque()
+        for task in tasks:
+            waiting.append(pool.submit(_work, task))
+            if len(waiting) >= 3 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+_BENCH: list[Bench] = []
+
+
+def _start(packed: bytes) -> None:
+    cv2.setNumThreads(1)
+    _BENCH[:] = [pickle.loads(packed)]
+
+
+def _work(task: QueryTask) -> TaskResult:
+    return _BENCH[0].work(task)

@@ -1,0 +1,183 @@
+"""What the verifier is told and what it answers: frozen values, numpy only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from asl.types import AslError
+
+Image = npt.NDArray[np.uint8]
+Gray = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How hard the verifier looks.
+
+    Attributes:
+        size: pixels of the longer side at which two images are compared.
+        features: most local features that are kept per image.
+        ratio: a match counts when its distance is below this share of the second best one's (Lowe's ratio test).
+        tolerance: pixels, how far a match may lie from its alignment.
+        regions: most regions of one pair that are aligned on their own (collage, picture in a scene).
+        mirrored: also try the mirrored reading.
+        dense: where local features find no alignment, look for one in the pixels themselves.
+    """
+
+    size: int = 320
+    features: int = 500
+    ratio: float = 0.82
+    tolerance: float = 3.0
+    regions: int = 3
+    mirrored: bool = True
+    dense: bool = True
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("size", 64, 1024), ("features", 16, 5000), ("regions", 1, 16)):
+            if not low <= getattr(self, name) <= high:
+                raise AslError(f"{name}: must be in {low}..{high}, got {getattr(self, name)}")
+        if not 0 < self.ratio < 1 or not 0 < self.tolerance < 50:
+            raise AslError(f"ratio must be in 0..1 and tolerance in 0..50, got {self.ratio} and {self.tolerance}")
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Where the reference lies in the query.
+
+    Attributes:
+        matrix: float64 ``[3, 3]``, reference pixel -> query pixel (both at working size), a homography.
+        mirrored: the query shows the reference mirrored.
+        inliers: local features that agree with the matrix (0 for a dense alignment).
+        near: matches that nearly agree: another viewpoint or a moved object leaves many, an edit hardly any.
+        residual: pixels, median distance of the inliers.
+        dense: found in the pixels, not with local features.
+    """
+
+    matrix: Matrix
+    mirrored: bool = False
+    inliers: int = 0
+    near: int = 0
+    residual: float = 0.0
+    dense: bool = False
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen when the reference was laid over the query; every field is one number of the decision.
+
+    Shares are 0..1. ``corr_*`` are quantiles of the local correlation of the aligned pair (1 = same structure).
+
+    Attributes:
+        aligned: 1 where an alignment was found.
+        seen: 0..1, how much there was to look at (local features of the poorer image, saturating).
+        inliers: ln(1 + features that agree).
+        support: share of the matches that agree.
+        parallax: share of agreeing and nearly agreeing matches that only nearly agree.
+        residual: pixels, median distance of agreeing matches.
+        distortion: how far the alignment is from a similarity (0 = move, turn and scale only).
+        corr_low: first decile of the local correlation.
+        corr_quarter: first quartile.
+        corr_median: median.
+        corr_coarse: first decile at a quarter of the resolution: forgives blur.
+        corr_kept: first decile outside compact added regions.
+        gradient: agreement of edge directions, -1..1.
+        tone: share of the query's brightness that one tone curve over the reference explains.
+        diffuse: share of the compared area that disagrees in thin lines: another shot.
+        added: share of the compared area that disagrees in compact pieces: an overlay.
+        cover_query: share of the query that the reference covers.
+        cover_reference: share of the reference that is seen in the query.
+        seam_query: ln contrast across the reference's outline inside the query: a pasted picture has an edge there,
+            a wider shot of the same scene goes on.
+        seam_reference: the same across the query's outline inside the reference: near 0 when the query was cut from it.
+        inside_query: share of the reference's outline that lies inside the query.
+        inside_reference: share of the query's outline that lies inside the reference.
+        outside_flat: share of the uncovered query that is one plain colour (padding).
+        detail: ln(detail of the query / detail of the reference) in the compared area.
+        mirrored: 1 where the mirrored reading was the better one.
+        dense: 1 where the alignment comes from pixels.
+    """
+
+    aligned: float = 0.0
+    seen: float = 0.0
+    inliers: float = 0.0
+    support: float = 0.0
+    parallax: float = 0.0
+    residual: float = 0.0
+    distortion: float = 0.0
+    corr_low: float = 0.0
+    corr_quarter: float = 0.0
+    corr_median: float = 0.0
+    corr_coarse: float = 0.0
+    corr_kept: float = 0.0
+    gradient: float = 0.0
+    tone: float = 0.0
+    diffuse: float = 0.0
+    added: float = 0.0
+    cover_query: float = 0.0
+    cover_reference: float = 0.0
+    seam_query: float = 0.0
+    seam_reference: float = 0.0
+    inside_query: float = 0.0
+    inside_reference: float = 0.0
+    outside_flat: float = 0.0
+    detail: float = 0.0
+    mirrored: float = 0.0
+    dense: float = 0.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if not math.isfinite(getattr(self, item.name)):
+                raise AslError(f"evidence.{item.name}: must be finite, got {getattr(self, item.name)}")
+
+    def vector(self) -> npt.NDArray[np.float64]:
+        """``[E]`` float64 in the order of :data:`EVIDENCE`."""
+        return np.array([getattr(self, name) for name in EVIDENCE], dtype=np.float64)
+
+
+EVIDENCE: tuple[str, ...] = tuple(item.name for item in fields(Evidence))
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """One region that both images show.
+
+    Attributes:
+        query_outline: float32 ``[V, 2]`` corners (x, y) in the query as shares of its width and height.
+        reference_outline: float32 ``[V, 2]`` the same corners in the reference.
+        mirrored: the query shows it mirrored.
+        rotation: degrees, counter-clockwise on screen, by which the query shows it turned.
+        scale: its share of the query's side over its share of the reference's side (2 = a crop of a quarter).
+    """
+
+    query_outline: npt.NDArray[np.float32]
+    reference_outline: npt.NDArray[np.float32]
+    mirrored: bool
+    rotation: float
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The verifier's answer for one ordered pair query -> reference.
+
+    Attributes:
+        probability: 0..1, that the query is an edited copy of the reference; higher = surer.
+        evidence: the numbers that it was decided on.
+        regions: where the two images show the same, best first; empty when no alignment was found.
+        reason: one sentence for people.
+        direction: ``"query<-reference"`` (the query was made from the reference), ``"reference<-query"`` (the pair is
+            consistent, but the other way round) or ``"none"``.
+        seen: False where there was too little to look at, so that the embedding score should decide.
+    """
+
+    probability: float
+    evidence: Evidence
+    regions: tuple[Region, ...]
+    reason: str
+    direction: str
+    seen: bool

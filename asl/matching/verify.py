@@ -1,0 +1,175 @@
+"""Second stage of a search: candidate pairs in, pairs scored by what their pixels say out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from asl.matching.cache import Cache
+from asl.matching.pool import LoadImage, QueryTask, TaskResult, run_tasks
+from asl.matching.values import Verdict
+from asl.matching.verifier import Verifier
+from asl.types import AslError, ScoredPairs
+
+Progress = Callable[[int, int], None]
+_UNSEEN = 0.05  # highest score of a pair that only its embeddings speak for
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much may be spent; what is left over keeps its embedding score below the verified pairs.
+
+    Attributes:
+        pairs: most pairs that are looked at (None: all).
+        seconds: wall-clock seconds after which no new query is begun (None: no limit).
+        enough: once a candidate of a query reaches this probability, its weaker candidates are left (None: all are
+            looked at; a query that copies two references needs that).
+    """
+
+    pairs: int | None = None
+    seconds: float | None = None
+    enough: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.pairs is not None and self.pairs < 0:
+            raise AslError(f"budget.pairs: must be 0 or more, got {self.pairs}")
+        if self.seconds is not None and not self.seconds >= 0:
+            raise AslError(f"budget.seconds: must be 0 or more, got {self.seconds}")
+        if self.enough is not None and not 0 < self.enough <= 1:
+            raise AslError(f"budget.enough: must be in 0..1, got {self.enough}")
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """Verified pairs.
+
+    Attributes:
+        pairs: the candidates in their order; scores in 0..1, the probability that the query is a copy of the
+            reference where the pair was seen, else a value below 0.05 in the order of the embedding scores.
+        verdicts: row of ``pairs`` -> verdict; rows that were not looked at are missing.
+        failures: ``query:ID`` or ``reference:ID`` -> why the image could not be read.
+        seconds: wall-clock seconds spent.
+    """
+
+    pairs: ScoredPairs
+    verdicts: Mapping[int, Verdict]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def verify_pairs(
+    pairs: ScoredPairs,
+    *,
+    load_query: LoadImage,
+    load_reference: LoadImage,
+    verifier: Verifier | None = None,
+    query_log_norms: npt.ArrayLike | None = None,
+    reference_log_norms: npt.ArrayLike | None = None,
+    norm_weight: float = 0.0,
+    workers: int = 0,
+    budget: Budget | None = None,
+    cache: Path | None = None,
+    collection: str = "",
+    progress: Progress | None = None,
+) -> Verified:
+    """Look at candidate pairs, best first, and score them by the probability that the query is a copy.
+
+    Args:
+        pairs: candidates with embedding scores (higher = surer), e.g. the top 10 of a search.
+        load_query: query id -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is a failure of that image.
+        load_reference: the same for references. Both must be picklable where ``workers`` > 1.
+        verifier: the packaged one unless given.
+        query_log_norms: ``[len(pairs.queries)]`` n_q, with ``reference_log_norms`` and ``norm_weight``.
+        reference_log_norms: ``[len(pairs.references)]`` n_r.
+        norm_weight: log-odds taken away per unit of max(0, n_q - n_r).
+        workers: processes; 0 and 1 stay in this one. The answer does not depend on it (a time limit aside).
+        budget: limits; none unless given.
+        cache: folder that keeps the local features of references between runs.
+        collection: which set of references the cache is about (two sets may use the same ids).
+        progress: called with (pairs done, pairs to do).
+
+    Raises:
+        AslError: norms of the wrong length, or a loader that cannot be sent to other processes.
+    """
+    started = time.monotonic()
+    verifier = verifier or Verifier()
+    budget = budget or Budget()
+    kept = None if cache is None else Cache(cache, verifier.settings, collection)
+    verdicts: dict[int, Verdict] = {}
+    failures: dict[str, str] = {}
+    chosen = _best_first(pairs, budget.pairs)
+    deadline = None if budget.seconds is None else started + budget.seconds
+    tasks = _tasks(pairs, chosen, budget.enough)
+    for result in run_tasks(
+        tasks, load_query, load_reference, verifier=verifier, cache=kept, workers=workers, deadline=deadline
+    ):
+        _collect(result, verdicts, failures)
+        if progress is not None:
+            progress(len(verdicts), len(chosen))
+    gap = _norm_gap(pairs, query_log_norms, reference_log_norms)
+    scores = _scores(pairs, verdicts, norm_weight * np.maximum(gap, 0.0))
+    return Verified(pairs.with_scores(scores), dict(sorted(verdicts.items())), failures, time.monotonic() - started)
+
+
+def _best_first(pairs: ScoredPairs, limit: int | None) -> npt.NDArray[np.int64]:
+    """Rows in the order of looking: every query's best candidate, surest query first, then the second best ..."""
+    if len(pairs) == 0:
+        return np.empty(0, dtype=np.int64)
+    by_query = np.lexsort((pairs.reference_index, -pairs.scores, pairs.query_index))
+    queries = pairs.query_index[by_query]
+    first = np.r_[True, queries[1:] != queries[:-1]]
+    starts = np.flatnonzero(first)[np.cumsum(first) - 1]
+    rank = np.empty(len(pairs), dtype=np.int64)
+    rank[by_query] = np.arange(len(pairs)) - starts
+    order = np.lexsort((pairs.reference_index, pairs.query_index, -pairs.scores, rank))
+    return np.asarray(order[:limit], dtype=np.int64)
+
+
+def _tasks(pairs: ScoredPairs, chosen: npt.NDArray[np.int64], enough: float | None) -> Iterator[QueryTask]:
+    """The chosen rows by query, queries in the order of their best candidate."""
+    groups: dict[int, list[int]] = {}
+    for row in chosen.tolist():
+        groups.setdefault(int(pairs.query_index[row]), []).append(row)
+    for query, rows in groups.items():
+        references = [(row, str(pairs.references[pairs.reference_index[row]])) for row in rows]
+        yield QueryTask(str(pairs.queries[query]), tuple(references), enough)
+
+
+def _collect(result: TaskResult, verdicts: dict[int, Verdict], failures: dict[str, str]) -> None:
+    verdicts.update(result.verdicts)
+    failures.update(result.failures)
+
+
+def _norm_gap(
+    pairs: ScoredPairs, queries: npt.ArrayLike | None, references: npt.ArrayLike | None
+) -> npt.NDArray[np.float64]:
+    if queries is None or references is None:
+        return np.zeros(len(pairs))
+    of_query, of_reference = np.asarray(queries, dtype=np.float64), np.asarray(references, dtype=np.float64)
+    for name, norms, ids in (
+        ("query_log_norms", of_query, pairs.queries),
+        ("reference_log_norms", of_reference, pairs.references),
+    ):
+        if norms.shape != (len(ids),) or not np.all(np.isfinite(norms)):
+            raise AslError(f"{name}: expected {len(ids)} finite numbers, one per id of pairs, got shape {norms.shape}")
+    return np.asarray(of_query[pairs.query_index] - of_reference[pairs.reference_index])
+
+
+def _scores(
+    pairs: ScoredPairs, verdicts: Mapping[int, Verdict], penalty: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Probabilities where the pixels spoke, the embedding's order below 0.05 where they could not."""
+    embedding = 0.5 + 0.5 * pairs.scores / (1.0 + np.abs(pairs.scores))  # any real number to 0..1, same order
+    scores: npt.NDArray[np.float64] = _UNSEEN * embedding.astype(np.float64)
+    for row, verdict in verdicts.items():
+        if verdict.seen:
+            clipped = min(max(verdict.probability, 1e-9), 1 - 1e-9)
+            odds = np.log(clipped / (1.0 - clipped)) - penalty[row]
+            # The embedding orders pairs that the pixels find equal.
+            scores[row] = (1.0 - 1e-6) / (1.0 + np.exp(-odds)) + 1e-6 * embedding[row]
+    return scores

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asl.scoring.score import (
+    MODES,
+    Score,
+    ScoreNormalization,
+    encode_queries,
+    encode_references,
+    pair_scores,
+    query_offsets,
+)
+from asl.types import AslError, Embeddings
+
+QUERY = Embeddings.from_features(["q"], [[3.0, 4.0]]).as_queries()  # norm 5
+REFERENCE = Embeddings.from_features(["r"], [[2.0, 0.0]]).as_references()  # norm 2
+ONE = {"query_index": np.array([0]), "reference_index": np.array([0])}
+EXCESS = np.log(5.0) - np.log(2.0)
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        (Score("cosine"), 0.6),
+        (Score("paper"), -np.inf),
+        (Score("paper", tau=1.0), 0.6),
+        (Score("strict"), -np.inf),
+        (Score("soft", lam=0.1), 0.6 - 0.1 * EXCESS),
+        (Score("soft", lam=0.1, clip=(0.0, 1.0)), 0.6 - 0.1 * (1.0 - np.log(2.0))),
+        (Score("hinge", lam=0.1), 0.6 - 0.1 * EXCESS),
+        (Score("hinge", lam=0.1, tau=0.5), 0.6 - 0.1 * (EXCESS - 0.5)),
+        (Score("hinge", lam=0.1, tau=1.0), 0.6),
+    ],
+)
+def test_worked_by_hand(score: Score, expected: float) -> None:
+    assert pair_scores(QUERY, REFERENCE, score=score, **ONE)[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_right_direction_costs_nothing_under_hinge() -> None:
+    queries, references = REFERENCE.as_queries(), QUERY.as_references()
+    assert pair_scores(queries, references, score=Score("hinge", lam=9.0), **ONE)[0] == pytest.approx(0.6)
+    assert pair_scores(queries, references, score=Score("strict"), **ONE)[0] == pytest.approx(0.6)
+
+
+def some(count: int, prefix: str, seed: int) -> Embeddings:
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(count, 8)) * rng.lognormal(0, 0.5, size=(count, 1))
+    return Embeddings.from_features([f"{prefix}{n}" for n in range(count)], features)
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("mode", ["cosine", "soft"])
+def test_the_inner_product_of_the_encoded_vectors_is_the_score(mode: str, normalised: bool) -> None:
+    queries, references = some(20, "q", 1).as_queries(), some(30, "r", 2).as_references()
+    background = some(40, "b", 3).as_background()
+    rule = ScoreNormalization(2.0, 0, 9) if normalised else None
+    score = Score(mode, lam=0.3, clip=(-0.2, 2.0), normalization=rule)  # type: ignore[arg-type]
+    products = encode_queries(queries, score, background=background) @ encode_references(references, score).T
+    every = {"query_index": np.repeat(np.arange(20), 30), "reference_index": np.tile(np.arange(30), 20)}
+    expected = pair_scores(queries, references, score=score, background=background, **every)
+    assert np.allclose(products.ravel(), expected, atol=2e-6)
+
+
+def test_modes_that_are_no_inner_product_say_so() -> None:
+    for mode in set(MODES) - {"cosine", "soft"}:
+        with pytest.raises(AslError, match="no inner product"):
+            encode_queries(QUERY, Score(mode))  # type: ignore[arg-type]
+
+
+def test_normalisation_subtracts_the_mean_of_the_chosen_neighbours() -> None:
+    queries, background = some(5, "q", 1).as_queries(), some(30, "b", 3).as_background()
+    score = Score("cosine", normalization=ScoreNormalization(2.0, 1, 3))
+    offsets = query_offsets(queries, background, score)
+    for row in range(5):
+        cosines = sorted((float(queries.vectors[row] @ vector) for vector in background.vectors), reverse=True)
+        assert offsets is not None
+        assert offsets[row] == pytest.approx(2.0 * np.mean(cosines[1:4]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "cosin"},
+        {"mode": "hinge", "lam": -1.0},
+        {"mode": "soft", "clip": (1.0, 0.0)},
+        {"mode": "hinge", "tau": float("nan")},
+    ],
+)
+def test_wrong_constants_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(AslError):
+        Score(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_background_that_is_too_small_is_refused() -> None:
+    with pytest.raises(AslError, match="needs 10 background images, got 4"):
+        query_offsets(QUERY, some(4, "b", 0).as_background(), Score(normalization=ScoreNormalization(2.0, 9, 9)))

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from asl.scoring.whitening import Whitening
+from asl.types import AslError, Embeddings
+
+
+def some(count: int, seed: int) -> Embeddings:
+    rng = np.random.default_rng(seed)
+    return Embeddings.from_features(
+        [f"i{n}" for n in range(count)], rng.normal(size=(count, 6)) @ np.diag([9, 5, 3, 2, 1, 0.5])
+    )
+
+
+def test_equal_to_scikit_learn_up_to_signs() -> None:
+    background, queries = some(300, 1).as_background(), some(20, 2).as_queries()
+    ours = Whitening.fit(background, dim=4).apply(queries)
+    theirs = PCA(4, whiten=True, svd_solver="full").fit(background.vectors.astype(np.float64))
+    expected = theirs.transform(queries.vectors.astype(np.float64))
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert np.allclose(np.abs(ours.vectors), np.abs(expected), atol=1e-4)
+    assert np.array_equal(ours.log_norms, queries.log_norms), "whitening leaves the norms alone"
+    assert type(ours) is type(queries), "and the role"
+
+
+def test_too_many_dimensions_are_refused() -> None:
+    with pytest.raises(AslError, match=r"1\.\.4"):
+        Whitening.fit(some(5, 0).as_background(), dim=5)
