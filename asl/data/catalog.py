@@ -7,7 +7,6 @@ small and picklable, so that worker processes can read for themselves.
 from __future__ import annotations
 
 import csv
-import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from asl.data.archives import open_parquet, open_tar
 from asl.data.images import EXTENSIONS, Pixels, decode_image
 from asl.types import AslError, StrArray, as_ids
 
@@ -74,91 +74,6 @@ class FileCatalog:
     def locate(self, row: int) -> str:
         """The path of the file."""
         return self.paths[row]
-
-
-@dataclass(frozen=True, eq=False)
-class TarCatalog:
-    """Images inside one or more uncompressed tar archives (WebDataset shards included), read in place.
-
-    Attributes:
-        ids: ``[N]`` unique strings.
-        archives: ``[N]`` archive of each image.
-        offsets: int64 ``[N]`` first byte of each image in its archive.
-        sizes: int64 ``[N]`` bytes of each image.
-    """
-
-    ids: StrArray
-    archives: tuple[str, ...]
-    offsets: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", as_ids(self.ids, name="images"))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, row: int) -> bytes:
-        """The bytes of the member."""
-        with Path(self.archives[row]).open("rb") as file:
-            file.seek(int(self.offsets[row]))
-            data = file.read(int(self.sizes[row]))
-        if len(data) != self.sizes[row]:
-            raise OSError(f"{self.archives[row]} ends inside {self.ids[row]}")
-        return data
-
-    def locate(self, row: int) -> str:
-        """Archive and member."""
-        return f"{self.archives[row]}::{self.ids[row]}"
-
-
-@dataclass(frozen=True, eq=False)
-class ParquetCatalog:
-    """Images in a column of bytes of a Parquet table.
-
-    Attributes:
-        ids: ``[N]`` unique strings.
-        path: of the table.
-        column: that holds the bytes (of a struct column, its field ``bytes``).
-        groups: int64 ``[G + 1]`` first row of each row group.
-    """
-
-    ids: StrArray
-    path: str
-    column: str
-    groups: npt.NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", as_ids(self.ids, name="images"))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, row: int) -> bytes:
-        """The bytes in a row; neighbouring rows come from one read of their row group."""
-        group = int(np.searchsorted(self.groups, row, side="right")) - 1
-        value = self._group(group)[row - int(self.groups[group])].as_py()
-        if isinstance(value, dict):
-            value = value.get("bytes")
-        if not isinstance(value, bytes):
-            raise AslError(f"{self.path}, row {row}: column {self.column!r} holds no bytes")
-        return value
-
-    def _group(self, group: int) -> Any:
-        import pyarrow.parquet as pq
-
-        held: dict[int, Any] = self.__dict__.setdefault("_held", {})
-        if group not in held:
-            held.clear()
-            held[group] = pq.ParquetFile(self.path).read_row_group(group, columns=[self.column]).column(0)
-        return held[group]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_held"}
-
-    def locate(self, row: int) -> str:
-        """Table and row."""
-        return f"{self.path}::{row}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,8 +149,8 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
         opener: dict[str, Callable[[Path, IdStyle], Catalog]] = {
             ".txt": _open_list,
             ".csv": _open_list,
-            ".tar": _open_tar,
-            ".parquet": _open_parquet,
+            ".tar": lambda file, style: open_tar(file, lambda name: _id(name, style)),
+            ".parquet": lambda file, style: open_parquet(file, lambda name: _id(name, style)),
         }
         if path.suffix.lower() not in opener:
             raise AslError(f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images")
@@ -285,35 +200,3 @@ def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
     names = [row["path"] for row in rows]
     ids = [row.get("id") or _id(row["path"], id_style) for row in rows]
     return FileCatalog(as_ids(ids, name=str(path)), tuple(str(path.parent / name) for name in names))
-
-
-def _open_tar(path: Path, id_style: IdStyle) -> TarCatalog:
-    try:
-        with tarfile.open(path, mode="r:") as archive:
-            members = [
-                member for member in archive if member.isfile() and Path(member.name).suffix.lower() in EXTENSIONS
-            ]
-    except (tarfile.TarError, OSError) as error:
-        raise AslError(f"{path}: is not an uncompressed tar archive ({error})") from error
-    return TarCatalog(
-        as_ids([_id(member.name, id_style) for member in members], name=str(path)),
-        (str(path),) * len(members),
-        np.array([member.offset_data for member in members], dtype=np.int64),
-        np.array([member.size for member in members], dtype=np.int64),
-    )
-
-
-def _open_parquet(path: Path, id_style: IdStyle) -> ParquetCatalog:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(path)
-        columns = [name for name in ("image", "bytes", "jpg", "jpeg", "png") if name in table.schema_arrow.names]
-        if not columns or "id" not in table.schema_arrow.names:
-            raise AslError(f"{path}: needs a column `id` and one of bytes (`image`, `bytes`, `jpg`)")
-        ids = [_id(str(value), id_style) for value in table.read(columns=["id"]).column("id").to_pylist()]
-    except (pa.ArrowException, OSError) as error:
-        raise AslError(f"{path}: is not a readable Parquet table ({error})") from error
-    sizes = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
-    return ParquetCatalog(as_ids(ids, name=str(path)), str(path), columns[0], np.cumsum([0, *sizes])[:-1])
