@@ -86,6 +86,7 @@ class _Job:
     edit: Edit | None = None
     partner: _Job | None = None  # the reference that a query belongs with
     match: bool = False
+    origin: str = "photos"  # which of the sources the catalog is; ids are unique within one only
 
 
 def build_benchmark(
@@ -177,12 +178,13 @@ def _add_groups(
     names = list(kinds)
     for number, (kind, group) in enumerate(every):
         rows = rng.permutation(len(group)).tolist()
-        anchor = _Job(group, rows[0])
+        origin = f"{kind}/{number}"
+        anchor = _Job(group, rows[0], origin=origin)
         references.append(anchor)
         name = names[number % len(names)]
-        queries.append(_Job(group, rows[0], name, kinds[name], anchor, True))
+        queries.append(_Job(group, rows[0], name, kinds[name], anchor, True, origin))
         share = -(-plan.group_negatives // len(every))
-        queries += [_Job(group, row, f"hard:{kind}", None, anchor) for row in rows[1 : 1 + share]]
+        queries += [_Job(group, row, f"hard:{kind}", None, anchor, origin=origin) for row in rows[1 : 1 + share]]
 
 
 def _add_crops(
@@ -196,10 +198,11 @@ def _add_crops(
         raise AslError(f"crops: {len(small)} crops for {len(whole)} originals; they must pair up row by row")
     for place, row in enumerate(rng.permutation(len(small)).tolist()):
         right = place % 3 != 2
-        reference = _Job(whole if right else small, row)
+        reference = _Job(whole if right else small, row, origin="whole" if right else "crops")
         references.append(reference)
         kind = "real_crop" if right else "hard:real_reverse_crop"
-        queries.append(_Job(small if right else whole, row, kind, None, reference, right))
+        asked, origin = (small, "crops") if right else (whole, "whole")
+        queries.append(_Job(asked, row, kind, None, reference, right, origin))
 
 
 def _decode(job: _Job) -> Pixels:
@@ -257,7 +260,8 @@ def _manifest(
 ) -> dict[str, Any]:
     def facts(job: _Job, name: str, role: str) -> dict[str, Any]:
         data = (folder / role / f"{name}.jpg").read_bytes()
-        entry = {"id": name, "source": str(job.catalog.ids[job.row]), "sha256": hashlib.sha256(data).hexdigest()}
+        source = f"{job.origin}/{job.catalog.ids[job.row]}"
+        entry = {"id": name, "source": source, "sha256": hashlib.sha256(data).hexdigest()}
         if job.kind:
             entry["kind"] = job.kind
         if role == "queries" and job.partner is not None:

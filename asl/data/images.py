@@ -21,7 +21,11 @@ from asl.types import AslError
 Pixels = npt.NDArray[np.uint8]
 ResizeMode = Literal["squash", "short", "pad"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # JPEG covers its multi-picture form
+# Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them, and a process
+# forked after the pool has started waits for threads that it does not have.
+cv2.setNumThreads(1)
+
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 256 * 2**20

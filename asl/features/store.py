@@ -142,7 +142,7 @@ class FeatureStore:
             file = self.path / f"{shard['name']}.npy"
             try:
                 part = np.load(file, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise AslError(f"{file}: cannot be read ({error}); delete the store and extract again") from error
             if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
                 raise AslError(f"{file}: has shape {part.shape}, the manifest says {shard['images']} images")

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from asl.data.catalog import Catalog, CatalogLoader, open_catalog, subset
+from asl.types import AslError
+
+
+def jpeg(level: int) -> bytes:
+    import cv2
+
+    data: bytes = cv2.imencode(".jpg", np.full((8, 8, 3), level, np.uint8))[1].tobytes()
+    return data
+
+
+IMAGES = {"a.jpg": jpeg(10), "sub/b.jpg": jpeg(90), "ü c.png": jpeg(200)}
+
+
+@pytest.fixture(params=["folder", "txt", "csv", "tar", "parquet"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    for name, data in IMAGES.items():
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (tmp_path / "photos" / "notes.md").write_text("no image")
+    (tmp_path / "photos" / ".thumbs").mkdir()
+    (tmp_path / "photos" / ".thumbs" / "x.jpg").write_bytes(b"")
+    names = list(IMAGES)
+    if request.param == "txt":
+        (tmp_path / "photos" / "list.txt").write_text("\n".join(names) + "\n")
+        return tmp_path / "photos" / "list.txt"
+    if request.param == "csv":
+        (tmp_path / "photos" / "list.csv").write_text("path,note\n" + "\n".join(f"{name},x" for name in names))
+        return tmp_path / "photos" / "list.csv"
+    if request.param == "tar":
+        with tarfile.open(tmp_path / "p.tar", "w") as archive:
+            for name in names:
+                member = tarfile.TarInfo(name)
+                member.size = len(IMAGES[name])
+                archive.addfile(member, io.BytesIO(IMAGES[name]))
+        return tmp_path / "p.tar"
+    if request.param == "parquet":
+        pq.write_table(
+            pa.table({"id": names, "image": list(IMAGES.values())}), tmp_path / "p.parquet", row_group_size=2
+        )
+        return tmp_path / "p.parquet"
+    return tmp_path / "photos"
+
+
+def test_every_source_gives_ids_and_bytes(source: Path) -> None:
+    catalog = open_catalog(source)
+    assert isinstance(catalog, Catalog)
+    assert catalog.ids.tolist() == list(IMAGES)
+    assert [catalog.read(row) for row in (2, 0, 1)] == [IMAGES[name] for name in ("ü c.png", "a.jpg", "sub/b.jpg")]
+    assert all("photos" in catalog.locate(row) or "p." in catalog.locate(row) for row in range(3))
+    again = pickle.loads(pickle.dumps(catalog))
+    assert again.read(1) == IMAGES["sub/b.jpg"]
+    assert open_catalog(source, id_style="stem").ids.tolist() == ["a", "b", "ü c"]
+
+
+def test_some_rows_and_a_loader_by_id(source: Path) -> None:
+    part = subset(open_catalog(source), [2, 0])
+    assert part.ids.tolist() == ["ü c.png", "a.jpg"]
+    assert part.read(0) == IMAGES["ü c.png"]
+    assert CatalogLoader.of(part)("a.jpg").shape == (8, 8, 3)
+    with pytest.raises(AslError, match="has no image"):
+        CatalogLoader.of(part)("sub/b.jpg")
+
+
+def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AslError, match="no such file"):
+        open_catalog(tmp_path / "none")
+    with pytest.raises(AslError, match="no image in it"):
+        open_catalog(tmp_path)
+    (tmp_path / "x.zip").write_bytes(b"PK")
+    with pytest.raises(AslError, match="expected a folder"):
+        open_catalog(tmp_path / "x.zip")
+    for folder in ("1", "2"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.jpg").write_bytes(jpeg(1))
+    with pytest.raises(AslError, match="'same'"):
+        open_catalog(tmp_path, id_style="stem")
+    (tmp_path / "broken.tar").write_bytes(b"no tar at all")
+    with pytest.raises(AslError, match="tar"):
+        open_catalog(tmp_path / "broken.tar")

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from asl.data.images import ImageError, decode_image, resize_image
+
+RED = (200, 30, 40)
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def half_red() -> Image.Image:
+    image = Image.new("RGB", (6, 4), RED)
+    image.paste((0, 0, 255), (3, 0, 6, 4))
+    return image
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM"])
+def test_formats_give_the_same_pixels(form: str) -> None:
+    options = {"lossless": True} if form == "WEBP" else {}
+    assert np.array_equal(decode_image(encoded(half_red(), form, **options)), np.asarray(half_red()))
+
+
+def test_exif_turns_the_image_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = decode_image(encoded(half_red(), "JPEG", exif=exif, quality=100, subsampling=0))
+    assert upright.shape == (6, 4, 3)
+    assert upright[0, 0, 0] > 150
+    assert upright[5, 0, 2] > 150
+
+
+def test_every_mode_becomes_rgb() -> None:
+    assert decode_image(encoded(half_red().convert("CMYK"), "JPEG", quality=100))[1, 1, 0] > 150
+    assert np.array_equal(decode_image(encoded(half_red().convert("P"))).shape, (4, 6, 3))
+    assert decode_image(encoded(Image.new("L", (3, 3), 77))).tolist() == np.full((3, 3, 3), 77).tolist()
+    clear = Image.new("RGBA", (2, 2), (10, 20, 30, 0))
+    assert (decode_image(encoded(clear)) == 255).all(), "transparent pixels lie on white"
+    deep = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16))
+    assert decode_image(encoded(deep))[0, :, 0].tolist() == [0, 128, 255], "16 bits are scaled, not clipped"
+
+
+def test_an_animation_gives_its_first_frame() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, (0, 255, 0))]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert np.abs(decode_image(data)[0, 0].astype(int) - RED).max() < 12
+
+
+def bomb(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello", "no image"),
+        (b"%PDF-1.4", "no image"),
+        (encoded(half_red(), "JPEG")[:200], "corrupt"),
+        (encoded(half_red())[:60], "corrupt"),
+        (bomb(60_000, 60_000), "too many pixels"),
+    ],
+)
+def test_bad_bytes_have_a_short_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason) as caught:
+        decode_image(data)
+    assert len(caught.value.reason) < 200
+
+
+def test_limits_are_the_caller_s(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(encoded(half_red()))
+    with pytest.raises(ImageError, match="limit is 20"):
+        decode_image(tmp_path / "x.png", max_pixels=20)
+    with pytest.raises(ImageError, match="limit is 10"):
+        decode_image(tmp_path / "x.png", max_bytes=10)
+    with pytest.raises(ImageError, match="cannot be read"):
+        decode_image(tmp_path / "none.png")
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damaged_files_never_raise_anything_else(data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"]))
+    raw = bytearray(encoded(half_red().resize((32, 32)), form))
+    for _ in range(data.draw(st.integers(1, 6))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        image = decode_image(bytes(raw))
+    except ImageError:
+        return
+    assert image.dtype == np.uint8
+    assert image.shape[2] == 3
+
+
+def test_resizing_modes() -> None:
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, 40:] = 255
+    assert resize_image(image, 20).shape == (20, 20, 3)
+    assert resize_image(image, 20, mode="short").shape == (20, 40, 3)
+    padded = resize_image(image, 20, mode="pad")
+    assert padded.shape == (20, 20, 3)
+    assert (padded[:5] == 128).all()
+    assert (padded[5:15, 12:] == 255).all()
