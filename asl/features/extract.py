@@ -60,7 +60,7 @@ def extract(
     store = FeatureStore.create(output, model=model_hash(embedder), dim=embedder.dim, preprocessing=asdict(plan))
     known = {*store.ids.tolist(), *(name for name, _ in store.failures)}
     rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name not in known], dtype=np.int64)
-    runner = _Runner(embedder, device, batch_size)
+    runner = Runner(embedder, device, batch_size)
     batches = _decoded(catalog, plan, rows, batch_size=batch_size, workers=workers, shard_size=shard_size)
     done = failed = 0
     for start in range(0, len(rows), shard_size):
@@ -91,7 +91,7 @@ def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, 
         )
 
 
-class _Runner:
+class Runner:
     """Forward passes in evaluation mode on a device; the embedder is left as it was."""
 
     def __init__(self, embedder: Embedder, device: str, batch_size: int) -> None:

@@ -1,0 +1,200 @@
+"""From encoded bytes to a record of the store: decode, keep a small picture, embed. Decoding runs in threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from asl.app.facts import Facts, read_facts
+from asl.app.store import ImageStore, Name, Record
+from asl.data.images import MAX_BYTES, MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
+from asl.features.extract import Runner
+from asl.matching.prepare import working_image
+from asl.matching.values import Settings
+from asl.models import Embedder, load_embedder, model_hash
+from asl.types import F32
+
+BATCH = 32
+_QUALITY = 95  # of the small pictures; pairs are compared on them
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image to take in: what it is called, and its bytes or the file that has them.
+
+    Attributes:
+        name: unique name.
+        data: encoded bytes, or a file.
+        label: for people.
+        size: of the file in bytes, where it is one.
+        changed: modification time of the file in nanoseconds.
+    """
+
+    name: str
+    data: bytes | Path
+    label: str = ""
+    size: int = 0
+    changed: int = 0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a source: ``digest`` is empty where its bytes could not be read, ``failure`` says why."""
+
+    source: Source
+    digest: str = ""
+    failure: str = ""
+    new: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    source: Source
+    digest: str = ""
+    facts: Facts | None = None
+    picture: bytes = b""
+    pixels: Pixels | None = None
+    failure: str = ""
+
+
+class Intake:
+    """A model, ready to take images in."""
+
+    def __init__(self, model: str | Path | Embedder, *, device: str = "auto", max_pixels: int = MAX_PIXELS) -> None:
+        """Load the model.
+
+        Args:
+            model: ``asl_lite0`` (comes with the package), a path, or an embedder.
+            device: ``auto``, ``cpu``, ``cuda``.
+            max_pixels: images with more are refused before they are decoded.
+        """
+        embedder = model if isinstance(model, Embedder) else load_embedder(model)
+        self.plan, self.dim, self.hash = embedder.preprocessing, embedder.dim, model_hash(embedder)
+        self._runner = Runner(embedder, device, BATCH)
+        self._side, self._max_pixels = Settings().size, max_pixels
+
+    def open_store(self, path: str | Path | None) -> ImageStore:
+        """A store of this model's features."""
+        return ImageStore(path, model=self.hash, dim=self.dim)
+
+    def look(self, data: bytes) -> tuple[F32, Facts, bytes]:
+        """Feature ``[D]``, facts and small picture of one encoded image.
+
+        Raises:
+            ImageError: no usable image.
+        """
+        facts, picture, pixels = self._decode(data)
+        return self._runner.embed([pixels])[0], facts, picture
+
+    def run(self, sources: Iterable[Source], store: ImageStore, *, threads: int | None = None) -> Iterator[Taken]:
+        """Take images in, a batch at a time; contents that the store knows are only named.
+
+        Args:
+            sources: read while it runs; never more than a few batches are in memory.
+            store: gets a record of every content, the unusable ones with their reason.
+            threads: that decode; one per core unless given.
+
+        Yields:
+            What became of each source, in order, once it is in the store.
+        """
+        batch: list[_Decoded] = []
+        for item in _ahead(lambda source: self._prepare(source, store), sources, threads or os.cpu_count() or 1):
+            batch.append(item)
+            if sum(part.pixels is not None for part in batch) >= BATCH or len(batch) >= 16 * BATCH:
+                yield from self._flush(batch, store)
+                batch = []
+        yield from self._flush(batch, store)
+
+    def _prepare(self, source: Source, store: ImageStore) -> _Decoded:
+        try:
+            data = _read(source.data)
+        except (ImageError, OSError) as error:
+            reason = error.reason if isinstance(error, ImageError) else f"cannot be read: {error.strerror or error}"
+            return _Decoded(source, failure=reason)
+        digest = hashlib.sha256(data).hexdigest()
+        if store.known(digest):
+            return _Decoded(source, digest)
+        try:
+            facts, picture, pixels = self._decode(data)
+        except ImageError as error:
+            return _Decoded(source, digest, Facts(0, 0, len(data)), failure=error.reason)
+        return _Decoded(source, digest, facts, picture, pixels)
+
+    def _decode(self, data: bytes) -> tuple[Facts, bytes, Pixels]:
+        image = decode_image(data, max_pixels=self._max_pixels)
+        facts = read_facts(data, height=image.shape[0], width=image.shape[1])
+        small = image if max(image.shape[:2]) <= self._side else working_image(image, self._side)
+        return facts, _jpeg(small), resize_image(image, self.plan.size, mode=self.plan.resize)
+
+    def _flush(self, batch: list[_Decoded], store: ImageStore) -> list[Taken]:
+        # The same content twice in a batch is embedded once.
+        fresh = {item.digest: item for item in batch if item.pixels is not None}
+        features = self._runner.embed([item.pixels for item in fresh.values() if item.pixels is not None])
+        vector = dict(zip(fresh, features, strict=True))
+        records = [
+            Record(item.digest, item.facts, _usable(vector.get(item.digest)), item.picture, _reason(item, vector))
+            for item in {item.digest: item for item in batch if item.facts is not None}.values()
+            if item.facts is not None
+        ]
+        names = [
+            Name(item.source.name, item.digest, item.source.label, item.source.size, item.source.changed)
+            for item in batch
+            if item.digest
+        ]
+        store.put(records, names)
+        # A content that was known before may have been known to be unusable.
+        broken = store.failures([item.digest for item in batch if item.digest])
+        return [
+            Taken(item.source, item.digest, broken.get(item.digest, item.failure), item.digest in fresh)
+            for item in batch
+        ]
+
+
+def _usable(feature: F32 | None) -> F32 | None:
+    return feature if feature is not None and np.isfinite(feature).all() and np.any(feature) else None
+
+
+def _reason(item: _Decoded, vectors: dict[str, F32]) -> str:
+    if item.failure or _usable(vectors.get(item.digest)) is not None:
+        return item.failure
+    return "the model gives it no direction"
+
+
+def _read(data: bytes | Path) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    size = data.stat().st_size
+    if size > MAX_BYTES:
+        raise ImageError(f"file of {size} bytes, the limit is {MAX_BYTES}")
+    return data.read_bytes()
+
+
+def _jpeg(image: Pixels) -> bytes:
+    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        raise ImageError("cannot be drawn small")
+    return bytes(data.tobytes())
+
+
+def _ahead(work: Callable[[Source], _Decoded], sources: Iterable[Source], threads: int) -> Iterator[_Decoded]:
+    """Results in order, computed in threads, at most two batches ahead of the reader."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        waiting: deque[Future[_Decoded]] = deque()
+        try:
+            for source in sources:
+                waiting.append(pool.submit(work, source))
+                if len(waiting) >= 2 * BATCH:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

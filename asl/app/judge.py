@@ -1,0 +1,264 @@
+"""Pairs of small pictures judged in both directions: is one a copy of the other, where, and what was done to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from asl.data.images import decode_image
+from asl.matching import Verdict, Verifier
+from asl.matching.prepare import Prepared
+from asl.types import AslError
+
+_KEPT = 192  # prepared pictures in memory, about a megabyte each
+_BLOCK = 48  # pairs that a process takes at a time
+Picture = Callable[[str], bytes]
+Pair = tuple[str, str]
+Outline = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the pixels say of two images, first and second.
+
+    Attributes:
+        forward: 0..1, that the first was made from the second.
+        backward: 0..1, that the second was made from the first.
+        first_outline: corners (x, y) in 0..1 of the first image, of what both show; empty where nothing was found.
+        second_outline: the same corners in the second image.
+        share_first: share of the first image that the second covers.
+        share_second: share of the second image that the first covers.
+        edits: what was probably done, in words, read in the surer direction.
+        reason: one sentence for people, read in the surer direction.
+        seen: False where there was too little structure to decide.
+    """
+
+    forward: float
+    backward: float
+    first_outline: Outline = ()
+    second_outline: Outline = ()
+    share_first: float = 0.0
+    share_second: float = 0.0
+    edits: tuple[str, ...] = ()
+    reason: str = ""
+    seen: bool = True
+
+    @property
+    def probability(self) -> float:
+        """That one of them was made from the other."""
+        return max(self.forward, self.backward)
+
+    def flipped(self) -> Judgement:
+        """The same pair read the other way round."""
+        return Judgement(
+            self.backward, self.forward, self.second_outline, self.first_outline, self.share_second,
+            self.share_first, self.edits, self.reason, self.seen,
+        )  # fmt: skip
+
+    def to_json(self) -> str:
+        """As text; :meth:`from_json` reads it back."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Judgement:
+        """From text."""
+        raw = json.loads(text)
+        for key in ("first_outline", "second_outline"):
+            raw[key] = tuple((float(x), float(y)) for x, y in raw[key])
+        return cls(**{**raw, "edits": tuple(raw["edits"])})
+
+
+SAME = Judgement(
+    1.0, 1.0, reason="the same file, byte for byte", edits=("exact copy",), share_first=1.0, share_second=1.0
+)
+
+
+@lru_cache(maxsize=1)
+def judge_name() -> str:
+    """Names the packaged verifier and its settings: kept verdicts of another one are not used."""
+    verifier = Verifier()
+    text = f"2|{verifier.settings}|{verifier.model.to_json()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Judge:
+    """Looks at pairs in this process, from any thread; keeps the local features of the pictures seen last."""
+
+    def __init__(self, picture: Picture, *, verifier: Verifier | None = None) -> None:
+        """Set where pictures come from.
+
+        Args:
+            picture: content -> small JPEG.
+            verifier: the packaged one unless given.
+        """
+        self._picture, self._verifier = picture, verifier or Verifier()
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Prepared] = OrderedDict()
+
+    def judge(self, first: str, second: str) -> Judgement:
+        """Judge two known contents."""
+        if first == second:
+            return SAME
+        return judge_prepared(self.prepared(first), self.prepared(second), self._verifier)
+
+    def compare(self, first: Prepared, second: str) -> Judgement:
+        """Judge a picture that is not in the store against one that is."""
+        return judge_prepared(first, self.prepared(second), self._verifier)
+
+    def prepared(self, digest: str) -> Prepared:
+        """Local features of a content."""
+        with self._lock:
+            known = self._kept.get(digest)
+        found = known or self.prepare(self._picture(digest))
+        with self._lock:
+            self._kept[digest] = found
+            self._kept.move_to_end(digest)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+    def prepare(self, picture: bytes) -> Prepared:
+        """Local features of a small picture."""
+        return self._verifier.prepare(decode_image(picture))
+
+
+def judge_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Judgement:
+    """Both directions of a pair; the second one only where the first found anything to compare."""
+    forward = verifier.judge(first, second)
+    if not forward.evidence.aligned:
+        return Judgement(_sure(forward), _sure(forward), reason=forward.reason, seen=forward.seen)
+    backward = verifier.judge(second, first)
+    back = backward.probability > forward.probability
+    best, copy, original = (backward, second, first) if back else (forward, first, second)
+    region = best.regions[0] if best.regions else None
+    found = Judgement(
+        forward=_sure(best),
+        backward=_sure(forward if back else backward),
+        first_outline=_outline(region.query_outline) if region else (),
+        second_outline=_outline(region.reference_outline) if region else (),
+        share_first=float(best.evidence.cover_query),
+        share_second=float(best.evidence.cover_reference),
+        edits=likely_edits(best, copy, original),
+        reason=best.reason,
+        seen=best.seen,
+    )
+    return found.flipped() if back else found
+
+
+def _sure(verdict: Verdict) -> float:
+    # Where there was nothing to look at the verifier's number says nothing: it must not make a match.
+    return round(float(verdict.probability if verdict.seen else min(verdict.probability, 0.04)), 6)
+
+
+def _outline(points: np.ndarray) -> Outline:
+    return tuple((round(float(x), 4), round(float(y), 4)) for x, y in points)
+
+
+def likely_edits(verdict: Verdict, copy: Prepared, original: Prepared) -> tuple[str, ...]:
+    """What was probably done to the original, in words; empty where the two are no match."""
+    if verdict.probability < 0.5 or not verdict.regions:
+        return ()
+    evidence, region = verdict.evidence, verdict.regions[0]
+    words = [f"cropped to {100 * evidence.cover_reference:.0f} %"] if evidence.cover_reference < 0.94 else []
+    if evidence.cover_query < 0.94:
+        flat = evidence.outside_flat > 0.8
+        words.append("framed or padded" if flat else "pasted into another picture or screenshot")
+    words += ["mirrored"] if region.mirrored else []
+    words += [f"turned by {abs(region.rotation):.0f}°"] if abs(region.rotation) >= 3 else []
+    words += [f"{100 * evidence.added:.0f} % covered (text, sticker, logo)"] if evidence.added > 0.01 else []
+    words += ["blurred or enlarged"] if evidence.detail < -0.7 else []
+    words += _colours(copy, original)
+    return tuple(words or ["re-encoded or resized"])
+
+
+def _colours(copy: Prepared, original: Prepared) -> list[str]:
+    ours, theirs = (np.asarray(cv2.cvtColor(item.image, cv2.COLOR_RGB2HSV), np.float32) for item in (copy, original))
+    if ours[..., 1].mean() < 6 and theirs[..., 1].mean() > 20:
+        return ["made grey"]
+    change = float(copy.gray.mean() - original.gray.mean())
+    spread = float(np.log((copy.gray.std() + 1) / (original.gray.std() + 1)))
+    paler = float(np.log((ours[..., 1].mean() + 4) / (theirs[..., 1].mean() + 4)))
+    return ["tones or colours changed"] if abs(change) > 20 or abs(spread) > 0.3 or abs(paler) > 0.4 else []
+
+
+def judge_all(pairs: Sequence[Pair], *, store: Path, workers: int) -> Iterator[tuple[Pair, Judgement | str]]:
+    """Judge many pairs of contents of a store on disk, in their order; neighbours in the list should share images.
+
+    Args:
+        pairs: (first, second) contents.
+        store: the SQLite file with their pictures.
+        workers: processes; 0 and 1 stay in this one.
+
+    Yields:
+        The pair, and its judgement or the reason why it could not be judged.
+    """
+    blocks = [list(pairs[start : start + _BLOCK]) for start in range(0, len(pairs), _BLOCK)]
+    if workers <= 1:
+        worker = _Worker(store)
+        for block in blocks:
+            yield from zip(block, worker.work(block), strict=True)
+        return
+    # spawn: a forked child of a process that runs threads (torch, OpenCV) may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(store,)) as pool:
+        for start in range(0, len(blocks), 8 * workers):
+            part = blocks[start : start + 8 * workers]
+            for block, results in zip(part, pool.map(_work, part), strict=True):
+                yield from zip(block, results, strict=True)
+
+
+class _Worker:
+    def __init__(self, store: Path) -> None:
+        self._judge = Judge(PictureFile(store))
+
+    def work(self, pairs: Sequence[Pair]) -> list[Judgement | str]:
+        return [self._one(*pair) for pair in pairs]
+
+    def _one(self, first: str, second: str) -> Judgement | str:
+        try:
+            return self._judge.judge(first, second)
+        except (AslError, OSError, cv2.error) as error:
+            return f"could not be compared: {error}"
+
+
+class PictureFile:
+    """Content -> small picture, read from a store's file by a process of its own."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it for reading."""
+        import sqlite3
+
+        self._db = sqlite3.connect(str(path), timeout=30)
+
+    def __call__(self, digest: str) -> bytes:
+        """The picture.
+
+        Raises:
+            AslError: there is none.
+        """
+        row = self._db.execute("SELECT picture FROM images WHERE digest = ?", (digest,)).fetchone()
+        if not row or not row[0]:
+            raise AslError(f"no picture of content {digest[:16]}")
+        return bytes(row[0])
+
+
+_WORKER: list[_Worker] = []
+
+
+def _start(store: Path) -> None:
+    cv2.setNumThreads(1)
+    _WORKER[:] = [_Worker(store)]
+
+
+def _work(pairs: list[Pair]) -> list[Judgement | str]:
+    return _WORKER[0].work(pairs)

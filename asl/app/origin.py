@@ -1,0 +1,106 @@
+"""Which of two matching images is the original: every cue votes, and the strongest one is named."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from asl.app.facts import Facts
+from asl.app.judge import Judgement
+
+_UNCLEAR = 0.35  # total below which nobody should rely on the answer
+_EDITORS = ("photoshop", "gimp", "lightroom", "snapseed", "canva", "paint", "pixelmator", "affinity", "instagram")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which one is the original.
+
+    Attributes:
+        vote: log-odds that the second is the original and the first its copy; negative: the other way round.
+        why: the strongest cue, in words.
+    """
+
+    vote: float
+    why: str
+
+    @property
+    def clear(self) -> bool:
+        """Whether the cues say anything."""
+        return abs(self.vote) >= _UNCLEAR
+
+    @property
+    def direction(self) -> str:
+        """``second->first`` (made from the second), ``first->second`` or ``unclear``; the arrow points at the copy."""
+        if not self.clear:
+            return "unclear"
+        return "second->first" if self.vote > 0 else "first->second"
+
+
+def find_origin(
+    judgement: Judgement, first: Facts, second: Facts, *, first_log_norm: float = 0.0, second_log_norm: float = 0.0
+) -> Origin:
+    """Weigh direction of the pixels, resolution, EXIF and feature norms.
+
+    Args:
+        judgement: of the pair.
+        first: facts of the first file.
+        second: facts of the second file.
+        first_log_norm: ln |f| of the first.
+        second_log_norm: ln |f| of the second; the larger one holds more of the original.
+    """
+    if judgement.reason == "the same file, byte for byte":
+        return Origin(0.0, "the same file")
+    votes = [*_geometry(judgement), *_resolution(judgement, first, second), *_metadata(first, second)]
+    gap = second_log_norm - first_log_norm
+    votes.append((max(-1.0, min(1.0, 2.0 * gap)), "its feature holds more of the original"))
+    if max(first.bytes, second.bytes) > 1.2 * min(first.bytes, second.bytes):
+        votes.append((math.copysign(0.2, second.bytes - first.bytes), "larger file"))
+    total = sum(value for value, _ in votes)
+    agreeing = [vote for vote in votes if vote[0] * total > 0]
+    return Origin(total, max(agreeing, key=lambda vote: abs(vote[0]))[1] if agreeing else "no cue")
+
+
+def _geometry(judgement: Judgement) -> list[tuple[float, str]]:
+    votes = []
+    gap = _log_odds(judgement.forward) - _log_odds(judgement.backward)
+    votes.append((max(-4.0, min(4.0, gap)), "the pixels agree in this direction only"))
+    # Cut from the second: all of the first lies in the second, which shows more.
+    if judgement.share_first > 0.97 and judgement.share_second < 0.92:
+        votes.append((1.5, "the other is cut from it"))
+    if judgement.share_second > 0.97 and judgement.share_first < 0.92:
+        votes.append((-1.5, "the other is cut from it"))
+    return votes
+
+
+def _resolution(judgement: Judgement, first: Facts, second: Facts) -> list[tuple[float, str]]:
+    ours = first.pixels * (_area(judgement.first_outline) or 1.0)
+    theirs = second.pixels * (_area(judgement.second_outline) or 1.0)
+    if min(ours, theirs) <= 0 or abs(math.log(theirs / ours)) < 0.1:
+        return []
+    return [(max(-1.5, min(1.5, math.log(theirs / ours))), "more pixels of the shared part")]
+
+
+def _metadata(first: Facts, second: Facts) -> list[tuple[float, str]]:
+    votes = []
+    if bool(first.camera) != bool(second.camera):
+        votes.append((1.5 if second.camera else -1.5, "camera data in the file"))
+    edited = [any(name in facts.software.lower() for name in _EDITORS) for facts in (first, second)]
+    if edited[0] != edited[1]:
+        votes.append((1.0 if edited[0] else -1.0, "the other was written by an editor"))
+    if first.taken and second.taken and first.taken != second.taken:
+        votes.append((0.5 if second.taken < first.taken else -0.5, "taken earlier"))
+    return votes
+
+
+def _log_odds(probability: float) -> float:
+    clipped = min(max(probability, 1e-4), 1 - 1e-4)
+    return math.log(clipped / (1 - clipped))
+
+
+def _area(outline: tuple[tuple[float, float], ...]) -> float:
+    total = 0.0
+    for place, (x, y) in enumerate(outline):
+        next_x, next_y = outline[(place + 1) % len(outline)]
+        total += x * next_y - next_x * y
+    return abs(total) / 2

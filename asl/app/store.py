@@ -1,0 +1,236 @@
+"""Images that are known, in one SQLite file: what they are called, their feature, a small picture, what they said.
+
+An image is its content: rows are keyed by the SHA-256 of the encoded file, so that a moved or copied file is not
+embedded again. Names point at contents: paths in a scan, names of references in a detector. Every change is one
+transaction, flushed to the disk before it is acknowledged; killed at any moment, the store holds all that was.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asl.app.facts import Facts
+from asl.types import F32, AslError
+
+FORMAT = "asl-images-1"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS images (
+  digest TEXT PRIMARY KEY, facts TEXT NOT NULL, feature BLOB, picture BLOB, failure TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS names (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, label TEXT NOT NULL,
+  size INTEGER NOT NULL, changed INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS names_digest ON names (digest);
+CREATE TABLE IF NOT EXISTS verdicts (
+  first TEXT NOT NULL, second TEXT NOT NULL, judge TEXT NOT NULL, verdict TEXT NOT NULL,
+  PRIMARY KEY (first, second, judge)) WITHOUT ROWID;
+"""
+_MANY = 500  # values in one SQL statement
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One content.
+
+    Attributes:
+        digest: SHA-256 of the encoded file, hexadecimal.
+        facts: what the file says.
+        feature: float32 ``[D]``, un-normalised; None where the file is no usable image.
+        picture: JPEG at the size at which pairs are compared.
+        failure: why it is no usable image.
+    """
+
+    digest: str
+    facts: Facts
+    feature: F32 | None = None
+    picture: bytes = b""
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name and the content that it points at.
+
+    Attributes:
+        name: unique in a store.
+        digest: of its content.
+        label: for people, e.g. what a client called the file.
+        size: of the file in bytes when it was read, 0 where it was no file.
+        changed: modification time of the file in nanoseconds.
+    """
+
+    name: str
+    digest: str
+    label: str = ""
+    size: int = 0
+    changed: int = 0
+
+
+class ImageStore:
+    """A store on disk, or in memory. Safe to use from several threads."""
+
+    def __init__(self, path: str | Path | None, *, model: str, dim: int) -> None:
+        """Open a store, or make it.
+
+        Args:
+            path: the SQLite file; None keeps everything in memory.
+            model: hash of the model whose features these are.
+            dim: D.
+
+        Raises:
+            AslError: the file is something else, or holds features of another model.
+        """
+        self.path = None if path is None else Path(path)
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.dim, self.model = dim, model
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(":memory:" if path is None else str(path), check_same_thread=False, timeout=30)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+            self._check({"format": FORMAT, "model": model, "dim": str(dim)})
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise AslError(f"{path}: is no store of images ({error}); choose another file or delete it") from error
+        except AslError:
+            self._db.close()
+            raise
+
+    def _check(self, wanted: dict[str, str]) -> None:
+        with self._write() as db:
+            for key, value in wanted.items():
+                db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+        found = dict(self._all("SELECT key, value FROM meta"))
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                raise AslError(
+                    f"{self.path}: was made with another {key} ({found.get(key)}, now {value}); "
+                    "choose another place or delete it"
+                )
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._db:
+            yield self._db
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def _chunked(self, sql: str, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Rows of ``sql`` with ``(?)`` standing for the keys, asked for a part at a time."""
+        for start in range(0, len(keys), _MANY):
+            part = keys[start : start + _MANY]
+            yield from self._all(sql.replace("(?)", f"({','.join('?' * len(part))})"), part)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def put(self, records: Iterable[Record], names: Iterable[Name]) -> None:
+        """Add contents and point names at them, in one transaction; a known content stays as it is."""
+        with self._write() as db:
+            for record in records:
+                blob = None if record.feature is None else np.ascontiguousarray(record.feature, np.float32).tobytes()
+                row = (record.digest, record.facts.to_json(), blob, record.picture, record.failure)
+                db.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?)", row)
+            for name in names:
+                db.execute(
+                    "INSERT INTO names (name, digest, label, size, changed) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT (name) DO UPDATE SET digest=excluded.digest, label=excluded.label, "
+                    "size=excluded.size, changed=excluded.changed",
+                    (name.name, name.digest, name.label, name.size, name.changed),
+                )
+
+    def names(self) -> list[Name]:
+        """Every name, in the order of their first appearance."""
+        return [Name(*row) for row in self._all("SELECT name, digest, label, size, changed FROM names ORDER BY number")]
+
+    def find(self, name: str) -> Name | None:
+        """One name."""
+        rows = self._all("SELECT name, digest, label, size, changed FROM names WHERE name = ?", (name,))
+        return Name(*rows[0]) if rows else None
+
+    def remove(self, names: Sequence[str]) -> int:
+        """Forget names, and the contents that no name points at any more; returns how many names there were."""
+        with self._write() as db:
+            count = 0
+            for name in names:
+                found = db.execute("SELECT digest FROM names WHERE name = ?", (name,)).fetchone()
+                count += db.execute("DELETE FROM names WHERE name = ?", (name,)).rowcount
+                if found and not db.execute("SELECT 1 FROM names WHERE digest = ?", found).fetchone():
+                    db.execute("DELETE FROM images WHERE digest = ?", found)
+                    db.execute("DELETE FROM verdicts WHERE first = ? OR second = ?", found * 2)
+            return count
+
+    def known(self, digest: str) -> bool:
+        """Whether a content is there, usable or not."""
+        return bool(self._all("SELECT 1 FROM images WHERE digest = ?", (digest,)))
+
+    def facts(self, digests: Sequence[str]) -> dict[str, Facts]:
+        """Content -> what the file says."""
+        rows = self._chunked("SELECT digest, facts FROM images WHERE digest IN (?)", digests)
+        return {digest: Facts.from_json(text) for digest, text in rows}
+
+    def failures(self, digests: Sequence[str]) -> dict[str, str]:
+        """Content -> why it is no usable image, for those that are none."""
+        sql = "SELECT digest, failure FROM images WHERE feature IS NULL AND digest IN (?)"
+        return dict(self._chunked(sql, digests))
+
+    def features(self, digests: Sequence[str]) -> F32:
+        """float32 ``[len(digests), D]`` in their order.
+
+        Raises:
+            AslError: a content that has none.
+        """
+        result = np.empty((len(digests), self.dim), dtype=np.float32)
+        place: dict[str, list[int]] = {}
+        for row, digest in enumerate(digests):
+            place.setdefault(digest, []).append(row)
+        missing = set(place)
+        for digest, blob in self._chunked("SELECT digest, feature FROM images WHERE digest IN (?)", list(place)):
+            if blob is not None and len(blob) == 4 * self.dim:
+                result[place[digest]] = np.frombuffer(blob, dtype=np.float32)
+                missing.discard(digest)
+        if missing:
+            raise AslError(f"{self.path}: has no feature of {len(missing)} content(s), e.g. {min(missing)[:16]}")
+        return result
+
+    def picture(self, digest: str) -> bytes:
+        """The small JPEG of a content; empty where there is none."""
+        rows = self._all("SELECT picture FROM images WHERE digest = ?", (digest,))
+        return bytes(rows[0][0]) if rows and rows[0][0] else b""
+
+    def verdicts(self, judge: str) -> dict[tuple[str, str], str]:
+        """(content, content) -> what that judge said, as text."""
+        sql = "SELECT first, second, verdict FROM verdicts WHERE judge = ?"
+        return {(first, second): text for first, second, text in self._all(sql, (judge,))}
+
+    def put_verdicts(self, judge: str, verdicts: Iterable[tuple[str, str, str]]) -> None:
+        """Keep what a judge said of pairs of contents."""
+        with self._write() as db:
+            rows = [(first, second, judge, text) for first, second, text in verdicts]
+            db.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
+
+    def copy_to(self, path: Path) -> None:
+        """Write the whole store to another file (which must not be there)."""
+        if path.exists():
+            raise AslError(f"{path}: is there already; choose another folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = sqlite3.connect(str(path))
+        try:
+            with self._lock:
+                self._db.backup(target)
+        finally:
+            target.close()

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from asl import CopyDetector
+from asl.models import Embedder, build_embedder
+from asl.types import AslError, UsageError
+
+from .conftest import crop, encode, textured
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    code = "import sys, asl, asl.app; sys.exit('torch' in sys.modules or 'fastapi' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_five_lines(photos: Path, embedder: Embedder) -> None:
+    detector = CopyDetector(embedder)
+    result = detector.add(photos)
+    assert len(detector) == 7
+    assert [name for name, _ in result.failures] == ["broken.jpg"]
+    assert "truncated" in result.failures[0][1]
+    matches = detector.query(photos / "sub" / "crop-of-0.jpg")
+    assert [match.reference for match in matches] == ["sub/crop-of-0.jpg", "p0.jpg"]
+    same, cut = matches
+    assert (same.probability, same.direction, same.reason) == (1.0, "unclear", "the same file, byte for byte")
+    assert cut.direction == "reference->query"
+    assert cut.probability > 0.5
+    assert any("cropped" in words for words in cut.edits)
+
+
+def test_the_direction_turns_with_the_question(embedder: Embedder) -> None:
+    whole, part = textured(0), crop(textured(0))
+    detector = CopyDetector(embedder)
+    detector.add([part, textured(3)], names=["part", "other"])
+    assert [(m.reference, m.direction) for m in detector.query(whole)] == [("part", "query->reference")]
+    detector.remove("part")
+    detector.add(whole, names="whole")
+    found = detector.query(part)
+    assert [(m.reference, m.direction) for m in found] == [("whole", "reference->query")]
+    x, y = np.array(found[0].reference_outline).T
+    assert 0.15 < x.min() < 0.25 < 0.75 < x.max() < 0.85, "the outline lies where the crop was cut"
+    assert 0.15 < y.min() < 0.25 < 0.75 < y.max() < 0.85
+
+
+def test_every_form_of_an_image_is_the_same_image(photos: Path, embedder: Embedder) -> None:
+    image = textured(0)
+    detector = CopyDetector(embedder)
+    png = encode(image, "PNG")
+    (photos / "form.png").write_bytes(png)
+    detector.add([image, Image.fromarray(image), png, photos / "form.png"], names=list("abcd"))
+    assert detector.names == list("abcd")
+    for form in (image, Image.fromarray(image), png, str(photos / "form.png")):
+        found = detector.query(form)
+        assert sorted(match.reference for match in found) == list("abcd")
+        assert min(match.cosine for match in found) > 0.9999
+
+
+def test_min_probability_0_gives_all_candidates_and_k_bounds_them(photos: Path, embedder: Embedder) -> None:
+    detector = CopyDetector(embedder)
+    detector.add(photos)
+    everything = detector.query(textured(20), k=7, min_probability=0)
+    assert len(everything) == 7
+    assert not any(match.accepted for match in everything)
+    assert len(detector.query(textured(20), k=3, min_probability=0)) == 3
+    assert detector.query(textured(20)) == []
+
+
+def test_references_outlive_the_process(photos: Path, model: Path, tmp_path: Path) -> None:
+    with CopyDetector(model, folder=tmp_path / "library") as detector:
+        detector.add(photos)
+        detector.remove(["p3.jpg", "nobody"])
+        names, before = detector.names, detector.query(photos / "p1.jpg")
+    with CopyDetector(model, folder=tmp_path / "library") as again:
+        assert again.names == names
+        assert again.query(photos / "p1.jpg") == before
+        result = again.add(photos)
+        assert result.added == ("p3.jpg",), "only what is new"
+        assert len(result.unchanged) == 6
+        saved = again.save(tmp_path / "copy")
+        with pytest.raises(AslError, match="is there already"):
+            again.save(tmp_path / "copy")
+    assert saved.is_file()
+    with CopyDetector(model, folder=tmp_path / "copy") as copied:
+        assert len(copied) == 7
+
+
+def test_a_name_with_new_content_is_replaced(photos: Path, embedder: Embedder) -> None:
+    detector = CopyDetector(embedder)
+    detector.add(photos)
+    (photos / "p2.jpg").write_bytes(encode(textured(77), quality=95))
+    assert detector.add(photos).added == ("p2.jpg",)
+    assert len(detector) == 7
+    assert [match.reference for match in detector.query(textured(77))] == ["p2.jpg"]
+    assert detector.query(textured(2)) == [], "the old content is gone"
+    (photos / "p2.jpg").write_bytes(b"no longer an image")
+    assert "p2.jpg" in dict(detector.add(photos).failures)
+    assert "p2.jpg" not in detector
+
+
+def test_another_model_is_refused(photos: Path, model: Path, tmp_path: Path) -> None:
+    CopyDetector(model, folder=tmp_path / "library").close()
+    other = build_embedder(backbone="mobilenetv3_small_050", size=64, dim=8)
+    with pytest.raises(AslError, match="made with another"):
+        CopyDetector(other, folder=tmp_path / "library")
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk" / "library.sqlite").write_bytes(b"x" * 4096)
+    with pytest.raises(AslError, match="no store of images"):
+        CopyDetector(model, folder=tmp_path / "junk")
+
+
+def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
+    detector = CopyDetector(embedder)
+    for call, message in (
+        (lambda: detector.add(textured(0)), "need names="),
+        (lambda: detector.add(tmp_path / "nowhere"), "there is no"),
+        (lambda: detector.add([b"x", b"y"], names=["a"]), "2 image"),
+        (lambda: detector.add([b"x", b"y"], names=["a", "a"]), "more than once"),
+        (lambda: detector.query(np.zeros((4, 4), np.uint8)), "uint8"),
+        (lambda: detector.query(textured(0), k=0), "k: must be"),
+        (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
+        (lambda: CopyDetector(embedder, precision=1.0), "precision"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            call()
+    with pytest.raises(AslError, match="no image"):
+        detector.query(b"text")
+    assert detector.query(textured(0)) == [], "nothing to find is no error"
+
+
+def test_adds_removes_and_queries_at_once_stay_consistent(embedder: Embedder) -> None:
+    detector = CopyDetector(embedder)
+    detector.add([textured(seed) for seed in range(4)], names=[f"keep{seed}" for seed in range(4)])
+    errors: list[BaseException] = []
+
+    def guard(work: object) -> None:
+        try:
+            work()  # type: ignore[operator]
+        except BaseException as error:
+            errors.append(error)
+
+    def churn(start: int) -> None:
+        for seed in range(start, start + 5):
+            detector.add(textured(seed, 120, 160), names=f"n{seed}")
+            if seed % 2:
+                detector.remove(f"n{seed}")
+
+    def ask() -> None:
+        for seed in range(4):
+            found = detector.query(textured(seed), k=4)
+            assert f"keep{seed}" in [match.reference for match in found]
+
+    threads = [
+        threading.Thread(target=guard, args=(work,)) for work in (lambda: churn(100), lambda: churn(200), ask, ask)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors
+    assert set(detector.names) == {f"keep{s}" for s in range(4)} | {
+        f"n{s}" for s in (100, 102, 104, 200, 202, 204) if s % 2 == 0
+    }
+    assert len(detector) == len(detector.names)
