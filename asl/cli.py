@@ -6,9 +6,11 @@
   asl evaluate     score predictions against ground truth
   asl reproduce    from a benchmark's raw images to its table
   asl edit         make edited copies with ground truth, and a contact sheet
+  asl scan         find copies in a folder, no labels needed: a table and a gallery
+  asl serve        a detector as a service on this machine, with a page to drop images on
   asl data check LAYOUT PATH      is a data set complete? what is missing, and where is it from?
 
-`asl VERB --help` explains a verb and lists its keys, which are set as key=value.
+`asl VERB --help` explains a verb and lists its keys, which are set as key=value (`scan` and `serve` take --options).
 Exit code: 0 everything was done, 2 wrong use, 1 anything else.
 """
 
@@ -21,7 +23,7 @@ from importlib import import_module
 
 from asl import __version__
 
-VERBS = ("train", "extract", "search", "evaluate", "reproduce", "edit", "data")
+VERBS = ("train", "extract", "search", "evaluate", "reproduce", "edit", "data", "scan", "serve")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

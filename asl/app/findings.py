@@ -1,0 +1,151 @@
+"""What a scan is asked and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from asl.app.facts import Facts
+from asl.app.groups import Edge, Group, star_groups
+from asl.app.judge import Judgement, PictureFile
+from asl.app.library import Synced
+from asl.app.origin import Origin
+from asl.app.thresholds import threshold_for
+from asl.types import UsageError
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """What to scan and how hard to look.
+
+    Attributes:
+        photos: folder, image, or list of files.
+        against: library in which originals (and copies) of the photos are looked for; None: among the photos.
+        cache: the store that remembers features and verdicts between scans.
+        model: ``asl_lite0`` or a path.
+        precision: share of accepted pairs that shall be right.
+        neighbours: candidates of each photo.
+        effort: pairs looked at per photo, on average; the nearest ones first.
+        workers: processes that look at pairs.
+        device: ``auto``, ``cpu``, ``cuda``.
+    """
+
+    photos: Path
+    against: Path | None = None
+    cache: Path = Path("asl-scan/cache.sqlite")
+    model: str = "asl_lite0"
+    precision: float = 0.99
+    neighbours: int = 10
+    effort: float = 4.0
+    workers: int = 1
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        threshold_for(self.precision)
+        if self.neighbours < 1 or self.effort <= 0:
+            raise UsageError(
+                f"neighbours must be 1 or more and effort above 0, got {self.neighbours} and {self.effort:g}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ScanImage:
+    """One content of a scan.
+
+    Attributes:
+        paths: its files, which are identical; the first one is shown.
+        in_library: per file, whether it is of the library and not of the photos.
+        digest: of the content.
+        facts: what the files say.
+        log_norm: ln |f|.
+    """
+
+    paths: tuple[str, ...]
+    in_library: tuple[bool, ...]
+    digest: str
+    facts: Facts
+    log_norm: float
+
+    def identical(self, *, across: bool) -> list[tuple[str, str]]:
+        """(original, copy) paths of identical files; ``across``: only library -> photo."""
+        if not across:
+            return [(self.paths[0], path) for path in self.paths[1:]]
+        sides = list(zip(self.paths, self.in_library, strict=True))
+        library = [path for path, inside in sides if inside]
+        return [(library[0], path) for path, inside in sides if not inside] if library else []
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A matching pair of images; ``original`` and ``copy`` are numbers of images, outlines are theirs."""
+
+    original: int
+    copy: int
+    cosine: float
+    judgement: Judgement
+    origin: Origin
+
+    @property
+    def edge(self) -> Edge:
+        """The pair as groups see it."""
+        return Edge(self.original, self.copy, self.judgement.probability, self.origin.clear)
+
+
+@dataclass(frozen=True, eq=False)
+class ScanResult:
+    """What a scan found.
+
+    Attributes:
+        root: folder that paths may be shown relative to.
+        across: whether photos were compared with a library and not with each other.
+        images: contents that take part in a pair, or that several files hold.
+        pairs: matching pairs, surest first; those from ``threshold`` on are accepted.
+        threshold: probability from which on a pair is accepted.
+        precision: that was asked for.
+        synced: what became of the files.
+        files: how many there were.
+        looked_at: pairs whose pixels were compared (by this scan or an earlier one).
+        candidates: pairs that could have been looked at.
+        uncompared: pairs that could not be compared.
+        store: the cache's file, for pictures.
+        seconds: step -> wall-clock seconds.
+    """
+
+    root: Path
+    across: bool
+    images: list[ScanImage]
+    pairs: list[Found]
+    threshold: float
+    precision: float
+    synced: Synced
+    files: int
+    looked_at: int
+    candidates: int
+    uncompared: int
+    store: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> list[Found]:
+        """Pairs from the threshold on."""
+        return [pair for pair in self.pairs if pair.judgement.probability >= self.threshold]
+
+    def picture(self, digest: str) -> bytes:
+        """The small JPEG of a content."""
+        return self._pictures(digest)
+
+    @cached_property
+    def _pictures(self) -> PictureFile:
+        return PictureFile(self.store)
+
+    def groups(self) -> list[Group]:
+        """Groups of the accepted pairs, then contents that only identical files share."""
+        stars = star_groups([pair.edge for pair in self.accepted])
+        seen = {number for group in stars for number in (group.original, *(copy for copy, _ in group.copies))}
+        alone = [
+            Group(number, ())
+            for number, image in enumerate(self.images)
+            if number not in seen and image.identical(across=self.across)
+        ]
+        return [*stars, *alone]

@@ -1,0 +1,128 @@
+"""Files on disk and the store that remembers them: only what is new is embedded, what is gone is forgotten."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asl.app.intake import Intake, Source
+from asl.app.store import ImageStore
+from asl.data.catalog import FileCatalog, open_catalog
+from asl.types import UsageError
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder (or of a list).
+
+    Attributes:
+        root: the folder, or the folder of the list.
+        sources: one per file, named by its absolute path.
+    """
+
+    root: Path
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a store now knows of some files.
+
+    Attributes:
+        digests: absolute path -> content, for files that are usable images.
+        failures: absolute path -> why not, for the others.
+        embedded: how many contents were new.
+        reused: how many files were known, or had a known content (moved, copied).
+        forgotten: how many known files are gone from the disk.
+    """
+
+    digests: dict[str, str]
+    failures: dict[str, str]
+    embedded: int
+    reused: int
+    forgotten: int
+
+
+def shown(path: str) -> str:
+    """A path that can be written as UTF-8, whatever bytes its file name has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def list_files(source: str | Path, *, role: str) -> Listing:
+    """The image files of a folder, an image, or a list of paths.
+
+    Raises:
+        UsageError: nothing is there, or it is an archive.
+        AslError: there is no image in it.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise UsageError(f"{role}: there is no {path}")
+    catalog = open_catalog(path)
+    if not isinstance(catalog, FileCatalog):
+        raise UsageError(f"{role}: scan takes a folder, an image or a list of files; unpack {path.name} first")
+    files = dict.fromkeys(os.path.abspath(name) for name in catalog.paths)
+    root = path if path.is_dir() else path.parent
+    return Listing(Path(os.path.abspath(root)), tuple(_source(name) for name in files))
+
+
+def _source(path: str) -> Source:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return Source(shown(path), Path(path))
+    return Source(shown(path), Path(path), size=found.st_size, changed=found.st_mtime_ns)
+
+
+def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progress: Progress | None = None) -> Synced:
+    """Bring a store up to date with files.
+
+    A file of known path, size and modification time is not read; one of known content is read, not embedded.
+
+    Args:
+        store: is changed.
+        intake: its model.
+        sources: the files that shall be known.
+        progress: called with (files done, files to do).
+    """
+    known = {name.name: name for name in store.names()}
+    fresh = []
+    for source in sources:
+        name = known.get(source.name)
+        if name is None or not source.changed or (name.size, name.changed) != (source.size, source.changed):
+            fresh.append(source)
+    done = len(sources) - len(fresh)
+    embedded = reused = 0
+    unread: dict[str, str] = {}
+    for taken in intake.run(fresh, store):
+        done += 1
+        embedded += taken.new
+        reused += bool(taken.digest) and not taken.new and not taken.failure
+        if not taken.digest:
+            unread[taken.source.name] = taken.failure
+        if progress:
+            progress(done, len(sources))
+    if progress:
+        progress(done, len(sources))
+    forgotten = store.remove(_gone(known, {source.name for source in sources}, unread))
+    return _result(store, sources, unread, embedded, reused + len(sources) - len(fresh), forgotten)
+
+
+def _gone(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> list[str]:
+    """Names whose files are not on the disk any more; after the intake, so that a moved file keeps its content."""
+    return [name for name in known if name in unread or (name not in listed and not os.path.exists(name))]
+
+
+def _result(
+    store: ImageStore, sources: Sequence[Source], unread: dict[str, str], embedded: int, reused: int, forgotten: int
+) -> Synced:
+    at = {name.name: name.digest for name in store.names()}
+    digests = {source.name: at[source.name] for source in sources if source.name in at}
+    broken = store.failures(sorted(set(digests.values())))
+    failures = {name: broken[digest] for name, digest in digests.items() if digest in broken}
+    usable = {name: digest for name, digest in digests.items() if digest not in broken}
+    return Synced(usable, {**failures, **unread}, embedded, reused, forgotten)

@@ -1,0 +1,207 @@
+"""Scan a folder of photographs for copies: candidates by their embeddings, a look at the pixels, groups, files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from asl.app.candidates import Candidates, Contents, looking_order, nearest_pairs
+from asl.app.findings import Found, ScanImage, ScanOptions, ScanResult
+from asl.app.groups import missing_spokes
+from asl.app.intake import Intake
+from asl.app.judge import Judgement, judge_all, judge_name
+from asl.app.library import Synced, list_files, sync
+from asl.app.origin import Origin, find_origin
+from asl.app.store import ImageStore
+from asl.app.thresholds import threshold_for
+from asl.types import AslError
+
+SHOWN = 0.5  # pairs below this are nobody's business: more likely wrong than right
+_LEAST_BUDGET = 20_000
+_SAVE_EVERY = 960  # verdicts in one transaction
+Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
+    """Find copies.
+
+    Args:
+        options: what and how.
+        bar: (label, unit) -> context manager that gives a progress function.
+
+    Raises:
+        UsageError: a folder that is not there.
+        AslError: not one image could be read, or a cache of something else.
+    """
+    clock = _Clock()
+    photos = list_files(options.photos, role="PHOTOS")
+    library = list_files(options.against, role="--against") if options.against else None
+    ours = {source.name for source in photos.sources}
+    extra = tuple(source for source in library.sources if source.name not in ours) if library else ()
+    intake = Intake(options.model, device=options.device)
+    # One file per model, so that another model never meets foreign features.
+    path = options.cache.with_name(f"{options.cache.stem}-{intake.hash[:8]}{options.cache.suffix}")
+    store = intake.open_store(path)
+    try:
+        clock.step("start")
+        with bar("embedding", "images") as progress:
+            synced = sync(store, intake, [*photos.sources, *extra], progress=progress)
+        if not synced.digests:
+            name, reason = next(iter(synced.failures.items()))
+            raise AslError(f"none of {len(synced.failures)} images can be read, e.g. {name}: {reason}")
+        clock.step("embedding")
+        contents = _contents(store, synced)
+        candidates = _candidates(options, contents, synced, ours, {source.name for source in extra})
+        clock.step("searching")
+        theirs = {source.name for source in extra}
+        judged, uncompared = _judge(options, store, contents, candidates, bar)
+        images, pairs = _pairs(store, contents, synced, judged, theirs)
+        more = _fragments(contents, images, pairs, across=library is not None)
+        if len(more.first):
+            further, failed = _judge(options, store, contents, more, bar)
+            judged, uncompared = {**judged, **further}, [*uncompared, *failed]
+            images, pairs = _pairs(store, contents, synced, judged, theirs)
+        clock.step("comparing")
+    finally:
+        store.close()
+    looked_at = len(judged) + len(uncompared)
+    return ScanResult(
+        photos.root, library is not None, images, pairs, threshold_for(options.precision), options.precision, synced,
+        len(photos.sources) + len(extra), looked_at, candidates.found, len(uncompared),
+        path, clock.seconds,
+    )  # fmt: skip
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def step(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name] = round(now - self._last, 2)
+        self._last = now
+
+
+def _contents(store: ImageStore, synced: Synced) -> Contents:
+    digests = list(dict.fromkeys(synced.digests.values()))
+    return Contents.of(digests, store.features(digests))
+
+
+def _candidates(
+    options: ScanOptions, contents: Contents, synced: Synced, ours: set[str], theirs: set[str]
+) -> Candidates:
+    row = {digest: number for number, digest in enumerate(contents.digests)}
+    left = _rows(row, synced, ours)
+    # Files that lie in both are photos; a library that holds the photos has nothing more to compare them with.
+    right = _rows(row, synced, theirs) if options.against else left
+    budget = max(_LEAST_BUDGET, int(options.effort * len(left)))
+    return nearest_pairs(contents, left, right, k=options.neighbours, budget=budget)
+
+
+def _rows(row: dict[str, int], synced: Synced, names: Iterable[str]) -> np.ndarray:
+    found = {row[synced.digests[name]] for name in names if name in synced.digests}
+    return np.array(sorted(found), dtype=np.int64)
+
+
+Judged = dict[tuple[int, int], tuple[float, Judgement]]
+
+
+def _judge(
+    options: ScanOptions, store: ImageStore, contents: Contents, candidates: Candidates, bar: Bar
+) -> tuple[Judged, list[str]]:
+    """Judgements of all candidates: remembered ones, then the others."""
+    names, judged, fresh = contents.digests, {}, []
+    known = store.verdicts(judge_name())
+    triples = zip(candidates.first.tolist(), candidates.second.tolist(), candidates.cosines.tolist(), strict=True)
+    cosine: dict[tuple[int, int], float] = {}
+    for first, second, value in triples:
+        pair = (first, second) if names[first] < names[second] else (second, first)
+        cosine[pair] = value
+        text = known.get((names[pair[0]], names[pair[1]]))
+        if text is None:
+            fresh.append(pair)
+        else:
+            judged[pair] = (value, Judgement.from_json(text))
+    uncompared: list[str] = []
+    with bar("comparing", "pairs") as progress:
+        for done, (pair, result) in enumerate(_look(options, store, contents, fresh), start=1):
+            progress(done, len(fresh))
+            if isinstance(result, str):
+                uncompared.append(result)
+            else:
+                judged[pair] = (cosine[pair], result)
+        progress(len(fresh), len(fresh))
+    return judged, uncompared
+
+
+def _look(
+    options: ScanOptions, store: ImageStore, contents: Contents, pairs: list[tuple[int, int]]
+) -> Iterable[tuple[tuple[int, int], Judgement | str]]:
+    """Judge pairs of rows; what was found is kept as it comes, so that a stopped scan goes on where it was."""
+    array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    ordered = [pairs[place] for place in looking_order(array[:, 0], array[:, 1]).tolist()]
+    names = [(contents.digests[first], contents.digests[second]) for first, second in ordered]
+    if store.path is None:
+        raise AslError("scan: the cache has to be a file")
+    waiting: list[tuple[str, str, str]] = []
+    try:
+        for pair, (digests, result) in zip(
+            ordered, judge_all(names, store=store.path, workers=options.workers), strict=True
+        ):
+            if isinstance(result, Judgement):
+                waiting.append((*digests, result.to_json()))
+            if len(waiting) >= _SAVE_EVERY:
+                store.put_verdicts(judge_name(), waiting)
+                waiting = []
+            yield pair, result
+    finally:
+        store.put_verdicts(judge_name(), waiting)
+
+
+def _fragments(contents: Contents, images: list[ScanImage], pairs: list[Found], *, across: bool) -> Candidates:
+    """Pairs that may join fragments of a group; in a comparison with a library, only across."""
+    row = {digest: number for number, digest in enumerate(contents.digests)}
+    wanted = [
+        (row[images[centre].digest], row[images[other].digest])
+        for centre, other in missing_spokes([pair.edge for pair in pairs])
+        if not across or images[centre].in_library[0] != images[other].in_library[0]
+    ]
+    array = np.array(wanted, dtype=np.int64).reshape(-1, 2)
+    first, second = array[:, 0], array[:, 1]
+    cosines = np.einsum("pd,pd->p", contents.vectors[first], contents.vectors[second])
+    return Candidates(first, second, cosines.astype(np.float32), len(first))
+
+
+def _pairs(
+    store: ImageStore, contents: Contents, synced: Synced, judged: Judged, theirs: set[str]
+) -> tuple[list[ScanImage], list[Found]]:
+    """Matching pairs and the images in them; files with the same bytes are one image."""
+    matching = {pair: value for pair, value in judged.items() if value[1].probability >= SHOWN}
+    paths: dict[str, list[str]] = {}
+    for path, digest in synced.digests.items():
+        paths.setdefault(digest, []).append(path)
+    in_pair = {row for pair in matching for row in pair}
+    rows = [row for row, digest in enumerate(contents.digests) if row in in_pair or len(paths[digest]) > 1]
+    facts = store.facts([contents.digests[row] for row in rows])
+    images = []
+    for row in rows:
+        digest = contents.digests[row]
+        # Of identical files the one with the shortest path is shown: "photo.jpg" before "photo (1).jpg".
+        names = tuple(sorted(paths[digest], key=lambda name: (len(name), name)))
+        sides = tuple(name in theirs for name in names)
+        images.append(ScanImage(names, sides, digest, facts[digest], float(contents.log_norms[row])))
+    number = {row: place for place, row in enumerate(rows)}
+    found = [_found(images, number[a], number[b], *value) for (a, b), value in matching.items()]
+    return images, sorted(found, key=lambda pair: (-pair.judgement.probability, pair.original, pair.copy))
+
+
+def _found(images: list[ScanImage], first: int, second: int, cosine: float, judgement: Judgement) -> Found:
+    a, b = images[first], images[second]
+    origin = find_origin(judgement, a.facts, b.facts, first_log_norm=a.log_norm, second_log_norm=b.log_norm)
+    if origin.vote >= 0:
+        return Found(second, first, cosine, judgement.flipped(), origin)
+    return Found(first, second, cosine, judgement, Origin(-origin.vote, origin.why))

@@ -1,0 +1,157 @@
+"""Find copies in a folder of photographs, or against a library. No labels, no configuration.
+
+  asl scan PHOTOS                                      copies within a folder
+  asl scan NEW --against LIBRARY                       which of the new images come from the library?
+  asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
+  asl scan PHOTOS --precision 0.999                    fewer, surer pairs
+  asl scan PHOTOS --exit-code                          for scripts: exit code 3 where copies were found
+
+PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .txt/.csv list of paths. OUTPUT gets
+copies.csv (one row a pair: group, original, copy, probability, direction, why, edits), gallery.html (open it in a
+browser; move the slider), summary.json, unreadable.csv where files could not be read, and the cache: the next scan
+reads only files that are new or changed, also after they were moved.
+
+Exit code: 0 done, 3 done and copies were found (with --exit-code), 1 it failed or too many files are unreadable,
+2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asl.app.tables import FORMATS, rows_of, summary, write_failures, write_table
+from asl.types import AslError, UsageError
+
+if TYPE_CHECKING:
+    from asl.app.findings import ScanResult
+
+_FOUND = 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of ``asl scan``."""
+    text = (__doc__ or "").split("\n\n")
+    made = argparse.ArgumentParser(
+        prog="asl scan", description="\n\n".join(text[:2]), epilog="\n\n".join(text[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = made.add_argument
+    add("photos", metavar="PHOTOS", type=Path, help="folder, image, or list of paths")
+    add("--against", metavar="LIBRARY", type=Path, help="look for originals (and copies) there, not within PHOTOS")
+    add("--output", metavar="DIR", type=Path, default=Path("asl-scan"), help="folder of the results (%(default)s)")
+    add("--cache", metavar="FILE", type=Path, help="what is remembered between scans (OUTPUT/cache.sqlite)")
+    add("--precision", type=float, default=0.99, help="share of pairs that shall be right (%(default)s)")
+    add("--format", choices=FORMATS, default="csv", help="of the table (%(default)s)")
+    add("--gallery", metavar="N", type=int, default=2000, help="most pairs in the page; 0: no page (%(default)s)")
+    add("--neighbours", metavar="K", type=int, default=10, help="candidates of each photo (%(default)s)")
+    add("--effort", metavar="X", type=float, default=4.0, help="pairs compared per photo, on average (%(default)s)")
+    add("--max-failure-rate", metavar="X", type=float, default=0.1, help="unreadable files tolerated (%(default)s)")
+    add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
+    add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
+    add("--workers", metavar="N", type=int, help="processes that compare (one per core)")
+    add("--exit-code", action="store_true", help="exit with 3 where copies were found")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Scan, write, say what was found."""
+    options = parser().parse_args(arguments)
+    try:
+        code = run(options)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except AslError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("stopped; what was done is remembered, the same command goes on from here", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Scan and write; returns the exit code."""
+    from asl.app.findings import ScanOptions
+    from asl.app.scan import scan
+
+    if options.gallery < 0 or not 0 <= options.max_failure_rate <= 1:
+        raise UsageError("--gallery must be 0 or more and --max-failure-rate in 0..1")
+    cores = options.workers if options.workers is not None else os.cpu_count() or 1
+    plan = ScanOptions(
+        options.photos, options.against, options.cache or options.output / "cache.sqlite", options.model,
+        options.precision, options.neighbours, options.effort, cores, options.device,
+    )  # fmt: skip
+    result = scan(plan, bar=_quiet if options.quiet else _bar)
+    rows = rows_of(result)
+    numbers = summary(result, rows)
+    options.output.mkdir(parents=True, exist_ok=True)
+    table = options.output / f"copies.{options.format}"
+    write_table(rows, table)
+    _write_failures(result, options.output / "unreadable.csv")
+    (options.output / "summary.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    if options.gallery:
+        _write_gallery(result, options, numbers)
+    if not options.quiet:
+        _say(result, options, numbers, table)
+    if numbers["unreadable"] > options.max_failure_rate * result.files:
+        print(
+            f"error: {numbers['unreadable']} of {result.files} files are unreadable, more than --max-failure-rate "
+            f"{options.max_failure_rate:g} allows; see {options.output / 'unreadable.csv'}", file=sys.stderr,
+        )  # fmt: skip
+        return 1
+    return _FOUND if options.exit_code and rows else 0
+
+
+def _bar(label: str, unit: str) -> AbstractContextManager[Any]:
+    from asl.report.progress import progress_bar
+
+    return progress_bar(label, unit=unit)
+
+
+def _quiet(label: str, unit: str) -> AbstractContextManager[Any]:
+    return nullcontext(lambda done, total: None)
+
+
+def _write_failures(result: ScanResult, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    if result.synced.failures:
+        write_failures(result.synced.failures, path)
+
+
+def _write_gallery(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any]) -> None:
+    from asl.app.gallery import write_gallery
+
+    facts = {name.replace("_", " "): value for name, value in numbers.items() if name != "seconds"}
+    facts |= {f"seconds for {name}": value for name, value in result.seconds.items()}
+    path = options.output / "gallery.html"
+    write_gallery(result, path, picture=result.picture, limit=options.gallery, facts=facts)
+
+
+def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any], table: Path) -> None:
+    print(
+        f"{numbers['files']} files: {numbers['embedded']} embedded, {numbers['reused']} known, "
+        f"{numbers['unreadable']} unreadable; {numbers['compared']} pairs compared in "
+        f"{sum(result.seconds.values()):.0f} s"
+    )
+    for name, reason in sorted(result.synced.failures.items())[:5]:
+        print(f"  unreadable: {name}: {reason}")
+    print(
+        f"{numbers['pairs']} pairs in {numbers['groups']} groups (probability {result.threshold:.3g} and more, "
+        f"for a precision of {result.precision:g})"
+    )
+    print(f"  table    {table}")
+    if options.gallery:
+        print(f"  gallery  {options.output / 'gallery.html'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import pyarrow.parquet as pq
+import pytest
+
+from asl.app.tables import Row
+from asl.scan import main
+
+from .conftest import crop, encode, textured
+
+
+def scan(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return int(stopped.value.code or 0)
+
+
+def scanned(photos: Path, model: Path, output: Path, *more: object) -> list[dict[str, str]]:
+    code = scan(photos, "--model", model, "--output", output, "--precision", "0.6", "--workers", 1, "--quiet",
+                "--max-failure-rate", 0.5, *more)  # fmt: skip
+    assert code == 0
+    with (output / "copies.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def summary(output: Path) -> dict[str, float]:
+    return json.loads((output / "summary.json").read_text())
+
+
+def names(rows: list[dict[str, str]]) -> set[tuple[str, str, str]]:
+    return {(Path(row["original"]).name, Path(row["copy"]).name, row["direction"]) for row in rows}
+
+
+def test_copies_within_a_folder(photos: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "p2.jpg", photos / "p2 (1).jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert names(rows) == {
+        ("p0.jpg", "crop-of-0.jpg", "original->copy"),
+        ("p1.jpg", "small-1.png", "original->copy"),
+        ("p2.jpg", "p2 (1).jpg", "same file"),
+    }
+    assert {row["group"] for row in rows} == {"1", "2", "3"}
+    cut = next(row for row in rows if row["copy"].endswith("crop-of-0.jpg"))
+    assert "cropped to 3" in cut["edits"]
+    assert (cut["original_width"], cut["copy_width"]) == ("400", "240")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["usable"], numbers["unreadable"]) == (9, 8, 1)
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        (failure,) = csv.DictReader(file)
+    assert failure["path"].endswith("broken.jpg")
+    assert "truncated" in failure["reason"]
+
+
+def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_path: Path) -> None:
+    first = scanned(photos, model, tmp_path / "out")
+    assert summary(tmp_path / "out")["embedded"] == 7
+    assert scanned(photos, model, tmp_path / "out") == first
+    again = summary(tmp_path / "out")
+    assert (again["embedded"], again["reused"], again["forgotten"]) == (0, 8, 0)
+    (photos / "p0.jpg").rename(photos / "sub" / "moved.jpg")
+    (photos / "p4.jpg").unlink()
+    (photos / "new.jpg").write_bytes(encode(crop(textured(3)), quality=90))
+    os.utime(photos / "p2.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["embedded"], numbers["forgotten"], numbers["files"]) == (1, 2, 8)
+    assert names(rows) == {
+        ("moved.jpg", "crop-of-0.jpg", "original->copy"),
+        ("p1.jpg", "small-1.png", "original->copy"),
+        ("p3.jpg", "new.jpg", "original->copy"),
+    }
+    (photos / "p3.jpg").write_bytes(b"broken now")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert "p3.jpg" not in {row["original"].rsplit("/")[-1] for row in rows}
+    assert summary(tmp_path / "out")["unreadable"] == 2
+
+
+def test_against_a_library_only_pairs_across_are_found(photos: Path, model: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "cut.jpg").write_bytes(encode(crop(textured(0)), quality=80))
+    (new / "cut-again.jpg").write_bytes(encode(crop(textured(0)), quality=60))
+    (new / "mine.jpg").write_bytes(encode(textured(50)))
+    (new / "mine-small.jpg").write_bytes(encode(cv2.resize(textured(50), (200, 150))))
+    shutil.copy(photos / "p2.jpg", new / "identical.jpg")
+    shutil.copy(photos / "p2.jpg", new / "identical-2.jpg")
+    rows = scanned(new, model, tmp_path / "out", "--against", photos)
+    assert ("p0.jpg", "cut.jpg", "original->copy") in names(rows)
+    assert ("p0.jpg", "cut-again.jpg", "original->copy") in names(rows)
+    assert ("p2.jpg", "identical.jpg", "same file") in names(rows)
+    assert ("p2.jpg", "identical-2.jpg", "same file") in names(rows)
+    assert not any("mine" in row["original"] or "mine" in row["copy"] for row in rows)
+    for row in rows:
+        assert (str(new) in row["original"]) != (str(new) in row["copy"]), row
+
+
+def test_two_processes_say_the_same_as_one(photos: Path, model: Path, tmp_path: Path) -> None:
+    one = scanned(photos, model, tmp_path / "one")
+    two = scanned(photos, model, tmp_path / "two", "--workers", 2)
+    assert one == two
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+def test_other_tables(photos: Path, model: Path, tmp_path: Path, kind: str) -> None:
+    expected = scanned(photos, model, tmp_path / "out")
+    scanned(photos, model, tmp_path / "out", "--format", kind)
+    path = tmp_path / "out" / f"copies.{kind}"
+    rows = pq.read_table(path).to_pylist() if kind == "parquet" else json.loads(path.read_text())
+    assert [{name: str(value) for name, value in row.items()} for row in rows] == expected
+    assert list(rows[0]) == list(Row.__dataclass_fields__)
+
+
+def test_the_gallery_holds_everything_and_nothing_that_runs(photos: Path, model: Path, tmp_path: Path) -> None:
+    evil = photos / "<script>alert(1)<"
+    evil.mkdir()
+    shutil.copy(photos / "p3.jpg", evil / "img src=x onerror=alert(1).jpg")
+    scanned(photos, model, tmp_path / "out")
+    page = (tmp_path / "out" / "gallery.html").read_text()
+    assert "<script>alert" not in page
+    assert page.count("<script") == 2
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page
+    raw = page.split('type="application/json">')[1].split("</script>")[0]
+    data = json.loads(raw)
+    assert {image["name"] for image in data["images"]} >= {"p0.jpg", "sub/crop-of-0.jpg", "p1.jpg"}
+    assert all(image["picture"].startswith("data:image/jpeg;base64,") for image in data["images"])
+    scanned(photos, model, tmp_path / "out", "--gallery", 1)
+    less = (tmp_path / "out" / "gallery.html").read_text().split('type="application/json">')[1].split("</script>")[0]
+    assert len(json.loads(less)["pairs"]) == 1
+    assert json.loads(less)["left_out"] == len(data["pairs"]) - 1
+
+
+def test_exit_codes(photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ("--model", model, "--output", tmp_path / "out", "--precision", 0.6, "--workers", 1)
+    assert scan(photos, *common) == 1, "an eighth of the files is unreadable, a tenth is allowed"
+    assert "--max-failure-rate" in capsys.readouterr().err
+    (photos / "broken.jpg").unlink()
+    assert scan(photos, *common, "--exit-code") == 3
+    assert "2 pairs in 2 groups" in capsys.readouterr().out
+    assert scan(tmp_path / "nowhere", *common) == 2
+    assert scan(photos, *common[:-4], "--precision", 2) == 2
+    (tmp_path / "empty").mkdir()
+    assert scan(tmp_path / "empty", *common) == 1
+    assert "no image" in capsys.readouterr().err
+    (tmp_path / "empty" / "bad.jpg").write_bytes(b"x")
+    assert scan(tmp_path / "empty", *common) == 1
+    assert "none of 1 images" in capsys.readouterr().err
+    for number, name in enumerate(("a.jpg", "b.jpg")):
+        (tmp_path / "empty" / name).write_bytes(encode(textured(60 + number)))
+    (tmp_path / "empty" / "bad.jpg").unlink()
+    assert scan(tmp_path / "empty", *common, "--exit-code") == 0, "nothing found"
+
+
+def test_names_that_are_no_text_are_scanned(photos: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "p3.jpg", os.fsencode(photos) + b"/caf\xe9.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert ("p3.jpg", "caf\\xe9.jpg", "same file") in names(rows)
+    assert scanned(photos, model, tmp_path / "out") == rows
+    assert summary(tmp_path / "out")["embedded"] == 0
