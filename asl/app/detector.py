@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -21,7 +21,7 @@ import numpy as np
 from asl.app.collection import Collection
 from asl.app.facts import Facts
 from asl.app.inputs import ImageInput, encoded, read_sources
-from asl.app.intake import Intake
+from asl.app.intake import Intake, Source
 from asl.app.judge import SAME, Judge, Judgement
 from asl.app.matches import Added, Match
 from asl.app.origin import find_origin
@@ -129,10 +129,21 @@ class CopyDetector:
         Raises:
             AslError: there is no such reference.
         """
-        found = self._names.get(name)
-        if found is None:
+        found = self.describe_many([name])
+        if not found:
             raise AslError(f"{name!r}: there is no reference of that name")
-        return found, self._store.facts([found.digest])[found.digest]
+        return found[0]
+
+    def describe_many(self, names: Sequence[str]) -> list[tuple[Name, Facts]]:
+        """:meth:`describe` for several names; those that are not there are left out."""
+        found = [self._names[name] for name in names if name in self._names]
+        facts = self._store.facts([name.digest for name in found])
+        return [(name, facts[name.digest]) for name in found if name.digest in facts]
+
+    def picture(self, name: str) -> bytes:
+        """A small JPEG of a reference; empty where there is none of that name."""
+        found = self._names.get(name)
+        return self._store.picture(found.digest) if found else b""
 
     def add(
         self,
@@ -153,7 +164,10 @@ class CopyDetector:
         Raises:
             UsageError: names that are missing or stand twice, or no such file.
         """
-        sources, total = read_sources(images, names)
+        return self.add_sources(*read_sources(images, names), progress=progress)
+
+    def add_sources(self, sources: Iterable[Source], total: int, *, progress: Progress | None = None) -> Added:
+        """:meth:`add` for sources, whose names must differ."""
         done: list[tuple[str, str]] = []
         failures: list[tuple[str, str]] = []
         # One writer: names, store and index must agree.

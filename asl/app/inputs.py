@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from asl.app.intake import Source
+from asl.app.intake import Source, read_file
 from asl.data.catalog import FileCatalog, open_catalog
 from asl.data.images import Pixels
 from asl.types import AslError, UsageError, as_ids
@@ -87,3 +88,28 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
+    """The images of a folder named by their content, as the service names uploads; labels are their file names."""
+    sources, total = read_sources(images, None)
+
+    def named() -> Iterator[Source]:
+        seen: set[str] = set()
+        for source in sources:
+            try:
+                data = source.data if isinstance(source.data, bytes) else read_file(source.data)
+            except (OSError, AslError):
+                yield Source(source.name, source.data)
+                continue
+            name = content_id(data)
+            if name not in seen:
+                seen.add(name)
+                yield Source(name, data, label=Path(source.name).name)
+
+    return named(), total
+
+
+def content_id(data: bytes) -> str:
+    """32 hexadecimal digits that name a content."""
+    return hashlib.sha256(data).hexdigest()[:32]

@@ -115,7 +115,7 @@ class Intake:
 
     def _prepare(self, source: Source, store: ImageStore) -> _Decoded:
         try:
-            data = _read(source.data)
+            data = source.data if isinstance(source.data, bytes) else read_file(source.data)
         except (ImageError, OSError) as error:
             reason = error.reason if isinstance(error, ImageError) else f"cannot be read: {error.strerror or error}"
             return _Decoded(source, failure=reason)
@@ -168,13 +168,16 @@ def _reason(item: _Decoded, vectors: dict[str, F32]) -> str:
     return "the model gives it no direction"
 
 
-def _read(data: bytes | Path) -> bytes:
-    if isinstance(data, bytes):
-        return data
-    size = data.stat().st_size
+def read_file(path: Path) -> bytes:
+    """The bytes of a file of bearable size.
+
+    Raises:
+        ImageError: it is too large.
+    """
+    size = path.stat().st_size
     if size > MAX_BYTES:
         raise ImageError(f"file of {size} bytes, the limit is {MAX_BYTES}")
-    return data.read_bytes()
+    return path.read_bytes()
 
 
 def _jpeg(image: Pixels) -> bytes:

@@ -1,0 +1,148 @@
+"""A copy detector as a service on this machine: add, search, list, delete, with a page to drop images on.
+
+  asl serve                                         http://127.0.0.1:8765, references in ./asl-library
+  asl serve --library refs --add PHOTOS             put a folder of photographs in first
+  asl serve --model runs/mine --port 9000
+  ASL_TOKEN=secret asl serve --host 0.0.0.0 --allow-host photos.lan
+
+  curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' 'http://127.0.0.1:8765/references?label=photo.jpg'
+  curl --data-binary @suspect.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8765/search
+
+It listens on this machine only unless told otherwise, and then asks for a token (environment variable ASL_TOKEN, or
+--token-file). There is no encryption: put a proxy with TLS in front of it where others can listen. The interface is
+described at /openapi.json, counters are at /metrics.
+
+Exit code: 0 stopped by a signal, 1 it failed, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asl.types import AslError, UsageError
+
+if TYPE_CHECKING:
+    from asl.app.detector import CopyDetector
+
+_SHORTEST_TOKEN = 6
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of ``asl serve``."""
+    text = (__doc__ or "").split("\n\n")
+    made = argparse.ArgumentParser(
+        prog="asl serve", description="\n\n".join(text[:3]), epilog="\n\n".join(text[3:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = made.add_argument
+    add("--library", metavar="DIR", type=Path, default=Path("asl-library"), help="keeps the references (%(default)s)")
+    add("--add", metavar="PHOTOS", type=Path, help="a folder whose images are added first")
+    add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
+    add("--precision", type=float, default=0.99, help="share of accepted matches that shall be right (%(default)s)")
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=8765, help="%(default)s")
+    add("--allow-host", metavar="NAME", action="append", default=[], help="another name clients may use for it")
+    add("--token-file", metavar="FILE", type=Path, help="its first line is the token that clients must send")
+    add("--max-megabytes", type=float, default=32, help="of an upload (%(default)s)")
+    add("--max-megapixels", type=float, default=50, help="of an image (%(default)s)")
+    add("--max-uploads", type=int, default=16, help="taken at once (%(default)s)")
+    add("--workers", type=int, default=2, help="images looked at at once (%(default)s)")
+    add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until a signal comes."""
+    options = parser().parse_args(arguments)
+    try:
+        run(options)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except AslError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Check the arguments, open the library, listen."""
+    token = read_token(options.token_file)
+    check_exposure(options.host, token)
+    if min(options.max_megabytes, options.max_megapixels, options.max_uploads, options.workers) <= 0:
+        raise UsageError("--max-megabytes, --max-megapixels, --max-uploads and --workers must be above 0")
+    try:
+        import uvicorn
+
+        from asl.app.service import ServiceOptions, create_app
+    except ImportError as error:
+        raise AslError(f"`pip install asl-icd[serve]` gives what the service needs ({error})") from error
+    from asl.app.detector import CopyDetector
+
+    with CopyDetector(
+        options.model, folder=options.library, precision=options.precision, device=options.device,
+        max_pixels=int(1e6 * options.max_megapixels),
+    ) as detector:  # fmt: skip
+        if options.add:
+            _add_first(detector, options.add)
+        limits = ServiceOptions(
+            token=token, hosts=("127.0.0.1", "localhost", "::1", options.host, *options.allow_host),
+            max_bytes=int(2**20 * options.max_megabytes), max_uploads=options.max_uploads, workers=options.workers,
+        )  # fmt: skip
+        print(f"{len(detector)} references in {options.library}; http://{options.host}:{options.port}", flush=True)
+        uvicorn.run(
+            create_app(detector, limits), host=options.host, port=options.port, log_level="warning",
+            server_header=False, timeout_keep_alive=5, timeout_graceful_shutdown=10,
+            limit_concurrency=8 * options.max_uploads,
+        )  # fmt: skip
+
+
+def read_token(path: Path | None) -> str:
+    """The token: the first line of a file, or the environment variable ``ASL_TOKEN``; empty where there is none.
+
+    Raises:
+        UsageError: the file cannot be read, or the token is too short to be one.
+    """
+    token = os.environ.get("ASL_TOKEN", "")
+    if path is not None:
+        try:
+            token = (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--token-file: {path} cannot be read ({error})") from error
+    if (token or path is not None) and (len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token):
+        raise UsageError(f"token: needs {_SHORTEST_TOKEN} or more ASCII characters without spaces")
+    return token
+
+
+def check_exposure(host: str, token: str) -> None:
+    """Refuse to listen for other machines without a token.
+
+    Raises:
+        UsageError: it would.
+    """
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local and not token:
+        raise UsageError(f"--host {host}: other machines could reach it; set ASL_TOKEN or --token-file first")
+
+
+def _add_first(detector: CopyDetector, photos: Path) -> None:
+    """Put a folder in by content, as uploads are, so that the same image is never there twice."""
+    from asl.app.inputs import by_content
+    from asl.report.progress import progress_bar
+
+    with progress_bar("adding", unit="images") as progress:
+        added = detector.add_sources(*by_content(photos), progress=progress)
+    for name, reason in added.failures[:5]:
+        print(f"  left out: {name}: {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

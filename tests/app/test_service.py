@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import asyncio
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[serve]`")
+from fastapi.testclient import TestClient
+
+from asl.app.detector import CopyDetector
+from asl.app.service import ServiceOptions, create_app
+from asl.app.uploads import Gate, Refused
+from asl.models import Embedder
+from asl.serve import check_exposure, main, read_token
+from asl.types import UsageError
+
+from .conftest import crop, encode, textured
+
+LIMIT = 200_000
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "library"
+
+
+@pytest.fixture
+def client(embedder: Embedder, folder: Path) -> Iterator[TestClient]:
+    with serving(embedder, folder) as client:
+        yield client
+
+
+def serving(embedder: Embedder, folder: Path, **options: object) -> TestClient:
+    detector = CopyDetector(embedder, folder=folder, precision=0.6, max_pixels=1_000_000)
+    app = create_app(detector, ServiceOptions(max_bytes=LIMIT, **options))  # type: ignore[arg-type]
+    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+
+
+def add(client: TestClient, data: bytes, label: str = "") -> dict:
+    answer = client.post("/references", content=data, headers=JPEG, params={"label": label})
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG that says it is large; its pixels are never there."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 10_000_000)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def test_add_search_list_remove(client: TestClient) -> None:
+    whole = encode(textured(0), quality=95)
+    reply = add(client, whole, "whole.jpg")
+    assert reply["new"]
+    told = {"label": "whole.jpg", "width": 400, "height": 300, "bytes": len(whole)}
+    assert reply["reference"] == {"id": reply["reference"]["id"], **told}
+    again = client.post("/references", content=whole, headers=JPEG)
+    assert (again.status_code, again.json()["new"]) == (200, False)
+    add(client, encode(textured(1)), "other.jpg")
+    found = client.post("/search", content=encode(crop(textured(0))), headers=JPEG).json()
+    assert found["references"] == 2
+    (match,) = found["matches"]
+    assert match["reference"]["label"] == "whole.jpg"
+    assert match["direction"] == "reference->query"
+    assert match["probability"] > 0.5
+    assert match["accepted"] == (match["probability"] >= found["threshold"])
+    assert len(match["reference_outline"]) >= 3
+    everything = client.post("/search?min_probability=0&k=1", content=encode(textured(0)), headers=JPEG).json()
+    assert len(everything["matches"]) == 1
+    listed = client.get("/references?limit=1&offset=1").json()
+    assert (listed["total"], [item["label"] for item in listed["references"]]) == (2, ["other.jpg"])
+    name = reply["reference"]["id"]
+    assert client.get(f"/references/{name}").json() == reply["reference"]
+    picture = client.get(f"/references/{name}/picture")
+    assert (picture.headers["content-type"], picture.content[:2]) == ("image/jpeg", b"\xff\xd8")
+    assert client.delete(f"/references/{name}").status_code == 204
+    assert client.delete(f"/references/{name}").status_code == 404
+    assert client.get(f"/references/{name}/picture").status_code == 404
+    assert client.post("/search", content=encode(crop(textured(0))), headers=JPEG).json()["matches"] == []
+
+
+def test_a_restart_keeps_everything(embedder: Embedder, folder: Path) -> None:
+    with serving(embedder, folder) as client:
+        name = add(client, encode(textured(0)), "whole.jpg")["reference"]["id"]
+    # The first one was not even closed: what was acknowledged is on the disk.
+    with serving(embedder, folder) as client:
+        assert client.get(f"/references/{name}").json()["label"] == "whole.jpg"
+        assert len(client.post("/search", content=encode(crop(textured(0))), headers=JPEG).json()["matches"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "words"),
+    [
+        (b"", JPEG, 422, "empty"),
+        (b"not an image", JPEG, 422, "allowed format"),
+        (encode(textured(0))[:4000], JPEG, 422, "truncated"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", {"Content-Type": "image/svg+xml"}, 422, "allowed format"),
+        (bomb(30_000, 30_000), JPEG, 413, "pixels"),
+        (bomb(2**31 - 1, 2**31 - 1), JPEG, 422, ""),
+        (b"\xff" * (LIMIT + 1), JPEG, 413, "limit"),
+        (b"x=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "send the image itself"),
+        (b"{}", {"Content-Type": "application/json"}, 415, "send the image itself"),
+        (b"--b\r\n\r\n", {"Content-Type": "multipart/form-data; boundary=b"}, 415, "send the image itself"),
+        (zlib.compress(b"a"), {**JPEG, "Content-Encoding": "deflate"}, 415, "Content-Encoding"),
+    ],
+)
+@pytest.mark.parametrize("route", ["/references", "/search"])
+def test_hostile_uploads_are_refused_and_leave_nothing(
+    client: TestClient, folder: Path, route: str, body: bytes, headers: dict[str, str], status: int, words: str
+) -> None:
+    before = sorted(path.name for path in folder.rglob("*"))
+    answer = client.post(route, content=body, headers=headers)
+    assert answer.status_code in (status, 413), answer.text
+    assert words in answer.json()["error"]
+    assert str(folder) not in answer.text
+    assert client.get("/references").json()["total"] == 0
+    assert sorted(path.name for path in folder.rglob("*")) == before
+    assert client.get("/ready").status_code == 200
+
+
+def test_an_endless_stream_is_cut_off_at_the_limit(client: TestClient) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 65536
+            yield b"\xff" * 65536
+
+    answer = client.post("/search", content=endless(), headers=JPEG)
+    assert answer.status_code == 413
+    assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "../../etc/passwd",
+        "..\\..\\boot.ini",
+        "/etc/shadow",
+        "a\x00b.jpg",
+        "<img src=x>.jpg",
+        "x" * 900,
+        "\u202egnp.exe",
+        "\n\r\t",
+    ],
+)
+def test_a_label_is_text_and_never_a_path(client: TestClient, folder: Path, label: str) -> None:
+    data = encode(textured(0))
+    shown = add(client, data, label)["reference"]["label"]
+    assert len(shown) <= 200
+    assert "/" not in shown
+    assert "\\" not in shown
+    assert all(letter.isprintable() for letter in shown)
+    assert {path.name.split("-")[0] for path in folder.iterdir()} == {"library.sqlite"}
+    for wrong in ("../library.sqlite", "%2e%2e%2flibrary.sqlite", "x" * 32, "0" * 31, "0" * 33):
+        for method in ("GET", "DELETE"):
+            assert client.request(method, f"/references/{wrong}").status_code in (404, 405, 422)
+    assert client.get("/references").json()["total"] == 1
+
+
+def test_other_sites_and_other_names_are_turned_away(client: TestClient) -> None:
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ):
+        answer = client.get("/references", headers=headers)
+        assert answer.status_code == 403, headers
+    assert (
+        client.get("/references", headers={"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}).status_code
+        == 200
+    )
+    assert client.get("/references", headers={"Host": "localhost:8765"}).status_code == 200
+
+
+def test_a_token_is_asked_for(embedder: Embedder, folder: Path) -> None:
+    with serving(embedder, folder, token="open-sesame") as client:
+        for route in ("/references", "/metrics", "/openapi.json"):
+            answer = client.get(route)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), route
+            assert client.get(route, headers={"Authorization": "Bearer open-sesam"}).status_code == 401
+            assert client.get(route, headers={"Authorization": "Bearer open-sesame"}).status_code == 200
+        assert client.post("/search", content=encode(textured(0)), headers=JPEG).status_code == 401
+        for route in ("/", "/health", "/ready"):
+            assert client.get(route).status_code == 200
+
+
+def test_health_metrics_and_description(client: TestClient) -> None:
+    assert client.get("/health").json()["status"] == "ok"
+    add(client, encode(textured(0)))
+    client.post("/search", content=b"junk", headers=JPEG)
+    assert client.get("/nowhere").json() == {"error": "Not Found"}
+    text = client.get("/metrics").text
+    assert 'asl_requests_total{method="POST",route="/references",status="201"} 1' in text
+    assert 'asl_requests_total{method="POST",route="/search",status="422"} 1' in text
+    assert "asl_references 1\n" in text
+    assert 'asl_request_seconds_bucket{route="/references",le="+Inf"} 1\n' in text
+    described = client.get("/openapi.json").json()
+    assert set(described["paths"]) >= {"/references", "/references/{id}", "/search", "/health", "/ready", "/metrics"}
+    assert "image/*" in described["paths"]["/search"]["post"]["requestBody"]["content"]
+    page = client.get("/")
+    assert "script-src 'sha256-" in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "https://" not in page.text
+
+
+def test_too_many_at_once_are_told_to_come_back(embedder: Embedder, folder: Path) -> None:
+    async def crowd() -> None:
+        gate = Gate(2)
+        async with gate.enter(), gate.enter():
+            with pytest.raises(Refused, match="2 images are being worked on") as refused:
+                async with gate.enter():
+                    pass
+            assert refused.value.status == 503
+        assert gate.busy == 0, "places are given back"
+        async with gate.enter():
+            assert gate.busy == 1
+
+    asyncio.run(crowd())
+    with serving(embedder, folder, max_uploads=0) as client:
+        answer = client.post("/search", content=encode(textured(0)), headers=JPEG)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_adds_and_searches_at_once_agree(client: TestClient) -> None:
+    images = [encode(textured(seed, 120, 160)) for seed in range(12)]
+    problems: list[str] = []
+
+    def work(part: int) -> None:
+        for data in images[part::4]:
+            name = add(client, data)["reference"]["id"]
+            found = client.post("/search", content=data, headers=JPEG).json()["matches"]
+            if name not in [match["reference"]["id"] for match in found]:
+                problems.append(f"{name} was added and not found")
+
+    threads = [threading.Thread(target=work, args=(part,)) for part in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert client.get("/references").json()["total"] == 12
+
+
+def test_it_does_not_open_up_by_accident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
+        check_exposure(host, "")
+    for host in ("0.0.0.0", "::", "192.168.1.4", "photos.lan"):
+        with pytest.raises(UsageError, match="ASL_TOKEN"):
+            check_exposure(host, "")
+        check_exposure(host, "open-sesame")
+    monkeypatch.setenv("ASL_TOKEN", "from-the-environment")
+    assert read_token(None) == "from-the-environment"
+    (tmp_path / "token").write_text("from-a-file\nsecond line\n")
+    assert read_token(tmp_path / "token") == "from-a-file"
+    (tmp_path / "token").write_text("")
+    with pytest.raises(UsageError, match="6 or more"):
+        read_token(tmp_path / "token")
+    monkeypatch.delenv("ASL_TOKEN")
+    with pytest.raises(SystemExit) as stopped:
+        main(["--host", "0.0.0.0", "--library", str(tmp_path / "library")])
+    assert stopped.value.code == 2
+    assert not (tmp_path / "library").exists()
