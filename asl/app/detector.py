@@ -175,7 +175,7 @@ class CopyDetector:
             for number, taken in enumerate(self._intake.run(sources, self._store), start=1):
                 name = taken.source.name
                 if taken.failure:
-                    failures.append((name, taken.failure))
+                    failures.append((taken.source.label or name, taken.failure))
                     self._drop(name)
                 else:
                     done.append((name, taken.digest))

@@ -17,7 +17,7 @@ from asl.app.findings import Found, ScanImage, ScanResult
 from asl.data.files import atomic_text
 from asl.report.style import STYLE
 
-_SIDE = 220  # pixels of the longer side of a picture in the page
+_SIDE = 256  # pixels of the longer side of a picture in the page
 _QUALITY = 74
 
 

@@ -64,7 +64,9 @@ def find_origin(
 def _geometry(judgement: Judgement) -> list[tuple[float, str]]:
     votes = []
     gap = _log_odds(judgement.forward) - _log_odds(judgement.backward)
-    votes.append((max(-4.0, min(4.0, gap)), "the pixels agree in this direction only"))
+    only = min(judgement.forward, judgement.backward) < 0.5
+    words = "the pixels agree in this direction only" if only else "the pixels fit this direction better"
+    votes.append((max(-4.0, min(4.0, gap)), words))
     # Cut from the second: all of the first lies in the second, which shows more.
     if judgement.share_first > 0.97 and judgement.share_second < 0.92:
         votes.append((1.5, "the other is cut from it"))

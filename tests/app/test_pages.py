@@ -1,0 +1,147 @@
+"""The two pages in a real browser; skipped, saying so, where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from asl.app.groups import Edge, star_groups
+from asl.scan import main as scan
+
+from .browser import Browser
+from .conftest import crop, encode, textured
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path) as browser:
+        yield browser
+
+
+@pytest.fixture
+def gallery(photos: Path, model: Path, tmp_path: Path) -> str:
+    with pytest.raises(SystemExit):
+        scan([str(photos), "--model", str(model), "--output", str(tmp_path / "out"), "--precision", "0.6",
+              "--workers", "1", "--quiet", "--max-failure-rate", "0.5"])  # fmt: skip
+    return (tmp_path / "out" / "gallery.html").as_uri()
+
+
+def brightness(picture: bytes) -> float:
+    return float(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE).mean())
+
+
+def test_the_gallery_groups_sorts_and_compares(browser: Browser, gallery: str, tmp_path: Path) -> None:
+    browser.open(gallery)
+    assert browser.run("document.querySelectorAll('.group').length") == 2
+    assert "2 groups, 2 copies" in browser.run("document.getElementById('count').textContent")
+    light = brightness(browser.picture(tmp_path / "light.png"))
+    browser.run("document.querySelector('.copies .shot').focus()")
+    browser.key("Enter", 13)
+    browser.wait("document.getElementById('compare').open")
+    assert browser.run("document.querySelectorAll('#both polygon').length") == 2
+    assert "cosine" in browser.run("document.getElementById('words').textContent")
+    browser.key("Enter", 13)
+    browser.wait("!document.getElementById('compare').open")
+    move = "const t = document.getElementById('threshold'); t.value = 1; t.dispatchEvent(new Event('input'))"
+    browser.run(f"(() => {{ {move} }})()")
+    assert browser.run("document.querySelectorAll('.group').length") == 0
+    assert "Nothing at this probability" in browser.run("document.body.textContent")
+    browser.run(f"(() => {{ {move.replace('= 1', '= 0.5')} }})()")
+    find = "const f = document.getElementById('filter'); f.value = 'SMALL-1'; f.dispatchEvent(new Event('input'))"
+    browser.run(f"(() => {{ {find} }})()")
+    assert browser.run("[...document.querySelectorAll('.original .name')].map(e => e.textContent)") == ["p1.jpg"]
+    browser.open(gallery, dark=True)
+    assert brightness(browser.picture(tmp_path / "dark.png")) < light - 80
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    assert not browser.run(wide)
+    browser.open(gallery, width=420)
+    assert not browser.run(wide), "no sideways scrolling on a small screen"
+    assert browser.problems == []
+
+
+def test_the_page_groups_as_the_program_does(browser: Browser, gallery: str) -> None:
+    browser.open(gallery)
+    for seed in range(30):
+        rng = random.Random(seed)
+        ends = {frozenset(rng.sample(range(9), 2)): None for _ in range(rng.randrange(1, 14))}
+        pairs = [
+            (*rng.sample(sorted(end), 2), rng.choice([0.6, 0.7, 0.8, rng.random()]), rng.random() < 0.7) for end in ends
+        ]
+        edges = [Edge(*pair) for pair in pairs]
+        ours = [[group.original, [list(copy) for copy in group.copies]] for group in star_groups(edges)]
+        listed = json.dumps(
+            [{"original": e.original, "copy": e.copy, "p": e.probability, "clear": e.clear} for e in edges]
+        )
+        theirs = browser.run(f"starGroups({listed}, {list(range(len(edges)))}).map(g => [g.original, g.copies])")
+        assert theirs == ours, seed
+
+
+@pytest.fixture
+def address(photos: Path, model: Path, tmp_path: Path) -> Iterator[str]:
+    """A service in a process of its own, with a library of the photos, that asks for a token."""
+    pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[serve]`")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "asl", "serve", "--port", str(port), "--library", str(tmp_path / "library")]
+    command += ["--add", str(photos), "--model", str(model), "--precision", "0.6"]
+    with subprocess.Popen(
+        command, env={**os.environ, "ASL_TOKEN": "open-sesame"}, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            for _ in range(600):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+
+
+@pytest.mark.slow
+def test_the_service_s_page_searches_adds_and_removes(browser: Browser, address: str, tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(encode(crop(textured(0)), quality=85))
+    (tmp_path / "new-a.jpg").write_bytes(encode(textured(30)))
+    (tmp_path / "new-b.jpg").write_bytes(b"no image")
+    status = "document.getElementById('status').textContent"
+    browser.open(address)
+    browser.wait("!document.getElementById('token-row').hidden")
+    browser.problems.clear()  # the answer 401 that made the page ask for the token
+    browser.run("document.getElementById('token').focus(); document.getElementById('token').value = 'open-sesame'")
+    browser.key("Enter", 13)
+    browser.wait("document.querySelectorAll('#list tr').length === 7")
+    browser.choose("#file", [tmp_path / "cut.jpg"])
+    browser.wait(f"{status}.includes('match')")
+    assert browser.run("document.querySelectorAll('.match').length") >= 1
+    names = "[...document.querySelectorAll('.match .side:first-child b')].map(e => e.textContent)"
+    assert "p0.jpg" in browser.run(names)
+    assert "→" in browser.run("[...document.querySelectorAll('.arrow span')].map(e => e.textContent)")
+    assert browser.run("document.querySelectorAll('.match polygon').length") >= 2
+    assert "log-norms" in browser.run("document.querySelector('.match dl').textContent")
+    browser.wait("[...document.querySelectorAll('.match img')].every(img => img.complete && img.naturalWidth > 0)")
+    light = brightness(browser.picture(tmp_path / "light.png"))
+    assert browser.problems == []
+    browser.choose("#files", [tmp_path / "new-a.jpg", tmp_path / "new-b.jpg"])
+    browser.wait(f"{status}.startsWith('1 added')")
+    assert "new-b.jpg: no usable image" in browser.run(status)
+    browser.wait("document.querySelectorAll('#list tr').length === 8")
+    browser.run("document.querySelector('[aria-label=\"Remove new-a.jpg\"]').focus()")
+    browser.key("Enter", 13)
+    browser.wait("document.querySelectorAll('#list tr').length === 7")
+    browser.open(address, dark=True, width=420)
+    assert brightness(browser.picture(tmp_path / "dark.png")) < light - 80
+    assert not browser.run("document.documentElement.scrollWidth > document.documentElement.clientWidth")
