@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from asl.data.images import decode_image
+from asl.data.images import Pixels, decode_image
 from asl.matching import Verdict, Verifier
 from asl.matching.prepare import Prepared
 from asl.types import AslError
@@ -42,6 +42,7 @@ class Judgement:
         edits: what was probably done, in words, read in the surer direction.
         reason: one sentence for people, read in the surer direction.
         seen: False where there was too little structure to decide.
+        greyed: 1 where the first shows in grey what the second shows in colour, -1 the other way round, else 0.
     """
 
     forward: float
@@ -53,6 +54,7 @@ class Judgement:
     edits: tuple[str, ...] = ()
     reason: str = ""
     seen: bool = True
+    greyed: int = 0
 
     @property
     def probability(self) -> float:
@@ -61,10 +63,16 @@ class Judgement:
 
     def flipped(self) -> Judgement:
         """The same pair read the other way round."""
-        return Judgement(
-            self.backward, self.forward, self.second_outline, self.first_outline, self.share_second,
-            self.share_first, self.edits, self.reason, self.seen,
-        )  # fmt: skip
+        return replace(
+            self,
+            forward=self.backward,
+            backward=self.forward,
+            first_outline=self.second_outline,
+            second_outline=self.first_outline,
+            share_first=self.share_second,
+            share_second=self.share_first,
+            greyed=-self.greyed,
+        )
 
     def to_json(self) -> str:
         """As text; :meth:`from_json` reads it back."""
@@ -88,7 +96,7 @@ SAME = Judgement(
 def judge_name() -> str:
     """Names the packaged verifier and its settings: kept verdicts of another one are not used."""
     verifier = Verifier()
-    text = f"2|{verifier.settings}|{verifier.model.to_json()}"
+    text = f"4|{verifier.settings}|{verifier.model.to_json()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -142,6 +150,7 @@ def judge_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Jud
     back = backward.probability > forward.probability
     best, copy, original = (backward, second, first) if back else (forward, first, second)
     region = best.regions[0] if best.regions else None
+    words, greyed = likely_edits(best, copy, original)
     found = Judgement(
         forward=_sure(best),
         backward=_sure(forward if back else backward),
@@ -149,9 +158,10 @@ def judge_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Jud
         second_outline=_outline(region.reference_outline) if region else (),
         share_first=float(best.evidence.cover_query),
         share_second=float(best.evidence.cover_reference),
-        edits=likely_edits(best, copy, original),
+        edits=words,
         reason=best.reason,
         seen=best.seen,
+        greyed=greyed,
     )
     return found.flipped() if back else found
 
@@ -165,10 +175,10 @@ def _outline(points: np.ndarray) -> Outline:
     return tuple((round(float(x), 4), round(float(y), 4)) for x, y in points)
 
 
-def likely_edits(verdict: Verdict, copy: Prepared, original: Prepared) -> tuple[str, ...]:
-    """What was probably done to the original, in words; empty where the two are no match."""
+def likely_edits(verdict: Verdict, copy: Prepared, original: Prepared) -> tuple[tuple[str, ...], int]:
+    """What was probably done to the original, in words (none where the two are no match), and ``greyed``."""
     if verdict.probability < 0.5 or not verdict.regions:
-        return ()
+        return (), 0
     evidence, region = verdict.evidence, verdict.regions[0]
     words = [f"cropped to {100 * evidence.cover_reference:.0f} %"] if evidence.cover_reference < 0.94 else []
     if evidence.cover_query < 0.94:
@@ -178,18 +188,33 @@ def likely_edits(verdict: Verdict, copy: Prepared, original: Prepared) -> tuple[
     words += [f"turned by {abs(region.rotation):.0f}°"] if abs(region.rotation) >= 3 else []
     words += [f"{100 * evidence.added:.0f} % covered (text, sticker, logo)"] if evidence.added > 0.01 else []
     words += ["blurred or enlarged"] if evidence.detail < -0.7 else []
-    words += _colours(copy, original)
-    return tuple(words or ["re-encoded or resized"])
+    toned, greyed = _colours(_part(copy, region.query_outline), _part(original, region.reference_outline))
+    return tuple([*words, *toned] or ["re-encoded or resized"]), greyed
 
 
-def _colours(copy: Prepared, original: Prepared) -> list[str]:
-    ours, theirs = (np.asarray(cv2.cvtColor(item.image, cv2.COLOR_RGB2HSV), np.float32) for item in (copy, original))
-    if ours[..., 1].mean() < 6 and theirs[..., 1].mean() > 20:
-        return ["made grey"]
-    change = float(copy.gray.mean() - original.gray.mean())
-    spread = float(np.log((copy.gray.std() + 1) / (original.gray.std() + 1)))
-    paler = float(np.log((ours[..., 1].mean() + 4) / (theirs[..., 1].mean() + 4)))
-    return ["tones or colours changed"] if abs(change) > 20 or abs(spread) > 0.3 or abs(paler) > 0.4 else []
+def _part(image: Prepared, outline: np.ndarray) -> Pixels:
+    """The box around what both show."""
+    height, width = image.shape
+    low = np.floor(outline.min(axis=0) * (width - 1, height - 1)).astype(int)
+    high = np.ceil(outline.max(axis=0) * (width - 1, height - 1)).astype(int) + 1
+    return image.image[low[1] : high[1], low[0] : high[0]]
+
+
+def _colours(copy: Pixels, original: Pixels) -> tuple[list[str], int]:
+    (ours, our_light), (theirs, their_light) = (_colour_and_light(part) for part in (copy, original))
+    if min(ours, theirs) < 4 and max(ours, theirs) > 12:
+        return ["made grey"], 1 if ours < theirs else -1
+    change = float(our_light.mean() - their_light.mean())
+    spread = float(np.log((our_light.std() + 1) / (their_light.std() + 1)))
+    paler = float(np.log((ours + 4) / (theirs + 4)))
+    changed = abs(change) > 20 or abs(spread) > 0.3 or abs(paler) > 0.4
+    return ["tones or colours changed"] if changed else [], 0
+
+
+def _colour_and_light(part: Pixels) -> tuple[float, np.ndarray]:
+    """How coloured a picture is (mean of the largest minus the smallest channel, 0..255), and its brightness."""
+    high, low = part.max(axis=2).astype(np.float32), part.min(axis=2).astype(np.float32)
+    return float((high - low).mean()), (high + low) / 2
 
 
 def judge_all(pairs: Sequence[Pair], *, store: Path, workers: int) -> Iterator[tuple[Pair, Judgement | str]]:

@@ -53,6 +53,7 @@ def find_origin(
         return Origin(0.0, "the same file")
     votes = [*_geometry(judgement), *_resolution(judgement, first, second), *_metadata(first, second)]
     gap = second_log_norm - first_log_norm
+    votes += [(2.5 * judgement.greyed, "the other one has lost its colours")] if judgement.greyed else []
     votes.append((max(-1.0, min(1.0, 2.0 * gap)), "its feature holds more of the original"))
     if max(first.bytes, second.bytes) > 1.2 * min(first.bytes, second.bytes):
         votes.append((math.copysign(0.2, second.bytes - first.bytes), "larger file"))

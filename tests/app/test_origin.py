@@ -27,6 +27,7 @@ PLAIN = Facts(1000, 800, 200_000)
         (EVEN, PLAIN, Facts(1000, 800, 200_000, camera="Canon"), (1.0, 1.0), "second->first", "camera"),
         (EVEN, Facts(1000, 800, 200_000, software="Adobe Photoshop"), PLAIN, (1.0, 1.0), "second->first", "editor"),
         (EVEN, PLAIN, PLAIN, (1.5, 1.0), "first->second", "feature"),
+        (Judgement(0.95, 0.95, WHOLE, WHOLE, 1, 1, greyed=1), PLAIN, PLAIN, (1.0, 1.0), "second->first", "colours"),
         (Judgement(0.99, 0.02, WHOLE, MIDDLE, 1.0, 0.25), PLAIN, PLAIN, (1.0, 1.0), "second->first", "this direction"),
         (Judgement(0.02, 0.99, MIDDLE, WHOLE, 0.25, 1.0), PLAIN, PLAIN, (1.0, 1.0), "first->second", "this direction"),
     ],

@@ -1,0 +1,97 @@
+"""The examples of README and docs that are marked with ``<!-- runs -->`` do run, in order, page by page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from asl.models.files import SHIPPED, shipped_model
+from asl.types import UsageError
+
+from .conftest import crop, encode, textured
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"<!-- runs -->\s*\n```(\w+)\n(.*?)\n```", re.DOTALL)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def test_every_mark_is_followed_by_a_block_that_can_run() -> None:
+    for page in PAGES:
+        found = blocks(page)
+        assert len(found) == page.read_text(encoding="utf-8").count("<!-- runs -->"), page.name
+        assert {language for language, _ in found} <= {"python", "console"}, page.name
+    assert sum(len(blocks(page)) for page in PAGES) >= 7
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the pages speak of: ``photos``, ``new`` and ``suspect.jpg``."""
+    try:
+        shipped_model()
+    except UsageError:
+        pytest.skip(f"this checkout has no {SHIPPED}, the model that the examples use")
+    for name in ("photos", "new"):
+        (tmp_path / name).mkdir()
+    for seed in range(6):
+        (tmp_path / "photos" / f"IMG_{seed:04}.jpg").write_bytes(encode(textured(seed), quality=94))
+    (tmp_path / "photos" / "IMG_0000 small.jpg").write_bytes(encode(cv2.resize(textured(0), (240, 180))))
+    (tmp_path / "new" / "cut.jpg").write_bytes(encode(crop(textured(2)), quality=85))
+    (tmp_path / "suspect.jpg").write_bytes(encode(crop(textured(1)), quality=85))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def run_console(text: str, folder: Path) -> None:
+    """The lines that start with ``$``, as one script; what it leaves in the background is ended."""
+    lines = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+    if any(line.startswith(("curl", "until curl")) for line in lines) and not shutil.which("curl"):
+        pytest.skip("no curl on this machine")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        script = "\n".join(lines).replace("8765", str(probe.getsockname()[1]))
+    with (folder / "output.txt").open("w+") as output:
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", script], stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            code = process.wait(200)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        output.seek(0)
+        assert code == 0, f"{script}\n{output.read()[-3000:]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def test_the_examples_run(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, str(page.name), "exec"), names)
+        else:
+            run_console(text, workplace)
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="`pip install asl-icd[docs]` builds the site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "site" / "tutorial.html").is_file()
