@@ -44,7 +44,7 @@ class Exact:
     name = "exact (numpy)"
     rounding = ROUNDING
 
-    def __init__(self, *, block: int = 512, width: int = 65536) -> None:
+    def __init__(self, *, block: int = 512, width: int = 16384) -> None:
         """Set the block sizes: queries and references per matrix product."""
         self._block, self._width = block, width
 

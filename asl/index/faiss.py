@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -32,6 +34,24 @@ def load_faiss() -> Any:
     return faiss
 
 
+@contextmanager
+def _blas_blocks(settings: Any) -> Iterator[None]:
+    """Matrix products of a useful size while a search runs.
+
+    FAISS 1.15 compares up to 128,000 / D queries (500 at D = 256) one by one instead, which is several times slower;
+    and wider blocks of references than its default give the product more to work on.
+    """
+    names = {"distance_compute_blas_threshold": 16, "distance_compute_blas_database_bs": 4096}
+    before = {name: getattr(settings, name) for name in names}
+    try:
+        for name, value in names.items():
+            setattr(settings, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(settings, name, value)
+
+
 class Faiss:
     """Exact inner products by FAISS's own brute-force kernels; no index is built, the arrays are read in place."""
 
@@ -50,7 +70,8 @@ class Faiss:
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
         """See :class:`asl.index.engine.Engine`."""
         if not self._gpus or m > _MOST_ON_GPU:
-            scores, rows = self._faiss.knn(queries, references, m, metric=self._faiss.METRIC_INNER_PRODUCT)
+            with _blas_blocks(self._faiss.cvar):
+                scores, rows = self._faiss.knn(queries, references, m, metric=self._faiss.METRIC_INNER_PRODUCT)
             return scores, rows.astype(np.int64, copy=False)
         return self._on_gpus(queries, references, m)
 

@@ -1,14 +1,14 @@
-"""Exact directional search: the k best references of every query under any score, with any engine.
+"""Exact directional search: the best references of every query under any score, with any engine.
 
 An engine only knows inner products in float32. Exactness comes from a certificate: what the engine returns is scored
-again in float64, and a list is complete when its k-th score is above everything that the engine left out. Lists that
-are not are fetched again, four times as long.
+again in float64, and a list is complete when everything that the engine left out is below its k-th score (or below
+the threshold, or below the N-th best pair of all queries). Lists that are not are fetched again, four times as long.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +16,9 @@ import numpy.typing as npt
 from asl.index.engine import Engine, Exact
 from asl.index.faiss import Faiss
 from asl.index.strict import Prefixes, strict_top
-from asl.scoring.score import (
-    Score,
-    admissible,
-    encode_queries,
-    encode_references,
-    from_cosines,
-    pair_cosines,
-    query_offsets,
-)
+from asl.index.tiles import Tiles
+from asl.scoring.score import Score, admissible, from_cosines, pair_cosines, query_offsets
 from asl.types import (
-    F32,
     I64,
     AslError,
     BackgroundEmbeddings,
@@ -37,24 +29,9 @@ from asl.types import (
 )
 
 _SLACK = 8  # more than k, so that most lists are certified at the first fetch
-_CHUNK = 8192  # queries that are searched together; bounds the memory
+_TILES = 16  # a tile holds at most this share of the references: the bound of a hinge list needs several lists
+_F64 = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Fetched:
-    """Candidates of some queries; ``rows`` -1 where there is none.
-
-    Attributes:
-        rows: int64 ``[Q, m]`` rows of the references.
-        bound: float64 ``[Q]`` no reference left out can have a score above this (-inf: none is left out).
-    """
-
-    rows: I64
-    bound: npt.NDArray[np.float64]
-
-
-Fetch = Callable[[I64, int], Fetched]
 
 
 def make_engine(name: str) -> Engine:
@@ -75,48 +52,52 @@ def search(
     references: ReferenceEmbeddings,
     *,
     score: Score,
-    k: int = 10,
+    k: int | I64 | None = 10,
+    most: int | None = None,
+    above: float | None = None,
     engine: str | Engine = "auto",
     background: BackgroundEmbeddings | None = None,
+    memory: float = 4.0,
     progress: Progress | None = None,
 ) -> ScoredPairs:
-    """The k best references of every query, exactly.
+    """The best references of every query, exactly.
 
     Args:
         queries: Q query embeddings.
-        references: R reference embeddings.
+        references: R reference embeddings; their vectors may be memory-mapped, they are read a tile at a time.
         score: which score; see :mod:`asl.scoring.score`.
-        k: references per query; fewer where fewer are admissible (``paper``, ``strict``) or exist.
+        k: references per query, one number or int64 ``[Q]``; fewer where fewer are admissible (``paper``,
+            ``strict``) or exist. None: as many as ``most`` and ``above`` allow.
+        most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge).
+        above: only pairs with at least this score.
         engine: a name for :func:`make_engine`, or an engine.
         background: needed where the score is normalised; training images, never references.
+        memory: GiB that the search may take beside its inputs and its result (``strict`` also sorts a copy of
+            references that are not sorted by falling log-norm).
         progress: called with (queries done, queries to do).
 
     Returns:
-        Pairs ordered by query, then by (-score, reference id): the same for every engine.
+        Pairs ordered by query, then by (-score, reference id): the same for every engine. Equal scores at the border
+        of ``most`` go to the earlier query.
 
     Raises:
-        AslError: nothing to search, k below 1, or embeddings of different dimensions.
+        AslError: nothing to search, a limit that makes no sense, or embeddings of different dimensions.
     """
-    _check(queries, references, k)
+    _check(queries, references)
     tool = make_engine(engine) if isinstance(engine, str) else engine
+    limits = _Limits.of(k, most, above, shape=(len(queries), len(references)), mode=score.mode)
     offsets = query_offsets(queries, background, score)
-    finder = _Finder(queries, references, score, tool, min(k, len(references)), offsets)
-    found = []
-    for start in range(0, len(queries), _CHUNK):
-        rows = np.arange(start, min(start + _CHUNK, len(queries)))
-        found.append(finder.best(rows))
+    finder = _Finder(queries, references, score, tool, limits, offsets, memory)
+    for start in range(0, len(queries), finder.chunk):
+        stop = min(start + finder.chunk, len(queries))
+        finder.find(np.arange(start, stop))
         if progress:
-            progress(int(rows[-1]) + 1, len(queries))
-    top = np.concatenate([part[0] for part in found])
-    values = np.concatenate([part[1] for part in found])
-    query_index, place = np.nonzero(top >= 0)
-    return ScoredPairs(
-        queries.ids, references.ids, query_index, top[query_index, place],
-        values[query_index, place].astype(np.float32),
-    )  # fmt: skip
+            progress(stop, len(queries))
+    query_index, rows, values = finder.result()
+    return ScoredPairs(queries.ids, references.ids, query_index, rows, values.astype(np.float32))
 
 
-def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings, k: int) -> None:
+def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings) -> None:
     if not isinstance(queries, QueryEmbeddings) or not isinstance(references, ReferenceEmbeddings):
         raise AslError(
             f"search: takes queries, then references; got {type(queries).__name__}, {type(references).__name__} "
@@ -124,16 +105,50 @@ def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings, k: int) ->
         )
     if not len(queries) or not len(references):
         raise AslError(f"search: nothing to search, {len(queries)} queries and {len(references)} references")
-    if k < 1:
-        raise AslError(f"k: must be 1 or more, got {k}")
     if queries.dim != references.dim:
         raise AslError(
             f"search: queries have {queries.dim} dimensions, references {references.dim}; are they of the same model?"
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Limits:
+    """How much of the ranking is wanted: int64 ``[Q]`` per query, in all, and down to which score."""
+
+    k: I64
+    most: int | None
+    above: float
+
+    @classmethod
+    def of(
+        cls, k: int | I64 | None, most: int | None, above: float | None, *, shape: tuple[int, int], mode: str
+    ) -> _Limits:
+        if k is None and (mode == "paper" or (most is None and above is None)):
+            raise UsageError("k: None needs most or above, and a score other than paper")
+        if most is not None and most < 1:
+            raise UsageError(f"most: must be 1 or more, got {most}")
+        if above is not None and not np.isfinite(above):
+            raise UsageError(f"above: must be finite, got {above}")
+        each = np.asarray(shape[1] if k is None else k, dtype=np.int64)
+        if each.ndim and each.shape != (shape[0],):
+            raise AslError(f"k: expected one number or {shape[0]} of them, got shape {each.shape}")
+        if each.min() < 1:
+            raise AslError(f"k: must be 1 or more, got {each.min()}")
+        floor = -np.inf if above is None else float(above)
+        return cls(np.minimum(np.broadcast_to(each, shape[:1]), shape[1]), most, floor)
+
+    def first_fetch(self) -> int:
+        """References per query of the first fetch."""
+        wanted = int(self.k.max())
+        if self.most is not None:
+            wanted = min(wanted, 2 * self.most // len(self.k) + 1)
+        elif np.isfinite(self.above):
+            wanted = min(wanted, _SLACK)
+        return wanted + _SLACK
+
+
 class _Finder:
-    """Holds what all queries of one search share."""
+    """Holds what all queries of one search share, and the pairs found so far."""
 
     def __init__(
         self,
@@ -141,60 +156,93 @@ class _Finder:
         references: ReferenceEmbeddings,
         score: Score,
         engine: Engine,
-        k: int,
-        offsets: npt.NDArray[np.float64] | None,
+        limits: _Limits,
+        offsets: _F64 | None,
+        memory: float,
     ) -> None:
-        self._q, self._r, self._score, self._engine, self._k = queries, references, score, engine, k
+        self._q, self._r, self._score, self._limits = queries, references, score, limits
         self._offsets = np.zeros(len(queries)) if offsets is None else offsets
-        self._id_rank = np.empty(len(references), dtype=np.int64)
-        self._id_rank[np.argsort(references.ids, kind="stable")] = np.arange(len(references))
         # What the candidates are ordered by: `paper` deletes from the cosine's list afterwards.
-        self._inner = Score("cosine") if score.mode == "paper" else score
-        self._fetch = self._fetcher()
+        mode = "cosine" if score.mode == "paper" else score.mode
+        self._inner = replace(score, mode=mode, normalization=None)
+        if memory <= 0:
+            raise UsageError(f"memory: must be more than 0 GiB, got {memory}")
+        self._cells = int(memory * 2**30) // 4 // 128  # candidates that may be held at once
+        row = 4 * (queries.dim + 2)
+        self.chunk = min(max(64, int(memory * 2**30) // 4 // row), 2**16)
+        width = min(max(4096, len(references) // _TILES), max(1024, int(memory * 2**30) // 4 // row))
+        self._prefixes = Prefixes.of(references, tau=score.tau) if mode == "strict" else None
+        self._tiles = Tiles(references, self._inner, engine, width)
+        self._parts: list[tuple[I64, I64, _F64, I64]] = []
+        self._best = np.empty(0, dtype=np.float32)  # of the pairs found so far, where only the best are wanted
 
-    def _fetcher(self) -> Fetch:
-        if self._score.mode == "strict":
-            prefixes = Prefixes.of(self._r, tau=self._score.tau)
-            return lambda rows, m: Fetched(*strict_top(self._q, rows, prefixes, m, self._engine))
-        if self._score.mode == "soft":
-            left, right = encode_queries(self._q, self._without_offset()), encode_references(self._r, self._score)
-        else:
-            left, right = np.ascontiguousarray(self._q.vectors), np.ascontiguousarray(self._r.vectors)
-        # The rounding of unit vectors grows with the length that the two extra dimensions add.
-        length = float(
-            np.abs(left[:, self._q.dim :]).max(initial=0.0) * np.abs(right[:, self._r.dim :]).max(initial=0.0)
-        )
-        rounding = self._engine.rounding * (1.0 + 2.0 * length)
+    def _fetch(self, rows: I64, m: int) -> tuple[I64, _F64]:
+        if self._prefixes is None:
+            return self._tiles.top(self._q, rows, m)
+        return strict_top(self._q, rows, self._prefixes, m, self._tiles.engine, width=2**20)
 
-        def fetch(rows: I64, m: int) -> Fetched:
-            products, found = self._engine.top(np.ascontiguousarray(left[rows]), right, m)
-            complete = m >= len(self._r)
-            bound = np.full(len(rows), -np.inf) if complete else products[:, -1].astype(np.float64) + rounding
-            return Fetched(found, bound)
+    def find(self, rows: I64) -> None:
+        """Find the pairs of some queries."""
+        waiting = [(rows, self._limits.first_fetch())]
+        while waiting:
+            part, m = waiting.pop()
+            m = min(m, len(self._r))
+            if len(part) > 1 and len(part) * m > self._cells:
+                half = len(part) // 2
+                waiting += [(part[half:], m), (part[:half], m)]
+                continue
+            unsure = self._find_once(part, m)
+            if len(unsure):
+                waiting.append((unsure, 4 * m))
 
-        return fetch
+    def _find_once(self, rows: I64, m: int) -> I64:
+        """Keep the lists that are sure to be complete; the queries of the others."""
+        fetched, bound = self._fetch(rows, m)
+        here, scores = self._ordered(rows, fetched)
+        rounded, k = scores.astype(np.float32), self._limits.k[rows]
+        upper = (bound - self._offsets[rows]).astype(np.float32)
+        last = np.take_along_axis(rounded, np.minimum(k - 1, m - 1)[:, None], axis=1)[:, 0]
+        wanted = (here >= 0) & (np.arange(m)[None, :] < k[:, None])
+        floor = -np.inf
+        if self._score.mode != "paper":
+            wanted &= rounded >= self._limits.above
+            floor = self._floor(rounded[wanted])
+            wanted &= rounded >= floor
+        sure = np.isneginf(bound) | ((k <= m) & (last > upper)) | (upper < floor)
+        self._keep(rows[sure], here[sure], scores[sure], wanted[sure])
+        return rows[~sure]
 
-    def _without_offset(self) -> Score:
-        return Score(self._score.mode, self._score.lam, self._score.tau, self._score.clip)
+    def _floor(self, found: npt.NDArray[np.float32]) -> float:
+        """Score below which no pair can belong to the result, given some more pairs."""
+        floor, most = self._limits.above, self._limits.most
+        if most is not None and len(self._best) + len(found) >= most:
+            joined = np.concatenate([self._best, found])
+            floor = max(floor, float(np.partition(joined, -most)[-most]))
+        return floor
 
-    def best(self, rows: I64) -> tuple[I64, npt.NDArray[np.float64]]:
-        """``[Q', k]`` reference rows (-1: none) and scores of some queries, ordered by (-score, id)."""
-        top = np.full((len(rows), self._k), -1, dtype=np.int64)
-        values = np.full((len(rows), self._k), -np.inf)
-        pending, m = np.arange(len(rows)), min(len(self._r), self._k + _SLACK)
-        while len(pending):
-            fetched = self._fetch(rows[pending], m)
-            here, scores = self._ordered(rows[pending], fetched.rows)
-            bound = (fetched.bound - self._offsets[rows[pending]]).astype(np.float32)
-            sure = scores[:, self._k - 1].astype(np.float32) > bound
-            done = sure | np.isneginf(fetched.bound)
-            top[pending[done]], values[pending[done]] = here[done, : self._k], scores[done, : self._k]
-            pending, m = pending[~done], min(len(self._r), 4 * m)
+    def _keep(self, rows: I64, here: I64, scores: _F64, wanted: npt.NDArray[np.bool_]) -> None:
+        query, place = np.nonzero(wanted)
+        part = rows[query], here[query, place], scores[query, place], place.astype(np.int64)
         if self._score.mode == "paper":
-            self._delete_inadmissible(rows, top, values)
-        return top, values
+            allowed = admissible(self._q.log_norms[part[0]], self._r.log_norms[part[1]], tau=self._score.tau)
+            allowed &= part[2].astype(np.float32) >= self._limits.above
+            part = part[0][allowed], part[1][allowed], part[2][allowed], part[3][allowed]
+        self._parts.append(part)
+        if self._limits.most is not None:
+            self._best = np.concatenate([self._best, part[2].astype(np.float32)])
+            if len(self._best) > self._limits.most:
+                self._best = np.partition(self._best, -self._limits.most)[-self._limits.most :]
 
-    def _ordered(self, rows: I64, candidates: I64) -> tuple[I64, npt.NDArray[np.float64]]:
+    def result(self) -> tuple[I64, I64, _F64]:
+        """Query rows, reference rows and scores, by query, then by (-score, id)."""
+        query, rows, scores, place = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        order = np.lexsort((place, query))
+        if self._limits.most is not None:
+            best = np.argsort(-scores[order].astype(np.float32), kind="stable")[: self._limits.most]
+            order = order[np.sort(best)]
+        return query[order], rows[order], scores[order]
+
+    def _ordered(self, rows: I64, candidates: I64) -> tuple[I64, _F64]:
         """Candidates scored in float64 and sorted by (-score as float32, reference id), missing ones last."""
         count, m = candidates.shape
         valid = candidates >= 0
@@ -205,11 +253,11 @@ class _Finder:
         scores = from_cosines(cosines, *norms, self._inner).reshape(count, m) - self._offsets[rows][:, None]
         scores = np.where(valid, scores, -np.inf)
         keys = -scores.astype(np.float32)
-        order = np.lexsort((self._id_rank[at], keys), axis=1)
+        order = np.argsort(keys, axis=1, kind="stable")
+        ranked = np.take_along_axis(keys, order, axis=1)
+        tied = np.flatnonzero(((ranked[:, 1:] == ranked[:, :-1]) & np.isfinite(ranked[:, 1:])).any(axis=1))
+        if len(tied):  # ids are text and slow to sort: only where they decide
+            names = np.unique(self._r.ids[at[tied]], return_inverse=True)[1].reshape(len(tied), m)
+            order[tied] = np.lexsort((names, keys[tied]), axis=1)
         candidates = np.where(np.isfinite(scores), candidates, -1)
         return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(scores, order, axis=1)
-
-    def _delete_inadmissible(self, rows: I64, top: I64, values: npt.NDArray[np.float64]) -> None:
-        norms: F32 = self._r.log_norms[top]
-        kept = (top >= 0) & admissible(self._q.log_norms[rows][:, None], norms, tau=self._score.tau)
-        top[~kept], values[~kept] = -1, -np.inf

@@ -1,8 +1,8 @@
 """Top-k among the admissible references only, at about half the work of plain nearest neighbours.
 
-With references sorted by falling log-norm, the ones that a query admits (n_q - n_r <= tau) are a prefix. Queries
-sorted by their prefix go through in blocks: the prefix that a whole block shares is searched by the engine, the
-ragged rest by a masked product.
+With references sorted by falling log-norm, the ones that a query admits (n_q - n_r <= tau) are a prefix. With queries
+sorted by the length of their prefix, what has to be compared is the area under a staircase: it is cut into a
+rectangle that all queries share, which the engine searches, and two smaller staircases.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.index.engine import Engine
+from asl.index.tiles import Running
 from asl.scoring.score import admissible
 from asl.types import F32, I64, QueryEmbeddings, ReferenceEmbeddings
 
-_BLOCKS = 24  # blocks of queries: more waste less of the ragged rest, fewer make larger products
-_LEAST = 256  # queries in a block, below which a matrix product is slow
+_LEAVES = 64  # staircases are cut down to this share of the queries ...
+_LEAST = 16  # ... or to this many, below which a product of their own does not pay
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,20 +26,22 @@ class Prefixes:
     """References sorted by falling log-norm.
 
     Attributes:
-        order: int64 ``[R]`` row in the original order.
+        order: int64 ``[R]`` row in the original order; None where that was sorted already.
         vectors: float32 ``[R, D]`` sorted.
         log_norms: float32 ``[R]`` falling.
         tau: log-norm difference that is still free.
     """
 
-    order: I64
+    order: I64 | None
     vectors: F32
     log_norms: F32
     tau: float
 
     @classmethod
     def of(cls, references: ReferenceEmbeddings, *, tau: float) -> Prefixes:
-        """Sort references once for any number of queries."""
+        """Sort references once for any number of queries; sorted ones (of an index) are used in place."""
+        if np.all(references.log_norms[1:] <= references.log_norms[:-1]):
+            return cls(None, np.ascontiguousarray(references.vectors), references.log_norms, tau)
         order = np.argsort(-references.log_norms, kind="stable").astype(np.int64)
         return cls(order, np.ascontiguousarray(references.vectors[order]), references.log_norms[order], tau)
 
@@ -55,71 +58,77 @@ class Prefixes:
 
 
 def strict_top(
-    queries: QueryEmbeddings, rows: I64, prefixes: Prefixes, m: int, engine: Engine
+    queries: QueryEmbeddings, rows: I64, prefixes: Prefixes, m: int, engine: Engine, *, width: int
 ) -> tuple[I64, npt.NDArray[np.float64]]:
-    """About m candidates per query, all admissible, and a bound on the cosine of every admissible one left out.
+    """The m nearest admissible references of each query, and a bound on the cosine of every admissible one left out.
 
     Args:
         queries: all queries.
         rows: int64 ``[Q']`` which of them.
         prefixes: the sorted references.
-        m: how many to fetch from either part.
-        engine: for the shared prefixes.
+        m: how many to fetch.
+        engine: for the rectangles.
+        width: most references that an engine gets at once.
 
     Returns:
-        int64 ``[Q', 2m]`` rows of the references, -1 where there is none; float64 ``[Q']`` bounds, -inf: complete.
+        int64 ``[Q', m]`` rows of the references, -1 where there is none; float64 ``[Q']`` bounds, -inf: complete.
     """
     lengths = prefixes.lengths(queries.log_norms[rows])
     order = np.argsort(lengths, kind="stable")
-    found = np.full((len(rows), 2 * m), -1, dtype=np.int64)
-    bound = np.full(len(rows), -np.inf)
-    size = max(_LEAST, -(-len(rows) // _BLOCKS))
-    for start in range(0, len(rows), size):
-        part = order[start : start + size]
-        vectors = np.ascontiguousarray(queries.vectors[rows[part]])
-        found[part], bound[part] = _block(vectors, lengths[part], prefixes, m, engine)
-    return np.where(found >= 0, prefixes.order[np.maximum(found, 0)], -1), bound
+    stairs = _Staircase(
+        np.ascontiguousarray(queries.vectors[rows[order]]), lengths[order], prefixes.vectors, engine, m, width
+    )
+    stairs.search(0, len(rows), 0)
+    found, bound = np.empty((len(rows), m), dtype=np.int64), np.empty(len(rows))
+    found[order], bound[order] = stairs.best.rows, stairs.best.bound
+    return _original(found, prefixes.order), bound
 
 
-def _block(
-    vectors: F32, lengths: I64, prefixes: Prefixes, m: int, engine: Engine
-) -> tuple[I64, npt.NDArray[np.float64]]:
-    shared, longest = int(lengths[0]), int(lengths[-1])
-    found = np.full((len(vectors), 2 * m), -1, dtype=np.int64)
-    bound = np.full(len(vectors), -np.inf)
-    if shared:
-        width = min(m, shared)
-        scores, rows = engine.top(vectors, prefixes.vectors[:shared], width)
-        found[:, :width] = rows
-        if width < shared:
-            bound = scores[:, -1] + np.float64(engine.rounding)
-    if longest > shared:
-        _ragged(vectors, lengths, prefixes, (shared, longest), found[:, m:], bound, engine.rounding)
-    return found, bound
+def _original(found: I64, order: I64 | None) -> I64:
+    return found if order is None else np.where(found >= 0, order[np.maximum(found, 0)], -1)
 
 
-def _ragged(
-    vectors: F32,
-    lengths: I64,
-    prefixes: Prefixes,
-    span: tuple[int, int],
-    found: I64,
-    bound: npt.NDArray[np.float64],
-    rounding: float,
-) -> None:
-    """Search the references that only some queries of a block admit; writes into ``found`` and ``bound``."""
-    low, high = span
-    width = min(found.shape[1], high - low)
-    step = max(1, 2**22 // (high - low))  # keeps a product under 16 MiB
-    for start in range(0, len(vectors), step):
-        part = slice(start, start + step)
-        products = vectors[part] @ prefixes.vectors[low:high].T
-        products[np.arange(low, high)[None, :] >= lengths[part, None]] = -np.inf
-        if width < high - low:
-            rows = np.argpartition(-products, width - 1, axis=1)[:, :width]
-        else:
-            rows = np.broadcast_to(np.arange(high - low), products.shape)
-        best = np.take_along_axis(products, rows, axis=1)
-        found[part, :width] = np.where(np.isneginf(best), -1, rows + low)
-        left_out = lengths[part] - low > width
-        bound[part] = np.maximum(bound[part], np.where(left_out, best.min(axis=1) + np.float64(rounding), -np.inf))
+class _Staircase:
+    """Queries sorted by the length of their prefix, and what was found for them so far."""
+
+    def __init__(self, vectors: F32, lengths: I64, references: F32, engine: Engine, m: int, width: int) -> None:
+        self._vectors, self._lengths, self._references = vectors, lengths, references
+        self._engine, self._m, self._width = engine, m, width
+        self._leaf = max(_LEAST, len(vectors) // _LEAVES)
+        self.best = Running(len(vectors), m)
+
+    def search(self, first: int, last: int, low: int) -> None:
+        """Queries first..last-1 against the references from ``low`` to the end of each query's prefix."""
+        while first < last:
+            shared, longest = int(self._lengths[first]), int(self._lengths[last - 1])
+            self._rectangle(first, last, low, shared)
+            low = max(low, shared)
+            if longest <= low:
+                return
+            if last - first <= self._leaf:
+                self._ragged(first, last, low, longest)
+                return
+            middle = (first + last) // 2
+            self.search(first, middle, low)
+            first = middle
+
+    def _rectangle(self, first: int, last: int, low: int, high: int) -> None:
+        for start in range(low, high, self._width):
+            stop = min(start + self._width, high)
+            width = min(self._m, stop - start)
+            scores, rows = self._engine.top(self._vectors[first:last], self._references[start:stop], width)
+            left_out = width < stop - start
+            self.best.merge(slice(first, last), scores, rows + start, left_out, self._engine.rounding)
+
+    def _ragged(self, first: int, last: int, low: int, high: int) -> None:
+        """References that only some of the queries admit: a product whose other cells count as -inf."""
+        step = max(1024, 2**22 // (last - first))  # keeps a product under 16 MiB
+        for start in range(low, high, step):
+            stop = min(start + step, high)
+            products = self._vectors[first:last] @ self._references[start:stop].T
+            products[np.arange(start, stop)[None, :] >= self._lengths[first:last, None]] = -np.inf
+            width = min(self._m, stop - start)
+            rows = np.argpartition(products, -width, axis=1)[:, -width:]
+            best = np.take_along_axis(products, rows, axis=1)
+            rows = np.where(np.isneginf(best), -1, rows + start)
+            self.best.merge(slice(first, last), best, rows, width < stop - start, self._engine.rounding)

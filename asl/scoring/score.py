@@ -31,6 +31,7 @@ Mode = Literal["cosine", "paper", "strict", "soft", "hinge"]
 MODES: tuple[str, ...] = get_args(Mode)
 _F64 = npt.NDArray[np.float64]
 _BLOCK = 65536
+_PAIRS = 8192  # pairs that are gathered at once; larger blocks fall out of the cache
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ def admissible(queries: F32, references: F32, *, tau: float = 0.0) -> npt.NDArra
 def pair_cosines(queries: F32, references: F32, query_index: I64, reference_index: I64) -> _F64:
     """``[P]`` cosines of chosen pairs, summed in float64 so that no engine's rounding shows in a result."""
     result = np.empty(len(query_index), dtype=np.float64)
-    for start in range(0, len(result), _BLOCK):
-        part = slice(start, start + _BLOCK)
+    for start in range(0, len(result), _PAIRS):
+        part = slice(start, start + _PAIRS)
         left = queries[query_index[part]].astype(np.float64)
         result[part] = np.einsum("pd,pd->p", left, references[reference_index[part]].astype(np.float64))
     return result
@@ -205,9 +206,13 @@ def encode_queries(queries: QueryEmbeddings, score: Score, *, background: Backgr
 
 def encode_references(references: ReferenceEmbeddings, score: Score) -> F32:
     """Reference vectors ``[R, D + 2]``: [u_r, n_r, 1]; see :func:`encode_queries`."""
+    return encode_rows(references.vectors, references.log_norms, score)
+
+
+def encode_rows(vectors: F32, log_norms: F32, score: Score) -> F32:
+    """:func:`encode_references` of unit vectors ``[R, D]`` and log-norms ``[R]``, e.g. a tile of many more."""
     _weight(score)
-    ones = np.ones(len(references), dtype=np.float32)
-    return np.column_stack([references.vectors, score.clipped(references.log_norms), ones])
+    return np.column_stack([vectors, score.clipped(log_norms), np.ones(len(vectors), dtype=np.float32)])
 
 
 def _weight(score: Score) -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -94,8 +97,73 @@ def test_any_sizes_norms_and_ties(data: st.DataObject) -> None:
     score = Score(data.draw(st.sampled_from(MODES)), lam=0.5, tau=data.draw(st.sampled_from([-0.3, 0.0, 0.4])))
     k = data.draw(st.integers(1, 12))
     expected = oracle(queries, references, score, k)
+    most = data.draw(st.integers(1, 60))
+    best = sorted(range(len(expected)), key=lambda row: -expected[row][2])[:most]
+    limited = [expected[row] for row in sorted(best)]
     for engine in ("exact", "faiss"):
         assert triples(search(queries, references, score=score, k=k, engine=engine)) == expected
+        assert triples(search(queries, references, score=score, k=k, most=most, engine=engine)) == limited
+
+
+LIMITS = {
+    "k per query": {"k": np.arange(60) % 9 + 1},
+    "most over all": {"k": None, "most": 150},
+    "most of k": {"k": 3, "most": 40},
+    "above": {"k": None, "above": 0.55},
+    "above, of k": {"k": 2, "above": 0.55},
+    "above and most": {"k": None, "most": 30, "above": 0.7},
+    "above everything": {"k": None, "above": 5.0},
+    "everything": {"k": None, "above": -9.0},
+}
+
+
+@pytest.mark.parametrize("memory", [4.0, 2**-13])
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS.keys())
+@pytest.mark.parametrize("mode", ["cosine", "strict", "soft", "hinge"])
+def test_limits_are_those_of_the_whole_sorted_list(mode: str, limits: dict, memory: float) -> None:
+    rng = np.random.default_rng(5)
+    queries = embeddings(60, 6, "q", rng).as_queries()
+    references = embeddings(900, 6, "r", rng).as_references()
+    background = embeddings(20, 6, "b", rng).as_background()
+    score = Score(mode, lam=0.3, normalization=ScoreNormalization(0.3))  # type: ignore[arg-type]
+    everything = oracle(queries, references, score, 900, background)
+    k = np.broadcast_to(900 if limits["k"] is None else limits["k"], 60)
+    place: dict[str, int] = {}
+    expected = []
+    for triple in everything:
+        place[triple[0]] = place.get(triple[0], 0) + 1
+        if place[triple[0]] <= k[int(triple[0][1:])] and triple[2] >= limits.get("above", -np.inf):
+            expected.append(triple)
+    best = sorted(range(len(expected)), key=lambda row: -expected[row][2])[: limits.get("most")]
+    found = search(queries, references, score=score, background=background, engine="faiss", memory=memory, **limits)
+    assert triples(found) == [expected[row] for row in sorted(best)]
+
+
+def test_limits_of_the_paper_count_before_its_deletion() -> None:
+    rng = np.random.default_rng(6)
+    queries, references = embeddings(30, 5, "q", rng).as_queries(), embeddings(200, 5, "r", rng).as_references()
+    expected = [triple for triple in oracle(queries, references, Score("paper"), 7) if triple[2] >= 0.8]
+    assert triples(search(queries, references, score=Score("paper"), k=7, above=0.8)) == expected
+    with pytest.raises(UsageError, match="k: None"):
+        search(queries, references, score=Score("paper"), k=None, most=5)
+
+
+def test_references_on_disk_are_searched_within_the_stated_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    whole = embeddings(60_000, 128, "r", rng).as_references()  # 31 MB
+    np.save(tmp_path / "vectors.npy", whole.vectors)
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    references = ReferenceEmbeddings(whole.ids, mapped, whole.log_norms)
+    queries = embeddings(2000, 128, "q", rng).as_queries()
+    for mode in ("cosine", "hinge", "soft"):
+        score = Score(mode, lam=0.1)  # type: ignore[arg-type]
+        tracemalloc.start()
+        found = search(queries, references, score=score, k=5, memory=2**-6)  # 16 MiB
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        # Beside the stated memory: the answer, and one id a reference where ids are checked.
+        assert peak < 2**24 + 3 * whole.ids.nbytes + 2 * 2**20, f"{mode}: {peak / 2**20:.1f} MiB"
+        assert triples(found) == triples(search(queries, whole, score=score, k=5))
 
 
 def test_strict_looks_past_the_k_nearest_where_paper_cannot() -> None:

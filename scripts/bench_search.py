@@ -1,0 +1,187 @@
+"""How fast exact directional search is, beside plain nearest neighbours, in one run.
+
+  python scripts/bench_search.py
+  python scripts/bench_search.py --cases 1000000x256x4096 --threads 2 --repeats 5 --output bench_search.json
+  python scripts/bench_search.py --cases 100000x256x1000 --milvus
+
+Contestants take turns, and every ratio is that of one round to plain FAISS in the same round; the table gives medians.
+Queries are half noisy copies of references and half strangers; both sides have log-norms of one law. References lie
+sorted by falling log-norm, as an index of asl keeps them. Besides our scores: FAISS flat with its defaults (the
+baseline), a numpy matrix product with and without a partial sort (the limit of this machine), the strict rule applied
+to a list that FAISS fetched ten times too long (with the share of the true lists that it finds), milvus-lite.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CASES = "1000000x256x2048,100000x512x4096"
+Contestants = dict[str, Callable[[], Any]]
+
+
+def make(references: int, dim: int, queries: int) -> tuple[Any, Any]:
+    from asl.types import QueryEmbeddings, ReferenceEmbeddings
+
+    rng = np.random.default_rng(0)
+    right = _unit(rng.standard_normal((references, dim), dtype=np.float32))
+    left = rng.standard_normal((queries, dim), dtype=np.float32)
+    left[::2] = right[rng.integers(references, size=len(left[::2]))] + left[::2] * np.float32(0.7 / np.sqrt(dim))
+    norms = [rng.normal(0.0, 0.3, size=n).astype(np.float32) for n in (queries, references)]
+    names = [np.char.add(prefix, np.arange(n).astype(str)) for prefix, n in (("q", queries), ("r", references))]
+    order = np.argsort(-norms[1], kind="stable")
+    return (
+        QueryEmbeddings(names[0], _unit(left), norms[0]),
+        ReferenceEmbeddings(names[1], right[order], norms[1][order]),
+    )
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def product(queries: np.ndarray, references: np.ndarray, k: int | None) -> None:
+    for start in range(0, len(queries), 1024):
+        for low in range(0, len(references), 8192):
+            scores = queries[start : start + 1024] @ references[low : low + 8192].T
+            if k is not None:
+                np.argpartition(scores, -k, axis=1)
+
+
+def post_filter(index: Any, queries: Any, references: Any, k: int, fetch: int) -> list[list[int]]:
+    _, rows = index.search(queries.vectors, fetch)
+    allowed = queries.log_norms[:, None] <= references.log_norms[rows]
+    return [row[keep][:k].tolist() for row, keep in zip(rows, allowed, strict=True)]
+
+
+def contestants(queries: Any, references: Any, k: int) -> Contestants:
+    import faiss
+
+    from asl.index.faiss import Faiss
+    from asl.index.search import search
+    from asl.scoring.score import Score
+
+    index = faiss.IndexFlatIP(queries.dim)
+    index.add(references.vectors)
+    engine = Faiss(gpus=0)
+    low, high = np.quantile(references.log_norms, [0.01, 0.99]).tolist()
+    scores = {mode: Score(mode, lam=0.1, clip=(low, high) if mode == "soft" else None) for mode in
+              ("cosine", "strict", "hinge", "soft")}  # fmt: skip
+    found: Contestants = {
+        "faiss flat": lambda: index.search(queries.vectors, k),
+        "numpy product": lambda: product(queries.vectors, references.vectors, None),
+        "numpy product + partial sort": lambda: product(queries.vectors, references.vectors, k),
+        "post-filter, 10 k fetched": lambda: post_filter(index, queries, references, k, 10 * k),
+    }
+    for mode, score in scores.items():
+        found[f"asl {mode}"] = lambda score=score: search(queries, references, score=score, k=k, engine=engine)
+    return found
+
+
+def recall(found: list[list[int]], truth: Any, k: int) -> float:
+    lists: list[set[int]] = [set() for _ in found]
+    for query, row in zip(truth.query_index.tolist(), truth.reference_index.tolist(), strict=True):
+        lists[query].add(row)
+    shares = [len(set(mine) & true) / len(true) for mine, true in zip(found, lists, strict=True) if true]
+    return float(np.mean(shares))
+
+
+def measure(case: str, k: int, repeats: int, milvus: bool) -> dict[str, Any]:
+    references, dim, count = (int(part) for part in case.split("x"))
+    queries, library = make(references, dim, count)
+    runs = contestants(queries, library, k)
+    if milvus:
+        runs["milvus-lite flat"] = _milvus(queries, library, k)
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    results: dict[str, Any] = {}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            results[name] = run()
+            seconds[name].append(time.perf_counter() - start)
+    base = np.array(seconds["faiss flat"])
+    rows = [
+        {
+            "name": name,
+            "seconds": float(np.median(times)),
+            "time_ratio": float(np.median(np.array(times) / base)),
+            "queries_per_second": count / float(np.median(times)),
+        }
+        for name, times in seconds.items()
+    ]
+    share = recall(results["post-filter, 10 k fetched"], results["asl strict"], k)
+    return {"references": references, "dim": dim, "queries": count, "k": k, "rows": rows, "post_filter_recall": share}
+
+
+def _milvus(queries: Any, references: Any, k: int) -> Callable[[], Any]:
+    from pymilvus import DataType, MilvusClient
+
+    folder = tempfile.mkdtemp()
+    client = MilvusClient(f"{folder}/bench.db")
+    schema = client.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=queries.dim)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="IP")
+    client.create_collection("bench", schema=schema, index_params=index)
+    for start in range(0, len(references), 10_000):
+        rows = [{"id": start + n, "vector": v} for n, v in enumerate(references.vectors[start : start + 10_000])]
+        client.insert("bench", rows)
+    client.flush("bench")
+    client.load_collection("bench")
+
+    def run() -> None:
+        for start in range(0, len(queries), 1000):
+            client.search("bench", list(queries.vectors[start : start + 1000]), limit=k)
+
+    return run
+
+
+def table(result: dict[str, Any]) -> str:
+    head = f"{result['references']:,} x {result['dim']}, {result['queries']:,} queries, k = {result['k']}"
+    lines = [head, "", "| | seconds | time / FAISS flat | queries/s |", "|---|---|---|---|"]
+    for row in result["rows"]:
+        lines.append(
+            f"| {row['name']} | {row['seconds']:.2f} | {row['time_ratio']:.2f} | {row['queries_per_second']:.0f} |"
+        )
+    share = f"{100 * result['post_filter_recall']:.1f} %"
+    return "\n".join([*lines, "", f"post-filtering finds {share} of the true strict lists; asl strict all of them"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", default=CASES, help="REFERENCESxDIMxQUERIES, with commas between")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--milvus", action="store_true", help="milvus-lite, too (loading a million takes minutes)")
+    parser.add_argument("--output", type=Path, help="a JSON file")
+    arguments = parser.parse_args()
+    os.environ.update(OMP_WAIT_POLICY="PASSIVE", OMP_NUM_THREADS=str(arguments.threads))
+    if os.environ.get("OPENBLAS_NUM_THREADS") != str(arguments.threads):  # read when numpy starts: start again
+        os.environ["OPENBLAS_NUM_THREADS"] = str(arguments.threads)
+        sys.exit(subprocess.run([sys.executable, *sys.argv], check=False).returncode)
+    results = []
+    for case in arguments.cases.split(","):
+        results.append(measure(case, arguments.k, arguments.repeats, arguments.milvus))
+        print(table(results[-1]), flush=True)
+    if arguments.output:
+        facts = {"command": " ".join(sys.argv), "machine": platform.processor() or platform.machine()}
+        facts |= {"threads": arguments.threads, "python": platform.python_version(), "numpy": np.__version__}
+        arguments.output.write_text(json.dumps({**facts, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
