@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--format", choices=FORMATS, default="csv", help="of the table (%(default)s)")
     add("--gallery", metavar="N", type=int, default=2000, help="most pairs in the page; 0: no page (%(default)s)")
     add("--neighbours", metavar="K", type=int, default=10, help="candidates of each photo (%(default)s)")
-    add("--effort", metavar="X", type=float, default=4.0, help="pairs compared per photo, on average (%(default)s)")
+    add("--effort", metavar="X", type=float, default=2.0, help="pairs compared per photo, on average (%(default)s)")
     add("--max-failure-rate", metavar="X", type=float, default=0.1, help="unreadable files tolerated (%(default)s)")
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")

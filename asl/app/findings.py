@@ -26,7 +26,7 @@ class ScanOptions:
         model: ``asl_lite0`` or a path.
         precision: share of accepted pairs that shall be right.
         neighbours: candidates of each photo.
-        effort: pairs looked at per photo, on average; the nearest ones first.
+        effort: pairs looked at per photo, on average; the most promising ones first.
         workers: processes that look at pairs.
         device: ``auto``, ``cpu``, ``cuda``.
     """
@@ -37,7 +37,7 @@ class ScanOptions:
     model: str = "asl_lite0"
     precision: float = 0.99
     neighbours: int = 10
-    effort: float = 4.0
+    effort: float = 2.0
     workers: int = 1
     device: str = "auto"
 

@@ -21,8 +21,8 @@ from asl.matching import Verdict, Verifier
 from asl.matching.prepare import Prepared
 from asl.types import AslError
 
-_KEPT = 192  # prepared pictures in memory, about a megabyte each
-_BLOCK = 48  # pairs that a process takes at a time
+_KEPT = 384  # prepared pictures in memory, almost a megabyte each
+_BLOCK = 192  # pairs that a process takes at a time
 Picture = Callable[[str], bytes]
 Pair = tuple[str, str]
 Outline = tuple[tuple[float, float], ...]

@@ -20,7 +20,7 @@ from asl.app.thresholds import threshold_for
 from asl.types import AslError
 
 SHOWN = 0.5  # pairs below this are nobody's business: more likely wrong than right
-_LEAST_BUDGET = 20_000
+_LEAST_BUDGET = 10_000
 _SAVE_EVERY = 960  # verdicts in one transaction
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
 

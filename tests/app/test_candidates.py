@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asl.app.candidates import Contents, looking_order, nearest_pairs
+from asl.app.collection import Collection
+
+
+def contents(seed: int, count: int, dim: int = 8) -> Contents:
+    features = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+    return Contents.of([f"c{row:03}" for row in range(count)], features)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
+def test_the_k_nearest_of_every_content_each_pair_once(count: int) -> None:
+    found = contents(1, count)
+    rows = np.arange(count)
+    got = nearest_pairs(found, rows, rows, k=3, budget=10**6)
+    cosines = found.vectors @ found.vectors.T
+    np.fill_diagonal(cosines, -np.inf)
+    expected = {
+        frozenset((row, int(other))) for row in range(count) for other in np.argsort(-cosines[row])[: min(3, count - 1)]
+    }
+    pairs = [frozenset(pair) for pair in zip(got.first.tolist(), got.second.tolist(), strict=True)]
+    assert len(pairs) == len(set(pairs)) == got.found
+    assert set(pairs) == expected
+    assert np.allclose(got.cosines, [cosines[tuple(pair)] for pair in pairs], atol=1e-5)
+
+
+def test_against_a_library_pairs_go_across_only() -> None:
+    found = contents(2, 30)
+    got = nearest_pairs(found, np.arange(10), np.arange(10, 30), k=4, budget=10**6)
+    assert set(got.first) <= set(range(10))
+    assert set(got.second) <= set(range(10, 30))
+    assert len(got.first) == 40
+    empty = nearest_pairs(found, np.arange(10), np.arange(0), k=4, budget=5)
+    assert len(empty.first) == empty.found == 0
+
+
+def test_a_series_of_look_alikes_does_not_use_up_the_budget() -> None:
+    """A hundred frames of one scene, all alike, and one pair that is less alike but alone."""
+    rng = np.random.default_rng(3)
+    scene, lonely = rng.normal(size=16), rng.normal(size=16)
+    frames = scene + 0.05 * rng.normal(size=(100, 16))
+    others = rng.normal(size=(40, 16))
+    pair = np.stack([lonely, lonely + 0.45 * rng.normal(size=16)])
+    features = np.concatenate([frames, others, pair]).astype(np.float32)
+    found = Contents.of([str(row) for row in range(len(features))], features)
+    rows = np.arange(len(features))
+    got = nearest_pairs(found, rows, rows, k=10, budget=60)
+    assert (140, 141) in {tuple(sorted(pair)) for pair in zip(got.first.tolist(), got.second.tolist(), strict=True)}
+    cosines = found.vectors[got.first] * found.vectors[got.second]
+    assert cosines.sum(axis=1).max() > 0.99, "the most alike pairs are looked at, too"
+
+
+def test_neighbouring_pairs_share_images() -> None:
+    # Ten cliques of ten; a shuffled list has pairs of all of them mixed.
+    pairs = np.array([(10 * c + a, 10 * c + b) for c in range(10) for a in range(10) for b in range(a)])
+    pairs = pairs[np.random.default_rng(0).permutation(len(pairs))]
+    order = looking_order(pairs[:, 0], pairs[:, 1])
+    assert sorted(order.tolist()) == list(range(len(pairs)))
+    cliques = pairs[order][:, 0] // 10
+    assert (np.diff(cliques) != 0).sum() == 9
+    assert len(looking_order(np.empty(0, np.int64), np.empty(0, np.int64))) == 0
+
+
+def test_a_collection_answers_like_brute_force_while_it_changes() -> None:
+    rng = np.random.default_rng(4)
+    collection = Collection(8, engine="exact")
+    alive: dict[str, np.ndarray] = {}
+    for step in range(60):
+        keys = [f"k{number}" for number in rng.integers(0, 900, 40)]
+        keys = list(dict.fromkeys(keys))
+        if step % 3 == 2:
+            gone = [key for key in keys if key in alive]
+            assert collection.remove(keys) == len(gone)
+            for key in gone:
+                del alive[key]
+        else:
+            features = rng.normal(size=(len(keys), 8)).astype(np.float32)
+            collection.add(keys, features)
+            alive.update(zip(keys, features / np.linalg.norm(features, axis=1, keepdims=True), strict=True))
+        assert len(collection) == len(alive)
+        query = rng.normal(size=(2, 8)).astype(np.float32)
+        query /= np.linalg.norm(query, axis=1, keepdims=True)
+        view, cosines, rows = collection.nearest(query, 5)
+        for number in range(2):
+            every = sorted(((float(query[number] @ vector), key) for key, vector in alive.items()), reverse=True)[:5]
+            assert [view.keys[row] for row in rows[number]] == [key for _, key in every]
+            assert np.allclose(cosines[number], [value for value, _ in every], atol=1e-5)
+
+
+def test_a_view_stays_as_it_was() -> None:
+    collection = Collection(4)
+    collection.add(["a", "b"], np.eye(4, dtype=np.float32)[:2])
+    view = collection.view()
+    collection.remove(["a"])
+    collection.add([f"n{number}" for number in range(1000)], np.ones((1000, 4), np.float32))
+    collection.remove([f"n{number}" for number in range(900)])
+    assert len(view) == 2
+    assert view.keys[:2] == ["a", "b"]
+    assert np.array_equal(view.vectors, np.eye(4, dtype=np.float32)[:2])
