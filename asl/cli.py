@@ -10,6 +10,8 @@
   asl serve        a detector as a service on this machine, with a page to drop images on
   asl data check LAYOUT PATH      is a data set complete? what is missing, and where is it from?
 
+  asl completion bash             lines for ~/.bashrc (or zsh, fish) that complete verbs and options
+
 `asl VERB --help` explains a verb and lists its keys, which are set as key=value (`scan` and `serve` take --options).
 Exit code: 0 everything was done, 2 wrong use, 1 anything else.
 """
@@ -23,7 +25,8 @@ from importlib import import_module
 
 from asl import __version__
 
-VERBS = ("train", "extract", "search", "evaluate", "reproduce", "edit", "data", "scan", "serve")
+VERBS = ("train", "extract", "search", "evaluate", "reproduce", "edit", "data", "scan", "serve", "completion")
+SHELLS = ("bash", "zsh", "fish")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,8 +48,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from asl.data.check import main as check
 
         sys.exit(check(rest))
+    if verb == "completion":
+        if len(rest) != 1 or rest[0] not in SHELLS:
+            print(f"error: asl completion: say for which shell, one of {', '.join(SHELLS)}", file=sys.stderr)
+            sys.exit(2)
+        print(completion(rest[0]))
+        return
     sys.argv = [f"asl {verb}", *rest]
     import_module(f"asl.{verb}").main()
+
+
+def completion(shell: str) -> str:
+    """The lines that teach a shell to complete ``asl``: verbs, their options, then files."""
+    words = {
+        **dict.fromkeys(VERBS, "--help"),
+        "completion": " ".join(SHELLS),
+        "data": "check --help",
+        **{verb: " ".join(_options(verb)) for verb in ("scan", "serve")},
+    }
+    if shell == "fish":
+        lines = [f"complete -c asl -n __fish_use_subcommand -a '{' '.join(VERBS)}'"]
+        lines += [f"complete -c asl -n '__fish_seen_subcommand_from {verb}' -a '{words[verb]}'" for verb in VERBS]
+        return "\n".join(lines)
+    cases = "".join(f'    {verb}) words="{words[verb]}";;\n' for verb in VERBS)
+    script = (
+        "_asl() {\n"
+        '  local words="" word="${COMP_WORDS[COMP_CWORD]}"\n'
+        f'  if [ "$COMP_CWORD" -eq 1 ]; then words="{" ".join(VERBS)}"; else case "${{COMP_WORDS[1]}}" in\n{cases}'
+        "  esac; fi\n"
+        '  COMPREPLY=($(compgen -W "$words" -- "$word"))\n'
+        "}\n"
+        "complete -o default -F _asl asl"
+    )
+    return script if shell == "bash" else f"autoload -U +X bashcompinit && bashcompinit\n{script}"
+
+
+def _options(verb: str) -> list[str]:
+    parser = import_module(f"asl.{verb}").parser()
+    return sorted(option for option in parser._option_string_actions if option.startswith("--"))
 
 
 if __name__ == "__main__":

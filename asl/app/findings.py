@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asl.app.facts import Facts
 from asl.app.groups import Edge, Group, star_groups
-from asl.app.judge import Judgement, PictureFile
+from asl.app.judge import Judgement, PictureFile, named
 from asl.app.library import Synced
 from asl.app.origin import Origin
 from asl.app.thresholds import threshold_for
@@ -78,13 +78,26 @@ class ScanImage:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A matching pair of images; ``original`` and ``copy`` are numbers of images, outlines are theirs."""
+    """A matching pair.
+
+    Attributes:
+        original: number of the image that is probably the original.
+        copy: number of the other image.
+        cosine: of the embeddings.
+        judgement: of the pair original, copy.
+        origin: why the one is taken for the original.
+    """
 
     original: int
     copy: int
     cosine: float
     judgement: Judgement
     origin: Origin
+
+    @property
+    def reason(self) -> str:
+        """What the two have in common, in words."""
+        return named(self.judgement.reason, query="original", reference="copy")
 
     @property
     def edge(self) -> Edge:

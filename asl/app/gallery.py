@@ -92,7 +92,7 @@ def _pair(pair: Found, place: dict[int, int]) -> dict[str, Any]:
         "clear": pair.origin.clear,
         "why": pair.origin.why,
         "edits": list(judgement.edits),
-        "reason": judgement.reason,
+        "reason": pair.reason,
         "cosine": round(pair.cosine, 3),
         "outlines": [judgement.first_outline, judgement.second_outline],
     }

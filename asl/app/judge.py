@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +41,7 @@ class Judgement:
         share_first: share of the first image that the second covers.
         share_second: share of the second image that the first covers.
         edits: what was probably done, in words, read in the surer direction.
-        reason: one sentence for people, read in the surer direction.
+        reason: one sentence for people, in which ``query`` is the first image and ``reference`` the second.
         seen: False where there was too little structure to decide.
         greyed: 1 where the first shows in grey what the second shows in colour, -1 the other way round, else 0.
     """
@@ -71,6 +72,7 @@ class Judgement:
             second_outline=self.first_outline,
             share_first=self.share_second,
             share_second=self.share_first,
+            reason=named(self.reason, query="reference", reference="query"),
             greyed=-self.greyed,
         )
 
@@ -96,7 +98,7 @@ SAME = Judgement(
 def judge_name() -> str:
     """Names the packaged verifier and its settings: kept verdicts of another one are not used."""
     verifier = Verifier()
-    text = f"4|{verifier.settings}|{verifier.model.to_json()}"
+    text = f"5|{verifier.settings}|{verifier.model.to_json()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -164,6 +166,12 @@ def judge_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Jud
         greyed=greyed,
     )
     return found.flipped() if back else found
+
+
+def named(reason: str, *, query: str, reference: str) -> str:
+    """A reason with other words for the two images."""
+    words = {"query": query, "reference": reference}
+    return re.sub("query|reference", lambda found: words[found[0]], reason)
 
 
 def _sure(verdict: Verdict) -> float:

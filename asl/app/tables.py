@@ -6,10 +6,12 @@ import csv
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asl.app.findings import Found, ScanResult
 from asl.data.files import atomic_path, atomic_text
+
+if TYPE_CHECKING:
+    from asl.app.findings import Found, ScanResult
 
 FORMATS = ("csv", "parquet", "json")
 
@@ -76,7 +78,7 @@ def _row(result: ScanResult, group: int, pair: Found) -> Row:
     return Row(
         group, original.paths[0], copy.paths[0], pair.judgement.probability,
         "original->copy" if pair.origin.clear else "unclear", pair.origin.why, "; ".join(pair.judgement.edits),
-        pair.judgement.reason, round(pair.cosine, 6), *_measures(result, pair.original),
+        pair.reason, round(pair.cosine, 6), *_measures(result, pair.original),
         *_measures(result, pair.copy),
     )  # fmt: skip
 

@@ -41,11 +41,14 @@ def test_the_direction_turns_with_the_question(embedder: Embedder) -> None:
     whole, part = textured(0), crop(textured(0))
     detector = CopyDetector(embedder)
     detector.add([part, textured(3)], names=["part", "other"])
-    assert [(m.reference, m.direction) for m in detector.query(whole)] == [("part", "query->reference")]
+    (cut,) = detector.query(whole)
+    assert (cut.reference, cut.direction) == ("part", "query->reference")
+    assert cut.reason.startswith("all of the reference matches 36 % of the query")
     detector.remove("part")
     detector.add(whole, names="whole")
     found = detector.query(part)
     assert [(m.reference, m.direction) for m in found] == [("whole", "reference->query")]
+    assert found[0].reason.startswith("all of the query matches 36 % of the reference")
     x, y = np.array(found[0].reference_outline).T
     assert 0.15 < x.min() < 0.25 < 0.75 < x.max() < 0.85, "the outline lies where the crop was cut"
     assert 0.15 < y.min() < 0.25 < 0.75 < y.max() < 0.85

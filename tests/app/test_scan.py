@@ -49,6 +49,7 @@ def test_copies_within_a_folder(photos: Path, model: Path, tmp_path: Path) -> No
     assert {row["group"] for row in rows} == {"1", "2", "3"}
     cut = next(row for row in rows if row["copy"].endswith("crop-of-0.jpg"))
     assert "cropped to 3" in cut["edits"]
+    assert cut["reason"].startswith("all of the copy matches 36 % of the original")
     assert (cut["original_width"], cut["copy_width"]) == ("400", "240")
     numbers = summary(tmp_path / "out")
     assert (numbers["files"], numbers["usable"], numbers["unreadable"]) == (9, 8, 1)
