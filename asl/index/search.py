@@ -30,6 +30,7 @@ from asl.types import (
 
 _SLACK = 8  # more than k, so that most lists are certified at the first fetch
 _TILES = 16  # a tile holds at most this share of the references: the bound of a hinge list needs several lists
+_WIDTH = 16384  # ... and at least so many
 _F64 = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
@@ -170,7 +171,8 @@ class _Finder:
         self._cells = int(memory * 2**30) // 4 // 128  # candidates that may be held at once
         row = 4 * (queries.dim + 2)
         self.chunk = min(max(64, int(memory * 2**30) // 4 // row), 2**16)
-        width = min(max(4096, len(references) // _TILES), max(1024, int(memory * 2**30) // 4 // row))
+        share = len(references) // {"hinge": _TILES, "soft": len(references)}.get(mode, 1)
+        width = min(max(_WIDTH, share), max(1024, int(memory * 2**30) // 4 // row))
         self._prefixes = Prefixes.of(references, tau=score.tau) if mode == "strict" else None
         self._tiles = Tiles(references, self._inner, engine, width)
         self._parts: list[tuple[I64, I64, _F64, I64]] = []

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asl.index.engine import Engine
+from asl.index.engine import ROUNDING, Engine
 from asl.index.tiles import Running
 from asl.scoring.score import admissible
 from asl.types import F32, I64, QueryEmbeddings, ReferenceEmbeddings
 
 _LEAVES = 64  # staircases are cut down to this share of the queries ...
 _LEAST = 16  # ... or to this many, below which a product of their own does not pay
+_CELLS = 2**21  # a product of this size is quicker to compare with what is there than to rank; 8 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +114,9 @@ class _Staircase:
             first = middle
 
     def _rectangle(self, first: int, last: int, low: int, high: int) -> None:
+        if (high - low) * (last - first) <= _CELLS:
+            self._ragged(first, last, low, high)
+            return
         for start in range(low, high, self._width):
             stop = min(start + self._width, high)
             width = min(self._m, stop - start)
@@ -121,14 +125,11 @@ class _Staircase:
             self.best.merge(slice(first, last), scores, rows + start, left_out, self._engine.rounding)
 
     def _ragged(self, first: int, last: int, low: int, high: int) -> None:
-        """References that only some of the queries admit: a product whose other cells count as -inf."""
-        step = max(1024, 2**22 // (last - first))  # keeps a product under 16 MiB
+        """References that perhaps only some of the queries admit: a product whose other cells count as -inf."""
+        step = max(1024, _CELLS // (last - first))
         for start in range(low, high, step):
             stop = min(start + step, high)
             products = self._vectors[first:last] @ self._references[start:stop].T
-            products[np.arange(start, stop)[None, :] >= self._lengths[first:last, None]] = -np.inf
-            width = min(self._m, stop - start)
-            rows = np.argpartition(products, -width, axis=1)[:, -width:]
-            best = np.take_along_axis(products, rows, axis=1)
-            rows = np.where(np.isneginf(best), -1, rows + start)
-            self.best.merge(slice(first, last), best, rows, width < stop - start, self._engine.rounding)
+            if stop > self._lengths[first]:
+                products[np.arange(start, stop)[None, :] >= self._lengths[first:last, None]] = -np.inf
+            self.best.merge_products(slice(first, last), products, start, ROUNDING)

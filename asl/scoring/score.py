@@ -31,7 +31,7 @@ Mode = Literal["cosine", "paper", "strict", "soft", "hinge"]
 MODES: tuple[str, ...] = get_args(Mode)
 _F64 = npt.NDArray[np.float64]
 _BLOCK = 65536
-_PAIRS = 8192  # pairs that are gathered at once; larger blocks fall out of the cache
+_PAIRS = 128  # pairs that are gathered at once; larger blocks fall out of the cache
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def pair_cosines(queries: F32, references: F32, query_index: I64, reference_inde
     result = np.empty(len(query_index), dtype=np.float64)
     for start in range(0, len(result), _PAIRS):
         part = slice(start, start + _PAIRS)
-        left = queries[query_index[part]].astype(np.float64)
-        result[part] = np.einsum("pd,pd->p", left, references[reference_index[part]].astype(np.float64))
+        left, right = queries[query_index[part]], references[reference_index[part]]
+        result[part] = np.einsum("pd,pd->p", left, right, dtype=np.float64)
     return result
 
 
@@ -209,10 +209,13 @@ def encode_references(references: ReferenceEmbeddings, score: Score) -> F32:
     return encode_rows(references.vectors, references.log_norms, score)
 
 
-def encode_rows(vectors: F32, log_norms: F32, score: Score) -> F32:
-    """:func:`encode_references` of unit vectors ``[R, D]`` and log-norms ``[R]``, e.g. a tile of many more."""
+def encode_rows(vectors: F32, log_norms: F32, score: Score, *, out: F32 | None = None) -> F32:
+    """:func:`encode_references` of unit vectors ``[R, D]`` and log-norms ``[R]``, into the first rows of ``out``."""
     _weight(score)
-    return np.column_stack([vectors, score.clipped(log_norms), np.ones(len(vectors), dtype=np.float32)])
+    count, dim = vectors.shape
+    encoded = np.empty((count, dim + 2), dtype=np.float32) if out is None else out[:count]
+    encoded[:, :dim], encoded[:, dim], encoded[:, dim + 1] = vectors, score.clipped(log_norms), 1.0
+    return encoded
 
 
 def _weight(score: Score) -> float:
