@@ -30,7 +30,7 @@ from asl.app.thresholds import DEFAULT_PRECISION, threshold_for
 from asl.data.images import MAX_PIXELS
 from asl.matching.prepare import Prepared
 from asl.models import Embedder
-from asl.scoring.score import Score, from_cosines
+from asl.scoring.score import from_cosines
 from asl.types import F32, AslError, UsageError
 
 FILE = "library.sqlite"
@@ -259,7 +259,9 @@ class CopyDetector:
                 raise
             return None
         norms = np.float32(norm), np.float32(reference_norm)
-        score = from_cosines(np.array([cosine], np.float64), np.array([norms[0]]), np.array([norms[1]]), Score())
+        score = from_cosines(
+            np.array([cosine], np.float64), np.array([norms[0]]), np.array([norms[1]]), self._intake.score
+        )
         origin = find_origin(judgement, query.facts, facts, first_log_norm=norm, second_log_norm=reference_norm)
         direction = origin.direction.replace("second", "reference").replace("first", "query")
         return Match(

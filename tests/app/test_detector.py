@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from asl import CopyDetector
-from asl.models import Embedder, build_embedder
+from asl.models import Embedder, build_embedder, save_embedder
+from asl.scoring.calibration import Calibration
+from asl.scoring.score import Score
 from asl.types import AslError, UsageError
 
 from .conftest import crop, encode, textured
@@ -191,3 +193,16 @@ def test_edits_are_named(embedder: Embedder) -> None:
     ):
         (match,) = detector.query(np.ascontiguousarray(edited))
         assert words in match.edits, (words, match)
+
+
+def test_the_score_has_the_model_s_own_constants(embedder: Embedder, tmp_path: Path) -> None:
+    own = Calibration(Score("hinge", lam=0.5, tau=0.0), slope=1.0, offset=0.0, thresholds=())
+    save_embedder(embedder, tmp_path / "model.safetensors", card={"calibration": {"hinge": own.to_card()}})
+    detector = CopyDetector(tmp_path)
+    detector.add([textured(seed) for seed in range(4)], names=[f"n{seed}" for seed in range(4)])
+    found = detector.query(crop(textured(0)), min_probability=0)
+    assert len(found) == 4
+    assert any(match.query_log_norm > match.reference_log_norm for match in found), "else this shows nothing"
+    for match in found:
+        excess = max(0.0, match.query_log_norm - match.reference_log_norm)
+        assert match.score == pytest.approx(match.cosine - 0.5 * excess, abs=1e-5)

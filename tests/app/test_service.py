@@ -1,10 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
+import signal
+import socket
 import struct
+import subprocess
+import sys
 import threading
+import time
+import urllib.request
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -275,3 +284,61 @@ def test_it_does_not_open_up_by_accident(tmp_path: Path, monkeypatch: pytest.Mon
         main(["--host", "0.0.0.0", "--library", str(tmp_path / "library")])
     assert stopped.value.code == 2
     assert not (tmp_path / "library").exists()
+
+
+@pytest.mark.slow
+def test_a_kill_loses_nothing_that_was_acknowledged(model: Path, tmp_path: Path) -> None:
+    """Added one after another while another thread kills the process: every answered id is there afterwards."""
+    answered: list[str] = []
+    for attempt in range(2):
+        with live(model, tmp_path / "library") as (process, port):
+            timer = threading.Timer(0.4, lambda process=process: process.kill())
+            for seed in range(attempt * 500, attempt * 500 + 500):
+                if seed == attempt * 500 + 3:
+                    timer.start()
+                request = urllib.request.Request(
+                    f"http://127.0.0.1:{port}/references", encode(textured(seed, 90, 120)), JPEG
+                )
+                try:
+                    with urllib.request.urlopen(request, timeout=20) as answer:
+                        answered.append(json.load(answer)["reference"]["id"])
+                except (OSError, http.client.HTTPException):
+                    break
+            timer.join()
+            assert process.wait(20) == -signal.SIGKILL
+    assert len(answered) >= 6
+    with live(model, tmp_path / "library") as (_, port):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/references?limit=1000", timeout=20) as answer:
+            listed = [reference["id"] for reference in json.load(answer)["references"]]
+        assert set(answered) <= set(listed)
+        assert len(listed) - len(answered) <= 2, "what was under way may be there as well"
+
+
+@contextmanager
+def live(model: Path, library: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The service in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "asl",
+        "serve",
+        "--port",
+        str(port),
+        "--library",
+        str(library),
+        "--model",
+        str(model),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(600):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield process, port
+        finally:
+            process.kill()
