@@ -39,7 +39,7 @@ def test_every_mark_is_followed_by_a_block_that_can_run() -> None:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the pages speak of: ``photos``, ``new`` and ``suspect.jpg``."""
+    """A folder with what the pages speak of: ``photos``, ``new``, ``suspect.jpg``, ``predictions.csv``, ``truth.csv``."""
     try:
         shipped_model()
     except UsageError:
@@ -51,6 +51,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos" / "IMG_0000 small.jpg").write_bytes(encode(cv2.resize(textured(0), (240, 180))))
     (tmp_path / "new" / "cut.jpg").write_bytes(encode(crop(textured(2)), quality=85))
     (tmp_path / "suspect.jpg").write_bytes(encode(crop(textured(1)), quality=85))
+    (tmp_path / "truth.csv").write_text("query_id,reference_id\nQ1,R1\nQ2,\nQ3,R3\n")
+    (tmp_path / "predictions.csv").write_text("query_id,reference_id,score\nQ1,R1,0.9\nQ2,R3,0.5\nQ3,R1,0.4\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
