@@ -63,20 +63,20 @@ class Faiss:
         found = self._faiss.get_num_gpus()
         if gpus is not None and gpus > found:
             raise AslError(f"faiss: {gpus} GPU(s) asked for, {found} found")
-        self._gpus = found if gpus is None else gpus
-        self.name = f"faiss ({self._gpus} GPU)" if self._gpus else "faiss (CPU)"
-        self._resources = [self._faiss.StandardGpuResources() for _ in range(self._gpus)]
+        self.gpus = found if gpus is None else gpus
+        self.name = f"faiss ({self.gpus} GPU)" if self.gpus else "faiss (CPU)"
+        self._resources = [self._faiss.StandardGpuResources() for _ in range(self.gpus)]
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
         """See :class:`asl.index.engine.Engine`."""
-        if not self._gpus or m > _MOST_ON_GPU:
+        if not self.gpus or m > _MOST_ON_GPU:
             with _blas_blocks(self._faiss.cvar):
                 scores, rows = self._faiss.knn(queries, references, m, metric=self._faiss.METRIC_INNER_PRODUCT)
             return scores, rows.astype(np.int64, copy=False)
         return self._on_gpus(queries, references, m)
 
     def _on_gpus(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
-        bounds = np.linspace(0, len(references), self._gpus + 1).astype(int)
+        bounds = np.linspace(0, len(references), self.gpus + 1).astype(int)
         parts = []
         for device, (low, high) in enumerate(pairwise(bounds.tolist())):
             if high > low:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from asl.index.engine import Engine, Exact
 from asl.index.faiss import Faiss
 from asl.index.strict import Prefixes, strict_top
+from asl.index.tensorcore import TensorCore
 from asl.index.tiles import Tiles
 from asl.scoring.score import Score, admissible, from_cosines, pair_cosines, query_offsets
 from asl.types import (
@@ -36,16 +37,21 @@ Progress = Callable[[int, int], None]
 
 
 def make_engine(name: str) -> Engine:
-    """An engine by its name: ``exact``, ``faiss`` (every GPU, else the CPU) or ``auto``.
+    """An engine by its name.
+
+    ``exact`` (numpy), ``faiss`` (every GPU, else the CPU), ``tensorcore`` (one GPU; without one it is FAISS), ``auto``
+    (tensorcore where there is one GPU, else FAISS). What was taken is in the ``name`` of the engine.
 
     Raises:
         UsageError: no such engine.
     """
     if name == "exact":
         return Exact()
-    if name in ("auto", "faiss"):
-        return Faiss()
-    raise UsageError(f"engine: expected auto, exact or faiss, got {name!r}")
+    if name in ("auto", "faiss", "tensorcore"):
+        engine = Faiss()
+        tensor_cores = engine.gpus == 1 if name == "auto" else name == "tensorcore" and engine.gpus > 0
+        return TensorCore() if tensor_cores else engine
+    raise UsageError(f"engine: expected auto, exact, faiss or tensorcore, got {name!r}")
 
 
 def search(

@@ -132,4 +132,4 @@ class _Staircase:
             products = self._vectors[first:last] @ self._references[start:stop].T
             if stop > self._lengths[first]:
                 products[np.arange(start, stop)[None, :] >= self._lengths[first:last, None]] = -np.inf
-            self.best.merge_products(slice(first, last), products, start, ROUNDING)
+            self.best.merge_products(slice(first, last), products, start, max(ROUNDING, self._engine.rounding))

@@ -34,6 +34,7 @@ class Running:
         self.rows = np.full((count, m), -1, dtype=np.int64)
         self.bound = np.full(count, -np.inf)
         self._worst = np.full(count, -np.inf, dtype=np.float32)
+        self._rounding = 0.0
 
     def merge(self, part: slice, scores: F32, rows: I64, left_out: bool | _F64, rounding: float) -> None:
         """Take in one list per query.
@@ -46,6 +47,8 @@ class Running:
                 bound itself.
             rounding: largest error of a score.
         """
+        # What is dropped may come from an earlier list of larger error.
+        rounding = self._rounding = max(rounding, self._rounding)
         if isinstance(left_out, np.ndarray):
             self.bound[part] = np.maximum(self.bound[part], left_out)
         elif left_out:
@@ -59,6 +62,7 @@ class Running:
 
     def merge_products(self, part: slice, products: F32, start: int, rounding: float) -> None:
         """Take in a block of inner products ``[Q', n]`` with the references from row ``start`` on (-inf: not there)."""
+        rounding = self._rounding = max(rounding, self._rounding)
         worst = self._worst[part]
         query, column = np.nonzero(products > worst[:, None])
         counts = np.bincount(query, minlength=len(products))

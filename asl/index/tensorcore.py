@@ -1,0 +1,123 @@
+"""Exact inner products on tensor cores: 16-bit products find candidates, float32 ranks them, a margin proves the list.
+
+FAISS's GPU flat search multiplies in float32 without tensor cores. Here unit vectors are rounded to 16 bits (relative
+error u per entry: 2^-11 for float16, 2^-8 for bfloat16), multiplied with float32 sums, and the product is rounded
+again. By Cauchy and Schwarz the product of two vectors is then off by at most
+
+    e = |q| |r| (3 u + 3 u^2 + D 2^-23) + sqrt(D) 2^-23 (|q| + |r|)
+
+where the last term is that of entries too small for float16's normal range. A list of the m best of n candidates is
+complete when its m-th float32 score is above the n-th 16-bit score plus e; where it is not, n grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from asl.index.engine import ROUNDING
+from asl.types import F32, I64, AslError
+
+_GROUP = 64  # columns whose maximum stands for them: ranking the maxima is 64 times less work
+
+
+class TensorCore:
+    """Brute force in 16-bit tiles with float32 re-ranking. Runs on any torch device; it pays on CUDA."""
+
+    rounding = ROUNDING
+
+    def __init__(self, *, device: str = "cuda", dtype: str = "float16", block: int = 4096, width: int = 65536) -> None:
+        """Choose the device, ``float16`` or ``bfloat16``, and the queries and references of a tile."""
+        import torch
+
+        if dtype not in ("float16", "bfloat16"):
+            raise AslError(f"tensorcore: dtype must be float16 or bfloat16, got {dtype!r}")
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise AslError("tensorcore: no CUDA device; use engine=faiss")
+        self._torch, self._device, self._dtype = torch, torch.device(device), getattr(torch, dtype)
+        self._unit = 2.0**-11 if dtype == "float16" else 2.0**-8
+        self._block, self._width = block, width
+        self.name = f"tensorcore ({device}, {dtype})"
+
+    def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
+        """See :class:`asl.index.engine.Engine`; the references have to fit the device."""
+        torch = self._torch
+        with torch.inference_mode():
+            # A copy: torch warns about memory that it may not write, such as that of a read-only map.
+            right = torch.tensor(references, device=self._device)
+            small = right.to(self._dtype)
+            longest = float(right.norm(dim=1).max())
+            scores = np.empty((len(queries), m), dtype=np.float32)
+            rows = np.empty((len(queries), m), dtype=np.int64)
+            for start in range(0, len(queries), self._block):
+                left = torch.tensor(queries[start : start + self._block], device=self._device)
+                best, places = self._exact(left, right, small, m, longest)
+                scores[start : start + len(left)] = best.cpu().numpy()
+                rows[start : start + len(left)] = places.cpu().numpy()
+        return scores, rows
+
+    def margin(self, left: float, right: float, dim: int) -> float:
+        """Largest error of a 16-bit product of vectors of these lengths."""
+        share: float = 3 * self._unit + 3 * self._unit**2 + dim * 2.0**-23
+        tiny: float = dim**0.5 * 2.0**-23
+        return left * right * share + tiny * (left + right)
+
+    def _exact(self, left: Any, right: Any, small: Any, m: int, longest: float) -> tuple[Any, Any]:
+        torch, count = self._torch, len(right)
+        margin = self.margin(float(left.norm(dim=1).max()), longest, right.shape[1])
+        scores = torch.empty((len(left), m), device=self._device)
+        rows = torch.empty((len(left), m), dtype=torch.int64, device=self._device)
+        pending, n = torch.arange(len(left), device=self._device), min(count, m + max(16, m // 2))
+        while len(pending):
+            rough, found = self._candidates(left[pending].to(self._dtype), small, n)
+            fine = self._ranked(left[pending], right, found)
+            best, order = fine.topk(m, dim=1)
+            sure = (best[:, -1] >= rough.min(dim=1).values.float() + margin) | (n == count)
+            scores[pending[sure]] = best[sure]
+            rows[pending[sure]] = found.gather(1, order)[sure]
+            pending, n = pending[~sure], min(count, 4 * n)
+        return scores, rows
+
+    def _candidates(self, left: Any, small: Any, n: int) -> tuple[Any, Any]:
+        """The n largest 16-bit products of each query and their rows, in any order."""
+        torch = self._torch
+        best = torch.empty((len(left), 0), dtype=self._dtype, device=self._device)
+        rows = torch.empty((len(left), 0), dtype=torch.int64, device=self._device)
+        for low, tile in self._tiles(small):
+            values, here = self._tile_top(left @ tile.T, n)
+            best, rows = torch.cat([best, values], dim=1), torch.cat([rows, here + low], dim=1)
+            if best.shape[1] > n:
+                best, order = best.topk(n, dim=1, sorted=False)
+                rows = rows.gather(1, order)
+        return best, rows
+
+    def _tiles(self, small: Any) -> Iterator[tuple[int, Any]]:
+        for low in range(0, len(small), self._width):
+            yield low, small[low : low + self._width]
+
+    def _tile_top(self, products: Any, n: int) -> tuple[Any, Any]:
+        """Top n of each row: only groups whose maximum is among the n largest maxima can hold them."""
+        width = products.shape[1]
+        groups = width // _GROUP
+        if groups <= 2 * n:
+            values, columns = products.topk(min(n, width), dim=1, sorted=False)
+            return values, columns
+        whole = products[:, : groups * _GROUP].unflatten(1, (groups, _GROUP))
+        chosen = whole.amax(dim=2).topk(n, dim=1, sorted=False).indices
+        inside = self._torch.arange(_GROUP, device=self._device)
+        columns = (chosen[:, :, None] * _GROUP + inside).flatten(1)
+        rest = self._torch.arange(groups * _GROUP, width, device=self._device).expand(len(products), -1)
+        columns = self._torch.cat([columns, rest], dim=1)
+        values, order = products.gather(1, columns).topk(n, dim=1, sorted=False)
+        return values, columns.gather(1, order)
+
+    def _ranked(self, left: Any, right: Any, found: Any) -> Any:
+        """float32 products ``[Q, n]`` of each query with its candidates."""
+        torch, fine = self._torch, self._torch.empty(found.shape, device=self._device)
+        step = max(1, 2**26 // (found.shape[1] * right.shape[1]))
+        for start in range(0, len(left), step):
+            part = slice(start, start + step)
+            fine[part] = torch.einsum("qd,qnd->qn", left[part], right[found[part]])
+        return fine

@@ -1,0 +1,92 @@
+"""The tile code of the tensor-core engine, on the CPU in both 16-bit formats."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asl.index.engine import Exact
+from asl.index.search import make_engine, search
+from asl.index.tensorcore import TensorCore
+from asl.scoring.score import Score
+from asl.types import AslError, Embeddings
+
+
+def unit(count: int, dim: int, seed: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("dim", "m"), [(8, 3), (32, 10), (8, 900), (2, 900), (32, 1)])
+def test_lists_are_those_of_float64(dtype: str, dim: int, m: int) -> None:
+    queries, references = unit(40, dim, 1), unit(5000 if m < 900 else 900, dim, 2)
+    engine = TensorCore(device="cpu", dtype=dtype, block=16, width=2048)
+    scores, rows = engine.top(queries, references, m)
+    truth = queries.astype(np.float64) @ references.astype(np.float64).T
+    expected = -np.sort(-truth, axis=1)[:, :m]
+    assert np.abs(scores - expected).max() <= engine.rounding
+    assert np.abs(np.take_along_axis(truth, rows, axis=1) - expected).max() <= 2 * engine.rounding
+    assert all(len(set(row)) == m for row in rows.tolist())
+
+
+def test_neighbours_that_16_bits_cannot_tell_apart_are_told_apart() -> None:
+    base, rng = unit(1, 64, 3), np.random.default_rng(4)
+    references = (base + 2e-3 * rng.standard_normal((3000, 64))).astype(np.float32)
+    references /= np.linalg.norm(references, axis=1, keepdims=True)
+    engine = TensorCore(device="cpu", dtype="bfloat16", width=1024)
+    _, rows = engine.top(base, references, 5)
+    _, expected = Exact().top(base.astype(np.float64), references.astype(np.float64), 5)  # type: ignore[arg-type]
+    assert rows.tolist() == expected.tolist()
+    rough = (base.astype(np.float16) @ references.astype(np.float16).T).ravel()
+    assert len(set(np.argsort(-rough)[:5]) & set(rows[0])) < 5, "the test is one that rounding alone would fail"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 20.0])
+def test_no_product_is_off_by_more_than_the_margin(dtype: str, scale: float) -> None:
+    import torch
+
+    left, right = scale * unit(200, 48, 5), unit(200, 48, 6) ** 3  # cubes: many entries below the normal range
+    kind = getattr(torch, dtype)
+    rough = (torch.tensor(left).to(kind) @ torch.tensor(right).to(kind).T).double().numpy()
+    error = np.abs(rough - left.astype(np.float64) @ right.astype(np.float64).T)
+    lengths = np.linalg.norm(left, axis=1).max(), np.linalg.norm(right, axis=1).max()
+    margin = TensorCore(device="cpu", dtype=dtype).margin(float(lengths[0]), float(lengths[1]), 48)
+    assert error.max() <= margin
+    assert margin < 30 * error.max(), "a margin that is far too wide would fetch everything"
+
+
+@pytest.mark.parametrize("mode", ["cosine", "strict", "soft", "hinge"])
+def test_searches_are_the_same_as_in_numpy(mode: str) -> None:
+    rng = np.random.default_rng(7)
+    sides = [Embeddings.from_features([f"{p}{n}" for n in range(c)], rng.normal(size=(c, 12))) for p, c in
+             (("q", 50), ("r", 3000))]  # fmt: skip
+    found = [
+        search(sides[0].as_queries(), sides[1].as_references(), score=Score(mode, lam=0.2), k=7, engine=engine)  # type: ignore[arg-type]
+        for engine in (Exact(), TensorCore(device="cpu", width=1024))
+    ]
+    assert found[0].reference_index.tolist() == found[1].reference_index.tolist()
+    assert found[0].scores.tolist() == found[1].scores.tolist()
+
+
+def test_without_a_gpu_the_name_says_what_runs_instead() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        assert make_engine("tensorcore").name.startswith("tensorcore (cuda")
+    else:
+        assert make_engine("tensorcore").name == "faiss (CPU)"
+        with pytest.raises(AslError, match="no CUDA device"):
+            TensorCore()
+    with pytest.raises(AslError, match="dtype"):
+        TensorCore(device="cpu", dtype="float64")
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_lists_are_those_of_numpy() -> None:
+    queries, references = unit(3000, 256, 8), unit(100_000, 256, 9)
+    scores, rows = TensorCore().top(queries, references, 10)
+    expected, places = Exact().top(queries, references, 10)
+    assert np.abs(scores - expected).max() < 1e-5
+    assert (rows == places).mean() > 0.999
