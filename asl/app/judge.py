@@ -13,19 +13,24 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from asl.data.images import Pixels, decode_image
+from asl.app.likely import likely_edits
+from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
-from asl.matching.prepare import Prepared
+from asl.matching.prepare import Prepared, working_image
 from asl.types import AslError
 
-_KEPT = 384  # prepared pictures in memory, almost a megabyte each
+_KEPT = 2500  # pictures and their local features in memory, a tenth of a megabyte each
+_READY = 32  # the same, unpacked, almost a megabyte each
 _BLOCK = 192  # pairs that a process takes at a time
 Picture = Callable[[str], bytes]
 Pair = tuple[str, str]
+Kept = TypeVar("Kept")
 Outline = tuple[tuple[float, float], ...]
 
 
@@ -102,6 +107,28 @@ def judge_name() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    """What is costly of a prepared picture; the rest is made anew from the JPEG."""
+
+    picture: bytes
+    points: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
+    angles: npt.NDArray[np.float32]
+    descriptors: npt.NDArray[np.uint8]
+
+    def unpack(self, size: int) -> Prepared:
+        image = working_image(decode_image(self.picture), size)
+        return Prepared(image, self.points, self.scales, self.angles, self.descriptors)
+
+
+def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept, most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > most:
+        kept.popitem(last=False)
+
+
 class Judge:
     """Looks at pairs in this process, from any thread; keeps the local features of the pictures seen last."""
 
@@ -114,7 +141,8 @@ class Judge:
         """
         self._picture, self._verifier = picture, verifier or Verifier()
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Prepared] = OrderedDict()
+        self._ready: OrderedDict[str, Prepared] = OrderedDict()
+        self._packed: OrderedDict[str, _Packed] = OrderedDict()
 
     def judge(self, first: str, second: str) -> Judgement:
         """Judge two known contents."""
@@ -127,16 +155,20 @@ class Judge:
         return judge_prepared(first, self.prepared(second), self._verifier)
 
     def prepared(self, digest: str) -> Prepared:
-        """Local features of a content."""
+        """Local features of a content; finding them takes the longest, so they are kept for many more contents."""
         with self._lock:
-            known = self._kept.get(digest)
-        found = known or self.prepare(self._picture(digest))
+            ready, packed = self._ready.get(digest), self._packed.get(digest)
+        if ready is None and packed is not None:
+            ready = packed.unpack(self._verifier.settings.size)
+        if ready is None:
+            picture = self._picture(digest)
+            ready = self.prepare(picture)
+            packed = _Packed(picture, ready.points, ready.scales, ready.angles, ready.descriptors)
         with self._lock:
-            self._kept[digest] = found
-            self._kept.move_to_end(digest)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return found
+            _keep(self._ready, digest, ready, _READY)
+            if packed is not None:
+                _keep(self._packed, digest, packed, _KEPT)
+        return ready
 
     def prepare(self, picture: bytes) -> Prepared:
         """Local features of a small picture."""
@@ -181,48 +213,6 @@ def _sure(verdict: Verdict) -> float:
 
 def _outline(points: np.ndarray) -> Outline:
     return tuple((round(float(x), 4), round(float(y), 4)) for x, y in points)
-
-
-def likely_edits(verdict: Verdict, copy: Prepared, original: Prepared) -> tuple[tuple[str, ...], int]:
-    """What was probably done to the original, in words (none where the two are no match), and ``greyed``."""
-    if verdict.probability < 0.5 or not verdict.regions:
-        return (), 0
-    evidence, region = verdict.evidence, verdict.regions[0]
-    words = [f"cropped to {100 * evidence.cover_reference:.0f} %"] if evidence.cover_reference < 0.94 else []
-    if evidence.cover_query < 0.94:
-        flat = evidence.outside_flat > 0.8
-        words.append("framed or padded" if flat else "pasted into another picture or screenshot")
-    words += ["mirrored"] if region.mirrored else []
-    words += [f"turned by {abs(region.rotation):.0f}°"] if abs(region.rotation) >= 3 else []
-    words += [f"{100 * evidence.added:.0f} % covered (text, sticker, logo)"] if evidence.added > 0.01 else []
-    words += ["blurred or enlarged"] if evidence.detail < -0.7 else []
-    toned, greyed = _colours(_part(copy, region.query_outline), _part(original, region.reference_outline))
-    return tuple([*words, *toned] or ["re-encoded or resized"]), greyed
-
-
-def _part(image: Prepared, outline: np.ndarray) -> Pixels:
-    """The box around what both show."""
-    height, width = image.shape
-    low = np.floor(outline.min(axis=0) * (width - 1, height - 1)).astype(int)
-    high = np.ceil(outline.max(axis=0) * (width - 1, height - 1)).astype(int) + 1
-    return image.image[low[1] : high[1], low[0] : high[0]]
-
-
-def _colours(copy: Pixels, original: Pixels) -> tuple[list[str], int]:
-    (ours, our_light), (theirs, their_light) = (_colour_and_light(part) for part in (copy, original))
-    if min(ours, theirs) < 4 and max(ours, theirs) > 12:
-        return ["made grey"], 1 if ours < theirs else -1
-    change = float(our_light.mean() - their_light.mean())
-    spread = float(np.log((our_light.std() + 1) / (their_light.std() + 1)))
-    paler = float(np.log((ours + 4) / (theirs + 4)))
-    changed = abs(change) > 20 or abs(spread) > 0.3 or abs(paler) > 0.4
-    return ["tones or colours changed"] if changed else [], 0
-
-
-def _colour_and_light(part: Pixels) -> tuple[float, np.ndarray]:
-    """How coloured a picture is (mean of the largest minus the smallest channel, 0..255), and its brightness."""
-    high, low = part.max(axis=2).astype(np.float32), part.min(axis=2).astype(np.float32)
-    return float((high - low).mean()), (high + low) / 2
 
 
 def judge_all(pairs: Sequence[Pair], *, store: Path, workers: int) -> Iterator[tuple[Pair, Judgement | str]]:

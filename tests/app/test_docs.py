@@ -39,7 +39,7 @@ def test_every_mark_is_followed_by_a_block_that_can_run() -> None:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the pages speak of: ``photos``, ``new``, ``suspect.jpg``, ``predictions.csv``, ``truth.csv``."""
+    """A folder with what the pages speak of: photos, new, suspect.jpg, predictions.csv and truth.csv."""
     try:
         shipped_model()
     except UsageError:

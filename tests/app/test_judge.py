@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+
+from asl.app import judge as module
+from asl.app.judge import SAME, Judge, Judgement, named
+
+from .conftest import crop, encode, textured
+
+
+def judge_of(monkeypatch, ready: int, kept: int) -> tuple[Judge, list[str]]:  # type: ignore[no-untyped-def]
+    pictures = {f"d{seed}": encode(textured(seed, 240, 320), quality=95) for seed in range(4)}
+    pictures["cut"] = encode(crop(textured(0, 240, 320)), quality=95)
+    read: list[str] = []
+
+    def picture(digest: str) -> bytes:
+        read.append(digest)
+        return pictures[digest]
+
+    monkeypatch.setattr(module, "_READY", ready)
+    monkeypatch.setattr(module, "_KEPT", kept)
+    return Judge(picture), read
+
+
+def test_what_is_kept_changes_the_work_and_not_the_answer(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    pairs = [("cut", "d0"), ("cut", "d1"), ("d0", "d1"), ("d2", "d3"), ("cut", "d0"), ("d0", "cut")]
+    answers = []
+    for ready, kept, reads in ((9, 9, 5), (1, 9, 5), (1, 1, 11)):
+        judge, read = judge_of(monkeypatch, ready, kept)
+        answers.append([judge.judge(*pair) for pair in pairs])
+        assert len(read) == reads
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0].forward > 0.5 > answers[0][2].probability
+
+
+def test_a_pair_can_be_read_from_either_side(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    judge, _ = judge_of(monkeypatch, 9, 9)
+    cut, whole = judge.judge("cut", "d0"), judge.judge("d0", "cut")
+    assert cut.forward > cut.backward
+    assert (whole.forward, whole.backward) == (cut.backward, cut.forward)
+    assert whole.edits == cut.edits
+    assert cut.reason.startswith("all of the query matches")
+    assert whole.reason.startswith("all of the reference matches")
+    for ours, theirs in ((cut.second_outline, whole.first_outline), (cut.first_outline, whole.second_outline)):
+        assert np.allclose(sorted(ours), sorted(theirs), atol=0.02)
+    assert cut.flipped().flipped() == cut
+    assert Judgement.from_json(cut.to_json()) == cut
+    assert judge.judge("d1", "d1") == SAME
+
+
+def test_words_are_swapped_at_once() -> None:
+    assert named("the query and the reference", query="reference", reference="query") == "the reference and the query"
