@@ -1,0 +1,86 @@
+"""The Milvus engine on an embedded milvus-lite file against our own exact search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asl.index.search import search
+from asl.scoring.score import MODES, Score, ScoreNormalization
+from asl.types import AslError, Embeddings, ScoredPairs
+
+pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of its own dependencies
+
+CLIP = (-0.4, 0.5)
+
+
+def some(count: int, prefix: str, seed: int) -> Embeddings:
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(count, 6)) * rng.lognormal(0, 0.5, size=(count, 1))
+    return Embeddings.from_features([f'{prefix}/photo {n}\'s \\ "é".jpg' for n in range(count)], features)
+
+
+REFERENCES, QUERIES, BACKGROUND = some(1200, "r", 1), some(150, "q", 2), some(30, "b", 3)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    from asl.index.milvus import MilvusIndex
+
+    index = MilvusIndex(str(tmp_path_factory.mktemp("milvus") / "library.db"), dim=6, clip=CLIP)
+    index.add(REFERENCES.take(np.arange(700)).as_references())
+    index.add(REFERENCES.take(np.arange(600, 1200)).as_references())
+    yield index
+    index.close()
+
+
+def triples(pairs: ScoredPairs) -> list[tuple[str, str, float]]:
+    return list(zip(pairs.query_ids.tolist(), pairs.reference_ids.tolist(), pairs.scores.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_same_lists_as_in_memory(filled, mode: str, normalised: bool) -> None:  # type: ignore[no-untyped-def]
+    assert len(filled) == 1200, "what was added twice is there once"
+    rule = ScoreNormalization(1.0, 0, 2) if normalised else None
+    score = Score(mode, 0.3, 0.1, CLIP if mode == "soft" else None, rule)  # type: ignore[arg-type]
+    background = BACKGROUND.as_background()
+    found = filled.search(QUERIES.as_queries(), score=score, k=7, background=background)
+    expected = search(QUERIES.as_queries(), REFERENCES.as_references(), score=score, k=7, background=background)
+    assert triples(found) == triples(expected)
+
+
+def test_a_query_that_admits_nothing_has_no_lines(filled) -> None:  # type: ignore[no-untyped-def]
+    giant = Embeddings.from_features(["giant", "plain"], [[1e6] + 5 * [0.0], 6 * [0.1]]).as_queries()
+    found = filled.search(giant, score=Score("strict"), k=3)
+    assert found.query_ids.tolist() == 3 * ["plain"]
+
+
+def test_wrong_use_is_refused_with_words(filled) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(AslError, match="made with clip"):
+        filled.search(QUERIES.as_queries(), score=Score("soft"))
+    with pytest.raises(AslError, match="for 6 dimensions"):
+        filled.search(Embeddings.from_features(["a"], [[1.0, 2.0]]).as_queries(), score=Score())
+    with pytest.raises(AslError, match="nothing to search"):
+        filled.search(QUERIES.as_queries(), score=Score(), k=0)
+
+
+def test_removed_references_are_gone_and_an_unknown_one_is_named(tmp_path: Path) -> None:
+    from asl.index.milvus import MilvusIndex
+
+    index = MilvusIndex(str(tmp_path / "small.db"), dim=6)
+    index.add(REFERENCES.take(np.arange(50)).as_references())
+    with pytest.raises(AslError, match=r"1 id\(s\) are not in the collection, e\.g\. 'nobody'"):
+        index.remove([str(REFERENCES.ids[0]), "nobody"])
+    assert len(index) == 50
+    index.remove(REFERENCES.ids[:20].tolist())
+    left = REFERENCES.take(np.arange(20, 50)).as_references()
+    queries, score = QUERIES.as_queries(), Score("hinge", 0.3)
+    assert triples(index.search(queries, score=score, k=40)) == triples(search(queries, left, score=score, k=40))
+    index.close()
+    with pytest.raises(AslError, match="holds vectors of"):
+        MilvusIndex(str(tmp_path / "small.db"), dim=7)
