@@ -8,13 +8,14 @@ the threshold, or below the N-th best pair of all queries). Lists that are not a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from asl.index.engine import Engine, Exact
 from asl.index.faiss import Faiss
+from asl.index.limits import Limits
 from asl.index.strict import Prefixes, strict_top
 from asl.index.tensorcore import TensorCore
 from asl.index.tiles import Tiles
@@ -29,7 +30,6 @@ from asl.types import (
     UsageError,
 )
 
-_SLACK = 8  # more than k, so that most lists are certified at the first fetch
 _TILES = 16  # a tile holds at most this share of the references: the bound of a hinge list needs several lists
 _WIDTH = 16384  # ... and at least so many
 _F64 = npt.NDArray[np.float64]
@@ -92,7 +92,7 @@ def search(
     """
     _check(queries, references)
     tool = make_engine(engine) if isinstance(engine, str) else engine
-    limits = _Limits.of(k, most, above, shape=(len(queries), len(references)), mode=score.mode)
+    limits = Limits.of(k, most, above, shape=(len(queries), len(references)), mode=score.mode)
     offsets = query_offsets(queries, background, score)
     finder = _Finder(queries, references, score, tool, limits, offsets, memory)
     for start in range(0, len(queries), finder.chunk):
@@ -118,42 +118,6 @@ def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Limits:
-    """How much of the ranking is wanted: int64 ``[Q]`` per query, in all, and down to which score."""
-
-    k: I64
-    most: int | None
-    above: float
-
-    @classmethod
-    def of(
-        cls, k: int | I64 | None, most: int | None, above: float | None, *, shape: tuple[int, int], mode: str
-    ) -> _Limits:
-        if k is None and (mode == "paper" or (most is None and above is None)):
-            raise UsageError("k: None needs most or above, and a score other than paper")
-        if most is not None and most < 1:
-            raise UsageError(f"most: must be 1 or more, got {most}")
-        if above is not None and not np.isfinite(above):
-            raise UsageError(f"above: must be finite, got {above}")
-        each = np.asarray(shape[1] if k is None else k, dtype=np.int64)
-        if each.ndim and each.shape != (shape[0],):
-            raise AslError(f"k: expected one number or {shape[0]} of them, got shape {each.shape}")
-        if each.min() < 1:
-            raise AslError(f"k: must be 1 or more, got {each.min()}")
-        floor = -np.inf if above is None else float(above)
-        return cls(np.minimum(np.broadcast_to(each, shape[:1]), shape[1]), most, floor)
-
-    def first_fetch(self) -> int:
-        """References per query of the first fetch."""
-        wanted = int(self.k.max())
-        if self.most is not None:
-            wanted = min(wanted, 2 * self.most // len(self.k) + 1)
-        elif np.isfinite(self.above):
-            wanted = min(wanted, _SLACK)
-        return wanted + _SLACK
-
-
 class _Finder:
     """Holds what all queries of one search share, and the pairs found so far."""
 
@@ -163,7 +127,7 @@ class _Finder:
         references: ReferenceEmbeddings,
         score: Score,
         engine: Engine,
-        limits: _Limits,
+        limits: Limits,
         offsets: _F64 | None,
         memory: float,
     ) -> None:
