@@ -17,7 +17,7 @@ an error. docs/evaluation.md has every definition.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ class EvaluateConfig:
         layout: of the benchmark; ``auto`` looks.
         model: for ``benchmark``.
         score: for searches: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``all``.
-        lam: weight of the log-norm difference.
+        lam: weight of the log-norm difference; null: as calibrated for the model of ``benchmark=``, else 0.02.
         tau: log-norm difference that is free.
         k: references per query.
         normalize: subtract the mean similarity to the background (score normalisation).
@@ -91,8 +91,8 @@ class EvaluateConfig:
     layout: str = "auto"
     model: str = "asl_lite0"
     score: str = "hinge"
-    lam: float = 0.1
-    tau: float = 0.0
+    lam: float | None = None
+    tau: float | None = None
     k: int = 10
     normalize: bool = False
     beta: float = 1.0
@@ -176,7 +176,7 @@ def _features(config: EvaluateConfig) -> Features:
     return Features(queries.as_queries(), references.as_references(), background)
 
 
-def _search(config: EvaluateConfig, features: Features) -> dict[str, ScoredPairs]:
+def _search(config: EvaluateConfig, features: Features, *, weights: str = "") -> dict[str, ScoredPairs]:
     from asl.index.search import search
 
     if features.background is None and (config.normalize or config.whiten):
@@ -188,20 +188,21 @@ def _search(config: EvaluateConfig, features: Features) -> dict[str, ScoredPairs
     sides = features.queries, features.references
     options: dict[str, Any] = {"k": config.k, "engine": config.engine, "background": features.background}
     runs = {}
-    for name, score in _scores(config, features).items():
+    for name, score in _scores(config, features, weights).items():
         with progress_bar(f"searching ({name})", unit="queries") as progress:
             runs[name] = search(*sides, score=score, progress=progress, **options)
     return runs
 
 
-def _scores(config: EvaluateConfig, features: Features) -> dict[str, Score]:
-    from asl.pipeline import every_mode
-    from asl.scoring.score import MODES, Score, ScoreNormalization
+def _scores(config: EvaluateConfig, features: Features, weights: str) -> dict[str, Score]:
+    from asl.pipeline import base_score, every_mode
+    from asl.scoring.score import MODES, ScoreNormalization
 
     if config.score not in (*MODES, "all"):
         raise UsageError(f"score: expected one of {', '.join(MODES)} or all, got {config.score!r}")
     rule = ScoreNormalization(config.beta, config.first, config.last) if config.normalize else None
-    every = every_mode(features, Score("hinge", config.lam, config.tau, None, rule))
+    usual = base_score(config.model, weights, lam=config.lam, tau=config.tau)
+    every = every_mode(features, replace(usual, normalization=rule))
     return every if config.score == "all" else {config.score: every[config.score]}
 
 
@@ -225,12 +226,12 @@ def _embeddings(key: str, path: str) -> Embeddings:
 
 def _embed(config: EvaluateConfig) -> Runs:
     from asl.data.layouts import open_benchmark
-    from asl.models import load_embedder
+    from asl.models import load_embedder, model_hash
     from asl.pipeline import extract_benchmark
 
     benchmark, embedder = open_benchmark(str(config.benchmark), layout=config.layout), load_embedder(config.model)
     features = extract_benchmark(benchmark, embedder, Path(config.output) / "features", workers=config.workers)
-    pairs = _search(config, features)
+    pairs = _search(config, features, weights=model_hash(embedder))
     return Runs(pairs, benchmark.truth, features, benchmark.queries, benchmark.references)
 
 

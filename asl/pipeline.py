@@ -21,8 +21,10 @@ from asl.matching import verify_pairs
 from asl.metrics.directional import directional
 from asl.metrics.evaluate import Evaluation, evaluate
 from asl.models import Embedder
+from asl.models.files import SHIPPED, read_card, shipped_model
 from asl.report.html import write_report
 from asl.report.progress import progress_bar
+from asl.scoring.calibration import Calibration
 from asl.scoring.score import MODES, Score
 from asl.scoring.whitening import Whitening
 from asl.types import AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
@@ -35,6 +37,34 @@ class Features:
     queries: QueryEmbeddings
     references: ReferenceEmbeddings
     background: BackgroundEmbeddings | None
+
+
+def find_calibrations(model: str | Path, model_hash: str) -> dict[str, Calibration]:
+    """How the scores of a saved model are to be read: score mode -> calibration, from the model's card.
+
+    Args:
+        model: its name or path; without a file that has a calibration there is none.
+        model_hash: of the model that made the features, empty where that is unknown; a calibration of other weights
+            does not count.
+    """
+    if not model_hash:
+        return {}
+    path = shipped_model() if model == SHIPPED else Path(model)
+    path = path / "model.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        return {}
+    found = dict(read_card(path).get("calibration") or {})
+    if found.pop("model", None) != model_hash:
+        return {}
+    return {mode: Calibration.from_card(card) for mode, card in found.items()}
+
+
+def base_score(model: str | Path, model_hash: str, *, lam: float | None = None, tau: float | None = None) -> Score:
+    """The constants of a model's scores: those given, else those of its calibration, else the usual ones."""
+    found = find_calibrations(model, model_hash)
+    usual = found["hinge"].score if "hinge" in found else Score()
+    clip = found["soft"].score.clip if "soft" in found else None
+    return Score("hinge", usual.lam if lam is None else lam, usual.tau if tau is None else tau, clip)
 
 
 def extract_benchmark(benchmark: Benchmark, embedder: Embedder, output: Path, **options: Any) -> Features:

@@ -23,7 +23,16 @@ from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample import sample_benchmark
 from asl.entry import entry_point
 from asl.models import load_embedder, model_hash
-from asl.pipeline import Features, every_mode, extract_benchmark, report_runs, score_modes, verify_run, whiten
+from asl.pipeline import (
+    Features,
+    base_score,
+    every_mode,
+    extract_benchmark,
+    report_runs,
+    score_modes,
+    verify_run,
+    whiten,
+)
 from asl.report.provenance import provenance
 from asl.report.published import published_table
 from asl.report.table import rich_table
@@ -43,8 +52,8 @@ class ReproduceConfig:
         root: its folder; not needed for ``sample``.
         model: ``asl_lite0``, ``lite0`` or the path of a saved embedder.
         output: folder for every stage; null: outputs/reproduce-<benchmark>-<model hash>.
-        lam: weight of the log-norm difference.
-        tau: log-norm difference that is free.
+        lam: weight of the log-norm difference; null: as calibrated for the model.
+        tau: log-norm difference that is free; null: as calibrated for the model.
         k: references per query.
         whiten: dimensions to whiten to, fitted on the training images; 0 leaves the embeddings alone.
         normalize: normalise scores with the training images.
@@ -63,8 +72,8 @@ class ReproduceConfig:
     root: str | None = None
     model: str = "asl_lite0"
     output: str | None = None
-    lam: float = 0.1
-    tau: float = 0.0
+    lam: float | None = None
+    tau: float | None = None
     k: int = 10
     whiten: int = 0
     normalize: bool = False
@@ -83,8 +92,8 @@ def run(config: ReproduceConfig) -> int:
     """Every stage, then the table."""
     benchmark = _open(config)
     embedder = load_embedder(config.model)
-    name = f"outputs/reproduce-{config.benchmark}-{model_hash(embedder)}"
-    output = Path(config.output or name)
+    weights = model_hash(embedder)
+    output = Path(config.output or f"outputs/reproduce-{config.benchmark}-{weights}")
     features = extract_benchmark(
         benchmark,
         embedder,
@@ -95,7 +104,7 @@ def run(config: ReproduceConfig) -> int:
     )
     if config.whiten:
         features = whiten(features, config.whiten)
-    runs = score_modes(features, _scores(config, features), k=config.k)
+    runs = score_modes(features, _scores(config, features, weights), k=config.k)
     if config.verify:
         runs["verified"] = verify_run(
             runs["hinge"], benchmark, top=config.verify_top, workers=config.workers, cache=output / "local_features"
@@ -121,8 +130,8 @@ def _open(config: ReproduceConfig) -> Benchmark:
     return open_benchmark(config.root, layout=config.benchmark)
 
 
-def _scores(config: ReproduceConfig, features: Features) -> dict[str, Score]:
-    scores = every_mode(features, Score("hinge", config.lam, config.tau))
+def _scores(config: ReproduceConfig, features: Features, model: str) -> dict[str, Score]:
+    scores = every_mode(features, base_score(config.model, model, lam=config.lam, tau=config.tau))
     if not config.normalize:
         return scores
     if features.background is None:

@@ -2,13 +2,15 @@
 
   python -m asl.search queries=NEW references=LIBRARY output=pairs.csv
   python -m asl.search queries=NEW references=store model=runs/mine score=strict k=5 output=pairs.parquet
+  python -m asl.search queries=NEW references=LIBRARY precision=0.9 output=pairs.csv      only the sure ones
   python -m asl.search queries=NEW references=LIBRARY score=verified output=pairs.csv     looks at the pixels, too
   python -m asl.search queries=NEW references=store background=TRAIN beta=1 output=pairs.csv
 
 queries, references, background: images (a folder, a list, a tar, a Parquet table) or a feature store of asl.extract.
 Images are embedded first, into OUTPUT.features/, which a second run goes on with. The output has one line a pair:
-query_id, reference_id, score (higher = surer), cosine, both log-norms and a direction: `reference->query` where the
-reference holds at least as much of the original as the query, `query->reference` where it is the other way round.
+query_id, reference_id, score (higher = surer), cosine, both log-norms, a probability where the model is calibrated, and
+a direction: `reference->query` where the reference holds at least as much of the original as the query,
+`query->reference` where it is the other way round.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 from omegaconf import MISSING
 from rich.console import Console
 
+from asl.app.thresholds import threshold_for
 from asl.data.catalog import Catalog, CatalogLoader, open_catalog
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
@@ -29,7 +32,9 @@ from asl.features.store import FeatureStore
 from asl.index.search import make_engine, search
 from asl.matching import Budget, verify_pairs
 from asl.models import Embedder, load_embedder
+from asl.pipeline import find_calibrations
 from asl.report.progress import progress_bar
+from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score, ScoreNormalization, pair_cosines
 from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, UsageError
 
@@ -45,8 +50,10 @@ class SearchConfig:
         model: embeds images; not needed where everything is a store.
         score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``verified``.
         k: references per query.
-        lam: weight of the log-norm difference (``soft``, ``hinge``).
-        tau: log-norm difference that is free (``paper``, ``strict``, ``hinge``).
+        lam: weight of the log-norm difference (``soft``, ``hinge``); null: as calibrated for the model.
+        tau: log-norm difference that is free (``paper``, ``strict``, ``hinge``); null: as calibrated for the model.
+        precision: keep only the pairs from the score on at which this share of them was right in the model's
+            calibration; null keeps all.
         clip: range of log-norms in ``soft``, as [low, high]; null takes the middle 98 % of the references'.
         background: images or a store for score normalisation (never references); null turns it off.
         beta: weight of score normalisation.
@@ -70,8 +77,9 @@ class SearchConfig:
     model: str = "asl_lite0"
     score: str = "hinge"
     k: int = 10
-    lam: float = 0.1
-    tau: float = 0.0
+    lam: float | None = None
+    tau: float | None = None
+    precision: float | None = None
     clip: list[float] | None = None
     background: str | None = None
     beta: float = 1.0
@@ -100,7 +108,7 @@ class _Side:
 
 def run(config: SearchConfig) -> int:
     """Embed what is not embedded yet, search, write pairs."""
-    score = build_score(config)
+    build_score(config)  # wrong values are refused before anything is embedded
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
     opener = _Opener(config)
@@ -109,6 +117,8 @@ def run(config: SearchConfig) -> int:
     sides = [side for side in (left, right, background) if side]
     if len({side.model for side in sides}) > 1:
         raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
+    calibration = find_calibrations(config.model, left.model).get(_mode(config))
+    score = build_score(config, calibration)
     if score.mode == "soft" and score.clip is None:
         low, high = np.quantile(right.embeddings.log_norms, [0.01, 0.99]).tolist()
         score = Score("soft", score.lam, score.tau, (low, high), score.normalization)
@@ -125,8 +135,14 @@ def run(config: SearchConfig) -> int:
             progress=progress,
         )
     columns = describe_pairs(pairs, queries, references)
+    calibrated = calibration if calibration and calibration.score == score else None
+    if calibrated:
+        columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
     if config.score == "verified":
         pairs, columns = _verify(config, pairs, left, right, columns)
+    if config.precision is not None:
+        kept = np.flatnonzero(pairs.scores >= _threshold(config, calibrated))
+        pairs, columns = pairs.take(kept), {name: np.asarray(values)[kept] for name, values in columns.items()}
     write_pairs(pairs, config.output, columns=columns)
     Console().print(
         f"{len(pairs)} pairs of {len(queries)} queries and {len(references)} references "
@@ -135,13 +151,33 @@ def run(config: SearchConfig) -> int:
     return 0
 
 
-def build_score(config: SearchConfig) -> Score:
+def _mode(config: SearchConfig) -> str:
+    return config.candidates if config.score == "verified" else config.score
+
+
+def _threshold(config: SearchConfig, calibrated: Calibration | None) -> float:
+    assert config.precision is not None
+    if config.score == "verified":
+        return threshold_for(config.precision)
+    if calibrated is None:
+        raise UsageError(
+            f"precision: model={config.model} has no calibration of {config.score} with these constants; "
+            "use the model that made the features and leave lam and tau alone, or score=verified"
+        )
+    return calibrated.threshold(config.precision).threshold
+
+
+def build_score(config: SearchConfig, calibration: Calibration | None = None) -> Score:
     """The score of a configuration; for ``verified`` that of its candidates."""
-    mode = config.candidates if config.score == "verified" else config.score
+    mode, usual = _mode(config), calibration.score if calibration else Score()
+    lam = usual.lam if config.lam is None else config.lam
+    tau = usual.tau if config.tau is None else config.tau
     normalization = ScoreNormalization(config.beta, config.first, config.last) if config.background else None
     clip = (config.clip[0], config.clip[1]) if config.clip and len(config.clip) == 2 else None
+    if clip is None and calibration and mode == "soft":
+        clip = calibration.score.clip
     try:
-        return Score(mode, config.lam, config.tau, clip, normalization)  # type: ignore[arg-type]
+        return Score(mode, lam, tau, clip, normalization)  # type: ignore[arg-type]
     except AslError as error:
         raise UsageError(str(error)) from error
 
