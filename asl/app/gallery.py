@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -68,7 +69,7 @@ def _image(result: ScanResult, image: ScanImage, folder: Path, picture: Callable
     facts = image.facts
     return {
         "name": _relative(image.paths[0], result.root),
-        "link": Path(os.path.relpath(image.paths[0], folder)).as_posix(),
+        "link": _link(image.paths[0], folder),
         "same": [_relative(other, result.root) for _, other in image.identical(across=result.across)],
         "library": image.in_library[0],
         "size": [facts.width, facts.height, facts.bytes],
@@ -81,6 +82,14 @@ def _image(result: ScanResult, image: ScanImage, folder: Path, picture: Callable
 def _relative(path: str, root: Path) -> str:
     inside = os.path.relpath(path, root)
     return path if inside.startswith("..") else Path(inside).as_posix()
+
+
+def _link(path: str, folder: Path) -> str:
+    """Address of a file as seen from the page; every sign that could mean something else is encoded."""
+    try:
+        return quote(Path(os.path.relpath(path, folder)).as_posix(), safe="/")
+    except ValueError:  # another drive
+        return Path(path).as_uri()
 
 
 def _pair(pair: Found, place: dict[int, int]) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def test_the_gallery_holds_everything_and_nothing_that_runs(photos: Path, model:
     assert {image["name"] for image in data["images"]} >= {"p0.jpg", "sub/crop-of-0.jpg", "p1.jpg"}
     assert all(image["picture"].startswith("data:image/jpeg;base64,") for image in data["images"])
     scanned(photos, model, tmp_path / "out", "--gallery", 1)
+    assert any(image["link"] == "../photos/p0.jpg" for image in data["images"])
     less = (tmp_path / "out" / "gallery.html").read_text().split('type="application/json">')[1].split("</script>")[0]
     assert len(json.loads(less)["pairs"]) == 1
     assert json.loads(less)["left_out"] == len(data["pairs"]) - 1
@@ -165,3 +166,10 @@ def test_names_that_are_no_text_are_scanned(photos: Path, model: Path, tmp_path:
     assert ("p3.jpg", "caf\\xe9.jpg", "same file") in names(rows)
     assert scanned(photos, model, tmp_path / "out") == rows
     assert summary(tmp_path / "out")["embedded"] == 0
+
+
+def test_a_file_name_is_never_an_address() -> None:
+    from asl.app.gallery import _link
+
+    assert _link("/a/javascript:alert(1).jpg", Path("/a")) == "javascript%3Aalert%281%29.jpg"
+    assert _link("/a/b c/%2e#x?.jpg", Path("/a/out")) == "../b%20c/%252e%23x%3F.jpg"

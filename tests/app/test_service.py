@@ -342,3 +342,24 @@ def live(model: Path, library: Path) -> Iterator[tuple[subprocess.Popen[bytes], 
             yield process, port
         finally:
             process.kill()
+
+
+@pytest.mark.slow
+def test_hostile_uploads_against_a_live_service(model: Path, tmp_path: Path) -> None:
+    """One round of every kind; `scripts/hostile_uploads.py` without --count sends a thousand."""
+    script = Path(__file__).resolve().parents[2] / "scripts" / "hostile_uploads.py"
+    command = [
+        sys.executable,
+        str(script),
+        "--count",
+        "40",
+        "--model",
+        str(model),
+        "--report",
+        str(tmp_path / "r.json"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["verdict"], report["uploads"], report["references_lost"]) == ("held", 40, 0)
+    assert sum(report["answers"].values()) == 40
