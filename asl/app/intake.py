@@ -20,8 +20,7 @@ from asl.features.extract import Runner
 from asl.matching.prepare import working_image
 from asl.matching.values import Settings
 from asl.models import Embedder, load_embedder, model_hash
-from asl.models.files import SHIPPED, read_card, shipped_model
-from asl.scoring.calibration import Calibration
+from asl.pipeline import base_score
 from asl.scoring.score import Score
 from asl.types import F32
 
@@ -81,7 +80,7 @@ class Intake:
         """
         embedder = model if isinstance(model, Embedder) else load_embedder(model)
         self.plan, self.dim, self.hash = embedder.preprocessing, embedder.dim, model_hash(embedder)
-        self.score = Score() if isinstance(model, Embedder) else model_score(model)
+        self.score = Score() if isinstance(model, Embedder) else base_score(model, self.hash)
         self._runner = Runner(embedder, device, BATCH)
         self._side, self._max_pixels = Settings().size, max_pixels
 
@@ -160,16 +159,6 @@ class Intake:
             Taken(item.source, item.digest, broken.get(item.digest, item.failure), item.digest in fresh)
             for item in batch
         ]
-
-
-def model_score(model: str | Path) -> Score:
-    """The directional score with the constants of a saved model's card; the usual ones where it has none."""
-    if str(model) == "lite0":
-        return Score()
-    path = shipped_model() if str(model) == SHIPPED else Path(model)
-    card = read_card(path / "model.safetensors" if path.is_dir() else path)
-    stored = card.get("calibration", {}).get("hinge")
-    return Calibration.from_card(stored).score if stored else Score()
 
 
 def _usable(feature: F32 | None) -> F32 | None:

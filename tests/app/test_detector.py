@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from asl import CopyDetector
-from asl.models import Embedder, build_embedder, save_embedder
+from asl.models import Embedder, build_embedder, model_hash, save_embedder
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score
 from asl.types import AslError, UsageError
@@ -197,7 +197,8 @@ def test_edits_are_named(embedder: Embedder) -> None:
 
 def test_the_score_has_the_model_s_own_constants(embedder: Embedder, tmp_path: Path) -> None:
     own = Calibration(Score("hinge", lam=0.5, tau=0.0), slope=1.0, offset=0.0, thresholds=())
-    save_embedder(embedder, tmp_path / "model.safetensors", card={"calibration": {"hinge": own.to_card()}})
+    card = {"calibration": {"model": model_hash(embedder), "hinge": own.to_card()}}
+    save_embedder(embedder, tmp_path / "model.safetensors", card=card)
     detector = CopyDetector(tmp_path)
     detector.add([textured(seed) for seed in range(4)], names=[f"n{seed}" for seed in range(4)])
     found = detector.query(crop(textured(0)), min_probability=0)
