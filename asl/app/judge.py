@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TypeVar
 
@@ -280,7 +282,16 @@ _WORKER: list[_Worker] = []
 
 def _start(store: Path) -> None:
     cv2.setNumThreads(1)
+    parent = parent_process()
+    if parent is not None:
+        # A killed parent tells its children nothing: without this they would wait for work for ever.
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     _WORKER[:] = [_Worker(store)]
+
+
+def _end_with(parent: int) -> None:
+    wait([parent])
+    os._exit(1)
 
 
 def _work(pairs: list[Pair]) -> list[Judgement | str]:

@@ -4,6 +4,9 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -173,3 +176,52 @@ def test_a_file_name_is_never_an_address() -> None:
 
     assert _link("/a/javascript:alert(1).jpg", Path("/a")) == "javascript%3Aalert%281%29.jpg"
     assert _link("/a/b c/%2e#x?.jpg", Path("/a/out")) == "../b%20c/%252e%23x%3F.jpg"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_a_killed_scan_leaves_no_process_and_goes_on_where_it_was(photos: Path, model: Path, tmp_path: Path) -> None:
+    for seed in range(300, 340):
+        (photos / f"more{seed}.jpg").write_bytes(encode(textured(seed, 90, 120)))
+    command = [
+        sys.executable,
+        "-m",
+        "asl",
+        "scan",
+        str(photos),
+        "--model",
+        str(model),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    command += ["--workers", "2", "--quiet"]
+    process = subprocess.Popen(command)
+    for _ in range(600):
+        children = children_of(process.pid)
+        if len(children) >= 2:
+            break
+        time.sleep(0.05)
+    assert children, "the scan did not come to comparing"
+    time.sleep(2)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    scanned(photos, model, tmp_path / "out")
+    assert summary(tmp_path / "out")["embedded"] == 0
+
+
+def children_of(parent: int) -> list[int]:
+    """Processes that a process has started to compare pairs."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+            command = (path.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and b"spawn_main" in command:
+            found.append(int(path.parent.name))
+    return found
