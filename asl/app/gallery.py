@@ -46,7 +46,7 @@ def write_gallery(
         "images": [_image(result, result.images[number], path.parent, picture) for number in shown],
         "pairs": [_pair(pair, place) for pair in pairs],
         "left_out": len(result.pairs) - len(pairs),
-        "threshold": round(result.threshold, 4),
+        "threshold": result.threshold,
         "precision": result.precision,
         "title": os.path.basename(str(result.root)) or str(result.root),
         "facts": facts,
@@ -97,7 +97,7 @@ def _pair(pair: Found, place: dict[int, int]) -> dict[str, Any]:
     return {
         "original": place[pair.original],
         "copy": place[pair.copy],
-        "p": round(judgement.probability, 4),
+        "p": judgement.probability,
         "clear": pair.origin.clear,
         "why": pair.origin.why,
         "edits": list(judgement.edits),

@@ -46,6 +46,8 @@ def test_the_gallery_groups_sorts_and_compares(browser: Browser, gallery: str, t
     browser.open(gallery)
     assert browser.run("document.querySelectorAll('.group').length") == 2
     assert "2 groups, 2 copies" in browser.run("document.getElementById('count').textContent")
+    browser.run("from = data.pairs.at(-1).p; regroup()")
+    assert "2 copies" in browser.run("document.getElementById('count').textContent"), "a pair at the threshold is in"
     light = brightness(browser.picture(tmp_path / "light.png"))
     browser.run("document.querySelector('.copies .shot').focus()")
     browser.key("Enter", 13)
