@@ -13,6 +13,7 @@ from asl.models.embedder import Embedder, Preprocessing, Recipe
 from asl.models.lite0 import load_lite_weights
 from asl.models.necks import BatchNorm, Linear, LinearBN, NormHead, Projector
 from asl.models.pooling import RMAC, Average, GeM
+from asl.models.waveblock import WaveBlock
 from asl.types import UsageError
 
 
@@ -109,11 +110,20 @@ def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> 
     for name, chosen, known in (("pooling", plan.pooling, list(poolings)), ("neck", plan.neck, list(necks))):
         if chosen not in known:
             raise UsageError(f"{name}: expected {', '.join(known)}, got {chosen!r}")
+    _add_waves(network, plan.wave)
     neck = necks[plan.neck]()
     if plan.norm_head:
         neck = NormHead(neck, width, detach=plan.detach_norm)
     dim = int(cast(Any, neck).dim)
     return Embedder(network, poolings[plan.pooling](), neck, dim=dim, preprocessing=preprocessing, recipe=plan)
+
+
+def _add_waves(network: nn.Module, stages: Sequence[str]) -> None:
+    known = [name for name, _ in network.named_children()]
+    for name in stages:
+        if name not in known:
+            raise UsageError(f"wave: the backbone has no stage {name!r}; it has {', '.join(known)}")
+        network.get_submodule(name).register_forward_hook(WaveBlock())
 
 
 def _start_from(embedder: Embedder, path: str) -> None:

@@ -54,6 +54,7 @@ class Recipe:
         hidden: layers of the projector.
         norm_head: a log-norm of its own beside the direction.
         detach_norm: the norm head does not train the backbone.
+        wave: names of backbone stages after which a WaveBlock stands while training, e.g. ``layer2``.
     """
 
     backbone: str
@@ -66,6 +67,7 @@ class Recipe:
     hidden: Sequence[int] = (4096,)
     norm_head: bool = False
     detach_norm: bool = False
+    wave: Sequence[str] = ()
 
 
 class Embedder(nn.Module):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -127,10 +127,16 @@ def read_card(path: str | Path) -> dict[str, Any]:
     return card
 
 
+def _chosen(plan: Recipe | Preprocessing) -> dict[str, Any]:
+    """What differs from the defaults: a field that a later version adds does not change the hash of older models."""
+    usual = {field.name: field.default for field in fields(plan)}
+    return {name: value for name, value in asdict(plan).items() if value != usual[name] and value not in ({}, [], ())}
+
+
 def model_hash(embedder: Embedder) -> str:
     """16 hex digits of weights, recipe and preprocessing: equal models have equal hashes."""
     digest = hashlib.sha256()
-    digest.update(json.dumps([asdict(embedder.recipe), asdict(embedder.preprocessing)], sort_keys=True).encode())
+    digest.update(json.dumps([_chosen(embedder.recipe), _chosen(embedder.preprocessing)], sort_keys=True).encode())
     for name, value in sorted(embedder.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
