@@ -11,7 +11,7 @@ from torch import nn
 
 from asl.models.embedder import Embedder, Preprocessing, Recipe
 from asl.models.lite0 import load_lite_weights
-from asl.models.necks import BatchNorm, Linear, LinearBN, NormHead, Projector
+from asl.models.necks import BatchNorm, Linear, LinearBN, NormHead, Projector, Sqrt
 from asl.models.pooling import RMAC, Average, GeM
 from asl.models.waveblock import WaveBlock
 from asl.types import UsageError
@@ -105,6 +105,7 @@ def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> 
         "linear": lambda: Linear(width, plan.dim),
         "bn": lambda: BatchNorm(width),
         "projector": lambda: Projector(width, plan.dim, plan.hidden),
+        "sqrt": lambda: Sqrt(width),
         "none": lambda: NoNeck(width),
     }
     for name, chosen, known in (("pooling", plan.pooling, list(poolings)), ("neck", plan.neck, list(necks))):

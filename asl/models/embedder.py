@@ -49,7 +49,7 @@ class Recipe:
         pooling: ``gem``, ``avg``, ``cls`` or ``rmac``.
         p: of GeM.
         learned_p: whether GeM's p is trained.
-        neck: ``linear_bn``, ``linear``, ``bn``, ``projector`` or ``none``.
+        neck: ``linear_bn``, ``linear``, ``bn``, ``projector``, ``sqrt`` or ``none``.
         dim: D of the embedding.
         hidden: layers of the projector.
         norm_head: a log-norm of its own beside the direction.

@@ -81,6 +81,22 @@ class Projector(nn.Module):
         return result
 
 
+class Sqrt(nn.Module):
+    """Element-wise square root of a non-negative feature: a few strong channels no longer outvote the others.
+
+    Power-law normalisation (Perronnin et al., ECCV 2010, section 3.2, alpha = 1/2). Keeps the width.
+    """
+
+    def __init__(self, width: int) -> None:
+        """``[B, width]`` -> ``[B, width]``."""
+        super().__init__()
+        self.dim = width
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """The embedding; negative entries count as 0, with a finite gradient everywhere."""
+        return pooled.clamp_min(1e-6).sqrt()
+
+
 class NormHead(nn.Module):
     """Give the embedding a length of its own: direction from a neck, log-norm from a small network beside it.
 
