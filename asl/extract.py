@@ -3,10 +3,14 @@
   python -m asl.extract images=PHOTOS model=asl_lite0 output=store
   python -m asl.extract images=shards.tar model=runs/mine/model.safetensors output=store workers=8
   python -m asl.extract images=list.txt model=lite0 output=store id_style=stem
+  python -m asl.extract images=PHOTOS output=store part=3/8      the third of eight tasks, each on a machine of its own
+  python -m asl.extract images=PHOTOS output=store merge=8       join the eight parts once all of them are finished
+  python -m asl.extract images=PHOTOS output=store index=library.index
 
 images: a folder, an image, a .txt or .csv list, an uncompressed .tar, a .parquet. Unreadable images are listed in the
 store with their reason; more than max_failure_rate of them stop the run (exit code 1). Killed at any moment, it goes
-on where it stopped.
+on where it stopped. A part lies beside the output; the joined store is byte-identical to one of a single machine. An
+index holds what a search needs, sorted and memory-mapped; asl.search takes it as references=.
 """
 
 from __future__ import annotations
@@ -17,13 +21,15 @@ from pathlib import Path
 from omegaconf import MISSING
 from rich.console import Console
 
-from asl.data.catalog import open_catalog
+from asl.data.catalog import Catalog, open_catalog, subset
 from asl.entry import entry_point
 from asl.features.extract import extract
+from asl.features.parts import join_parts, parse_part, part_path, part_rows
 from asl.features.store import FeatureStore
+from asl.index.saved import SavedIndex
 from asl.models import load_embedder
 from asl.report.progress import progress_bar
-from asl.types import UsageError
+from asl.types import AslError, UsageError
 
 
 @dataclass
@@ -40,6 +46,9 @@ class ExtractConfig:
         shard_size: images per shard.
         max_failure_rate: share of unreadable images above which the run stops.
         device: ``auto``, ``cpu``, ``cuda``.
+        part: I/N embeds the I-th of N parts only, for array jobs.
+        merge: joins so many finished parts; embeds nothing.
+        index: folder of an index that is written from the finished store.
     """
 
     images: str = MISSING
@@ -51,28 +60,39 @@ class ExtractConfig:
     shard_size: int = 4096
     max_failure_rate: float = 0.1
     device: str = "auto"
+    part: str | None = None
+    merge: int | None = None
+    index: str | None = None
 
 
 def run(config: ExtractConfig) -> int:
     """Extract, and say what could not be read."""
-    store = extract_images(config)
+    if config.index and config.part:
+        raise UsageError("index: is written from a whole store; give it with merge=, not with part=")
+    store = join_images(config) if config.merge is not None else extract_images(config)
     console = Console()
-    console.print(f"{len(store)} images embedded, {len(store.failures)} failed: {config.output}")
+    console.print(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
     for name, reason in store.failures[:10]:
         console.print(f"  [yellow]{name}[/]: {reason}")
+    if config.index:
+        index = SavedIndex.create(config.index, store.embeddings(), model=store.manifest["model"])
+        console.print(f"index of {len(index)} images: {config.index}")
     return 0
 
 
 def extract_images(config: ExtractConfig) -> FeatureStore:
-    """The store of a configuration."""
-    if not Path(config.images).exists():
-        raise UsageError(f"images: there is no {config.images}")
-    catalog = open_catalog(config.images, id_style=config.id_style)  # type: ignore[arg-type]
+    """The store of a configuration, or the part of it that is asked for."""
+    catalog = _catalog(config)
+    output = Path(config.output)
+    if config.part:
+        part, of = parse_part(config.part)
+        rows = part_rows(len(catalog), shard_size=config.shard_size, part=part, of=of)
+        catalog, output = subset(catalog, rows), part_path(output, part, of)
     with progress_bar("embedding", unit="images") as progress:
         return extract(
             catalog,
             load_embedder(config.model),
-            output=config.output,
+            output=output,
             batch_size=config.batch_size,
             workers=config.workers,
             shard_size=config.shard_size,
@@ -80,6 +100,30 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
             device=config.device,
             progress=progress,
         )
+
+
+def join_images(config: ExtractConfig) -> FeatureStore:
+    """The parts of a store joined.
+
+    Raises:
+        AslError: a part is missing or not finished.
+    """
+    if config.part or not config.merge or config.merge < 1:
+        raise UsageError(f"merge: expected the number of parts, and no part=, got {config.merge}")
+    catalog = _catalog(config)
+    paths = [part_path(config.output, part, config.merge) for part in range(1, config.merge + 1)]
+    parts = [FeatureStore.open(path) for path in paths]
+    done = {name for part in parts for name in [*part.ids.tolist(), *(name for name, _ in part.failures)]}
+    missing = [name for name in catalog.ids.tolist() if name not in done]
+    if missing:
+        raise AslError(f"merge: {len(missing)} image(s) are in no part, e.g. {missing[0]!r}; finish the parts first")
+    return join_parts(config.output, parts)
+
+
+def _catalog(config: ExtractConfig) -> Catalog:
+    if not Path(config.images).exists():
+        raise UsageError(f"images: there is no {config.images}")
+    return open_catalog(config.images, id_style=config.id_style)  # type: ignore[arg-type]
 
 
 main = entry_point("extract", ExtractConfig, run)

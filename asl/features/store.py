@@ -102,6 +102,10 @@ class FeatureStore:
             write_durably(self.path / f"{name}{suffix}", data)
         digest = hashlib.sha256(buffer.getvalue() + listing).hexdigest()
         entry = {"name": name, "images": len(ids), "failures": len(failures), "sha256": digest}
+        self.append_entry(entry)
+
+    def append_entry(self, entry: dict[str, Any]) -> None:
+        """List a shard whose files are on disk under their final names."""
         self.manifest["shards"].append(entry)
         self._write_manifest()
 

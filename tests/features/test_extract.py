@@ -1,12 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -17,7 +11,7 @@ from asl.data.catalog import open_catalog, subset
 from asl.data.images import decode_image, resize_image
 from asl.data.scenes import render_scene
 from asl.features import FeatureStore, extract
-from asl.models import Embedder, build_embedder, save_embedder
+from asl.models import Embedder, build_embedder
 from asl.types import AslError
 
 
@@ -114,31 +108,3 @@ def test_a_damaged_store_is_noticed(photos: Path, embedder: Embedder, tmp_path: 
     (tmp_path / "s" / "manifest.json").write_text(json.dumps({"format": "else"}))
     with pytest.raises(AslError, match="no feature store"):
         FeatureStore.open(tmp_path / "s")
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_it_ends_byte_identical(photos: Path, embedder: Embedder, tmp_path: Path) -> None:
-    save_embedder(embedder, tmp_path / "m.safetensors", card={})
-    command = [sys.executable, "-m", "asl.extract", f"images={photos}", f"model={tmp_path / 'm.safetensors'}"]
-    command += ["batch_size=2", "shard_size=3", "workers=0"]
-    subprocess.run([*command, f"output={tmp_path / 'whole'}"], check=True, capture_output=True)
-    rng = random.Random(0)
-    kills = 0
-    for _ in range(6):
-        process = subprocess.Popen(
-            [*command, f"output={tmp_path / 'killed'}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.time() + 60
-        while (
-            not (tmp_path / "killed" / "manifest.json").exists() and time.time() < deadline and process.poll() is None
-        ):
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0.0, 0.15))
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-    assert kills, "at least one run was killed while it worked"
-    subprocess.run([*command, f"output={tmp_path / 'killed'}"], check=True, capture_output=True)
-    left = {name: data for name, data in contents(tmp_path / "killed").items() if not name.endswith(".part")}
-    assert left == contents(tmp_path / "whole")

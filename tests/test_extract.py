@@ -1,0 +1,107 @@
+"""The command: parts on several machines, the joined store, the index."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from asl.data.scenes import render_scene
+from asl.entry import compose
+from asl.extract import run
+from asl.features import FeatureStore
+from asl.features.parts import join_parts, parse_part, part_path, part_rows
+from asl.index.saved import SavedIndex
+from asl.models import build_embedder, save_embedder
+from asl.types import AslError, UsageError
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("extract")
+    (folder / "photos").mkdir()
+    for number in range(11):
+        image = render_scene(number, height=60 + number, width=80)
+        cv2.imwrite(str(folder / "photos" / f"{number:02d}.png"), image[..., ::-1])
+    (folder / "photos" / "05.png").write_bytes(b"broken")
+    save_embedder(
+        build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8).eval(), folder / "m.safetensors", card={}
+    )
+    return folder
+
+
+def command(files: Path, output: Path, *more: str) -> int:
+    keys = [f"images={files / 'photos'}", f"model={files / 'm.safetensors'}", f"output={output}", "workers=0"]
+    return run(compose("extract", [*keys, "batch_size=2", "shard_size=3", *more]))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("parts", [1, 3, 6])
+def test_joined_parts_are_byte_identical_to_one_extraction(files: Path, tmp_path: Path, parts: int) -> None:
+    command(files, tmp_path / "whole")
+    with pytest.raises(AslError, match="is no feature store"):
+        command(files, tmp_path / "joined", f"merge={parts}")
+    for part in range(parts, 0, -1):
+        command(files, tmp_path / "joined", f"part={part}/{parts}")
+    for _ in range(2):  # joined again, it stays as it is
+        assert command(files, tmp_path / "joined", f"merge={parts}", f"index={tmp_path / 'index'}") == 0
+    assert contents(tmp_path / "joined") == contents(tmp_path / "whole")
+    index, store = SavedIndex.open(tmp_path / "index"), FeatureStore.open(tmp_path / "whole")
+    assert sorted(index.ids.tolist()) == sorted(store.ids.tolist())
+    assert index.manifest["model"] == store.manifest["model"]
+
+
+def test_an_interrupted_join_goes_on_and_a_damaged_part_is_named(files: Path, tmp_path: Path) -> None:
+    for part in (1, 2):
+        command(files, tmp_path / "s", f"part={part}/2")
+    parts = [FeatureStore.open(part_path(tmp_path / "s", part, 2)) for part in (1, 2)]
+    last = parts[1].path / f"{parts[1].manifest['shards'][-1]['name']}.npy"
+    good = last.read_bytes()
+    last.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(AslError, match="is not what was written; extract this part again"):
+        join_parts(tmp_path / "s", parts)
+    last.write_bytes(good)
+    assert len(join_parts(tmp_path / "s", parts)) == 10
+    with pytest.raises(AslError, match="choose another output"):
+        join_parts(tmp_path / "s", parts[1:])
+
+
+def test_an_unfinished_part_is_noticed(files: Path, tmp_path: Path) -> None:
+    for part in (1, 2):
+        command(files, tmp_path / "s", f"part={part}/2")
+    manifest = part_path(tmp_path / "s", 2, 2) / "manifest.json"
+    buffer = io.StringIO(manifest.read_text())
+    import json
+
+    facts = json.load(buffer)
+    facts["shards"].pop()
+    manifest.write_text(json.dumps(facts))
+    with pytest.raises(AslError, match=r"2 image\(s\) are in no part, e\.g\. '09\.png'"):
+        command(files, tmp_path / "s", "merge=2")
+
+
+@pytest.mark.parametrize("count", [0, 1, 11, 64, 65])
+def test_parts_cover_every_image_once(count: int) -> None:
+    for of in (1, 3, 7):
+        rows = [part_rows(count, shard_size=4, part=part, of=of) for part in range(1, of + 1)]
+        assert np.concatenate([np.array(part, dtype=int) for part in rows]).tolist() == list(range(count))
+        assert all(part.start % 4 == 0 or not len(part) for part in rows)
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "-1/2", "1/0"])
+def test_a_part_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="part: expected I/N"):
+        parse_part(text)
+
+
+def test_keys_that_exclude_each_other_are_refused(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="index: is written from a whole store"):
+        command(files, tmp_path / "s", "part=1/2", f"index={tmp_path / 'i'}")
+    with pytest.raises(UsageError, match="merge: expected"):
+        command(files, tmp_path / "s", "part=1/2", "merge=2")
