@@ -15,7 +15,7 @@ a direction: `reference->query` where the reference holds at least as much of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +119,7 @@ def run(config: SearchConfig) -> int:
         raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
     score = build_score(config, calibration)
-    if score.mode == "soft" and score.clip is None:
-        low, high = np.quantile(right.embeddings.log_norms, [0.01, 0.99]).tolist()
-        score = Score("soft", score.lam, score.tau, (low, high), score.normalization)
+    score = _clipped(score, right.embeddings)
     queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
     engine = make_engine(config.engine)
     with progress_bar("searching", unit="queries") as progress:
@@ -149,6 +147,14 @@ def run(config: SearchConfig) -> int:
         f"({config.score}, {engine.name}): {config.output}"
     )
     return 0
+
+
+def _clipped(score: Score, references: Embeddings) -> Score:
+    """``soft`` needs a range of log-norms; without one it is the middle 98 % of the references'."""
+    if score.mode != "soft" or score.clip is not None:
+        return score
+    low, high = np.quantile(references.log_norms, [0.01, 0.99]).tolist()
+    return replace(score, clip=(low, high))
 
 
 def _mode(config: SearchConfig) -> str:

@@ -130,7 +130,10 @@ def read_card(path: str | Path) -> dict[str, Any]:
 def _chosen(plan: Recipe | Preprocessing) -> dict[str, Any]:
     """What differs from the defaults: a field that a later version adds does not change the hash of older models."""
     usual = {field.name: field.default for field in fields(plan)}
-    return {name: value for name, value in asdict(plan).items() if value != usual[name] and value not in ({}, [], ())}
+    # A tuple and the list that a file gives back are the same choice.
+    chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan).items()}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()}
+    return {name: value for name, value in chosen.items() if value != plain[name] and value not in ({}, [])}
 
 
 def model_hash(embedder: Embedder) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from asl.data.datamodule import CopyDataModule
 from asl.training.callbacks import SourceRate
@@ -105,9 +107,19 @@ def fit(
     last = output / "checkpoints" / "last.ckpt"
     if resume and last.is_file():
         _check_resumable(last, module)
-    # weights_only: a checkpoint is data; it must not be able to run code.
-    trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None, weights_only=True)
+    _keep_metrics(output)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Experiment logs directory")  # it holds what is resumed from
+        # weights_only: a checkpoint is data; it must not be able to run code.
+        trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None, weights_only=True)
     return module
+
+
+def _keep_metrics(output: Path) -> None:
+    """Lightning's CSV logger starts its file anew; that of an interrupted run gets a number."""
+    file = output / "metrics.csv"
+    if file.is_file() and getattr(rank_zero_only, "rank", 0) == 0:
+        file.rename(output / f"metrics-{len(list(output.glob('metrics-*.csv'))) + 1}.csv")
 
 
 def _callbacks(settings: FitSettings, output: Path) -> list[Callback]:

@@ -130,3 +130,18 @@ def _rank_ok(logits: torch.Tensor, wnid: str) -> bool:
     from timm.data import ImageNetInfo
 
     return bool(ImageNetInfo().index_to_label_name(int(logits.argmax())) == wnid)
+
+
+def test_a_saved_model_keeps_its_hash(tmp_path: Path) -> None:
+    embedder = build_embedder(backbone="mobilenetv3_small_050", size=32, dim=8, hidden=(64,), norm_head=True).eval()
+    save_embedder(embedder, tmp_path / "m.safetensors", card={})
+    assert model_hash(load_embedder(tmp_path / "m.safetensors")) == model_hash(embedder)
+    other = build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8, hidden=(64,), norm_head=True).eval()
+    other.load_state_dict(embedder.state_dict())
+    assert model_hash(other) != model_hash(embedder), "another size makes other features"
+
+
+def test_the_shipped_model_is_calibrated_for_itself() -> None:
+    from asl.pipeline import find_calibrations
+
+    assert {"cosine", "hinge"} <= set(find_calibrations("asl_lite0", model_hash(load_embedder("asl_lite0"))))
