@@ -103,7 +103,7 @@ def write_report(
     norms: Directional | None = facts.pop("directional", None)
     if norms is None and queries is not None and references is not None and _has_lengths(queries, references):
         norms = directional(truth, queries, references, hard=next(iter(pairs.values())))
-    chosen = max(evaluations, key=lambda name: (evaluations[name].recall_at_p90, evaluations[name].uap))
+    chosen = max(evaluations, key=lambda name: (evaluations[name].uap, evaluations[name].recall_at_p90))
     material = Material(
         title, evaluations, pairs, truth, chosen, norms, queries, references, query_images, reference_images,
         remarks or {}, differences or {}, facts,

@@ -68,7 +68,7 @@ def _advice(chosen: str, evaluation: Evaluation) -> str:
 
 
 def _table_note(evaluations: Mapping[str, Evaluation], shown: list[str]) -> str:
-    notes = ["The marked run has the best R@P90; breakdowns and pictures below are its own."] * (len(evaluations) > 1)
+    notes = ["The marked run has the best µAP; breakdowns and pictures below are its own."] * (len(evaluations) > 1)
     if any(evaluation.intervals for evaluation in evaluations.values()):
         notes.append("Small numbers: 95 % bootstrap interval over queries.")
     if "hard_false_match_rate" in shown:
