@@ -6,6 +6,7 @@
   python -m asl.extract images=PHOTOS output=store part=3/8      the third of eight tasks, each on a machine of its own
   python -m asl.extract images=PHOTOS output=store merge=8       join the eight parts once all of them are finished
   python -m asl.extract images=PHOTOS output=store index=library.index
+  python -m asl.extract images=PHOTOS output=store regions=fine   parts of the images, too: small crops are found
 
 images: a folder, an image, a .txt or .csv list, an uncompressed .tar, a .parquet. Unreadable images are listed in the
 store with their reason; more than max_failure_rate of them stop the run (exit code 1). Killed at any moment, it goes
@@ -23,8 +24,9 @@ from rich.console import Console
 
 from asl.data.catalog import Catalog, open_catalog, subset
 from asl.entry import entry_point
-from asl.features.extract import extract
+from asl.features.extract import Progress, extract
 from asl.features.parts import join_parts, parse_part, part_path, part_rows
+from asl.features.regions import extract_regions, regions_of
 from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
 from asl.models import load_embedder
@@ -49,6 +51,7 @@ class ExtractConfig:
         part: I/N embeds the I-th of N parts only, for array jobs.
         merge: joins so many finished parts; embeds nothing.
         index: folder of an index that is written from the finished store.
+        regions: parts of every image that are embedded, too: ``none``, ``coarse`` (5), ``fine`` (14).
     """
 
     images: str = MISSING
@@ -63,10 +66,15 @@ class ExtractConfig:
     part: str | None = None
     merge: int | None = None
     index: str | None = None
+    regions: str = "none"
 
 
 def run(config: ExtractConfig) -> int:
     """Extract, and say what could not be read."""
+    if regions_of(config.regions) and (config.part or config.merge is not None):
+        raise UsageError(
+            "regions: are extracted on one machine, after the parts are joined: run it once more on output"
+        )
     if config.index and config.part:
         raise UsageError("index: is written from a whole store; give it with merge=, not with part=")
     store = join_images(config) if config.merge is not None else extract_images(config)
@@ -74,6 +82,9 @@ def run(config: ExtractConfig) -> int:
     console.print(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
     for name, reason in store.failures[:10]:
         console.print(f"  [yellow]{name}[/]: {reason}")
+    if regions_of(config.regions):
+        with progress_bar("embedding regions", unit="regions") as progress:
+            _regions(config, progress)
     if config.index:
         index = SavedIndex.create(config.index, store.embeddings(), model=store.manifest["model"])
         console.print(f"index of {len(index)} images: {config.index}")
@@ -100,6 +111,21 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
             device=config.device,
             progress=progress,
         )
+
+
+def _regions(config: ExtractConfig, progress: Progress) -> None:
+    extract_regions(
+        _catalog(config),
+        load_embedder(config.model),
+        output=config.output,
+        regions=regions_of(config.regions),
+        batch_size=config.batch_size,
+        workers=config.workers,
+        shard_size=config.shard_size,
+        max_failure_rate=config.max_failure_rate,
+        device=config.device,
+        progress=progress,
+    )
 
 
 def join_images(config: ExtractConfig) -> FeatureStore:

@@ -5,7 +5,7 @@ Each stage leaves a file (feature stores, predictions, metrics), so a later run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from asl.data.catalog import Catalog, CatalogLoader
 from asl.data.layouts import Benchmark
 from asl.data.pairs import write_pairs
 from asl.features.extract import extract
-from asl.index.search import search
+from asl.features.regions import extract_regions, region_embeddings, regions_of
+from asl.index.regions import search_regions
 from asl.matching import verify_pairs
 from asl.metrics.directional import directional
 from asl.metrics.evaluate import Evaluation, evaluate
@@ -27,16 +28,21 @@ from asl.report.progress import progress_bar
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import MODES, Score
 from asl.scoring.whitening import Whitening
-from asl.types import AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+from asl.types import AslError, BackgroundEmbeddings, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
 
 @dataclass(frozen=True)
 class Features:
-    """The embeddings of a benchmark, by role; background only where the benchmark has training images."""
+    """The embeddings of a benchmark, by role; background only where the benchmark has training images.
+
+    Regions are embeddings of one part of every image each (:mod:`asl.features.regions`).
+    """
 
     queries: QueryEmbeddings
     references: ReferenceEmbeddings
     background: BackgroundEmbeddings | None
+    reference_regions: Sequence[Embeddings] = ()
+    query_regions: Sequence[Embeddings] = ()
 
 
 def find_calibrations(model: str | Path, model_hash: str) -> dict[str, Calibration]:
@@ -67,26 +73,48 @@ def base_score(model: str | Path, model_hash: str, *, lam: float | None = None, 
     return Score("hinge", usual.lam if lam is None else lam, usual.tau if tau is None else tau, clip)
 
 
-def extract_benchmark(benchmark: Benchmark, embedder: Embedder, output: Path, **options: Any) -> Features:
+def extract_benchmark(
+    benchmark: Benchmark,
+    embedder: Embedder,
+    output: Path,
+    *,
+    regions: str = "none",
+    query_regions: str = "none",
+    **options: Any,
+) -> Features:
     """Embed queries, references and (where there are any) training images of a benchmark.
 
     Args:
         benchmark: its images.
         embedder: the model.
         output: folder for the feature stores; finished stores are reused.
+        regions: which parts of the references are embedded, too: ``none``, ``coarse``, ``fine``.
+        query_regions: the same of the queries.
         options: passed to :func:`asl.features.extract.extract` (batch size, workers, device ...).
     """
 
-    def embed(catalog: Catalog, role: str) -> Any:
-        with progress_bar(f"embedding {role}", unit="images") as progress:
-            return extract(catalog, embedder, output=output / role, progress=progress, **options).embeddings()
+    def embed(catalog: Catalog, role: str, parts: str = "none") -> tuple[Embeddings, list[Embeddings]]:
+        return embed_images(catalog, embedder, output / role, role=role, regions=parts, **options)
 
-    background = embed(benchmark.train, "background").as_background() if benchmark.train is not None else None
-    return Features(
-        queries=embed(benchmark.queries, "queries").as_queries(),
-        references=embed(benchmark.references, "references").as_references(),
-        background=background,
-    )
+    background = embed(benchmark.train, "background")[0].as_background() if benchmark.train is not None else None
+    queries, of_queries = embed(benchmark.queries, "queries", query_regions)
+    references, of_references = embed(benchmark.references, "references", regions)
+    return Features(queries.as_queries(), references.as_references(), background, of_references, of_queries)
+
+
+def embed_images(
+    catalog: Catalog, embedder: Embedder, output: Path, *, role: str, regions: str = "none", **options: Any
+) -> tuple[Embeddings, list[Embeddings]]:
+    """The embeddings of whole images, and those of their regions, from stores that are continued where they stopped."""
+    parts = regions_of(regions)
+    with progress_bar(f"embedding {role}", unit="images") as progress:
+        store = extract(catalog, embedder, output=output, progress=progress, **options)
+    whole = store.embeddings()
+    if not parts:
+        return whole, []
+    with progress_bar(f"embedding regions of {role}", unit="regions") as progress:
+        extract_regions(catalog, embedder, output=output, regions=parts, progress=progress, **options)
+    return whole, region_embeddings(store, parts, whole)
 
 
 def every_mode(features: Features, score: Score) -> dict[str, Score]:
@@ -102,11 +130,31 @@ def every_mode(features: Features, score: Score) -> dict[str, Score]:
 
 
 def score_modes(features: Features, scores: Mapping[str, Score], *, k: int = 10) -> dict[str, ScoredPairs]:
-    """Search the references for every query, once per score; ``name -> pairs`` in the order given."""
+    """Search the references and their regions for every query, once per score; ``name -> pairs`` in the order given."""
     return {
-        name: search(features.queries, features.references, score=score, k=k, background=features.background)
+        name: search_regions(
+            features.queries,
+            features.references,
+            reference_regions=features.reference_regions,
+            score=score,
+            k=k,
+            background=features.background,
+        )
         for name, score in scores.items()
     }
+
+
+def find_candidates(features: Features, score: Score, *, k: int = 10) -> ScoredPairs:
+    """What the verifier looks at: regions of the queries are searched, too, whatever that does to direction."""
+    return search_regions(
+        features.queries,
+        features.references,
+        reference_regions=features.reference_regions,
+        query_regions=features.query_regions,
+        score=score,
+        k=k,
+        background=features.background,
+    )
 
 
 def whiten(features: Features, dim: int) -> Features:

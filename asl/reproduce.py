@@ -3,7 +3,7 @@
   python -m asl.reproduce benchmark=ndec root=NDEC model=runs/mine
   python -m asl.reproduce benchmark=disc21_dev2 root=DISC21 model=asl_lite0 normalize=true
   python -m asl.reproduce benchmark=sample model=lite0
-  python -m asl.reproduce benchmark=folder root=BENCH model=lite0 verify=true output=runs/bench
+  python -m asl.reproduce benchmark=folder root=BENCH regions=fine query_regions=fine verify=true output=runs/bench
 
 Embeds queries, references and training images, optionally whitens, searches in every score mode, optionally
 normalises scores and verifies the candidates' pixels, evaluates, reports. Every stage is kept under OUTPUT and reused
@@ -22,12 +22,14 @@ from rich.console import Console
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample import sample_benchmark
 from asl.entry import entry_point
+from asl.features.regions import regions_of
 from asl.models import load_embedder, model_hash
 from asl.pipeline import (
     Features,
     base_score,
     every_mode,
     extract_benchmark,
+    find_candidates,
     report_runs,
     score_modes,
     verify_run,
@@ -55,6 +57,9 @@ class ReproduceConfig:
         lam: weight of the log-norm difference; null: as calibrated for the model.
         tau: log-norm difference that is free; null: as calibrated for the model.
         k: references per query.
+        regions: parts of the references that are embedded and searched beside the whole: ``none``, ``coarse`` (5) or
+            ``fine`` (14, for small crops).
+        query_regions: parts of the queries, for the candidates of ``verify`` (pictures in pictures).
         whiten: dimensions to whiten to, fitted on the training images; 0 leaves the embeddings alone.
         normalize: normalise scores with the training images.
         beta: weight of score normalisation.
@@ -75,6 +80,8 @@ class ReproduceConfig:
     lam: float | None = None
     tau: float | None = None
     k: int = 10
+    regions: str = "none"
+    query_regions: str = "none"
     whiten: int = 0
     normalize: bool = False
     beta: float = 1.0
@@ -90,6 +97,9 @@ class ReproduceConfig:
 
 def run(config: ReproduceConfig) -> int:
     """Every stage, then the table."""
+    regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
+    if config.whiten and (config.regions, config.query_regions) != ("none", "none"):
+        raise UsageError("whiten: works on whole images only; use it with regions=none and query_regions=none")
     benchmark = _open(config)
     embedder = load_embedder(config.model)
     weights = model_hash(embedder)
@@ -98,16 +108,20 @@ def run(config: ReproduceConfig) -> int:
         benchmark,
         embedder,
         output / "features",
+        regions=config.regions,
+        query_regions=config.query_regions,
         workers=config.workers,
         batch_size=config.batch_size,
         device=config.device,
     )
     if config.whiten:
         features = whiten(features, config.whiten)
-    runs = score_modes(features, _scores(config, features, weights), k=config.k)
+    scores = _scores(config, features, weights)
+    runs = score_modes(features, scores, k=config.k)
     if config.verify:
+        candidates = find_candidates(features, scores["hinge"], k=config.k)
         runs["verified"] = verify_run(
-            runs["hinge"], benchmark, top=config.verify_top, workers=config.workers, cache=output / "local_features"
+            candidates, benchmark, top=config.verify_top, workers=config.workers, cache=output / "local_features"
         )
     context: dict[str, Any] = {"model": config.model, **provenance(vars(config), command="reproduce")}
     evaluations = report_runs(benchmark, features, runs, output=output, bootstrap=config.bootstrap, context=context)

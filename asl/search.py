@@ -4,6 +4,7 @@
   python -m asl.search queries=NEW references=store model=runs/mine score=strict k=5 output=pairs.parquet
   python -m asl.search queries=NEW references=LIBRARY precision=0.9 output=pairs.csv      only the sure ones
   python -m asl.search queries=NEW references=LIBRARY score=verified output=pairs.csv     looks at the pixels, too
+  python -m asl.search queries=NEW references=LIBRARY regions=fine output=pairs.csv       small crops, too
   python -m asl.search queries=NEW references=store background=TRAIN beta=1 output=pairs.csv
 
 queries, references, background: images (a folder, a list, a tar, a Parquet table) or a feature store of asl.extract.
@@ -28,8 +29,10 @@ from asl.data.catalog import Catalog, CatalogLoader, open_catalog
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
 from asl.features.extract import extract
+from asl.features.regions import extract_regions, region_embeddings, regions_of
 from asl.features.store import FeatureStore
-from asl.index.search import make_engine, search
+from asl.index.regions import search_regions
+from asl.index.search import make_engine
 from asl.matching import Budget, verify_pairs
 from asl.models import Embedder, load_embedder
 from asl.pipeline import find_calibrations
@@ -50,6 +53,10 @@ class SearchConfig:
         model: embeds images; not needed where everything is a store.
         score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``verified``.
         k: references per query.
+        regions: parts of the references that are searched beside the whole: ``none``, ``coarse`` (5) or ``fine`` (14,
+            for small crops); a pair's score is the best of them.
+        query_regions: parts of the queries (pictures in pictures); a photo then also finds what was cropped from it,
+            which ``score=verified`` tells apart.
         lam: weight of the log-norm difference (``soft``, ``hinge``); null: as calibrated for the model.
         tau: log-norm difference that is free (``paper``, ``strict``, ``hinge``); null: as calibrated for the model.
         precision: keep only the pairs from the score on at which this share of them was right in the model's
@@ -77,6 +84,8 @@ class SearchConfig:
     model: str = "asl_lite0"
     score: str = "hinge"
     k: int = 10
+    regions: str = "none"
+    query_regions: str = "none"
     lam: float | None = None
     tau: float | None = None
     precision: float | None = None
@@ -99,16 +108,18 @@ class SearchConfig:
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One opened input: its embeddings, and its images where it has any."""
+    """One opened input: its embeddings (of regions, too), and its images where it has any."""
 
     embeddings: Embeddings
     images: Catalog | None
     model: str
+    regions: list[Embeddings]
 
 
 def run(config: SearchConfig) -> int:
     """Embed what is not embedded yet, search, write pairs."""
     build_score(config)  # wrong values are refused before anything is embedded
+    regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
     opener = _Opener(config)
@@ -123,9 +134,11 @@ def run(config: SearchConfig) -> int:
     queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
     engine = make_engine(config.engine)
     with progress_bar("searching", unit="queries") as progress:
-        pairs = search(
+        pairs = search_regions(
             queries,
             references,
+            reference_regions=right.regions,
+            query_regions=left.regions,
             score=score,
             k=config.k,
             engine=engine,
@@ -133,7 +146,8 @@ def run(config: SearchConfig) -> int:
             progress=progress,
         )
     columns = describe_pairs(pairs, queries, references)
-    calibrated = calibration if calibration and calibration.score == score else None
+    whole = not (left.regions or right.regions)  # the best of several regions is another score than was calibrated
+    calibrated = calibration if whole and calibration and calibration.score == score else None
     if calibrated:
         columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
     if config.score == "verified":
@@ -201,28 +215,28 @@ class _Opener:
         if not Path(source).exists():
             raise UsageError(f"{role}: there is no {source}")
         images = {"queries": config.query_images, "references": config.reference_images}.get(role)
+        regions = regions_of({"queries": config.query_regions, "references": config.regions}.get(role, "none"))
         if FeatureStore.is_store(source):
             store = FeatureStore.open(source)
             catalog = open_catalog(images, id_style=config.id_style) if images else None  # type: ignore[arg-type]
-            return _Side(store.embeddings(), catalog, store.manifest["model"])
+            whole = store.embeddings()
+            return _Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole))
         catalog = open_catalog(source, id_style=config.id_style)  # type: ignore[arg-type]
         if self._embedder is None:
             self._embedder = load_embedder(config.model)
+        output = Path(f"{config.output}.features") / role
+        options = {"batch_size": config.batch_size, "workers": config.workers, "device": config.device}
         with progress_bar(f"embedding {role}", unit="images") as progress:
-            store = extract(
-                catalog,
-                self._embedder,
-                output=Path(f"{config.output}.features") / role,
-                batch_size=config.batch_size,
-                workers=config.workers,
-                device=config.device,
-                progress=progress,
-            )
+            store = extract(catalog, self._embedder, output=output, progress=progress, **options)  # type: ignore[arg-type]
+        if regions:
+            with progress_bar(f"embedding regions of {role}", unit="regions") as progress:
+                extract_regions(catalog, self._embedder, output=output, regions=regions, progress=progress, **options)
         for name, reason in store.failures[:5]:
             Console(stderr=True).print(f"[yellow]{role}: {name} is left out: {reason}")
         here = set(catalog.ids.tolist())
         kept = [name for name in store.ids.tolist() if name in here]
-        return _Side(store.embeddings(kept), catalog, store.manifest["model"])
+        whole = store.embeddings(kept)
+        return _Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole))
 
 
 def describe_pairs(

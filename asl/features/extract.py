@@ -20,6 +20,7 @@ from asl.models import Embedder, Preprocessing, model_hash
 from asl.types import F32, AslError
 
 Progress = Callable[[int, int], None]
+Region = tuple[float, float, float, float]
 _ENOUGH = 20  # images from which on a failure rate says something
 
 
@@ -33,6 +34,7 @@ def extract(
     shard_size: int = 4096,
     max_failure_rate: float = 0.1,
     device: str = "auto",
+    region: Region | None = None,
     progress: Progress | None = None,
 ) -> FeatureStore:
     """Embed the images that are not in the store yet.
@@ -46,6 +48,7 @@ def extract(
         shard_size: images per shard, the most that a kill can lose.
         max_failure_rate: share of unreadable images above which the run stops.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        region: (left, top, width, height) as shares of the image: only this part is embedded.
         progress: called with (images done, images to do).
 
     Returns:
@@ -57,11 +60,13 @@ def extract(
     if not 0 <= max_failure_rate <= 1 or batch_size < 1 or shard_size < 1:
         raise AslError("extract: batch_size and shard_size must be 1 or more, max_failure_rate in 0..1")
     plan = embedder.preprocessing
-    store = FeatureStore.create(output, model=model_hash(embedder), dim=embedder.dim, preprocessing=asdict(plan))
+    preprocessing = asdict(plan) | ({"region": list(region)} if region else {})
+    store = FeatureStore.create(output, model=model_hash(embedder), dim=embedder.dim, preprocessing=preprocessing)
     known = {*store.ids.tolist(), *(name for name, _ in store.failures)}
     rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name not in known], dtype=np.int64)
     runner = Runner(embedder, device, batch_size)
-    batches = _decoded(catalog, plan, rows, batch_size=batch_size, workers=workers, shard_size=shard_size)
+    images_of = _Decoded(catalog, plan, region)
+    batches = _decoded(images_of, rows, batch_size=batch_size, workers=workers, shard_size=shard_size)
     done = failed = 0
     for start in range(0, len(rows), shard_size):
         names, features, failures = [], [], []
@@ -120,15 +125,15 @@ class Runner:
 class _Decoded(Dataset[tuple[int, Any]]):
     """Row number -> (row, pixels ready for the network, or the reason why there are none)."""
 
-    def __init__(self, catalog: Catalog, plan: Preprocessing) -> None:
-        self._catalog, self._plan = catalog, plan
+    def __init__(self, catalog: Catalog, plan: Preprocessing, region: Region | None) -> None:
+        self._catalog, self._plan, self._region = catalog, plan, region
 
     def __len__(self) -> int:
         return len(self._catalog)
 
     def __getitem__(self, row: int) -> tuple[int, Any]:
         try:
-            image = decode_image(self._catalog.read(row))
+            image = cut(decode_image(self._catalog.read(row)), self._region)
             return row, resize_image(image, self._plan.size, mode=self._plan.resize)
         except (AslError, OSError) as error:
             return row, error.reason if isinstance(error, ImageError) else f"cannot be read: {error}"
@@ -137,9 +142,18 @@ class _Decoded(Dataset[tuple[int, Any]]):
 _Batch = tuple[list[int], list[Pixels], list[tuple[int, str]]]
 
 
+def cut(image: Pixels, region: Region | None) -> Pixels:
+    """A region of an image, one pixel at least; None is the whole."""
+    if region is None:
+        return image
+    height, width = image.shape[:2]
+    left, top = min(int(region[0] * width), width - 1), min(int(region[1] * height), height - 1)
+    right, bottom = round((region[0] + region[2]) * width), round((region[1] + region[3]) * height)
+    return image[top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
 def _decoded(
-    catalog: Catalog,
-    plan: Preprocessing,
+    images_of: _Decoded,
     rows: npt.NDArray[np.int64],
     *,
     batch_size: int,
@@ -153,7 +167,7 @@ def _decoded(
         for low in range(start, min(start + shard_size, len(rows)), batch_size)
     ]
     loader = DataLoader(
-        _Decoded(catalog, plan),
+        images_of,
         batch_sampler=groups,
         num_workers=workers,
         collate_fn=_split,

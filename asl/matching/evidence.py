@@ -12,9 +12,10 @@ from asl.matching.coverage import coverage
 from asl.matching.dense import align_dense
 from asl.matching.geometry import distortion
 from asl.matching.overlay import Overlay, lay_over
-from asl.matching.prepare import Prepared
+from asl.matching.prepare import Prepared, negative
 from asl.matching.values import Alignment, Evidence, Settings
 
+_CLEAR = 0.3  # median local correlation from which on a pair is taken as it is, not as a negative
 _PLENTY = 60  # local features from which on an image counts as fully seen
 
 
@@ -36,23 +37,22 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
         reference: the original, perhaps.
         settings: how hard to look.
     """
-    readings = all_matches(query, reference, settings)
-    alignments = align(query, reference, readings, settings)
-    best = _best(query, reference, alignments)
-    if best is None and settings.dense:
-        alignments = align_dense(query, reference)
-        best = _best(query, reference, alignments)
+    found = _look(query, reference, settings, dense=settings.dense)
+    if _agreement(found) < _CLEAR:
+        turned = negative(query)  # an inverted copy agrees with nothing until it is inverted back
+        other = _look(turned, reference, settings, dense=False)
+        if _agreement(other) > max(_agreement(found), _CLEAR):
+            query, found = turned, other
     seen = _seen(query, reference)
-    matched = max(len(reading) for reading in readings)
-    if best is None:
+    if found.best is None:
         return Findings(Evidence(seen=seen, parallax=0.0, support=0.0))
-    alignments, overlay, comparison = best
+    alignments, overlay, comparison = found.best
     main = alignments[0]
     evidence = Evidence(
         aligned=1.0,
         seen=seen,
         inliers=float(np.log1p(main.inliers)),
-        support=min(1.0, main.inliers / max(matched, 1)),
+        support=min(1.0, main.inliers / max(found.matched, 1)),
         parallax=main.near / max(main.near + main.inliers, 1),
         residual=main.residual,
         distortion=distortion(main.matrix, reference.shape),
@@ -62,6 +62,27 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
         **coverage(query, reference, alignments),
     )
     return Findings(evidence, tuple(alignments), overlay, comparison)
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """The best alignments of one reading, and the matches that it had to go on."""
+
+    best: tuple[list[Alignment], Overlay, Comparison] | None
+    matched: int
+
+
+def _look(query: Prepared, reference: Prepared, settings: Settings, *, dense: bool) -> _Look:
+    readings = all_matches(query, reference, settings)
+    best = _best(query, reference, align(query, reference, readings, settings))
+    if best is None and dense:
+        best = _best(query, reference, align_dense(query, reference))
+    return _Look(best, max(len(reading) for reading in readings))
+
+
+def _agreement(look: _Look) -> float:
+    """The median local correlation of the best overlay, -1 without one."""
+    return look.best[2].values["corr_median"] if look.best else -1.0
 
 
 def _seen(query: Prepared, reference: Prepared) -> float:

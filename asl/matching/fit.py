@@ -107,10 +107,15 @@ def take_apart(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) ->
     )
 
 
-def calibrate(model: TreeModel, evidence: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> TreeModel:
-    """The model with its log-odds stretched and moved so that its probabilities fit held-out pairs (Platt 1999)."""
+def calibrate(model: TreeModel, odds: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> TreeModel:
+    """The model with its log-odds stretched and moved so that its probabilities fit held-out pairs (Platt 1999).
+
+    Args:
+        model: fitted trees.
+        odds: float64 ``[N]`` log-odds of pairs that their model has not seen.
+        labels: bool ``[N]``, True where the query is a copy of the reference.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    odds = model.log_odds(evidence)[:, None]
-    fitted = LogisticRegression(C=1e3).fit(odds, labels.astype(int))
+    fitted = LogisticRegression(C=1e3).fit(odds[:, None], labels.astype(int))
     return replace(model, slope=float(fitted.coef_[0, 0]), offset=float(fitted.intercept_[0]))

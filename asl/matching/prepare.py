@@ -131,3 +131,19 @@ def mirrored(prepared: Prepared) -> Prepared:
         np.asarray((180.0 - prepared.angles) % 360.0, dtype=np.float32),
         np.ascontiguousarray(prepared.descriptors[:, MIRROR_ORDER]),
     )
+
+
+# A feature of the negative points the other way, so its 4 x 4 grid is read from the far corner; the directions inside
+# are relative to the feature's own and stay.
+NEGATIVE_ORDER = np.ascontiguousarray(np.arange(128).reshape(4, 4, 8)[::-1, ::-1].reshape(128))
+
+
+def negative(prepared: Prepared) -> Prepared:
+    """The photographic negative of the image, its features permuted instead of found again."""
+    return Prepared(
+        np.ascontiguousarray(255 - prepared.image),
+        prepared.points,
+        prepared.scales,
+        np.asarray((prepared.angles + 180.0) % 360.0, dtype=np.float32),
+        np.ascontiguousarray(prepared.descriptors[:, NEGATIVE_ORDER]),
+    )

@@ -1,0 +1,99 @@
+"""Parts of an image embedded on their own: a crop is found by the part that it was cut from.
+
+One vector speaks for a whole image, and a third of the image says little in it. So references are also embedded part by
+part (the regions of Tolias et al., R-MAC, arXiv 1511.05879, as crops rather than windows of one feature map, so that a
+part has the scale at which a query shows it). Query against parts of the reference is a directional comparison of its
+own: it finds the crop's photo, and not the photo's crop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from asl.data.catalog import Catalog
+from asl.features.extract import Progress, Region, extract
+from asl.features.store import FeatureStore
+from asl.models import Embedder
+from asl.types import AslError, Embeddings, UsageError
+
+
+def _grid(side: float, steps: int) -> tuple[Region, ...]:
+    starts = [(1.0 - side) * step / (steps - 1) for step in range(steps)]
+    return tuple((round(left, 4), round(top, 4), side, side) for top in starts for left in starts)
+
+
+_LARGE: tuple[Region, ...] = (*_grid(0.7, 2), (0.15, 0.15, 0.7, 0.7))
+# (left, top, width, height) as shares of the image; the whole image is always there besides.
+REGIONS: dict[str, tuple[Region, ...]] = {"none": (), "coarse": _LARGE, "fine": (*_LARGE, *_grid(0.5, 3))}
+
+
+def regions_of(name: str, *, key: str = "regions") -> tuple[Region, ...]:
+    """The regions that a configuration names.
+
+    Raises:
+        UsageError: no such set.
+    """
+    if name not in REGIONS:
+        raise UsageError(f"{key}: expected one of {', '.join(REGIONS)}, got {name!r}")
+    return REGIONS[name]
+
+
+def region_path(store: str | Path, region: Region) -> Path:
+    """Where the vectors of one region lie: inside the store of the whole images."""
+    return Path(store) / "regions" / "-".join(f"{share:g}" for share in region)
+
+
+def extract_regions(
+    catalog: Catalog,
+    embedder: Embedder,
+    *,
+    output: str | Path,
+    regions: tuple[Region, ...],
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[FeatureStore]:
+    """Embed regions of every image, one store each, under the store of the whole images.
+
+    Args:
+        catalog: images.
+        embedder: the model.
+        output: folder of the store of the whole images.
+        regions: which parts.
+        progress: called with (regions of images done, to do), over all regions.
+        options: of :func:`asl.features.extract.extract`.
+
+    Returns:
+        One store a region; each is continued where it stopped.
+    """
+    stores = []
+    for number, region in enumerate(regions):
+
+        def update(done: int, total: int, before: int = number) -> None:
+            if progress:
+                progress(before * total + done, len(regions) * total)
+
+        path = region_path(output, region)
+        stores.append(extract(catalog, embedder, output=path, region=region, progress=update, **options))
+    return stores
+
+
+def region_embeddings(store: FeatureStore, regions: tuple[Region, ...], whole: Embeddings) -> list[Embeddings]:
+    """The vectors of regions with the log-norms of the whole images, whose content direction is about.
+
+    Args:
+        store: of the whole images.
+        regions: which parts.
+        whole: the embeddings of the images that count, in their order.
+
+    Raises:
+        AslError: the regions were not extracted, or not for every image.
+    """
+    found = []
+    for region in regions:
+        path = region_path(store.path, region)
+        if not FeatureStore.is_store(path):
+            raise AslError(f"{store.path}: has no regions; extract it again with regions=, or search with regions=none")
+        part = FeatureStore.open(path).embeddings(whole.ids.tolist())
+        found.append(type(part)(part.ids, part.vectors, whole.log_norms))
+    return found

@@ -1,0 +1,81 @@
+"""Regions: cut where they say, kept beside the whole, and a crop is found by the part that it was cut from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from asl.data.catalog import open_catalog
+from asl.features.extract import cut, extract
+from asl.features.regions import REGIONS, extract_regions, region_embeddings, region_path, regions_of
+from asl.features.store import FeatureStore
+from asl.models import build_embedder
+from asl.types import AslError, UsageError
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(coarse, (96, 64), interpolation=cv2.INTER_CUBIC))
+    cv2.imwrite(str(folder / "dot.png"), np.full((1, 1, 3), 90, np.uint8))
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+def test_regions_lie_inside_and_cover_the_image() -> None:
+    for name, regions in REGIONS.items():
+        seen = np.zeros((100, 100), dtype=bool)
+        for left, top, width, height in regions:
+            assert left >= 0
+            assert left + width <= 1 + 1e-9
+            assert top >= 0
+            assert top + height <= 1 + 1e-9
+            seen[round(top * 100) : round((top + height) * 100), round(left * 100) : round((left + width) * 100)] = True
+        assert len(set(regions)) == len(regions)
+        assert name == "none" or seen.all()
+    assert (len(REGIONS["coarse"]), len(REGIONS["fine"])) == (5, 14)
+
+
+def test_an_unknown_set_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match=r"query_regions.*none, coarse, fine.*'huge'"):
+        regions_of("huge", key="query_regions")
+
+
+def test_cut_takes_the_share_and_at_least_a_pixel() -> None:
+    image = np.arange(10 * 20 * 3, dtype=np.uint8).reshape(10, 20, 3)
+    np.testing.assert_array_equal(cut(image, (0.5, 0.0, 0.5, 0.5)), image[:5, 10:])
+    np.testing.assert_array_equal(cut(image, None), image)
+    assert cut(image[:1, :1], (0.5, 0.5, 0.5, 0.5)).shape == (1, 1, 3)
+
+
+def test_a_region_is_what_its_crop_would_be(photos: Path, tmp_path: Path) -> None:
+    embedder = build_embedder(backbone="mobilenetv3_small_050", pretrained=None, pooling="gem", neck="none", size=64)
+    catalog, region = open_catalog(photos), REGIONS["coarse"][1]
+    store = extract(catalog, embedder, output=tmp_path / "store", max_failure_rate=0.5)
+    whole = store.embeddings()
+    extract_regions(catalog, embedder, output=store.path, regions=(region,), max_failure_rate=0.5)
+    (found,) = region_embeddings(store, (region,), whole)
+
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    for name in whole.ids.tolist():
+        cv2.imwrite(str(crops / name), cut(cv2.imread(str(photos / name)), region))
+    alone = extract(open_catalog(crops), embedder, output=tmp_path / "alone").embeddings(whole.ids.tolist())
+    np.testing.assert_allclose(found.vectors, alone.vectors, atol=1e-5)
+    np.testing.assert_array_equal(found.log_norms, whole.log_norms)  # direction is about the whole image
+    assert [name for name, _ in FeatureStore.open(region_path(store.path, region)).failures] == ["broken.jpg"]
+
+
+def test_a_store_without_regions_says_so(photos: Path, tmp_path: Path) -> None:
+    embedder = build_embedder(backbone="mobilenetv3_small_050", pretrained=None, pooling="gem", neck="none", size=64)
+    store = extract(open_catalog(photos), embedder, output=tmp_path / "store", max_failure_rate=0.5)
+    with pytest.raises(AslError, match="has no regions; extract it again with regions="):
+        region_embeddings(store, REGIONS["coarse"], store.embeddings())
+    with pytest.raises(AslError, match="preprocessing"):  # nor is a region taken for the whole
+        extract(open_catalog(photos), embedder, output=store.path, region=REGIONS["coarse"][0])
