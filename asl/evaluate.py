@@ -195,14 +195,14 @@ def _search(config: EvaluateConfig, features: Features, *, weights: str = "") ->
 
 
 def _scores(config: EvaluateConfig, features: Features, weights: str) -> dict[str, Score]:
-    from asl.pipeline import base_score, every_mode
+    from asl.pipeline import model_modes
     from asl.scoring.score import MODES, ScoreNormalization
 
     if config.score not in (*MODES, "all"):
         raise UsageError(f"score: expected one of {', '.join(MODES)} or all, got {config.score!r}")
     rule = ScoreNormalization(config.beta, config.first, config.last) if config.normalize else None
-    usual = base_score(config.model, weights, lam=config.lam, tau=config.tau)
-    every = every_mode(features, replace(usual, normalization=rule))
+    usual = model_modes(features, config.model, weights, lam=config.lam, tau=config.tau)
+    every = {name: replace(score, normalization=rule) for name, score in usual.items()}
     return every if config.score == "all" else {config.score: every[config.score]}
 
 

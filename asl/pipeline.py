@@ -129,6 +129,17 @@ def every_mode(features: Features, score: Score) -> dict[str, Score]:
     return {mode: replace(score, mode=mode, clip=clip if mode == "soft" else None) for mode in MODES}  # type: ignore[arg-type]
 
 
+def model_modes(
+    features: Features, model: str | Path, model_hash: str, *, lam: float | None = None, tau: float | None = None
+) -> dict[str, Score]:
+    """One score of each mode with the constants given, else those that each was calibrated with for the model."""
+    scores = every_mode(features, base_score(model, model_hash, lam=lam, tau=tau))
+    own = find_calibrations(model, model_hash).get("soft")
+    if own and lam is None:
+        scores["soft"] = replace(scores["soft"], lam=own.score.lam)
+    return scores
+
+
 def score_modes(features: Features, scores: Mapping[str, Score], *, k: int = 10) -> dict[str, ScoredPairs]:
     """Search the references and their regions for every query, once per score; ``name -> pairs`` in the order given."""
     return {

@@ -26,10 +26,9 @@ from asl.features.regions import regions_of
 from asl.models import load_embedder, model_hash
 from asl.pipeline import (
     Features,
-    base_score,
-    every_mode,
     extract_benchmark,
     find_candidates,
+    model_modes,
     report_runs,
     score_modes,
     verify_run,
@@ -145,7 +144,7 @@ def _open(config: ReproduceConfig) -> Benchmark:
 
 
 def _scores(config: ReproduceConfig, features: Features, model: str) -> dict[str, Score]:
-    scores = every_mode(features, base_score(config.model, model, lam=config.lam, tau=config.tau))
+    scores = model_modes(features, config.model, model, lam=config.lam, tau=config.tau)
     if not config.normalize:
         return scores
     if features.background is None:
