@@ -7,7 +7,8 @@
   python -m asl.search queries=NEW references=LIBRARY regions=fine output=pairs.csv       small crops, too
   python -m asl.search queries=NEW references=store background=TRAIN beta=1 output=pairs.csv
 
-queries, references, background: images (a folder, a list, a tar, a Parquet table) or a feature store of asl.extract.
+queries, references, background: images (a folder, a list, a tar, a Parquet table) or a feature store of asl.extract;
+references may be an index, too.
 Images are embedded first, into OUTPUT.features/, which a second run goes on with. The output has one line a pair:
 query_id, reference_id, score (higher = surer), cosine, both log-norms, a probability where the model is calibrated, and
 a direction: `reference->query` where the reference holds at least as much of the original as the query,
@@ -32,6 +33,7 @@ from asl.features.extract import extract
 from asl.features.regions import extract_regions, region_embeddings, regions_of
 from asl.features.store import FeatureStore
 from asl.index.regions import search_regions
+from asl.index.saved import SavedIndex
 from asl.index.search import make_engine
 from asl.matching import Budget, verify_pairs
 from asl.models import Embedder, load_embedder
@@ -48,15 +50,16 @@ class SearchConfig:
 
     Attributes:
         queries: images or a feature store.
-        references: images or a feature store.
+        references: images, a feature store or an index (``asl.extract index=``).
         output: ``.csv`` or ``.parquet``.
         model: embeds images; not needed where everything is a store.
         score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``verified``.
-        k: references per query.
-        regions: parts of the references that are searched beside the whole: ``none``, ``coarse`` (5) or ``fine`` (14,
-            for small crops); a pair's score is the best of them.
-        query_regions: parts of the queries (pictures in pictures); a photo then also finds what was cropped from it,
-            which ``score=verified`` tells apart.
+        k: references per query; null: as many as ``most`` and ``above`` allow.
+        most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge); null for all.
+        above: only pairs with at least this score; null for all.
+        memory: GiB that the search may take beside the embeddings.
+        regions: parts of the references that are searched, too: ``none``, ``coarse`` (5) or ``fine`` (14, small crops).
+        query_regions: parts of the queries (pictures in pictures; but a photo finds what was cropped from it, too).
         lam: weight of the log-norm difference (``soft``, ``hinge``); null: as calibrated for the model.
         tau: log-norm difference that is free (``paper``, ``strict``, ``hinge``); null: as calibrated for the model.
         precision: keep only the pairs from the score on at which this share of them was right in the model's
@@ -69,8 +72,7 @@ class SearchConfig:
         candidates: the score whose candidates ``verified`` looks at.
         pairs: most pairs that ``verified`` looks at; null for all.
         seconds: time after which ``verified`` begins no new query; null for no limit.
-        query_images: the images behind a store of queries, for ``verified``.
-        reference_images: the images behind a store of references, for ``verified``.
+        query_images: the images behind a store of queries, for ``verified``; ``reference_images``: of references.
         engine: ``auto``, ``faiss``, ``exact``.
         id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
         batch_size: images per forward pass.
@@ -83,7 +85,10 @@ class SearchConfig:
     output: str = MISSING
     model: str = "asl_lite0"
     score: str = "hinge"
-    k: int = 10
+    k: int | None = 10
+    most: int | None = None
+    above: float | None = None
+    memory: float = 4.0
     regions: str = "none"
     query_regions: str = "none"
     lam: float | None = None
@@ -141,6 +146,9 @@ def run(config: SearchConfig) -> int:
             query_regions=left.regions,
             score=score,
             k=config.k,
+            most=config.most,
+            above=config.above,
+            memory=config.memory,
             engine=engine,
             background=background.embeddings.as_background() if background else None,
             progress=progress,
@@ -164,7 +172,7 @@ def run(config: SearchConfig) -> int:
 
 
 def _clipped(score: Score, references: Embeddings) -> Score:
-    """``soft`` needs a range of log-norms; without one it is the middle 98 % of the references'."""
+    # soft needs a range of log-norms; without one it is the middle 98 % of the references'
     if score.mode != "soft" or score.clip is not None:
         return score
     low, high = np.quantile(references.log_norms, [0.01, 0.99]).tolist()
@@ -216,6 +224,8 @@ class _Opener:
             raise UsageError(f"{role}: there is no {source}")
         images = {"queries": config.query_images, "references": config.reference_images}.get(role)
         regions = regions_of({"queries": config.query_regions, "references": config.regions}.get(role, "none"))
+        if SavedIndex.is_index(source):
+            return self._index(role, source, images, asked=bool(regions))
         if FeatureStore.is_store(source):
             store = FeatureStore.open(source)
             catalog = open_catalog(images, id_style=config.id_style) if images else None  # type: ignore[arg-type]
@@ -237,6 +247,13 @@ class _Opener:
         kept = [name for name in store.ids.tolist() if name in here]
         whole = store.embeddings(kept)
         return _Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole))
+
+    def _index(self, role: str, source: str, images: str | None, *, asked: bool) -> _Side:
+        if role != "references" or asked:
+            raise UsageError(f"{role}: {source} is an index, which holds whole references only")
+        index = SavedIndex.open(source)
+        catalog = open_catalog(images, id_style=self._config.id_style) if images else None  # type: ignore[arg-type]
+        return _Side(index.references(), catalog, index.manifest["model"], [])
 
 
 def describe_pairs(

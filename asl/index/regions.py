@@ -23,7 +23,8 @@ def search_regions(
     *,
     reference_regions: Sequence[Embeddings] = (),
     query_regions: Sequence[Embeddings] = (),
-    k: int = 10,
+    k: int | None = 10,
+    most: int | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> ScoredPairs:
@@ -37,9 +38,10 @@ def search_regions(
         reference_regions: embeddings ``[R, D]`` of one region of every reference each, in the references' order.
         query_regions: the same for queries. They find what was pasted into a larger picture, and every photo whose
             crop is a reference as well: for candidates that are looked at again.
-        k: references per query.
+        k: references per query; None: as many as ``most`` and ``above`` allow.
+        most: only the so many best pairs over all queries.
         progress: called with (queries done, queries to do), over all searches.
-        options: of :func:`asl.index.search.search`, other than ``most`` and ``above``.
+        options: of :func:`asl.index.search.search` (score, engine, ``above`` ...).
 
     Returns:
         Pairs ordered by query, then by (-score, reference id).
@@ -54,16 +56,17 @@ def search_regions(
             if progress:
                 progress(before * total + done, len(rounds) * total)
 
-        found.append(search(left, right, k=k, progress=update, **options))
-    return best_of(found, k=k)
+        found.append(search(left, right, k=k, most=most, progress=update, **options))
+    return best_of(found, k=k, most=most)
 
 
-def best_of(lists: Sequence[ScoredPairs], *, k: int) -> ScoredPairs:
+def best_of(lists: Sequence[ScoredPairs], *, k: int | None, most: int | None = None) -> ScoredPairs:
     """Every pair once, with its best score; the k best of every query, by (-score, reference id).
 
     Args:
         lists: of the same queries and references, in the same order.
-        k: references per query.
+        k: references per query, None for all.
+        most: pairs over all queries; equal scores at the border go to the earlier query.
     """
     if len(lists) == 1:
         return lists[0]
@@ -76,7 +79,9 @@ def best_of(lists: Sequence[ScoredPairs], *, k: int) -> ScoredPairs:
     query, reference, scores = query[order], reference[order], scores[order]
     _, once = np.unique(query * len(first.references) + reference, return_index=True)  # its best is met first
     kept = np.sort(once)
-    query = query[kept]
-    rank = np.arange(len(kept)) - np.searchsorted(query, query, side="left")
-    kept = kept[rank < k]
-    return ScoredPairs(first.queries, first.references, query[rank < k], reference[kept], scores[kept])
+    if k is not None:
+        rank = np.arange(len(kept)) - np.searchsorted(query[kept], query[kept], side="left")
+        kept = kept[rank < k]
+    if most is not None:
+        kept = np.sort(kept[np.argsort(-scores[kept], kind="stable")[:most]])
+    return ScoredPairs(first.queries, first.references, query[kept], reference[kept], scores[kept])

@@ -1,0 +1,125 @@
+"""The command: what goes in (images, stores, an index), what limits the list, what is refused."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from asl import extract as extract_command
+from asl.data.scenes import render_scene
+from asl.entry import compose
+from asl.features import FeatureStore
+from asl.models import build_embedder, save_embedder
+from asl.search import run
+from asl.types import AslError, UsageError
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve references, five queries: crops of the first five."""
+    folder = tmp_path_factory.mktemp("search")
+    for role in ("library", "new", "empty"):
+        (folder / role).mkdir()
+    for number in range(12):
+        image = render_scene(number, height=96, width=128)[..., ::-1]
+        cv2.imwrite(str(folder / "library" / f"r{number:02d}.png"), image)
+        if number < 5:
+            cv2.imwrite(str(folder / "new" / f"q{number}.png"), image[10:80, 20:110])
+    save_embedder(
+        build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval(),
+        folder / "m.safetensors",
+        card={},
+    )
+    for role in ("library", "new"):
+        keys = [f"images={folder / role}", f"model={folder / 'm.safetensors'}", f"output={folder / role}.store"]
+        assert extract_command.run(compose("extract", [*keys, "regions=coarse", f"index={folder / role}.index"])) == 0
+    return folder
+
+
+def searched(files: Path, output: Path, *more: str, references: str = "library.store") -> list[dict[str, str]]:
+    keys = [f"queries={files / 'new.store'}", f"references={files / references}", f"output={output / 'pairs.csv'}"]
+    assert run(compose("search", [*keys, f"model={files / 'm.safetensors'}", "score=cosine", *more])) == 0
+    with (output / "pairs.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def cosines(files: Path, *, regions: bool = False) -> dict[tuple[str, str], float]:
+    """By brute force: every pair's cosine; the best over the references' regions where asked for."""
+    stores = [files / "library.store", *(sorted((files / "library.store" / "regions").iterdir()) if regions else [])]
+    queries = FeatureStore.open(files / "new.store").embeddings()
+    every = [FeatureStore.open(path).embeddings() for path in stores]
+    best = np.max([queries.vectors @ side.vectors.T for side in every], axis=0)
+    return {
+        (q, r): float(best[i, j])
+        for i, q in enumerate(queries.ids.tolist())
+        for j, r in enumerate(every[0].ids.tolist())
+    }
+
+
+def check(rows: list[dict[str, str]], expected: dict[tuple[str, str], float]) -> None:
+    found = {(row["query_id"], row["reference_id"]): float(row["score"]) for row in rows}
+    assert len(found) == len(rows)
+    assert found.keys() == expected.keys()
+    for pair, score in found.items():
+        assert score == pytest.approx(expected[pair], abs=1e-5)
+
+
+def best(scores: dict[tuple[str, str], float], count: int) -> dict[tuple[str, str], float]:
+    return dict(sorted(scores.items(), key=lambda item: -item[1])[:count])
+
+
+@pytest.mark.parametrize("references", ["library", "library.store", "library.index"])
+def test_images_a_store_and_an_index_give_the_same_pairs(files: Path, tmp_path: Path, references: str) -> None:
+    rows = searched(files, tmp_path, "k=12", references=references)
+    check(rows, cosines(files))
+    for row in rows:
+        gap = float(row["query_log_norm"]) - float(row["reference_log_norm"])
+        assert row["direction"] == ("reference->query" if gap <= 0 else "query->reference")
+
+
+def test_most_and_above_are_over_all_queries(files: Path, tmp_path: Path) -> None:
+    every = cosines(files)
+    check(searched(files, tmp_path, "k=null", "most=7"), best(every, 7))
+    limit = sorted(every.values())[-9] - 1e-4
+    check(searched(files, tmp_path, "k=null", f"above={limit}"), best(every, 9))
+    check(searched(files, tmp_path, "k=12", "memory=0.001"), every)
+
+
+def test_regions_are_the_best_over_parts(files: Path, tmp_path: Path) -> None:
+    every = cosines(files, regions=True)
+    check(searched(files, tmp_path, "k=12", "regions=coarse"), every)
+    check(searched(files, tmp_path, "k=null", "most=6", "regions=coarse"), best(every, 6))
+
+
+def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) -> None:
+    rows = searched(files, tmp_path, "k=12", "regions=coarse", references="library")
+    check(rows, cosines(files, regions=True))
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "said"),
+    [
+        (["regions=huge"], UsageError, "regions: expected one of none, coarse, fine"),
+        (["score=cosin"], UsageError, "cosin"),
+        (["references=nowhere"], UsageError, "references: there is no nowhere"),
+        (["output=pairs.txt"], UsageError, "ends in .csv or .parquet"),
+        (["regions=fine"], AslError, "has no regions"),
+        (["references={files}/library.index", "regions=coarse"], UsageError, "whole references only"),
+        (["queries={files}/new.index"], UsageError, "whole references only"),
+        (["queries={files}/empty"], AslError, "empty"),
+        (["k=0"], AslError, "k"),
+        (["score=verified"], UsageError, "query_images"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(
+    files: Path, tmp_path: Path, keys: list[str], error: type[Exception], said: str
+) -> None:
+    given = [key.format(files=files) for key in keys]
+    with pytest.raises(error, match=said) as caught:
+        searched(files, tmp_path, *given)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "pairs.csv").exists()
