@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import threading
 from collections import OrderedDict
@@ -12,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +22,7 @@ import numpy.typing as npt
 from asl.app.likely import likely_edits
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
+from asl.matching.pool import end_with_parent
 from asl.matching.prepare import Prepared, working_image
 from asl.types import AslError
 
@@ -282,16 +281,8 @@ _WORKER: list[_Worker] = []
 
 def _start(store: Path) -> None:
     cv2.setNumThreads(1)
-    parent = parent_process()
-    if parent is not None:
-        # A killed parent tells its children nothing: without this they would wait for work for ever.
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    end_with_parent()
     _WORKER[:] = [_Worker(store)]
-
-
-def _end_with(parent: int) -> None:
-    wait([parent])
-    os._exit(1)
 
 
 def _work(pairs: list[Pair]) -> list[Judgement | str]:

@@ -41,7 +41,8 @@ class Cache:
     def get(self, role: str, image_id: str) -> Prepared | None:
         """The prepared image, or None; a damaged file counts as missing and is written anew."""
         try:
-            with np.load(self.path(role, image_id), allow_pickle=False) as stored:
+            # Opened here: numpy leaves the file open when it cannot read it.
+            with self.path(role, image_id).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 frames, descriptors, image = stored["frames"], stored["descriptors"], stored["image"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None

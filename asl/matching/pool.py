@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 
 import cv2
 import numpy as np
@@ -129,7 +132,20 @@ def _run_parallel(tasks: Iterator[QueryTask], bench: Bench, workers: int) -> Ite
 _BENCH: list[Bench] = []
 
 
+def end_with_parent() -> None:
+    """Make this worker process end when its parent does: a killed parent tells its children nothing."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    wait([parent])
+    os._exit(1)
+
+
 def _start(packed: bytes) -> None:
+    end_with_parent()
     cv2.setNumThreads(1)
     _BENCH[:] = [pickle.loads(packed)]
 

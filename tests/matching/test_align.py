@@ -1,0 +1,124 @@
+"""Alignment: known maps are found again, in every reading; what cannot be aligned is not."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from asl.matching.align import align, all_matches
+from asl.matching.dense import align_dense
+from asl.matching.geometry import apply, corners, distortion, inverse, is_sane
+from asl.matching.prepare import Prepared, mirrored, negative, prepare
+from asl.matching.values import Alignment, Settings
+
+from .conftest import Image
+
+SETTINGS = Settings()
+TURN = np.array([[0.0, -1, 179], [1, 0, 0], [0, 0, 1]])
+MAPS = {
+    "same": (np.eye(3), (180, 240)),
+    "crop": (np.array([[1.8, 0, -90], [0, 1.8, -60], [0, 0, 1]]), (180, 240)),
+    "smaller": (np.array([[0.5, 0, 60], [0, 0.5, 40], [0, 0, 1]]), (180, 240)),
+    "quarter turn": (TURN, (240, 180)),
+    "turned": (np.array([[0.94, -0.34, 30], [0.34, 0.94, -20], [0, 0, 1]]), (200, 260)),
+    "aspect": (np.array([[1.4, 0, 0], [0, 0.9, 0], [0, 0, 1]]), (162, 336)),
+    "perspective": (np.array([[0.9, 0.08, 10], [0.02, 0.95, 5], [4e-4, 2e-4, 1]]), (180, 240)),
+}
+
+
+def warp(image: Image, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) -> Image:
+    drawn = cv2.warpPerspective(image, matrix, shape[::-1], flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(drawn, dtype=np.uint8)
+
+
+def at_working_size(matrix: npt.NDArray[np.float64], query: Image, reference: Image) -> npt.NDArray[np.float64]:
+    """The map between the two prepared images, given that between the images themselves (pixel centres)."""
+    sides = []
+    for image in (query, reference):
+        shape = prepare(image, SETTINGS).shape
+        x, y = shape[1] / image.shape[1], shape[0] / image.shape[0]
+        sides.append(np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]]))
+    return np.asarray(sides[0] @ matrix @ inverse(sides[1]))
+
+
+def found_map(query: Prepared, reference: Prepared) -> list[Alignment]:
+    return align(query, reference, all_matches(query, reference, SETTINGS), SETTINGS)
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True], ids=["plain", "mirrored"])
+@pytest.mark.parametrize("name", MAPS)
+def test_a_known_map_is_found_within_two_pixels(picture: Image, name: str, is_mirrored: bool) -> None:
+    matrix, shape = MAPS[name]
+    edited = warp(picture, matrix, shape)
+    if is_mirrored:
+        edited = np.ascontiguousarray(edited[:, ::-1])
+        matrix = np.array([[-1.0, 0, shape[1] - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
+    query, reference = prepare(edited, SETTINGS), prepare(picture, SETTINGS)
+    best = found_map(query, reference)[0]
+    expected = at_working_size(matrix, edited, picture)
+    assert best.mirrored is is_mirrored
+    # Where the reference is seen: only there does anything say where it lies.
+    height, width = reference.shape
+    points = np.array([[x, y] for x in np.linspace(0, width - 1, 9) for y in np.linspace(0, height - 1, 9)])
+    there = apply(expected, points)
+    seen = np.all((there >= 0) & (there <= np.array(query.shape[::-1]) - 1), axis=1)
+    assert seen.sum() >= 10
+    assert np.linalg.norm(apply(best.matrix, points[seen]) - there[seen], axis=1).max() < 2.0
+
+
+def test_two_regions_of_one_pair_are_both_found(picture: Image, other_picture: Image) -> None:
+    reference = np.hstack([picture, other_picture])
+    collage = np.vstack([other_picture, picture])
+    found = found_map(prepare(collage, SETTINGS), prepare(reference, SETTINGS))
+    assert len(found) >= 2
+    assert not np.allclose(found[0].matrix, found[1].matrix, atol=5)
+
+
+def test_other_pictures_do_not_align(picture: Image, other_picture: Image) -> None:
+    query, reference = prepare(picture, SETTINGS), prepare(other_picture, SETTINGS)
+    assert all(item.inliers < 10 for item in found_map(query, reference))
+
+
+@pytest.mark.parametrize(("change", "reading"), [(lambda x: x[:, ::-1], mirrored), (lambda x: 255 - x, negative)])
+def test_permuted_features_are_those_of_the_changed_image(picture: Image, change: object, reading: object) -> None:
+    assert callable(change)
+    assert callable(reading)
+    expected, found = prepare(np.ascontiguousarray(change(picture)), SETTINGS), reading(prepare(picture, SETTINGS))
+    assert np.abs(found.image.astype(int) - expected.image).max() <= 1  # rounding when it is scaled
+    distance = np.linalg.norm(expected.points[:, None] - found.points[None], axis=2)
+    nearest = distance.argmin(axis=1)
+    close = distance.min(axis=1) < 1.0  # OpenCV's places are half a pixel off, to one side
+    assert close.mean() > 0.85
+    cosine = np.sum(expected.unit[close] * found.unit[nearest[close]], axis=1)
+    assert np.median(cosine) > 0.9
+
+
+def test_pixels_align_where_there_are_no_features() -> None:
+    y, x = np.mgrid[0:160, 0:200].astype(np.float32)
+    smooth = 128 + 60 * np.sin(x / 31) * np.cos(y / 23) + 40 * np.exp(-((x - 60) ** 2 + (y - 90) ** 2) / 1500)
+    image = np.repeat(np.clip(smooth, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    crop = np.ascontiguousarray(image[20:140, 30:180])
+    query, reference = prepare(crop, SETTINGS), prepare(image, SETTINGS)
+    best = align_dense(query, reference)[0]
+    expected = at_working_size(np.array([[1.0, 0, -30], [0, 1, -20], [0, 0, 1]]), crop, image)
+    middle = np.array([[reference.shape[1] / 2, reference.shape[0] / 2]])
+    assert np.linalg.norm(apply(best.matrix, middle) - apply(expected, middle)) < 4.0
+    assert best.dense
+
+
+def test_folding_and_absurd_maps_are_refused() -> None:
+    shape = (100, 100)
+    assert is_sane(np.eye(3), shape)
+    for bad in (
+        np.diag([-1.0, 1, 1]),
+        np.diag([50.0, 50, 1]),
+        np.diag([10.0, 1, 1]),
+        np.array([[1.0, 0, 0], [0, 1, 0], [-0.02, 0, 1]]),
+        np.full((3, 3), np.nan),
+        np.zeros((3, 3)),
+    ):
+        assert not is_sane(bad, shape)
+    assert distortion(TURN * np.array([[2.0], [2], [1]]), shape) == pytest.approx(0, abs=1e-6)
+    assert apply(np.eye(3), corners(shape)).tolist() == corners(shape).tolist()
