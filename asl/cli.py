@@ -5,6 +5,7 @@
   asl search       find, for every query, what it may have been made from
   asl evaluate     score predictions against ground truth
   asl reproduce    from a benchmark's raw images to its table
+  asl export       a model as one file: ONNX or torch.export
   asl edit         make edited copies with ground truth, and a contact sheet
   asl scan         find copies in a folder, no labels needed: a table and a gallery
   asl serve        a detector as a service on this machine, with a page to drop images on
@@ -25,7 +26,7 @@ from importlib import import_module
 
 from asl import __version__
 
-VERBS = ("train", "extract", "search", "evaluate", "reproduce", "edit", "data", "scan", "serve", "completion")
+VERBS = ("train", "extract", "search", "evaluate", "reproduce", "edit", "export", "data", "scan", "serve", "completion")
 SHELLS = ("bash", "zsh", "fish")
 
 

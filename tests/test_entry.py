@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ENTRIES = ["train", "extract", "search", "evaluate", "reproduce", "edit"]
+ENTRIES = ["train", "extract", "search", "evaluate", "reproduce", "edit", "export"]
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,74 @@
+"""The exported file answers as the model does, for any batch, and says how to use it; a wrong one is not left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from asl import export
+from asl.entry import compose
+from asl.models import Embedder, build_embedder, save_embedder
+from asl.types import AslError, UsageError
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the exporters about themselves
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embedder, Path]:
+    torch.manual_seed(0)
+    embedder = build_embedder(backbone="mobilenetv3_small_050", neck="sqrt", size=64).eval()
+    path = tmp_path_factory.mktemp("export") / "m.safetensors"
+    save_embedder(embedder, path, card={})
+    return embedder, path
+
+
+def exported(path: Path, output: Path, *more: str) -> int:
+    return export.run(compose("export", [f"model={path}", f"output={output}", *more]))
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_torch_export_takes_any_batch(model: tuple[Embedder, Path], tmp_path: Path, count: int) -> None:
+    embedder, path = model
+    assert exported(path, tmp_path / "m.pt2") == 0
+    images = torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8)
+    loaded = torch.export.load(tmp_path / "m.pt2").module()
+    torch.testing.assert_close(loaded(images), embedder(images), rtol=1e-4, atol=1e-5)
+    facts = json.loads((tmp_path / "m.pt2.json").read_text())
+    assert facts["preprocessing"]["size"] == 64
+    assert facts["model"]
+
+
+@pytest.mark.slow
+def test_onnx_takes_any_batch_and_carries_its_facts(model: tuple[Embedder, Path], tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="`pip install asl-icd[export]`")
+    onnx = pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    embedder, path = model
+    assert exported(path, tmp_path / "m.onnx") == 0
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    for count in (1, 4):
+        images = torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8)
+        (answer,) = session.run(["features"], {"images": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(answer), embedder(images), rtol=1e-3, atol=1e-4)
+    facts = {item.key: item.value for item in onnx.load(str(tmp_path / "m.onnx")).metadata_props}
+    assert json.loads(facts["preprocessing"])["size"] == 64
+
+
+def test_a_file_that_differs_is_not_left(
+    model: tuple[Embedder, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = build_embedder(backbone="mobilenetv3_small_050", neck="sqrt", size=64).eval()
+    right = export.WRITERS["torch_export"]
+    monkeypatch.setitem(export.WRITERS, "torch_export", lambda _, path, facts: right(wrong, path, facts))
+    with pytest.raises(AslError, match="differs by"):
+        exported(model[1], tmp_path / "m.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_format_is_refused(model: tuple[Embedder, Path], tmp_path: Path) -> None:
+    for key in ("format=tflite", f"output={tmp_path / 'm.bin'}"):
+        with pytest.raises(UsageError, match="expected one of onnx, torch_export"):
+            exported(model[1], tmp_path / "m.bin", key)
