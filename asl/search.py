@@ -53,7 +53,7 @@ class SearchConfig:
         references: images, a feature store or an index (``asl.extract index=``).
         output: ``.csv`` or ``.parquet``.
         model: embeds images; not needed where everything is a store.
-        score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``verified``.
+        score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge``, ``verified``.
         k: references per query; null: as many as ``most`` and ``above`` allow.
         most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge); null for all.
         above: only pairs with at least this score; null for all.
@@ -72,8 +72,8 @@ class SearchConfig:
         candidates: the score whose candidates ``verified`` looks at.
         pairs: most pairs that ``verified`` looks at; null for all.
         seconds: time after which ``verified`` begins no new query; null for no limit.
-        query_images: the images behind a store of queries, for ``verified``; ``reference_images``: of references.
-        engine: ``auto``, ``faiss``, ``exact``.
+        query_images: the images behind a store, for ``verified``; ``reference_images``: those of references.
+        engine: ``auto``, ``faiss``, ``tensorcore``, ``exact``.
         id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
         batch_size: images per forward pass.
         workers: processes that decode or verify.
@@ -134,10 +134,9 @@ def run(config: SearchConfig) -> int:
     if len({side.model for side in sides}) > 1:
         raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
-    score = build_score(config, calibration)
-    score = _clipped(score, right.embeddings)
+    score = _clipped(build_score(config, calibration), right.embeddings)
     queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
-    engine = make_engine(config.engine)
+    engine, normaliser = make_engine(config.engine), background.embeddings.as_background() if background else None
     with progress_bar("searching", unit="queries") as progress:
         pairs = search_regions(
             queries,
@@ -150,7 +149,7 @@ def run(config: SearchConfig) -> int:
             above=config.above,
             memory=config.memory,
             engine=engine,
-            background=background.embeddings.as_background() if background else None,
+            background=normaliser,
             progress=progress,
         )
     columns = describe_pairs(pairs, queries, references)
@@ -172,10 +171,9 @@ def run(config: SearchConfig) -> int:
 
 
 def _clipped(score: Score, references: Embeddings) -> Score:
-    # soft needs a range of log-norms; without one it is the middle 98 % of the references'
     if score.mode != "soft" or score.clip is not None:
         return score
-    low, high = np.quantile(references.log_norms, [0.01, 0.99]).tolist()
+    low, high = np.quantile(references.log_norms, [0.01, 0.99]).tolist()  # the middle 98 %
     return replace(score, clip=(low, high))
 
 
@@ -201,7 +199,9 @@ def build_score(config: SearchConfig, calibration: Calibration | None = None) ->
     lam = usual.lam if config.lam is None else config.lam
     tau = usual.tau if config.tau is None else config.tau
     normalization = ScoreNormalization(config.beta, config.first, config.last) if config.background else None
-    clip = (config.clip[0], config.clip[1]) if config.clip and len(config.clip) == 2 else None
+    if len(config.clip or (0, 0)) != 2:
+        raise UsageError(f"clip: expected two log-norms, [low, high], got {config.clip}")
+    clip = (config.clip[0], config.clip[1]) if config.clip else None
     if clip is None and calibration and mode == "soft":
         clip = calibration.score.clip
     try:

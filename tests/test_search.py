@@ -112,6 +112,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["queries={files}/new.index"], UsageError, "whole references only"),
         (["queries={files}/empty"], AslError, "empty"),
         (["k=0"], AslError, "k"),
+        (["clip=[1,2,3]", "score=soft"], UsageError, "clip: expected two"),
         (["score=verified"], UsageError, "query_images"),
     ],
 )
