@@ -4,7 +4,8 @@
   python scripts/bench_search.py --cases 1000000x256x4096 --threads 2 --repeats 5 --output bench_search.json
   python scripts/bench_search.py --cases 100000x256x1000 --milvus
 
-Contestants take turns, and every ratio is that of one round to plain FAISS in the same round; the table gives medians. CPU time says the same on a busy machine, where seconds do not.
+Contestants take turns, and every ratio is that of one round to plain FAISS in the same round; the table gives medians.
+CPU time says the same on a busy machine, where seconds do not.
 Queries are half noisy copies of references and half strangers; both sides have log-norms of one law. References lie
 sorted by falling log-norm, as an index of asl keeps them. Besides our scores: FAISS flat with its defaults (the
 baseline), a numpy matrix product with and without a partial sort (the limit of this machine), the strict rule applied
