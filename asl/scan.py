@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asl.app.tables import FORMATS, rows_of, summary, write_failures, write_table
+from asl.app.thresholds import DEFAULT_PRECISION
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     add("--against", metavar="LIBRARY", type=Path, help="look for originals (and copies) there, not within PHOTOS")
     add("--output", metavar="DIR", type=Path, default=Path("asl-scan"), help="folder of the results (%(default)s)")
     add("--cache", metavar="FILE", type=Path, help="what is remembered between scans (OUTPUT/cache.sqlite)")
-    add("--precision", type=float, default=0.99, help="share of pairs that shall be right (%(default)s)")
+    add("--precision", type=float, default=DEFAULT_PRECISION, help="share of pairs that shall be right (%(default)s)")
     add("--format", choices=FORMATS, default="csv", help="of the table (%(default)s)")
     add("--gallery", metavar="N", type=int, default=2000, help="most pairs in the page; 0: no page (%(default)s)")
     add("--neighbours", metavar="K", type=int, default=10, help="candidates of each photo (%(default)s)")

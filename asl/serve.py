@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asl.app.thresholds import DEFAULT_PRECISION
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ def parser() -> argparse.ArgumentParser:
     add("--library", metavar="DIR", type=Path, default=Path("asl-library"), help="keeps the references (%(default)s)")
     add("--add", metavar="PHOTOS", type=Path, help="a folder whose images are added first")
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
-    add("--precision", type=float, default=0.99, help="share of accepted matches that shall be right (%(default)s)")
+    add(
+        "--precision",
+        type=float,
+        default=DEFAULT_PRECISION,
+        help="share of matches that shall be right (%(default)s)",
+    )
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--port", type=int, default=8765, help="%(default)s")
     add("--allow-host", metavar="NAME", action="append", default=[], help="another name clients may use for it")

@@ -3,11 +3,11 @@
   python scripts/train_verifier.py PHOTOS [PHOTOS ...] --output asl/matching/verifier.json --evidence evidence.npz
 
 Copies are photographs edited by the training recipes or by one edit of the catalogue, not by the held-out kinds of
-scripts/make_benchmark.py (other parameters, other chains). What is no
-copy: the photographs' nearest neighbours by the shipped model, reverse crops (the whole asked against its crop), and
-*frames*: the same scene a moment later, made from one photograph by moving what is in front against what is behind
-(the camera pans and zooms, the subject moves and bends, what it uncovers is filled in). Photographs that results are
-reported on must not be among PHOTOS.
+scripts/make_benchmark.py (other parameters, other chains). What is no copy: the photographs' nearest neighbours by the
+shipped model; reverse crops (the whole asked against its crop); reverse copies (the photograph asked against a picture
+that it was framed or pasted in); and *frames*: the same scene a moment later, made from one photograph by moving what
+is in front against what is behind (the camera pans and zooms, the subject moves and bends, what it uncovers is painted
+in). Photographs that results are reported on must not be among PHOTOS.
 
 The evidence of all pairs is collected once (--evidence keeps it), the decision is fitted and calibrated in
 cross-validation over source photographs, and the thresholds go into the model's card.
@@ -53,6 +53,7 @@ RECIPES = {
     "lyakaap_v86": 0.1,
     "light": 0.1,
 }
+INSIDE = 0.75  # a copy that fills less of its picture stands inside another one: the photograph is no copy of that
 PRECISIONS = (0.5, 0.75, 0.9, 0.95, 0.99)
 Pixels = npt.NDArray[np.uint8]
 
@@ -94,12 +95,17 @@ class Maker:
             reference = crop.image
         elif task.kind == "frame":
             query = next_frame(photo, rng)
+        cover = 1.0
         if task.recipe:
             pool = Pool(_Others(self, task.source))
-            query = self.recipes[task.recipe](View.original(query, foreign=pool), rng).image
+            view = self.recipes[task.recipe](View.original(query, foreign=pool), rng)
+            query, cover = view.image, view.cover
         query = encoded(query, int(rng.integers(60, 96)))
         prepared = prepare(query, self.settings)
         looked = [(self._evidence(prepared, reference), task.kind == "copy", task.kind, task.source)]
+        if task.kind == "copy" and cover < INSIDE:
+            whole = prepare(photo, self.settings)
+            looked.append((self._evidence(whole, query), False, "reverse copy", task.source))
         for row in task.neighbours:
             looked.append((self._evidence(prepared, self.photo(row)), False, "look-alike", task.source))
         return looked

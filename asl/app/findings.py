@@ -11,7 +11,7 @@ from asl.app.groups import Edge, Group, star_groups
 from asl.app.judge import Judgement, PictureFile, named
 from asl.app.library import Synced
 from asl.app.origin import Origin
-from asl.app.thresholds import threshold_for
+from asl.app.thresholds import DEFAULT_PRECISION, threshold_for
 from asl.types import UsageError
 
 
@@ -35,7 +35,7 @@ class ScanOptions:
     against: Path | None = None
     cache: Path = Path("asl-scan/cache.sqlite")
     model: str = "asl_lite0"
-    precision: float = 0.99
+    precision: float = DEFAULT_PRECISION
     neighbours: int = 10
     effort: float = 2.0
     workers: int = 1

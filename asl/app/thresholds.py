@@ -8,7 +8,8 @@ from typing import Any
 from asl.matching.decide import load_model
 from asl.types import UsageError
 
-DEFAULT_PRECISION = 0.99
+# Among the look-alikes that the verifier was measured on, 0.95 keeps two of three copies, 0.99 a quarter.
+DEFAULT_PRECISION = 0.95
 
 
 def verifier_table() -> tuple[tuple[float, float], ...]:
