@@ -70,8 +70,7 @@ class SearchConfig:
         first: rank of its first neighbour, 0 = nearest.
         last: rank of its last neighbour.
         candidates: the score whose candidates ``verified`` looks at.
-        pairs: most pairs that ``verified`` looks at; null for all.
-        seconds: time after which ``verified`` begins no new query; null for no limit.
+        pairs: most pairs that ``verified`` looks at; ``seconds``: time after which it begins no new query.
         query_images: the images behind a store, for ``verified``; ``reference_images``: those of references.
         engine: ``auto``, ``faiss``, ``tensorcore``, ``exact``.
         id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
@@ -136,22 +135,8 @@ def run(config: SearchConfig) -> int:
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
     score = _clipped(build_score(config, calibration), right.embeddings)
     queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
-    engine, normaliser = make_engine(config.engine), background.embeddings.as_background() if background else None
-    with progress_bar("searching", unit="queries") as progress:
-        pairs = search_regions(
-            queries,
-            references,
-            reference_regions=right.regions,
-            query_regions=left.regions,
-            score=score,
-            k=config.k,
-            most=config.most,
-            above=config.above,
-            memory=config.memory,
-            engine=engine,
-            background=normaliser,
-            progress=progress,
-        )
+    engine = make_engine(config.engine)
+    pairs = _search(config, left, right, background, score=score, engine=engine)
     columns = describe_pairs(pairs, queries, references)
     whole = not (left.regions or right.regions)  # the best of several regions is another score than was calibrated
     calibrated = calibration if whole and calibration and calibration.score == score else None
@@ -163,11 +148,26 @@ def run(config: SearchConfig) -> int:
         kept = np.flatnonzero(pairs.scores >= _threshold(config, calibrated))
         pairs, columns = pairs.take(kept), {name: np.asarray(values)[kept] for name, values in columns.items()}
     write_pairs(pairs, config.output, columns=columns)
-    Console().print(
-        f"{len(pairs)} pairs of {len(queries)} queries and {len(references)} references "
-        f"({config.score}, {engine.name}): {config.output}"
-    )
+    sizes = f"{len(pairs)} pairs of {len(queries)} queries and {len(references)} references"
+    Console().print(f"{sizes} ({config.score}, {engine.name}): {config.output}")
     return 0
+
+
+def _search(config: SearchConfig, left: _Side, right: _Side, background: _Side | None, **how: Any) -> ScoredPairs:
+    with progress_bar("searching", unit="queries") as progress:
+        return search_regions(
+            left.embeddings.as_queries(),
+            right.embeddings.as_references(),
+            reference_regions=right.regions,
+            query_regions=left.regions,
+            k=config.k,
+            most=config.most,
+            above=config.above,
+            memory=config.memory,
+            background=background.embeddings.as_background() if background else None,
+            progress=progress,
+            **how,
+        )
 
 
 def _clipped(score: Score, references: Embeddings) -> Score:
