@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asl.matching.decide import load_model
 from asl.types import UsageError
 
 # Among the look-alikes that the verifier was measured on, 0.95 keeps two of three copies, 0.99 a quarter.
@@ -14,6 +13,8 @@ DEFAULT_PRECISION = 0.95
 
 def verifier_table() -> tuple[tuple[float, float], ...]:
     """(precision, threshold) of the packaged verifier, measured on held-out pairs; empty where it has none."""
+    from asl.matching.decide import load_model  # `--help` of scan and serve shows the default, and needs no OpenCV
+
     return read_table(load_model().card.get("thresholds"))
 
 
