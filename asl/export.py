@@ -7,7 +7,7 @@
 Takes uint8 [B, 3, S, S] RGB, gives float32 [B, D]: the feature, whose direction says what is shown and whose
 length how much of the original is left. Normalisation is inside; resizing to S x S is not. The file is loaded again and
 held equal to the model on a batch of another size; a difference above `tolerance` (of the largest component) is an
-error, and no file is left. What one has to know is in the file (ONNX: metadata; torch: OUTPUT.json).
+error, and no file is left. What one has to know is in the file: metadata of ONNX, extra file asl.json of pt2.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from omegaconf import MISSING
 from rich.console import Console
 from torch import Tensor
 
-from asl.data.files import atomic_path, atomic_text
+from asl.data.files import atomic_path
 from asl.entry import entry_point
 from asl.models import Embedder, load_embedder, model_hash
 from asl.types import AslError, UsageError
 
+FACTS = "asl.json"
 _SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2"}
 
 
@@ -65,9 +66,6 @@ def run(config: ExportConfig) -> int:
                 f"export: the exported model differs by {difference:.2e} of its largest component, "
                 f"more than tolerance={config.tolerance:g}"
             )
-    if kind != "onnx":
-        with atomic_text(Path(f"{output}.json")) as file:
-            json.dump(facts, file, indent=1)
     Console().print(
         f"{config.model} as {kind}: {output} ({output.stat().st_size / 1e6:.1f} MB, differs by {difference:.1e})"
     )
@@ -102,7 +100,7 @@ def _images(embedder: Embedder, count: int) -> Tensor:
 def write_torch_export(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callable[[Tensor], Tensor]:
     """``torch.export`` with any batch size."""
     with path.open("wb") as file:
-        torch.export.save(_program(embedder), file)
+        torch.export.save(_program(embedder), file, extra_files={FACTS: json.dumps(facts)})
     with path.open("rb") as file:
         loaded: Callable[[Tensor], Tensor] = torch.export.load(file).module()
     return loaded

@@ -24,13 +24,12 @@ from rich.console import Console
 
 from asl.data.catalog import Catalog, open_catalog, subset
 from asl.entry import entry_point
-from asl.features.extract import Progress, extract
 from asl.features.parts import join_parts, parse_part, part_path, part_rows
-from asl.features.regions import extract_regions, regions_of
+from asl.features.regions import regions_of
 from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
 from asl.models import load_embedder
-from asl.report.progress import progress_bar
+from asl.pipeline import embed_images
 from asl.types import AslError, UsageError
 
 
@@ -82,9 +81,6 @@ def run(config: ExtractConfig) -> int:
     console.print(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
     for name, reason in store.failures[:10]:
         console.print(f"  [yellow]{name}[/]: {reason}")
-    if regions_of(config.regions):
-        with progress_bar("embedding regions", unit="regions") as progress:
-            _regions(config, progress)
     if config.index:
         index = SavedIndex.create(config.index, store.embeddings(), model=store.manifest["model"])
         console.print(f"index of {len(index)} images: {config.index}")
@@ -99,32 +95,17 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
         part, of = parse_part(config.part)
         rows = part_rows(len(catalog), shard_size=config.shard_size, part=part, of=of)
         catalog, output = subset(catalog, rows), part_path(output, part, of)
-    with progress_bar("embedding", unit="images") as progress:
-        return extract(
-            catalog,
-            load_embedder(config.model),
-            output=output,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            shard_size=config.shard_size,
-            max_failure_rate=config.max_failure_rate,
-            device=config.device,
-            progress=progress,
-        )
-
-
-def _regions(config: ExtractConfig, progress: Progress) -> None:
-    extract_regions(
-        _catalog(config),
+    return embed_images(
+        catalog,
         load_embedder(config.model),
-        output=config.output,
-        regions=regions_of(config.regions),
+        output,
+        role="images",
+        regions=config.regions,
         batch_size=config.batch_size,
         workers=config.workers,
         shard_size=config.shard_size,
         max_failure_rate=config.max_failure_rate,
         device=config.device,
-        progress=progress,
     )
 
 

@@ -17,6 +17,7 @@ from asl.data.layouts import Benchmark
 from asl.data.pairs import write_pairs
 from asl.features.extract import extract
 from asl.features.regions import extract_regions, region_embeddings, regions_of
+from asl.features.store import FeatureStore
 from asl.index.regions import search_regions
 from asl.matching import verify_pairs
 from asl.metrics.directional import directional
@@ -94,7 +95,9 @@ def extract_benchmark(
     """
 
     def embed(catalog: Catalog, role: str, parts: str = "none") -> tuple[Embeddings, list[Embeddings]]:
-        return embed_images(catalog, embedder, output / role, role=role, regions=parts, **options)
+        store = embed_images(catalog, embedder, output / role, role=role, regions=parts, **options)
+        whole = store.embeddings()
+        return whole, region_embeddings(store, regions_of(parts), whole)
 
     background = embed(benchmark.train, "background")[0].as_background() if benchmark.train is not None else None
     queries, of_queries = embed(benchmark.queries, "queries", query_regions)
@@ -104,17 +107,24 @@ def extract_benchmark(
 
 def embed_images(
     catalog: Catalog, embedder: Embedder, output: Path, *, role: str, regions: str = "none", **options: Any
-) -> tuple[Embeddings, list[Embeddings]]:
-    """The embeddings of whole images, and those of their regions, from stores that are continued where they stopped."""
-    parts = regions_of(regions)
+) -> FeatureStore:
+    """The store of whole images, with those of their regions inside; all are continued where they stopped.
+
+    Args:
+        catalog: images.
+        embedder: the model.
+        output: folder of the store.
+        role: what the progress bar calls them.
+        regions: which parts are embedded, too: ``none``, ``coarse``, ``fine``.
+        options: passed to :func:`asl.features.extract.extract`.
+    """
     with progress_bar(f"embedding {role}", unit="images") as progress:
         store = extract(catalog, embedder, output=output, progress=progress, **options)
-    whole = store.embeddings()
-    if not parts:
-        return whole, []
-    with progress_bar(f"embedding regions of {role}", unit="regions") as progress:
-        extract_regions(catalog, embedder, output=output, regions=parts, progress=progress, **options)
-    return whole, region_embeddings(store, parts, whole)
+    parts = regions_of(regions)
+    if parts:
+        with progress_bar(f"embedding regions of {role}", unit="regions") as progress:
+            extract_regions(catalog, embedder, output=output, regions=parts, progress=progress, **options)
+    return store
 
 
 def every_mode(features: Features, score: Score) -> dict[str, Score]:

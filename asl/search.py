@@ -26,21 +26,18 @@ from omegaconf import MISSING
 from rich.console import Console
 
 from asl.app.thresholds import threshold_for
-from asl.data.catalog import Catalog, CatalogLoader, open_catalog
+from asl.data.catalog import CatalogLoader
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
-from asl.features.extract import extract
-from asl.features.regions import extract_regions, region_embeddings, regions_of
-from asl.features.store import FeatureStore
+from asl.features.regions import regions_of
 from asl.index.regions import search_regions
-from asl.index.saved import SavedIndex
 from asl.index.search import make_engine
 from asl.matching import Budget, verify_pairs
-from asl.models import Embedder, load_embedder
 from asl.pipeline import find_calibrations
 from asl.report.progress import progress_bar
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score, ScoreNormalization, pair_cosines
+from asl.sides import Opener, Side
 from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, UsageError
 
 
@@ -70,8 +67,10 @@ class SearchConfig:
         first: rank of its first neighbour, 0 = nearest.
         last: rank of its last neighbour.
         candidates: the score whose candidates ``verified`` looks at.
-        pairs: most pairs that ``verified`` looks at; ``seconds``: time after which it begins no new query.
-        query_images: the images behind a store, for ``verified``; ``reference_images``: those of references.
+        pairs: most pairs that ``verified`` looks at; null for all.
+        seconds: time after which ``verified`` begins no new query; null for no limit.
+        query_images: the images behind a store of queries, for ``verified``.
+        reference_images: the images behind a store or an index of references, for ``verified``.
         engine: ``auto``, ``faiss``, ``tensorcore``, ``exact``.
         id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
         batch_size: images per forward pass.
@@ -110,25 +109,13 @@ class SearchConfig:
     device: str = "auto"
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """One opened input: its embeddings (of regions, too), and its images where it has any."""
-
-    embeddings: Embeddings
-    images: Catalog | None
-    model: str
-    regions: list[Embeddings]
-
-
 def run(config: SearchConfig) -> int:
     """Embed what is not embedded yet, search, write pairs."""
     build_score(config)  # wrong values are refused before anything is embedded
     regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
-    opener = _Opener(config)
-    left, right = opener.open("queries", config.queries), opener.open("references", config.references)
-    background = opener.open("background", config.background) if config.background else None
+    left, right, background = _open(config)
     sides = [side for side in (left, right, background) if side]
     if len({side.model for side in sides}) > 1:
         raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
@@ -153,7 +140,21 @@ def run(config: SearchConfig) -> int:
     return 0
 
 
-def _search(config: SearchConfig, left: _Side, right: _Side, background: _Side | None, **how: Any) -> ScoredPairs:
+def _open(config: SearchConfig) -> tuple[Side, Side, Side | None]:
+    opener = Opener(
+        config.model,
+        Path(f"{config.output}.features"),
+        id_style=config.id_style,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        device=config.device,
+    )
+    left = opener.open("queries", config.queries, images=config.query_images, regions=config.query_regions)
+    right = opener.open("references", config.references, images=config.reference_images, regions=config.regions)
+    return left, right, opener.open("background", config.background) if config.background else None
+
+
+def _search(config: SearchConfig, left: Side, right: Side, background: Side | None, **how: Any) -> ScoredPairs:
     with progress_bar("searching", unit="queries") as progress:
         return search_regions(
             left.embeddings.as_queries(),
@@ -210,52 +211,6 @@ def build_score(config: SearchConfig, calibration: Calibration | None = None) ->
         raise UsageError(str(error)) from error
 
 
-class _Opener:
-    """Opens stores, embeds images; the model is loaded once, and only where it is needed."""
-
-    def __init__(self, config: SearchConfig) -> None:
-        self._config = config
-        self._embedder: Embedder | None = None
-
-    def open(self, role: str, source: str) -> _Side:
-        """The embeddings behind a key of the configuration."""
-        config = self._config
-        if not Path(source).exists():
-            raise UsageError(f"{role}: there is no {source}")
-        images = {"queries": config.query_images, "references": config.reference_images}.get(role)
-        regions = regions_of({"queries": config.query_regions, "references": config.regions}.get(role, "none"))
-        if SavedIndex.is_index(source):
-            return self._index(role, source, images, asked=bool(regions))
-        if FeatureStore.is_store(source):
-            store = FeatureStore.open(source)
-            catalog = open_catalog(images, id_style=config.id_style) if images else None  # type: ignore[arg-type]
-            whole = store.embeddings()
-            return _Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole))
-        catalog = open_catalog(source, id_style=config.id_style)  # type: ignore[arg-type]
-        if self._embedder is None:
-            self._embedder = load_embedder(config.model)
-        output = Path(f"{config.output}.features") / role
-        options = {"batch_size": config.batch_size, "workers": config.workers, "device": config.device}
-        with progress_bar(f"embedding {role}", unit="images") as progress:
-            store = extract(catalog, self._embedder, output=output, progress=progress, **options)  # type: ignore[arg-type]
-        if regions:
-            with progress_bar(f"embedding regions of {role}", unit="regions") as progress:
-                extract_regions(catalog, self._embedder, output=output, regions=regions, progress=progress, **options)
-        for name, reason in store.failures[:5]:
-            Console(stderr=True).print(f"[yellow]{role}: {name} is left out: {reason}")
-        here = set(catalog.ids.tolist())
-        kept = [name for name in store.ids.tolist() if name in here]
-        whole = store.embeddings(kept)
-        return _Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole))
-
-    def _index(self, role: str, source: str, images: str | None, *, asked: bool) -> _Side:
-        if role != "references" or asked:
-            raise UsageError(f"{role}: {source} is an index, which holds whole references only")
-        index = SavedIndex.open(source)
-        catalog = open_catalog(images, id_style=self._config.id_style) if images else None  # type: ignore[arg-type]
-        return _Side(index.references(), catalog, index.manifest["model"], [])
-
-
 def describe_pairs(
     pairs: ScoredPairs, queries: QueryEmbeddings, references: ReferenceEmbeddings
 ) -> dict[str, np.ndarray]:
@@ -272,7 +227,7 @@ def describe_pairs(
 
 
 def _verify(
-    config: SearchConfig, pairs: ScoredPairs, left: _Side, right: _Side, columns: dict[str, Any]
+    config: SearchConfig, pairs: ScoredPairs, left: Side, right: Side, columns: dict[str, Any]
 ) -> tuple[ScoredPairs, dict[str, Any]]:
     if left.images is None or right.images is None:
         raise UsageError("score=verified looks at images: give query_images= and reference_images= beside the stores")

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from asl.data.layouts import open_benchmark
+from asl.data.scenes import render_scene
 from asl.models import Embedder, build_embedder, model_hash, save_embedder
-from asl.pipeline import base_score, find_calibrations
+from asl.pipeline import (
+    Features,
+    base_score,
+    extract_benchmark,
+    find_calibrations,
+    find_candidates,
+    model_modes,
+    score_modes,
+)
 from asl.scoring.calibration import Calibration, Threshold
 from asl.scoring.score import Score
+from asl.types import Embeddings, ReferenceEmbeddings
 
 
 @pytest.fixture
@@ -44,3 +57,47 @@ def test_a_model_without_calibration_takes_the_usual_constants(embedder: Embedde
     save_embedder(embedder, tmp_path / "m.safetensors", card={})
     assert base_score(tmp_path / "m.safetensors", model_hash(embedder)) == Score("hinge")
     assert base_score("lite0", "x", lam=0.3) == Score("hinge", 0.3)
+
+
+def test_each_score_takes_its_own_calibration(tmp_path: Path, embedder: Embedder) -> None:
+    weights = model_hash(embedder)
+    own = {
+        "hinge": Calibration(Score("hinge", lam=0.05, tau=0.3), 10.0, -5.0, ()).to_card(),
+        "soft": Calibration(Score("soft", lam=0.01, clip=(-1.0, 0.5)), 10.0, -5.0, ()).to_card(),
+    }
+    save_embedder(embedder, tmp_path / "model.safetensors", card={"calibration": {"model": weights, **own}})
+    references = ReferenceEmbeddings.from_features(["a", "b"], [[1.0, 0.0], [0.0, 2.0]])
+    features = Features(references.as_queries(), references, None)
+    scores = model_modes(features, tmp_path, weights)
+    assert (scores["hinge"].lam, scores["soft"].lam, scores["soft"].clip) == (0.05, 0.01, (-1.0, 0.5))
+    given = model_modes(features, tmp_path, weights, lam=0.2)
+    assert (given["hinge"].lam, given["soft"].lam) == (0.2, 0.2), "a user's word counts"
+
+
+def test_regions_reach_their_own_side_and_queries_regions_only_candidates(tmp_path: Path, embedder: Embedder) -> None:
+    for role, count in (("queries", 3), ("references", 5)):
+        (tmp_path / role).mkdir()
+        for number in range(count):
+            scene = render_scene(number + 10 * count, height=64, width=80)
+            cv2.imwrite(str(tmp_path / role / f"{role[0]}{number}.png"), scene[..., ::-1])
+    (tmp_path / "truth.csv").write_text("query_id,reference_id\nq0,r0\nq1,\nq2,\n")
+    benchmark = open_benchmark(tmp_path)
+    whole = extract_benchmark(benchmark, embedder, tmp_path / "out")
+    both = extract_benchmark(benchmark, embedder, tmp_path / "out", regions="coarse", query_regions="coarse")
+    assert [len(part) for part in both.reference_regions] == [5] * 5
+    assert [len(part) for part in both.query_regions] == [3] * 5
+    score = Score("cosine")
+
+    def best(query: list[Embeddings], reference: list[Embeddings]) -> np.ndarray:
+        found = np.max([q.vectors @ r.vectors.T for q in query for r in reference], axis=0)
+        return -np.sort(-found, axis=1)
+
+    pairs = score_modes(both, {"cosine": score})["cosine"].scores.reshape(3, 5)
+    np.testing.assert_allclose(pairs, best([whole.queries], [whole.references, *both.reference_regions]), atol=1e-5)
+    of_references = np.max(
+        [whole.queries.vectors @ r.vectors.T for r in [whole.references, *both.reference_regions]], 0
+    )
+    of_queries = np.max([q.vectors @ whole.references.vectors.T for q in both.query_regions], 0)
+    expected = -np.sort(-np.maximum(of_references, of_queries), axis=1)
+    np.testing.assert_allclose(find_candidates(both, score).scores.reshape(3, 5), expected, atol=1e-5)
+    assert not np.allclose(expected, pairs), "the queries' regions count for candidates"

@@ -47,17 +47,18 @@ def searched(files: Path, output: Path, *more: str, references: str = "library.s
         return list(csv.DictReader(file))
 
 
-def cosines(files: Path, *, regions: bool = False) -> dict[tuple[str, str], float]:
-    """By brute force: every pair's cosine; the best over the references' regions where asked for."""
-    stores = [files / "library.store", *(sorted((files / "library.store" / "regions").iterdir()) if regions else [])]
-    queries = FeatureStore.open(files / "new.store").embeddings()
-    every = [FeatureStore.open(path).embeddings() for path in stores]
-    best = np.max([queries.vectors @ side.vectors.T for side in every], axis=0)
-    return {
-        (q, r): float(best[i, j])
-        for i, q in enumerate(queries.ids.tolist())
-        for j, r in enumerate(every[0].ids.tolist())
-    }
+def cosines(files: Path, *, regions_of: tuple[str, ...] = ()) -> dict[tuple[str, str], float]:
+    """By brute force: every pair's cosine, the best over the regions of ``new`` or ``library`` where asked for."""
+    sides = {}
+    for role in ("new", "library"):
+        store = files / f"{role}.store"
+        parts = sorted((store / "regions").iterdir()) if role in regions_of else []
+        sides[role] = [FeatureStore.open(path).embeddings() for path in (store, *parts)]
+    (query, *of_query), (reference, *of_reference) = sides["new"], sides["library"]
+    rounds = [(query, reference), *((query, part) for part in of_reference), *((part, reference) for part in of_query)]
+    best = np.max([left.vectors @ right.vectors.T for left, right in rounds], axis=0)
+    names = reference.ids.tolist()
+    return {(q, r): float(best[i, j]) for i, q in enumerate(query.ids.tolist()) for j, r in enumerate(names)}
 
 
 def check(rows: list[dict[str, str]], expected: dict[tuple[str, str], float]) -> None:
@@ -89,15 +90,30 @@ def test_most_and_above_are_over_all_queries(files: Path, tmp_path: Path) -> Non
     check(searched(files, tmp_path, "k=12", "memory=0.001"), every)
 
 
-def test_regions_are_the_best_over_parts(files: Path, tmp_path: Path) -> None:
-    every = cosines(files, regions=True)
-    check(searched(files, tmp_path, "k=12", "regions=coarse"), every)
+@pytest.mark.parametrize(
+    ("keys", "roles"),
+    [
+        (["regions=coarse"], ("library",)),
+        (["query_regions=coarse"], ("new",)),
+        (["regions=coarse", "query_regions=coarse"], ("library", "new")),
+    ],
+)
+def test_regions_are_the_best_over_parts_of_their_own_side(
+    files: Path, tmp_path: Path, keys: list[str], roles: tuple[str, ...]
+) -> None:
+    every = cosines(files, regions_of=roles)
+    assert every != cosines(files)
+    check(searched(files, tmp_path, "k=12", *keys), every)
+
+
+def test_most_is_over_regions_too(files: Path, tmp_path: Path) -> None:
+    every = cosines(files, regions_of=("library",))
     check(searched(files, tmp_path, "k=null", "most=6", "regions=coarse"), best(every, 6))
 
 
 def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) -> None:
     rows = searched(files, tmp_path, "k=12", "regions=coarse", references="library")
-    check(rows, cosines(files, regions=True))
+    check(rows, cosines(files, regions_of=("library",)))
 
 
 @pytest.mark.parametrize(

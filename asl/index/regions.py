@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from asl.index.search import search
-from asl.types import Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
 Progress = Callable[[int, int], None]
 
@@ -45,7 +45,14 @@ def search_regions(
 
     Returns:
         Pairs ordered by query, then by (-score, reference id).
+
+    Raises:
+        AslError: regions of other images, or what :func:`asl.index.search.search` refuses.
     """
+    for whole, regions in ((references, reference_regions), (queries, query_regions)):
+        for region in regions:
+            if not np.array_equal(region.ids, whole.ids):
+                raise AslError(f"regions: must be of the same images in the same order as the {type(whole).__name__}")
     rounds = [(queries, references)]
     rounds += [(queries, region.as_references()) for region in reference_regions]
     rounds += [(region.as_queries(), references) for region in query_regions]

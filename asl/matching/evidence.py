@@ -27,6 +27,7 @@ class Findings:
     alignments: tuple[Alignment, ...] = ()
     overlay: Overlay | None = None
     comparison: Comparison | None = None
+    negative: bool = False  # the query was read as a photographic negative
 
 
 def examine(query: Prepared, reference: Prepared, settings: Settings) -> Findings:
@@ -38,10 +39,12 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
         settings: how hard to look.
     """
     found = _look(query, reference, settings, dense=settings.dense)
+    inverted = False
     if _agreement(found) < _CLEAR:
         turned = negative(query)  # an inverted copy agrees with nothing until it is inverted back
         other = _look(turned, reference, settings, dense=False)
-        if _agreement(other) > max(_agreement(found), _CLEAR):
+        inverted = _agreement(other) > max(_agreement(found), _CLEAR)
+        if inverted:
             query, found = turned, other
     seen = _seen(query, reference)
     if found.best is None:
@@ -61,7 +64,7 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
         **comparison.values,
         **coverage(query, reference, alignments),
     )
-    return Findings(evidence, tuple(alignments), overlay, comparison)
+    return Findings(evidence, tuple(alignments), overlay, comparison, inverted)
 
 
 @dataclass(frozen=True, eq=False)

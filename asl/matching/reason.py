@@ -59,7 +59,7 @@ def _remarks(probability: float, evidence: Evidence, findings: Findings) -> str:
         if _consistent(evidence) and _is_wider(evidence):
             return "they agree, but the query shows more of the scene: the reference looks cut from it"
         return "what is left differs in structure: another picture of something alike"
-    notes = []
+    notes = ["inverted"] if findings.negative else []
     if evidence.added > 0.01:
         notes.append(f"{_percent(evidence.added)} of it covered or added{_place(findings)}")
     if evidence.detail < -0.7:

@@ -7,7 +7,7 @@ import pytest
 
 from asl.index.regions import best_of, search_regions
 from asl.scoring.score import MODES, Score
-from asl.types import Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
 
 def made(count: int, seed: int, role: type[Embeddings] = Embeddings) -> Embeddings:
@@ -66,3 +66,12 @@ def test_the_best_score_of_a_pair_counts_once_and_ties_go_by_id() -> None:
     assert found.reference_ids.tolist() == ["b", "c", "b"]  # 0.9 twice: b before c
     np.testing.assert_allclose(found.scores, [0.9, 0.9, 0.1])
     assert found.query_ids.tolist() == ["q", "q", "p"]
+
+
+def test_regions_of_other_images_are_refused() -> None:
+    queries, references = made(7, 1, QueryEmbeddings), made(30, 2, ReferenceEmbeddings)
+    assert isinstance(queries, QueryEmbeddings)
+    assert isinstance(references, ReferenceEmbeddings)
+    for sides in ({"reference_regions": [queries]}, {"query_regions": [references]}, {"query_regions": [made(7, 9)]}):
+        with pytest.raises(AslError, match="same images in the same order"):
+            search_regions(queries, references, score=Score("cosine"), **sides)  # type: ignore[arg-type]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -52,7 +50,7 @@ def test_a_copy_is_surer_than_another_picture(picture: Image, other_picture: Ima
     right, wrong = verifier.verify(query, picture), verifier.verify(query, other_picture)
     assert right.probability > 0.5 > wrong.probability
     assert right.regions
-    assert right.reason
+    assert ("inverted" in right.reason) == (edit == "negative")
 
 
 def test_the_whole_is_no_copy_of_its_crop(picture: Image) -> None:
@@ -170,7 +168,6 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     while _runs(worker):
         assert time.monotonic() < deadline, "the worker outlived its parent"
         time.sleep(0.05)
-    assert multiprocessing.parent_process() is None  # this process is nobody's worker
 
 
 def _runs(pid: int) -> bool:
@@ -178,5 +175,3 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-    finally:
-        os.sched_yield()
