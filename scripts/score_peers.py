@@ -7,8 +7,8 @@
 
 An ONNX descriptor takes uint8 [N, H, W, 3] RGB and returns [N, D]. A hash becomes a vector of +1 and -1 with cosine
 1 - 2 (Hamming distance) / bits. PEERS/<name>/ gets the descriptors (queries.h5, references.h5: what asl.evaluate and
-asl.search take) and metrics.json; the scores with all queries and without hard negatives are printed. Peers are never
-a dependency, and nothing is trained from them.
+asl.search take), predictions.csv and metrics.json; the scores with all queries and without hard negatives are printed.
+Peers are never a dependency, and nothing is trained from them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from asl.data.files import atomic_text
 from asl.data.images import ImageError, decode_image, resize_image
 from asl.data.isc_hdf5 import write_descriptors
 from asl.data.layouts import Benchmark, open_benchmark
+from asl.data.pairs import write_pairs
 from asl.index.search import search
 from asl.metrics.evaluate import Evaluation, evaluate
 from asl.report.progress import progress_bar
 from asl.scoring.score import Score
-from asl.types import AslError, Embeddings, TruthPairs
+from asl.types import AslError, Embeddings, ScoredPairs, TruthPairs
 
 Describe = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
@@ -84,16 +85,13 @@ def without_hard_negatives(truth: TruthPairs) -> TruthPairs:
     return TruthPairs.from_pairs(pairs, other_queries=sorted(easy), kinds=easy)
 
 
-def score(queries: Embeddings, references: Embeddings, benchmark: Benchmark) -> dict[str, Evaluation]:
-    """Cosine search, k = 10, on all queries and on those that are no hard negatives."""
+def score(found: ScoredPairs, benchmark: Benchmark) -> dict[str, Evaluation]:
+    """The list as it is, and without the queries that are hard negatives."""
     truths = {"all queries": benchmark.truth, "without hard negatives": without_hard_negatives(benchmark.truth)}
     results = {}
     for name, truth in truths.items():
-        kept = np.isin(queries.ids, list(truth.kinds))
-        found = search(
-            queries.take(np.flatnonzero(kept)).as_queries(), references.as_references(), score=Score("cosine"), k=10
-        )
-        results[name] = evaluate(found, truth)
+        kept = found.take(np.flatnonzero(np.isin(found.query_ids, list(truth.kinds))))
+        results[name] = evaluate(ScoredPairs.from_ids(kept.query_ids, kept.reference_ids, kept.scores), truth)
     return results
 
 
@@ -117,7 +115,9 @@ def main() -> int:
         folder = options.output / name
         write_descriptors(queries, folder / "queries.h5")
         write_descriptors(references, folder / "references.h5")
-        results = score(queries, references, benchmark)
+        found = search(queries.as_queries(), references.as_references(), score=Score("cosine"), k=10)
+        results = score(found, benchmark)
+        write_pairs(found, folder / "predictions.csv")
         with atomic_text(folder / "metrics.json") as file:
             json.dump({key: result.to_json() for key, result in results.items()}, file, indent=1)
     except AslError as error:

@@ -40,6 +40,9 @@ def main() -> int:
     parser.add_argument("output", type=Path)
     parser.add_argument("--data", required=True, help="training images and their licence, for the card")
     parser.add_argument("--calibration-data", default="", help="calibration images and their licence, for the card")
+    parser.add_argument(
+        "--start", default="", help="weights that the training started from and their licence, for the card"
+    )
     parser.add_argument("--licence", default="MIT")
     options = parser.parse_args()
     try:
@@ -50,6 +53,7 @@ def main() -> int:
         calibrations = calibrate_modes(features, benchmark)
         card = {
             "licence": options.licence,
+            "start": options.start,
             "data": options.data,
             "calibration_data": options.calibration_data,
             "training": training_facts(options.model),

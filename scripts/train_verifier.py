@@ -322,7 +322,8 @@ def run(options: argparse.Namespace) -> None:
     card: dict[str, Any] = {
         "data": options.data,
         "command": "python scripts/train_verifier.py",
-        "seed": options.seed,
+        "options": {name: getattr(options, name) for name in ("queries", "neighbours", "seed")},
+        "recipes": RECIPES,
         "pairs": dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
     }
     model, probability = fit(found, seed=options.seed, card=card)

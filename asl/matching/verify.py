@@ -112,7 +112,7 @@ def verify_pairs(
         if progress is not None:
             progress(len(verdicts), len(chosen))
     gap = _norm_gap(pairs, query_log_norms, reference_log_norms)
-    scores = _scores(pairs, verdicts, norm_weight * np.maximum(gap, 0.0))
+    scores = combined_scores(pairs, verdicts, norm_weight * np.maximum(gap, 0.0))
     return Verified(pairs.with_scores(scores), dict(sorted(verdicts.items())), failures, time.monotonic() - started)
 
 
@@ -160,7 +160,7 @@ def _norm_gap(
     return np.asarray(of_query[pairs.query_index] - of_reference[pairs.reference_index])
 
 
-def _scores(
+def combined_scores(
     pairs: ScoredPairs, verdicts: Mapping[int, Verdict], penalty: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Probabilities where the pixels spoke, the embedding's order below 0.05 where they could not."""
