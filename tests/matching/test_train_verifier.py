@@ -1,4 +1,4 @@
-"""The pairs that the decision is fitted on: labelled in the right direction, the same for a seed; frames are no copies."""
+"""The pairs the decision is fitted on: labelled in the right direction, the same for a seed; frames are no copies."""
 
 from __future__ import annotations
 
