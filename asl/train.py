@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import MISSING, OmegaConf
 from rich.console import Console
@@ -110,6 +111,7 @@ def run(config: TrainConfig) -> int:
 
 def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDetectionModule:
     """Build the parts that the configuration names and train them."""
+    torch.manual_seed(config.seed)  # necks, heads and class weights start at random, before the loop seeds itself
     embedder = instantiate(config.model, _convert_="all")
     data = CopyDataModule(
         TrainingSet(sources.train, _view_plan(config, sources)),
