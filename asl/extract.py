@@ -41,6 +41,7 @@ class ExtractConfig:
         images: where the images are.
         model: ``asl_lite0``, ``lite0`` or the path of a saved embedder.
         output: folder of the store.
+        size: pixels of the images instead of the model's own; stores of several sizes can be searched as one.
         id_style: ids are paths (``path``) or file names without suffix (``stem``, as in DISC21).
         batch_size: images per forward pass.
         workers: processes that decode.
@@ -50,12 +51,13 @@ class ExtractConfig:
         part: I/N embeds the I-th of N parts only, for array jobs.
         merge: joins so many finished parts; embeds nothing.
         index: folder of an index that is written from the finished store.
-        regions: parts of every image that are embedded, too: ``none``, ``coarse`` (5), ``fine`` (14).
+        regions: parts of every image that are embedded, too: ``none``, ``coarse`` (6), ``fine`` (15).
     """
 
     images: str = MISSING
     model: str = "asl_lite0"
     output: str = MISSING
+    size: int | None = None
     id_style: str = "path"
     batch_size: int = 64
     workers: int = 1
@@ -97,7 +99,7 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
         catalog, output = subset(catalog, rows), part_path(output, part, of)
     return embed_images(
         catalog,
-        load_embedder(config.model),
+        load_embedder(config.model, size=config.size),
         output,
         role="images",
         regions=config.regions,

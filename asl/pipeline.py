@@ -27,9 +27,10 @@ from asl.models.files import SHIPPED, read_card, shipped_model
 from asl.report.html import write_report
 from asl.report.progress import progress_bar
 from asl.scoring.calibration import Calibration
+from asl.scoring.ensemble import ensemble
+from asl.scoring.postprocess import PostProcess
 from asl.scoring.score import MODES, Score
-from asl.scoring.whitening import Whitening
-from asl.types import AslError, BackgroundEmbeddings, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+from asl.types import BackgroundEmbeddings, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def extract_benchmark(
     def embed(catalog: Catalog, role: str, parts: str = "none") -> tuple[Embeddings, list[Embeddings]]:
         store = embed_images(catalog, embedder, output / role, role=role, regions=parts, **options)
         whole = store.embeddings()
-        return whole, region_embeddings(store, regions_of(parts), whole)
+        return whole, region_embeddings(store, regions_of(parts, role=role), whole)
 
     background = embed(benchmark.train, "background")[0].as_background() if benchmark.train is not None else None
     queries, of_queries = embed(benchmark.queries, "queries", query_regions)
@@ -120,9 +121,9 @@ def embed_images(
     """
     with progress_bar(f"embedding {role}", unit="images") as progress:
         store = extract(catalog, embedder, output=output, progress=progress, **options)
-    parts = regions_of(regions)
+    parts = regions_of(regions, role=role)
     if parts:
-        with progress_bar(f"embedding regions of {role}", unit="regions") as progress:
+        with progress_bar(f"embedding {len(parts)} regions of {role}", unit="images") as progress:
             extract_regions(catalog, embedder, output=output, regions=parts, progress=progress, **options)
     return store
 
@@ -178,17 +179,42 @@ def find_candidates(features: Features, score: Score, *, k: int = 10) -> ScoredP
     )
 
 
-def whiten(features: Features, dim: int) -> Features:
-    """PCA-whiten all embeddings, fitted on the background.
+def join_features(members: Sequence[Features]) -> Features:
+    """The features of several models (or sizes) for the same images as those of one; see :func:`ensemble`.
 
     Raises:
-        AslError: there is no background.
+        AslError: a member lacks images that another one has (unreadable ones).
     """
-    if features.background is None:
-        raise AslError("whiten: this benchmark has no training images to fit on")
-    fitted = Whitening.fit(features.background, dim=dim)
+    if len(members) == 1:
+        return members[0]
+    backgrounds = [member.background for member in members if member.background is not None]
     return Features(
-        fitted.apply(features.queries), fitted.apply(features.references), fitted.apply(features.background)
+        ensemble([member.queries for member in members]),
+        ensemble([member.references for member in members]),
+        ensemble(backgrounds) if backgrounds else None,
+        [ensemble(parts) for parts in zip(*(member.reference_regions for member in members), strict=True)],
+        [ensemble(parts) for parts in zip(*(member.query_regions for member in members), strict=True)],
+    )
+
+
+def postprocess(features: Features, *, whiten: int = 0, negatives: float = 0.0) -> Features:
+    """Whiten all embeddings, regions among them, and free them of what they share with the background.
+
+    Args:
+        features: of a benchmark.
+        whiten: dimensions to whiten to; 0: no whitening.
+        negatives: weight of negative embedding subtraction; 0: none.
+
+    Raises:
+        AslError: a step is asked for and there is no background to fit it on.
+    """
+    steps = PostProcess.fit(features.background, whiten=whiten, negatives=negatives)
+    return Features(
+        steps.apply(features.queries),
+        steps.apply(features.references),
+        steps.background,
+        [steps.apply(region) for region in features.reference_regions],
+        [steps.apply(region) for region in features.query_regions],
     )
 
 

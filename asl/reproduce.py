@@ -1,7 +1,7 @@
 """From raw images to a benchmark's table, beside the published rows.
 
   python -m asl.reproduce benchmark=ndec root=NDEC model=runs/mine
-  python -m asl.reproduce benchmark=disc21_dev2 root=DISC21 model=asl_lite0 normalize=true
+  python -m asl.reproduce benchmark=disc21_dev2 root=DISC21 model=asl_lite0 normalize=subtract
   python -m asl.reproduce benchmark=sample model=lite0
   python -m asl.reproduce benchmark=folder root=BENCH regions=fine query_regions=fine verify=true output=runs/bench
 
@@ -23,21 +23,23 @@ from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample import sample_benchmark
 from asl.entry import entry_point
 from asl.features.regions import regions_of
-from asl.models import load_embedder, model_hash
+from asl.models import Embedder, load_embedder, model_hash
 from asl.pipeline import (
     Features,
     extract_benchmark,
     find_candidates,
+    join_features,
     model_modes,
+    postprocess,
     report_runs,
     score_modes,
     verify_run,
-    whiten,
 )
 from asl.report.provenance import provenance
 from asl.report.published import published_table
 from asl.report.table import rich_table
-from asl.scoring.score import Score, ScoreNormalization
+from asl.scoring.normalization import ScoreNormalization, normalization_of
+from asl.scoring.score import Score
 from asl.types import UsageError
 
 BENCHMARKS = ("ndec", "disc21_dev1", "disc21_dev2", "disc21_final", "copydays", "folder", "sample")
@@ -51,16 +53,19 @@ class ReproduceConfig:
         benchmark: one of ``ndec``, ``disc21_dev1``, ``disc21_dev2``, ``disc21_final``, ``copydays``, ``folder``,
             ``sample``.
         root: its folder; not needed for ``sample``.
-        model: ``asl_lite0``, ``lite0`` or the path of a saved embedder.
+        model: ``asl_lite0``, ``lite0`` or the path of a saved embedder; several joined by ``+`` count as one (the
+            mean of their cosines).
+        sizes: pixels of the images instead of the model's own; several count as one.
         output: folder for every stage; null: outputs/reproduce-<benchmark>-<model hash>.
         lam: weight of the log-norm difference; null: as calibrated for the model.
         tau: log-norm difference that is free; null: as calibrated for the model.
         k: references per query.
-        regions: parts of the references that are embedded and searched beside the whole: ``none``, ``coarse`` (5) or
-            ``fine`` (14, for small crops).
+        regions: parts of the references that are embedded and searched beside the whole: ``none``, ``coarse`` (6) or
+            ``fine`` (15, for small crops).
         query_regions: parts of the queries, for the candidates of ``verify`` (pictures in pictures).
         whiten: dimensions to whiten to, fitted on the training images; 0 leaves the embeddings alone.
-        normalize: normalise scores with the training images.
+        negatives: weight of negative embedding subtraction with the training images (0.35 in its paper); 0: none.
+        normalize: score normalisation with the training images: ``none``, ``subtract``, ``stretch``.
         beta: weight of score normalisation.
         first: rank of its first neighbour.
         last: rank of its last neighbour.
@@ -75,6 +80,7 @@ class ReproduceConfig:
     benchmark: str = MISSING
     root: str | None = None
     model: str = "asl_lite0"
+    sizes: list[int] | None = None
     output: str | None = None
     lam: float | None = None
     tau: float | None = None
@@ -82,7 +88,8 @@ class ReproduceConfig:
     regions: str = "none"
     query_regions: str = "none"
     whiten: int = 0
-    normalize: bool = False
+    negatives: float = 0.0
+    normalize: str = "none"
     beta: float = 1.0
     first: int = 0
     last: int = 2
@@ -97,25 +104,30 @@ class ReproduceConfig:
 def run(config: ReproduceConfig) -> int:
     """Every stage, then the table."""
     regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
-    if config.whiten and (config.regions, config.query_regions) != ("none", "none"):
-        raise UsageError("whiten: works on whole images only; use it with regions=none and query_regions=none")
+    rule = normalization_of(config.normalize, beta=config.beta, first=config.first, last=config.last)
     benchmark = _open(config)
-    embedder = load_embedder(config.model)
-    weights = model_hash(embedder)
+    if benchmark.train is None and (config.whiten or config.negatives or rule):
+        raise UsageError("whiten, negatives, normalize: this benchmark has no training images")
+    members = _members(config)
+    weights = "+".join(members)
     output = Path(config.output or f"outputs/reproduce-{config.benchmark}-{weights}")
-    features = extract_benchmark(
-        benchmark,
-        embedder,
-        output / "features",
-        regions=config.regions,
-        query_regions=config.query_regions,
-        workers=config.workers,
-        batch_size=config.batch_size,
-        device=config.device,
+    features = join_features(
+        [
+            extract_benchmark(
+                benchmark,
+                embedder,
+                output / "features" / (name if len(members) > 1 else ""),
+                regions=config.regions,
+                query_regions=config.query_regions,
+                workers=config.workers,
+                batch_size=config.batch_size,
+                device=config.device,
+            )
+            for name, embedder in members.items()
+        ]
     )
-    if config.whiten:
-        features = whiten(features, config.whiten)
-    scores = _scores(config, features, weights)
+    features = postprocess(features, whiten=config.whiten, negatives=config.negatives)
+    scores = _scores(config, features, weights, rule)
     runs = score_modes(features, scores, k=config.k)
     if config.verify:
         candidates = find_candidates(features, scores["hinge"], k=config.k)
@@ -133,6 +145,14 @@ def run(config: ReproduceConfig) -> int:
     return 0
 
 
+def _members(config: ReproduceConfig) -> dict[str, Embedder]:
+    """Hash -> embedder, of every model at every size."""
+    names = [config.model] if Path(config.model).exists() else config.model.split("+")
+    sizes: list[int | None] = list(config.sizes) if config.sizes else [None]
+    embedders = [load_embedder(name, size=size) for name in names for size in sizes]
+    return {model_hash(embedder): embedder for embedder in embedders}
+
+
 def _open(config: ReproduceConfig) -> Benchmark:
     if config.benchmark not in BENCHMARKS:
         raise UsageError(f"benchmark: expected one of {', '.join(BENCHMARKS)}, got {config.benchmark!r}")
@@ -143,13 +163,12 @@ def _open(config: ReproduceConfig) -> Benchmark:
     return open_benchmark(config.root, layout=config.benchmark)
 
 
-def _scores(config: ReproduceConfig, features: Features, model: str) -> dict[str, Score]:
+def _scores(
+    config: ReproduceConfig, features: Features, model: str, rule: ScoreNormalization | None
+) -> dict[str, Score]:
     scores = model_modes(features, config.model, model, lam=config.lam, tau=config.tau)
-    if not config.normalize:
+    if rule is None:
         return scores
-    if features.background is None:
-        raise UsageError("normalize: this benchmark has no training images to normalise with")
-    rule = ScoreNormalization(config.beta, config.first, config.last)
     return scores | {f"{name}+SN": replace(scores[name], normalization=rule) for name in ("cosine", "hinge")}
 
 

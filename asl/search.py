@@ -6,9 +6,10 @@
   python -m asl.search queries=NEW references=LIBRARY score=verified output=pairs.csv     looks at the pixels, too
   python -m asl.search queries=NEW references=LIBRARY regions=fine output=pairs.csv       small crops, too
   python -m asl.search queries=NEW references=store background=TRAIN beta=1 output=pairs.csv
+  python -m asl.search queries=new.a+new.b references=lib.a+lib.b output=pairs.csv      stores of several models as one
 
 queries, references, background: images (a folder, a list, a tar, a Parquet table) or a feature store of asl.extract;
-references may be an index, too.
+references may be an index, too. Stores joined by + are searched as one: the mean of their cosines.
 Images are embedded first, into OUTPUT.features/, which a second run goes on with. The output has one line a pair:
 query_id, reference_id, score (higher = surer), cosine, both log-norms, a probability where the model is calibrated, and
 a direction: `reference->query` where the reference holds at least as much of the original as the query,
@@ -36,7 +37,9 @@ from asl.matching import Budget, verify_pairs
 from asl.pipeline import find_calibrations
 from asl.report.progress import progress_bar
 from asl.scoring.calibration import Calibration
-from asl.scoring.score import Score, ScoreNormalization, pair_cosines
+from asl.scoring.normalization import normalization_of
+from asl.scoring.postprocess import PostProcess
+from asl.scoring.score import Score, pair_cosines
 from asl.sides import Opener, Side
 from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, UsageError
 
@@ -55,17 +58,20 @@ class SearchConfig:
         most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge); null for all.
         above: only pairs with at least this score; null for all.
         memory: GiB that the search may take beside the embeddings.
-        regions: parts of the references that are searched, too: ``none``, ``coarse`` (5) or ``fine`` (14, small crops).
+        regions: parts of the references that are searched, too: ``none``, ``coarse`` (6) or ``fine`` (15, small crops).
         query_regions: parts of the queries (pictures in pictures; but a photo finds what was cropped from it, too).
         lam: weight of the log-norm difference (``soft``, ``hinge``); null: as calibrated for the model.
         tau: log-norm difference that is free (``paper``, ``strict``, ``hinge``); null: as calibrated for the model.
         precision: keep only the pairs from the score on at which this share of them was right in the model's
             calibration; null keeps all.
         clip: range of log-norms in ``soft``, as [low, high]; null takes the middle 98 % of the references'.
-        background: images or a store for score normalisation (never references); null turns it off.
+        background: training images or a store of them (never references), for the next keys; null: none of them.
+        normalize: score normalisation: ``subtract``, ``stretch`` (descriptor stretching) or ``none``.
         beta: weight of score normalisation.
         first: rank of its first neighbour, 0 = nearest.
         last: rank of its last neighbour.
+        whiten: dimensions to whiten to, fitted on the background; 0: no whitening.
+        negatives: weight of negative embedding subtraction with the background (0.35 in its paper); 0: none.
         candidates: the score whose candidates ``verified`` looks at.
         pairs: most pairs that ``verified`` looks at; null for all.
         seconds: time after which ``verified`` begins no new query; null for no limit.
@@ -94,9 +100,12 @@ class SearchConfig:
     precision: float | None = None
     clip: list[float] | None = None
     background: str | None = None
+    normalize: str = "subtract"
     beta: float = 1.0
     first: int = 0
     last: int = 2
+    whiten: int = 0
+    negatives: float = 0.0
     candidates: str = "hinge"
     pairs: int | None = None
     seconds: float | None = None
@@ -119,14 +128,16 @@ def run(config: SearchConfig) -> int:
     sides = [side for side in (left, right, background) if side]
     if len({side.model for side in sides}) > 1:
         raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
+    left, right, background = _postprocessed(config, left, right, background)
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
     score = _clipped(build_score(config, calibration), right.embeddings)
     queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
     engine = make_engine(config.engine)
     pairs = _search(config, left, right, background, score=score, engine=engine)
     columns = describe_pairs(pairs, queries, references)
-    whole = not (left.regions or right.regions)  # the best of several regions is another score than was calibrated
-    calibrated = calibration if whole and calibration and calibration.score == score else None
+    # The best of several regions, or of changed features, is another score than was calibrated.
+    plain = not (left.regions or right.regions or config.whiten or config.negatives)
+    calibrated = calibration if plain and calibration and calibration.score == score else None
     if calibrated:
         columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
     if config.score == "verified":
@@ -152,6 +163,18 @@ def _open(config: SearchConfig) -> tuple[Side, Side, Side | None]:
     left = opener.open("queries", config.queries, images=config.query_images, regions=config.query_regions)
     right = opener.open("references", config.references, images=config.reference_images, regions=config.regions)
     return left, right, opener.open("background", config.background) if config.background else None
+
+
+def _postprocessed(
+    config: SearchConfig, left: Side, right: Side, background: Side | None
+) -> tuple[Side, Side, Side | None]:
+    if not (config.whiten or config.negatives):
+        return left, right, background
+    if background is None:
+        raise UsageError("background: needed for whiten and negatives (training images, never references)")
+    steps = PostProcess.fit(background.embeddings.as_background(), whiten=config.whiten, negatives=config.negatives)
+    assert steps.background is not None
+    return left.mapped(steps.apply), right.mapped(steps.apply), replace(background, embeddings=steps.background)
 
 
 def _search(config: SearchConfig, left: Side, right: Side, background: Side | None, **how: Any) -> ScoredPairs:
@@ -199,7 +222,8 @@ def build_score(config: SearchConfig, calibration: Calibration | None = None) ->
     mode, usual = _mode(config), calibration.score if calibration else Score()
     lam = usual.lam if config.lam is None else config.lam
     tau = usual.tau if config.tau is None else config.tau
-    normalization = ScoreNormalization(config.beta, config.first, config.last) if config.background else None
+    kind = config.normalize if config.background else "none"
+    normalization = normalization_of(kind, beta=config.beta, first=config.first, last=config.last)
     if len(config.clip or (0, 0)) != 2:
         raise UsageError(f"clip: expected two log-norms, [low, high], got {config.clip}")
     clip = (config.clip[0], config.clip[1]) if config.clip else None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from asl.data.catalog import Catalog, open_catalog
+from asl.features.extract import Region
 from asl.features.regions import region_embeddings, regions_of
 from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
 from asl.models import Embedder, load_embedder
 from asl.pipeline import embed_images
+from asl.scoring.ensemble import ensemble
 from asl.types import Embeddings, UsageError
 
 
@@ -25,6 +28,10 @@ class Side:
     images: Catalog | None
     model: str
     regions: list[Embeddings]
+
+    def mapped(self, step: Callable[[Embeddings], Embeddings]) -> Side:
+        """The side after a step on all of its features."""
+        return replace(self, embeddings=step(self.embeddings), regions=[step(part) for part in self.regions])
 
 
 class Opener:
@@ -47,19 +54,26 @@ class Opener:
 
         Args:
             role: ``queries``, ``references`` or ``background``, for messages and the name of the store.
-            source: path.
+            source: path, or paths of stores joined by ``+``: features of the same images by several models, as one.
             images: the images behind a store or an index, where they are needed.
             regions: which parts of the images are searched, too.
         """
-        if not Path(source).exists():
-            raise UsageError(f"{role}: there is no {source}")
+        members = [source] if Path(source).exists() else source.split("+")
+        missing = [member for member in members if not Path(member).exists()]
+        if missing:
+            raise UsageError(f"{role}: there is no {missing[0]}")
+        if len(members) > 1:
+            strangers = [member for member in members if not FeatureStore.is_store(member)]
+            if strangers:
+                raise UsageError(f"{role}: only feature stores are joined by +, {strangers[0]} is none")
+            return _joined([self.open(role, member, images=images, regions=regions) for member in members])
         if SavedIndex.is_index(source):
             if role != "references" or regions != "none":
                 raise UsageError(f"{role}: {source} is an index, which holds whole references only")
             index = SavedIndex.open(source)
             return Side(index.references(), self._catalog(images), index.manifest["model"], [])
         if FeatureStore.is_store(source):
-            return _side(FeatureStore.open(source), self._catalog(images), regions)
+            return _side(FeatureStore.open(source), self._catalog(images), regions_of(regions, role=role))
         catalog = self._catalog(source)
         assert catalog is not None
         if self._embedder is None:
@@ -70,12 +84,26 @@ class Opener:
         for name, reason in store.failures[:5]:
             Console(stderr=True).print(f"[yellow]{role}: {name} is left out: {reason}")
         here = set(catalog.ids.tolist())
-        return _side(store, catalog, regions, [name for name in store.ids.tolist() if name in here])
+        return _side(
+            store, catalog, regions_of(regions, role=role), [name for name in store.ids.tolist() if name in here]
+        )
 
     def _catalog(self, images: str | None) -> Catalog | None:
         return open_catalog(images, id_style=self._id_style) if images else None  # type: ignore[arg-type]
 
 
-def _side(store: FeatureStore, catalog: Catalog | None, regions: str, ids: list[str] | None = None) -> Side:
+def _joined(members: list[Side]) -> Side:
+    parts = zip(*(side.regions for side in members), strict=True)
+    return Side(
+        ensemble([side.embeddings for side in members]),
+        members[0].images,
+        "+".join(side.model for side in members),
+        [ensemble(part) for part in parts],
+    )
+
+
+def _side(
+    store: FeatureStore, catalog: Catalog | None, regions: tuple[Region, ...], ids: list[str] | None = None
+) -> Side:
     whole = store.embeddings(ids)
-    return Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions_of(regions), whole))
+    return Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole))

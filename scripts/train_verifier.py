@@ -35,6 +35,7 @@ from asl.edits import Edit, View
 from asl.edits.catalogue import every_edit
 from asl.edits.edit import OneOf
 from asl.edits.hard_negatives import reverse_crop
+from asl.edits.local import Elastic, OpticalDistortion, Swirl
 from asl.edits.pool import Pool
 from asl.edits.recipes import load_recipe
 from asl.edits.views import view_rng
@@ -52,6 +53,7 @@ RECIPES = {
     "sscd_advanced": 0.1,
     "lyakaap_v86": 0.1,
     "light": 0.1,
+    "bent": 0.1,  # waves, lenses and swirls; not the grids of the benchmark
 }
 INSIDE = 0.75  # a copy that fills less of its picture stands inside another one: the photograph is no copy of that
 PRECISIONS = (0.5, 0.75, 0.9, 0.95, 0.99)
@@ -311,8 +313,9 @@ def run(options: argparse.Namespace) -> None:
             raise AslError(f"{options.evidence}: was collected by another version; remove it")
     else:
         catalogs = tuple(open_catalog(folder) for folder in options.photos)
-        recipes = {name: load_recipe(name) for name in RECIPES if name != "single"}
+        recipes = {name: load_recipe(name) for name in RECIPES if name not in ("single", "bent")}
         recipes["single"] = OneOf(list(every_edit().values()))
+        recipes["bent"] = OneOf([Elastic(), OpticalDistortion(), Swirl()])
         tasks = list(plan(neighbours(catalogs, options.neighbours), queries=options.queries, seed=options.seed))
         found = collect(Maker(catalogs, recipes, options.seed, Settings()), tasks, options.workers)
         if options.evidence:

@@ -20,7 +20,8 @@ from asl.evaluate import EvaluateConfig, main, run  # noqa: F401  # the import r
 from asl.features.store import FeatureStore
 from asl.index.search import search
 from asl.metrics.evaluate import evaluate
-from asl.scoring.score import Score, ScoreNormalization
+from asl.scoring.normalization import ScoreNormalization
+from asl.scoring.score import Score
 from asl.types import AslError, BackgroundEmbeddings, Embeddings, QueryEmbeddings, ReferenceEmbeddings, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,7 +163,7 @@ def test_descriptors_and_stores_in_every_mode_with_normalisation(files: Path, si
     store.add(references.ids.tolist(), references.vectors * np.exp(references.log_norms)[:, None], [])
     keys = {
         "queries": f"{files}/q.hdf5", "references": f"{files}/r", "background": f"{files}/b.hdf5",
-        "truth": f"{files}/t.csv", "score": "all", "normalize": True, "engine": "exact", "lam": 0.02,
+        "truth": f"{files}/t.csv", "score": "all", "normalize": "subtract", "engine": "exact", "lam": 0.02,
     }  # fmt: skip
     result = call(files, **keys)
     assert list(result["scores"]) == ["cosine", "paper", "strict", "soft", "hinge"]
@@ -174,7 +175,12 @@ def test_descriptors_and_stores_in_every_mode_with_normalisation(files: Path, si
 
 def test_searches_refuse_what_they_cannot_do(files: Path, sides) -> None:
     write_submission(*sides[:2], files / "s.h5")
-    for keys, message in (({"normalize": True}, "background: needed"), ({"score": "l2"}, "score: expected one of")):
+    wrong: dict[str, dict[str, Any]] = {
+        "background: needed": {"normalize": "subtract"},
+        "score: expected one of": {"score": "l2"},
+        "normalize: expected none": {"normalize": "zscore"},
+    }
+    for message, keys in wrong.items():
         with pytest.raises(UsageError, match=message):
             call(files, queries=f"{files}/s.h5", truth=f"{files}/t.csv", **keys)
 
@@ -261,7 +267,7 @@ def test_official_numbers_from_real_descriptors(
     keys = {
         "queries": f"{tmp_path}/queries.h5", "references": f"{tmp_path}/refs.h5", "background": f"{tmp_path}/train.h5",
         "truth": f"{golden}/corel5k_bsds500_gt.csv", "score": "cosine", "k": k, "bootstrap": 0, "engine": "exact",
-        "normalize": rule is not None, "beta": float(beta), "first": int(ranks.split(",")[0]),
+        "normalize": "subtract" if rule is not None else "none", "beta": float(beta), "first": int(ranks.split(",")[0]),
         "last": int(ranks.split(",")[-1]), "whiten": 0 if codec == "Flat" else int(codec.split(",")[0][4:]),
     }  # fmt: skip
     result = call(tmp_path, **keys)

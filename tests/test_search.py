@@ -53,6 +53,8 @@ def cosines(files: Path, *, regions_of: tuple[str, ...] = ()) -> dict[tuple[str,
     for role in ("new", "library"):
         store = files / f"{role}.store"
         parts = sorted((store / "regions").iterdir()) if role in regions_of else []
+        if role == "new":  # queries have no thumbnails
+            parts = [path for path in parts if not path.name.endswith("px")]
         sides[role] = [FeatureStore.open(path).embeddings() for path in (store, *parts)]
     (query, *of_query), (reference, *of_reference) = sides["new"], sides["library"]
     rounds = [(query, reference), *((query, part) for part in of_reference), *((part, reference) for part in of_query)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,8 +20,25 @@ from asl.models import Embedder, Preprocessing, model_hash
 from asl.types import F32, AslError
 
 Progress = Callable[[int, int], None]
-Region = tuple[float, float, float, float]
 _ENOUGH = 20  # images from which on a failure rate says something
+
+
+class Region(NamedTuple):
+    """A part of an image, as shares of its sides.
+
+    Attributes:
+        left: where it begins.
+        top: where it begins.
+        width: of the region.
+        height: of the region.
+        pixels: its longer side is drawn at so many pixels first (a thumbnail); 0 leaves it as it is.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    pixels: int = 0
 
 
 def extract(
@@ -29,13 +46,8 @@ def extract(
     embedder: Embedder,
     *,
     output: str | Path,
-    batch_size: int = 64,
-    workers: int = 0,
-    shard_size: int = 4096,
-    max_failure_rate: float = 0.1,
-    device: str = "auto",
     region: Region | None = None,
-    progress: Progress | None = None,
+    **options: Any,
 ) -> FeatureStore:
     """Embed the images that are not in the store yet.
 
@@ -43,13 +55,8 @@ def extract(
         catalog: images; each is embedded once, in this order.
         embedder: the model; its own preprocessing is used.
         output: folder of the store; an existing one of the same model is continued.
-        batch_size: images per forward pass.
-        workers: processes that decode; 0 decodes in this one.
-        shard_size: images per shard, the most that a kill can lose.
-        max_failure_rate: share of unreadable images above which the run stops.
-        device: ``auto``, ``cpu``, ``cuda`` ...
-        region: (left, top, width, height) as shares of the image: only this part is embedded.
-        progress: called with (images done, images to do).
+        region: only this part is embedded.
+        options: of :func:`extract_together`.
 
     Returns:
         The store; images = embedded + failed.
@@ -57,23 +64,57 @@ def extract(
     Raises:
         AslError: too many unreadable images, or a store of another model.
     """
+    return extract_together(catalog, embedder, {Path(output): region}, **options)[0]
+
+
+def extract_together(
+    catalog: Catalog,
+    embedder: Embedder,
+    outputs: Mapping[Path, Region | None],
+    *,
+    batch_size: int = 64,
+    workers: int = 0,
+    shard_size: int = 4096,
+    max_failure_rate: float = 0.1,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> list[FeatureStore]:
+    """Embed several parts of the images, each into a store of its own; an image is read and decoded once for all.
+
+    Args:
+        catalog: images; each is embedded once, in this order.
+        embedder: the model; its own preprocessing is used.
+        outputs: folder of a store -> which part of the images goes there; None is the whole.
+        batch_size: pictures per forward pass.
+        workers: processes that decode; 0 decodes in this one.
+        shard_size: images per shard, the most that a kill can lose.
+        max_failure_rate: share of unreadable images above which the run stops.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        progress: called with (images done, images to do).
+
+    Raises:
+        AslError: too many unreadable images, or a store of another model.
+    """
     if not 0 <= max_failure_rate <= 1 or batch_size < 1 or shard_size < 1:
         raise AslError("extract: batch_size and shard_size must be 1 or more, max_failure_rate in 0..1")
-    plan = embedder.preprocessing
-    preprocessing = asdict(plan) | ({"region": list(region)} if region else {})
-    store = FeatureStore.create(output, model=model_hash(embedder), dim=embedder.dim, preprocessing=preprocessing)
-    known = {*store.ids.tolist(), *(name for name, _ in store.failures)}
-    rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name not in known], dtype=np.int64)
+    regions = list(outputs.values())
+    stores = [_store(path, embedder, region) for path, region in outputs.items()]
+    known = [_known(store) for store in stores]
+    everywhere = set.intersection(*known)
+    rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name not in everywhere], dtype=np.int64)
     runner = Runner(embedder, device, batch_size)
-    images_of = _Decoded(catalog, plan, region)
-    batches = _decoded(images_of, rows, batch_size=batch_size, workers=workers, shard_size=shard_size)
+    images_of = _Decoded(catalog, embedder.preprocessing, regions)
+    group = max(1, batch_size // len(regions))
+    batches = _decoded(images_of, rows, batch_size=group, workers=workers, shard_size=shard_size)
     done = failed = 0
     for start in range(0, len(rows), shard_size):
         names, features, failures = [], [], []
         part = rows[start : start + shard_size]
-        for _ in range(0, len(part), batch_size):
+        for _ in range(0, len(part), group):
             chunk, images, broken = next(batches)
-            features.append(runner.embed(images))
+            # Lists of a row's parts: [rows, parts] pictures in one forward pass.
+            embedded = runner.embed([picture for parts in images for picture in parts])
+            features.append(embedded.reshape(len(chunk), len(regions), embedder.dim))
             names += [str(catalog.ids[row]) for row in chunk]
             failures += [(str(catalog.ids[row]), reason) for row, reason in broken]
             done += len(chunk) + len(broken)
@@ -81,11 +122,35 @@ def extract(
                 progress(done, len(rows))
         failed += len(failures)
         _check_rate(failed, done, max_failure_rate, failures)
-        store.add(names, np.concatenate(features), failures)
-    missing = set(catalog.ids.tolist()) - {*store.ids.tolist(), *(name for name, _ in store.failures)}
-    if missing:
-        raise AslError(f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. {min(missing)!r}")
-    return store
+        joined = np.concatenate(features)
+        for place, store in enumerate(stores):
+            _add(store, known[place], names, joined[:, place], failures)
+    for store in stores:
+        missing = set(catalog.ids.tolist()) - _known(store)
+        if missing:
+            raise AslError(f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. {min(missing)!r}")
+    return stores
+
+
+def _store(path: Path, embedder: Embedder, region: Region | None) -> FeatureStore:
+    preprocessing = asdict(embedder.preprocessing)
+    if region is not None:
+        preprocessing["region"] = list(region if region.pixels else region[:4])
+    return FeatureStore.create(path, model=model_hash(embedder), dim=embedder.dim, preprocessing=preprocessing)
+
+
+def _known(store: FeatureStore) -> set[str]:
+    return {*store.ids.tolist(), *(name for name, _ in store.failures)}
+
+
+def _add(
+    store: FeatureStore, known: set[str], names: list[str], features: F32, failures: list[tuple[str, str]]
+) -> None:
+    """Add what the store does not have: one of several may have been ahead when a run was killed."""
+    new = [place for place, name in enumerate(names) if name not in known]
+    broken = [(name, reason) for name, reason in failures if name not in known]
+    if new or broken:
+        store.add([names[place] for place in new], np.ascontiguousarray(features[new]), broken)
 
 
 def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, str]]) -> None:
@@ -123,33 +188,39 @@ class Runner:
 
 
 class _Decoded(Dataset[tuple[int, Any]]):
-    """Row number -> (row, pixels ready for the network, or the reason why there are none)."""
+    """Row number -> (row, its parts ready for the network, or the reason why there are none)."""
 
-    def __init__(self, catalog: Catalog, plan: Preprocessing, region: Region | None) -> None:
-        self._catalog, self._plan, self._region = catalog, plan, region
+    def __init__(self, catalog: Catalog, plan: Preprocessing, regions: Sequence[Region | None]) -> None:
+        self._catalog, self._plan, self._regions = catalog, plan, regions
 
     def __len__(self) -> int:
         return len(self._catalog)
 
     def __getitem__(self, row: int) -> tuple[int, Any]:
         try:
-            image = cut(decode_image(self._catalog.read(row)), self._region)
-            return row, resize_image(image, self._plan.size, mode=self._plan.resize)
+            image = decode_image(self._catalog.read(row))
+            parts = [cut(image, region) for region in self._regions]
+            return row, [resize_image(part, self._plan.size, mode=self._plan.resize) for part in parts]
         except (AslError, OSError) as error:
             return row, error.reason if isinstance(error, ImageError) else f"cannot be read: {error}"
 
 
-_Batch = tuple[list[int], list[Pixels], list[tuple[int, str]]]
+_Batch = tuple[list[int], list[list[Pixels]], list[tuple[int, str]]]
 
 
 def cut(image: Pixels, region: Region | None) -> Pixels:
-    """A region of an image, one pixel at least; None is the whole."""
+    """A region of an image, one pixel at least, perhaps as a thumbnail; None is the whole."""
     if region is None:
         return image
     height, width = image.shape[:2]
     left, top = min(int(region[0] * width), width - 1), min(int(region[1] * height), height - 1)
     right, bottom = round((region[0] + region[2]) * width), round((region[1] + region[3]) * height)
-    return image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    longest = max(part.shape[:2])
+    if not 0 < region.pixels < longest:
+        return part
+    size = [max(1, round(side * region.pixels / longest)) for side in part.shape[1::-1]]
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
 
 
 def _decoded(

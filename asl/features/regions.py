@@ -3,7 +3,8 @@
 One vector speaks for a whole image, and a third of the image says little in it. So references are also embedded part by
 part (the regions of Tolias et al., R-MAC, arXiv 1511.05879, as crops rather than windows of one feature map, so that a
 part has the scale at which a query shows it). Query against parts of the reference is a directional comparison of its
-own: it finds the crop's photo, and not the photo's crop.
+own: it finds the crop's photo, and not the photo's crop. A thumbnail of the reference is a part, too: of its detail. A
+blurred, pixelated or much compressed copy looks more like that than like the whole.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asl.data.catalog import Catalog
-from asl.features.extract import Progress, Region, extract
+from asl.features.extract import Region, extract_together
 from asl.features.store import FeatureStore
 from asl.models import Embedder
 from asl.types import AslError, Embeddings, UsageError
@@ -20,28 +21,40 @@ from asl.types import AslError, Embeddings, UsageError
 
 def _grid(side: float, steps: int) -> tuple[Region, ...]:
     starts = [(1.0 - side) * step / (steps - 1) for step in range(steps)]
-    return tuple((round(left, 4), round(top, 4), side, side) for top in starts for left in starts)
+    return tuple(Region(round(left, 4), round(top, 4), side, side) for top in starts for left in starts)
 
 
-_LARGE: tuple[Region, ...] = (*_grid(0.7, 2), (0.15, 0.15, 0.7, 0.7))
-# (left, top, width, height) as shares of the image; the whole image is always there besides.
-REGIONS: dict[str, tuple[Region, ...]] = {"none": (), "coarse": _LARGE, "fine": (*_LARGE, *_grid(0.5, 3))}
+THUMBNAIL = Region(0.0, 0.0, 1.0, 1.0, pixels=24)
+_LARGE: tuple[Region, ...] = (*_grid(0.7, 2), Region(0.15, 0.15, 0.7, 0.7))
+# The whole image is always there besides.
+REGIONS: dict[str, tuple[Region, ...]] = {
+    "none": (),
+    "coarse": (*_LARGE, THUMBNAIL),
+    "fine": (*_LARGE, *_grid(0.5, 3), THUMBNAIL),
+}
 
 
-def regions_of(name: str, *, key: str = "regions") -> tuple[Region, ...]:
+def regions_of(name: str, *, key: str = "regions", role: str = "") -> tuple[Region, ...]:
     """The regions that a configuration names.
+
+    Args:
+        name: of the set.
+        key: of the configuration, for the message.
+        role: ``queries`` have no thumbnails: a query of less detail than its reference is what a copy may be, the
+            other way round it is not.
 
     Raises:
         UsageError: no such set.
     """
     if name not in REGIONS:
         raise UsageError(f"{key}: expected one of {', '.join(REGIONS)}, got {name!r}")
-    return REGIONS[name]
+    return tuple(region for region in REGIONS[name] if not (role == "queries" and region.pixels))
 
 
 def region_path(store: str | Path, region: Region) -> Path:
     """Where the vectors of one region lie: inside the store of the whole images."""
-    return Path(store) / "regions" / "-".join(f"{share:g}" for share in region)
+    name = "-".join(f"{share:g}" for share in region[:4])
+    return Path(store) / "regions" / (f"{name}-{region.pixels}px" if region.pixels else name)
 
 
 def extract_regions(
@@ -50,7 +63,6 @@ def extract_regions(
     *,
     output: str | Path,
     regions: tuple[Region, ...],
-    progress: Progress | None = None,
     **options: Any,
 ) -> list[FeatureStore]:
     """Embed regions of every image, one store each, under the store of the whole images.
@@ -60,22 +72,12 @@ def extract_regions(
         embedder: the model.
         output: folder of the store of the whole images.
         regions: which parts.
-        progress: called with (regions of images done, to do), over all regions.
-        options: of :func:`asl.features.extract.extract`.
+        options: of :func:`asl.features.extract.extract_together`.
 
     Returns:
         One store a region; each is continued where it stopped.
     """
-    stores = []
-    for number, region in enumerate(regions):
-
-        def update(done: int, total: int, before: int = number) -> None:
-            if progress:
-                progress(before * total + done, len(regions) * total)
-
-        path = region_path(output, region)
-        stores.append(extract(catalog, embedder, output=path, region=region, progress=update, **options))
-    return stores
+    return extract_together(catalog, embedder, {region_path(output, region): region for region in regions}, **options)
 
 
 def region_embeddings(store: FeatureStore, regions: tuple[Region, ...], whole: Embeddings) -> list[Embeddings]:

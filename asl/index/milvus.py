@@ -16,15 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.index.engine import ROUNDING
-from asl.scoring.score import (
-    Score,
-    admissible,
-    encode_queries,
-    encode_references,
-    from_cosines,
-    pair_cosines,
-    query_offsets,
-)
+from asl.scoring.normalization import query_maps
+from asl.scoring.score import Score, admissible, encode_queries, encode_references, from_cosines, pair_cosines
 from asl.types import (
     I64,
     AslError,
@@ -185,8 +178,7 @@ class _Search:
     ) -> None:
         self._client, self._name, self._q, self._score = client, name, queries, score
         self._k, self._count = min(k, count), count
-        offsets = query_offsets(queries, background, score)
-        self._offsets = np.zeros(len(queries)) if offsets is None else offsets
+        self._maps = query_maps(queries, background, score.normalization)
         inner = "soft" if score.mode == "soft" else "cosine"
         self._vectors = encode_queries(queries, Score(inner, score.lam, clip=score.clip))  # type: ignore[arg-type]
         if inner == "cosine":
@@ -240,13 +232,14 @@ class _Search:
         cosines = pair_cosines(self._q.vectors, np.ascontiguousarray(vectors[:, : self._q.dim]), own, here)
         mode = "cosine" if self._score.mode == "paper" else self._score.mode
         inner = Score(mode, self._score.lam, self._score.tau, self._score.clip)
-        scores = from_cosines(cosines, self._q.log_norms[own], norms, inner) - self._offsets[row]
+        scores = self._maps.apply(from_cosines(cosines, self._q.log_norms[own], norms, inner), own)
         order = np.lexsort((names, -scores.astype(np.float32)))
         order = order[np.isfinite(scores[order])][: self._k]
         if len(hits) == m < self._count:
             # For `hinge` the cosine itself is the bound: no norm makes a score larger.
             length = float(np.abs(self._vectors[row, -2:]).max() * np.abs(vectors[:, -2:]).max())
-            bound = hits[-1]["distance"] + ROUNDING * (1.0 + 2.0 * length) - self._offsets[row]
+            bound = hits[-1]["distance"] + ROUNDING * (1.0 + 2.0 * length)
+            bound = self._maps.gain[row] * bound - self._maps.offset[row]
             if len(order) < self._k or not np.float32(scores[order[-1]]) > np.float32(bound):
                 return False
         if self._score.mode == "paper":

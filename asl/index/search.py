@@ -19,7 +19,8 @@ from asl.index.limits import Limits
 from asl.index.strict import Prefixes, strict_top
 from asl.index.tensorcore import TensorCore
 from asl.index.tiles import Tiles
-from asl.scoring.score import Score, admissible, from_cosines, pair_cosines, query_offsets
+from asl.scoring.normalization import QueryMaps, query_maps
+from asl.scoring.score import Score, admissible, from_cosines, pair_cosines
 from asl.types import (
     I64,
     AslError,
@@ -93,8 +94,8 @@ def search(
     _check(queries, references)
     tool = make_engine(engine) if isinstance(engine, str) else engine
     limits = Limits.of(k, most, above, shape=(len(queries), len(references)), mode=score.mode)
-    offsets = query_offsets(queries, background, score)
-    finder = _Finder(queries, references, score, tool, limits, offsets, memory)
+    maps = query_maps(queries, background, score.normalization)
+    finder = _Finder(queries, references, score, tool, limits, maps, memory)
     for start in range(0, len(queries), finder.chunk):
         stop = min(start + finder.chunk, len(queries))
         finder.find(np.arange(start, stop))
@@ -128,11 +129,11 @@ class _Finder:
         score: Score,
         engine: Engine,
         limits: Limits,
-        offsets: _F64 | None,
+        maps: QueryMaps,
         memory: float,
     ) -> None:
         self._q, self._r, self._score, self._limits = queries, references, score, limits
-        self._offsets = np.zeros(len(queries)) if offsets is None else offsets
+        self._maps = maps
         # What the candidates are ordered by: `paper` deletes from the cosine's list afterwards.
         mode = "cosine" if score.mode == "paper" else score.mode
         self._inner = replace(score, mode=mode, normalization=None)
@@ -172,7 +173,7 @@ class _Finder:
         fetched, bound = self._fetch(rows, m)
         here, scores = self._ordered(rows, fetched)
         rounded, k = scores.astype(np.float32), self._limits.k[rows]
-        upper = (bound - self._offsets[rows]).astype(np.float32)
+        upper = self._maps.apply(bound, rows).astype(np.float32)
         last = np.take_along_axis(rounded, np.minimum(k - 1, m - 1)[:, None], axis=1)[:, 0]
         wanted = (here >= 0) & (np.arange(m)[None, :] < k[:, None])
         floor = -np.inf
@@ -222,7 +223,7 @@ class _Finder:
         query = np.repeat(rows, m)
         cosines = pair_cosines(self._q.vectors, self._r.vectors, query, at.ravel())
         norms = self._q.log_norms[query], self._r.log_norms[at.ravel()]
-        scores = from_cosines(cosines, *norms, self._inner).reshape(count, m) - self._offsets[rows][:, None]
+        scores = self._maps.apply(from_cosines(cosines, *norms, self._inner).reshape(count, m), rows)
         scores = np.where(valid, scores, -np.inf)
         keys = -scores.astype(np.float32)
         order = np.argsort(keys, axis=1, kind="stable")

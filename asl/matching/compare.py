@@ -54,6 +54,14 @@ def compare(overlay: Overlay) -> Comparison:
     return Comparison(correlation, judged, added, values)
 
 
+def agreement(overlay: Overlay) -> dict[str, float]:
+    """The quantiles of the local correlation alone, as in :func:`compare`."""
+    correlation, contrast = local_correlation(_smooth(overlay.query), _smooth(overlay.reference))
+    judged = overlay.mask & (contrast > _NOISE)
+    added, _ = _disagreement(correlation, judged)
+    return _quantiles(correlation, judged, judged & ~added)
+
+
 def local_correlation(first: Gray, second: Gray, window: int = _WINDOW) -> tuple[Gray, Gray]:
     """Correlation of two pictures in a sliding window, damped where both are flat, and the larger local contrast.
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from asl.matching.align import align, all_matches
-from asl.matching.compare import Comparison, compare
+from asl.matching.bend import unbend
+from asl.matching.compare import Comparison, agreement, compare
 from asl.matching.coverage import coverage
 from asl.matching.dense import align_dense
 from asl.matching.geometry import distortion
@@ -16,6 +17,8 @@ from asl.matching.prepare import Prepared, negative
 from asl.matching.values import Alignment, Evidence, Settings
 
 _CLEAR = 0.3  # median local correlation from which on a pair is taken as it is, not as a negative
+_STIFF = 0.6  # first decile of the local correlation from which on no bend is looked for
+_MANY = 20  # matches that agree or nearly agree, from which on a bend is looked for
 _PLENTY = 60  # local features from which on an image counts as fully seen
 
 
@@ -62,9 +65,26 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
         mirrored=float(main.mirrored),
         dense=float(main.dense),
         **comparison.values,
+        **_bent(main, overlay, comparison),
         **coverage(query, reference, alignments),
     )
     return Findings(evidence, tuple(alignments), overlay, comparison, inverted)
+
+
+def _bent(alignment: Alignment, overlay: Overlay, comparison: Comparison) -> dict[str, float]:
+    """How the pair agrees after a smooth bend, tried where many features say that they are the same scene."""
+    found = comparison.values
+    values = {f"bent_{name}": found[f"corr_{name}"] for name in ("low", "quarter", "kept")} | {
+        "bend": 0.0,
+        "rough": 0.0,
+    }
+    if found["corr_low"] >= _STIFF or alignment.inliers + alignment.near < _MANY:
+        return values
+    bent = unbend(overlay)
+    if bent is None:
+        return values
+    after = agreement(bent[0])
+    return {f"bent_{name}": after[f"corr_{name}"] for name in ("low", "quarter", "kept")} | bent[1]
 
 
 @dataclass(frozen=True, eq=False)

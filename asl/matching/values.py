@@ -85,6 +85,11 @@ class Evidence:
         corr_median: median.
         corr_coarse: first decile at a quarter of the resolution: forgives blur.
         corr_kept: first decile outside compact added regions.
+        bent_low: ``corr_low`` after a smooth bend of the reference, where one was tried; else ``corr_low`` itself.
+        bent_quarter: the same of ``corr_quarter``.
+        bent_kept: the same of ``corr_kept``.
+        bend: how far that bend is from an affine map, share of the longer side; 0 where none was tried.
+        rough: pixels, how far the motion of single places is from the smooth bend; 0 where none was tried.
         gradient: agreement of edge directions, -1..1.
         tone: share of the query's brightness that one tone curve over the reference explains.
         diffuse: share of the compared area that disagrees in thin lines: another shot.
@@ -114,6 +119,11 @@ class Evidence:
     corr_median: float = 0.0
     corr_coarse: float = 0.0
     corr_kept: float = 0.0
+    bent_low: float = 0.0
+    bent_quarter: float = 0.0
+    bent_kept: float = 0.0
+    bend: float = 0.0
+    rough: float = 0.0
     gradient: float = 0.0
     tone: float = 0.0
     diffuse: float = 0.0

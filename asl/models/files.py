@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,13 @@ def save_embedder(embedder: Embedder, path: str | Path, *, card: Mapping[str, An
         temporary.unlink(missing_ok=True)
 
 
-def load_embedder(name: str | Path, *, device: str = "cpu") -> Embedder:
+def load_embedder(name: str | Path, *, size: int | None = None, device: str = "cpu") -> Embedder:
     """Load a model.
 
     Args:
         name: ``asl_lite0`` (comes with the package), ``lite0`` (EfficientNet-Lite0 as trained on ImageNet, GeM, no
             neck), or the path of a saved embedder (``model.safetensors``, or the folder of a training).
+        size: pixels of the images instead of the model's own (multi-scale extraction); its hash changes with it.
         device: where to.
 
     Returns:
@@ -69,12 +70,18 @@ def load_embedder(name: str | Path, *, device: str = "cpu") -> Embedder:
     """
     if name == "lite0":
         embedder = build_embedder(backbone="tf_efficientnet_lite0", pretrained="package", neck="none", size=224)
-        return embedder.to(device).eval()
-    path = shipped_model() if name == SHIPPED else Path(name)
+    else:
+        embedder = _read_embedder(shipped_model() if name == SHIPPED else Path(name))
+    if size is not None:
+        embedder.preprocessing = replace(embedder.preprocessing, size=size)
+    return embedder.to(device).eval()
+
+
+def _read_embedder(path: Path) -> Embedder:
     if path.is_dir():
         path = path / "model.safetensors"
     if not path.is_file():
-        raise UsageError(f"model: {name} is neither {SHIPPED}, lite0 nor a file; train one with `python -m asl.train`")
+        raise UsageError(f"model: {path} is neither {SHIPPED}, lite0 nor a file; train one with `python -m asl.train`")
     metadata = read_metadata(path)
     try:
         recipe = Recipe(**json.loads(metadata["recipe"]))
@@ -84,7 +91,7 @@ def load_embedder(name: str | Path, *, device: str = "cpu") -> Embedder:
         embedder.load_state_dict({name: _full(value) for name, value in load_file(path).items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise AslError(f"{path}: its weights do not fit what it says about itself ({str(error)[:200]})") from error
-    return embedder.to(device).eval()
+    return embedder
 
 
 def _full(value: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ mode        s(q -> r)                                      note
 ``hinge``   u_q . u_r - lam max(0, n_q - n_r - tau)        never above the cosine
 ==========  =============================================  ==========================================================
 
-Score normalisation subtracts a number per query from any of them.
+Score normalisation (:mod:`asl.scoring.normalization`) maps the scores of a query from any of them to others.
 """
 
 from __future__ import annotations
@@ -25,38 +25,13 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from asl.scoring.normalization import ScoreNormalization, query_maps
 from asl.types import F32, I64, AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings
 
 Mode = Literal["cosine", "paper", "strict", "soft", "hinge"]
 MODES: tuple[str, ...] = get_args(Mode)
 _F64 = npt.NDArray[np.float64]
-_BLOCK = 65536
 _PAIRS = 128  # pairs that are gathered at once; larger blocks fall out of the cache
-
-
-@dataclass(frozen=True)
-class ScoreNormalization:
-    """s' = s - beta * mean of the first..last-th (0-based, inclusive) highest cosines with a background set.
-
-    ``ScoreNormalization(1.0, 0, 2)`` is SSCD's ``1.0[0,2]`` (Pizzi et al., CVPR 2022, eq. 8); ``(2.0, 9, 9)`` the
-    ISC 2021 tutorial's; ``(2.0, 0, 9)`` that of D2LV; ``(1.0, 1, 4)`` CopyNCE's. The background must be unrelated
-    images, never references: a score must not depend on what else is in the index.
-
-    Attributes:
-        beta: weight.
-        first: rank of the first neighbour that counts, 0 = nearest.
-        last: rank of the last one.
-    """
-
-    beta: float = 1.0
-    first: int = 0
-    last: int = 2
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.first <= self.last:
-            raise AslError(f"normalization: needs 0 <= first <= last, got first={self.first}, last={self.last}")
-        if not np.isfinite(self.beta):
-            raise AslError(f"normalization.beta: must be finite, got {self.beta}")
 
 
 @dataclass(frozen=True)
@@ -137,10 +112,8 @@ def pair_scores(
     """
     cosines = pair_cosines(queries.vectors, references.vectors, query_index, reference_index)
     values = from_cosines(cosines, queries.log_norms[query_index], references.log_norms[reference_index], score)
-    offset = query_offsets(queries, background, score)
-    if offset is not None:
-        values = values - offset[query_index]
-    return values.astype(np.float32)
+    maps = query_maps(queries, background, score.normalization)
+    return maps.apply(values, query_index).astype(np.float32)
 
 
 def from_cosines(cosines: _F64, query_norms: F32, reference_norms: F32, score: Score) -> _F64:
@@ -156,52 +129,20 @@ def from_cosines(cosines: _F64, query_norms: F32, reference_norms: F32, score: S
     return np.asarray(cosines - score.lam * np.maximum(0.0, excess))
 
 
-def query_offsets(queries: QueryEmbeddings, background: BackgroundEmbeddings | None, score: Score) -> _F64 | None:
-    """float64 ``[Q]`` what score normalisation subtracts from every score of a query; None where it is off.
-
-    Raises:
-        AslError: the score is normalised and there is no background, or one that is too small or of another D.
-    """
-    rule = score.normalization
-    if rule is None:
-        return None
-    if background is None:
-        raise AslError("normalization: needs background embeddings (training images, never references)")
-    if len(background) <= rule.last:
-        raise AslError(
-            f"normalization: rank {rule.last} needs {rule.last + 1} background images, got {len(background)}"
-        )
-    if background.dim != queries.dim:
-        raise AslError(f"normalization: queries have {queries.dim} dimensions, the background has {background.dim}")
-    means = np.empty(len(queries), dtype=np.float64)
-    for start in range(0, len(queries), 1024):
-        part = queries.vectors[start : start + 1024]
-        best = np.full((len(part), rule.last + 1), -np.inf, dtype=np.float32)
-        for low in range(0, len(background), _BLOCK):
-            cosines = part @ background.vectors[low : low + _BLOCK].T
-            joined = np.concatenate([best, cosines], axis=1)
-            best = -np.partition(-joined, rule.last, axis=1)[:, : rule.last + 1]
-        ordered = -np.sort(-best, axis=1)
-        means[start : start + 1024] = ordered[:, rule.first :].mean(axis=1, dtype=np.float64)
-    return rule.beta * means
-
-
 def encode_queries(queries: QueryEmbeddings, score: Score, *, background: BackgroundEmbeddings | None = None) -> F32:
     """Query vectors ``[Q, D + 2]`` whose inner product with :func:`encode_references` is the score.
 
-    ``soft``: [u_q, lam, -lam n_q - offset] . [u_r, n_r, 1]; the offset is that of score normalisation. ``cosine`` is
-    the case lam = 0. Any engine that serves inner products serves these.
+    ``soft``: [g u_q, g lam, -g lam n_q - h] . [u_r, n_r, 1] with the gain g and the offset h of score normalisation
+    (1 and 0 without it). ``cosine`` is the case lam = 0. Any engine that serves inner products serves these.
 
     Raises:
         AslError: ``hinge``, ``strict`` and ``paper`` are no inner products.
     """
     lam = _weight(score)
-    last = -lam * score.clipped(queries.log_norms).astype(np.float64)
-    offset = query_offsets(queries, background, score)
-    if offset is not None:
-        last = last - offset
-    ones = np.full(len(queries), lam, dtype=np.float32)
-    return np.column_stack([queries.vectors, ones, last.astype(np.float32)])
+    maps = query_maps(queries, background, score.normalization)
+    last = maps.apply(-lam * score.clipped(queries.log_norms).astype(np.float64), np.arange(len(queries)))
+    gain = maps.gain.astype(np.float32)
+    return np.column_stack([gain[:, None] * queries.vectors, np.float32(lam) * gain, last.astype(np.float32)])
 
 
 def encode_references(references: ReferenceEmbeddings, score: Score) -> F32:

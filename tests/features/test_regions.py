@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from asl.data.catalog import open_catalog
-from asl.features.extract import cut, extract
-from asl.features.regions import REGIONS, extract_regions, region_embeddings, region_path, regions_of
+from asl.data.catalog import open_catalog, subset
+from asl.features.extract import Region, cut, extract
+from asl.features.regions import REGIONS, THUMBNAIL, extract_regions, region_embeddings, region_path, regions_of
 from asl.features.store import FeatureStore
 from asl.models import build_embedder
 from asl.types import AslError, UsageError
@@ -31,7 +32,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_regions_lie_inside_and_cover_the_image() -> None:
     for name, regions in REGIONS.items():
         seen = np.zeros((100, 100), dtype=bool)
-        for left, top, width, height in regions:
+        for left, top, width, height, _ in regions:
             assert left >= 0
             assert left + width <= 1 + 1e-9
             assert top >= 0
@@ -39,7 +40,7 @@ def test_regions_lie_inside_and_cover_the_image() -> None:
             seen[round(top * 100) : round((top + height) * 100), round(left * 100) : round((left + width) * 100)] = True
         assert len(set(regions)) == len(regions)
         assert name == "none" or seen.all()
-    assert (len(REGIONS["coarse"]), len(REGIONS["fine"])) == (5, 14)
+    assert (len(REGIONS["coarse"]), len(REGIONS["fine"])) == (6, 15)
 
 
 def test_an_unknown_set_is_refused_by_name() -> None:
@@ -49,9 +50,37 @@ def test_an_unknown_set_is_refused_by_name() -> None:
 
 def test_cut_takes_the_share_and_at_least_a_pixel() -> None:
     image = np.arange(10 * 20 * 3, dtype=np.uint8).reshape(10, 20, 3)
-    np.testing.assert_array_equal(cut(image, (0.5, 0.0, 0.5, 0.5)), image[:5, 10:])
+    np.testing.assert_array_equal(cut(image, Region(0.5, 0.0, 0.5, 0.5)), image[:5, 10:])
     np.testing.assert_array_equal(cut(image, None), image)
-    assert cut(image[:1, :1], (0.5, 0.5, 0.5, 0.5)).shape == (1, 1, 3)
+    assert cut(image[:1, :1], Region(0.5, 0.5, 0.5, 0.5)).shape == (1, 1, 3)
+
+
+def test_a_thumbnail_has_the_longer_side_asked_for_and_never_grows() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 120, 3), dtype=np.uint8)
+    small = cut(image, Region(0.0, 0.0, 1.0, 1.0, pixels=24))
+    assert small.shape == (12, 24, 3)
+    np.testing.assert_allclose(small[0, 0], image[:5, :5].reshape(25, 3).mean(axis=0), atol=1)
+    assert cut(image, Region(0.0, 0.0, 1.0, 1.0, pixels=500)).shape == image.shape
+
+
+def test_queries_have_no_thumbnails() -> None:
+    assert THUMBNAIL in regions_of("coarse", role="references")
+    assert set(regions_of("fine", role="queries")) == set(REGIONS["fine"]) - {THUMBNAIL}
+
+
+def test_stores_that_were_not_equally_far_when_a_run_ended_are_filled_up(photos: Path, tmp_path: Path) -> None:
+    embedder = build_embedder(backbone="mobilenetv3_small_050", pretrained=None, pooling="gem", neck="none", size=64)
+    catalog, parts = open_catalog(photos), REGIONS["coarse"][:3]
+    options: dict[str, Any] = {"shard_size": 2, "batch_size": 3, "max_failure_rate": 0.5}
+    whole = extract_regions(catalog, embedder, output=tmp_path / "whole", regions=parts, **options)
+    killed = tmp_path / "killed"
+    extract_regions(subset(catalog, np.arange(4)), embedder, output=killed, regions=parts[:1], **options)
+    extract_regions(subset(catalog, np.arange(2)), embedder, output=killed, regions=parts[1:2], **options)
+    resumed = extract_regions(catalog, embedder, output=killed, regions=parts, **options)
+    for one, other in zip(whole, resumed, strict=True):
+        np.testing.assert_allclose(one.embeddings().vectors, other.embeddings().vectors, atol=1e-5)
+        assert one.ids.tolist() == other.ids.tolist()
+        assert one.failures == other.failures
 
 
 def test_a_region_is_what_its_crop_would_be(photos: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from asl.index.search import search
-from asl.scoring.score import MODES, Score, ScoreNormalization
+from asl.scoring.normalization import ScoreNormalization
+from asl.scoring.score import MODES, Score
 from asl.types import AslError, Embeddings, ScoredPairs
 
 pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from asl.index.engine import Exact
 from asl.index.search import make_engine, search
-from asl.scoring.score import MODES, Score, ScoreNormalization, pair_scores
+from asl.scoring.normalization import ScoreNormalization, normalization_of
+from asl.scoring.score import MODES, Score, pair_scores
 from asl.types import (
     AslError,
     BackgroundEmbeddings,
@@ -64,9 +65,9 @@ def triples(pairs: ScoredPairs) -> list[tuple[str, str, float]]:
 
 
 @pytest.mark.parametrize("engine", ["exact", "faiss"])
-@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("kind", ["none", "subtract", "stretch"])
 @pytest.mark.parametrize("mode", MODES)
-def test_equal_to_brute_force(mode: str, normalised: bool, engine: str) -> None:
+def test_equal_to_brute_force(mode: str, kind: str, engine: str) -> None:
     rng = np.random.default_rng(1)
     queries = embeddings(400, 12, "q", rng).as_queries()
     references = embeddings(700, 12, "r", rng).as_references()
@@ -76,7 +77,7 @@ def test_equal_to_brute_force(mode: str, normalised: bool, engine: str) -> None:
         lam=0.3,
         tau=0.05,
         clip=(-0.2, 0.3) if mode == "soft" else None,
-        normalization=ScoreNormalization(1.5, 1, 4) if normalised else None,
+        normalization=normalization_of(kind, beta=1.5, first=1, last=4),
     )
     found = search(queries, references, score=score, k=6, engine=engine, background=background)
     assert triples(found) == oracle(queries, references, score, 6, background)

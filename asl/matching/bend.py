@@ -1,0 +1,79 @@
+"""What a smooth bend explains: waves, lenses and swirls move pixels as no homography does.
+
+After the best homography, dense optical flow (DIS; Kroeger et al., ECCV 2016, from OpenCV) says how far every pixel of
+the reference still is from its place in the query. The flow is smoothed, so that it can bend the picture and cannot
+paint another one, and the pair is compared again. A copy that was bent agrees now; another frame of the same scene,
+whose parts move on their own and cover each other, does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from asl.matching.overlay import Overlay
+from asl.matching.values import Gray
+
+_Flow = npt.NDArray[np.float32]
+_SMOOTH = (0.04, 0.02)  # standard deviation of the smoothing in each round, of the longer side
+_LEAST_SIDE = 24  # pixels, below which there is nothing to bend
+
+
+def unbend(overlay: Overlay) -> tuple[Overlay, dict[str, float]] | None:
+    """The overlay with its reference bent onto its query; None where it is too small.
+
+    Returns:
+        The new overlay, and ``bend``: how far the bend is from an affine map (root mean square, share of the longer
+        side), ``rough``: pixels, median of what the smoothing took away from the flow.
+    """
+    height, width = overlay.mask.shape
+    if min(height, width) < _LEAST_SIDE:
+        return None
+    query, reference = _bytes(overlay.query), overlay.reference
+    total = raw = np.zeros((height, width, 2), dtype=np.float32)
+    for share in _SMOOTH:
+        step = np.asarray(_engine().calc(query, _bytes(reference), None), dtype=np.float32)
+        raw = step + _moved(total, step)
+        total = _smoothed(raw, overlay.mask, share * max(height, width))
+        reference = _moved(overlay.reference, total)
+    inside = overlay.mask
+    rough = float(np.median(np.linalg.norm((raw - total)[inside], axis=1)))
+    values = {"bend": _not_affine(total, inside) / max(height, width), "rough": rough}
+    return replace(overlay, reference=reference), values
+
+
+def _engine() -> cv2.DISOpticalFlow:
+    # Made anew for each pair: it keeps nothing between calls, and building it costs microseconds.
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+
+def _bytes(picture: Gray) -> npt.NDArray[np.uint8]:
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _moved(picture: Gray, flow: _Flow) -> Gray:
+    """``picture`` looked up at p + flow(p) for every pixel p."""
+    height, width = flow.shape[:2]
+    x = flow[..., 0] + np.arange(width, dtype=np.float32)
+    y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _smoothed(flow: _Flow, mask: npt.NDArray[np.bool_], sigma: float) -> _Flow:
+    """The flow blurred inside the mask only (normalised convolution)."""
+    weight = mask.astype(np.float32)
+    total = cv2.GaussianBlur(flow * weight[..., None], (0, 0), max(2.0, sigma))
+    share = cv2.GaussianBlur(weight, (0, 0), max(2.0, sigma))
+    return np.asarray(total / (share + 1e-3)[..., None], dtype=np.float32)
+
+
+def _not_affine(flow: _Flow, mask: npt.NDArray[np.bool_]) -> float:
+    """Pixels, root mean square of the flow without the affine map that fits it best."""
+    y, x = np.nonzero(mask)
+    places = np.column_stack([np.ones(len(x)), x, y])
+    moves = flow[mask].astype(np.float64)
+    fitted = places @ np.linalg.lstsq(places, moves, rcond=None)[0]
+    return float(np.sqrt(((moves - fitted) ** 2).sum(axis=1).mean()))
