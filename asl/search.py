@@ -31,7 +31,10 @@ from asl.data.catalog import CatalogLoader
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
 from asl.features.regions import regions_of
+from asl.index.engine import Engine
+from asl.index.factory import Factory, measured_recall
 from asl.index.regions import search_regions
+from asl.index.saved import SavedIndex
 from asl.index.search import make_engine
 from asl.matching import Budget, verify_pairs
 from asl.pipeline import find_calibrations
@@ -39,9 +42,9 @@ from asl.report.progress import progress_bar
 from asl.scoring.calibration import Calibration
 from asl.scoring.normalization import normalization_of
 from asl.scoring.postprocess import PostProcess
-from asl.scoring.score import Score, pair_cosines
+from asl.scoring.score import Score, describe_pairs
 from asl.sides import Opener, Side
-from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, UsageError
+from asl.types import AslError, Embeddings, ScoredPairs, UsageError
 
 
 @dataclass
@@ -78,6 +81,8 @@ class SearchConfig:
         query_images: the images behind a store of queries, for ``verified``.
         reference_images: the images behind a store or an index of references, for ``verified``.
         engine: ``auto``, ``faiss``, ``tensorcore``, ``exact``.
+        factory: a FAISS factory string instead (``'"IVF4096,SQ8"'``): approximate, its recall is measured and said.
+        nprobe: lists of an inverted file that a query looks into.
         id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
         batch_size: images per forward pass.
         workers: processes that decode or verify.
@@ -112,6 +117,8 @@ class SearchConfig:
     query_images: str | None = None
     reference_images: str | None = None
     engine: str = "auto"
+    factory: str | None = None
+    nprobe: int = 16
     id_style: str = "path"
     batch_size: int = 64
     workers: int = 1
@@ -132,8 +139,10 @@ def run(config: SearchConfig) -> int:
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
     score = _clipped(build_score(config, calibration), right.embeddings)
     queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
-    engine = make_engine(config.engine)
+    engine = _engine(config)
     pairs = _search(config, left, right, background, score=score, engine=engine)
+    if not engine.exact:
+        _say_recall(config, pairs, left, right, background, score)
     columns = describe_pairs(pairs, queries, references)
     # The best of several regions, or of changed features, is another score than was calibrated.
     plain = not (left.regions or right.regions or config.whiten or config.negatives)
@@ -149,6 +158,16 @@ def run(config: SearchConfig) -> int:
     sizes = f"{len(pairs)} pairs of {len(queries)} queries and {len(references)} references"
     Console().print(f"{sizes} ({config.score}, {engine.name}): {config.output}")
     return 0
+
+
+def _engine(config: SearchConfig) -> Engine:
+    if config.factory is None:
+        return make_engine(config.engine)
+    if config.engine != "auto":
+        raise UsageError(f"factory: is an engine of its own; leave engine={config.engine} out")
+    of_index = SavedIndex.is_index(config.references)
+    cache = SavedIndex.open(config.references).companion(config.factory) if of_index else None
+    return Factory(config.factory, nprobe=config.nprobe, cache=cache)
 
 
 def _open(config: SearchConfig) -> tuple[Side, Side, Side | None]:
@@ -168,13 +187,11 @@ def _open(config: SearchConfig) -> tuple[Side, Side, Side | None]:
 def _postprocessed(
     config: SearchConfig, left: Side, right: Side, background: Side | None
 ) -> tuple[Side, Side, Side | None]:
-    if not (config.whiten or config.negatives):
-        return left, right, background
-    if background is None:
-        raise UsageError("background: needed for whiten and negatives (training images, never references)")
-    steps = PostProcess.fit(background.embeddings.as_background(), whiten=config.whiten, negatives=config.negatives)
-    assert steps.background is not None
-    return left.mapped(steps.apply), right.mapped(steps.apply), replace(background, embeddings=steps.background)
+    fitted_on = background.embeddings.as_background() if background else None
+    steps = PostProcess.fit(fitted_on, whiten=config.whiten, negatives=config.negatives)
+    if background and steps.background:
+        background = replace(background, embeddings=steps.background)
+    return left.mapped(steps.apply), right.mapped(steps.apply), background
 
 
 def _search(config: SearchConfig, left: Side, right: Side, background: Side | None, **how: Any) -> ScoredPairs:
@@ -192,6 +209,23 @@ def _search(config: SearchConfig, left: Side, right: Side, background: Side | No
             progress=progress,
             **how,
         )
+
+
+def _say_recall(
+    config: SearchConfig, pairs: ScoredPairs, left: Side, right: Side, background: Side | None, score: Score
+) -> None:
+    if config.k is None or config.most or config.above is not None or left.regions or right.regions:
+        Console().print("[yellow]approximate; its recall is measured for searches with k= alone")
+        return
+    recall = measured_recall(
+        pairs,
+        left.embeddings.as_queries(),
+        right.embeddings.as_references(),
+        score=score,
+        k=config.k,
+        background=background.embeddings.as_background() if background else None,
+    )
+    Console().print(f"approximate: {100 * recall:.1f} % of the exact {config.k} best (up to 100 queries)")
 
 
 def _clipped(score: Score, references: Embeddings) -> Score:
@@ -233,21 +267,6 @@ def build_score(config: SearchConfig, calibration: Calibration | None = None) ->
         return Score(mode, lam, tau, clip, normalization)  # type: ignore[arg-type]
     except AslError as error:
         raise UsageError(str(error)) from error
-
-
-def describe_pairs(
-    pairs: ScoredPairs, queries: QueryEmbeddings, references: ReferenceEmbeddings
-) -> dict[str, np.ndarray]:
-    """More columns of a list of pairs: cosine, both log-norms, direction."""
-    query_norms = queries.log_norms[pairs.query_index]
-    reference_norms = references.log_norms[pairs.reference_index]
-    cosines = pair_cosines(queries.vectors, references.vectors, pairs.query_index, pairs.reference_index)
-    return {
-        "cosine": cosines.astype(np.float32),
-        "query_log_norm": query_norms,
-        "reference_log_norm": reference_norms,
-        "direction": np.where(query_norms <= reference_norms, "reference->query", "query->reference"),
-    }
 
 
 def _verify(

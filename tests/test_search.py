@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,11 @@ from asl import extract as extract_command
 from asl.data.scenes import render_scene
 from asl.entry import compose
 from asl.features import FeatureStore
+from asl.index.search import search
 from asl.models import build_embedder, save_embedder
+from asl.scoring.normalization import ScoreNormalization
+from asl.scoring.postprocess import PostProcess
+from asl.scoring.score import Score
 from asl.search import run
 from asl.types import AslError, UsageError
 
@@ -132,6 +138,12 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["k=0"], AslError, "k"),
         (["clip=[1,2,3]", "score=soft"], UsageError, "clip: expected two"),
         (["score=verified"], UsageError, "query_images"),
+        (["factory=IFV4"], UsageError, "FAISS cannot build 'IFV4'"),
+        (["factory=HNSW8", "engine=exact"], UsageError, "factory: is an engine of its own"),
+        (["whiten=4"], UsageError, "fitted on training images"),
+        (["background={files}/library.store", "normalize=zscore"], UsageError, "normalize: expected none, subtract"),
+        (["references={files}/library.store+{files}/gone.store"], UsageError, "there is no .*gone.store"),
+        (["references={files}/library.store+{files}/library"], UsageError, "only feature stores are joined"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(
@@ -142,3 +154,67 @@ def test_what_cannot_be_done_is_refused_in_one_line(
         searched(files, tmp_path, *given)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "pairs.csv").exists()
+
+
+def test_an_index_from_a_factory_string_is_kept_beside_the_index(files: Path, tmp_path: Path, capsys) -> None:
+    exact = searched(files, tmp_path, "k=3")
+    rows = searched(files, tmp_path, "k=3", "factory=HNSW8", references="library.index")
+    assert rows == exact
+    assert "100.0 % of the exact 3 best" in capsys.readouterr().out
+    assert [path.name for path in (files / "library.index").glob("*.faiss")] == ["00000001.HNSW8.faiss"]
+
+
+def test_background_steps_change_scores_as_the_library_does(files: Path, tmp_path: Path) -> None:
+    sides = [FeatureStore.open(files / f"{role}.store").embeddings() for role in ("new", "library")]
+    background = sides[1].as_background()
+    for keys, options, rule in (
+        (["normalize=stretch", "beta=2.5", "last=4"], {}, ScoreNormalization(2.5, 0, 4, "stretch")),
+        (["normalize=none", "negatives=0.35"], {"negatives": 0.35}, None),
+        (["normalize=subtract", "whiten=4"], {"whiten": 4}, ScoreNormalization()),
+    ):
+        rows = searched(files, tmp_path, "k=12", f"background={files / 'library.store'}", *keys)
+        steps = PostProcess.fit(background, **options)
+        expected = search(
+            steps.apply(sides[0].as_queries()),
+            steps.apply(sides[1].as_references()),
+            score=Score("cosine", normalization=rule),
+            k=12,
+            background=steps.background,
+        )
+        assert [float(row["score"]) for row in rows] == pytest.approx(expected.scores.tolist(), abs=1e-5)
+
+
+def test_stores_joined_by_a_plus_are_the_mean_of_their_cosines(files: Path, tmp_path: Path) -> None:
+    for role in ("library", "new"):
+        keys = [f"images={files / role}", f"model={files / 'm.safetensors'}", f"output={files / role}.96", "size=96"]
+        assert extract_command.run(compose("extract", keys)) == 0
+    one = {(row["query_id"], row["reference_id"]): float(row["score"]) for row in searched(files, tmp_path, "k=12")}
+    keys = ["k=12", f"queries={files / 'new.96'}"]
+    other = searched(files, tmp_path, *keys, references="library.96")
+    joined = searched(
+        files,
+        tmp_path,
+        "k=12",
+        f"queries={files / 'new.store'}+{files / 'new.96'}",
+        f"references={files / 'library.store'}+{files / 'library.96'}",
+    )
+    found = {(row["query_id"], row["reference_id"]): float(row["score"]) for row in joined}
+    for row in other:
+        pair = row["query_id"], row["reference_id"]
+        assert found[pair] == pytest.approx((one[pair] + float(row["score"])) / 2, abs=1e-5)
+
+
+def test_the_command_ends_with_the_code_that_scripts_expect(files: Path, tmp_path: Path) -> None:
+    stores = [f"queries={files / 'new.store'}", f"references={files / 'library.store'}", f"output={tmp_path / 'p.csv'}"]
+    for keys, code in (
+        ([*stores, "score=cosine"], 0),
+        ([*stores, "k=0"], 1),
+        ([*stores, "skore=cosine"], 2),
+        ([*stores, "references=nowhere"], 2),
+        (stores[:2], 2),
+    ):
+        done = subprocess.run([sys.executable, "-m", "asl.search", *keys], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == code, (keys, done.stderr)
+        assert "Traceback" not in done.stderr
+        said = [line for line in done.stderr.splitlines() if "error" in line]
+        assert len(said) == (code != 0), done.stderr

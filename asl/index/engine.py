@@ -19,10 +19,12 @@ class Engine(Protocol):
     Attributes:
         name: for people and result files, with the device (``faiss (CPU)``).
         rounding: largest error of a returned inner product of unit vectors.
+        exact: nothing that belongs to the m largest is missing; else no list is certified.
     """
 
     name: str
     rounding: float
+    exact: bool
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
         """The m references with the largest inner products.
@@ -43,6 +45,7 @@ class Exact:
 
     name = "exact (numpy)"
     rounding = ROUNDING
+    exact = True
 
     def __init__(self, *, block: int = 512, width: int = 16384) -> None:
         """Set the block sizes: queries and references per matrix product."""

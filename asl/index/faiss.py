@@ -56,6 +56,7 @@ class Faiss:
     """Exact inner products by FAISS's own brute-force kernels; no index is built, the arrays are read in place."""
 
     rounding = ROUNDING
+    exact = True
 
     def __init__(self, *, gpus: int | None = None) -> None:
         """Choose where to run: ``gpus`` = 0 is the CPU, None takes every GPU there is."""

@@ -141,6 +141,11 @@ class SavedIndex:
     def _file(self, what: str, generation: int) -> Path:
         return self.path / f"{generation:08d}.{what}.npy"
 
+    def companion(self, name: str) -> Path:
+        """Where something that is made from the present references may be kept; a change deletes it."""
+        safe = "".join(letter if letter.isalnum() else "_" for letter in name)
+        return self.path / f"{self.manifest['generation']:08d}.{safe}.faiss"
+
     def _load(self, what: str, generation: int) -> Any:
         file = self._file(what, generation)
         try:
@@ -187,7 +192,7 @@ class SavedIndex:
 
     def _delete_others(self, generation: int) -> None:
         """Old generations, and what killed runs left."""
-        for file in self.path.glob("*.npy"):
+        for file in [*self.path.glob("*.npy"), *self.path.glob("*.faiss")]:
             if not file.name.startswith(f"{generation:08d}."):
                 file.unlink(missing_ok=True)
 

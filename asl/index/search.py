@@ -33,6 +33,7 @@ from asl.types import (
 
 _TILES = 16  # a tile holds at most this share of the references: the bound of a hinge list needs several lists
 _WIDTH = 16384  # ... and at least so many
+_OVER = 4  # times as many candidates from an index that is not exact
 _F64 = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
@@ -85,8 +86,8 @@ def search(
         progress: called with (queries done, queries to do).
 
     Returns:
-        Pairs ordered by query, then by (-score, reference id): the same for every engine. Equal scores at the border
-        of ``most`` go to the earlier query.
+        Pairs ordered by query, then by (-score, reference id): the same for every engine that is exact. Equal scores
+        at the border of ``most`` go to the earlier query.
 
     Raises:
         AslError: nothing to search, a limit that makes no sense, or embeddings of different dimensions.
@@ -144,8 +145,10 @@ class _Finder:
         self.chunk = min(max(64, int(memory * 2**30) // 4 // row), 2**16)
         share = len(references) // {"hinge": _TILES, "soft": len(references)}.get(mode, 1)
         width = min(max(_WIDTH, share), max(1024, int(memory * 2**30) // 4 // row))
-        self._prefixes = Prefixes.of(references, tau=score.tau) if mode == "strict" else None
-        self._tiles = Tiles(references, self._inner, engine, width)
+        self._prefixes = Prefixes.of(references, tau=score.tau) if mode == "strict" and engine.exact else None
+        # One index of the directions serves every score; what it proposes is scored and filtered afterwards.
+        proposed = self._inner if engine.exact else replace(self._inner, mode="cosine")
+        self._tiles = Tiles(references, proposed, engine, width if engine.exact else len(references))
         self._parts: list[tuple[I64, I64, _F64, I64]] = []
         self._best = np.empty(0, dtype=np.float32)  # of the pairs found so far, where only the best are wanted
 
@@ -156,7 +159,7 @@ class _Finder:
 
     def find(self, rows: I64) -> None:
         """Find the pairs of some queries."""
-        waiting = [(rows, self._limits.first_fetch())]
+        waiting = [(rows, self._limits.first_fetch() * (1 if self._tiles.engine.exact else _OVER))]
         while waiting:
             part, m = waiting.pop()
             m = min(m, len(self._r))
@@ -181,7 +184,7 @@ class _Finder:
             wanted &= rounded >= self._limits.above
             floor = self._floor(rounded[wanted])
             wanted &= rounded >= floor
-        sure = np.isneginf(bound) | ((k <= m) & (last > upper)) | (upper < floor)
+        sure = np.isneginf(bound) | ((k <= m) & (last > upper)) | (upper < floor) | (not self._tiles.engine.exact)
         self._keep(rows[sure], here[sure], scores[sure], wanted[sure])
         return rows[~sure]
 

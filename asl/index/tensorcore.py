@@ -27,6 +27,7 @@ class TensorCore:
     """Brute force in 16-bit tiles with float32 re-ranking. Runs on any torch device; it pays on CUDA."""
 
     rounding = ROUNDING
+    exact = True
 
     def __init__(self, *, device: str = "cuda", dtype: str = "float16", block: int = 4096, width: int = 65536) -> None:
         """Choose the device, ``float16`` or ``bfloat16``, and the queries and references of a tile."""

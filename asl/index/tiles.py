@@ -162,5 +162,6 @@ class Tiles:
             last = cosines[:, -1].astype(np.float64) + self.engine.rounding
             bound = from_cosines(last, chosen.log_norms, np.full(len(last), norms.max()), self.score)
         # Scores are float32: their own rounding counts where a gain is much larger than a cosine.
-        rounding = self.engine.rounding * max(1.0, float(np.abs(scores).max()))
+        largest = float(np.abs(scores, where=np.isfinite(scores), out=np.zeros_like(scores)).max())
+        rounding = self.engine.rounding * max(1.0, largest)
         best.merge(slice(0, len(left)), scores, found + part.start, bound, rounding)

@@ -18,36 +18,47 @@ from asl.matching.overlay import Overlay
 from asl.matching.values import Gray
 
 _Flow = npt.NDArray[np.float32]
-_SMOOTH = (0.04, 0.02)  # standard deviation of the smoothing in each round, of the longer side
-_LEAST_SIDE = 24  # pixels, below which there is nothing to bend
+_GRID = 256  # pixels, both sides of the square on which the flow is computed; OpenCV's DIS crashes on narrow images
+_SMOOTH = (0.04, 0.02)  # standard deviation of the smoothing in each round, share of the side
+_LEAST_SIDE = 16  # pixels, below which there is nothing to bend
 
 
 def unbend(overlay: Overlay) -> tuple[Overlay, dict[str, float]] | None:
     """The overlay with its reference bent onto its query; None where it is too small.
 
     Returns:
-        The new overlay, and ``bend``: how far the bend is from an affine map (root mean square, share of the longer
-        side), ``rough``: pixels, median of what the smoothing took away from the flow.
+        The new overlay, and as shares of the side ``bend``: how far the bend is from an affine map (root mean
+        square), and ``rough``: the median of what the smoothing took away from the flow.
     """
     height, width = overlay.mask.shape
     if min(height, width) < _LEAST_SIDE:
         return None
-    query, reference = _bytes(overlay.query), overlay.reference
-    total = raw = np.zeros((height, width, 2), dtype=np.float32)
+    query, start = _squared(overlay.query), _squared(overlay.reference)
+    inside = cv2.resize(overlay.mask.astype(np.uint8), (_GRID, _GRID), interpolation=cv2.INTER_NEAREST) > 0
+    reference = start
+    total = raw = np.zeros((_GRID, _GRID, 2), dtype=np.float32)
     for share in _SMOOTH:
-        step = np.asarray(_engine().calc(query, _bytes(reference), None), dtype=np.float32)
+        step = np.asarray(_engine().calc(_bytes(query), _bytes(reference), None), dtype=np.float32)
         raw = step + _moved(total, step)
-        total = _smoothed(raw, overlay.mask, share * max(height, width))
-        reference = _moved(overlay.reference, total)
-    inside = overlay.mask
+        total = _smoothed(raw, inside, share * _GRID)
+        reference = _moved(start, total)
     rough = float(np.median(np.linalg.norm((raw - total)[inside], axis=1)))
-    values = {"bend": _not_affine(total, inside) / max(height, width), "rough": rough}
-    return replace(overlay, reference=reference), values
+    values = {"bend": _not_affine(total, inside) / _GRID, "rough": rough / _GRID}
+    flow = (
+        cv2.resize(total, (width, height), interpolation=cv2.INTER_LINEAR)
+        * np.array([width, height], dtype=np.float32)
+        / _GRID
+    )
+    return replace(overlay, reference=_moved(overlay.reference, flow)), values
 
 
 def _engine() -> cv2.DISOpticalFlow:
     # Made anew for each pair: it keeps nothing between calls, and building it costs microseconds.
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+
+def _squared(picture: Gray) -> Gray:
+    return np.asarray(cv2.resize(picture, (_GRID, _GRID), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def _bytes(picture: Gray) -> npt.NDArray[np.uint8]:
@@ -65,8 +76,8 @@ def _moved(picture: Gray, flow: _Flow) -> Gray:
 def _smoothed(flow: _Flow, mask: npt.NDArray[np.bool_], sigma: float) -> _Flow:
     """The flow blurred inside the mask only (normalised convolution)."""
     weight = mask.astype(np.float32)
-    total = cv2.GaussianBlur(flow * weight[..., None], (0, 0), max(2.0, sigma))
-    share = cv2.GaussianBlur(weight, (0, 0), max(2.0, sigma))
+    total = cv2.GaussianBlur(flow * weight[..., None], (0, 0), sigma)
+    share = cv2.GaussianBlur(weight, (0, 0), sigma)
     return np.asarray(total / (share + 1e-3)[..., None], dtype=np.float32)
 
 

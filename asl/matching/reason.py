@@ -60,7 +60,9 @@ def _remarks(probability: float, evidence: Evidence, findings: Findings) -> str:
             return "they agree, but the query shows more of the scene: the reference looks cut from it"
         return "what is left differs in structure: another picture of something alike"
     notes = ["inverted"] if findings.negative else []
-    if evidence.added > 0.01:
+    if evidence.bend > 0 and evidence.bent_low > evidence.corr_low + 0.3:
+        notes.append("bent locally")
+    elif evidence.added > 0.01:
         notes.append(f"{_percent(evidence.added)} of it covered or added{_place(findings)}")
     if evidence.detail < -0.7:
         notes.append("blurred or coarser")

@@ -89,7 +89,7 @@ class Evidence:
         bent_quarter: the same of ``corr_quarter``.
         bent_kept: the same of ``corr_kept``.
         bend: how far that bend is from an affine map, share of the longer side; 0 where none was tried.
-        rough: pixels, how far the motion of single places is from the smooth bend; 0 where none was tried.
+        rough: share of the longer side, how far single places move beside the smooth bend; 0 where none was tried.
         gradient: agreement of edge directions, -1..1.
         tone: share of the query's brightness that one tone curve over the reference explains.
         diffuse: share of the compared area that disagrees in thin lines: another shot.

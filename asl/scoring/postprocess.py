@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from asl.scoring.negatives import average_neighbours, subtract_negatives
 from asl.scoring.whitening import Whitening
-from asl.types import AslError, BackgroundEmbeddings, Embeddings
+from asl.types import BackgroundEmbeddings, Embeddings, UsageError
 
 Some = TypeVar("Some", bound=Embeddings)
 
@@ -38,12 +38,13 @@ class PostProcess:
             negatives: weight of negative embedding subtraction; 0: none.
 
         Raises:
-            AslError: a step is asked for and there is no background, or too little of it.
+            UsageError: a step is asked for and there is no background.
+            AslError: there is too little of it.
         """
         if not (whiten or negatives):
             return cls(None, None, 0.0, background)
         if background is None:
-            raise AslError("whiten, negatives: are fitted on training images, and there are none (no background)")
+            raise UsageError("whiten, negatives: are fitted on training images (a background), and there are none")
         whitening = Whitening.fit(background, dim=whiten) if whiten else None
         background = whitening.apply(background) if whitening else background
         near = average_neighbours(background, neighbours=min(10, len(background))) if negatives else None

@@ -20,13 +20,13 @@ Score normalisation (:mod:`asl.scoring.normalization`) maps the scores of a quer
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from asl.scoring.normalization import ScoreNormalization, query_maps
-from asl.types import F32, I64, AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings
+from asl.types import F32, I64, AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
 Mode = Literal["cosine", "paper", "strict", "soft", "hinge"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -114,6 +114,21 @@ def pair_scores(
     values = from_cosines(cosines, queries.log_norms[query_index], references.log_norms[reference_index], score)
     maps = query_maps(queries, background, score.normalization)
     return maps.apply(values, query_index).astype(np.float32)
+
+
+def describe_pairs(
+    pairs: ScoredPairs, queries: QueryEmbeddings, references: ReferenceEmbeddings
+) -> dict[str, npt.NDArray[Any]]:
+    """What people want to know of a pair beside its score: ``cosine``, both log-norms, ``direction``."""
+    query_norms = queries.log_norms[pairs.query_index]
+    reference_norms = references.log_norms[pairs.reference_index]
+    cosines = pair_cosines(queries.vectors, references.vectors, pairs.query_index, pairs.reference_index)
+    return {
+        "cosine": cosines.astype(np.float32),
+        "query_log_norm": query_norms,
+        "reference_log_norm": reference_norms,
+        "direction": np.where(query_norms <= reference_norms, "reference->query", "query->reference"),
+    }
 
 
 def from_cosines(cosines: _F64, query_norms: F32, reference_norms: F32, score: Score) -> _F64:

@@ -1,0 +1,137 @@
+"""Any index that FAISS can build from a factory string, for collections that are too large to compare with all of.
+
+``IVF4096,SQ8``, ``HNSW32``, ``OPQ32,IVF4096,PQ32`` ...: it proposes candidates, which are scored again like those of
+any engine, so scores and their order are right. What it does not propose is lost: the list is not exact,
+and no certificate is asked for. How much is lost has to be measured (:func:`measured_recall`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asl.index.engine import ROUNDING
+from asl.index.faiss import load_faiss
+from asl.index.search import search
+from asl.scoring.score import Score
+from asl.types import (
+    F32,
+    I64,
+    AslError,
+    BackgroundEmbeddings,
+    QueryEmbeddings,
+    ReferenceEmbeddings,
+    ScoredPairs,
+    UsageError,
+)
+
+_TRAIN = 2**18  # vectors that an index is trained on at most
+
+
+class Factory:
+    """Candidates from a FAISS index; built on the first search, kept for the next."""
+
+    rounding = ROUNDING
+    exact = False
+
+    def __init__(self, spec: str, *, nprobe: int = 16, cache: Path | None = None) -> None:
+        """Choose an index.
+
+        Args:
+            spec: FAISS factory string, for inner products.
+            nprobe: lists of an inverted file that a query looks into (also ``efSearch`` = 4 x of HNSW).
+            cache: file that keeps the built index; read memory-mapped when it is there.
+
+        Raises:
+            UsageError: FAISS knows no such index.
+        """
+        self._faiss = load_faiss()
+        if nprobe < 1:
+            raise UsageError(f"nprobe: must be 1 or more, got {nprobe}")
+        try:
+            self._faiss.index_factory(64, spec, self._faiss.METRIC_INNER_PRODUCT)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1][-160:]
+            raise UsageError(f"factory: FAISS cannot build {spec!r} ({reason})") from error
+        self._spec, self._nprobe, self._cache = spec, nprobe, cache
+        self._of: F32 | None = None
+        self._index: Any = None
+        self.name = f"faiss {spec}, approximate"
+
+    def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
+        """See :class:`asl.index.engine.Engine`; where fewer than m are proposed, rows end with -1 and -inf."""
+        if not self._is_of(references):
+            self._index, self._of = self._opened(references), references
+        scores, rows = self._index.search(queries, m)
+        rows = rows.astype(np.int64, copy=False)
+        return np.where(rows >= 0, scores, -np.inf).astype(np.float32), rows
+
+    def _is_of(self, references: F32) -> bool:
+        """Whether the index was built from this very array; it is held, so its memory cannot be another's."""
+        of = self._of
+        return of is not None and of.shape == references.shape and of.ctypes.data == references.ctypes.data
+
+    def _opened(self, references: F32) -> Any:
+        if self._cache is not None and self._cache.exists():
+            index = self._faiss.read_index(str(self._cache), self._faiss.IO_FLAG_MMAP)
+            if (index.ntotal, index.d) != references.shape:
+                raise AslError(f"{self._cache}: holds {index.ntotal} vectors of {index.d} dimensions; remove it")
+            return self._tuned(index)
+        index = self._built(references)
+        if self._cache is not None:
+            temporary = self._cache.with_name(f".{self._cache.name}.{os.getpid()}.part")
+            try:
+                self._faiss.write_index(index, str(temporary))
+                temporary.replace(self._cache)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return self._tuned(index)
+
+    def _built(self, references: F32) -> Any:
+        index = self._faiss.index_factory(references.shape[1], self._spec, self._faiss.METRIC_INNER_PRODUCT)
+        step = -(-len(references) // _TRAIN)
+        try:
+            if not index.is_trained:
+                index.train(np.ascontiguousarray(references[::step]))
+            index.add(references)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1][-160:]
+            raise AslError(f"factory: {self._spec!r} cannot hold these {len(references)} vectors ({reason})") from error
+        return index
+
+    def _tuned(self, index: Any) -> Any:
+        # -1: not an index of that kind; what has neither is searched as it is.
+        for name, value in (("nprobe", self._nprobe), ("efSearch", 4 * self._nprobe)):
+            try:
+                self._faiss.ParameterSpace().set_index_parameter(index, name, value)
+            except RuntimeError:
+                continue
+        if self._faiss.get_num_gpus():
+            options = self._faiss.GpuMultipleClonerOptions()
+            options.shard, options.useFloat16 = True, True
+            try:
+                return self._faiss.index_cpu_to_all_gpus(index, options)
+            except RuntimeError:
+                return index  # HNSW and others have no GPU form
+        return index
+
+
+def measured_recall(
+    found: ScoredPairs,
+    queries: QueryEmbeddings,
+    references: ReferenceEmbeddings,
+    *,
+    score: Score,
+    k: int,
+    background: BackgroundEmbeddings | None = None,
+    sample: int = 100,
+) -> float:
+    """Share of the exact k best pairs of some queries, evenly chosen, that an approximate search found."""
+    rows = np.unique(np.linspace(0, len(queries) - 1, min(sample, len(queries))).astype(np.int64))
+    exact = search(queries.take(rows), references, score=score, k=k, background=background)
+    ours = set(zip(found.query_ids.tolist(), found.reference_ids.tolist(), strict=True))
+    right = sum(pair in ours for pair in zip(exact.query_ids.tolist(), exact.reference_ids.tolist(), strict=True))
+    return right / max(1, len(exact))

@@ -1,0 +1,82 @@
+"""Approximate indexes: what they propose is scored exactly, what they lose is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asl.index.factory import Factory, measured_recall
+from asl.index.saved import SavedIndex
+from asl.index.search import search
+from asl.scoring.score import MODES, Score, pair_scores
+from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, UsageError
+
+RNG = np.random.default_rng(0)
+
+
+def some(count: int, prefix: str) -> Embeddings:
+    # Groups of neighbours, as real features have: an inverted file makes no sense without them.
+    centres = np.random.default_rng(1).normal(size=(40, 32))
+    features = centres[RNG.integers(40, size=count)] + 0.6 * RNG.normal(size=(count, 32))
+    return Embeddings.from_features(
+        [f"{prefix}{n:04d}" for n in range(count)], features * RNG.uniform(0.5, 2, (count, 1))
+    )
+
+
+@pytest.fixture(scope="module")
+def sides() -> tuple[QueryEmbeddings, ReferenceEmbeddings]:
+    return some(200, "q").as_queries(), some(3000, "r").as_references()
+
+
+@pytest.mark.parametrize("spec", ["IVF32,Flat", "IVF32,SQ8", "HNSW16", "PCA16,IVF16,Flat"])
+@pytest.mark.parametrize("mode", MODES)
+def test_scores_are_exact_and_most_pairs_are_found(sides, spec: str, mode: str) -> None:
+    queries, references = sides
+    score = Score(mode, lam=0.05)  # type: ignore[arg-type]
+    found = search(queries, references, score=score, k=5, engine=Factory(spec, nprobe=16))
+    rows = {"query_index": found.query_index, "reference_index": found.reference_index}
+    np.testing.assert_array_equal(found.scores, pair_scores(queries, references, score=score, **rows))
+    if mode != "strict":  # what a filter leaves of a list that was fetched by cosine is fewer
+        assert measured_recall(found, queries, references, score=score, k=5) > 0.85
+
+
+def test_recall_is_that_of_the_exact_list(sides) -> None:
+    queries, references = sides
+    score = Score("cosine")
+    exact = search(queries, references, score=score, k=4)
+    assert measured_recall(exact, queries, references, score=score, k=4, sample=17) == 1.0
+    first = exact.take(np.arange(0, len(exact), 2))  # every query's first and third
+    assert measured_recall(first, queries, references, score=score, k=4, sample=200) == 0.5
+    few = search(queries, references, score=score, k=4, engine=Factory("IVF64,Flat", nprobe=1))
+    many = search(queries, references, score=score, k=4, engine=Factory("IVF64,Flat", nprobe=64))
+    recalls = [measured_recall(found, queries, references, score=score, k=4) for found in (few, many)]
+    assert recalls[0] < recalls[1] == 1.0
+
+
+def test_a_built_index_is_kept_and_belongs_to_its_references(sides, tmp_path: Path, monkeypatch) -> None:
+    queries, references = sides
+    index = SavedIndex.create(tmp_path / "index", references)
+    kept = index.companion("IVF32,Flat")
+    stored = index.references()
+    first = search(queries, stored, score=Score("cosine"), k=3, engine=Factory("IVF32,Flat", cache=kept))
+    assert kept.exists()
+    monkeypatch.setattr(Factory, "_built", lambda *_: pytest.fail("built again"))
+    again = search(queries, stored, score=Score("cosine"), k=3, engine=Factory("IVF32,Flat", cache=kept))
+    assert again.reference_ids.tolist() == first.reference_ids.tolist()
+    smaller = index.remove(references.ids[:10])
+    assert not kept.exists(), "an index of references that are gone would propose them"
+    kept.write_bytes(b"")
+    with pytest.raises((AslError, RuntimeError)):
+        search(queries, smaller.references(), score=Score("cosine"), k=3, engine=Factory("IVF32,Flat", cache=kept))
+
+
+def test_what_faiss_does_not_know_is_refused() -> None:
+    with pytest.raises(UsageError, match="cannot build 'IFV32,Flat'"):
+        Factory("IFV32,Flat")
+    with pytest.raises(UsageError, match="nprobe"):
+        Factory("Flat", nprobe=0)
+    few = some(10, "r").as_references()
+    with pytest.raises(AslError, match="cannot hold these 10 vectors"):
+        search(some(3, "q").as_queries(), few, score=Score("cosine"), k=2, engine=Factory("IVF64,Flat"))

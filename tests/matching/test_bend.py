@@ -1,0 +1,84 @@
+"""A smooth bend explains waves and grids, not another scene; any shape of overlay is answered."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from asl.edits import View
+from asl.edits.local import Elastic, GridDistortion
+from asl.matching.bend import unbend
+from asl.matching.compare import agreement
+from asl.matching.evidence import examine
+from asl.matching.overlay import Overlay
+from asl.matching.prepare import prepare
+from asl.matching.values import Settings
+
+from .conftest import Image, textured
+
+
+def gray(image: Image) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def overlay(query: Image, reference: Image) -> Overlay:
+    return Overlay(gray(query), gray(reference), np.ones(query.shape[:2], dtype=bool), np.eye(3))
+
+
+@pytest.mark.parametrize("edit", [GridDistortion(strength=(0.3, 0.3)), Elastic(strength=(0.02, 0.02))])
+def test_a_bent_copy_agrees_after_the_bend(picture: Image, edit: GridDistortion | Elastic) -> None:
+    bent = edit(View.original(picture), np.random.default_rng(3)).image
+    before = overlay(bent, picture)
+    found = unbend(before)
+    assert found is not None
+    assert agreement(before)["corr_low"] < 0.3 < 0.6 < agreement(found[0])["corr_low"]
+    assert found[1]["bend"] > 0.002
+
+
+def test_another_picture_does_not(picture: Image, other_picture: Image) -> None:
+    found = unbend(overlay(other_picture, picture))
+    assert found is not None
+    assert agreement(found[0])["corr_low"] < 0.2
+
+
+def test_equal_pictures_are_left_alone(picture: Image) -> None:
+    found = unbend(overlay(picture, picture))
+    assert found is not None
+    assert found[1]["bend"] < 1e-3
+    assert agreement(found[0])["corr_low"] > 0.98
+
+
+def test_the_verifier_tries_a_bend_only_where_it_could_help(picture: Image) -> None:
+    def evidence(query: Image) -> dict[str, float]:
+        found = examine(prepare(query, Settings()), prepare(picture, Settings()), Settings()).evidence
+        return {name: getattr(found, name) for name in ("bent_low", "corr_low", "bend")}
+
+    bent = GridDistortion(strength=(0.4, 0.4))(View.original(picture), np.random.default_rng(0)).image
+    tried, stiff = evidence(bent), evidence(picture[:, ::-1])
+    assert tried["bent_low"] > tried["corr_low"] + 0.3
+    assert stiff["bend"] == 0.0
+    assert stiff["bent_low"] == stiff["corr_low"]
+
+
+@pytest.mark.parametrize("shape", [(16, 300), (300, 17), (24, 24), (40, 90), (320, 320)])
+@pytest.mark.parametrize("content", ["noise", "flat", "picture"])
+def test_every_shape_and_content_is_answered(shape: tuple[int, int], content: str) -> None:
+    """OpenCV's flow crashes the process on narrow pictures; ours is always computed on one square."""
+    rng = np.random.default_rng(0)
+    pictures = {
+        "noise": [rng.uniform(-50, 300, shape).astype(np.float32) for _ in range(2)],
+        "flat": [np.full(shape, value, np.float32) for value in (0, 255)],
+        "picture": [gray(textured(seed, *shape)) for seed in (1, 2)],
+    }[content]
+    mask = np.zeros(shape, dtype=bool)
+    mask[: shape[0] // 2 + 1] = True
+    found = unbend(Overlay(pictures[0], pictures[1], mask, np.eye(3)))
+    assert found is not None
+    assert np.isfinite(found[0].reference).all()
+    assert np.isfinite(list(found[1].values())).all()
+
+
+def test_too_small_an_overlay_is_not_bent() -> None:
+    tiny = np.zeros((9, 40), np.float32)
+    assert unbend(Overlay(tiny, tiny, tiny == 0, np.eye(3))) is None

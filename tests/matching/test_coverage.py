@@ -1,0 +1,73 @@
+"""Who holds more of the scene: shares, seams and padding of pairs with a known map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asl.matching.coverage import coverage
+from asl.matching.prepare import prepare
+from asl.matching.values import Alignment, Settings
+
+from .conftest import Image, textured
+
+WHOLE = textured(5, 240, 320)
+TOP, LEFT, HEIGHT, WIDTH = 40, 60, 160, 200
+
+
+def looked(query: Image, reference: Image, matrix: np.ndarray) -> dict[str, float]:
+    sides = prepare(np.ascontiguousarray(query), Settings()), prepare(np.ascontiguousarray(reference), Settings())
+    scales = [side.shape[1] / image.shape[1] for side, image in zip(sides, (query, reference), strict=True)]
+    working = np.diag([scales[0], scales[0], 1]) @ matrix @ np.diag([1 / scales[1], 1 / scales[1], 1])
+    return coverage(*sides, [Alignment(working)])
+
+
+def moved(x: float, y: float) -> np.ndarray:
+    return np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
+
+
+CROP = WHOLE[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH]
+SHARE = HEIGHT * WIDTH / (240 * 320)
+
+
+def test_a_crop_is_all_explained_by_a_part_of_its_source() -> None:
+    values = looked(CROP, WHOLE, moved(-LEFT, -TOP))
+    assert values["cover_query"] == pytest.approx(1.0, abs=0.02)
+    assert values["cover_reference"] == pytest.approx(SHARE, abs=0.02)
+    assert values["inside_reference"] > 0.95
+    assert values["inside_query"] < 0.05
+    assert abs(values["seam_reference"]) < 0.6, "the scene goes on where the crop ends"
+
+
+def test_asked_the_other_way_round_everything_changes_sides() -> None:
+    there, back = looked(CROP, WHOLE, moved(-LEFT, -TOP)), looked(WHOLE, CROP, moved(LEFT, TOP))
+    for name in ("cover", "inside", "seam"):
+        assert there[f"{name}_query"] == pytest.approx(back[f"{name}_reference"], abs=0.02)
+        assert there[f"{name}_reference"] == pytest.approx(back[f"{name}_query"], abs=0.02)
+
+
+def test_a_picture_pasted_into_another_has_an_edge_around_it() -> None:
+    scene = textured(9, 240, 320) // 3
+    scene[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH] = 255 - CROP // 3
+    pasted = looked(scene, 255 - CROP // 3, moved(LEFT, TOP))
+    wider = looked(WHOLE, CROP, moved(LEFT, TOP))
+    assert pasted["seam_query"] > wider["seam_query"] + 0.5
+    assert pasted["outside_flat"] < 0.5
+
+
+def test_plain_padding_is_seen() -> None:
+    padded = np.full((240, 320, 3), 255, np.uint8)
+    padded[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH] = CROP
+    values = looked(padded, CROP, moved(LEFT, TOP))
+    assert values["outside_flat"] > 0.9
+    assert values["cover_query"] == pytest.approx(SHARE, abs=0.02)
+    assert values["cover_reference"] == pytest.approx(1.0, abs=0.02)
+
+
+def test_several_regions_of_one_pair_add_up() -> None:
+    side = prepare(WHOLE, Settings())
+    left, right = np.diag([0.5, 1.0, 1.0]), moved(160, 0) @ np.diag([0.5, 1.0, 1.0])
+    one = coverage(side, side, [Alignment(left)])["cover_query"]
+    both = coverage(side, side, [Alignment(left), Alignment(right)])["cover_query"]
+    assert one == pytest.approx(0.5, abs=0.02)
+    assert both == pytest.approx(1.0, abs=0.02)
