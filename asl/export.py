@@ -3,6 +3,7 @@
   python -m asl.export output=asl_lite0.onnx
   python -m asl.export model=runs/mine format=onnx output=mine.onnx
   python -m asl.export model=runs/mine format=torch_export output=mine.pt2     torch.export.load, any batch
+  python -m asl.export model=sscd_disc_mixup.torchvision.pt output=sscd.safetensors    published weights, to start from
 
 Takes uint8 [B, 3, S, S] RGB, gives float32 [B, D]: the feature, whose direction says what is shown and whose
 length how much of the original is left. Normalisation is inside; resizing to S x S is not. The file is loaded again and
@@ -25,11 +26,11 @@ from torch import Tensor
 
 from asl.data.files import atomic_path
 from asl.entry import entry_point
-from asl.models import Embedder, load_embedder, model_hash
+from asl.models import Embedder, load_embedder, model_hash, save_embedder
 from asl.types import AslError, UsageError
 
 FACTS = "asl.json"
-_SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2"}
+_SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors"}
 
 
 @dataclass
@@ -39,7 +40,7 @@ class ExportConfig:
     Attributes:
         model: ``asl_lite0``, ``lite0`` or the path of a saved embedder.
         output: the file.
-        format: ``onnx`` or ``torch_export``; null: as the file's name ends.
+        format: ``onnx``, ``torch_export`` or ``safetensors`` (for this package); null: as the file's name ends.
         tolerance: largest difference to the model, as a share of its largest component.
     """
 
@@ -131,7 +132,13 @@ def _program(embedder: Embedder) -> torch.export.ExportedProgram:
     return torch.export.export(embedder, (_images(embedder, 2),), dynamic_shapes={"images": {0: batch}})
 
 
-WRITERS = {"onnx": write_onnx, "torch_export": write_torch_export}
+def write_safetensors(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callable[[Tensor], Tensor]:
+    """A file of this package, e.g. from published weights: to search with, to start a training from."""
+    save_embedder(embedder, path, card=facts)
+    return load_embedder(path)
+
+
+WRITERS = {"onnx": write_onnx, "torch_export": write_torch_export, "safetensors": write_safetensors}
 
 main = entry_point("export", ExportConfig, run)
 

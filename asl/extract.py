@@ -51,6 +51,8 @@ class ExtractConfig:
         part: I/N embeds the I-th of N parts only, for array jobs.
         merge: joins so many finished parts; embeds nothing.
         index: folder of an index that is written from the finished store.
+        fast_decode: large JPEGs are decoded at a half, a quarter or an eighth of their size: faster, features differ a
+            little (docs/scale.md); give it for queries and references alike.
         regions: parts of every image that are embedded, too: ``none``, ``coarse`` (6), ``fine`` (15).
     """
 
@@ -67,6 +69,7 @@ class ExtractConfig:
     part: str | None = None
     merge: int | None = None
     index: str | None = None
+    fast_decode: bool = False
     regions: str = "none"
 
 
@@ -108,6 +111,7 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
         shard_size=config.shard_size,
         max_failure_rate=config.max_failure_rate,
         device=config.device,
+        fast_decode=config.fast_decode,
     )
 
 

@@ -59,7 +59,7 @@ def find_calibrations(model: str | Path, model_hash: str) -> dict[str, Calibrati
         return {}
     path = shipped_model() if model == SHIPPED else Path(model)
     path = path / "model.safetensors" if path.is_dir() else path
-    if not path.is_file():
+    if not path.is_file() or path.suffix != ".safetensors":
         return {}
     found = dict(read_card(path).get("calibration") or {})
     if found.pop("model", None) != model_hash:

@@ -77,6 +77,7 @@ def extract_together(
     shard_size: int = 4096,
     max_failure_rate: float = 0.1,
     device: str = "auto",
+    fast_decode: bool = False,
     progress: Progress | None = None,
 ) -> list[FeatureStore]:
     """Embed several parts of the images, each into a store of its own; an image is read and decoded once for all.
@@ -90,6 +91,8 @@ def extract_together(
         shard_size: images per shard, the most that a kill can lose.
         max_failure_rate: share of unreadable images above which the run stops.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        fast_decode: large JPEGs are decoded at a fraction of their size, twice what the network needs at least; the
+            store says so, and only stores that agree in it belong together.
         progress: called with (images done, images to do).
 
     Raises:
@@ -97,15 +100,21 @@ def extract_together(
     """
     if not 0 <= max_failure_rate <= 1 or batch_size < 1 or shard_size < 1:
         raise AslError("extract: batch_size and shard_size must be 1 or more, max_failure_rate in 0..1")
-    regions = list(outputs.values())
-    stores = [_store(path, embedder, region) for path, region in outputs.items()]
+    every = [_store(path, embedder, region, fast_decode) for path, region in outputs.items()]
+    names_of = set(catalog.ids.tolist())
+    behind = [place for place, store in enumerate(every) if names_of - _known(store)]
+    if not behind:
+        return every
+    regions, stores = [list(outputs.values())[place] for place in behind], [every[place] for place in behind]
     known = [_known(store) for store in stores]
     everywhere = set.intersection(*known)
     rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name not in everywhere], dtype=np.int64)
     runner = Runner(embedder, device, batch_size)
-    images_of = _Decoded(catalog, embedder.preprocessing, regions)
     group = max(1, batch_size // len(regions))
-    batches = _decoded(images_of, rows, batch_size=group, workers=workers, shard_size=shard_size)
+    plan = embedder.preprocessing
+    batches = decoded_batches(
+        catalog, plan, regions, rows, batch_size=group, workers=workers, shard_size=shard_size, fast=fast_decode
+    )
     done = failed = 0
     for start in range(0, len(rows), shard_size):
         names, features, failures = [], [], []
@@ -126,14 +135,14 @@ def extract_together(
         for place, store in enumerate(stores):
             _add(store, known[place], names, joined[:, place], failures)
     for store in stores:
-        missing = set(catalog.ids.tolist()) - _known(store)
+        missing = names_of - _known(store)
         if missing:
             raise AslError(f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. {min(missing)!r}")
-    return stores
+    return every
 
 
-def _store(path: Path, embedder: Embedder, region: Region | None) -> FeatureStore:
-    preprocessing = asdict(embedder.preprocessing)
+def _store(path: Path, embedder: Embedder, region: Region | None, fast_decode: bool) -> FeatureStore:
+    preprocessing = asdict(embedder.preprocessing) | ({"fast_decode": True} if fast_decode else {})
     if region is not None:
         preprocessing["region"] = list(region if region.pixels else region[:4])
     return FeatureStore.create(path, model=model_hash(embedder), dim=embedder.dim, preprocessing=preprocessing)
@@ -190,15 +199,19 @@ class Runner:
 class _Decoded(Dataset[tuple[int, Any]]):
     """Row number -> (row, its parts ready for the network, or the reason why there are none)."""
 
-    def __init__(self, catalog: Catalog, plan: Preprocessing, regions: Sequence[Region | None]) -> None:
+    def __init__(
+        self, catalog: Catalog, plan: Preprocessing, regions: Sequence[Region | None], fast: bool = False
+    ) -> None:
         self._catalog, self._plan, self._regions = catalog, plan, regions
+        share = min((min(region[2:4]) for region in regions if region), default=1.0)
+        self._least = int(2 * plan.size / share) if fast else 0
 
     def __len__(self) -> int:
         return len(self._catalog)
 
     def __getitem__(self, row: int) -> tuple[int, Any]:
         try:
-            image = decode_image(self._catalog.read(row))
+            image = decode_image(self._catalog.read(row), least=self._least)
             parts = [cut(image, region) for region in self._regions]
             return row, [resize_image(part, self._plan.size, mode=self._plan.resize) for part in parts]
         except (AslError, OSError) as error:
@@ -223,22 +236,28 @@ def cut(image: Pixels, region: Region | None) -> Pixels:
     return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
 
 
-def _decoded(
-    images_of: _Decoded,
+def decoded_batches(
+    catalog: Catalog,
+    plan: Preprocessing,
+    regions: Sequence[Region | None],
     rows: npt.NDArray[np.int64],
     *,
     batch_size: int,
     workers: int,
-    shard_size: int,
+    shard_size: int = 4096,
+    fast: bool = False,
 ) -> Iterator[_Batch]:
-    """Batches that never cross a shard's border, so that a resumed run forms the same ones."""
+    """Images ready for the network, in order: batches of (rows, the parts of each, unreadable rows with reasons).
+
+    Batches never cross a shard's border, so that a resumed run forms the same ones.
+    """
     groups = [
         rows[low : min(low + batch_size, start + shard_size)].tolist()
         for start in range(0, len(rows), shard_size)
         for low in range(start, min(start + shard_size, len(rows)), batch_size)
     ]
     loader = DataLoader(
-        images_of,
+        _Decoded(catalog, plan, regions, fast),
         batch_sampler=groups,
         num_workers=workers,
         collate_fn=_split,

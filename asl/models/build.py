@@ -50,7 +50,7 @@ def build_embedder(
             (``tf_efficientnet_lite0/1/2``), True downloads timm's, False starts from random numbers.
         size: pixels of the square side at extraction.
         resize: ``squash``, ``short`` or ``pad``.
-        mean: of each channel; the backbone's own unless given.
+        mean: of each channel; that of the weights, else the backbone's own, unless given.
         std: of each channel.
         options: arguments of ``timm.create_model``.
         weights: a saved embedder to start from; its architecture must be this one.
@@ -68,16 +68,26 @@ def build_embedder(
         load_lite_weights(network, backbone)
     elif isinstance(pretrained, str):
         raise UsageError(f"pretrained: expected package, true or false, got {pretrained!r}")
+    start = _load(weights) if weights is not None else None
+    usual = {"mean": half, "std": half} if lite else {"mean": config.get("mean", half), "std": config.get("std", half)}
+    if start is not None:  # weights expect the pixels that they were trained on
+        usual = {"mean": start.preprocessing.mean, "std": start.preprocessing.std}
     preprocessing = Preprocessing(
         size=size,
         resize=resize,  # type: ignore[arg-type]
-        mean=tuple(mean or (half if lite else config.get("mean", half))),
-        std=tuple(std or (half if lite else config.get("std", half))),
+        mean=tuple(mean or usual["mean"]),
+        std=tuple(std or usual["std"]),
     )
     embedder = assemble(network, plan, preprocessing)
-    if weights is not None:
-        _start_from(embedder, weights)
+    if start is not None:
+        _start_from(embedder, start, str(weights))
     return embedder
+
+
+def _load(path: str) -> Embedder:
+    from asl.models.files import load_embedder  # files builds what it loads with this module
+
+    return load_embedder(path)
 
 
 def create_backbone(plan: Recipe, *, pretrained: bool = False) -> nn.Module:
@@ -88,12 +98,23 @@ def create_backbone(plan: Recipe, *, pretrained: bool = False) -> nn.Module:
     network: nn.Module = timm.create_model(
         plan.backbone, pretrained=pretrained, num_classes=0, global_pool="", **plan.options
     )
+    for part in plan.without:
+        _known_part(network, part, "without")
+        setattr(network, part, nn.Identity())
     return network
+
+
+def _known_part(network: nn.Module, name: str, key: str) -> None:
+    known = [part for part, _ in network.named_children()]
+    if name not in known:
+        raise UsageError(f"{key}: the backbone has no part {name!r}; it has {', '.join(known)}")
 
 
 def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> Embedder:
     """Stand pooling and neck on a backbone."""
-    width = int(cast(Any, network).num_features)
+    # Without its last convolution a network ends where its last stage does.
+    described = cast(Any, network)
+    width = int(described.feature_info[-1]["num_chs"] if plan.without else described.num_features)
     poolings: dict[str, Callable[[], nn.Module | None]] = {
         "gem": lambda: GeM(p=plan.p, learned=plan.learned_p),
         "avg": Average,
@@ -120,18 +141,17 @@ def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> 
 
 
 def _add_waves(network: nn.Module, stages: Sequence[str]) -> None:
-    known = [name for name, _ in network.named_children()]
     for name in stages:
-        if name not in known:
-            raise UsageError(f"wave: the backbone has no stage {name!r}; it has {', '.join(known)}")
+        _known_part(network, name, "wave")
         network.get_submodule(name).register_forward_hook(WaveBlock())
 
 
-def _start_from(embedder: Embedder, path: str) -> None:
-    from asl.models.files import load_embedder
-
-    state = load_embedder(path).state_dict()
+def _start_from(embedder: Embedder, start: Embedder, path: str) -> None:
+    state = start.state_dict()
     own = embedder.state_dict()
+    if isinstance(embedder.neck, NormHead) and not any(name.startswith("neck.neck.") for name in state):
+        # A norm head on top of a model that had none: its neck moves inside.
+        state = {f"neck.{name}" if name.startswith("neck.") else name: value for name, value in state.items()}
     # A start may lack the new head, but what it has must fit.
     wrong = sorted(name for name, value in state.items() if name in own and own[name].shape != value.shape)
     foreign = sorted(state.keys() - own.keys())

@@ -54,6 +54,7 @@ class Recipe:
         hidden: layers of the projector.
         norm_head: a log-norm of its own beside the direction.
         detach_norm: the norm head does not train the backbone.
+        without: parts of the backbone that are left out, e.g. the last convolution of an EfficientNet (``conv_head``).
         wave: names of backbone stages after which a WaveBlock stands while training, e.g. ``layer2``.
     """
 
@@ -67,6 +68,7 @@ class Recipe:
     hidden: Sequence[int] = (4096,)
     norm_head: bool = False
     detach_norm: bool = False
+    without: Sequence[str] = ()
     wave: Sequence[str] = ()
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 
 from asl.models.build import assemble, build_embedder, create_backbone
 from asl.models.embedder import Embedder, Preprocessing, Recipe
+from asl.models.public import SUFFIXES, load_public
 from asl.types import AslError, UsageError
 
 FORMAT = "asl-embedder-1"
@@ -57,7 +58,8 @@ def load_embedder(name: str | Path, *, size: int | None = None, device: str = "c
 
     Args:
         name: ``asl_lite0`` (comes with the package), ``lite0`` (EfficientNet-Lite0 as trained on ImageNet, GeM, no
-            neck), or the path of a saved embedder (``model.safetensors``, or the folder of a training).
+            neck), the path of a saved embedder (``model.safetensors``, or the folder of a training), or a file of
+            published weights (:mod:`asl.models.public`).
         size: pixels of the images instead of the model's own (multi-scale extraction); its hash changes with it.
         device: where to.
 
@@ -82,6 +84,8 @@ def _read_embedder(path: Path) -> Embedder:
         path = path / "model.safetensors"
     if not path.is_file():
         raise UsageError(f"model: {path} is neither {SHIPPED}, lite0 nor a file; train one with `python -m asl.train`")
+    if path.suffix in SUFFIXES:
+        return load_public(path)
     metadata = read_metadata(path)
     try:
         recipe = Recipe(**json.loads(metadata["recipe"]))
