@@ -40,7 +40,7 @@ PARTS = {
         "outside_flat",
     ),
     "local correlation": ("corr_low", "corr_quarter", "corr_median", "corr_coarse", "corr_kept"),
-    "the bend": ("bent_low", "bent_quarter", "bent_kept", "bend", "rough"),
+    "the bend": ("bent_low", "bent_quarter", "bent_kept", "bend", "rough", "moved"),
     "the alignment's numbers": ("inliers", "support", "parallax", "residual", "distortion"),
     "tone, gradient, detail": ("tone", "gradient", "detail"),
     "added and diffuse": ("added", "diffuse"),

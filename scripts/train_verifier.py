@@ -56,6 +56,7 @@ RECIPES = {
     "bent": 0.1,  # waves, lenses and swirls; not the grids of the benchmark
 }
 INSIDE = 0.75  # a copy that fills less of its picture stands inside another one: the photograph is no copy of that
+STILL = 0.35  # share of the frames whose camera stands still
 PRECISIONS = (0.5, 0.75, 0.9, 0.95, 0.99)
 Pixels = npt.NDArray[np.uint8]
 
@@ -138,10 +139,11 @@ def encoded(image: Pixels, quality: int) -> Pixels:
 
 
 def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """The scene a moment later: the camera moves a little, one to three subjects move and bend on their own.
+    """The scene a moment later: the camera moves a little or stands still, one to three subjects move and bend.
 
     A subject is a smooth blob; what it uncovers is painted in. No global map takes the two images into each other.
     """
+    still = rng.random() < STILL
     height, width = image.shape[:2]
     side = float(min(height, width))
     background, layers = image.copy(), []
@@ -154,9 +156,12 @@ def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
         )
         background = np.where(hole[..., None] > 0, cv2.resize(painted, (width, height)), background)
         layers.append(mask)
-    moved = warped(background, rng, side, shift=0.05, bend=0.006)
+    moved = background.astype(np.float32) if still else warped(background, rng, side, shift=0.05, bend=0.006)
+    reach = 0.25 if still else 0.11
     for mask in layers:
-        layer = warped(np.dstack([image.astype(np.float32), 255 * mask]), rng, side, shift=0.11, bend=0.02, least=0.025)
+        layer = warped(
+            np.dstack([image.astype(np.float32), 255 * mask]), rng, side, shift=reach, bend=0.02, least=0.025
+        )
         alpha = layer[..., 3:] / 255
         moved = (moved * (1 - alpha) + layer[..., :3] * alpha).astype(np.float32)
     gain = rng.uniform(0.92, 1.08)

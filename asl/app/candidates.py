@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,19 +24,24 @@ class Contents:
         digests: one per row.
         vectors: float32 ``[N, D]`` unit rows.
         log_norms: float32 ``[N]``.
+        parts: float32 ``[R, N, D]`` unit rows of parts of the images (:mod:`asl.features.regions`); R may be 0.
     """
 
     digests: list[str]
     vectors: F32
     log_norms: F32
+    parts: F32
 
     @classmethod
-    def of(cls, digests: Sequence[str], features: F32) -> Contents:
-        """From un-normalised features ``[N, D]``."""
+    def of(cls, digests: Sequence[str], features: F32, parts: F32 | None = None) -> Contents:
+        """From un-normalised features ``[N, D]``, and of parts ``[R, N, D]`` where there are any."""
         norms = np.linalg.norm(features, axis=1)
         if not np.all(norms > 0):
             raise AslError("features: one has length 0; a direction is undefined")
-        return cls(list(digests), features / norms[:, None], np.log(norms).astype(np.float32))
+        if parts is None:
+            parts = np.empty((0, *features.shape), dtype=np.float32)
+        lengths = np.maximum(np.linalg.norm(parts, axis=2, keepdims=True), 1e-12)
+        return cls(list(digests), features / norms[:, None], np.log(norms).astype(np.float32), parts / lengths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,23 +75,44 @@ def nearest_pairs(contents: Contents, queries: I64, references: I64, *, k: int, 
         k: neighbours of each query.
         budget: most pairs.
     """
-    engine = make_engine("auto")
     # Queries may be references themselves: one more, for the content that finds itself.
     wide = min(max(k, _CROWD) + 1, len(references))
     if not len(queries) or not wide:
         return Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), 0)
-    haystack = np.ascontiguousarray(contents.vectors[references])
-    found, values = np.empty((len(queries), wide), np.int64), np.empty((len(queries), wide), np.float32)
-    for start in range(0, len(queries), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        values[part], rows = engine.top(np.ascontiguousarray(contents.vectors[queries[part]]), haystack, wide)
-        found[part] = references[rows]
-    own = found == queries[:, None]
     crowd = np.full(len(contents.digests), np.nan)
-    crowd[queries] = _crowding(np.where(own, np.nan, values))
-    kept = ~own & (np.cumsum(~own, axis=1) <= k)
-    place = np.nonzero(kept)[0]
-    return _most_promising(queries[place], found[kept], values[kept], crowd, budget)
+    lists = []
+    for number, (left, right) in enumerate(_rounds(contents, queries, references)):
+        asked, among = (references, queries) if left is None else (queries, references)
+        found, values = _nearest(contents.vectors[asked] if left is None else left, right, among, wide)
+        own = found == asked[:, None]
+        if number == 0:
+            crowd[queries] = _crowding(np.where(own, np.nan, values))
+        kept = ~own & (np.cumsum(~own, axis=1) <= k)
+        lists.append((asked[np.nonzero(kept)[0]], found[kept], values[kept]))
+    first, second, cosines = (np.concatenate(column) for column in zip(*lists, strict=True))
+    return _most_promising(first, second, cosines, crowd, budget)
+
+
+def _rounds(contents: Contents, queries: I64, references: I64) -> Iterator[tuple[F32 | None, F32]]:
+    """What is compared with what: wholes, then wholes with parts of the others. None: references ask, not queries."""
+    yield contents.vectors[queries], contents.vectors[references]
+    within = np.array_equal(queries, references)
+    for part in contents.parts:
+        yield contents.vectors[queries], part[references]
+        if not within:  # a library's photo may be the crop
+            yield None, part[queries]
+
+
+def _nearest(left: F32, right: F32, rows: I64, wide: int) -> tuple[I64, F32]:
+    """int64 ``[Q, wide]`` rows and float32 ``[Q, wide]`` cosines of the nearest of ``right``, whose rows are given."""
+    engine, haystack = make_engine("auto"), np.ascontiguousarray(right)
+    wide = min(wide, len(haystack))
+    found, values = np.empty((len(left), wide), np.int64), np.empty((len(left), wide), np.float32)
+    for start in range(0, len(left), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        values[block], places = engine.top(np.ascontiguousarray(left[block]), haystack, wide)
+        found[block] = rows[places]
+    return found, values
 
 
 def _crowding(values: F32) -> np.ndarray:
@@ -98,7 +124,9 @@ def _crowding(values: F32) -> np.ndarray:
 
 def _most_promising(first: I64, second: I64, cosines: F32, crowd: np.ndarray, budget: int) -> Candidates:
     low, high = np.minimum(first, second), np.maximum(first, second)
-    _, once = np.unique(low * np.int64(len(crowd)) + high, return_index=True)
+    best = np.argsort(-cosines, kind="stable")  # of a pair that was found more than once, the highest cosine
+    _, once = np.unique((low * np.int64(len(crowd)) + high)[best], return_index=True)
+    once = best[once]
     first, second, cosines = first[once], second[once], cosines[once]
     # A reference that was no query has no crowding of its own.
     standing_out = cosines - np.fmin(crowd[first], crowd[second])

@@ -25,6 +25,7 @@ class ScanOptions:
         cache: the store that remembers features and verdicts between scans.
         model: ``asl_lite0`` or a path.
         precision: share of accepted pairs that shall be right.
+        regions: parts of the images that are searched, too: ``none``, ``coarse``, ``fine``.
         neighbours: candidates of each photo.
         effort: pairs looked at per photo, on average; the most promising ones first.
         workers: processes that look at pairs.
@@ -36,6 +37,7 @@ class ScanOptions:
     cache: Path = Path("asl-scan/cache.sqlite")
     model: str = "asl_lite0"
     precision: float = DEFAULT_PRECISION
+    regions: str = "coarse"
     neighbours: int = 10
     effort: float = 2.0
     workers: int = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ import numpy as np
 from asl.app.facts import Facts, read_facts
 from asl.app.store import ImageStore, Name, Record
 from asl.data.images import MAX_BYTES, MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
-from asl.features.extract import Runner
+from asl.features.extract import Progress, Runner, cut
+from asl.features.regions import regions_of
 from asl.matching.prepare import working_image
 from asl.matching.values import Settings
 from asl.models import Embedder, load_embedder, model_hash
@@ -115,6 +116,30 @@ class Intake:
                 yield from self._flush(batch, store)
                 batch = []
         yield from self._flush(batch, store)
+
+    def embed_parts(self, store: ImageStore, digests: Sequence[str], regions: str, *, progress: Progress) -> None:
+        """Embed parts of contents that the store has a picture of, those that it does not have yet.
+
+        Args:
+            store: keeps the features.
+            digests: contents.
+            regions: ``coarse`` or ``fine`` (:mod:`asl.features.regions`).
+            progress: called with (contents done, contents to do).
+        """
+        wanted = store.without_parts(regions, digests)
+        parts = regions_of(regions)
+        step = max(1, 2 * BATCH // len(parts))
+        for start in range(0, len(wanted), step):
+            group = wanted[start : start + step]
+            images = [decode_image(store.picture(digest)) for digest in group]
+            pictures = [
+                resize_image(cut(image, region), self.plan.size, mode=self.plan.resize)
+                for image in images
+                for region in parts
+            ]
+            features = self._runner.embed(pictures).reshape(len(group), len(parts), self.dim)
+            store.put_parts(regions, zip(group, features, strict=True))
+            progress(start + len(group), len(wanted))
 
     def _prepare(self, source: Source, store: ImageStore) -> _Decoded:
         try:

@@ -52,8 +52,8 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
         if not synced.digests:
             name, reason = next(iter(synced.failures.items()))
             raise AslError(f"none of {len(synced.failures)} images can be read, e.g. {name}: {reason}")
+        contents = _contents(options, store, intake, synced, bar)
         clock.step("embedding")
-        contents = _contents(store, synced)
         candidates = _candidates(options, contents, synced, ours, {source.name for source in extra})
         clock.step("searching")
         theirs = {source.name for source in extra}
@@ -86,9 +86,13 @@ class _Clock:
         self._last = now
 
 
-def _contents(store: ImageStore, synced: Synced) -> Contents:
+def _contents(options: ScanOptions, store: ImageStore, intake: Intake, synced: Synced, bar: Bar) -> Contents:
     digests = list(dict.fromkeys(synced.digests.values()))
-    return Contents.of(digests, store.features(digests))
+    if options.regions == "none":
+        return Contents.of(digests, store.features(digests))
+    with bar(f"embedding parts ({options.regions})", "images") as progress:
+        intake.embed_parts(store, digests, options.regions, progress=progress)
+    return Contents.of(digests, store.features(digests), store.parts(options.regions, digests))
 
 
 def _candidates(

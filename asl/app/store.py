@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS names (
   number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, label TEXT NOT NULL,
   size INTEGER NOT NULL, changed INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS names_digest ON names (digest);
+CREATE TABLE IF NOT EXISTS parts (
+  digest TEXT NOT NULL, regions TEXT NOT NULL, features BLOB NOT NULL, PRIMARY KEY (digest, regions)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS verdicts (
   first TEXT NOT NULL, second TEXT NOT NULL, judge TEXT NOT NULL, verdict TEXT NOT NULL,
   PRIMARY KEY (first, second, judge)) WITHOUT ROWID;
@@ -171,6 +173,7 @@ class ImageStore:
                 count += db.execute("DELETE FROM names WHERE name = ?", (name,)).rowcount
                 if found and not db.execute("SELECT 1 FROM names WHERE digest = ?", found).fetchone():
                     db.execute("DELETE FROM images WHERE digest = ?", found)
+                    db.execute("DELETE FROM parts WHERE digest = ?", found)
                     db.execute("DELETE FROM verdicts WHERE first = ? OR second = ?", found * 2)
             return count
 
@@ -206,6 +209,28 @@ class ImageStore:
         if missing:
             raise AslError(f"{self.path}: has no feature of {len(missing)} content(s), e.g. {min(missing)[:16]}")
         return result
+
+    def put_parts(self, regions: str, features: Iterable[tuple[str, F32]]) -> None:
+        """Keep the features ``[R, D]`` of the parts of some contents."""
+        with self._write() as db:
+            rows = [(name, regions, np.ascontiguousarray(of, np.float32).tobytes()) for name, of in features]
+            db.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", rows)
+
+    def without_parts(self, regions: str, digests: Sequence[str]) -> list[str]:
+        """Those of some contents whose parts are not embedded yet."""
+        there = {name for (name,) in self._all("SELECT digest FROM parts WHERE regions = ?", (regions,))}
+        return [name for name in digests if name not in there]
+
+    def parts(self, regions: str, digests: Sequence[str]) -> F32:
+        """float32 ``[R, len(digests), D]`` of the parts of contents that all have them."""
+        found: dict[str, F32] = {}
+        for start in range(0, len(digests), _MANY):
+            chosen = digests[start : start + _MANY]
+            marks = ",".join("?" * len(chosen))
+            sql = f"SELECT digest, features FROM parts WHERE regions = ? AND digest IN ({marks})"
+            for name, blob in self._all(sql, (regions, *chosen)):
+                found[name] = np.frombuffer(blob, dtype=np.float32).reshape(-1, self.dim)
+        return np.ascontiguousarray(np.stack([found[name] for name in digests], axis=1))
 
     def picture(self, digest: str) -> bytes:
         """The small JPEG of a content; empty where there is none."""

@@ -135,9 +135,7 @@ def extract_together(
         for place, store in enumerate(stores):
             _add(store, known[place], names, joined[:, place], failures)
     for store in stores:
-        missing = names_of - _known(store)
-        if missing:
-            raise AslError(f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. {min(missing)!r}")
+        _check_complete(store, names_of)
     return every
 
 
@@ -150,6 +148,12 @@ def _store(path: Path, embedder: Embedder, region: Region | None, fast_decode: b
 
 def _known(store: FeatureStore) -> set[str]:
     return {*store.ids.tolist(), *(name for name, _ in store.failures)}
+
+
+def _check_complete(store: FeatureStore, names: set[str]) -> None:
+    missing = names - _known(store)
+    if missing:
+        raise AslError(f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. {min(missing)!r}")
 
 
 def _add(

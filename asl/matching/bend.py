@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from asl.matching.compare import DISAGREE, NOISE, local_correlation
 from asl.matching.overlay import Overlay
 from asl.matching.values import Gray
 
 _Flow = npt.NDArray[np.float32]
 _GRID = 256  # pixels, both sides of the square on which the flow is computed; OpenCV's DIS crashes on narrow images
 _SMOOTH = (0.04, 0.02)  # standard deviation of the smoothing in each round, share of the side
+_AGREE = 0.75  # local correlation from which on a place counts as found
 _LEAST_SIDE = 16  # pixels, below which there is nothing to bend
 
 
@@ -27,8 +29,10 @@ def unbend(overlay: Overlay) -> tuple[Overlay, dict[str, float]] | None:
     """The overlay with its reference bent onto its query; None where it is too small.
 
     Returns:
-        The new overlay, and as shares of the side ``bend``: how far the bend is from an affine map (root mean
-        square), and ``rough``: the median of what the smoothing took away from the flow.
+        The new overlay; and as shares of the side ``bend``: how far the bend is from an affine map (root mean square),
+        and ``rough``: the median of what the smoothing took away from the flow; and ``moved``: the share of what
+        disagrees that the flow finds a little elsewhere in the reference. What was pasted on is nowhere there; somebody
+        who walks past a camera that stands still is.
     """
     height, width = overlay.mask.shape
     if min(height, width) < _LEAST_SIDE:
@@ -43,7 +47,8 @@ def unbend(overlay: Overlay) -> tuple[Overlay, dict[str, float]] | None:
         total = _smoothed(raw, inside, share * _GRID)
         reference = _moved(start, total)
     rough = float(np.median(np.linalg.norm((raw - total)[inside], axis=1)))
-    values = {"bend": _not_affine(total, inside) / _GRID, "rough": rough / _GRID}
+    moved = _found_elsewhere(query, start, _moved(start, raw), inside)
+    values = {"bend": _not_affine(total, inside) / _GRID, "rough": rough / _GRID, "moved": moved}
     flow = (
         cv2.resize(total, (width, height), interpolation=cv2.INTER_LINEAR)
         * np.array([width, height], dtype=np.float32)
@@ -55,6 +60,16 @@ def unbend(overlay: Overlay) -> tuple[Overlay, dict[str, float]] | None:
 def _engine() -> cv2.DISOpticalFlow:
     # Made anew for each pair: it keeps nothing between calls, and building it costs microseconds.
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+
+def _found_elsewhere(query: Gray, reference: Gray, followed: Gray, mask: npt.NDArray[np.bool_]) -> float:
+    """Share of the disagreement with the reference that is gone where every pixel follows the flow."""
+    before, contrast = local_correlation(query, reference)
+    wrong = mask & (contrast > NOISE) & (before < DISAGREE)
+    if wrong.sum() < _LEAST_SIDE**2:
+        return 0.0
+    after, _ = local_correlation(query, followed)
+    return float((after[wrong] > _AGREE).mean())
 
 
 def _squared(picture: Gray) -> Gray:

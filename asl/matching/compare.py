@@ -13,8 +13,8 @@ from asl.matching.values import Gray
 
 _Mask = npt.NDArray[np.bool_]
 _WINDOW = 9  # pixels, side of the window of the local correlation
-_NOISE = 5.0  # grey levels: contrast below this is noise of the encoder, not structure
-_DISAGREE = 0.55  # local correlation below this is disagreement
+NOISE = 5.0  # grey levels: contrast below this is noise of the encoder, not structure
+DISAGREE = 0.55  # local correlation below this is disagreement
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ def compare(overlay: Overlay) -> Comparison:
     """Compare an aligned pair."""
     query, reference = _smooth(overlay.query), _smooth(overlay.reference)
     correlation, contrast = local_correlation(query, reference)
-    judged = overlay.mask & (contrast > _NOISE)
+    judged = overlay.mask & (contrast > NOISE)
     added, diffuse = _disagreement(correlation, judged)
     inside = int(overlay.mask.sum())
     kept = judged & ~added
@@ -57,7 +57,7 @@ def compare(overlay: Overlay) -> Comparison:
 def agreement(overlay: Overlay) -> dict[str, float]:
     """The quantiles of the local correlation alone, as in :func:`compare`."""
     correlation, contrast = local_correlation(_smooth(overlay.query), _smooth(overlay.reference))
-    judged = overlay.mask & (contrast > _NOISE)
+    judged = overlay.mask & (contrast > NOISE)
     added, _ = _disagreement(correlation, judged)
     return _quantiles(correlation, judged, judged & ~added)
 
@@ -104,13 +104,13 @@ def _coarse(overlay: Overlay) -> float:
     small = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (overlay.query, overlay.reference)]
     mask = cv2.resize(overlay.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     correlation, contrast = local_correlation(small[0], small[1], window=5)
-    judged = mask & (contrast > _NOISE)
+    judged = mask & (contrast > NOISE)
     return float(np.quantile(correlation[judged], 0.1)) if judged.any() else 0.0
 
 
 def _disagreement(correlation: Gray, judged: _Mask) -> tuple[_Mask, _Mask]:
     """(compact, thin): pieces that survive an opening, and lines that do not."""
-    wrong = (judged & (correlation < _DISAGREE)).astype(np.uint8)
+    wrong = (judged & (correlation < DISAGREE)).astype(np.uint8)
     side = 2 * (max(7, min(wrong.shape) // 12) // 2) + 1
     core = cv2.morphologyEx(wrong, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     around = cv2.dilate(core, np.ones((_WINDOW, _WINDOW), np.uint8))
@@ -135,7 +135,7 @@ def _tone(query: Gray, reference: Gray, mask: _Mask) -> float:
         return 0.0
     values = query[mask]
     total = float(values.var())
-    if total < _NOISE**2 / 4:
+    if total < NOISE**2 / 4:
         return 0.0
     level = np.clip(reference[mask] / 8, 0, 31).astype(np.intp)
     counts = np.bincount(level, minlength=32)

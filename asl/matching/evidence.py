@@ -74,10 +74,7 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
 def _bent(alignment: Alignment, overlay: Overlay, comparison: Comparison) -> dict[str, float]:
     """How the pair agrees after a smooth bend, tried where many features say that they are the same scene."""
     found = comparison.values
-    values = {f"bent_{name}": found[f"corr_{name}"] for name in ("low", "quarter", "kept")} | {
-        "bend": 0.0,
-        "rough": 0.0,
-    }
+    values = {f"bent_{name}": found[f"corr_{name}"] for name in ("low", "quarter", "kept")}
     if found["corr_low"] >= _STIFF or alignment.inliers + alignment.near < _MANY:
         return values
     bent = unbend(overlay)

@@ -89,6 +89,7 @@ class Evidence:
         bent_quarter: the same of ``corr_quarter``.
         bent_kept: the same of ``corr_kept``.
         bend: how far that bend is from an affine map, share of the longer side; 0 where none was tried.
+        moved: share of what disagrees that is found a little elsewhere in the reference; 0 where no bend was tried.
         rough: share of the longer side, how far single places move beside the smooth bend; 0 where none was tried.
         gradient: agreement of edge directions, -1..1.
         tone: share of the query's brightness that one tone curve over the reference explains.
@@ -124,6 +125,7 @@ class Evidence:
     bent_kept: float = 0.0
     bend: float = 0.0
     rough: float = 0.0
+    moved: float = 0.0
     gradient: float = 0.0
     tone: float = 0.0
     diffuse: float = 0.0

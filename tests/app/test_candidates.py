@@ -38,6 +38,24 @@ def test_against_a_library_pairs_go_across_only() -> None:
     assert len(empty.first) == empty.found == 0
 
 
+@pytest.mark.parametrize("within", [True, False])
+def test_with_parts_a_pair_counts_by_its_best_part(within: bool) -> None:
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(30, 6)).astype(np.float32)
+    parts = rng.normal(size=(3, 30, 6)).astype(np.float32)
+    found = Contents.of([str(row) for row in range(30)], features, parts)
+    left = np.arange(30) if within else np.arange(12)
+    right = left if within else np.arange(12, 30)
+    got = nearest_pairs(found, left, right, k=29, budget=10**6)
+    whole = found.vectors @ found.vectors.T
+    one_way = np.max([found.vectors @ part.T for part in found.parts], axis=0)
+    best = np.maximum(whole, np.maximum(one_way, one_way.T))
+    expected = {frozenset((a, b)): best[a, b] for a in left for b in right if a != b}
+    pairs = [frozenset(pair) for pair in zip(got.first.tolist(), got.second.tolist(), strict=True)]
+    assert len(pairs) == len(set(pairs)) == len(expected) == got.found
+    assert np.allclose(got.cosines, [expected[pair] for pair in pairs], atol=1e-5)
+
+
 def test_a_series_of_look_alikes_does_not_use_up_the_budget() -> None:
     """A hundred frames of one scene, all alike, and one pair that is less alike but alone."""
     rng = np.random.default_rng(3)

@@ -4,9 +4,11 @@ import csv
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -60,6 +62,24 @@ def test_copies_within_a_folder(photos: Path, model: Path, tmp_path: Path) -> No
         (failure,) = csv.DictReader(file)
     assert failure["path"].endswith("broken.jpg")
     assert "truncated" in failure["reason"]
+
+
+def test_parts_are_embedded_once_and_forgotten_with_their_image(photos: Path, model: Path, tmp_path: Path) -> None:
+    def kept(output: Path) -> dict[str, int]:
+        (cache,) = output.glob("cache-*.sqlite")
+        with closing(sqlite3.connect(cache)) as db:
+            return dict(db.execute("SELECT regions, count(*) FROM parts GROUP BY regions"))
+
+    output = tmp_path / "out"
+    scanned(photos, model, output, "--regions", "none")
+    assert kept(output) == {}
+    rows = scanned(photos, model, output)
+    assert kept(output) == {"coarse": 7}
+    assert scanned(photos, model, output, "--regions", "fine") == rows
+    assert kept(output) == {"coarse": 7, "fine": 7}
+    (photos / "p4.jpg").unlink()
+    scanned(photos, model, output)
+    assert kept(output) == {"coarse": 6, "fine": 6}
 
 
 def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_path: Path) -> None:

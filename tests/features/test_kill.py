@@ -43,10 +43,11 @@ attempt(f"{folder}/whole")
 whole = time.perf_counter() - start
 rng, output = random.Random(int(os.environ.get("SEED", "0"))), Path(folder) / "killed"
 kills = working = 0
-while kills < 20:
-    # Mostly early, so that many attempts are needed; the store only ever grows.
+while kills < 20 or working < 3:
+    # Mostly early, so that many attempts are needed; later where a busy machine got nowhere. The store only ever grows.
+    reach = 0.1 if kills < 20 else 0.4
     before = len(list(output.glob("shard-*.json"))) if output.exists() else 0
-    status = attempt(output, rng.uniform(0.0, 0.1) * whole)
+    status = attempt(output, rng.uniform(0.0, reach) * whole)
     kills += os.WIFSIGNALED(status)
     after = len(list(output.glob("shard-*.json"))) if output.exists() else 0
     assert after >= before, "a kill lost a shard"
@@ -72,7 +73,7 @@ def test_a_store_that_was_killed_twenty_times_is_byte_identical(tmp_path: Path) 
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     kills, working = map(int, done.stdout.split())
-    assert kills == 20, "the attempts were killed while they worked"
+    assert kills >= 20, "the attempts were killed while they worked"
     assert working >= 3, "and the store grew in between"
     sides = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir() if not p.name.endswith(".part")} for name in
              ("whole", "killed")]  # fmt: skip
