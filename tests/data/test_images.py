@@ -120,3 +120,20 @@ def test_resizing_modes() -> None:
     assert padded.shape == (20, 20, 3)
     assert (padded[:5] == 128).all()
     assert (padded[5:15, 12:] == 255).all()
+
+
+def test_large_jpegs_may_come_out_smaller_but_never_below_what_is_asked() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    large = Image.fromarray(noise).resize((1600, 1200), Image.Resampling.BICUBIC)
+    data = encoded(large, "JPEG", quality=95)
+    for least, shape in (
+        (0, (1200, 1600)),
+        (700, (1200, 1600)),
+        (500, (600, 800)),
+        (300, (300, 400)),
+        (2000, (1200, 1600)),
+    ):
+        assert decode_image(data, least=least).shape[:2] == shape
+    assert decode_image(encoded(large, "PNG"), least=100).shape[:2] == (1200, 1600), "only JPEG can"
+    exact, fast = (resize_image(decode_image(data, least=least), 150).astype(int) for least in (0, 300))
+    assert np.abs(exact - fast).mean() < 2
