@@ -50,6 +50,7 @@ class TrainerConfig(FitSettings):
         final: share of the learning rate at the last step.
         backbone_rate: factor on the backbone's learning rate.
         freeze_backbone_norm: keep the backbone's batch-norm statistics as pretrained.
+        freeze: parts of the embedder that stay as they are, e.g. ``[backbone,neck.neck]`` to train a norm head alone.
         channels_last: memory layout, faster for convolutions.
         check_every: epochs between retrieval checks on data.validation.
     """
@@ -58,6 +59,7 @@ class TrainerConfig(FitSettings):
     final: float = 0.01
     backbone_rate: float = 1.0
     freeze_backbone_norm: bool = False
+    freeze: list[str] = field(default_factory=list)
     channels_last: bool = True
     check_every: int = 5
 
@@ -130,6 +132,7 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         backbone_rate=trainer.backbone_rate,
         teacher=load_embedder(config.teacher) if config.teacher else None,
         freeze_backbone_norm=trainer.freeze_backbone_norm,
+        freeze=trainer.freeze,
         channels_last=trainer.channels_last,
     )
     checks: tuple[RetrievalCheck, ...] = ()

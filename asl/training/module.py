@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -13,7 +14,7 @@ from asl.losses import LossInputs, WeightedSum
 from asl.models import Embedder
 from asl.training.gather import gather
 from asl.training.schedule import OptimizerFactory, WarmupCosine, parameter_groups, scale_rates
-from asl.types import AslError
+from asl.types import AslError, UsageError
 
 
 class CopyDetectionModule(L.LightningModule):
@@ -33,6 +34,7 @@ class CopyDetectionModule(L.LightningModule):
         backbone_rate: float = 1.0,
         teacher: nn.Module | None = None,
         freeze_backbone_norm: bool = False,
+        freeze: Sequence[str] = (),
         channels_last: bool = True,
     ) -> None:
         """Hold the parts.
@@ -45,6 +47,8 @@ class CopyDetectionModule(L.LightningModule):
             backbone_rate: factor on the backbone's learning rate.
             teacher: a frozen embedder for distillation; its features reach the losses as ``teacher``.
             freeze_backbone_norm: keep the backbone's batch-norm statistics as they were pretrained.
+            freeze: parts of the embedder that stay as they are, statistics included, e.g. ``backbone`` and
+                ``neck.neck`` for a norm head on somebody else's features.
             channels_last: memory layout of the network, faster for convolutions.
         """
         super().__init__()
@@ -55,6 +59,7 @@ class CopyDetectionModule(L.LightningModule):
         # In a tuple it is no submodule: it is neither trained, nor averaged, nor saved.
         self._teacher = (teacher.eval().requires_grad_(False),) if teacher is not None else ()
         self.failed: dict[str, str] = {}
+        self._frozen = [_part_of(embedder, name).requires_grad_(False) for name in freeze]
         if channels_last:
             self.embedder.to(memory_format=torch.channels_last)
 
@@ -109,7 +114,9 @@ class CopyDetectionModule(L.LightningModule):
             )
 
     def on_train_epoch_start(self) -> None:
-        """Keep the backbone's batch-norm in evaluation mode where that is asked for."""
+        """Keep what is frozen, and the backbone's batch-norm where that is asked for, in evaluation mode."""
+        for frozen in self._frozen:
+            frozen.eval()
         if self._frozen_norm:
             for part in self.embedder.backbone.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):
@@ -125,3 +132,11 @@ class CopyDetectionModule(L.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = self._schedule.attach(optimizer, steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _part_of(embedder: nn.Module, name: str) -> nn.Module:
+    try:
+        return embedder.get_submodule(name)
+    except AttributeError as error:
+        known = ", ".join(part for part, _ in embedder.named_children())
+        raise UsageError(f"freeze: the embedder has no part {name!r}; it has {known} and what is inside") from error

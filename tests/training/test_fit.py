@@ -29,7 +29,7 @@ from asl.losses.norm_ratio import NormRatio
 from asl.models import build_embedder
 from asl.training import CopyDetectionModule, FitSettings, fit
 from asl.training.schedule import WarmupCosine
-from asl.types import AslError
+from asl.types import AslError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,27 @@ def test_a_killed_training_ends_with_the_very_weights_of_an_uninterrupted_one(
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
     start = build_embedder(backbone="resnet10t", size=32, neck="sqrt").state_dict()
     assert any(not torch.equal(value, start[name]) for name, value in whole.items()), "and they have moved"
+
+
+def test_what_is_frozen_stays_to_the_bit_and_the_head_learns(photos: Path, tmp_path: Path) -> None:
+    """A norm head on somebody else's features: Adam would turn rounding errors of the rest into steps."""
+    torch.manual_seed(0)
+    embedder = build_embedder(backbone="resnet10t", size=32, neck="linear_bn", dim=8, norm_head=True)
+    before = {name: value.clone() for name, value in embedder.state_dict().items()}
+    module = CopyDetectionModule(
+        embedder,
+        WeightedSum({"norm_ratio": NormRatio()}, {"norm_ratio": 1.0}),
+        optimizer=partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1),
+        freeze=["backbone", "pool", "neck.neck"],
+    )
+    plan = ViewPlan(recipe=load_recipe("light"), views=2, sizes={0: 32})
+    data = CopyDataModule(TrainingSet(open_catalog(photos), plan), identities=4)
+    fit(module, data, FitSettings(epochs=1, accelerator="cpu", log_every=1, progress=False), output=tmp_path)
+    changed = {name for name, value in embedder.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("neck.head.") for name in changed)
+    with pytest.raises(UsageError, match="freeze: the embedder has no part 'head'"):
+        CopyDetectionModule(embedder, module.loss, optimizer=partial(torch.optim.SGD, lr=0.1), freeze=["head"])
 
 
 def test_a_checkpoint_of_another_model_is_refused(photos: Path, tmp_path: Path) -> None:
