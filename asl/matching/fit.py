@@ -40,9 +40,9 @@ def fit_trees(
     *,
     weights: npt.NDArray[np.float64] | None = None,
     names: tuple[str, ...] = EVIDENCE,
-    trees: int = 120,
-    leaves: int = 10,
-    learning_rate: float = 0.08,
+    trees: int = 240,
+    leaves: int = 20,
+    learning_rate: float = 0.05,
     seed: int = 0,
     card: dict[str, Any] | None = None,
 ) -> TreeModel:
