@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.matching.geometry import apply, is_sane, median_scale, mirror_matrix
-from asl.matching.prepare import Prepared, mirrored
+from asl.matching.prepare import Prepared
 from asl.matching.values import Alignment, Matrix, Settings
 
 _F = npt.NDArray[np.float32]
@@ -69,7 +69,7 @@ def all_matches(query: Prepared, reference: Prepared, settings: Settings) -> lis
     """The matches of the plain reading and, where asked for, of the mirrored one."""
     readings = [match(query, reference, ratio=settings.ratio)]
     if settings.mirrored:
-        readings.append(match(mirrored(query), reference, ratio=settings.ratio, is_mirrored=True))
+        readings.append(match(query.mirror, reference, ratio=settings.ratio, is_mirrored=True))
     return readings
 
 

@@ -29,33 +29,37 @@ def align_dense(query: Prepared, reference: Prepared) -> list[Alignment]:
     """
     if min(*query.shape, *reference.shape) < SMALLEST:
         return []
+    small_q, small_r = _shrink(query.gray, _COARSE), _shrink(reference.gray, _COARSE)
+    # Four of the readings have one shape, four the other: what is drawn of the reference serves four times.
+    drawn_r: dict[tuple[int, ...], list[Gray]] = {}
     best_peak, best = _LEAST_PEAK, None
     for is_mirrored in (False, True):
         for turns in range(4):
-            peak, matrix = _search(query, reference, turns, is_mirrored)
+            turned, undo = _reading(small_q, turns, is_mirrored)
+            if turned.shape not in drawn_r:
+                drawn_r[turned.shape] = _templates(small_r, turned.shape)
+            peak, between = _search(turned, small_r, drawn_r[turned.shape])
             if peak > best_peak:
-                best_peak, best = peak, (matrix, is_mirrored)
+                best_peak, best = peak, (undo @ between, is_mirrored)
     if best is None:
         return []
-    matrix = _refine(query, reference, best[0])
+    to_small_q, to_small_r = _scaling(query.gray, small_q), _scaling(reference.gray, small_r)
+    matrix = _refine(query, reference, np.linalg.inv(to_small_q) @ best[0] @ to_small_r)
     return [Alignment(matrix, best[1], dense=True)]
 
 
-def _search(query: Prepared, reference: Prepared, turns: int, is_mirrored: bool) -> tuple[float, Matrix]:
-    """Best correlation of one reading and its reference -> query matrix (both at working size)."""
-    turned, undo = _reading(query, turns, is_mirrored)
-    small_q, small_r = _shrink(turned, _COARSE), _shrink(reference.gray, _COARSE)
-    peak_in, inside = _look_for(small_q, small_r)  # query template inside the reference
-    peak_out, outside = _look_for(small_r, small_q)
-    peak, between = (peak_in, np.linalg.inv(inside)) if peak_in >= peak_out else (peak_out, outside)
-    to_small_r = _scaling(reference.gray, small_r)
-    from_small_q = np.linalg.inv(_scaling(turned, small_q))
-    return peak, undo @ from_small_q @ between @ to_small_r
+def _search(turned: Gray, reference: Gray, drawn: list[Gray]) -> tuple[float, Matrix]:
+    """Best correlation of one reading of the query and its reference -> query matrix (both small)."""
+    peak_in, inside = _look_for(_templates(turned, reference.shape), turned, reference)
+    peak_out, outside = _look_for(drawn, reference, turned)
+    if peak_in >= peak_out:
+        return peak_in, np.asarray(np.linalg.inv(inside), dtype=np.float64)
+    return peak_out, outside
 
 
-def _reading(query: Prepared, turns: int, is_mirrored: bool) -> tuple[Gray, Matrix]:
-    """The query mirrored (perhaps), then turned by ``turns`` x 90 degrees; and the matrix back to its own pixels."""
-    picture = query.gray[:, ::-1] if is_mirrored else query.gray
+def _reading(picture: Gray, turns: int, is_mirrored: bool) -> tuple[Gray, Matrix]:
+    """The picture mirrored (perhaps), then turned by ``turns`` x 90 degrees; and the matrix back to its own pixels."""
+    picture = picture[:, ::-1] if is_mirrored else picture
     height, width = picture.shape
     back = np.eye(3)
     if turns == 1:
@@ -80,25 +84,34 @@ def _scaling(large: Gray, small: Gray) -> Matrix:
     return np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5], [0, 0, 1.0]])
 
 
-def _look_for(template: Gray, field: Gray) -> tuple[float, Matrix]:
-    """Best correlation of the whole template, at several sizes, inside the field, and template -> field."""
-    best_peak, best = -1.0, np.eye(3)
-    fitting = min(field.shape[0] / template.shape[0], field.shape[1] / template.shape[1])
-    shapes = [tuple(max(4, int(side * fitting * share)) for side in template.shape) for share in _SHARES]
-    for shape in [field.shape, *shapes]:  # the first: squashed to the field's own aspect
+def _templates(picture: Gray, field: tuple[int, ...]) -> list[Gray]:
+    """The picture at the sizes at which it is looked for in a field of that shape; plain ones are left out."""
+    fitting = min(field[0] / picture.shape[0], field[1] / picture.shape[1])
+    shapes = [tuple(max(4, int(side * fitting * share)) for side in picture.shape) for share in _SHARES]
+    drawn = []
+    for shape in [field, *shapes]:  # the first: squashed to the field's own aspect
         if min(shape) < 8:
             continue
-        drawn = cv2.resize(template, shape[::-1], interpolation=cv2.INTER_AREA)
-        if drawn.std() < _LEAST_CONTRAST:
-            continue
+        small = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_AREA)
+        if float(cv2.meanStdDev(small)[1][0, 0]) >= _LEAST_CONTRAST:
+            drawn.append(np.asarray(small, dtype=np.float32))
+    return drawn
+
+
+def _look_for(templates: list[Gray], picture: Gray, field: Gray) -> tuple[float, Matrix]:
+    """Best correlation of a whole picture, drawn at several sizes, inside the field, and picture -> field."""
+    best_peak, best = -1.0, np.eye(3)
+    for drawn in templates:
         scores = cv2.matchTemplate(field, drawn, cv2.TM_CCOEFF_NORMED)
-        scores = np.nan_to_num(scores, nan=-1.0, posinf=-1.0, neginf=-1.0)
-        row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+        _, highest, _, (column, row) = cv2.minMaxLoc(scores)
+        if not -1.01 < highest < 1.01:  # not finite where the field is flat
+            scores = np.nan_to_num(scores, nan=-1.0, posinf=-1.0, neginf=-1.0)
+            _, highest, _, (column, row) = cv2.minMaxLoc(scores)
         # The larger the template, the less likely a high peak by chance.
-        peak = float(scores[row, column]) - 0.15 * (1.0 - drawn.size / field.size)
+        peak = float(highest) - 0.15 * (1.0 - drawn.size / field.size)
         if peak > best_peak:
             moved = np.array([[1.0, 0, column], [0, 1, row], [0, 0, 1]])
-            best_peak, best = peak, moved @ _scaling(template, drawn)
+            best_peak, best = peak, moved @ _scaling(picture, drawn)
     return best_peak, best
 
 

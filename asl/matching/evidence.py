@@ -13,7 +13,7 @@ from asl.matching.coverage import coverage
 from asl.matching.dense import align_dense
 from asl.matching.geometry import distortion
 from asl.matching.overlay import Overlay, lay_over
-from asl.matching.prepare import Prepared, negative
+from asl.matching.prepare import Prepared
 from asl.matching.values import Alignment, Evidence, Settings
 
 _CLEAR = 0.3  # median local correlation from which on a pair is taken as it is, not as a negative
@@ -44,7 +44,7 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
     found = _look(query, reference, settings, dense=settings.dense)
     inverted = False
     if _agreement(found) < _CLEAR:
-        turned = negative(query)  # an inverted copy agrees with nothing until it is inverted back
+        turned = query.negative  # an inverted copy agrees with nothing until it is inverted back
         other = _look(turned, reference, settings, dense=False)
         inverted = _agreement(other) > max(_agreement(found), _CLEAR)
         if inverted:

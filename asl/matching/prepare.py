@@ -46,6 +46,31 @@ class Prepared:
         norms = np.sqrt(np.einsum("kd,kd->k", rows, rows))
         return np.asarray(rows / np.maximum(norms, 1e-6)[:, None], dtype=np.float32)
 
+    # A query is read in these ways against each of its candidates.
+    @cached_property
+    def mirror(self) -> Prepared:
+        """The same image mirrored left to right, its features permuted instead of found again."""
+        points = self.points.copy()
+        points[:, 0] = self.image.shape[1] - 1 - points[:, 0]
+        return Prepared(
+            np.ascontiguousarray(self.image[:, ::-1]),
+            points,
+            self.scales,
+            np.asarray((180.0 - self.angles) % 360.0, dtype=np.float32),
+            np.ascontiguousarray(self.descriptors[:, MIRROR_ORDER]),
+        )
+
+    @cached_property
+    def negative(self) -> Prepared:
+        """The photographic negative of the image, its features permuted instead of found again."""
+        return Prepared(
+            np.ascontiguousarray(255 - self.image),
+            self.points,
+            self.scales,
+            np.asarray((self.angles + 180.0) % 360.0, dtype=np.float32),
+            np.ascontiguousarray(self.descriptors[:, NEGATIVE_ORDER]),
+        )
+
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width at working size."""
@@ -119,31 +144,6 @@ def _mirror_order() -> npt.NDArray[np.intp]:
 MIRROR_ORDER = _mirror_order()
 
 
-def mirrored(prepared: Prepared) -> Prepared:
-    """The same image mirrored left to right, its features permuted instead of found again."""
-    width = prepared.image.shape[1]
-    points = prepared.points.copy()
-    points[:, 0] = width - 1 - points[:, 0]
-    return Prepared(
-        np.ascontiguousarray(prepared.image[:, ::-1]),
-        points,
-        prepared.scales,
-        np.asarray((180.0 - prepared.angles) % 360.0, dtype=np.float32),
-        np.ascontiguousarray(prepared.descriptors[:, MIRROR_ORDER]),
-    )
-
-
 # A feature of the negative points the other way, so its 4 x 4 grid is read from the far corner; the directions inside
 # are relative to the feature's own and stay.
 NEGATIVE_ORDER = np.ascontiguousarray(np.arange(128).reshape(4, 4, 8)[::-1, ::-1].reshape(128))
-
-
-def negative(prepared: Prepared) -> Prepared:
-    """The photographic negative of the image, its features permuted instead of found again."""
-    return Prepared(
-        np.ascontiguousarray(255 - prepared.image),
-        prepared.points,
-        prepared.scales,
-        np.asarray((prepared.angles + 180.0) % 360.0, dtype=np.float32),
-        np.ascontiguousarray(prepared.descriptors[:, NEGATIVE_ORDER]),
-    )

@@ -27,7 +27,7 @@ def pairs(count: int = 1500) -> tuple[F64, npt.NDArray[np.bool_]]:
 @pytest.fixture(scope="module")
 def fitted() -> TreeModel:
     evidence, labels = pairs()
-    return fit_trees(evidence, labels, trees=30, card={"note": "a test"})
+    return fit_trees(evidence, labels, trees=30, leaves=10, learning_rate=0.08, card={"note": "a test"})
 
 
 def test_the_trees_answer_as_scikit_learn_does(fitted: TreeModel) -> None:
