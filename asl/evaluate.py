@@ -75,7 +75,7 @@ class EvaluateConfig:
         output: folder for metrics.json, report.md and report.html.
         bootstrap: replicates of the intervals; 0 leaves them out.
         seed: of the bootstrap.
-        workers: processes that decode, for ``benchmark``.
+        workers: processes that decode, for ``benchmark``; null: none beside a model on the CPU, else one a core.
     """
 
     predictions: str | None = None
@@ -106,7 +106,7 @@ class EvaluateConfig:
     output: str = MISSING
     bootstrap: int = 200
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

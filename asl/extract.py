@@ -44,7 +44,7 @@ class ExtractConfig:
         size: pixels of the images instead of the model's own; stores of several sizes can be searched as one.
         id_style: ids are paths (``path``) or file names without suffix (``stem``, as in DISC21).
         batch_size: images per forward pass.
-        workers: processes that decode.
+        workers: processes that decode; null: none beside a model on the CPU, one a core with a GPU.
         shard_size: images per shard.
         max_failure_rate: share of unreadable images above which the run stops.
         device: ``auto``, ``cpu``, ``cuda``.
@@ -62,7 +62,7 @@ class ExtractConfig:
     size: int | None = None
     id_style: str = "path"
     batch_size: int = 64
-    workers: int = 1
+    workers: int | None = None
     shard_size: int = 4096
     max_failure_rate: float = 0.1
     device: str = "auto"

@@ -219,7 +219,7 @@ def postprocess(features: Features, *, whiten: int = 0, negatives: float = 0.0) 
 
 
 def verify_run(
-    pairs: ScoredPairs, benchmark: Benchmark, *, top: int, workers: int = 1, cache: Path | None = None
+    pairs: ScoredPairs, benchmark: Benchmark, *, top: int, workers: int | None = None, cache: Path | None = None
 ) -> ScoredPairs:
     """The second stage: look at the pixels of the ``top`` best candidates of every query."""
     order = np.lexsort((-pairs.scores, pairs.query_index))

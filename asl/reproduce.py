@@ -72,7 +72,7 @@ class ReproduceConfig:
         verify: look at the pixels of the best candidates, too.
         verify_top: candidates per query that are looked at.
         bootstrap: replicates of the intervals.
-        workers: processes that decode and verify.
+        workers: processes that decode and verify; null: one a core, but none that decode beside a model on the CPU.
         batch_size: images per forward pass.
         device: ``auto``, ``cpu``, ``cuda``.
     """
@@ -96,7 +96,7 @@ class ReproduceConfig:
     verify: bool = False
     verify_top: int = 5
     bootstrap: int = 200
-    workers: int = 1
+    workers: int | None = None
     batch_size: int = 64
     device: str = "auto"
 

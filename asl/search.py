@@ -85,7 +85,7 @@ class SearchConfig:
         nprobe: lists of an inverted file that a query looks into.
         id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
         batch_size: images per forward pass.
-        workers: processes that decode or verify.
+        workers: processes that decode or verify; null: one a core, but none that decode beside a model on the CPU.
         device: ``auto``, ``cpu``, ``cuda``.
     """
 
@@ -121,7 +121,7 @@ class SearchConfig:
     nprobe: int = 16
     id_style: str = "path"
     batch_size: int = 64
-    workers: int = 1
+    workers: int | None = None
     device: str = "auto"
 
 

@@ -1,7 +1,7 @@
 """How near extraction comes to what decoding and the model allow, in one run.
 
   python scripts/bench_extract.py PHOTOS
-  python scripts/bench_extract.py PHOTOS --model asl_lite0 --workers 1 --images 600 --output bench_extract.json
+  python scripts/bench_extract.py PHOTOS --model asl_lite0 --workers 0 --images 600 --output bench_extract.json
 
 Three contestants take turns on the same images: *decode* reads, decodes and resizes with the same workers and no model;
 *model* embeds pixels that lie in memory; *extract* is the whole way from files to a store on disk, as asl.extract goes.
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--regions", default="none", help="parts of the images instead of the whole")
     parser.add_argument("--images", type=int, default=600, help="how many of the photos, evenly chosen")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="that decode; as asl.extract chooses unless given")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path)
@@ -62,6 +62,8 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
     regions: list[Region | None] = [*regions_of(options.regions)] or [None]
     group = max(1, options.batch_size // len(regions))
     runner = Runner(embedder, options.device, options.batch_size)
+    if options.workers is None:
+        options.workers = runner.decoders()
 
     def batches() -> Any:
         rows = np.arange(len(catalog), dtype=np.int64)

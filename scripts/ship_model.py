@@ -49,7 +49,7 @@ def main() -> int:
         embedder, benchmark = load_embedder(options.model), open_benchmark(options.calibration)
         halve(embedder)
         with tempfile.TemporaryDirectory() as folder:
-            features = extract_benchmark(benchmark, embedder, Path(folder), workers=1)
+            features = extract_benchmark(benchmark, embedder, Path(folder), workers=0)
         calibrations = calibrate_modes(features, benchmark)
         card = {
             "licence": options.licence,

@@ -208,7 +208,7 @@ def neighbours(catalogs: tuple[Catalog, ...], count: int) -> npt.NDArray[np.int6
     embedder, vectors = load_embedder("asl_lite0"), []
     with tempfile.TemporaryDirectory() as folder:
         for number, catalog in enumerate(catalogs):
-            store = extract(catalog, embedder, output=Path(folder) / str(number), workers=1)
+            store = extract(catalog, embedder, output=Path(folder) / str(number))
             if len(store.embeddings()) != len(catalog):
                 raise AslError(f"{catalog.locate(0)} ...: some images are unreadable; take them out")
             vectors.append(store.embeddings().vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -73,7 +74,7 @@ def extract_together(
     outputs: Mapping[Path, Region | None],
     *,
     batch_size: int = 64,
-    workers: int = 0,
+    workers: int | None = None,
     shard_size: int = 4096,
     max_failure_rate: float = 0.1,
     device: str = "auto",
@@ -87,7 +88,8 @@ def extract_together(
         embedder: the model; its own preprocessing is used.
         outputs: folder of a store -> which part of the images goes there; None is the whole.
         batch_size: pictures per forward pass.
-        workers: processes that decode; 0 decodes in this one.
+        workers: processes that decode; 0 decodes in this one. None: none beside a model on the CPU, whose cores they
+            would only take away, one a core (8 at most) with a GPU.
         shard_size: images per shard, the most that a kill can lose.
         max_failure_rate: share of unreadable images above which the run stops.
         device: ``auto``, ``cpu``, ``cuda`` ...
@@ -111,7 +113,7 @@ def extract_together(
     rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name not in everywhere], dtype=np.int64)
     runner = Runner(embedder, device, batch_size)
     group = max(1, batch_size // len(regions))
-    plan = embedder.preprocessing
+    plan, workers = embedder.preprocessing, runner.decoders() if workers is None else workers
     batches = decoded_batches(
         catalog, plan, regions, rows, batch_size=group, workers=workers, shard_size=shard_size, fast=fast_decode
     )
@@ -182,6 +184,10 @@ class Runner:
         self._device = torch.device(auto if device == "auto" else device)
         self._embedder = embedder.to(self._device).to(memory_format=torch.channels_last)
         self._batch_size = batch_size
+
+    def decoders(self) -> int:
+        """How many processes should decode for this device."""
+        return 0 if self._device.type == "cpu" else min(8, os.cpu_count() or 1)
 
     @torch.inference_mode()
     def embed(self, images: list[Pixels]) -> F32:

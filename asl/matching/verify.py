@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from asl.matching.verifier import Verifier
 from asl.types import AslError, ScoredPairs
 
 Progress = Callable[[int, int], None]
+_PAIRS = 200  # for which another process pays
 _UNSEEN = 0.05  # highest score of a pair that only its embeddings speak for
 
 
@@ -71,7 +73,7 @@ def verify_pairs(
     query_log_norms: npt.ArrayLike | None = None,
     reference_log_norms: npt.ArrayLike | None = None,
     norm_weight: float = 0.0,
-    workers: int = 0,
+    workers: int | None = 0,
     budget: Budget | None = None,
     cache: Path | None = None,
     collection: str = "",
@@ -87,7 +89,8 @@ def verify_pairs(
         query_log_norms: ``[len(pairs.queries)]`` n_q, with ``reference_log_norms`` and ``norm_weight``.
         reference_log_norms: ``[len(pairs.references)]`` n_r.
         norm_weight: log-odds taken away per unit of max(0, n_q - n_r).
-        workers: processes; 0 and 1 stay in this one. The answer does not depend on it (a time limit aside).
+        workers: processes; 0 and 1 stay in this one, None is one a core where there are many pairs. The answer does
+            not depend on it (a time limit aside).
         budget: limits; none unless given.
         cache: folder that keeps the local features of references between runs.
         collection: which set of references the cache is about (two sets may use the same ids).
@@ -103,6 +106,8 @@ def verify_pairs(
     verdicts: dict[int, Verdict] = {}
     failures: dict[str, str] = {}
     chosen = _best_first(pairs, budget.pairs)
+    if workers is None:  # a process takes a second or two to start
+        workers = min(os.cpu_count() or 1, 1 + len(chosen) // _PAIRS)
     deadline = None if budget.seconds is None else started + budget.seconds
     tasks = _tasks(pairs, chosen, budget.enough)
     for result in run_tasks(
