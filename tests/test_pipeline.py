@@ -84,7 +84,7 @@ def test_regions_reach_their_own_side_and_queries_regions_only_candidates(tmp_pa
     benchmark = open_benchmark(tmp_path)
     whole = extract_benchmark(benchmark, embedder, tmp_path / "out")
     both = extract_benchmark(benchmark, embedder, tmp_path / "out", regions="coarse", query_regions="coarse")
-    assert [len(part) for part in both.reference_regions] == [5] * 5
+    assert [len(part) for part in both.reference_regions] == [5] * 6
     assert [len(part) for part in both.query_regions] == [3] * 5
     score = Score("cosine")
 
