@@ -129,6 +129,9 @@ def run(config: SearchConfig) -> int:
     """Embed what is not embedded yet, search, write pairs."""
     build_score(config)  # wrong values are refused before anything is embedded
     regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
+    engine = _engine(config)
+    if not config.background:
+        PostProcess.fit(None, whiten=config.whiten, negatives=config.negatives)
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
     left, right, background = _open(config)
@@ -139,7 +142,6 @@ def run(config: SearchConfig) -> int:
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
     score = _clipped(build_score(config, calibration), right.embeddings)
     queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
-    engine = _engine(config)
     pairs = _search(config, left, right, background, score=score, engine=engine)
     if not engine.exact:
         _say_recall(config, pairs, left, right, background, score)
@@ -165,7 +167,7 @@ def _engine(config: SearchConfig) -> Engine:
         return make_engine(config.engine)
     if config.engine != "auto":
         raise UsageError(f"factory: is an engine of its own; leave engine={config.engine} out")
-    of_index = SavedIndex.is_index(config.references)
+    of_index = SavedIndex.is_index(config.references) and not (config.whiten or config.negatives)
     cache = SavedIndex.open(config.references).companion(config.factory) if of_index else None
     return Factory(config.factory, nprobe=config.nprobe, cache=cache)
 
@@ -187,10 +189,10 @@ def _open(config: SearchConfig) -> tuple[Side, Side, Side | None]:
 def _postprocessed(
     config: SearchConfig, left: Side, right: Side, background: Side | None
 ) -> tuple[Side, Side, Side | None]:
-    fitted_on = background.embeddings.as_background() if background else None
-    steps = PostProcess.fit(fitted_on, whiten=config.whiten, negatives=config.negatives)
-    if background and steps.background:
-        background = replace(background, embeddings=steps.background)
+    if background is None:
+        return left, right, None
+    steps = PostProcess.fit(background.embeddings.as_background(), whiten=config.whiten, negatives=config.negatives)
+    background = replace(background, embeddings=steps.background or background.embeddings)
     return left.mapped(steps.apply), right.mapped(steps.apply), background
 
 

@@ -162,6 +162,10 @@ def test_an_index_from_a_factory_string_is_kept_beside_the_index(files: Path, tm
     assert rows == exact
     assert "100.0 % of the exact 3 best" in capsys.readouterr().out
     assert [path.name for path in (files / "library.index").glob("*.faiss")] == ["00000001.HNSW8.faiss"]
+    (files / "library.index" / "00000001.HNSW8.faiss").unlink()
+    steps = ["negatives=0.35", "normalize=none", f"background={files / 'library.store'}", "k=3"]
+    searched(files, tmp_path, *steps, "factory=HNSW8", references="library.index")
+    assert not list((files / "library.index").glob("*.faiss")), "an index of changed features is none of these"
 
 
 def test_background_steps_change_scores_as_the_library_does(files: Path, tmp_path: Path) -> None:
