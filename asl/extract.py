@@ -52,7 +52,7 @@ class ExtractConfig:
         merge: joins so many finished parts; embeds nothing.
         index: folder of an index that is written from the finished store.
         fast_decode: large JPEGs are decoded at a half, a quarter or an eighth of their size: faster, features differ a
-            little (docs/scale.md); give it for queries and references alike.
+            little (docs/performance.md); give it for queries and references alike.
         regions: parts of every image that are embedded, too: ``none``, ``coarse`` (6), ``fine`` (15).
     """
 

@@ -17,6 +17,7 @@ from asl.pipeline import (
     extract_benchmark,
     find_calibrations,
     find_candidates,
+    join_features,
     model_modes,
     score_modes,
 )
@@ -101,3 +102,28 @@ def test_regions_reach_their_own_side_and_queries_regions_only_candidates(tmp_pa
     expected = -np.sort(-np.maximum(of_references, of_queries), axis=1)
     np.testing.assert_allclose(find_candidates(both, score).scores.reshape(3, 5), expected, atol=1e-5)
     assert not np.allclose(expected, pairs), "the queries' regions count for candidates"
+
+
+def test_members_of_an_ensemble_are_joined_role_by_role() -> None:
+    """Queries, references, background and parts each keep to their own: a swapped role would change a product."""
+
+    def member(seed: int) -> Features:
+        rng = np.random.default_rng(seed)
+        roles = [Embeddings.from_features([f"{r}{n}" for n in range(4)], rng.normal(size=(4, 6))) for r in "qrbpw"]
+        query, reference, background, part, of_query = roles
+        sides = query.as_queries(), reference.as_references(), background.as_background()
+        return Features(*sides, [type(part)(reference.ids, part.vectors, part.log_norms)], [of_query])
+
+    members = [member(0), member(1)]
+    joined = join_features(members)
+    for left, right in (("queries", "references"), ("queries", "background")):
+        expected = np.mean([getattr(one, left).vectors @ getattr(one, right).vectors.T for one in members], axis=0)
+        found = getattr(joined, left).vectors @ getattr(joined, right).vectors.T
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    for side in ("reference_regions", "query_regions"):
+        (found,) = getattr(joined, side)
+        np.testing.assert_allclose(found.vectors[:, :6], getattr(members[0], side)[0].vectors / np.sqrt(2), atol=1e-6)
+    gain = joined.references.log_norms - joined.queries.log_norms
+    expected = np.mean([one.references.log_norms - one.queries.log_norms for one in members], axis=0)
+    np.testing.assert_allclose(gain, expected, atol=1e-6)
+    assert join_features(members[:1]) is members[0]

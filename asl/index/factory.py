@@ -28,6 +28,7 @@ from asl.types import (
     UsageError,
 )
 
+_ANY_DIM = 3840  # divisible by what strings divide by (PQ80, PQ96 ...): only the spelling is checked with it
 _TRAIN = 2**18  # vectors that an index is trained on at most
 
 
@@ -52,7 +53,7 @@ class Factory:
         if nprobe < 1:
             raise UsageError(f"nprobe: must be 1 or more, got {nprobe}")
         try:
-            self._faiss.index_factory(64, spec, self._faiss.METRIC_INNER_PRODUCT)
+            self._faiss.index_factory(_ANY_DIM, spec, self._faiss.METRIC_INNER_PRODUCT)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1][-160:]
             raise UsageError(f"factory: FAISS cannot build {spec!r} ({reason})") from error
@@ -76,7 +77,10 @@ class Factory:
 
     def _opened(self, references: F32) -> Any:
         if self._cache is not None and self._cache.exists():
-            index = self._faiss.read_index(str(self._cache), self._faiss.IO_FLAG_MMAP)
+            try:
+                index = self._faiss.read_index(str(self._cache), self._faiss.IO_FLAG_MMAP)
+            except RuntimeError as error:
+                raise AslError(f"{self._cache}: is no FAISS index, or damaged; remove it, it is built anew") from error
             if (index.ntotal, index.d) != references.shape:
                 raise AslError(f"{self._cache}: holds {index.ntotal} vectors of {index.d} dimensions; remove it")
             return self._tuned(index)
@@ -91,9 +95,9 @@ class Factory:
         return self._tuned(index)
 
     def _built(self, references: F32) -> Any:
-        index = self._faiss.index_factory(references.shape[1], self._spec, self._faiss.METRIC_INNER_PRODUCT)
         step = -(-len(references) // _TRAIN)
         try:
+            index = self._faiss.index_factory(references.shape[1], self._spec, self._faiss.METRIC_INNER_PRODUCT)
             if not index.is_trained:
                 index.train(np.ascontiguousarray(references[::step]))
             index.add(references)
@@ -103,7 +107,7 @@ class Factory:
         return index
 
     def _tuned(self, index: Any) -> Any:
-        # -1: not an index of that kind; what has neither is searched as it is.
+        # An index of another kind refuses the parameter; what has neither is searched as it is.
         for name, value in (("nprobe", self._nprobe), ("efSearch", 4 * self._nprobe)):
             try:
                 self._faiss.ParameterSpace().set_index_parameter(index, name, value)
