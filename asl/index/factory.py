@@ -55,7 +55,7 @@ class Factory:
         try:
             self._faiss.index_factory(_ANY_DIM, spec, self._faiss.METRIC_INNER_PRODUCT)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1][-160:]
+            reason = _reason(error)
             raise UsageError(f"factory: FAISS cannot build {spec!r} ({reason})") from error
         self._spec, self._nprobe, self._cache = spec, nprobe, cache
         self._of: F32 | None = None
@@ -102,7 +102,7 @@ class Factory:
                 index.train(np.ascontiguousarray(references[::step]))
             index.add(references)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1][-160:]
+            reason = _reason(error)
             raise AslError(f"factory: {self._spec!r} cannot hold these {len(references)} vectors ({reason})") from error
         return index
 
@@ -121,6 +121,11 @@ class Factory:
             except RuntimeError:
                 return index  # HNSW and others have no GPU form
         return index
+
+
+def _reason(error: RuntimeError) -> str:
+    """What FAISS says, without where in its source it says so."""
+    return str(error).strip().splitlines()[-1].rsplit(": ", 1)[-1][:160]
 
 
 def measured_recall(

@@ -42,6 +42,19 @@ def test_another_picture_does_not(picture: Image, other_picture: Image) -> None:
     assert agreement(found[0])["corr_low"] < 0.2
 
 
+def test_what_walked_on_is_found_elsewhere_and_what_was_pasted_on_is_not(picture: Image, other_picture: Image) -> None:
+    scene, subject = np.roll(picture, 7, axis=0), other_picture[40:110, 60:140]
+    before, walked, pasted = scene.copy(), scene.copy(), scene.copy()
+    before[50:120, 60:140] = subject
+    walked[50:120, 72:152] = subject
+    pasted[50:120, 72:152] = 255 - other_picture[100:170, 120:200]
+    moved = {name: unbend(overlay(query, before)) for name, query in (("walked", walked), ("pasted", pasted))}
+    assert moved["walked"] is not None
+    assert moved["pasted"] is not None
+    assert moved["walked"][1]["moved"] > 2 * moved["pasted"][1]["moved"]
+    assert moved["walked"][1]["moved"] > 0.3
+
+
 def test_equal_pictures_are_left_alone(picture: Image) -> None:
     found = unbend(overlay(picture, picture))
     assert found is not None
