@@ -21,7 +21,8 @@ import argparse
 import ipaddress
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from asl.app.detector import CopyDetector
 
 _SHORTEST_TOKEN = 6
+_REGIONS = ("none", "coarse", "fine")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--library", metavar="DIR", type=Path, default=Path("asl-library"), help="keeps the references (%(default)s)")
     add("--add", metavar="PHOTOS", type=Path, help="a folder whose images are added first")
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
+    add("--regions", choices=_REGIONS, default="coarse", help="parts that are searched, too, for crops (%(default)s)")
     add(
         "--precision",
         type=float,
@@ -88,12 +91,8 @@ def run(options: argparse.Namespace) -> None:
         from asl.app.service import ServiceOptions, create_app
     except ImportError as error:
         raise AslError(f"`pip install asl-icd[serve]` gives what the service needs ({error})") from error
-    from asl.app.detector import CopyDetector
 
-    with CopyDetector(
-        options.model, folder=options.library, precision=options.precision, device=options.device,
-        max_pixels=int(1e6 * options.max_megapixels),
-    ) as detector:  # fmt: skip
+    with open_detector(options) as detector:
         if options.add:
             _add_first(detector, options.add)
         limits = ServiceOptions(
@@ -105,6 +104,25 @@ def run(options: argparse.Namespace) -> None:
             create_app(detector, limits), host=options.host, port=options.port, log_level="warning",
             server_header=False, timeout_keep_alive=5, timeout_graceful_shutdown=10,
             limit_concurrency=8 * options.max_uploads,
+        )  # fmt: skip
+
+
+def open_detector(options: argparse.Namespace) -> CopyDetector:
+    """The detector; references of a library that was made with other regions get their parts first."""
+    from asl.app.detector import CopyDetector
+    from asl.report.progress import progress_bar
+
+    with ExitStack() as stack:
+        bars: list[Callable[[int, int], None]] = []
+
+        def progress(done: int, total: int) -> None:
+            if not bars:  # only where there is something to do
+                bars.append(stack.enter_context(progress_bar(f"embedding parts ({options.regions})", unit="images")))
+            bars[0](done, total)
+
+        return CopyDetector(
+            options.model, folder=options.library, precision=options.precision, device=options.device,
+            max_pixels=int(1e6 * options.max_megapixels), regions=options.regions, progress=progress,
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Unit vectors of images that come and go, searched exactly by their cosine."""
+"""Unit vectors of images and of their parts, which come and go, searched exactly by their cosine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ class View:
 
     Attributes:
         keys: ``[N]`` and more, key of every row; rows from N on are not the view's.
-        vectors: float32 ``[N, D]`` unit rows.
-        log_norms: float32 ``[N]``.
+        vectors: float32 ``[N, D]`` unit rows of whole images.
+        parts: float32 ``[N, R, D]`` unit rows of their parts; R may be 0.
+        log_norms: float32 ``[N]`` of the whole images.
         alive: bool ``[N]``.
     """
 
     keys: list[str]
     vectors: F32
+    parts: F32
     log_norms: F32
     alive: np.ndarray
 
@@ -38,13 +40,14 @@ class View:
 class Collection:
     """Keys with features. One writer at a time, any number of readers; a reader never sees half a change."""
 
-    def __init__(self, dim: int, *, engine: str | Engine = "auto") -> None:
-        """Start empty, for features of ``dim`` dimensions."""
+    def __init__(self, dim: int, *, parts: int = 0, engine: str | Engine = "auto") -> None:
+        """Start empty, for features of ``dim`` dimensions of a whole and so many parts."""
         self._engine = make_engine(engine) if isinstance(engine, str) else engine
         self._lock = threading.Lock()
         self._keys: list[str] = []
         self._row: dict[str, int] = {}
         self._vectors = np.empty((_FIRST, dim), dtype=np.float32)
+        self._parts = np.empty((_FIRST, parts, dim), dtype=np.float32)
         self._log_norms = np.empty(_FIRST, dtype=np.float32)
         self._alive = np.zeros(_FIRST, dtype=bool)
 
@@ -54,20 +57,35 @@ class Collection:
     def __contains__(self, key: str) -> bool:
         return key in self._row
 
-    def add(self, keys: Sequence[str], features: F32) -> None:
-        """Add or replace features (float32 ``[n, D]``, un-normalised)."""
+    def add(self, keys: Sequence[str], features: F32, parts: F32 | None = None) -> None:
+        """Add or replace features.
+
+        Args:
+            keys: n of them, each once.
+            features: float32 ``[n, D]`` of the whole images, un-normalised.
+            parts: float32 ``[n, R, D]`` of their parts; None where the collection has none.
+        """
         norms = np.linalg.norm(features.astype(np.float64), axis=1)
         if not np.all(np.isfinite(norms) & (norms > 0)):
             raise AslError("features: one has no direction (its length is 0 or not finite)")
+        unit = _unit_parts(parts, (len(keys), *self._parts.shape[1:]))
         with self._lock:
             self._drop(keys)
             start, end = len(self._keys), len(self._keys) + len(keys)
-            self._reserve(end)
+            if end > len(self._vectors):
+                self._resize(max(end, 2 * len(self._vectors)))
             self._vectors[start:end] = features / norms[:, None]
+            self._parts[start:end] = unit
             self._log_norms[start:end] = np.log(norms)
             self._alive[start:end] = True
             self._keys.extend(keys)  # views know how many of them are theirs
             self._row.update(zip(keys, range(start, end), strict=True))
+
+    def reserve(self, rows: int) -> None:
+        """Make room for so many more rows, where their number is known: growing by itself takes up to twice as much."""
+        with self._lock:
+            if len(self._keys) + rows > len(self._vectors):
+                self._resize(len(self._keys) + rows)
 
     def remove(self, keys: Sequence[str]) -> int:
         """Take features away; unknown keys are no error. Returns how many there were."""
@@ -85,49 +103,74 @@ class Collection:
             self._alive[rows] = False
         return len(rows)
 
-    def _reserve(self, rows: int) -> None:
-        if rows <= len(self._vectors):
-            return
-        size = max(rows, 2 * len(self._vectors))
-        for name in ("_vectors", "_log_norms", "_alive"):
+    def _resize(self, rows: int) -> None:
+        for name in ("_vectors", "_parts", "_log_norms", "_alive"):
             old = getattr(self, name)
-            new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
+            new = np.zeros((rows, *old.shape[1:]), dtype=old.dtype)
             new[: len(self._keys)] = old[: len(self._keys)]
             setattr(self, name, new)
 
     def _compact(self) -> None:
         rows = np.flatnonzero(self._alive[: len(self._keys)])
         self._keys = [self._keys[row] for row in rows.tolist()]
-        self._vectors, self._log_norms = self._vectors[rows].copy(), self._log_norms[rows].copy()
-        self._alive = np.ones(len(rows), dtype=bool)
+        self._vectors, self._parts = self._vectors[rows], self._parts[rows]
+        self._log_norms, self._alive = self._log_norms[rows], np.ones(len(rows), dtype=bool)
         self._row = {key: row for row, key in enumerate(self._keys)}
 
     def view(self) -> View:
         """What is there now."""
         with self._lock:
             count = len(self._keys)
-            return View(self._keys, self._vectors[:count], self._log_norms[:count], self._alive[:count])
+            parts = self._vectors[:count], self._parts[:count], self._log_norms[:count], self._alive[:count]
+            return View(self._keys, *parts)
 
-    def nearest(self, vectors: F32, k: int) -> tuple[View, F32, I64]:
-        """The k rows with the highest cosine to each of some unit vectors.
+    def nearest(self, looks: F32, k: int) -> tuple[View, I64]:
+        """The k keys most like one image, by the best cosine: of the wholes, or of one whole and a part of the other.
+
+        Args:
+            looks: float32 ``[1 + S, D]`` unit rows: the image as a whole, then its parts. Parts are compared with
+                wholes only; two parts alike are the sky twice.
+            k: how many.
 
         Returns:
-            The view that was searched, float32 ``[Q, k']`` cosines (falling) and int64 ``[Q, k']`` rows of it;
-            row -1 with cosine -inf where there are fewer.
+            The view that was searched and int64 ``[k']`` rows of it, the nearest first; fewer where there are fewer.
         """
         view = self.view()
-        if not len(view) or not len(vectors):
-            return view, np.full((len(vectors), 0), -np.inf, np.float32), np.empty((len(vectors), 0), np.int64)
-        wide = k
+        if not len(view):
+            return view, np.empty(0, np.int64)
+        found = [self._top(looks, view.vectors, view.alive, k)]
+        if view.parts.shape[1]:
+            found.append(self._top(looks[:1], view.parts.reshape(-1, view.parts.shape[2]), view.alive, k))
+        cosines, rows = (np.concatenate([pair[side].ravel() for pair in found]) for side in (0, 1))
+        order = np.lexsort((rows, -cosines))
+        order = order[np.isfinite(cosines[order])]
+        _, first = np.unique(rows[order], return_index=True)
+        return view, rows[order][np.sort(first)][:k].astype(np.int64)
+
+    def _top(self, looks: F32, vectors: F32, alive: np.ndarray, k: int) -> tuple[F32, I64]:
+        """The nearest of ``vectors``, several of which may be of one image: k images or more for each look.
+
+        Returns:
+            Cosines, -inf where an image was removed, and rows of ``alive``.
+        """
+        each = len(vectors) // len(alive)
+        wide = each * k
         while True:
-            wide = min(len(view.vectors), wide + 16)
-            cosines, rows = self._engine.top(np.ascontiguousarray(vectors), view.vectors, wide)
-            gone = ~view.alive[rows]
-            # Removed rows may crowd out others: fetch more until k are left of every list.
-            if wide == len(view.vectors) or (~gone).sum(axis=1).min() >= k:
-                break
+            wide = min(len(vectors), wide + 16)
+            cosines, rows = self._engine.top(np.ascontiguousarray(looks), vectors, wide)
+            gone = ~alive[rows // each]
+            # Removed rows may crowd out others: fetch more until enough are left of every list.
+            if wide == len(vectors) or (~gone).sum(axis=1).min() >= each * k:
+                return np.where(gone, -np.inf, cosines).astype(np.float32), rows // each
             wide *= 4
-        cosines = np.where(gone, -np.inf, cosines).astype(np.float32)
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-        cosines, rows = np.take_along_axis(cosines, order, axis=1), np.take_along_axis(rows, order, axis=1)
-        return view, cosines, np.where(np.isfinite(cosines), rows, -1)
+
+
+def _unit_parts(parts: F32 | None, shape: tuple[int, ...]) -> F32:
+    """Unit rows of parts; one without a direction is nothing's neighbour."""
+    given = np.empty((shape[0], 0, shape[2]), np.float32) if parts is None else parts
+    if given.shape != shape:
+        raise AslError(f"parts: expected {list(shape)}, got {list(given.shape)}")
+    norms = np.linalg.norm(given, axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit = np.where(np.isfinite(norms) & (norms > 0), given / norms, 0.0)
+    return np.asarray(unit, dtype=np.float32)

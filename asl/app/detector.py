@@ -9,40 +9,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from asl.app.collection import Collection
+from asl.app.collection import Collection, View
 from asl.app.facts import Facts
 from asl.app.inputs import ImageInput, encoded, read_sources
 from asl.app.intake import Intake, Source
-from asl.app.judge import SAME, Judge, Judgement
+from asl.app.judge import Judge
 from asl.app.matches import Added, Match
-from asl.app.origin import find_origin
+from asl.app.query import Candidate, Query, compare
 from asl.app.store import ImageStore, Name
 from asl.app.thresholds import DEFAULT_PRECISION, threshold_for
 from asl.data.images import MAX_PIXELS
-from asl.matching.prepare import Prepared
+from asl.features.regions import regions_of
 from asl.models import Embedder
-from asl.scoring.score import from_cosines
-from asl.types import F32, AslError, UsageError
+from asl.types import AslError, UsageError
 
 FILE = "library.sqlite"
+_MANY = 4096  # references that are put into the index at once
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class _Query:
-    digest: str
-    feature: F32
-    facts: Facts
-    prepared: Prepared
 
 
 class CopyDetector:
@@ -61,6 +51,8 @@ class CopyDetector:
         device: str = "auto",
         engine: str = "auto",
         max_pixels: int = MAX_PIXELS,
+        regions: str = "coarse",
+        progress: Progress | None = None,
     ) -> None:
         """Load a model, and the references of the folder where there is one.
 
@@ -72,30 +64,48 @@ class CopyDetector:
             device: ``auto``, ``cpu``, ``cuda``.
             engine: of the search: ``auto``, ``faiss``, ``exact``.
             max_pixels: larger images are refused.
+            regions: parts of the images that are searched beside the whole, so that small crops and pasted pictures are
+                found: ``none``, ``coarse`` (5 crops and a thumbnail), ``fine`` (14 and a thumbnail). A reference takes
+                4 D bytes of memory for the whole and for each part: 36 KB with ``coarse`` and the packaged model.
+            progress: called with (references done, references to do) while the folder's references get parts that
+                they do not have yet, having been added with other regions.
 
         Raises:
             AslError: no such model, or the folder was made with another one.
+            UsageError: no such regions, or no such precision.
         """
         self.threshold = threshold_for(precision)
-        self._intake = Intake(model, device=device, max_pixels=max_pixels)
+        self._intake = Intake(model, device=device, max_pixels=max_pixels, regions=regions)
         self.folder = None if folder is None else Path(folder)
         self._store = self._intake.open_store(None if self.folder is None else self.folder / FILE)
-        self._vectors = Collection(self._intake.dim, engine=engine)
+        self._vectors = Collection(self._intake.dim, parts=len(regions_of(regions)), engine=engine)
         self._writing = threading.Lock()
         self._names: dict[str, Name] = {}
         self._judge = Judge(self._store.picture)
-        self._load()
+        self._load(progress)
 
-    def _load(self) -> None:
+    def _load(self, progress: Progress | None) -> None:
         """Put everything usable of the store into the index."""
         names = self._store.names()
         broken = self._store.failures(sorted({name.digest for name in names}))
         self._names = {name.name: name for name in names if name.digest not in broken}
-        listed = list(self._names.values())
-        for start in range(0, len(listed), 4096):
-            part = listed[start : start + 4096]
-            features = self._store.features([name.digest for name in part])
-            self._vectors.add([name.name for name in part], features)
+        self._intake.embed_parts(self._store, [name.digest for name in self._names.values()], progress=progress)
+        self._vectors.reserve(len(self._names))
+        self._publish(list(self._names.values()))
+
+    def _publish(self, names: Sequence[Name]) -> None:
+        """Put references of the store into the index, some at a time."""
+        for start in range(0, len(names), _MANY):
+            group = names[start : start + _MANY]
+            digests = [name.digest for name in group]
+            parts = None
+            if self._intake.regions:
+                # Another process with other regions may have been first to add a content.
+                self._intake.embed_parts(self._store, digests)
+                parts = np.swapaxes(self._store.parts(self._intake.regions, digests), 0, 1)
+            features = self._store.features(digests)
+            self._names.update({name.name: name for name in group})
+            self._vectors.add([name.name for name in group], features, parts)
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -181,10 +191,10 @@ class CopyDetector:
                     done.append((name, taken.digest))
                 if progress:
                     progress(number, total)
-            changed = [(name, digest) for name, digest in done if self._digest(name) != digest]
+            changed = tuple(name for name, digest in done if self._digest(name) != digest)
             same = tuple(name for name, digest in done if self._digest(name) == digest)
-            self._publish(changed)
-        return Added(tuple(name for name, _ in changed), same, tuple(failures))
+            self._publish([name for name in map(self._store.find, changed) if name is not None])
+        return Added(changed, same, tuple(failures))
 
     def _digest(self, name: str) -> str:
         known = self._names.get(name)
@@ -195,16 +205,6 @@ class CopyDetector:
         self._store.remove([name])
         self._vectors.remove([name])
         self._names.pop(name, None)
-
-    def _publish(self, changed: Sequence[tuple[str, str]]) -> None:
-        for start in range(0, len(changed), 4096):
-            part = changed[start : start + 4096]
-            features = self._store.features([digest for _, digest in part])
-            for name, _ in part:
-                found = self._store.find(name)
-                if found is not None:
-                    self._names[name] = found
-            self._vectors.add([name for name, _ in part], features)
 
     def remove(self, names: str | Sequence[str]) -> int:
         """Forget references; returns how many there were of those names."""
@@ -229,61 +229,25 @@ class CopyDetector:
         """
         if k < 1:
             raise UsageError(f"k: must be 1 or more, got {k}")
-        query = self._look(encoded(image))
-        norm = float(np.linalg.norm(query.feature.astype(np.float64)))
-        if not (np.isfinite(norm) and norm > 0):
-            raise AslError("query: the model gives this image no direction")
-        view, cosines, rows = self._vectors.nearest((query.feature / norm)[None].astype(np.float32), k)
-        found = []
-        for row, cosine in zip(rows[0].tolist() if rows.size else [], cosines[0].tolist(), strict=True):
-            if row < 0:
-                continue
-            match = self._match(query, float(np.log(norm)), view.keys[row], float(view.log_norms[row]), cosine)
-            if match is not None and match.probability >= min_probability:
-                found.append(match)
-        return sorted(found, key=lambda match: (-match.probability, -match.score, match.reference))
+        query = Query.of(encoded(image), self._intake, self._judge)
+        view, rows = self._vectors.nearest(query.looks, k)
+        found = [self._match(query, view, row) for row in rows.tolist()]
+        kept = [match for match in found if match is not None and match.probability >= min_probability]
+        return sorted(kept, key=lambda match: (-match.probability, -match.score, match.reference))
 
-    def _look(self, data: bytes) -> _Query:
-        feature, facts, picture = self._intake.look(data)
-        return _Query(hashlib.sha256(data).hexdigest(), feature, facts, self._judge.prepare(picture))
-
-    def _match(self, query: _Query, norm: float, name: str, reference_norm: float, cosine: float) -> Match | None:
+    def _match(self, query: Query, view: View, row: int) -> Match | None:
+        name = view.keys[row]
         known = self._names.get(name)
         if known is None:  # removed while this query ran
             return None
         try:
-            judgement = self._compare(query, known.digest)
             facts = self._store.facts([known.digest])[known.digest]
+            candidate = Candidate(name, known.digest, facts, view.vectors[row], float(view.log_norms[row]))
+            return compare(query, candidate, self._judge, score=self._intake.score, threshold=self.threshold)
         except (AslError, KeyError):
             if name in self._names:
                 raise
             return None
-        norms = np.float32(norm), np.float32(reference_norm)
-        score = from_cosines(
-            np.array([cosine], np.float64), np.array([norms[0]]), np.array([norms[1]]), self._intake.score
-        )
-        origin = find_origin(judgement, query.facts, facts, first_log_norm=norm, second_log_norm=reference_norm)
-        direction = origin.direction.replace("second", "reference").replace("first", "query")
-        return Match(
-            reference=name,
-            probability=judgement.probability,
-            accepted=judgement.probability >= self.threshold,
-            direction=direction,
-            score=float(score[0]),
-            cosine=cosine,
-            query_log_norm=norm,
-            reference_log_norm=reference_norm,
-            why=origin.why,
-            reason=judgement.reason,
-            edits=judgement.edits,
-            query_outline=judgement.first_outline,
-            reference_outline=judgement.second_outline,
-        )
-
-    def _compare(self, query: _Query, digest: str) -> Judgement:
-        if query.digest == digest:
-            return SAME
-        return self._judge.compare(query.prepared, digest)
 
     def save(self, folder: str | Path) -> Path:
         """Copy the references to a new folder, to be opened with ``CopyDetector(folder=...)``.

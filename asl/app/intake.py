@@ -17,7 +17,7 @@ from asl.app.facts import Facts, read_facts
 from asl.app.store import ImageStore, Name, Record
 from asl.data.images import MAX_BYTES, MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
 from asl.features.extract import Progress, Runner, cut
-from asl.features.regions import regions_of
+from asl.features.regions import regions_key, regions_of
 from asl.matching.prepare import working_image
 from asl.matching.values import Settings
 from asl.models import Embedder, load_embedder, model_hash
@@ -69,16 +69,31 @@ class _Decoded:
 
 
 class Intake:
-    """A model, ready to take images in."""
+    """A model, ready to take images in.
 
-    def __init__(self, model: str | Path | Embedder, *, device: str = "auto", max_pixels: int = MAX_PIXELS) -> None:
+    Attributes:
+        regions: key of the regions that are embedded beside the whole images; empty where there are none.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Embedder,
+        *,
+        device: str = "auto",
+        max_pixels: int = MAX_PIXELS,
+        regions: str = "none",
+    ) -> None:
         """Load the model.
 
         Args:
             model: ``asl_lite0`` (comes with the package), a path, or an embedder.
             device: ``auto``, ``cpu``, ``cuda``.
             max_pixels: images with more are refused before they are decoded.
+            regions: parts of the images that are embedded, too: ``none``, ``coarse``, ``fine``
+                (:mod:`asl.features.regions`).
         """
+        self._regions = regions_of(regions)
+        self.regions = regions_key(self._regions) if self._regions else ""
         embedder = model if isinstance(model, Embedder) else load_embedder(model)
         self.plan, self.dim, self.hash = embedder.preprocessing, embedder.dim, model_hash(embedder)
         self.score = Score() if isinstance(model, Embedder) else base_score(model, self.hash)
@@ -90,13 +105,13 @@ class Intake:
         return ImageStore(path, model=self.hash, dim=self.dim)
 
     def look(self, data: bytes) -> tuple[F32, Facts, bytes]:
-        """Feature ``[D]``, facts and small picture of one encoded image.
+        """Features ``[1 + R, D]`` of the whole and of its parts, facts and small picture of one encoded image.
 
         Raises:
             ImageError: no usable image.
         """
         facts, picture, pixels = self._decode(data)
-        return self._runner.embed([pixels])[0], facts, picture
+        return self._runner.embed([pixels, *self._cut(picture)]), facts, picture
 
     def run(self, sources: Iterable[Source], store: ImageStore, *, threads: int | None = None) -> Iterator[Taken]:
         """Take images in, a batch at a time; contents that the store knows are only named.
@@ -117,29 +132,43 @@ class Intake:
                 batch = []
         yield from self._flush(batch, store)
 
-    def embed_parts(self, store: ImageStore, digests: Sequence[str], regions: str, *, progress: Progress) -> None:
-        """Embed parts of contents that the store has a picture of, those that it does not have yet.
+    def embed_parts(self, store: ImageStore, digests: Sequence[str], *, progress: Progress | None = None) -> None:
+        """Embed the parts of contents that the store has a picture of, where it does not have them yet.
 
         Args:
             store: keeps the features.
-            digests: contents.
-            regions: ``coarse`` or ``fine`` (:mod:`asl.features.regions`).
+            digests: usable contents.
             progress: called with (contents done, contents to do).
         """
-        wanted = store.without_parts(regions, digests)
-        parts = regions_of(regions)
-        step = max(1, 2 * BATCH // len(parts))
+        wanted = store.without_parts(self.regions, digests) if self._regions else []
+        step = self._together()
         for start in range(0, len(wanted), step):
             group = wanted[start : start + step]
-            images = [decode_image(store.picture(digest)) for digest in group]
-            pictures = [
-                resize_image(cut(image, region), self.plan.size, mode=self.plan.resize)
-                for image in images
-                for region in parts
-            ]
-            features = self._runner.embed(pictures).reshape(len(group), len(parts), self.dim)
-            store.put_parts(regions, zip(group, features, strict=True))
-            progress(start + len(group), len(wanted))
+            features = self._embed_parts([store.picture(digest) for digest in group])
+            store.put_parts(self.regions, zip(group, features, strict=True))
+            if progress:
+                progress(start + len(group), len(wanted))
+
+    def _together(self) -> int:
+        """Images whose parts go through the network at once."""
+        return max(1, 2 * BATCH // max(1, len(self._regions)))
+
+    def _cut(self, picture: bytes) -> list[Pixels]:
+        """The parts of a small picture, at the size of the network."""
+        if not self._regions:
+            return []
+        image = decode_image(picture)
+        return [resize_image(cut(image, region), self.plan.size, mode=self.plan.resize) for region in self._regions]
+
+    def _embed_parts(self, pictures: Sequence[bytes]) -> F32:
+        """float32 ``[len(pictures), R, D]``."""
+        features = np.empty((len(pictures), len(self._regions), self.dim), dtype=np.float32)
+        step = self._together()
+        for start in range(0, len(pictures), step):
+            group = pictures[start : start + step]
+            parts = [part for picture in group for part in self._cut(picture)]
+            features[start : start + step] = self._runner.embed(parts).reshape(len(group), -1, self.dim)
+        return features
 
     def _prepare(self, source: Source, store: ImageStore) -> _Decoded:
         try:
@@ -167,17 +196,20 @@ class Intake:
         fresh = {item.digest: item for item in batch if item.pixels is not None}
         features = self._runner.embed([item.pixels for item in fresh.values() if item.pixels is not None])
         vector = dict(zip(fresh, features, strict=True))
+        usable = [digest for digest in fresh if _usable(vector[digest]) is not None] if self._regions else []
+        parts = dict(zip(usable, self._embed_parts([fresh[digest].picture for digest in usable]), strict=True))
         records = [
-            Record(item.digest, item.facts, _usable(vector.get(item.digest)), item.picture, _reason(item, vector))
+            Record(item.digest, item.facts, _usable(vector.get(item.digest)), item.picture, _reason(item, vector),
+                   parts.get(item.digest))
             for item in {item.digest: item for item in batch if item.facts is not None}.values()
             if item.facts is not None
-        ]
+        ]  # fmt: skip
         names = [
             Name(item.source.name, item.digest, item.source.label, item.source.size, item.source.changed)
             for item in batch
             if item.digest
         ]
-        store.put(records, names)
+        store.put(records, names, regions=self.regions)
         # A content that was known before may have been known to be unusable.
         broken = store.failures([item.digest for item in batch if item.digest])
         return [

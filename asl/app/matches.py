@@ -17,7 +17,7 @@ class Match:
         accepted: whether that is enough for the detector's precision.
         direction: ``reference->query`` (the query was made from the reference), ``query->reference``, or ``unclear``.
         score: of the embeddings (``hinge``), higher = surer that the query is a copy of the reference.
-        cosine: of the embeddings.
+        cosine: of the whole images' embeddings; a part may have made the reference a candidate (``regions``).
         query_log_norm: ln |f| of the query; the image with the larger one holds more of the original.
         reference_log_norm: ln |f| of the reference.
         why: what speaks for the direction.

@@ -41,7 +41,7 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     library = list_files(options.against, role="--against") if options.against else None
     ours = {source.name for source in photos.sources}
     extra = tuple(source for source in library.sources if source.name not in ours) if library else ()
-    intake = Intake(options.model, device=options.device)
+    intake = Intake(options.model, device=options.device, regions=options.regions)
     # One file per model, so that another model never meets foreign features.
     path = options.cache.with_name(f"{options.cache.stem}-{intake.hash[:8]}{options.cache.suffix}")
     store = intake.open_store(path)
@@ -88,11 +88,13 @@ class _Clock:
 
 def _contents(options: ScanOptions, store: ImageStore, intake: Intake, synced: Synced, bar: Bar) -> Contents:
     digests = list(dict.fromkeys(synced.digests.values()))
-    if options.regions == "none":
+    if not intake.regions:
         return Contents.of(digests, store.features(digests))
-    with bar(f"embedding parts ({options.regions})", "images") as progress:
-        intake.embed_parts(store, digests, options.regions, progress=progress)
-    return Contents.of(digests, store.features(digests), store.parts(options.regions, digests))
+    # Of images that an earlier scan embedded with other regions.
+    if store.without_parts(intake.regions, digests):
+        with bar(f"embedding parts ({options.regions})", "images") as progress:
+            intake.embed_parts(store, digests, progress=progress)
+    return Contents.of(digests, store.features(digests), store.parts(intake.regions, digests))
 
 
 def _candidates(

@@ -48,6 +48,7 @@ class Record:
         feature: float32 ``[D]``, un-normalised; None where the file is no usable image.
         picture: JPEG at the size at which pairs are compared.
         failure: why it is no usable image.
+        parts: float32 ``[R, D]`` of parts of the image, un-normalised; None where none were embedded.
     """
 
     digest: str
@@ -55,6 +56,7 @@ class Record:
     feature: F32 | None = None
     picture: bytes = b""
     failure: str = ""
+    parts: F32 | None = None
 
 
 @dataclass(frozen=True)
@@ -129,24 +131,33 @@ class ImageStore:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
-    def _chunked(self, sql: str, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        """Rows of ``sql`` with ``(?)`` standing for the keys, asked for a part at a time."""
+    def _chunked(self, sql: str, keys: Sequence[str], more: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+        """Rows of ``sql``, ``(?)`` standing for the keys, asked for some at a time; ``more`` values follow them."""
         for start in range(0, len(keys), _MANY):
             part = keys[start : start + _MANY]
-            yield from self._all(sql.replace("(?)", f"({','.join('?' * len(part))})"), part)
+            yield from self._all(sql.replace("(?)", f"({','.join('?' * len(part))})"), (*part, *more))
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
 
-    def put(self, records: Iterable[Record], names: Iterable[Name]) -> None:
-        """Add contents and point names at them, in one transaction; a known content stays as it is."""
+    def put(self, records: Iterable[Record], names: Iterable[Name], *, regions: str = "") -> None:
+        """Add contents, with their parts, and point names at them, in one transaction; a known content stays as it is.
+
+        Args:
+            records: contents.
+            names: that point at them, or at contents that are known.
+            regions: key of the regions that the records' parts are of (:func:`asl.features.regions.regions_key`).
+        """
         with self._write() as db:
             for record in records:
-                blob = None if record.feature is None else np.ascontiguousarray(record.feature, np.float32).tobytes()
+                blob = None if record.feature is None else _blob(record.feature)
                 row = (record.digest, record.facts.to_json(), blob, record.picture, record.failure)
                 db.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?)", row)
+                if record.parts is not None:
+                    kept = (record.digest, regions, _blob(record.parts))
+                    db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", kept)
             for name in names:
                 db.execute(
                     "INSERT INTO names (name, digest, label, size, changed) VALUES (?, ?, ?, ?, ?) "
@@ -211,26 +222,33 @@ class ImageStore:
         return result
 
     def put_parts(self, regions: str, features: Iterable[tuple[str, F32]]) -> None:
-        """Keep the features ``[R, D]`` of the parts of some contents."""
+        """Keep the features ``[R, D]`` of the parts of some contents; ``regions`` is their key."""
         with self._write() as db:
-            rows = [(name, regions, np.ascontiguousarray(of, np.float32).tobytes()) for name, of in features]
+            rows = [(digest, regions, _blob(of)) for digest, of in features]
             db.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", rows)
 
     def without_parts(self, regions: str, digests: Sequence[str]) -> list[str]:
-        """Those of some contents whose parts are not embedded yet."""
-        there = {name for (name,) in self._all("SELECT digest FROM parts WHERE regions = ?", (regions,))}
-        return [name for name in digests if name not in there]
+        """Those of some contents whose parts are not embedded yet, each once."""
+        once = list(dict.fromkeys(digests))
+        sql = "SELECT digest FROM parts WHERE digest IN (?) AND regions = ?"
+        there = {digest for (digest,) in self._chunked(sql, once, (regions,))}
+        return [digest for digest in once if digest not in there]
 
     def parts(self, regions: str, digests: Sequence[str]) -> F32:
-        """float32 ``[R, len(digests), D]`` of the parts of contents that all have them."""
-        found: dict[str, F32] = {}
-        for start in range(0, len(digests), _MANY):
-            chosen = digests[start : start + _MANY]
-            marks = ",".join("?" * len(chosen))
-            sql = f"SELECT digest, features FROM parts WHERE regions = ? AND digest IN ({marks})"
-            for name, blob in self._all(sql, (regions, *chosen)):
-                found[name] = np.frombuffer(blob, dtype=np.float32).reshape(-1, self.dim)
-        return np.ascontiguousarray(np.stack([found[name] for name in digests], axis=1))
+        """float32 ``[R, len(digests), D]`` of the parts of contents, one at least.
+
+        Raises:
+            AslError: a content that has none.
+        """
+        sql = "SELECT digest, features FROM parts WHERE digest IN (?) AND regions = ?"
+        found: dict[str, F32] = {
+            digest: np.frombuffer(blob, dtype=np.float32).reshape(-1, self.dim)
+            for digest, blob in self._chunked(sql, list(dict.fromkeys(digests)), (regions,))
+        }
+        missing = set(digests) - set(found)
+        if missing:
+            raise AslError(f"{self.path}: has no parts of {len(missing)} content(s), e.g. {min(missing)[:16]}")
+        return np.stack([found[digest] for digest in digests], axis=1)
 
     def picture(self, digest: str) -> bytes:
         """The small JPEG of a content; empty where there is none."""
@@ -259,3 +277,7 @@ class ImageStore:
                 self._db.backup(target)
         finally:
             target.close()
+
+
+def _blob(features: F32) -> bytes:
+    return np.ascontiguousarray(features, np.float32).tobytes()

@@ -9,6 +9,7 @@ blurred, pixelated or much compressed copy looks more like that than like the wh
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def regions_of(name: str, *, key: str = "regions", role: str = "") -> tuple[Regi
     if name not in REGIONS:
         raise UsageError(f"{key}: expected one of {', '.join(REGIONS)}, got {name!r}")
     return tuple(region for region in REGIONS[name] if not (role == "queries" and region.pixels))
+
+
+def regions_key(regions: tuple[Region, ...]) -> str:
+    """Names what a set of regions cuts out, in its order: features of parts that were cut otherwise have another key.
+
+    >>> regions_key(REGIONS["coarse"]) == regions_key(REGIONS["fine"])
+    False
+    """
+    return hashlib.sha256(repr([tuple(region) for region in regions]).encode()).hexdigest()[:16]
 
 
 def region_path(store: str | Path, region: Region) -> Path:

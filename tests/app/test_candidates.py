@@ -5,6 +5,7 @@ import pytest
 
 from asl.app.candidates import Contents, looking_order, nearest_pairs
 from asl.app.collection import Collection
+from asl.types import AslError
 
 
 def contents(seed: int, count: int, dim: int = 8) -> Contents:
@@ -83,10 +84,17 @@ def test_neighbouring_pairs_share_images() -> None:
     assert len(looking_order(np.empty(0, np.int64), np.empty(0, np.int64))) == 0
 
 
-def test_a_collection_answers_like_brute_force_while_it_changes() -> None:
+def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    vectors = rng.normal(size=shape)
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("parts", [0, 3])
+@pytest.mark.parametrize("looks", [1, 4])
+def test_a_collection_answers_like_brute_force_while_it_changes(parts: int, looks: int) -> None:
     rng = np.random.default_rng(4)
-    collection = Collection(8, engine="exact")
-    alive: dict[str, np.ndarray] = {}
+    collection = Collection(8, parts=parts, engine="exact")
+    alive: dict[str, np.ndarray] = {}  # [1 + parts, D]: the whole, then its parts
     for step in range(60):
         keys = [f"k{number}" for number in rng.integers(0, 900, 40)]
         keys = list(dict.fromkeys(keys))
@@ -96,17 +104,36 @@ def test_a_collection_answers_like_brute_force_while_it_changes() -> None:
             for key in gone:
                 del alive[key]
         else:
-            features = rng.normal(size=(len(keys), 8)).astype(np.float32)
-            collection.add(keys, features)
-            alive.update(zip(keys, features / np.linalg.norm(features, axis=1, keepdims=True), strict=True))
+            features = unit(rng, len(keys), 1 + parts, 8)
+            lengths = rng.uniform(0.5, 2, (len(keys), 1 + parts, 1)).astype(np.float32)
+            collection.add(keys, (features * lengths)[:, 0], (features * lengths)[:, 1:] if parts else None)
+            alive.update(zip(keys, features, strict=True))
         assert len(collection) == len(alive)
-        query = rng.normal(size=(2, 8)).astype(np.float32)
-        query /= np.linalg.norm(query, axis=1, keepdims=True)
-        view, cosines, rows = collection.nearest(query, 5)
-        for number in range(2):
-            every = sorted(((float(query[number] @ vector), key) for key, vector in alive.items()), reverse=True)[:5]
-            assert [view.keys[row] for row in rows[number]] == [key for _, key in every]
-            assert np.allclose(cosines[number], [value for value, _ in every], atol=1e-5)
+        query = unit(rng, looks, 8)
+        view, rows = collection.nearest(query, 5)
+        best = {key: max(float((query @ of[0]).max()), float((of @ query[0]).max())) for key, of in alive.items()}
+        assert [view.keys[row] for row in rows] == sorted(best, key=lambda key: -best[key])[:5]
+
+
+def test_a_crowd_of_parts_of_one_image_hides_no_other() -> None:
+    """Every part of one image is nearer than anything of the others."""
+    collection = Collection(4, parts=30)
+    crowd = np.tile(np.float32([1, 0.01, 0, 0]), (1, 30, 1))
+    collection.add(["crowd"], crowd[:, 0], crowd)
+    others = np.tile(np.float32([0.5, 0, 1, 0]), (5, 31, 1))
+    collection.add([f"o{number}" for number in range(5)], others[:, 0], others[:, 1:])
+    view, rows = collection.nearest(np.float32([[1, 0, 0, 0]]), 3)
+    assert [view.keys[row] for row in rows] == ["crowd", "o0", "o1"]
+    assert len(collection.nearest(np.float32([[1, 0, 0, 0]]), 100)[1]) == 6
+
+
+def test_parts_must_fit_and_one_without_a_direction_is_nobody_s_neighbour() -> None:
+    collection = Collection(4, parts=2)
+    with pytest.raises(AslError, match=r"expected \[1, 2, 4\]"):
+        collection.add(["a"], np.ones((1, 4), np.float32))
+    collection.add(["a"], np.ones((1, 4), np.float32), np.float32([[[0, 0, 0, 0], [np.nan, 1, 1, 1]]]))
+    assert not collection.view().parts.any()
+    assert len(collection) == 1
 
 
 def test_a_view_stays_as_it_was() -> None:

@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 
 from asl import CopyDetector
-from asl.models import Embedder, build_embedder, model_hash, save_embedder
+from asl.app.store import ImageStore
+from asl.data.scenes import render_scene
+from asl.features.regions import REGIONS
+from asl.models import Embedder, build_embedder, load_embedder, model_hash, save_embedder
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score
 from asl.types import AslError, UsageError
@@ -133,6 +136,7 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
         (lambda: detector.query(textured(0), k=0), "k: must be"),
         (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
         (lambda: CopyDetector(embedder, precision=1.0), "precision"),
+        (lambda: CopyDetector(embedder, regions="tiny"), "regions: expected one of none, coarse, fine"),
     ):
         with pytest.raises(UsageError, match=message):
             call()
@@ -207,3 +211,108 @@ def test_the_score_has_the_model_s_own_constants(embedder: Embedder, tmp_path: P
     for match in found:
         excess = max(0.0, match.query_log_norm - match.reference_log_norm)
         assert match.score == pytest.approx(match.cosine - 0.5 * excess, abs=1e-5)
+
+
+def small_crop(image: np.ndarray) -> np.ndarray:
+    """16 % of the area, below the middle."""
+    height, width = image.shape[:2]
+    return np.ascontiguousarray(image[height // 2 : 9 * height // 10, 3 * width // 10 : 7 * width // 10])
+
+
+def seen_as(detector: CopyDetector, query: np.ndarray) -> list[str]:
+    """The two candidates that are looked at."""
+    return [match.reference for match in detector.query(query, k=2, min_probability=0)]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Embedder:
+    try:
+        return load_embedder("asl_lite0")
+    except UsageError:
+        pytest.skip("this checkout has no packaged model")
+
+
+@pytest.mark.slow
+def test_a_small_crop_is_found_by_parts_and_missed_without(shipped: Embedder) -> None:
+    """Both ways: the photo of a crop, and the crop of a photo."""
+    scenes = {f"s{seed}": render_scene(seed) for seed in range(24)}
+    found: dict[str, list[int]] = {"none": [], "coarse": []}
+    for regions, hits in found.items():
+        wholes, crops = CopyDetector(shipped, regions=regions), CopyDetector(shipped, regions=regions)
+        wholes.add(list(scenes.values()), names=list(scenes))
+        crops.add([small_crop(scene) for scene in scenes.values()], names=list(scenes))
+        hits.append(sum(name in seen_as(wholes, small_crop(scene)) for name, scene in scenes.items()))
+        hits.append(sum(name in seen_as(crops, scene) for name, scene in scenes.items()))
+    assert all(coarse >= none + 4 for coarse, none in zip(found["coarse"], found["none"], strict=True)), found
+
+
+def test_parts_are_candidates_whatever_the_whole_says(embedder: Embedder) -> None:
+    """A reference whose part is the query is the first candidate, ahead of all wholes; its cosine is the whole's."""
+    pictures = {f"n{seed}": textured(seed) for seed in range(12)}
+    query = np.ascontiguousarray(pictures["n5"][: int(0.7 * 300), : int(0.7 * 400)])
+    detector = CopyDetector(embedder, regions="coarse")
+    detector.add(list(pictures.values()), names=list(pictures))
+    (match,) = detector.query(query, k=1, min_probability=0)
+    assert match.reference == "n5"
+    plain = CopyDetector(embedder, regions="none")
+    plain.add(list(pictures.values()), names=list(pictures))
+    everything = {found.reference: found for found in plain.query(query, k=12, min_probability=0)}
+    assert match.cosine == pytest.approx(everything["n5"].cosine, abs=1e-5)
+    assert max(everything.values(), key=lambda found: found.cosine).reference != "n5", "else this shows nothing"
+    detector.remove("n5")
+    assert "n5" not in [found.reference for found in detector.query(query, k=12, min_probability=0)]
+    detector.add(pictures["n5"], names="n3")
+    assert detector.query(query, k=1, min_probability=0)[0].reference == "n3", "replaced with its parts"
+
+
+def test_parts_outlive_the_process_and_missing_ones_are_made(
+    photos: Path, embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def candidates(detector: CopyDetector) -> list[str]:
+        return [match.reference for match in detector.query(photos / "sub" / "crop-of-0.jpg", k=7, min_probability=0)]
+
+    told: list[tuple[int, int]] = []
+    with CopyDetector(embedder, folder=tmp_path / "old", regions="none") as plain:
+        plain.add(photos)
+    with CopyDetector(embedder, folder=tmp_path / "new", regions="fine") as fine:
+        fine.add(photos)
+        wanted = fine.query(photos / "p2.jpg", min_probability=0)
+    with CopyDetector(embedder, folder=tmp_path / "old", regions="fine", progress=lambda *at: told.append(at)) as old:
+        assert told[-1] == (7, 7), "the folder was made without parts"
+        assert [match.reference for match in old.query(photos / "p2.jpg", min_probability=0)] == [
+            match.reference for match in wanted
+        ]
+    for folder in ("old", "new"):
+        with CopyDetector(
+            embedder, folder=tmp_path / folder, regions="fine", progress=lambda *_: pytest.fail("parts were missing")
+        ) as again:
+            assert again.query(photos / "p2.jpg", min_probability=0) == wanted
+    # The same name for other crops: kept features of the old ones are not taken for those of the new ones.
+    monkeypatch.setitem(REGIONS, "fine", REGIONS["fine"][::-1])
+    told.clear()
+    with CopyDetector(embedder, folder=tmp_path / "new", regions="fine", progress=lambda *at: told.append(at)):
+        assert told[-1] == (7, 7)
+
+
+def test_a_content_comes_with_its_parts_or_not_at_all(
+    photos: Path, embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever the process ends, what is in the file has its parts."""
+    detector = CopyDetector(embedder, folder=tmp_path / "library")
+    written = ImageStore.put
+
+    def put(store: ImageStore, *arguments: object, **options: object) -> None:
+        written(store, *arguments, **options)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ImageStore, "put", put)
+    with pytest.raises(KeyboardInterrupt):
+        detector.add(photos)
+    monkeypatch.undo()
+    assert len(detector) == 0
+    assert detector.query(photos / "p1.jpg") == [], "nothing of it is searched before it was acknowledged"
+    detector.close()
+    with CopyDetector(
+        embedder, folder=tmp_path / "library", progress=lambda *_: pytest.fail("parts were missing")
+    ) as again:
+        assert len(again) == 7

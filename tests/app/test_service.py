@@ -25,7 +25,7 @@ from asl.app.detector import CopyDetector
 from asl.app.service import ServiceOptions, create_app
 from asl.app.uploads import Gate, Refused
 from asl.models import Embedder
-from asl.serve import check_exposure, main, read_token
+from asl.serve import check_exposure, main, open_detector, parser, read_token
 from asl.types import UsageError
 
 from .conftest import crop, encode, textured
@@ -363,3 +363,30 @@ def test_hostile_uploads_against_a_live_service(model: Path, tmp_path: Path) -> 
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["verdict"], report["uploads"], report["references_lost"]) == ("held", 40, 0)
     assert sum(report["answers"].values()) == 40
+
+
+def test_parts_of_the_references_are_searched(client: TestClient) -> None:
+    """The random network's nearest whole is another one: the part alone makes the photo the first candidate."""
+    for seed in range(12):
+        add(client, encode(textured(seed), "PNG"), f"n{seed}")
+    query = encode(textured(5)[: int(0.7 * 300), : int(0.7 * 400)], "PNG")
+    (match,) = client.post("/search?k=1&min_probability=0", content=query, headers=JPEG).json()["matches"]
+    assert match["reference"]["label"] == "n5"
+
+
+def test_a_library_that_was_made_with_other_regions_gets_its_parts(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with CopyDetector(model, folder=tmp_path / "library", regions="none") as plain:
+        plain.add(photos)
+    told = []
+    for _ in range(2):
+        options = parser().parse_args(["--library", str(tmp_path / "library"), "--model", str(model)])
+        with open_detector(options) as detector:
+            assert len(detector) == 7
+        told.append("embedding parts (coarse)" in capsys.readouterr().err)
+    assert told == [True, False]
+    with pytest.raises(SystemExit) as stopped:
+        main(["--regions", "tiny", "--library", str(tmp_path / "other")])
+    assert stopped.value.code == 2
+    assert "coarse" in capsys.readouterr().err
