@@ -151,7 +151,7 @@ class Intake:
 
     def _together(self) -> int:
         """Images whose parts go through the network at once."""
-        return max(1, 2 * BATCH // max(1, len(self._regions)))
+        return max(1, BATCH // max(1, len(self._regions)))
 
     def _cut(self, picture: bytes) -> list[Pixels]:
         """The parts of a small picture, at the size of the network."""

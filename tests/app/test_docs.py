@@ -90,6 +90,43 @@ def test_the_examples_run(page: Path, workplace: Path, capsys: pytest.CaptureFix
             run_console(text, workplace)
 
 
+def test_the_pictures_that_pages_name_are_there_and_small() -> None:
+    named = {
+        (page.parent / name).resolve()
+        for page in PAGES
+        for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    }
+    there = set((ROOT / "docs" / "pictures").iterdir())
+    assert named == there, "none is missing, none is left over"
+    assert 1 <= len(there) <= 10
+    for path in there:
+        assert path.stat().st_size <= 60_000, path.name
+
+
+@pytest.mark.slow
+def test_the_pictures_and_their_numbers_are_drawn_by_the_code(tmp_path: Path) -> None:
+    """Drawn again, the page says the same; the last digit may depend on the machine."""
+    try:
+        shipped_model()
+    except UsageError:
+        pytest.skip(f"this checkout has no {SHIPPED}, the model that draws them")
+    page = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    blank = re.sub(r"(<!-- numbers: \S+ -->\n).*?(\n<!-- /numbers -->)", r"\1\2", page, flags=re.DOTALL)
+    assert len(blank) < len(page), "there are numbers"
+    (tmp_path / "how-it-works.md").write_text(blank, encoding="utf-8")
+    command = [sys.executable, str(ROOT / "scripts" / "draw_docs.py"), "--docs", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = (tmp_path / "how-it-works.md").read_text(encoding="utf-8").replace("\u2212", "-")
+    number = re.compile(r"[-+]?\d+\.\d+")
+    old = page.replace("\u2212", "-")
+    assert number.sub("#", again) == number.sub("#", old)
+    pairs = zip(number.findall(old), number.findall(again), strict=True)
+    assert all(abs(float(first) - float(second)) < 0.03 for first, second in pairs)
+    pictures = ROOT / "docs" / "pictures"
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {path.name for path in pictures.iterdir()}
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="`pip install asl-icd[docs]` builds the site")
