@@ -26,6 +26,7 @@ from asl.scoring.score import Score
 from asl.types import F32
 
 BATCH = 32
+_PARTS = 16  # parts in one pass of the network, beside what a batch of whole images has left in memory
 _QUALITY = 95  # of the small pictures; pairs are compared on them
 
 
@@ -151,7 +152,7 @@ class Intake:
 
     def _together(self) -> int:
         """Images whose parts go through the network at once."""
-        return max(1, BATCH // max(1, len(self._regions)))
+        return max(1, _PARTS // max(1, len(self._regions)))
 
     def _cut(self, picture: bytes) -> list[Pixels]:
         """The parts of a small picture, at the size of the network."""

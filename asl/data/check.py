@@ -93,23 +93,28 @@ def _decodes(role: str, catalog: Catalog, limit: int | None) -> Finding:
     return Finding(not broken, f"{role}: {count - len(broken)} of {count} decoded{example}")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """``asl data check LAYOUT PATH``."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The arguments of ``asl data``."""
+    made = argparse.ArgumentParser(
         prog="asl data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=["check"])
-    parser.add_argument("layout", choices=[*PUBLISHED, "disc21", "folder"])
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--decode", default="200", metavar="N|all", help="images of each role to decode")
-    options = parser.parse_args(arguments)
+    made.add_argument("verb", choices=["check"])
+    made.add_argument("layout", choices=[*PUBLISHED, "disc21", "folder"])
+    made.add_argument("path", type=Path)
+    made.add_argument("--decode", default="200", metavar="N|all", help="images of each role to decode")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``asl data check LAYOUT PATH``."""
+    options = parser().parse_args(arguments)
     source = SOURCES[next(name for name in SOURCES if options.layout.startswith(name))]
     try:
         benchmark = open_benchmark(options.path, layout=options.layout)
         decode = None if options.decode == "all" else int(options.decode)
         findings = check_benchmark(benchmark, options.layout, decode=decode)
     except ValueError:
-        parser.error(f"--decode: expected a number or all, got {options.decode!r}")
+        parser().error(f"--decode: expected a number or all, got {options.decode!r}")
     except AslError as error:
         print(f"error: {error}\nfrom: {source}", file=sys.stderr)
         return 1

@@ -35,7 +35,7 @@ def load_recipe(name: str | Path) -> Edit:
 
 
 def _tree(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A recipe as plain mappings; what its ``defaults`` name (recipes beside it) comes first and is changed by it."""
+    """A recipe as plain mappings; what its ``defaults`` name comes first and is changed by it."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -49,6 +49,12 @@ def _tree(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     bases = [str(base) for base in own.pop("defaults", []) if base != "_self_"]
     if path.stem in above:
         raise UsageError(f"{path}: builds on itself through {' -> '.join(above)}")
-    parts = [_tree(path.with_name(f"{base}.yaml"), (*above, path.stem)) for base in bases]
+    parts = [_tree(_base(path, base), (*above, path.stem)) for base in bases]
     merged: Any = OmegaConf.to_container(OmegaConf.merge(*parts, own))
     return dict(merged)
+
+
+def _base(path: Path, name: str) -> Path:
+    """A recipe that another builds on: beside it, else one of the package."""
+    beside = path.with_name(f"{name}.yaml")
+    return beside if beside.is_file() else config_dir() / "edits" / f"{name}.yaml"

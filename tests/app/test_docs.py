@@ -1,20 +1,32 @@
-"""The examples of README and docs that are marked with ``<!-- runs -->`` do run, in order, page by page."""
+"""Every block of code on README and docs either runs here or is checked: its commands compose, its options exist.
+
+Blocks that are marked with ``<!-- runs -->`` run in order, page by page. What takes hours, a GPU or data that nobody
+may copy is a ``console`` block without the mark: its keys and options are looked up, so that no page names one that
+is gone.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 
+from asl.data.benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
+from asl.data.catalog import open_catalog
+from asl.edits.kinds import benchmark_kinds
+from asl.entry import compose
 from asl.models.files import SHIPPED, shipped_model
 from asl.types import UsageError
 
@@ -22,11 +34,20 @@ from .conftest import crop, encode, textured
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"<!-- runs -->\s*\n```(\w+)\n(.*?)\n```", re.DOTALL)
+BLOCK = re.compile(r"(<!-- runs -->\s*\n)?```(\w*)\n(.*?)\n```", re.DOTALL)
+PLAIN = {"text", "bash"}  # no examples: trees of folders, a job script
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    return BLOCK.findall(page.read_text(encoding="utf-8"))
+def blocks(page: Path, *, run: bool = True) -> list[tuple[str, str]]:
+    """(language, text) of the blocks that run, or of the others."""
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [(language, text) for mark, language, text in found if bool(mark) == run]
+
+
+def commands(text: str) -> list[str]:
+    """The lines that start with ``$``, each with the lines that it goes on in."""
+    joined = text.replace("\\\n", " ")
+    return [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
 
 
 def test_every_mark_is_followed_by_a_block_that_can_run() -> None:
@@ -34,12 +55,72 @@ def test_every_mark_is_followed_by_a_block_that_can_run() -> None:
         found = blocks(page)
         assert len(found) == page.read_text(encoding="utf-8").count("<!-- runs -->"), page.name
         assert {language for language, _ in found} <= {"python", "console"}, page.name
-    assert sum(len(blocks(page)) for page in PAGES) >= 7
+    assert sum(len(blocks(page)) for page in PAGES) >= 30
+
+
+def test_blocks_that_do_not_run_are_commands_that_are_checked() -> None:
+    for page in PAGES:
+        for language, text in blocks(page, run=False):
+            assert language in PLAIN | {"console", "python"}, f"{page.name}: {text[:60]}"
+            if language == "python":
+                compile(text, page.name, "exec")
+            for line in commands(text) if language == "console" else ():
+                check(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m asl.train data.trian=x",
+        "asl scan photos --no-such-option",
+        "asl serve --prot 9000",
+        "python scripts/nowhere.py x",
+        "python scripts/make_benchmark.py x --no-such-option",
+        "make no-such-target",
+        "frobnicate --now",
+    ],
+)
+def test_a_wrong_command_on_a_page_is_seen(line: str) -> None:
+    with pytest.raises((AssertionError, UsageError, SystemExit)):
+        check(line)
+
+
+def check(line: str) -> None:
+    """A command that is not run: its keys compose, its options are options."""
+    words = [word for word in shlex.split(line, comments=True) if word != "…"]
+    while "=" in words[0]:
+        words.pop(0)  # variables of the environment
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
+    elif words[0] == "asl":
+        assert words[1] in ("scan", "serve", "data"), line
+        module = importlib.import_module({"data": "asl.data.check"}.get(words[1], f"asl.{words[1]}"))
+        module.parser().parse_args(words[2:])
+    elif "-m" in words and words[words.index("-m") + 1].startswith("asl."):
+        start = words.index("-m") + 1
+        composed(words[start].removeprefix("asl."), words[start + 1 :])
+    elif words[0] == "curl":
+        assert words[-1].startswith("http"), line
+    else:
+        assert words[0] == "python", line
+        assert words[1].startswith("scripts/"), line
+        text = (ROOT / words[1]).read_text(encoding="utf-8") if (ROOT / words[1]).is_file() else ""
+        assert text, line
+        for word in words[2:]:
+            assert not word.startswith("--") or f'"{word}"' in text or f'"{word[2:]}"' in text, f"{line}: {word}"
+        if words[1].endswith("bench_train.py"):
+            composed("train", [word for word in words[2:] if "=" in word])
+
+
+def composed(verb: str, overrides: list[str]) -> None:
+    importlib.import_module(f"asl.{verb}")
+    # Of a sweep the first value of each key.
+    compose(verb, [re.sub(r"^([^=]+=[^\[{,]*),.*$", r"\1", word) for word in overrides if not word.startswith("-")])
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the pages speak of: photos, new, suspect.jpg, predictions.csv and truth.csv."""
+    """A folder with what the pages speak of: photos, new, suspect.jpg, scripts, a small benchmark, predictions."""
     try:
         shipped_model()
     except UsageError:
@@ -52,42 +133,66 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "new" / "cut.jpg").write_bytes(encode(crop(textured(2)), quality=85))
     (tmp_path / "suspect.jpg").write_bytes(encode(crop(textured(1)), quality=85))
     (tmp_path / "truth.csv").write_text("query_id,reference_id\nQ1,R1\nQ2,\nQ3,R3\n")
-    (tmp_path / "predictions.csv").write_text("query_id,reference_id,score\nQ1,R1,0.9\nQ2,R3,0.5\nQ3,R1,0.4\n")
+    for name, best in (("predictions", 0.9), ("others", 0.3)):
+        (tmp_path / f"{name}.csv").write_text(f"query_id,reference_id,score\nQ1,R1,{best}\nQ2,R3,0.5\nQ3,R1,0.4\n")
+    (tmp_path / "CALTECH").symlink_to("photos")
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    plan = BenchmarkPlan(copies=4, distractor_queries=1, reverse_crops=1, group_negatives=0)
+    build_benchmark(
+        tmp_path / "BENCH", BenchmarkSources(open_catalog(tmp_path / "photos")), kinds=benchmark_kinds(), plan=plan
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 
 
-def run_console(text: str, folder: Path) -> None:
-    """The lines that start with ``$``, as one script; what it leaves in the background is ended."""
-    lines = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
-    if any(line.startswith(("curl", "until curl")) for line in lines) and not shutil.which("curl"):
-        pytest.skip("no curl on this machine")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        script = "\n".join(lines).replace("8765", str(probe.getsockname()[1]))
-    with (folder / "output.txt").open("w+") as output:
-        process = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", script], stdout=output, stderr=output, start_new_session=True
-        )
-        try:
-            code = process.wait(200)
-        finally:
+class Shell:
+    """Runs the console blocks of a page; what they leave in the background lives until the page is done."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._groups = folder, []
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = str(probe.getsockname()[1])
+
+    def run(self, text: str) -> None:
+        """The commands of a block, as one script."""
+        lines = commands(text)
+        if any(line.startswith(("curl", "until curl")) for line in lines) and not shutil.which("curl"):
+            pytest.skip("no curl on this machine")
+        script = "\n".join(lines).replace("8765", self.port)
+        with (self._folder / "output.txt").open("w+") as output:
+            process = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", script], stdout=output, stderr=output, start_new_session=True
+            )
+            self._groups.append(process.pid)
+            code = process.wait(400)
+            output.seek(0)
+            assert code == 0, f"{script}\n{output.read()[-3000:]}"
+
+    def end(self) -> None:
+        for group in self._groups:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-        output.seek(0)
-        assert code == 0, f"{script}\n{output.read()[-3000:]}"
+                os.killpg(group, signal.SIGTERM)
+
+
+@pytest.fixture
+def shell(workplace: Path) -> Iterator[Shell]:
+    made = Shell(workplace)
+    yield made
+    made.end()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
-def test_the_examples_run(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_run(page: Path, shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     for language, text in blocks(page):
         if language == "python":
-            exec(compile(text, str(page.name), "exec"), names)
+            exec(compile(text.replace("8765", shell.port), str(page.name), "exec"), names)
         else:
-            run_console(text, workplace)
+            shell.run(text)
 
 
 def test_the_pictures_that_pages_name_are_there_and_small() -> None:

@@ -90,3 +90,14 @@ def test_a_recipe_that_builds_on_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("defaults: [a]\nedits: {}\n")
     with pytest.raises(UsageError, match="builds on itself through a -> b"):
         load_recipe(tmp_path / "a.yaml")
+
+
+def test_a_recipe_of_one_s_own_builds_on_one_of_the_package_or_on_one_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("defaults: [d2lv_basic, _self_]\nedits:\n  onto: null\n")
+    fewer = load_recipe(tmp_path / "mine.yaml")
+    assert len(fewer._steps) == len(load_recipe("d2lv_basic")._steps) - 1
+    (tmp_path / "d2lv_basic.yaml").write_text(
+        "_target_: asl.edits.Sequence\n_convert_: all\nedits:\n  onto: null\n"
+        "  only: {_target_: asl.edits.geometric.Flip}\n"
+    )
+    assert len(load_recipe(tmp_path / "mine.yaml")._steps) == 1, "the one beside it comes first"
