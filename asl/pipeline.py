@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from asl.data.catalog import Catalog, CatalogLoader
+from asl.data.catalog import Catalog
 from asl.data.layouts import Benchmark
 from asl.data.pairs import write_pairs
 from asl.features.extract import extract
 from asl.features.regions import extract_regions, region_embeddings, regions_of
 from asl.features.store import FeatureStore
 from asl.index.regions import search_regions
-from asl.matching import verify_pairs
 from asl.metrics.directional import directional
 from asl.metrics.evaluate import Evaluation, evaluate
 from asl.models import Embedder
@@ -166,19 +165,6 @@ def score_modes(features: Features, scores: Mapping[str, Score], *, k: int = 10)
     }
 
 
-def find_candidates(features: Features, score: Score, *, k: int = 10) -> ScoredPairs:
-    """What the verifier looks at: regions of the queries are searched, too, whatever that does to direction."""
-    return search_regions(
-        features.queries,
-        features.references,
-        reference_regions=features.reference_regions,
-        query_regions=features.query_regions,
-        score=score,
-        k=k,
-        background=features.background,
-    )
-
-
 def join_features(members: Sequence[Features]) -> Features:
     """The features of several models (or sizes) for the same images as those of one; see :func:`ensemble`.
 
@@ -216,24 +202,6 @@ def postprocess(features: Features, *, whiten: int = 0, negatives: float = 0.0) 
         [steps.apply(region) for region in features.reference_regions],
         [steps.apply(region) for region in features.query_regions],
     )
-
-
-def verify_run(
-    pairs: ScoredPairs, benchmark: Benchmark, *, top: int, workers: int | None = None, cache: Path | None = None
-) -> ScoredPairs:
-    """The second stage: look at the pixels of the ``top`` best candidates of every query."""
-    order = np.lexsort((-pairs.scores, pairs.query_index))
-    first = np.searchsorted(pairs.query_index[order], pairs.query_index[order], side="left")
-    candidates = pairs.take(order[np.arange(len(order)) - first < top])
-    with progress_bar("verifying", unit="pairs") as progress:
-        return verify_pairs(
-            candidates,
-            load_query=CatalogLoader.of(benchmark.queries),
-            load_reference=CatalogLoader.of(benchmark.references),
-            workers=workers,
-            cache=cache,
-            progress=progress,
-        ).pairs
 
 
 def score_benchmark(

@@ -3,7 +3,7 @@
   python -m asl.reproduce benchmark=ndec root=NDEC model=runs/mine
   python -m asl.reproduce benchmark=disc21_dev2 root=DISC21 model=asl_lite0 normalize=subtract
   python -m asl.reproduce benchmark=sample model=lite0
-  python -m asl.reproduce benchmark=folder root=BENCH regions=fine query_regions=fine verify=true output=runs/bench
+  python -m asl.reproduce benchmark=folder root=BENCH verify=true output=runs/bench
 
 Embeds queries, references and training images, optionally whitens, searches in every score mode, optionally
 normalises scores and verifies the candidates' pixels, evaluates, reports. Every stage is kept under OUTPUT and reused
@@ -19,6 +19,7 @@ from typing import Any
 from omegaconf import MISSING
 from rich.console import Console
 
+from asl.candidates import verify_run
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample import sample_benchmark
 from asl.entry import entry_point
@@ -27,13 +28,11 @@ from asl.models import Embedder, load_embedder, model_hash
 from asl.pipeline import (
     Features,
     extract_benchmark,
-    find_candidates,
     join_features,
     model_modes,
     postprocess,
     report_runs,
     score_modes,
-    verify_run,
 )
 from asl.report.provenance import provenance
 from asl.report.published import published_table
@@ -70,7 +69,8 @@ class ReproduceConfig:
         first: rank of its first neighbour.
         last: rank of its last neighbour.
         verify: look at the pixels of the best candidates, too.
-        verify_top: candidates per query that are looked at.
+        verify_top: candidates of a query by its embeddings that are looked at.
+        verify_local: candidates of a query by local features that are looked at; 0: none.
         bootstrap: replicates of the intervals.
         workers: processes that decode and verify; null: one a core, but none that decode beside a model on the CPU.
         batch_size: images per forward pass.
@@ -94,7 +94,8 @@ class ReproduceConfig:
     first: int = 0
     last: int = 2
     verify: bool = False
-    verify_top: int = 5
+    verify_top: int = 3
+    verify_local: int = 3
     bootstrap: int = 200
     workers: int | None = None
     batch_size: int = 64
@@ -130,10 +131,10 @@ def run(config: ReproduceConfig) -> int:
     scores = _scores(config, features, weights, rule)
     runs = score_modes(features, scores, k=config.k)
     if config.verify:
-        candidates = find_candidates(features, scores["hinge"], k=config.k)
         runs["verified"] = verify_run(
-            candidates, benchmark, top=config.verify_top, workers=config.workers, cache=output / "local_features"
-        )
+            benchmark, features, scores["hinge"], top=config.verify_top, local=config.verify_local,
+            workers=config.workers, cache=output / "local_features",
+        )  # fmt: skip
     context: dict[str, Any] = {"model": config.model, **provenance(vars(config), command="reproduce")}
     evaluations = report_runs(benchmark, features, runs, output=output, bootstrap=config.bootstrap, context=context)
     console = Console()

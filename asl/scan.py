@@ -53,8 +53,9 @@ def parser() -> argparse.ArgumentParser:
     add("--precision", type=float, default=DEFAULT_PRECISION, help="share of pairs that shall be right (%(default)s)")
     add("--format", choices=FORMATS, default="csv", help="of the table (%(default)s)")
     add("--gallery", metavar="N", type=int, default=2000, help="most pairs in the page; 0: no page (%(default)s)")
-    add("--regions", choices=REGIONS, default="coarse", help="parts that are searched, too, for crops (%(default)s)")
-    add("--neighbours", metavar="K", type=int, default=10, help="candidates of each photo (%(default)s)")
+    add("--details", metavar="K", type=int, default=3, help="candidates of each photo by its details (%(default)s)")
+    add("--neighbours", metavar="K", type=int, default=10, help="candidates by the whole picture (%(default)s)")
+    add("--regions", choices=REGIONS, default="none", help="parts that are embedded, too; slow (%(default)s)")
     add("--effort", metavar="X", type=float, default=2.0, help="pairs compared per photo, on average (%(default)s)")
     add("--max-failure-rate", metavar="X", type=float, default=0.1, help="unreadable files tolerated (%(default)s)")
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
@@ -92,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     cores = options.workers if options.workers is not None else os.cpu_count() or 1
     plan = ScanOptions(
         options.photos, options.against, options.cache or options.output / "cache.sqlite", options.model,
-        options.precision, options.regions, options.neighbours, options.effort, cores, options.device,
+        options.precision, options.regions, options.details, options.neighbours, options.effort, cores, options.device,
     )  # fmt: skip
     result = scan(plan, bar=_quiet if options.quiet else _bar)
     rows = rows_of(result)

@@ -27,7 +27,7 @@ from omegaconf import MISSING
 from rich.console import Console
 
 from asl.app.thresholds import threshold_for
-from asl.data.catalog import CatalogLoader
+from asl.candidates import add_local, best_of_each, images_of, look_at
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
 from asl.features.regions import regions_of
@@ -36,7 +36,7 @@ from asl.index.factory import Factory, measured_recall
 from asl.index.regions import search_regions
 from asl.index.saved import SavedIndex
 from asl.index.search import make_engine
-from asl.matching import Budget, verify_pairs
+from asl.matching import Budget
 from asl.pipeline import find_calibrations
 from asl.report.progress import progress_bar
 from asl.scoring.calibration import Calibration
@@ -76,6 +76,8 @@ class SearchConfig:
         whiten: dimensions to whiten to, fitted on the background; 0: no whitening.
         negatives: weight of negative embedding subtraction with the background (0.35 in its paper); 0: none.
         candidates: the score whose candidates ``verified`` looks at.
+        local: references that local features propose to ``verified`` beside those ``k``, for each query (crops,
+            pictures in pictures, whatever an embedding misses); 0: none.
         pairs: most pairs that ``verified`` looks at; null for all.
         seconds: time after which ``verified`` begins no new query; null for no limit.
         query_images: the images behind a store of queries, for ``verified``.
@@ -112,6 +114,7 @@ class SearchConfig:
     whiten: int = 0
     negatives: float = 0.0
     candidates: str = "hinge"
+    local: int = 3
     pairs: int | None = None
     seconds: float | None = None
     query_images: str | None = None
@@ -145,6 +148,8 @@ def run(config: SearchConfig) -> int:
     pairs = _search(config, left, right, background, score=score, engine=engine)
     if not engine.exact:
         _say_recall(config, pairs, left, right, background, score)
+    if config.score == "verified" and config.local:
+        pairs = add_local(pairs, left, right, background, score=score, k=config.local, workers=config.workers)
     columns = describe_pairs(pairs, queries, references)
     # The best of several regions, or of changed features, is another score than was calibrated.
     plain = not (left.regions or right.regions or config.whiten or config.negatives)
@@ -274,24 +279,14 @@ def build_score(config: SearchConfig, calibration: Calibration | None = None) ->
 def _verify(
     config: SearchConfig, pairs: ScoredPairs, left: Side, right: Side, columns: dict[str, Any]
 ) -> tuple[ScoredPairs, dict[str, Any]]:
-    if left.images is None or right.images is None:
-        raise UsageError("score=verified looks at images: give query_images= and reference_images= beside the stores")
-    with progress_bar("verifying", unit="pairs") as progress:
-        verified = verify_pairs(
-            pairs,
-            load_query=CatalogLoader.of(left.images),
-            load_reference=CatalogLoader.of(right.images),
-            workers=config.workers,
-            budget=Budget(pairs=config.pairs, seconds=config.seconds),
-            progress=progress,
-        )
+    budget = Budget(pairs=config.pairs, seconds=config.seconds)
+    verified = look_at(pairs, *images_of(left, right), workers=config.workers, budget=budget)
     for name, reason in list(verified.failures.items())[:5]:
         Console(stderr=True).print(f"[yellow]{name} could not be looked at: {reason}")
     reasons = [verified.verdicts[row].reason if row in verified.verdicts else "" for row in range(len(pairs))]
     columns = {**columns, "candidate_score": pairs.scores, "reason": reasons}
-    order = np.lexsort((-verified.pairs.scores, pairs.query_index))
-    sorted_columns = {name: np.asarray(values)[order] for name, values in columns.items()}
-    return verified.pairs.take(order), sorted_columns
+    order = best_of_each(verified.pairs, config.k)
+    return verified.pairs.take(order), {name: np.asarray(values)[order] for name, values in columns.items()}
 
 
 main = entry_point("search", SearchConfig, run)

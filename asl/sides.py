@@ -22,12 +22,13 @@ from asl.types import Embeddings, UsageError
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One opened input: its embeddings (of regions, too), and its images where it has any."""
+    """One opened input: its embeddings (of regions, too), its images where it has any, and where its store lies."""
 
     embeddings: Embeddings
     images: Catalog | None
     model: str
     regions: list[Embeddings]
+    path: Path
 
     def mapped(self, step: Callable[[Embeddings], Embeddings]) -> Side:
         """The side after a step on all of its features."""
@@ -71,7 +72,7 @@ class Opener:
             if role != "references" or regions != "none":
                 raise UsageError(f"{role}: {source} is an index, which holds whole references only")
             index = SavedIndex.open(source)
-            return Side(index.references(), self._catalog(images), index.manifest["model"], [])
+            return Side(index.references(), self._catalog(images), index.manifest["model"], [], index.path)
         if FeatureStore.is_store(source):
             return _side(FeatureStore.open(source), self._catalog(images), regions_of(regions, role=role))
         catalog = self._catalog(source)
@@ -99,6 +100,7 @@ def _joined(members: list[Side]) -> Side:
         members[0].images,
         "+".join(side.model for side in members),
         [ensemble(part) for part in parts],
+        members[0].path,
     )
 
 
@@ -106,4 +108,4 @@ def _side(
     store: FeatureStore, catalog: Catalog | None, regions: tuple[Region, ...], ids: list[str] | None = None
 ) -> Side:
     whole = store.embeddings(ids)
-    return Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole))
+    return Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole), store.path)

@@ -1,12 +1,12 @@
-"""What each part of the verifier's decision is worth: it is fitted anew without the part, on the same evidence.
+"""What each part of the verifier is worth: candidates of one kind left out, the decision fitted without a part.
 
-  python -m asl.search queries=BENCH/queries references=BENCH/references id_style=stem k=5 regions=fine
-      query_regions=fine output=candidates.csv                                                    (one line)
+  python -m asl.search queries=BENCH/queries references=BENCH/references id_style=stem k=5 output=candidates.csv
   python scripts/train_verifier.py PHOTOS --output verifier.json --evidence evidence.npz
   python scripts/ablate_verifier.py BENCH candidates.csv --evidence evidence.npz
 
-The candidates may come from any descriptor (scripts/score_peers.py writes PEERS/<name>/predictions.csv). Their pixels
-are looked at once; every row of the table is one decision, scored on all queries and without hard negatives.
+The candidates may come from any descriptor (scripts/score_peers.py writes PEERS/<name>/predictions.csv); those of local
+features are found here. The pixels of all are looked at once; every row of the table is one decision, scored on all
+queries and without hard negatives.
 """
 
 from __future__ import annotations
@@ -22,28 +22,35 @@ from rich.console import Console
 from rich.table import Table
 from score_peers import without_hard_negatives
 
+from asl.candidates import best_of_each, look_at
 from asl.data.catalog import CatalogLoader
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.pairs import read_pairs
-from asl.matching import Verified, verify_pairs
+from asl.index.regions import best_of
+from asl.matching import Verified
 from asl.matching.decide import TreeModel, load_model
 from asl.matching.fit import fit_trees
+from asl.matching.local import local_candidates
 from asl.matching.values import EVIDENCE
 from asl.matching.verify import combined_scores
 from asl.metrics.evaluate import evaluate
+from asl.metrics.ranking import label_pairs
 from asl.report.progress import progress_bar
 from asl.types import AslError, ScoredPairs, TruthPairs
 
 PARTS = {
     "direction from geometry": (
-        "cover_query", "cover_reference", "seam_query", "seam_reference", "inside_query", "inside_reference",
-        "outside_flat",
+        "cover_query", "cover_reference", "seam_query", "seam_reference", "edge_query", "edge_reference",
+        "inside_query", "inside_reference", "outside_flat",
     ),
-    "local correlation": ("corr_low", "corr_quarter", "corr_median", "corr_coarse", "corr_kept"),
+    "edges along the outline": ("edge_query", "edge_reference"),
+    "local correlation": ("corr_low", "corr_quarter", "corr_median", "corr_coarse", "corr_kept", "corr_tiny"),
+    "the finest detail": ("corr_fine",),
+    "what agrees compactly": ("core", "core_low", "core_holes"),
     "the bend": ("bent_low", "bent_quarter", "bent_kept", "bend", "rough", "moved"),
     "the alignment's numbers": ("inliers", "support", "parallax", "residual", "distortion"),
     "tone, gradient, detail": ("tone", "gradient", "detail"),
-    "added and diffuse": ("added", "diffuse"),
+    "what was added": ("added", "added_box", "diffuse"),
 }  # fmt: skip
 KINDS = ("frame", "reverse", "reverse copy")
 
@@ -53,17 +60,28 @@ def main() -> int:
     parser.add_argument("benchmark", type=Path)
     parser.add_argument("candidates", type=Path)
     parser.add_argument("--evidence", type=Path, required=True, help="of the fit, from scripts/train_verifier.py")
-    parser.add_argument("--top", type=int, default=5, help="candidates of a query that are looked at")
+    parser.add_argument("--top", type=int, default=3, help="candidates of a query by its embedding (%(default)s)")
+    parser.add_argument("--local", type=int, default=3, help="candidates of a query by local features (%(default)s)")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--cache", type=Path, help="folder that keeps local features of references")
     options = parser.parse_args()
     try:
         benchmark = open_benchmark(options.benchmark)
-        pairs = best_candidates(read_pairs(options.candidates), options.top)
-        verified = look(benchmark, pairs, workers=options.workers)
+        by_model = chosen(read_pairs(options.candidates), benchmark, options.top)
+        by_details = propose(benchmark, options)
+        both = best_of([by_model, by_details.with_scores(np.full(len(by_details), by_model.scores.min()))], k=None)
+        looked = look_at(both, benchmark.queries, benchmark.references, workers=options.workers, cache=options.cache)
         fitting = dict(np.load(options.evidence))
         if fitting["names"].tolist() != list(EVIDENCE):
             raise AslError(f"{options.evidence}: was collected by another version; run scripts/train_verifier.py again")
-        rows = [("candidates, not looked at", pairs), *decisions(pairs, verified, fitting)]
+        packaged = decided(both, looked, load_model())
+        rows = [
+            ("candidates of the embedding, not looked at", by_model),
+            ("everything, as packaged", packaged),
+            ("candidates of the embedding only", among(packaged, by_model)),
+            ("candidates of local features only", among(packaged, by_details)),
+            *decisions(both, looked, fitting),
+        ]
     except (AslError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -71,30 +89,42 @@ def main() -> int:
     return 0
 
 
-def best_candidates(pairs: ScoredPairs, top: int) -> ScoredPairs:
-    """The ``top`` best pairs of every query."""
-    order = np.lexsort((-pairs.scores, pairs.query_index))
-    query = pairs.query_index[order]
-    return pairs.take(order[np.arange(len(order)) - np.searchsorted(query, query, side="left") < top])
+def chosen(pairs: ScoredPairs, benchmark: Benchmark, top: int) -> ScoredPairs:
+    """The ``top`` best pairs of every query, with the ids of the benchmark in its order."""
+    best = pairs.take(best_of_each(pairs, top))
+    places = []
+    for ids, known in ((best.query_ids, benchmark.queries.ids), (best.reference_ids, benchmark.references.ids)):
+        place = {name: row for row, name in enumerate(known.tolist())}
+        places.append(np.array([place[name] for name in ids.tolist()], dtype=np.int64))
+    return ScoredPairs(benchmark.queries.ids, benchmark.references.ids, *places, best.scores)
 
 
-def look(benchmark: Benchmark, pairs: ScoredPairs, *, workers: int) -> Verified:
-    """The evidence of all candidates."""
-    with progress_bar("looking", unit="pairs") as progress:
-        return verify_pairs(
-            pairs,
+def propose(benchmark: Benchmark, options: argparse.Namespace) -> ScoredPairs:
+    """The candidates of local features."""
+    with progress_bar("local features", unit="images") as progress:
+        return local_candidates(
+            benchmark.queries.ids,
+            benchmark.references.ids,
             load_query=CatalogLoader.of(benchmark.queries),
             load_reference=CatalogLoader.of(benchmark.references),
-            workers=workers,
+            k=options.local,
+            workers=options.workers,
+            cache=options.cache,
             progress=progress,
-        )
+        ).pairs
+
+
+def among(pairs: ScoredPairs, some: ScoredPairs) -> ScoredPairs:
+    """Those pairs that are also in ``some``."""
+    count = len(pairs.references)
+    keys, wanted = (found.query_index * count + found.reference_index for found in (pairs, some))
+    return pairs.take(np.flatnonzero(np.isin(keys, wanted)))
 
 
 def decisions(
     pairs: ScoredPairs, verified: Verified, fitting: dict[str, np.ndarray]
 ) -> Iterator[tuple[str, ScoredPairs]]:
-    """The packaged decision, and one without each part and each kind of pair in the fit."""
-    yield "as packaged", decided(pairs, verified, load_model())
+    """A decision without each part, and without each kind of pair in the fit."""
     for name, columns in PARTS.items():
         names = tuple(column for column in EVIDENCE if column not in columns)
         model = fit_trees(fitting["evidence"], fitting["copy"], names=names)
@@ -114,14 +144,16 @@ def decided(pairs: ScoredPairs, verified: Verified, model: TreeModel) -> ScoredP
 
 
 def table(rows: list[tuple[str, ScoredPairs]], truth: TruthPairs) -> Table:
-    """µAP and recall at 90 % precision of every decision."""
+    """µAP and recall at 90 % precision of every decision, and the share of the true pairs among its candidates."""
     easy = without_hard_negatives(truth)
-    result = Table("decision", "µAP", "R@P90", "µAP, no hard negatives", "R@P90, no hard negatives")
+    result = Table("decision", "candidates", "µAP", "R@P90", "µAP, no hard negatives", "R@P90, no hard negatives")
     for name, pairs in rows:
         kept = pairs.take(np.flatnonzero(np.isin(pairs.query_ids, list(easy.kinds))))
         kept = ScoredPairs.from_ids(kept.query_ids, kept.reference_ids, kept.scores)
         both = [evaluate(pairs, truth, bootstrap=0), evaluate(kept, easy, bootstrap=0)]
-        result.add_row(name, *(f"{value:.3f}" for run in both for value in (run.uap, run.recall_at_p90)))
+        values = [label_pairs(pairs, truth).sum() / len(truth)]
+        values += [value for run in both for value in (run.uap, run.recall_at_p90)]
+        result.add_row(name, *(f"{value:.3f}" for value in values))
     return result
 
 

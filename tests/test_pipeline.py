@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from asl.candidates import find_candidates
 from asl.data.layouts import open_benchmark
 from asl.data.scenes import render_scene
 from asl.models import Embedder, build_embedder, model_hash, save_embedder
@@ -16,7 +17,6 @@ from asl.pipeline import (
     base_score,
     extract_benchmark,
     find_calibrations,
-    find_candidates,
     join_features,
     model_modes,
     score_modes,

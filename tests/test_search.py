@@ -119,6 +119,35 @@ def test_most_is_over_regions_too(files: Path, tmp_path: Path) -> None:
     check(searched(files, tmp_path, "k=null", "most=6", "regions=coarse"), best(every, 6))
 
 
+def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path: Path) -> None:
+    """A piece of a reference inside another picture: one candidate by the embedding is not enough."""
+    scenes = [render_scene(number, height=192, width=256) for number in range(14)]
+    for name in ("pasted", "originals"):
+        (tmp_path / name).mkdir()
+    for number in range(8):
+        cv2.imwrite(str(tmp_path / "originals" / f"{number}.png"), scenes[number][..., ::-1])
+    for number in range(6):
+        query = scenes[8 + number].copy()
+        query[40:130, 60:180] = scenes[number][60:150, 80:200]
+        cv2.imwrite(str(tmp_path / "pasted" / f"{number}.png"), query[..., ::-1])
+    keys = ["score=verified", "candidates=cosine", "k=1", f"output={tmp_path / 'pairs.csv'}", "workers=0"]
+    sides = [f"queries={tmp_path / 'pasted'}", f"references={tmp_path / 'originals'}"]
+    right = {}
+    for local in (0, 2):
+        assert run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", f"local={local}"])) == 0
+        with (tmp_path / "pairs.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == 6, "k pairs a query, however many were looked at"
+        right[local] = sum(row["query_id"] == row["reference_id"] for row in rows)
+    assert right[0] < 5 <= right[2]
+    kept = tmp_path / "pairs.csv.features" / "references" / "local.npz"
+    before = kept.stat().st_mtime_ns
+    assert run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", "local=2"])) == 0
+    assert kept.stat().st_mtime_ns == before, "the index of local features is used again"
+    with pytest.raises(UsageError, match="reference_images="):
+        searched(files, tmp_path, "score=verified", "local=2")
+
+
 def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) -> None:
     rows = searched(files, tmp_path, "k=12", "regions=coarse", references="library")
     check(rows, cosines(files, regions_of=("library",)))

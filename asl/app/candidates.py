@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
+from asl.app.details import Voted
 from asl.index.search import make_engine
 from asl.types import F32, I64, AslError
 
@@ -61,12 +62,14 @@ class Candidates:
     found: int
 
 
-def nearest_pairs(contents: Contents, queries: I64, references: I64, *, k: int, budget: int) -> Candidates:
+def nearest_pairs(
+    contents: Contents, queries: I64, references: I64, *, k: int, budget: int, voted: Voted | None = None
+) -> Candidates:
     """The k nearest references of every query, each pair once, the ``budget`` most promising of them.
 
-    A quarter of the budget goes to the highest cosines, the rest to pairs that stand out of their neighbourhood: the
-    cosine minus the mean of the next neighbours' (in the manner of score normalisation). By the cosine alone, series
-    of look-alikes would use it up.
+    Half of the budget goes to the pairs with most votes of local features. Of what is left a quarter goes to the
+    highest cosines, the rest to pairs that stand out of their neighbourhood: the cosine minus the mean of the next
+    neighbours' (in the manner of score normalisation). By the cosine alone, series of look-alikes would use it up.
 
     Args:
         contents: all contents.
@@ -74,6 +77,7 @@ def nearest_pairs(contents: Contents, queries: I64, references: I64, *, k: int, 
         references: int64 rows among which copies are looked for; a content is never paired with itself.
         k: neighbours of each query.
         budget: most pairs.
+        voted: pairs that local features propose.
     """
     # Queries may be references themselves: one more, for the content that finds itself.
     wide = min(max(k, _CROWD) + 1, len(references))
@@ -89,8 +93,11 @@ def nearest_pairs(contents: Contents, queries: I64, references: I64, *, k: int, 
             crowd[queries] = _crowding(np.where(own, np.nan, values))
         kept = ~own & (np.cumsum(~own, axis=1) <= k)
         lists.append((asked[np.nonzero(kept)[0]], found[kept], values[kept]))
+    if voted is not None:
+        cosines = np.einsum("pd,pd->p", contents.vectors[voted.first], contents.vectors[voted.second])
+        lists.append((voted.first, voted.second, cosines.astype(np.float32)))
     first, second, cosines = (np.concatenate(column) for column in zip(*lists, strict=True))
-    return _most_promising(first, second, cosines, crowd, budget)
+    return _most_promising(first, second, cosines, crowd, budget, voted or Voted.nothing())
 
 
 def _rounds(contents: Contents, queries: I64, references: I64) -> Iterator[tuple[F32 | None, F32]]:
@@ -122,17 +129,27 @@ def _crowding(values: F32) -> np.ndarray:
     return np.where(count > 0, np.nansum(others, axis=1) / np.maximum(count, 1), 0.0)
 
 
-def _most_promising(first: I64, second: I64, cosines: F32, crowd: np.ndarray, budget: int) -> Candidates:
-    low, high = np.minimum(first, second), np.maximum(first, second)
+def _most_promising(first: I64, second: I64, cosines: F32, crowd: np.ndarray, budget: int, voted: Voted) -> Candidates:
+    keys = _pair_keys(first, second, len(crowd))
     best = np.argsort(-cosines, kind="stable")  # of a pair that was found more than once, the highest cosine
-    _, once = np.unique((low * np.int64(len(crowd)) + high)[best], return_index=True)
-    once = best[once]
-    first, second, cosines = first[once], second[once], cosines[once]
+    _, once = np.unique(keys[best], return_index=True)
+    once = best[once]  # by rising key
+    first, second, cosines, keys = first[once], second[once], cosines[once], keys[once]
     # A reference that was no query has no crowding of its own.
     standing_out = cosines - np.fmin(crowd[first], crowd[second])
     merged = np.minimum(4 * _rank(cosines), (4 * _rank(standing_out)) // 3)
+    if len(voted.votes):
+        votes = np.zeros(len(keys), dtype=np.float32)
+        np.maximum.at(votes, np.searchsorted(keys, _pair_keys(voted.first, voted.second, len(crowd))), voted.votes)
+        by_votes = np.where(votes > 0, 2 * _rank(votes), 2 * len(keys))
+        merged = np.minimum(2 * merged, by_votes)
     best = np.lexsort((second, first, -cosines, merged))[:budget]
     return Candidates(first[best], second[best], cosines[best], len(once))
+
+
+def _pair_keys(first: I64, second: I64, count: int) -> I64:
+    """One number for a pair, whichever way round."""
+    return np.minimum(first, second) * np.int64(count) + np.maximum(first, second)
 
 
 def _rank(values: np.ndarray) -> I64:

@@ -26,7 +26,8 @@ class ScanOptions:
         model: ``asl_lite0`` or a path.
         precision: share of accepted pairs that shall be right.
         regions: parts of the images that are searched, too: ``none``, ``coarse``, ``fine``.
-        neighbours: candidates of each photo.
+        details: candidates of each photo by its local features, which find crops and pasted pictures; 0: none.
+        neighbours: candidates of each photo by its embedding.
         effort: pairs looked at per photo, on average; the most promising ones first.
         workers: processes that look at pairs.
         device: ``auto``, ``cpu``, ``cuda``.
@@ -37,7 +38,8 @@ class ScanOptions:
     cache: Path = Path("asl-scan/cache.sqlite")
     model: str = "asl_lite0"
     precision: float = DEFAULT_PRECISION
-    regions: str = "coarse"
+    regions: str = "none"
+    details: int = 3
     neighbours: int = 10
     effort: float = 2.0
     workers: int = 1
@@ -45,9 +47,10 @@ class ScanOptions:
 
     def __post_init__(self) -> None:
         threshold_for(self.precision)
-        if self.neighbours < 1 or self.effort <= 0:
+        if self.neighbours < 1 or self.details < 0 or self.effort <= 0:
             raise UsageError(
-                f"neighbours must be 1 or more and effort above 0, got {self.neighbours} and {self.effort:g}"
+                "neighbours must be 1 or more, details 0 or more and effort above 0, got "
+                f"{self.neighbours}, {self.details} and {self.effort:g}"
             )
 
 

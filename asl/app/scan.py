@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import numpy as np
 
 from asl.app.candidates import Candidates, Contents, looking_order, nearest_pairs
+from asl.app.details import Voted, propose, remember
 from asl.app.findings import Found, ScanImage, ScanOptions, ScanResult
 from asl.app.groups import missing_spokes
 from asl.app.intake import Intake
@@ -17,7 +19,7 @@ from asl.app.library import Synced, list_files, sync
 from asl.app.origin import Origin, find_origin
 from asl.app.store import ImageStore
 from asl.app.thresholds import threshold_for
-from asl.types import AslError
+from asl.types import I64, AslError
 
 SHOWN = 0.5  # pairs below this are nobody's business: more likely wrong than right
 _LEAST_BUDGET = 10_000
@@ -54,7 +56,7 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
             raise AslError(f"none of {len(synced.failures)} images can be read, e.g. {name}: {reason}")
         contents = _contents(options, store, intake, synced, bar)
         clock.step("embedding")
-        candidates = _candidates(options, contents, synced, ours, {source.name for source in extra})
+        candidates = _candidates(options, store, contents, synced, (ours, {source.name for source in extra}), bar)
         clock.step("searching")
         theirs = {source.name for source in extra}
         judged, uncompared = _judge(options, store, contents, candidates, bar)
@@ -98,14 +100,34 @@ def _contents(options: ScanOptions, store: ImageStore, intake: Intake, synced: S
 
 
 def _candidates(
-    options: ScanOptions, contents: Contents, synced: Synced, ours: set[str], theirs: set[str]
+    options: ScanOptions,
+    store: ImageStore,
+    contents: Contents,
+    synced: Synced,
+    sides: tuple[set[str], set[str]],
+    bar: Bar,
 ) -> Candidates:
     row = {digest: number for number, digest in enumerate(contents.digests)}
-    left = _rows(row, synced, ours)
+    left = _rows(row, synced, sides[0])
     # Files that lie in both are photos; a library that holds the photos has nothing more to compare them with.
-    right = _rows(row, synced, theirs) if options.against else left
+    right = _rows(row, synced, sides[1]) if options.against else left
+    voted = _voted(options, store, contents, left, right, bar) if options.details else None
     budget = max(_LEAST_BUDGET, int(options.effort * len(left)))
-    return nearest_pairs(contents, left, right, k=options.neighbours, budget=budget)
+    return nearest_pairs(contents, left, right, k=options.neighbours, budget=budget, voted=voted)
+
+
+def _voted(options: ScanOptions, store: ImageStore, contents: Contents, left: I64, right: I64, bar: Bar) -> Voted:
+    """What local features propose; a detail that two images share is one whichever of them is asked."""
+    with bar("finding details", "images") as progress:
+        remember(store, _file(store), contents.digests, workers=options.workers, progress=progress)
+    with bar("matching details", "images") as progress:
+        return propose(store, contents.digests, left, right, k=options.details, progress=progress)
+
+
+def _file(store: ImageStore) -> Path:
+    if store.path is None:
+        raise AslError("scan: the cache has to be a file")
+    return store.path
 
 
 def _rows(row: dict[str, int], synced: Synced, names: Iterable[str]) -> np.ndarray:
@@ -151,12 +173,10 @@ def _look(
     array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     ordered = [pairs[place] for place in looking_order(array[:, 0], array[:, 1]).tolist()]
     names = [(contents.digests[first], contents.digests[second]) for first, second in ordered]
-    if store.path is None:
-        raise AslError("scan: the cache has to be a file")
     waiting: list[tuple[str, str, str]] = []
     try:
         for pair, (digests, result) in zip(
-            ordered, judge_all(names, store=store.path, workers=options.workers), strict=True
+            ordered, judge_all(names, store=_file(store), workers=options.workers), strict=True
         ):
             if isinstance(result, Judgement):
                 waiting.append((*digests, result.to_json()))

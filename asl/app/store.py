@@ -250,6 +250,18 @@ class ImageStore:
             raise AslError(f"{self.path}: has no parts of {len(missing)} content(s), e.g. {min(missing)[:16]}")
         return np.stack([found[digest] for digest in digests], axis=1)
 
+    def put_local(self, key: str, features: Iterable[tuple[str, bytes]]) -> None:
+        """Keep the packed local features of some contents; ``key`` says how they were found."""
+        with self._write() as db:
+            rows = [(digest, key, blob) for digest, blob in features]
+            db.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", rows)
+
+    def local(self, key: str, digests: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """(content, its packed local features), in any order; :meth:`without_parts` names those that have none."""
+        yield from self._chunked(
+            "SELECT digest, features FROM parts WHERE digest IN (?) AND regions = ?", digests, (key,)
+        )
+
     def picture(self, digest: str) -> bytes:
         """The small JPEG of a content; empty where there is none."""
         rows = self._all("SELECT picture FROM images WHERE digest = ?", (digest,))

@@ -14,6 +14,9 @@ from asl.matching.values import Gray
 _Mask = npt.NDArray[np.bool_]
 _WINDOW = 9  # pixels, side of the window of the local correlation
 NOISE = 5.0  # grey levels: contrast below this is noise of the encoder, not structure
+_SAME = 0.8  # local correlation above this is the same structure
+_CORE = 0.75  # local correlation above which a place belongs to what agrees
+_FINEST = 1.2  # pixels, standard deviation of the blur that the finest detail does not survive
 DISAGREE = 0.55  # local correlation below this is disagreement
 
 
@@ -44,11 +47,15 @@ def compare(overlay: Overlay) -> Comparison:
     kept = judged & ~added
     values = {
         **_quantiles(correlation, judged, kept),
-        "corr_coarse": _coarse(overlay),
+        "corr_coarse": _coarse(overlay, 4, 0.1),
+        "corr_tiny": _coarse(overlay, 8, 0.25),
+        "corr_fine": _fine(overlay, kept & (correlation > _SAME)),
         "gradient": _gradient_agreement(query, reference, kept),
         "tone": _tone(query, reference, overlay.mask & ~added),
+        **_core(correlation, judged, overlay.mask),
         "diffuse": float(diffuse.sum()) / inside,
         "added": float(added.sum()) / inside,
+        "added_box": _boxiness(correlation, judged),
         "detail": _detail(overlay, kept),
     }
     return Comparison(correlation, judged, added, values)
@@ -62,8 +69,14 @@ def agreement(overlay: Overlay) -> dict[str, float]:
     return _quantiles(correlation, judged, judged & ~added)
 
 
-def local_correlation(first: Gray, second: Gray, window: int = _WINDOW) -> tuple[Gray, Gray]:
+def local_correlation(first: Gray, second: Gray, window: int = _WINDOW, *, floor: float = 4.0) -> tuple[Gray, Gray]:
     """Correlation of two pictures in a sliding window, damped where both are flat, and the larger local contrast.
+
+    Args:
+        first: float32 ``[h, w]``.
+        second: float32 ``[h, w]``.
+        window: pixels, side of the window.
+        floor: squared grey levels: variance below it counts as flat.
 
     Returns:
         float32 ``[h, w]`` -1..1 and float32 ``[h, w]`` grey levels.
@@ -76,7 +89,6 @@ def local_correlation(first: Gray, second: Gray, window: int = _WINDOW) -> tuple
     var_a = np.maximum(mean(first * first) - mean_a * mean_a, 0)
     var_b = np.maximum(mean(second * second) - mean_b * mean_b, 0)
     shared = mean(first * second) - mean_a * mean_b
-    floor = np.float32(4.0)
     correlation = np.clip((shared + floor) / (np.sqrt(var_a * var_b) + floor), -1, 1)
     return correlation.astype(np.float32), np.sqrt(np.maximum(var_a, var_b)).astype(np.float32)
 
@@ -97,15 +109,23 @@ def _quantiles(correlation: Gray, judged: _Mask, kept: _Mask) -> dict[str, float
     }
 
 
-def _coarse(overlay: Overlay) -> float:
-    """First decile of the correlation of the pair drawn at a quarter of its size."""
+def _coarse(overlay: Overlay, factor: int, quantile: float) -> float:
+    """A quantile of the correlation of the pair drawn ``factor`` times smaller."""
     height, width = overlay.mask.shape
-    size = (max(8, width // 4), max(8, height // 4))
+    size = (max(8, width // factor), max(8, height // factor))
     small = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (overlay.query, overlay.reference)]
     mask = cv2.resize(overlay.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     correlation, contrast = local_correlation(small[0], small[1], window=5)
     judged = mask & (contrast > NOISE)
-    return float(np.quantile(correlation[judged], 0.1)) if judged.any() else 0.0
+    return float(np.quantile(correlation[judged], quantile)) if judged.any() else 0.0
+
+
+def _fine(overlay: Overlay, agreeing: _Mask) -> float:
+    """Median local correlation of what a blur takes away, where the structure agrees; 0 where there is too little."""
+    fine = [p - cv2.GaussianBlur(p, (0, 0), _FINEST) for p in (overlay.query, overlay.reference)]
+    correlation, contrast = local_correlation(fine[0], fine[1], floor=0.25)
+    judged = agreeing & (contrast > 1.0)
+    return float(np.median(correlation[judged])) if judged.sum() >= 64 else 0.0
 
 
 def _disagreement(correlation: Gray, judged: _Mask) -> tuple[_Mask, _Mask]:
@@ -116,6 +136,49 @@ def _disagreement(correlation: Gray, judged: _Mask) -> tuple[_Mask, _Mask]:
     around = cv2.dilate(core, np.ones((_WINDOW, _WINDOW), np.uint8))
     compact = around > 0
     return compact, (wrong > 0) & ~compact
+
+
+def _core(correlation: Gray, judged: _Mask, mask: _Mask) -> dict[str, float]:
+    """The largest compact piece that agrees, and how well everything inside its outline agrees.
+
+    Of a photo that was cropped and then pasted, a part of the compared area agrees and the scene around it does not;
+    the outline of what agrees is free of disagreement. Who moves between two frames stands inside the outline.
+    """
+    nothing = {"core": 0.0, "core_low": 0.0, "core_holes": 1.0}
+    agreeing = ((correlation > _CORE) & mask).astype(np.uint8)
+    side = 2 * (max(5, min(mask.shape) // 24) // 2) + 1
+    compact = cv2.morphologyEx(agreeing, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    outlines, _ = cv2.findContours(compact, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not outlines:
+        return nothing
+    hull = np.zeros_like(agreeing)
+    cv2.fillConvexPoly(hull, cv2.convexHull(max(outlines, key=cv2.contourArea)), 1)
+    within = judged & (hull > 0)
+    if within.sum() < 64:
+        return nothing
+    values = correlation[within]
+    return {
+        "core": float((hull > 0).sum() / mask.sum()),
+        "core_low": float(np.quantile(values, 0.1)),
+        "core_holes": float((values < DISAGREE).mean()),
+    }
+
+
+def _boxiness(correlation: Gray, judged: _Mask) -> float:
+    """How much of its smallest rectangle the largest piece that disagrees fills; 0 where there is none.
+
+    What was pasted on is often a rectangle, somebody who moved is none.
+    """
+    wrong = (judged & (correlation < DISAGREE)).astype(np.uint8)
+    side = 2 * (max(7, min(wrong.shape) // 16) // 2) + 1
+    joined = cv2.morphologyEx(wrong, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    joined = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    outlines, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not outlines:
+        return 0.0
+    largest = max(outlines, key=cv2.contourArea)
+    width, height = cv2.minAreaRect(largest)[1]
+    return float(min(1.0, cv2.contourArea(largest) / max(width * height, 1.0)))
 
 
 def _gradient_agreement(query: Gray, reference: Gray, kept: _Mask) -> float:

@@ -6,6 +6,9 @@ simply goes on there: that pair is consistent, but the reference was cut from th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +19,7 @@ from asl.matching.values import Alignment, Gray, Matrix
 _Points = npt.NDArray[np.float64]
 _STEP = 3.0  # pixels on either side of the outline between which the contrast is taken
 _ASIDE = 9.0  # pixels further in, where the same contrast is taken for comparison
+_GRID = 96  # cells, both sides of the grid on which overlapping regions are added up
 _BORDER = 5.0  # pixels: an outline this close to the image's own border is that border
 
 
@@ -23,15 +27,17 @@ def coverage(query: Prepared, reference: Prepared, alignments: list[Alignment]) 
     """The numbers of :class:`asl.matching.values.Evidence` about who covers whom."""
     main = alignments[0]
     backwards = inverse(main.matrix)
-    seam_query, inside_query = seam(query.gray, main.matrix, reference.shape)
-    seam_reference, inside_reference = seam(reference.gray, backwards, query.shape)
+    in_query = seam(query.gray, main.matrix, reference.shape)
+    in_reference = seam(reference.gray, backwards, query.shape)
     return {
         "cover_query": _share_of_query(query, reference, alignments),
         "cover_reference": _area_share(backwards, query.shape, reference.shape),
-        "seam_query": seam_query,
-        "seam_reference": seam_reference,
-        "inside_query": inside_query,
-        "inside_reference": inside_reference,
+        "seam_query": in_query.contrast,
+        "seam_reference": in_reference.contrast,
+        "edge_query": in_query.edge,
+        "edge_reference": in_reference.edge,
+        "inside_query": in_query.inside,
+        "inside_reference": in_reference.inside,
         "outside_flat": _outside_flat(query, main, reference.shape),
     }
 
@@ -42,24 +48,44 @@ def _area_share(matrix: Matrix, source: tuple[int, int], target: tuple[int, int]
 
 
 def _share_of_query(query: Prepared, reference: Prepared, alignments: list[Alignment]) -> float:
-    shares = [_area_share(item.matrix, reference.shape, query.shape) for item in alignments]
-    return float(min(1.0, max(shares) if len(shares) == 1 else sum(shares)))
+    """Share of the query under any of the alignments; what two of them cover counts once."""
+    if len(alignments) == 1:
+        return _area_share(alignments[0].matrix, reference.shape, query.shape)
+    height, width = query.shape
+    covered = np.zeros((_GRID, _GRID), dtype=np.uint8)
+    for item in alignments:
+        outline = clipped_outline(item.matrix, reference.shape, query.shape)
+        if len(outline) >= 3:
+            scaled = outline * (_GRID - 1) / np.maximum([width - 1.0, height - 1.0], 1.0)
+            cv2.fillConvexPoly(covered, np.rint(scaled).astype(np.int32), 1)
+    return float(covered.mean())
 
 
-def seam(picture: Gray, matrix: Matrix, other: tuple[int, int]) -> tuple[float, float]:
-    """Contrast across the other image's outline inside a picture, compared with the contrast beside it.
+@dataclass(frozen=True)
+class Seam:
+    """What lies along the other image's outline inside a picture.
 
-    Returns:
-        ln(contrast across the outline / contrast beside it), 0 where no outline is inside; and the share of the
-        outline that is inside.
+    Attributes:
+        contrast: ln(contrast across the outline / contrast beside it), 0 where no outline is inside.
+        edge: share of the points inside where the contrast across stands out of that on both sides.
+        inside: share of the outline that is inside.
     """
+
+    contrast: float
+    edge: float
+    inside: float
+
+
+def seam(picture: Gray, matrix: Matrix, other: tuple[int, int]) -> Seam:
+    """Contrast across the other image's outline inside a picture, compared with the contrast beside it."""
     across, along, inside = _outline_points(matrix, other, (picture.shape[0], picture.shape[1]))
     if inside < 0.03:
-        return 0.0, inside
-    steps = [_contrast(picture, across + along * shift, along) for shift in (-2.0, 0.0, 2.0)]
-    here = np.max(steps, axis=0)
-    aside = np.concatenate([_contrast(picture, across + along * shift, along) for shift in (-_ASIDE, _ASIDE)])
-    return float(np.clip(np.log((here.mean() + 2.0) / (1.4 * aside.mean() + 2.0)), -3, 3)), inside
+        return Seam(0.0, 0.0, inside)
+    here = np.max([_contrast(picture, across + along * shift, along) for shift in (-2.0, 0.0, 2.0)], axis=0)
+    aside = np.stack([_contrast(picture, across + along * shift, along) for shift in (-_ASIDE, _ASIDE)])
+    contrast = np.clip(np.log((here.mean() + 2.0) / (1.4 * aside.mean() + 2.0)), -3, 3)
+    edge = (here > 1.5 * aside.max(axis=0) + 4.0).mean()
+    return Seam(float(contrast), float(edge), inside)
 
 
 def _outline_points(matrix: Matrix, other: tuple[int, int], shape: tuple[int, int]) -> tuple[_Points, _Points, float]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asl.matching.align import align, all_matches
-from asl.matching.bend import unbend
+from asl.matching.align import Matches, align, all_matches
+from asl.matching.bend import matched_flow, unbend
 from asl.matching.compare import Comparison, agreement, compare
 from asl.matching.coverage import coverage
 from asl.matching.dense import align_dense
@@ -58,26 +58,29 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
         aligned=1.0,
         seen=seen,
         inliers=float(np.log1p(main.inliers)),
-        support=min(1.0, main.inliers / max(found.matched, 1)),
+        support=min(1.0, main.inliers / max(max(len(reading) for reading in found.readings), 1)),
         parallax=main.near / max(main.near + main.inliers, 1),
         residual=main.residual,
         distortion=distortion(main.matrix, reference.shape),
         mirrored=float(main.mirrored),
         dense=float(main.dense),
         **comparison.values,
-        **_bent(main, overlay, comparison),
+        **_bent(main, overlay, comparison, found.readings, query.shape[1]),
         **coverage(query, reference, alignments),
     )
     return Findings(evidence, tuple(alignments), overlay, comparison, inverted)
 
 
-def _bent(alignment: Alignment, overlay: Overlay, comparison: Comparison) -> dict[str, float]:
+def _bent(
+    alignment: Alignment, overlay: Overlay, comparison: Comparison, readings: list[Matches], width: int
+) -> dict[str, float]:
     """How the pair agrees after a smooth bend, tried where many features say that they are the same scene."""
     found = comparison.values
     values = {f"bent_{name}": found[f"corr_{name}"] for name in ("low", "quarter", "kept")}
     if found["corr_low"] >= _STIFF or alignment.inliers + alignment.near < _MANY:
         return values
-    bent = unbend(overlay)
+    own = next((matches for matches in readings if matches.mirrored == alignment.mirrored), None)
+    bent = unbend(overlay, matched_flow(overlay, alignment, own, width) if own is not None else None)
     if bent is None:
         return values
     after = agreement(bent[0])
@@ -86,10 +89,10 @@ def _bent(alignment: Alignment, overlay: Overlay, comparison: Comparison) -> dic
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """The best alignments of one reading, and the matches that it had to go on."""
+    """The best alignments of one reading of a pair, and the matches that it had to go on."""
 
     best: tuple[list[Alignment], Overlay, Comparison] | None
-    matched: int
+    readings: list[Matches]
 
 
 def _look(query: Prepared, reference: Prepared, settings: Settings, *, dense: bool) -> _Look:
@@ -97,7 +100,7 @@ def _look(query: Prepared, reference: Prepared, settings: Settings, *, dense: bo
     best = _best(query, reference, align(query, reference, readings, settings))
     if best is None and dense:
         best = _best(query, reference, align_dense(query, reference))
-    return _Look(best, max(len(reading) for reading in readings))
+    return _Look(best, readings)
 
 
 def _agreement(look: _Look) -> float:

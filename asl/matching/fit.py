@@ -22,7 +22,11 @@ MONOTONE: dict[str, int] = {
     "corr_quarter": 1,
     "corr_median": 1,
     "corr_coarse": 1,
+    "corr_tiny": 1,
+    "corr_fine": 1,
     "corr_kept": 1,
+    "core_low": 1,
+    "core_holes": -1,
     "bent_low": 1,
     "bent_quarter": 1,
     "bent_kept": 1,
@@ -31,6 +35,8 @@ MONOTONE: dict[str, int] = {
     "diffuse": -1,
     "seam_query": 1,
     "seam_reference": -1,
+    "edge_query": 1,
+    "edge_reference": -1,
 }
 
 
@@ -41,7 +47,7 @@ def fit_trees(
     weights: npt.NDArray[np.float64] | None = None,
     names: tuple[str, ...] = EVIDENCE,
     trees: int = 240,
-    leaves: int = 20,
+    leaves: int = 31,
     learning_rate: float = 0.05,
     seed: int = 0,
     card: dict[str, Any] | None = None,

@@ -84,7 +84,13 @@ class Evidence:
         corr_quarter: first quartile.
         corr_median: median.
         corr_coarse: first decile at a quarter of the resolution: forgives blur.
+        corr_tiny: first quartile at an eighth of the resolution: forgives pixelation.
         corr_kept: first decile outside compact added regions.
+        corr_fine: median of the finest detail's local correlation where the structure agrees: two shots of one scene
+            agree in structure, not in noise and texture.
+        core: share of the compared area inside the outline of the largest compact piece that agrees.
+        core_low: first decile of the local correlation inside that outline.
+        core_holes: share of what has structure inside that outline that disagrees; 1 where nothing agrees.
         bent_low: ``corr_low`` after a smooth bend of the reference, where one was tried; else ``corr_low`` itself.
         bent_quarter: the same of ``corr_quarter``.
         bent_kept: the same of ``corr_kept``.
@@ -95,11 +101,16 @@ class Evidence:
         tone: share of the query's brightness that one tone curve over the reference explains.
         diffuse: share of the compared area that disagrees in thin lines: another shot.
         added: share of the compared area that disagrees in compact pieces: an overlay.
+        added_box: how much of its smallest rectangle the largest piece that disagrees fills: nearly all where a picture
+            was pasted on, less where somebody moved.
         cover_query: share of the query that the reference covers.
         cover_reference: share of the reference that is seen in the query.
         seam_query: ln contrast across the reference's outline inside the query: a pasted picture has an edge there,
             a wider shot of the same scene goes on.
         seam_reference: the same across the query's outline inside the reference: near 0 when the query was cut from it.
+        edge_query: share of the points of that outline inside the query that lie on an edge: nearly all of a pasted
+            picture's, some of any other.
+        edge_reference: the same of the query's outline inside the reference.
         inside_query: share of the reference's outline that lies inside the query.
         inside_reference: share of the query's outline that lies inside the reference.
         outside_flat: share of the uncovered query that is one plain colour (padding).
@@ -119,7 +130,12 @@ class Evidence:
     corr_quarter: float = 0.0
     corr_median: float = 0.0
     corr_coarse: float = 0.0
+    corr_tiny: float = 0.0
     corr_kept: float = 0.0
+    corr_fine: float = 0.0
+    core: float = 0.0
+    core_low: float = 0.0
+    core_holes: float = 0.0
     bent_low: float = 0.0
     bent_quarter: float = 0.0
     bent_kept: float = 0.0
@@ -130,10 +146,13 @@ class Evidence:
     tone: float = 0.0
     diffuse: float = 0.0
     added: float = 0.0
+    added_box: float = 0.0
     cover_query: float = 0.0
     cover_reference: float = 0.0
     seam_query: float = 0.0
     seam_reference: float = 0.0
+    edge_query: float = 0.0
+    edge_reference: float = 0.0
     inside_query: float = 0.0
     inside_reference: float = 0.0
     outside_flat: float = 0.0

@@ -5,6 +5,7 @@ import pytest
 
 from asl.app.candidates import Contents, looking_order, nearest_pairs
 from asl.app.collection import Collection
+from asl.app.details import Voted
 from asl.types import AslError
 
 
@@ -71,6 +72,27 @@ def test_a_series_of_look_alikes_does_not_use_up_the_budget() -> None:
     assert (140, 141) in {tuple(sorted(pair)) for pair in zip(got.first.tolist(), got.second.tolist(), strict=True)}
     cosines = found.vectors[got.first] * found.vectors[got.second]
     assert cosines.sum(axis=1).max() > 0.99, "the most alike pairs are looked at, too"
+
+
+def test_votes_get_half_of_the_budget_and_count_for_the_pair() -> None:
+    given = contents(0, 40)
+    rows = np.arange(40)
+    rng = np.random.default_rng(1)
+    first, second = rng.integers(0, 20, 12), rng.integers(20, 40, 12)
+    voted = Voted(first, second, rng.uniform(1, 50, 12).astype(np.float32))
+    found = nearest_pairs(given, rows, rows, k=3, budget=10, voted=voted)
+    pairs = {frozenset(pair) for pair in zip(found.first.tolist(), found.second.tolist(), strict=True)}
+    assert len(pairs) == 10
+    most = np.argsort(-voted.votes)[:4]
+    assert {frozenset((int(first[row]), int(second[row]))) for row in most} <= pairs
+    cosines = np.einsum("pd,pd->p", given.vectors[found.first], given.vectors[found.second])
+    np.testing.assert_allclose(found.cosines, cosines, atol=1e-6)
+    without = nearest_pairs(given, rows, rows, k=3, budget=10)
+    nobody = nearest_pairs(given, rows, rows, k=3, budget=10, voted=Voted.nothing())
+    np.testing.assert_array_equal(without.first, nobody.first)
+    every = nearest_pairs(given, rows, rows, k=3, budget=10**6, voted=voted)
+    keys = np.minimum(every.first, every.second) * 40 + np.maximum(every.first, every.second)
+    assert len(np.unique(keys)) == len(keys) == every.found
 
 
 def test_neighbouring_pairs_share_images() -> None:

@@ -64,22 +64,46 @@ def test_copies_within_a_folder(photos: Path, model: Path, tmp_path: Path) -> No
     assert "truncated" in failure["reason"]
 
 
-def test_parts_are_embedded_once_and_forgotten_with_their_image(photos: Path, model: Path, tmp_path: Path) -> None:
-    def kept(output: Path) -> dict[str, int]:
+def test_what_is_kept_of_an_image_is_found_once_and_forgotten_with_it(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    def kept(output: Path) -> list[int]:
+        """How many contents have local features, and parts by each set of regions."""
         (cache,) = output.glob("cache-*.sqlite")
         with closing(sqlite3.connect(cache)) as db:
-            return dict(db.execute("SELECT regions, count(*) FROM parts GROUP BY regions"))
+            rows = db.execute("SELECT regions, count(*) FROM parts GROUP BY regions").fetchall()
+        details = [count for name, count in rows if name.startswith("local-")]
+        return details + sorted(count for name, count in rows if not name.startswith("local-"))
 
     output = tmp_path / "out"
-    scanned(photos, model, output, "--regions", "none")
-    assert kept(output) == {}
+    scanned(photos, model, output, "--details", 0)
+    assert kept(output) == []
     rows = scanned(photos, model, output)
-    assert kept(output) == {"coarse": 7}
-    assert scanned(photos, model, output, "--regions", "fine") == rows
-    assert kept(output) == {"coarse": 7, "fine": 7}
+    assert kept(output) == [7]
+    assert names(scanned(photos, model, output, "--regions", "coarse")) == names(rows)
+    assert names(scanned(photos, model, output, "--regions", "fine")) == names(rows)
+    assert kept(output) == [7, 7, 7]
     (photos / "p4.jpg").unlink()
     scanned(photos, model, output)
-    assert kept(output) == {"coarse": 6, "fine": 6}
+    assert kept(output) == [6, 6, 6]
+
+
+def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Path) -> None:
+    """Small crops: with one neighbour by a model that knows nothing most stay unseen."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(8):
+        (photos / f"p{seed}.png").write_bytes(encode(textured(seed), "PNG"))
+        piece = cv2.resize(textured(seed)[80:230, 110:290], (360, 300), interpolation=cv2.INTER_CUBIC)
+        (photos / f"q{seed}.png").write_bytes(encode(piece, "PNG"))
+    few = ("--neighbours", 1, "--precision", "0.5")
+    without = scanned(photos, model, tmp_path / "out", *few, "--details", 0)
+    found = {frozenset((Path(row["original"]).stem, Path(row["copy"]).stem))
+             for row in scanned(photos, model, tmp_path / "out", *few)}  # fmt: skip
+    right = {frozenset((f"p{seed}", f"q{seed}")) for seed in range(8)}
+    assert found <= right
+    assert len(found) > len(without)
+    assert scan(photos, "--details", -1, "--model", model, "--output", tmp_path / "out") == 2
 
 
 def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_path: Path) -> None:

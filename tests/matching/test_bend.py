@@ -8,10 +8,11 @@ import pytest
 
 from asl.edits import View
 from asl.edits.local import Elastic, GridDistortion
-from asl.matching.bend import unbend
+from asl.matching.align import align, all_matches
+from asl.matching.bend import matched_flow, unbend
 from asl.matching.compare import agreement
 from asl.matching.evidence import examine
-from asl.matching.overlay import Overlay
+from asl.matching.overlay import Overlay, lay_over
 from asl.matching.prepare import prepare
 from asl.matching.values import Settings
 
@@ -34,6 +35,41 @@ def test_a_bent_copy_agrees_after_the_bend(picture: Image, edit: GridDistortion 
     assert found is not None
     assert agreement(before)["corr_low"] < 0.3 < 0.6 < agreement(found[0])["corr_low"]
     assert found[1]["bend"] > 0.002
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_matches_lead_a_strong_bend_home(mirrored: bool) -> None:
+    """Squares stretched by up to half their side: too far for the flow alone, not for the matches before it."""
+    settings, better = Settings(), 0
+    for seed in range(6):
+        picture = textured(seed, 240, 320)
+        bent = GridDistortion(strength=(0.45, 0.5))(View.original(picture), np.random.default_rng(seed)).image
+        bent = np.ascontiguousarray(bent[:, ::-1]) if mirrored else bent
+        query, reference = prepare(bent, settings), prepare(picture, settings)
+        readings = all_matches(query, reference, settings)
+        main = align(query, reference, readings, settings)[0]
+        assert main.mirrored == mirrored
+        before = lay_over(query, reference, main)
+        assert before is not None
+        start = matched_flow(before, main, readings[int(mirrored)], query.shape[1])
+        led, alone = unbend(before, start), unbend(before)
+        assert led is not None
+        assert alone is not None
+        better += agreement(led[0])["corr_low"] > max(0.5, agreement(alone[0])["corr_low"])
+    assert better >= 4
+
+
+def test_few_matches_suggest_no_flow(picture: Image) -> None:
+    side = prepare(picture, Settings())
+    readings = all_matches(side, side, Settings())
+    main = align(side, side, readings, Settings())[0]
+    before = lay_over(side, side, main)
+    assert before is not None
+    few = readings[0].take(np.arange(len(readings[0])) < 8)
+    assert matched_flow(before, main, few, side.shape[1]) is None
+    flow = matched_flow(before, main, readings[0], side.shape[1])
+    assert flow is not None
+    assert np.abs(flow).max() < 1.0, "equal pictures are not bent"
 
 
 def test_another_picture_does_not(picture: Image, other_picture: Image) -> None:

@@ -24,7 +24,8 @@ def overlay(query: np.ndarray, reference: np.ndarray) -> Overlay:
 
 def test_equal_pictures_agree_in_everything(picture: Image) -> None:
     values = compare(overlay(gray(picture), gray(picture))).values
-    for name in ("corr_low", "corr_quarter", "corr_median", "corr_coarse", "corr_kept", "gradient", "tone"):
+    every = ("low", "quarter", "median", "coarse", "tiny", "kept", "fine")
+    for name in (*(f"corr_{part}" for part in every), "gradient", "tone"):
         assert values[name] == pytest.approx(1.0, abs=0.01), name
     assert values["added"] == values["diffuse"] == values["detail"] == 0.0
 
@@ -65,6 +66,29 @@ def test_blur_shows_as_missing_detail_and_agrees_at_a_coarser_scale(picture: Ima
     assert values["detail"] < -0.7
     assert compare(overlay(gray(picture), blurred)).values["detail"] > 0.7
     assert values["corr_coarse"] > values["corr_low"] + 0.1
+
+
+def test_noise_of_its_own_shows_in_the_finest_detail_only(picture: Image) -> None:
+    """Two shots of one scene: the structure agrees, the noise does not; what was pasted on does not matter."""
+    rng = np.random.default_rng(0)
+    textured = gray(picture) + rng.normal(0, 6, picture.shape[:2]).astype(np.float32)
+    shot = gray(picture) + rng.normal(0, 6, picture.shape[:2]).astype(np.float32)
+    covered = textured.copy()
+    covered[40:100, 60:140] = 255 - covered[40:100, 60:140]
+    copy, other = (compare(overlay(query, textured)).values for query in (covered, shot))
+    assert other["corr_median"] > 0.8
+    assert copy["corr_fine"] > 0.95 > 0.6 > other["corr_fine"]
+
+
+def test_pixelation_agrees_at_an_eighth(picture: Image, other_picture: Image) -> None:
+    def pixelised(image: Image) -> np.ndarray:
+        small = cv2.resize(image, (30, 22), interpolation=cv2.INTER_AREA)
+        return gray(cv2.resize(small, (240, 180), interpolation=cv2.INTER_NEAREST))
+
+    own = compare(overlay(pixelised(picture), gray(picture))).values
+    other = compare(overlay(pixelised(other_picture), gray(picture))).values
+    assert own["corr_tiny"] > 0.8 > 0.3 > other["corr_tiny"]
+    assert own["corr_low"] < 0.4
 
 
 def test_agreement_is_that_part_of_the_comparison(picture: Image, other_picture: Image) -> None:

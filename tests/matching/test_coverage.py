@@ -41,7 +41,7 @@ def test_a_crop_is_all_explained_by_a_part_of_its_source() -> None:
 
 def test_asked_the_other_way_round_everything_changes_sides() -> None:
     there, back = looked(CROP, WHOLE, moved(-LEFT, -TOP)), looked(WHOLE, CROP, moved(LEFT, TOP))
-    for name in ("cover", "inside", "seam"):
+    for name in ("cover", "inside", "seam", "edge"):
         assert there[f"{name}_query"] == pytest.approx(back[f"{name}_reference"], abs=0.02)
         assert there[f"{name}_reference"] == pytest.approx(back[f"{name}_query"], abs=0.02)
 
@@ -52,6 +52,7 @@ def test_a_picture_pasted_into_another_has_an_edge_around_it() -> None:
     pasted = looked(scene, 255 - CROP // 3, moved(LEFT, TOP))
     wider = looked(WHOLE, CROP, moved(LEFT, TOP))
     assert pasted["seam_query"] > wider["seam_query"] + 0.5
+    assert pasted["edge_query"] > 0.7 > 0.4 > wider["edge_query"], "along all of the outline, or here and there"
     assert pasted["outside_flat"] < 0.5
 
 
@@ -71,3 +72,12 @@ def test_several_regions_of_one_pair_add_up() -> None:
     both = coverage(side, side, [Alignment(left), Alignment(right)])["cover_query"]
     assert one == pytest.approx(0.5, abs=0.02)
     assert both == pytest.approx(1.0, abs=0.02)
+
+
+def test_what_two_regions_cover_counts_once() -> None:
+    side = prepare(WHOLE, Settings())
+    part, shifted = np.diag([0.5, 1.0, 1.0]), moved(40, 0) @ np.diag([0.5, 1.0, 1.0])
+    again = coverage(side, side, [Alignment(part), Alignment(part)])["cover_query"]
+    overlapping = coverage(side, side, [Alignment(part), Alignment(shifted)])["cover_query"]
+    assert again == pytest.approx(0.5, abs=0.02)
+    assert overlapping == pytest.approx(0.5 + 40 / 320, abs=0.02)

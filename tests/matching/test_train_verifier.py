@@ -11,6 +11,7 @@ import pytest
 
 from asl.data.catalog import open_catalog
 from asl.edits.geometric import Crop, Pad
+from asl.matching import Verifier
 from asl.matching.evidence import examine
 from asl.matching.prepare import prepare
 from asl.matching.values import EVIDENCE, Settings
@@ -19,43 +20,74 @@ from .conftest import Image, textured
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 train_verifier = pytest.importorskip("train_verifier", reason="scripts/ is not beside the tests")
+import verifier_queries  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def maker(tmp_path_factory: pytest.TempPathFactory) -> object:
+def looker(tmp_path_factory: pytest.TempPathFactory) -> train_verifier.Looker:  # type: ignore[name-defined]
     folder = tmp_path_factory.mktemp("photos")
     for number in range(4):
         cv2.imwrite(str(folder / f"{number}.png"), textured(number)[..., ::-1])
     recipes = {"pad": Pad(share=(0.3, 0.4)), "crop": Crop(area=(0.3, 0.5))}
-    return train_verifier.Maker((open_catalog(folder),), recipes, 0, Settings())
+    maker = verifier_queries.Maker((open_catalog(folder),), recipes, 0)
+    return train_verifier.Looker(maker, tmp_path_factory.mktemp("queries"), Verifier())
+
+
+def looked(looker: object, *task: object, others: tuple[int, ...] = ()) -> list[tuple[np.ndarray, bool, str, int]]:
+    made = verifier_queries.Task(*task)
+    return looker.look((made, looker.write(made), others))  # type: ignore[attr-defined]
 
 
 def value(found: tuple[np.ndarray, bool, str, int], name: str) -> float:
     return float(found[0][EVIDENCE.index(name)])
 
 
-def test_labels_and_direction_of_every_kind(maker: object) -> None:
-    look = maker.look  # type: ignore[attr-defined]
-    copy, look_alike = look(train_verifier.Task(0, 0, "copy", "crop", (1,)))
+def test_labels_and_direction_of_every_kind(looker: object) -> None:
+    copy, look_alike = looked(looker, 0, 0, "copy", "crop", others=(1,))
     assert (copy[1:], look_alike[1:]) == ((True, "copy", 0), (False, "look-alike", 0))
     assert value(copy, "cover_query") > 0.9 > value(copy, "cover_reference")  # a crop lies inside its photograph
     assert value(look_alike, "inliers") < value(copy, "inliers")
 
-    (reverse,) = look(train_verifier.Task(1, 0, "reverse", "", ()))
+    (reverse,) = looked(looker, 1, 0, "reverse")
     assert reverse[1:] == (False, "reverse", 1)
     assert value(reverse, "cover_query") < 0.9 < value(reverse, "cover_reference")
 
-    padded, back = look(train_verifier.Task(2, 0, "copy", "pad", ()))
+    padded, back = looked(looker, 2, 0, "copy", "pad")
     assert (padded[1:], back[1:]) == ((True, "copy", 2), (False, "reverse copy", 2))
     assert value(padded, "cover_query") < 0.75 < value(padded, "cover_reference")
     assert value(back, "cover_reference") < 0.75 < value(back, "cover_query")
 
 
-def test_a_query_is_the_same_for_its_seed_and_number(maker: object) -> None:
-    look = maker.look  # type: ignore[attr-defined]
-    first, again, other = (look(train_verifier.Task(0, number, "frame", "", ()))[0][0] for number in (3, 3, 4))
+def test_a_photograph_that_is_there_twice_is_no_look_alike(looker: object) -> None:
+    assert [pair[2] for pair in looked(looker, 0, 1, "copy", "crop", others=(0,))] == ["copy"]
+
+
+def test_a_query_is_the_same_for_its_seed_and_number(looker: object) -> None:
+    first, again, other = (looked(looker, 0, number, "frame")[0][0] for number in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_what_is_pasted_on_queries_is_never_a_query_or_a_reference(looker: object) -> None:
+    rows = verifier_queries.sources_of(40)
+    aside = set(range(40)) - set(rows)
+    assert len(aside) == 5
+    tasks = list(verifier_queries.plan(rows, queries=3, seed=0))
+    assert {task.source for task in tasks} == set(rows)
+    assert {task.kind for task in tasks} == {"copy", "reverse", "frame"}
+
+
+def test_proposals_are_other_photographs(looker: object) -> None:
+    tasks = [verifier_queries.Task(number, 0, "copy", "crop") for number in (0, 2)]
+    folder = looker.folder  # type: ignore[attr-defined]
+    for file in folder.iterdir():
+        file.unlink()
+    for task in tasks:
+        looker.write(task)  # type: ignore[attr-defined]
+    found = train_verifier.propose(looker, tasks, [0, 1, 2, 3], each=1, workers=1)
+    assert all(0 not in others for others in found[:1])
+    assert 2 not in found[1]
+    assert all(1 <= len(others) <= 3 for others in found)
 
 
 def test_no_single_map_explains_a_frame(picture: Image) -> None:
@@ -64,7 +96,7 @@ def test_no_single_map_explains_a_frame(picture: Image) -> None:
     edited = cv2.GaussianBlur(picture, (0, 0), 0.8)
     copy = examine(prepare(edited, settings), reference, settings).evidence
     for seed in range(5):
-        frame = train_verifier.next_frame(picture, np.random.default_rng(seed))
+        frame = verifier_queries.next_frame(picture, np.random.default_rng(seed))
         assert frame.shape == picture.shape
         evidence = examine(prepare(frame, settings), reference, settings).evidence
         assert evidence.corr_low < 0.6 < copy.corr_low

@@ -1,0 +1,196 @@
+"""What the verifier looks at: pairs that embeddings propose, and pairs that local features propose beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from asl.data.catalog import Catalog, CatalogLoader
+from asl.data.layouts import Benchmark
+from asl.index.regions import search_regions
+from asl.matching import Budget, Verified, verify_pairs
+from asl.matching.local import local_candidates
+from asl.pipeline import Features
+from asl.report.progress import progress_bar
+from asl.scoring.score import Score, pair_scores
+from asl.sides import Side
+from asl.types import I64, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, UsageError
+
+
+def find_candidates(features: Features, score: Score, *, k: int = 10) -> ScoredPairs:
+    """What embeddings propose: regions of the queries are searched, too, whatever that does to direction."""
+    return search_regions(
+        features.queries,
+        features.references,
+        reference_regions=features.reference_regions,
+        query_regions=features.query_regions,
+        score=score,
+        k=k,
+        background=features.background,
+    )
+
+
+def find_local(
+    queries: QueryEmbeddings,
+    references: ReferenceEmbeddings,
+    query_images: Catalog,
+    reference_images: Catalog,
+    *,
+    k: int,
+    workers: int | None = None,
+    cache: Path | None = None,
+    keep: Path | None = None,
+) -> ScoredPairs:
+    """What local features propose for the same images; the scores are votes.
+
+    Args:
+        queries: whose ids are asked about.
+        references: among whose ids copies are looked for.
+        query_images: their images.
+        reference_images: their images.
+        k: most references of a query.
+        workers: processes that find local features.
+        cache: folder that keeps what is found in references, for the verifier as well.
+        keep: file that keeps the index of the references.
+    """
+    with progress_bar("local features", unit="images") as progress:
+        return local_candidates(
+            queries.ids,
+            references.ids,
+            load_query=CatalogLoader.of(query_images),
+            load_reference=CatalogLoader.of(reference_images),
+            k=k,
+            workers=workers,
+            cache=cache,
+            keep=keep,
+            progress=progress,
+        ).pairs
+
+
+def join_candidates(
+    pairs: ScoredPairs,
+    local: ScoredPairs,
+    queries: QueryEmbeddings,
+    references: ReferenceEmbeddings,
+    *,
+    score: Score,
+    background: BackgroundEmbeddings | None = None,
+) -> ScoredPairs:
+    """Candidates of both kinds, each pair once, all scored as the first kind is; ordered by query, then by score.
+
+    Args:
+        pairs: what embeddings propose.
+        local: what local features propose for the same queries and references.
+        queries: their embeddings.
+        references: their embeddings.
+        score: of ``pairs``; a pair that it does not admit (``paper``, ``strict``) is no candidate.
+        background: needed where the score is normalised.
+    """
+    count = len(pairs.references)
+    known = pairs.query_index * count + pairs.reference_index
+    fresh = np.flatnonzero(~np.isin(local.query_index * count + local.reference_index, known))
+    query, reference = local.query_index[fresh], local.reference_index[fresh]
+    scores = pair_scores(
+        queries, references, score=score, query_index=query, reference_index=reference, background=background
+    )
+    admitted = np.isfinite(scores)
+    query = np.concatenate([pairs.query_index, query[admitted]])
+    reference = np.concatenate([pairs.reference_index, reference[admitted]])
+    values = np.concatenate([pairs.scores, scores[admitted]])
+    order = np.lexsort((reference, -values, query))
+    return ScoredPairs(pairs.queries, pairs.references, query[order], reference[order], values[order])
+
+
+def add_local(
+    pairs: ScoredPairs,
+    left: Side,
+    right: Side,
+    background: Side | None,
+    *,
+    score: Score,
+    k: int,
+    workers: int | None = None,
+) -> ScoredPairs:
+    """The candidates of a search, and ``k`` of local features for each query.
+
+    The index of the local features is kept beside the references' store.
+    """
+    sides = left.embeddings.as_queries(), right.embeddings.as_references()
+    local = find_local(*sides, *images_of(left, right), k=k, workers=workers, keep=right.path / "local.npz")
+    others = background.embeddings.as_background() if background else None
+    return join_candidates(pairs, local, *sides, score=score, background=others)
+
+
+def images_of(left: Side, right: Side) -> tuple[Catalog, Catalog]:
+    """The images of both sides.
+
+    Raises:
+        UsageError: one has none.
+    """
+    if left.images is None or right.images is None:
+        raise UsageError("score=verified looks at images: give query_images= and reference_images= beside the stores")
+    return left.images, right.images
+
+
+def best_of_each(pairs: ScoredPairs, top: int | None) -> I64:
+    """Rows of the ``top`` best pairs of every query (None: of all), best first."""
+    order = np.lexsort((pairs.reference_index, -pairs.scores, pairs.query_index))
+    first = np.searchsorted(pairs.query_index[order], pairs.query_index[order], side="left")
+    rank = np.arange(len(order)) - first
+    return np.asarray(order if top is None else order[rank < top], dtype=np.int64)
+
+
+def look_at(
+    pairs: ScoredPairs,
+    query_images: Catalog,
+    reference_images: Catalog,
+    *,
+    workers: int | None = None,
+    budget: Budget | None = None,
+    cache: Path | None = None,
+) -> Verified:
+    """The pixels of candidates; see :func:`asl.matching.verify_pairs`."""
+    with progress_bar("verifying", unit="pairs") as progress:
+        return verify_pairs(
+            pairs,
+            load_query=CatalogLoader.of(query_images),
+            load_reference=CatalogLoader.of(reference_images),
+            workers=workers,
+            budget=budget,
+            cache=cache,
+            progress=progress,
+        )
+
+
+def verify_run(
+    benchmark: Benchmark,
+    features: Features,
+    score: Score,
+    *,
+    top: int = 3,
+    local: int = 3,
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> ScoredPairs:
+    """The second stage on a benchmark: the pixels of the best candidates of every query.
+
+    Args:
+        benchmark: its images.
+        features: their embeddings.
+        score: that orders what embeddings propose.
+        top: candidates of a query by its embeddings.
+        local: and by local features; 0: none.
+        workers: processes.
+        cache: folder that keeps the local features of references.
+    """
+    candidates = find_candidates(features, score, k=top)
+    if local:
+        found = find_local(
+            features.queries, features.references, benchmark.queries, benchmark.references,
+            k=local, workers=workers, cache=cache,
+        )  # fmt: skip
+        candidates = join_candidates(
+            candidates, found, features.queries, features.references, score=score, background=features.background
+        )
+    return look_at(candidates, benchmark.queries, benchmark.references, workers=workers, cache=cache).pairs

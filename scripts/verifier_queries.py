@@ -1,0 +1,196 @@
+"""Queries that the verifier's decision is fitted on: edited copies, reverse crops, and the scene a moment later.
+
+Everything depends on the photograph, the number of the query and the seed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from asl.data.catalog import Catalog
+from asl.data.images import decode_image
+from asl.edits import Edit, View
+from asl.edits.catalogue import every_edit
+from asl.edits.edit import OneOf, SomeOf
+from asl.edits.hard_negatives import reverse_crop
+from asl.edits.local import Elastic, OpticalDistortion, Swirl
+from asl.edits.pool import Pool
+from asl.edits.recipes import load_recipe
+from asl.edits.views import view_rng
+
+RECIPES = {
+    "disc_like": 0.3,
+    "single": 0.2,  # one edit of the whole catalogue
+    "several": 0.15,  # two to four of them, one after the other
+    "moderate": 0.1,
+    "sscd_advanced": 0.1,
+    "lyakaap_v86": 0.1,
+    "light": 0.1,
+    "bent": 0.1,  # waves, lenses and swirls; not the grids of the benchmark
+}
+REVERSE, FRAMES = 0.2, 0.25  # shares of the queries; the others are copies
+STILL = 0.35  # share of the frames whose camera stands still
+ASIDE = 8  # every so many-th photograph is no query and no reference, but what is pasted on the others
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One query made from photograph ``source``: ``copy``, ``reverse`` or ``frame``."""
+
+    source: int
+    number: int
+    kind: str
+    recipe: str = ""
+
+    @property
+    def name(self) -> str:
+        """Unique."""
+        return f"{self.source:06d}-{self.number}"
+
+
+def recipes() -> dict[str, Edit]:
+    """The edits of copies, by the names in :data:`RECIPES`."""
+    single = list(every_edit().values())
+    own: dict[str, Edit] = {
+        "single": OneOf(single),
+        "several": SomeOf(single, 2, 4),
+        "bent": OneOf([Elastic(), OpticalDistortion(), Swirl()]),
+    }
+    return own | {name: load_recipe(name) for name in RECIPES if name not in own}
+
+
+def plan(sources: Sequence[int], *, queries: int, seed: int) -> Iterator[Task]:
+    """So many queries a photograph."""
+    rng = np.random.default_rng(seed)
+    names, shares = list(RECIPES), np.array(list(RECIPES.values()))
+    for place, number in np.ndindex(len(sources), queries):
+        kind = str(rng.choice(["copy", "reverse", "frame"], p=[1 - REVERSE - FRAMES, REVERSE, FRAMES]))
+        recipe = str(rng.choice(names, p=shares / shares.sum()))
+        if kind != "copy":
+            recipe = str(rng.choice(["", "light", "moderate"], p=[0.5, 0.3, 0.2]))
+        yield Task(sources[place], number, kind, recipe)
+
+
+def sources_of(count: int) -> list[int]:
+    """The photographs that are asked about; those left out are only pasted on others."""
+    return [row for row in range(count) if row % ASIDE != ASIDE - 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Maker:
+    """Makes queries: the same for a photograph, a number and a seed, in any process."""
+
+    catalogs: tuple[Catalog, ...]
+    recipes: dict[str, Edit]
+    seed: int
+
+    def photo(self, row: int) -> Pixels:
+        """A photograph."""
+        for catalog in self.catalogs:
+            if row < len(catalog):
+                return decode_image(catalog.read(row))
+            row -= len(catalog)
+        raise IndexError(row)
+
+    def reference(self, task: Task) -> Pixels:
+        """What the query of a task is asked against."""
+        photo = self.photo(task.source)
+        return self._crop(photo, task).image if task.kind == "reverse" else photo
+
+    def query(self, task: Task) -> tuple[bytes, float]:
+        """The query of a task as a JPEG, and the share of it that comes from its photograph."""
+        rng = view_rng(key=f"verifier/{task.source}", seed=self.seed, number=task.number)
+        query, cover = self.photo(task.source), 1.0
+        if task.kind == "frame":
+            query = next_frame(query, rng)
+        if task.recipe:
+            view = self.recipes[task.recipe](View.original(query, foreign=Pool(_Aside(self))), rng)
+            query, cover = view.image, view.cover
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 96))]
+        data: Any = cv2.imencode(".jpg", np.ascontiguousarray(query[:, :, ::-1]), quality)[1]
+        return data.tobytes(), cover
+
+    def _crop(self, photo: Pixels, task: Task) -> View:
+        return reverse_crop(photo, key=f"{task.source}/{task.number}", seed=self.seed)[1]
+
+
+class _Aside:
+    """The photographs that are pasted on others."""
+
+    def __init__(self, maker: Maker) -> None:
+        self._maker = maker
+        count = sum(len(catalog) for catalog in maker.catalogs)
+        self._rows = range(ASIDE - 1, count, ASIDE) if count >= ASIDE else range(count)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: int) -> Pixels:
+        return self._maker.photo(self._rows[place])
+
+
+def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """The scene a moment later: the camera moves a little or stands still, one to three subjects move and bend.
+
+    A subject is a smooth blob; what it uncovers is painted in. No global map takes the two images into each other.
+    """
+    still = rng.random() < STILL
+    height, width = image.shape[:2]
+    side = float(min(height, width))
+    background, layers = image.copy(), []
+    for _ in range(int(rng.integers(1, 4))):
+        mask = blob(rng, height, width)
+        hole = cv2.dilate((mask > 0.2).astype(np.uint8), np.ones((3, 3), np.uint8))
+        small = (max(8, width // 2), max(8, height // 2))
+        painted = cv2.inpaint(
+            cv2.resize(background, small), cv2.resize(hole, small, interpolation=0), 3, cv2.INPAINT_TELEA
+        )
+        background = np.where(hole[..., None] > 0, cv2.resize(painted, (width, height)), background)
+        layers.append(mask)
+    moved = background.astype(np.float32) if still else warped(background, rng, side, shift=0.05, bend=0.006)
+    reach = 0.25 if still else 0.11
+    for mask in layers:
+        layer = warped(
+            np.dstack([image.astype(np.float32), 255 * mask]), rng, side, shift=reach, bend=0.02, least=0.025
+        )
+        alpha = layer[..., 3:] / 255
+        moved = (moved * (1 - alpha) + layer[..., :3] * alpha).astype(np.float32)
+    gain = rng.uniform(0.92, 1.08)
+    return np.clip(moved * gain + rng.normal(0, rng.uniform(0.7, 4), moved.shape), 0, 255).astype(np.uint8)
+
+
+def blob(rng: np.random.Generator, height: int, width: int) -> npt.NDArray[np.float32]:
+    """A smooth 0..1 mask of 8 to 45 % of the picture, somewhere near the middle."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    centre = rng.uniform(0.25, 0.75, 2) * (width, height)
+    radii = rng.uniform(0.15, 0.42, 2) * (width, height)
+    angle = np.arctan2(y - centre[1], x - centre[0])
+    wave = sum(rng.uniform(-0.15, 0.15) * np.cos(n * angle + rng.uniform(0, 6.3)) for n in (2, 3, 5))
+    distance = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
+    edge = 1.0 / (1.0 + np.exp(np.clip((distance - 1 - wave) * 25, -30, 30)))
+    return np.asarray(edge, dtype=np.float32)
+
+
+def warped(
+    image: npt.NDArray[Any], rng: np.random.Generator, side: float, *, shift: float, bend: float, least: float = 0.0
+) -> npt.NDArray[np.float32]:
+    """Moved by up to ``shift`` of the side, turned, scaled, and bent smoothly by ``bend`` of the side (deviation)."""
+    height, width = image.shape[:2]
+    direction, length = rng.uniform(0, 2 * np.pi), rng.uniform(least, shift) * side
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, 2.5), float(np.exp(rng.normal(0, 0.04))))
+    matrix[:, 2] += length * np.array([np.cos(direction), np.sin(direction)])
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    coarse = rng.normal(0, bend * side, (2, int(rng.integers(3, 6)), int(rng.integers(3, 6)))).astype(np.float32)
+    flow = [cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC) for part in coarse]
+    map_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] + flow[0]
+    map_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] + flow[1]
+    border = cv2.BORDER_CONSTANT if image.shape[2] == 4 else cv2.BORDER_REFLECT
+    drawn = cv2.remap(image, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(drawn, dtype=np.float32)
