@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from asl.index.directional import hinge_top, strict_top
 from asl.index.engine import Engine, Exact
 from asl.index.faiss import Faiss
 from asl.index.limits import Limits
-from asl.index.strict import Prefixes, strict_top
+from asl.index.prefixes import Prefixes
 from asl.index.tensorcore import TensorCore
 from asl.index.tiles import Tiles
 from asl.scoring.normalization import QueryMaps, query_maps
@@ -31,8 +32,7 @@ from asl.types import (
     UsageError,
 )
 
-_TILES = 16  # a tile holds at most this share of the references: the bound of a hinge list needs several lists
-_WIDTH = 16384  # ... and at least so many
+_ENCODED = 2**26  # bytes of references that are written in D + 2 dimensions at once
 _OVER = 4  # times as many candidates from an index that is not exact
 _F64 = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -143,9 +143,10 @@ class _Finder:
         self._cells = int(memory * 2**30) // 4 // 128  # candidates that may be held at once
         row = 4 * (queries.dim + 2)
         self.chunk = min(max(64, int(memory * 2**30) // 4 // row), 2**16)
-        share = len(references) // {"hinge": _TILES, "soft": len(references)}.get(mode, 1)
-        width = min(max(_WIDTH, share), max(1024, int(memory * 2**30) // 4 // row))
-        self._prefixes = Prefixes.of(references, tau=score.tau) if mode == "strict" and engine.exact else None
+        held = int(memory * 2**30) // 4
+        width = max(1024, (min(held, _ENCODED) if mode in ("soft", "hinge") else held) // row)
+        sorts = mode in ("strict", "hinge") and engine.exact
+        self._prefixes = Prefixes.of(references, tau=score.tau) if sorts else None
         # One index of the directions serves every score; what it proposes is scored and filtered afterwards.
         proposed = self._inner if engine.exact else replace(self._inner, mode="cosine")
         self._tiles = Tiles(references, proposed, engine, width if engine.exact else len(references))
@@ -153,9 +154,12 @@ class _Finder:
         self._best = np.empty(0, dtype=np.float32)  # of the pairs found so far, where only the best are wanted
 
     def _fetch(self, rows: I64, m: int) -> tuple[I64, _F64]:
+        engine, width = self._tiles.engine, self._tiles.width
         if self._prefixes is None:
             return self._tiles.top(self._q, rows, m)
-        return strict_top(self._q, rows, self._prefixes, m, self._tiles.engine, width=2**20)
+        if self._score.mode == "strict":
+            return strict_top(self._q, rows, self._prefixes, m, engine, width=width)
+        return hinge_top(self._q, rows, self._prefixes, m, engine, lam=self._score.lam, width=width)
 
     def find(self, rows: I64) -> None:
         """Find the pairs of some queries."""
