@@ -70,21 +70,22 @@ def pieces(lengths: I64, *, dim: int, m: int) -> int:
     return max(1, round(math.sqrt(spread * dim / (_BEGIN * m))))
 
 
-def strips(lengths: I64, end: int, *, count: int, width: int) -> list[tuple[int, int]]:
-    """Cuts the references 0..end-1 into strips.
+def strips(lengths: I64, low: int, high: int, *, count: int, width: int) -> list[tuple[int, int]]:
+    """Cuts the references low..high-1 into strips.
 
     Args:
         lengths: int64 ``[Q]`` what each query admits, rising.
-        end: how many references.
+        low: first reference.
+        high: behind the last reference.
         count: strips end where the prefix of every Q / count-th query does; with as many as queries, of each.
         width: most references in a strip.
 
     Returns:
-        (low, high) of each strip.
+        The first reference of each strip, and the one behind its last.
     """
     step = -(-len(lengths) // count)
-    borders = np.unique(np.concatenate([[0], lengths[::step], lengths[-1:], [end]]))
+    borders = np.unique(np.concatenate([lengths[::step], lengths[-1:], [low, high]]))
     found: list[tuple[int, int]] = []
-    for low, high in pairwise(borders[borders <= end].tolist()):
-        found += pairwise(np.linspace(low, high, -(-(high - low) // width) + 1).astype(int).tolist())
+    for start, stop in pairwise(borders[(borders >= low) & (borders <= high)].tolist()):
+        found += pairwise(np.linspace(start, stop, -(-(stop - start) // width) + 1).astype(int).tolist())
     return found

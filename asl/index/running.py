@@ -15,60 +15,35 @@ class Running:
     """The m best (score, row) of some queries so far, and a bound on everything that was left out.
 
     Attributes:
-        scores: float32 ``[Q, m]``, -inf where there is none.
+        scores: float32 ``[Q, m]`` approximate, -inf where there is none.
         rows: int64 ``[Q, m]``, -1 where there is none.
         bound: float64 ``[Q]``, -inf: nothing was left out.
+        rounding: largest error of a score.
     """
 
     def __init__(self, count: int, m: int) -> None:
         self.scores = np.full((count, m), -np.inf, dtype=np.float32)
         self.rows = np.full((count, m), -1, dtype=np.int64)
         self.bound = np.full(count, -np.inf)
-        self._rounding = 0.0
+        self.rounding = 0.0
 
-    def search(
-        self,
-        engine: Engine,
-        left: F32,
-        right: F32,
-        *,
-        start: int,
-        rounding: float,
-        first: int = 0,
-        ends: I64 | None = None,
-    ) -> None:
-        """Search some of the references, and take in what is found.
+    def search(self, engine: Engine, left: F32, right: F32, *, start: int, rounding: float) -> None:
+        """Take in what an engine finds of all queries among some references, whose first row is ``start``."""
+        self.merge(0, *listed(engine, left, right, self.scores.shape[1], start=start, rounding=rounding), rounding)
+
+    def merge(self, first: int, scores: F32, rows: I64, left_out: _F64, rounding: float) -> None:
+        """Take in one list each for some queries.
 
         Args:
-            engine: gives the m best of every query.
-            left: float32 ``[Q', D]`` the queries from ``first`` on.
-            right: float32 ``[R', D]`` the references from row ``start`` on.
-            start: see ``right``.
-            rounding: largest error of a score.
-            first: see ``left``.
-            ends: int64 ``[Q']``, only references before this row count; None: all.
-        """
-        m = min(self.scores.shape[1], len(right))
-        scores, rows = engine.top(left, right, m)
-        bound = scores[:, -1].astype(np.float64) + rounding if m < len(right) else -np.inf
-        rows = rows + start
-        if ends is not None:
-            scores = np.where(rows < ends[:, None], scores, np.float32(-np.inf))
-        self.merge(first, scores, rows, bound, rounding)
-
-    def merge(self, first: int, scores: F32, rows: I64, left_out: float | _F64, rounding: float) -> None:
-        """Take in one list for every query from ``first`` on.
-
-        Args:
-            first: the first query.
-            scores: float32 ``[Q', n]`` approximate scores, or upper bounds of them; -inf counts as not there.
+            first: the first of them; the others follow it.
+            scores: float32 ``[Q', n]`` approximate scores, in any order; -inf counts as not there.
             rows: int64 ``[Q', n]``.
-            left_out: bound on what is not in a list, one number or ``[Q']``.
+            left_out: float64 ``[Q']`` bound on what is not in a list.
             rounding: largest error of a score.
         """
         # What is dropped may come from an earlier list of larger error.
-        rounding = self._rounding = max(rounding, self._rounding)
-        part = slice(first, None)
+        rounding = self.rounding = max(rounding, self.rounding)
+        part = slice(first, first + len(scores))
         self.bound[part] = np.maximum(self.bound[part], left_out)
         best = scores.max(axis=1)
         better = best > self.scores[part].min(axis=1)
@@ -87,6 +62,29 @@ class Running:
         self.bound[at] = np.maximum(self.bound[at], dropped + rounding)
         self.scores[at] = np.take_along_axis(joined, keep, axis=1)
         self.rows[at] = np.take_along_axis(places, keep, axis=1)
+
+    def drop_beyond(self, k: I64) -> None:
+        """Leave out what cannot be among the k best (int64 ``[Q]``, at most m): exact scores cost more than these."""
+        last = kth(self.scores, k).astype(np.float64)
+        beyond = self.scores < (last - 4 * self.rounding)[:, None]
+        dropped = np.where(beyond, self.scores, -np.inf).max(axis=1)
+        self.bound = np.maximum(self.bound, dropped.astype(np.float64) + self.rounding)
+        self.rows[beyond], self.scores[beyond] = -1, -np.inf
+
+
+def listed(engine: Engine, left: F32, right: F32, m: int, *, start: int, rounding: float) -> tuple[F32, I64, _F64]:
+    """The m best of every query among references whose first row is ``start``: scores, rows, bounds on the others."""
+    width = min(m, len(right))
+    scores, rows = engine.top(left, right, width)
+    bound = np.full(len(left), -np.inf) if width == len(right) else scores[:, -1].astype(np.float64) + rounding
+    return scores, rows + start, bound
+
+
+def kth(scores: F32, k: I64) -> F32:
+    """float32 ``[Q]`` the k-th largest of each row, for int64 ``[Q]`` k of 1 to the number of columns."""
+    falling = -np.sort(-scores, axis=1)
+    last: F32 = np.take_along_axis(falling, k[:, None] - 1, axis=1)[:, 0]
+    return last
 
 
 def encoded_rounding(engine: Engine, left: F32, right: F32) -> float:

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.index.engine import Engine
 from asl.index.running import Running, encoded_rounding
 from asl.scoring.score import Score, encode_queries, encode_rows
 from asl.types import I64, QueryEmbeddings, ReferenceEmbeddings
-
-_F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +29,13 @@ class Tiles:
     engine: Engine
     width: int
 
-    def top(self, queries: QueryEmbeddings, rows: I64, m: int) -> tuple[I64, _F64]:
+    def top(self, queries: QueryEmbeddings, rows: I64, m: int) -> Running:
         """The m best references of each query, and a bound on the score of every one left out.
 
         Args:
             queries: all queries.
             rows: int64 ``[Q']`` which of them.
             m: how many.
-
-        Returns:
-            int64 ``[Q', m]`` rows of the references, -1 where there is none; float64 ``[Q']`` bounds, -inf: complete.
         """
         soft = self.score.mode == "soft"
         left = encode_queries(queries.take(rows), self.score) if soft else queries.vectors[rows]
@@ -56,4 +50,4 @@ class Tiles:
                 right = encode_rows(right, self.references.log_norms[low:high], self.score, out=buffer)
                 rounding = encoded_rounding(self.engine, left, right)
             best.search(self.engine, left, right, start=low, rounding=rounding)
-        return best.rows, best.bound
+        return best
