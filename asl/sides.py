@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
-from asl.data.catalog import Catalog, open_catalog
+from asl.data.catalog import Catalog, CatalogLoader, open_catalog
 from asl.features.extract import Region
 from asl.features.regions import region_embeddings, regions_of
 from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
+from asl.matching import Budget, verify_pairs
 from asl.models import Embedder, load_embedder
 from asl.pipeline import embed_images
+from asl.report.progress import progress_bar
 from asl.scoring.ensemble import ensemble
-from asl.types import Embeddings, UsageError
+from asl.scoring.postprocess import PostProcess
+from asl.types import Embeddings, ScoredPairs, UsageError
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One opened input: its embeddings (of regions, too), and its images where it has any."""
+    """One opened input: its embeddings (of regions, too), its images where it has any, and whether it decoded fast."""
 
     embeddings: Embeddings
     images: Catalog | None
     model: str
     regions: list[Embeddings]
+    fast_decode: bool = False
 
     def mapped(self, step: Callable[[Embeddings], Embeddings]) -> Side:
         """The side after a step on all of its features."""
@@ -71,7 +76,8 @@ class Opener:
             if role != "references" or regions != "none":
                 raise UsageError(f"{role}: {source} is an index, which holds whole references only")
             index = SavedIndex.open(source)
-            return Side(index.references(), self._catalog(images), index.manifest["model"], [])
+            fast = bool(index.manifest.get("fast_decode"))
+            return Side(index.references(), self._catalog(images), index.manifest["model"], [], fast)
         if FeatureStore.is_store(source):
             return _side(FeatureStore.open(source), self._catalog(images), regions_of(regions, role=role))
         catalog = self._catalog(source)
@@ -99,6 +105,7 @@ def _joined(members: list[Side]) -> Side:
         members[0].images,
         "+".join(side.model for side in members),
         [ensemble(part) for part in parts],
+        any(side.fast_decode for side in members),
     )
 
 
@@ -106,4 +113,58 @@ def _side(
     store: FeatureStore, catalog: Catalog | None, regions: tuple[Region, ...], ids: list[str] | None = None
 ) -> Side:
     whole = store.embeddings(ids)
-    return Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole))
+    return Side(
+        whole,
+        catalog,
+        store.manifest["model"],
+        region_embeddings(store, regions, whole),
+        bool(store.manifest["preprocessing"].get("fast_decode")),
+    )
+
+
+def postprocessed(
+    left: Side, right: Side, background: Side | None, *, whiten: int, negatives: float
+) -> tuple[Side, Side, Side | None]:
+    """All sides after whitening and negative embedding subtraction, fitted on the background."""
+    if background is None:
+        return left, right, None
+    steps = PostProcess.fit(background.embeddings.as_background(), whiten=whiten, negatives=negatives)
+    background = replace(background, embeddings=steps.background or background.embeddings)
+    return left.mapped(steps.apply), right.mapped(steps.apply), background
+
+
+def say_decoding(sides: Sequence[Side]) -> None:
+    """A line where only some sides were made with ``fast_decode``."""
+    if len({side.fast_decode for side in sides}) > 1:
+        Console(stderr=True).print(
+            "[yellow]only some of the features were made with fast_decode=true: those of large JPEGs differ a little "
+            "(1 - cosine = .0003); extract all sides the same way to be rid of this"
+        )
+
+
+def verify_candidates(
+    pairs: ScoredPairs, left: Side, right: Side, columns: dict[str, Any], *, budget: Budget, workers: int | None
+) -> tuple[ScoredPairs, dict[str, Any]]:
+    """The pairs by falling P(copy) within each query, with their columns, ``candidate_score`` and ``reason``.
+
+    Raises:
+        UsageError: a side has no images.
+    """
+    if left.images is None or right.images is None:
+        raise UsageError("score=verified looks at images: give query_images= and reference_images= beside the stores")
+    with progress_bar("verifying", unit="pairs") as progress:
+        verified = verify_pairs(
+            pairs,
+            load_query=CatalogLoader.of(left.images),
+            load_reference=CatalogLoader.of(right.images),
+            workers=workers,
+            budget=budget,
+            progress=progress,
+        )
+    for name, reason in list(verified.failures.items())[:5]:
+        Console(stderr=True).print(f"[yellow]{name} could not be looked at: {reason}")
+    reasons = [verified.verdicts[row].reason if row in verified.verdicts else "" for row in range(len(pairs))]
+    columns = {**columns, "candidate_score": pairs.scores, "reason": reasons}
+    order = np.lexsort((-verified.pairs.scores, pairs.query_index))
+    sorted_columns = {name: np.asarray(values)[order] for name, values in columns.items()}
+    return verified.pairs.take(order), sorted_columns
