@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from asl.data.catalog import Catalog, CatalogLoader
 from asl.data.layouts import Benchmark
@@ -161,6 +163,30 @@ def look_at(
             cache=cache,
             progress=progress,
         )
+
+
+def verify_candidates(
+    pairs: ScoredPairs,
+    left: Side,
+    right: Side,
+    columns: dict[str, Any],
+    *,
+    k: int | None,
+    budget: Budget,
+    workers: int | None,
+) -> tuple[ScoredPairs, dict[str, Any]]:
+    """The ``k`` pairs of every query by falling P(copy), with their columns, ``candidate_score`` and ``reason``.
+
+    Raises:
+        UsageError: a side has no images.
+    """
+    verified = look_at(pairs, *images_of(left, right), workers=workers, budget=budget)
+    for name, reason in list(verified.failures.items())[:5]:
+        Console(stderr=True).print(f"[yellow]{name} could not be looked at: {reason}")
+    reasons = [verified.verdicts[row].reason if row in verified.verdicts else "" for row in range(len(pairs))]
+    columns = {**columns, "candidate_score": pairs.scores, "reason": reasons}
+    order = best_of_each(verified.pairs, k)
+    return verified.pairs.take(order), {name: np.asarray(values)[order] for name, values in columns.items()}
 
 
 def verify_run(

@@ -28,6 +28,7 @@ from asl.features.parts import join_parts, parse_part, part_path, part_rows
 from asl.features.regions import regions_of
 from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
+from asl.index.served import fill_served, is_served
 from asl.models import load_embedder
 from asl.pipeline import embed_images
 from asl.types import AslError, UsageError
@@ -50,7 +51,7 @@ class ExtractConfig:
         device: ``auto``, ``cpu``, ``cuda``.
         part: I/N embeds the I-th of N parts only, for array jobs.
         merge: joins so many finished parts; embeds nothing.
-        index: folder of an index that is written from the finished store.
+        index: folder of an index that is written from the finished store, or ``milvus+ADDRESS``: a collection there.
         fast_decode: large JPEGs are decoded at a half, a quarter or an eighth of their size: faster, features differ a
             little (docs/performance.md); give it for queries and references alike.
         regions: parts of every image that are embedded, too: ``none``, ``coarse`` (6), ``fine`` (15).
@@ -87,9 +88,16 @@ def run(config: ExtractConfig) -> int:
     for name, reason in store.failures[:10]:
         console.print(f"  [yellow]{name}[/]: {reason}")
     if config.index:
-        index = SavedIndex.create(config.index, store.embeddings(), model=store.manifest["model"])
-        console.print(f"index of {len(index)} images: {config.index}")
+        console.print(f"index of {_write_index(config.index, store)} images: {config.index}")
     return 0
+
+
+def _write_index(address: str, store: FeatureStore) -> int:
+    references, model = store.embeddings().as_references(), store.manifest["model"]
+    if is_served(address):
+        return fill_served(address, references, model=model)
+    fast = bool(store.manifest["preprocessing"].get("fast_decode"))
+    return len(SavedIndex.create(address, references, model=model, fast_decode=fast))
 
 
 def extract_images(config: ExtractConfig) -> FeatureStore:

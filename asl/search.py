@@ -27,24 +27,25 @@ from omegaconf import MISSING
 from rich.console import Console
 
 from asl.app.thresholds import threshold_for
-from asl.candidates import add_local, best_of_each, images_of, look_at
+from asl.candidates import add_local, verify_candidates
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
 from asl.features.regions import regions_of
 from asl.index.engine import Engine
-from asl.index.factory import Factory, measured_recall
+from asl.index.factory import Factory
 from asl.index.regions import search_regions
 from asl.index.saved import SavedIndex
 from asl.index.search import make_engine
+from asl.index.served import is_served, open_served
 from asl.matching import Budget
 from asl.pipeline import find_calibrations
 from asl.report.progress import progress_bar
 from asl.scoring.calibration import Calibration
 from asl.scoring.normalization import normalization_of
 from asl.scoring.postprocess import PostProcess
-from asl.scoring.score import Score, describe_pairs
-from asl.sides import Opener, Side
-from asl.types import AslError, Embeddings, ScoredPairs, UsageError
+from asl.scoring.score import Score, describe_pairs, usual_clip
+from asl.sides import Opener, Side, postprocessed, say_decoding, say_recall
+from asl.types import AslError, ScoredPairs, UsageError
 
 
 @dataclass
@@ -53,7 +54,7 @@ class SearchConfig:
 
     Attributes:
         queries: images or a feature store.
-        references: images, a feature store or an index (``asl.extract index=``).
+        references: images, a feature store, an index (``asl.extract index=``), or ``milvus+ADDRESS``.
         output: ``.csv`` or ``.parquet``.
         model: embeds images; not needed where everything is a store.
         score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge``, ``verified``.
@@ -76,8 +77,7 @@ class SearchConfig:
         whiten: dimensions to whiten to, fitted on the background; 0: no whitening.
         negatives: weight of negative embedding subtraction with the background (0.35 in its paper); 0: none.
         candidates: the score whose candidates ``verified`` looks at.
-        local: references that local features propose to ``verified`` beside those ``k``, for each query (crops,
-            pictures in pictures, whatever an embedding misses); 0: none.
+        local: references that local features propose to ``verified`` for each query beside the ``k``; 0: none.
         pairs: most pairs that ``verified`` looks at; null for all.
         seconds: time after which ``verified`` begins no new query; null for no limit.
         query_images: the images behind a store of queries, for ``verified``.
@@ -132,38 +132,86 @@ def run(config: SearchConfig) -> int:
     """Embed what is not embedded yet, search, write pairs."""
     build_score(config)  # wrong values are refused before anything is embedded
     regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
-    engine = _engine(config)
     if not config.background:
         PostProcess.fit(None, whiten=config.whiten, negatives=config.negatives)
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
+    return _run_served(config) if is_served(config.references) else _run_here(config)
+
+
+def _run_here(config: SearchConfig) -> int:
+    engine = _engine(config)
     left, right, background = _open(config)
     sides = [side for side in (left, right, background) if side]
     if len({side.model for side in sides}) > 1:
         raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
-    left, right, background = _postprocessed(config, left, right, background)
+    say_decoding(sides)
+    left, right, background = postprocessed(left, right, background, whiten=config.whiten, negatives=config.negatives)
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
-    score = _clipped(build_score(config, calibration), right.embeddings)
-    queries, references = left.embeddings.as_queries(), right.embeddings.as_references()
+    score = build_score(config, calibration)
+    if score.mode == "soft" and score.clip is None:
+        score = replace(score, clip=usual_clip(right.embeddings.log_norms))
     pairs = _search(config, left, right, background, score=score, engine=engine)
     if not engine.exact:
-        _say_recall(config, pairs, left, right, background, score)
+        plainly = config.most is None and config.above is None
+        say_recall(pairs, left, right, background, score=score, k=config.k if plainly else None)
     if config.score == "verified" and config.local:
         pairs = add_local(pairs, left, right, background, score=score, k=config.local, workers=config.workers)
-    columns = describe_pairs(pairs, queries, references)
+    columns = describe_pairs(pairs, left.embeddings.as_queries(), right.embeddings.as_references())
     # The best of several regions, or of changed features, is another score than was calibrated.
     plain = not (left.regions or right.regions or config.whiten or config.negatives)
     calibrated = calibration if plain and calibration and calibration.score == score else None
     if calibrated:
         columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
     if config.score == "verified":
-        pairs, columns = _verify(config, pairs, left, right, columns)
+        budget = Budget(config.pairs, config.seconds)
+        pairs, columns = verify_candidates(
+            pairs, left, right, columns, k=config.k, budget=budget, workers=config.workers
+        )
+    found = f"{len(left.embeddings)} queries and {len(right.embeddings)} references ({config.score}, {engine.name})"
+    return _write(config, pairs, columns, calibrated, found)
+
+
+def _run_served(config: SearchConfig) -> int:
+    """The references are in Milvus, which finds candidates; what needs all of them here is refused."""
+    usual = SearchConfig()
+    keys = ("regions", "query_regions", "whiten", "negatives", "factory", "engine", "most", "clip")
+    refused = [key for key in keys if getattr(config, key) != getattr(usual, key)]
+    if refused or config.k is None or config.score == "verified":
+        what = f"{refused[0]}= does not go" if refused else "a number of references k= and a score of features go"
+        raise UsageError(f"references: with a collection in Milvus {what}; use an index of asl.extract for the others")
+    opener = _opener(config)
+    left = opener.open("queries", config.queries)
+    background = opener.open("background", config.background) if config.background else None
+    index = open_served(config.references)
+    try:
+        if {side.model for side in (left, background) if side} != {index.model}:
+            raise AslError(f"search: {config.references} holds features of another model ({index.model})")
+        calibration = find_calibrations(config.model, left.model).get(_mode(config))
+        score = build_score(config, calibration)
+        score = replace(score, clip=index.clip) if score.mode == "soft" else score
+        behind = background.embeddings.as_background() if background else None
+        pairs = index.search(left.embeddings.as_queries(), score=score, k=config.k, background=behind)
+        if config.above is not None:
+            pairs = pairs.take(np.flatnonzero(pairs.scores >= config.above))
+        columns = describe_pairs(pairs, left.embeddings.as_queries(), index.references(pairs.references))
+        found = f"{len(left.embeddings)} queries and {len(index)} references ({config.score}, milvus)"
+    finally:
+        index.close()
+    calibrated = calibration if calibration and calibration.score == score else None
+    if calibrated:
+        columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
+    return _write(config, pairs, columns, calibrated, found)
+
+
+def _write(
+    config: SearchConfig, pairs: ScoredPairs, columns: dict[str, Any], calibrated: Calibration | None, found: str
+) -> int:
     if config.precision is not None:
         kept = np.flatnonzero(pairs.scores >= _threshold(config, calibrated))
         pairs, columns = pairs.take(kept), {name: np.asarray(values)[kept] for name, values in columns.items()}
     write_pairs(pairs, config.output, columns=columns)
-    sizes = f"{len(pairs)} pairs of {len(queries)} queries and {len(references)} references"
-    Console().print(f"{sizes} ({config.score}, {engine.name}): {config.output}")
+    Console().print(f"{len(pairs)} pairs of {found}: {config.output}")
     return 0
 
 
@@ -177,28 +225,16 @@ def _engine(config: SearchConfig) -> Engine:
     return Factory(config.factory, nprobe=config.nprobe, cache=cache)
 
 
+def _opener(config: SearchConfig) -> Opener:
+    options = {"batch_size": config.batch_size, "workers": config.workers, "device": config.device}
+    return Opener(config.model, Path(f"{config.output}.features"), id_style=config.id_style, **options)
+
+
 def _open(config: SearchConfig) -> tuple[Side, Side, Side | None]:
-    opener = Opener(
-        config.model,
-        Path(f"{config.output}.features"),
-        id_style=config.id_style,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        device=config.device,
-    )
+    opener = _opener(config)
     left = opener.open("queries", config.queries, images=config.query_images, regions=config.query_regions)
     right = opener.open("references", config.references, images=config.reference_images, regions=config.regions)
     return left, right, opener.open("background", config.background) if config.background else None
-
-
-def _postprocessed(
-    config: SearchConfig, left: Side, right: Side, background: Side | None
-) -> tuple[Side, Side, Side | None]:
-    if background is None:
-        return left, right, None
-    steps = PostProcess.fit(background.embeddings.as_background(), whiten=config.whiten, negatives=config.negatives)
-    background = replace(background, embeddings=steps.background or background.embeddings)
-    return left.mapped(steps.apply), right.mapped(steps.apply), background
 
 
 def _search(config: SearchConfig, left: Side, right: Side, background: Side | None, **how: Any) -> ScoredPairs:
@@ -216,30 +252,6 @@ def _search(config: SearchConfig, left: Side, right: Side, background: Side | No
             progress=progress,
             **how,
         )
-
-
-def _say_recall(
-    config: SearchConfig, pairs: ScoredPairs, left: Side, right: Side, background: Side | None, score: Score
-) -> None:
-    if config.k is None or config.most or config.above is not None or left.regions or right.regions:
-        Console().print("[yellow]approximate; its recall is measured for searches with k= alone")
-        return
-    recall = measured_recall(
-        pairs,
-        left.embeddings.as_queries(),
-        right.embeddings.as_references(),
-        score=score,
-        k=config.k,
-        background=background.embeddings.as_background() if background else None,
-    )
-    Console().print(f"approximate: {100 * recall:.1f} % of the exact {config.k} best (up to 100 queries)")
-
-
-def _clipped(score: Score, references: Embeddings) -> Score:
-    if score.mode != "soft" or score.clip is not None:
-        return score
-    low, high = np.quantile(references.log_norms, [0.01, 0.99]).tolist()  # the middle 98 %
-    return replace(score, clip=(low, high))
 
 
 def _mode(config: SearchConfig) -> str:
@@ -274,19 +286,6 @@ def build_score(config: SearchConfig, calibration: Calibration | None = None) ->
         return Score(mode, lam, tau, clip, normalization)  # type: ignore[arg-type]
     except AslError as error:
         raise UsageError(str(error)) from error
-
-
-def _verify(
-    config: SearchConfig, pairs: ScoredPairs, left: Side, right: Side, columns: dict[str, Any]
-) -> tuple[ScoredPairs, dict[str, Any]]:
-    budget = Budget(pairs=config.pairs, seconds=config.seconds)
-    verified = look_at(pairs, *images_of(left, right), workers=config.workers, budget=budget)
-    for name, reason in list(verified.failures.items())[:5]:
-        Console(stderr=True).print(f"[yellow]{name} could not be looked at: {reason}")
-    reasons = [verified.verdicts[row].reason if row in verified.verdicts else "" for row in range(len(pairs))]
-    columns = {**columns, "candidate_score": pairs.scores, "reason": reasons}
-    order = best_of_each(verified.pairs, config.k)
-    return verified.pairs.take(order), {name: np.asarray(values)[order] for name, values in columns.items()}
 
 
 main = entry_point("search", SearchConfig, run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,26 @@ from asl.data.catalog import Catalog, open_catalog
 from asl.features.extract import Region
 from asl.features.regions import region_embeddings, regions_of
 from asl.features.store import FeatureStore
+from asl.index.factory import measured_recall
 from asl.index.saved import SavedIndex
 from asl.models import Embedder, load_embedder
 from asl.pipeline import embed_images
 from asl.scoring.ensemble import ensemble
-from asl.types import Embeddings, UsageError
+from asl.scoring.postprocess import PostProcess
+from asl.scoring.score import Score
+from asl.types import Embeddings, ScoredPairs, UsageError
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One opened input: its embeddings (of regions, too), its images where it has any, and where its store lies."""
+    """One opened input: embeddings (of regions, too), images where it has any, its store, whether it decoded fast."""
 
     embeddings: Embeddings
     images: Catalog | None
     model: str
     regions: list[Embeddings]
     path: Path
+    fast_decode: bool = False
 
     def mapped(self, step: Callable[[Embeddings], Embeddings]) -> Side:
         """The side after a step on all of its features."""
@@ -72,7 +76,8 @@ class Opener:
             if role != "references" or regions != "none":
                 raise UsageError(f"{role}: {source} is an index, which holds whole references only")
             index = SavedIndex.open(source)
-            return Side(index.references(), self._catalog(images), index.manifest["model"], [], index.path)
+            fast = bool(index.manifest.get("fast_decode"))
+            return Side(index.references(), self._catalog(images), index.manifest["model"], [], index.path, fast)
         if FeatureStore.is_store(source):
             return _side(FeatureStore.open(source), self._catalog(images), regions_of(regions, role=role))
         catalog = self._catalog(source)
@@ -101,6 +106,7 @@ def _joined(members: list[Side]) -> Side:
         "+".join(side.model for side in members),
         [ensemble(part) for part in parts],
         members[0].path,
+        any(side.fast_decode for side in members),
     )
 
 
@@ -108,4 +114,49 @@ def _side(
     store: FeatureStore, catalog: Catalog | None, regions: tuple[Region, ...], ids: list[str] | None = None
 ) -> Side:
     whole = store.embeddings(ids)
-    return Side(whole, catalog, store.manifest["model"], region_embeddings(store, regions, whole), store.path)
+    return Side(
+        whole,
+        catalog,
+        store.manifest["model"],
+        region_embeddings(store, regions, whole),
+        store.path,
+        bool(store.manifest["preprocessing"].get("fast_decode")),
+    )
+
+
+def postprocessed(
+    left: Side, right: Side, background: Side | None, *, whiten: int, negatives: float
+) -> tuple[Side, Side, Side | None]:
+    """All sides after whitening and negative embedding subtraction, fitted on the background."""
+    if background is None:
+        return left, right, None
+    steps = PostProcess.fit(background.embeddings.as_background(), whiten=whiten, negatives=negatives)
+    background = replace(background, embeddings=steps.background or background.embeddings)
+    return left.mapped(steps.apply), right.mapped(steps.apply), background
+
+
+def say_decoding(sides: Sequence[Side]) -> None:
+    """A line where only some sides were made with ``fast_decode``."""
+    if len({side.fast_decode for side in sides}) > 1:
+        Console(stderr=True).print(
+            "[yellow]only some of the features were made with fast_decode=true: those of large JPEGs differ a little "
+            "(1 - cosine = .0003); extract all sides the same way to be rid of this"
+        )
+
+
+def say_recall(
+    pairs: ScoredPairs, left: Side, right: Side, background: Side | None, *, score: Score, k: int | None
+) -> None:
+    """A line with the measured recall of an approximate search; ``k`` is None where more than k limited it."""
+    if k is None or left.regions or right.regions:
+        Console().print("[yellow]approximate; its recall is measured for searches with k= alone")
+        return
+    recall = measured_recall(
+        pairs,
+        left.embeddings.as_queries(),
+        right.embeddings.as_references(),
+        score=score,
+        k=k,
+        background=background.embeddings.as_background() if background else None,
+    )
+    Console().print(f"approximate: {100 * recall:.1f} % of the exact {k} best (up to 100 queries)")

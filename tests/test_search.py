@@ -237,6 +237,34 @@ def test_stores_joined_by_a_plus_are_the_mean_of_their_cosines(files: Path, tmp_
         assert found[pair] == pytest.approx((one[pair] + float(row["score"])) / 2, abs=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")  # of milvus-lite's own dependencies
+@pytest.mark.parametrize("mode", ["cosine", "strict", "soft", "hinge"])
+def test_references_in_milvus_give_the_same_lines(files: Path, tmp_path: Path, mode: str) -> None:
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
+    address, keys = f"milvus+{tmp_path / 'library.db'}", ["k=4", f"score={mode}", "lam=0.2"]
+    fill = [f"images={files / 'library'}", f"model={files / 'm.safetensors'}", f"output={files / 'library.store'}"]
+    for _ in range(2):  # what is there already is replaced
+        assert extract_command.run(compose("extract", [*fill, f"index={address}"])) == 0
+    served = searched(files, tmp_path, *keys, f"references={address}")
+    assert served == searched(files, tmp_path, *keys)
+    assert len(served) == 20 or mode == "strict"
+    with pytest.raises(UsageError, match="regions= does not go"):
+        searched(files, tmp_path, "regions=coarse", f"references={address}")
+    with pytest.raises(AslError, match="holds no collection"):
+        searched(files, tmp_path, f"references=milvus+{tmp_path / 'none.db'}")
+
+
+def test_a_side_that_was_decoded_fast_beside_one_that_was_not_is_said(files: Path, tmp_path: Path, capfd) -> None:
+    keys = [f"images={files / 'library'}", f"model={files / 'm.safetensors'}", f"output={tmp_path / 'fast'}"]
+    keys += ["fast_decode=true", f"index={tmp_path / 'fast.index'}"]
+    assert extract_command.run(compose("extract", keys)) == 0
+    searched(files, tmp_path)
+    assert "fast_decode" not in capfd.readouterr().err
+    for references in ("fast", "fast.index"):
+        searched(files, tmp_path, f"references={tmp_path / references}")
+        assert "only some of the features were made with fast_decode=true" in capfd.readouterr().err
+
+
 def test_the_command_ends_with_the_code_that_scripts_expect(files: Path, tmp_path: Path) -> None:
     stores = [f"queries={files / 'new.store'}", f"references={files / 'library.store'}", f"output={tmp_path / 'p.csv'}"]
     for keys, code in (

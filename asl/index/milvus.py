@@ -9,30 +9,20 @@ similar norm, and drops the rest here. All lists are scored again in float64 and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from asl.index.engine import ROUNDING
-from asl.scoring.normalization import query_maps
-from asl.scoring.score import Score, admissible, encode_queries, encode_references, from_cosines, pair_cosines
-from asl.types import (
-    I64,
-    AslError,
-    BackgroundEmbeddings,
-    QueryEmbeddings,
-    ReferenceEmbeddings,
-    ScoredPairs,
-    StrArray,
-)
+from asl.index.milvus_search import MOST, MilvusSearch
+from asl.scoring.score import Score, encode_references
+from asl.types import AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, StrArray
 
 _BYTES = 16 * 2**20  # per request; a server refuses 64 MiB
-_MOST = 16_384  # neighbours that a server returns for one query
-_GROUP = 128  # queries of one request, and of one filter on the norm
-_SLACK = 8
-_F64 = npt.NDArray[np.float64]
+_LARGEST = 128.0  # log-norms of float32 features are smaller
+
+
+class NoCollectionError(AslError):
+    """There is no such collection."""
 
 
 class MilvusIndex:
@@ -42,9 +32,10 @@ class MilvusIndex:
         self,
         uri: str,
         *,
-        dim: int,
+        dim: int | None = None,
         collection: str = "references",
         clip: tuple[float, float] | None = None,
+        model: str = "",
         token: str = "",
         index_type: str = "FLAT",
     ) -> None:
@@ -52,25 +43,32 @@ class MilvusIndex:
 
         Args:
             uri: a file name that ends in ``.db`` (milvus-lite) or the address of a server.
-            dim: D of the embeddings.
+            dim: D of the embeddings; None opens a collection that is there, with its own ``clip`` and ``model``.
             collection: its name.
             clip: range of log-norms for ``soft``; fixed when the collection is made.
+            model: hash of the model that made the features; fixed, too.
             token: of the server.
             index_type: ``FLAT`` keeps every answer exact; others (``HNSW`` ...) only what they find.
 
         Raises:
-            AslError: pymilvus is missing, the server cannot be reached, or the collection is of another dimension.
+            NoCollectionError: there is none, and no ``dim`` to make it.
+            AslError: pymilvus is missing, the server cannot be reached, or the collection is of another dimension,
+                clipping range or model.
         """
         try:
             from pymilvus import MilvusClient, MilvusException
         except ImportError as error:
             raise AslError("milvus: pymilvus is not installed: `pip install 'asl-icd[milvus]'`") from error
-        self._dim, self._name, self._clip = dim, collection, clip
+        self._name, self.clip, self.model = collection, clip, model
         try:
             self._client = MilvusClient(uri, token=token)
             if self._client.has_collection(collection):
-                self._check_collection()
+                self._dim = self._checked(dim)
+            elif dim is None:
+                self._client.close()
+                raise NoCollectionError(f"milvus: {uri} holds no collection {collection!r}; make it with asl.extract")
             else:
+                self._dim = dim
                 self._create(index_type)
             self._client.load_collection(collection)
         except MilvusException as error:
@@ -78,24 +76,41 @@ class MilvusIndex:
         self.exact = index_type == "FLAT"
 
     def _create(self, index_type: str) -> None:
+        self._add_collection(self._name, self._dim + 2, index_type, norms=True)
+        # What the collection is lies in one beside it: milvus-lite forgets descriptions.
+        about = json.dumps({"clip": self.clip, "model": self.model})
+        self._add_collection(f"{self._name}_about", 2, "FLAT", norms=False)
+        self._client.upsert(f"{self._name}_about", [{"id": about, "vector": [0.0, 0.0]}])
+        self._client.flush(f"{self._name}_about")
+
+    def _add_collection(self, name: str, dim: int, index_type: str, *, norms: bool) -> None:
         from pymilvus import DataType
 
-        note = f"asl references, clip={self._clip}"
-        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False, description=note)
+        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=4096)
-        schema.add_field("log_norm", DataType.FLOAT)
-        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self._dim + 2)
+        if norms:
+            schema.add_field("log_norm", DataType.FLOAT)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         index = self._client.prepare_index_params()
         index.add_index("vector", index_type=index_type, metric_type="IP")
-        self._client.create_collection(self._name, schema=schema, index_params=index, consistency_level="Strong")
+        self._client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
 
-    def _check_collection(self) -> None:
+    def _checked(self, dim: int | None) -> int:
+        """The dimension of the collection that is there; its clipping range and model are those asked for, if any."""
         facts = self._client.describe_collection(self._name)
-        dims = [field["params"].get("dim") for field in facts["fields"] if field["name"] == "vector"]
-        if [int(dim) for dim in dims] != [self._dim + 2]:
-            raise AslError(f"milvus: collection {self._name!r} holds vectors of {dims}, expected {self._dim + 2}")
-        if not str(facts.get("description", "")).endswith(f"clip={self._clip}"):
-            raise AslError(f"milvus: collection {self._name!r} is {facts.get('description')}, asked for {self._clip}")
+        self._client.load_collection(f"{self._name}_about")
+        note = json.loads(self._client.query(f"{self._name}_about", filter="", limit=1, output_fields=["id"])[0]["id"])
+        there = next(int(field["params"]["dim"]) for field in facts["fields"] if field["name"] == "vector") - 2
+        clip = tuple(note["clip"]) if note["clip"] else None
+        if dim is not None and (dim, self.clip) != (there, clip):
+            raise AslError(
+                f"milvus: collection {self._name!r} holds vectors of {there} dimensions, clip {clip}; "
+                f"asked for {dim}, clip {self.clip}"
+            )
+        if self.model and note["model"] != self.model:
+            raise AslError(f"milvus: collection {self._name!r} is of another model ({note['model']})")
+        self.clip, self.model = clip, note["model"]
+        return there
 
     def close(self) -> None:
         """Let go of the connection (of the file, for milvus-lite)."""
@@ -108,7 +123,7 @@ class MilvusIndex:
         """Add references; one whose id is there already replaces it."""
         if references.dim != self._dim:
             raise AslError(f"milvus: the collection is for {self._dim} dimensions, got {references.dim}")
-        vectors = encode_references(references, Score("soft", clip=self._clip))
+        vectors = encode_references(references, Score("soft", clip=self.clip))
         step = max(1, _BYTES // (4 * vectors.shape[1] + 512))
         for start in range(0, len(references), step):
             part = slice(start, start + step)
@@ -135,6 +150,45 @@ class MilvusIndex:
             self._client.delete(self._name, filter=_one_of(wanted[start : start + 1000]))
         self._client.flush(self._name)
 
+    def references(self, ids: Sequence[str] | StrArray | None = None) -> ReferenceEmbeddings:
+        """References as they were added: those asked for, in that order, or all, by id.
+
+        Raises:
+            AslError: an id that is not in the collection.
+        """
+        wanted = sorted(self._ids(-_LARGEST, _LARGEST)) if ids is None else [str(name) for name in ids]
+        fields, rows = ["id", "log_norm", "vector"], {}
+        for start in range(0, len(wanted), 1000):
+            only = _one_of(wanted[start : start + 1000])
+            for row in self._client.query(self._name, filter=only, output_fields=fields):
+                rows[row["id"]] = row["log_norm"], row["vector"][: self._dim]
+        missing = [name for name in wanted if name not in rows]
+        if missing:
+            raise AslError(f"milvus: {len(missing)} id(s) are not in the collection, e.g. {missing[0]!r}")
+        norms = np.array([rows[name][0] for name in wanted], dtype=np.float32)
+        vectors = np.array([rows[name][1] for name in wanted], dtype=np.float32).reshape(-1, self._dim)
+        return ReferenceEmbeddings(np.array(wanted, dtype=np.str_), vectors, norms)
+
+    def _ids(self, low: float, high: float) -> list[str]:
+        """Ids of low <= log-norm < high, in halves where one answer has no room for all (iterators break on quotes)."""
+        only = f"log_norm >= {low:.9f} and log_norm < {high:.9f}"
+        rows = self._client.query(self._name, filter=only, output_fields=["id"], limit=MOST)
+        if len(rows) < MOST:
+            return [row["id"] for row in rows]
+        if high - low < 1e-6:
+            raise AslError(f"milvus: more than {MOST} references have the log-norm {low:.6f}; they cannot be listed")
+        return self._ids(low, (low + high) / 2) + self._ids((low + high) / 2, high)
+
+    def merge(self, other: MilvusIndex) -> None:
+        """Add all references of another collection; those whose ids are here already replace them.
+
+        Raises:
+            AslError: the other one is of another dimension or model.
+        """
+        if self.model != other.model:
+            raise AslError(f"milvus: the collections are of different models ({self.model}, {other.model})")
+        self.add(other.references())
+
     def search(
         self,
         queries: QueryEmbeddings,
@@ -151,99 +205,13 @@ class MilvusIndex:
         """
         if queries.dim != self._dim:
             raise AslError(f"milvus: the collection is for {self._dim} dimensions, the queries have {queries.dim}")
-        if score.mode == "soft" and score.clip != self._clip:
-            raise AslError(f"milvus: the collection was made with clip={self._clip}, the score has {score.clip}")
+        if score.mode == "soft" and score.clip != self.clip:
+            raise AslError(f"milvus: the collection was made with clip={self.clip}, the score has {score.clip}")
         if k < 1 or not len(self):
             raise AslError(f"milvus: nothing to search, or k below 1 (k={k}, {len(self)} references)")
-        return _Search(self._client, self._name, queries, score, k, len(self), background).run()
+        return MilvusSearch(self._client, self._name, queries, score, k, len(self), background).run()
 
 
 def _one_of(ids: Sequence[str]) -> str:
     """A filter on ids; file names may hold quotes, which the client's own ``ids=`` does not escape."""
     return f"id in [{', '.join(json.dumps(name, ensure_ascii=False) for name in ids)}]"
-
-
-class _Search:
-    """One search: requests, certificates, what was found."""
-
-    def __init__(
-        self,
-        client: Any,
-        name: str,
-        queries: QueryEmbeddings,
-        score: Score,
-        k: int,
-        count: int,
-        background: BackgroundEmbeddings | None,
-    ) -> None:
-        self._client, self._name, self._q, self._score = client, name, queries, score
-        self._k, self._count = min(k, count), count
-        self._maps = query_maps(queries, background, score.normalization)
-        inner = "soft" if score.mode == "soft" else "cosine"
-        self._vectors = encode_queries(queries, Score(inner, score.lam, clip=score.clip))  # type: ignore[arg-type]
-        if inner == "cosine":
-            self._vectors[:, -2:] = 0.0
-        self._found: list[tuple[int, StrArray, _F64]] = []
-
-    def run(self) -> ScoredPairs:
-        order = np.argsort(self._q.log_norms, kind="stable")
-        for start in range(0, len(order), _GROUP):
-            self._group(order[start : start + _GROUP])
-        self._found.sort(key=lambda item: item[0])
-        lengths = [len(names) for _, names, _ in self._found]
-        query = np.repeat([row for row, _, _ in self._found], lengths).astype(np.int64)
-        names = np.concatenate([names for _, names, _ in self._found])
-        vocabulary, places = np.unique(names, return_inverse=True)
-        values = np.concatenate([values for _, _, values in self._found]).astype(np.float32)
-        return ScoredPairs(self._q.ids, vocabulary, query, places.astype(np.int64), values)
-
-    def _group(self, rows: I64) -> None:
-        pending, m = rows, min(self._count, self._k + _SLACK)
-        while len(pending):
-            hits = self._request(pending, m)
-            again = [row for row in pending.tolist() if not self._take(row, next(hits), m)]
-            if again and m == _MOST:
-                raise AslError(
-                    f"milvus: a list of {_MOST} does not prove the {self._k} best of {str(self._q.ids[again[0]])!r}; "
-                    "use a smaller k or an index of asl"
-                )
-            pending, m = np.array(again, dtype=np.int64), min(self._count, 4 * m, _MOST)
-
-    def _request(self, rows: I64, m: int) -> Iterator[Any]:
-        only = ""
-        if self._score.mode == "strict":
-            # A little below the smallest admissible norm: the server compares in its own precision.
-            only = f"log_norm >= {float(self._q.log_norms[rows].min()) - self._score.tau - 1e-4:.6f}"
-        step = max(1, _BYTES // (m * 4 * (self._q.dim + 2)))
-        for start in range(0, len(rows), step):
-            yield from self._client.search(
-                self._name, self._vectors[rows[start : start + step]].tolist(), limit=m, filter=only,
-                output_fields=["log_norm", "vector"], consistency_level="Strong",
-            )  # fmt: skip
-
-    def _take(self, row: int, hits: Any, m: int) -> bool:
-        """Keep the list of a query if it is proved complete."""
-        entities = [hit["entity"] for hit in hits]
-        names = np.array([hit["id"] for hit in hits], dtype=np.str_)
-        norms = np.array([entity["log_norm"] for entity in entities], dtype=np.float32)
-        vectors = np.array([entity["vector"] for entity in entities], dtype=np.float32)
-        vectors = vectors.reshape(len(hits), self._q.dim + 2)
-        here, own = np.arange(len(hits)), np.full(len(hits), row)
-        cosines = pair_cosines(self._q.vectors, np.ascontiguousarray(vectors[:, : self._q.dim]), own, here)
-        mode = "cosine" if self._score.mode == "paper" else self._score.mode
-        inner = Score(mode, self._score.lam, self._score.tau, self._score.clip)
-        scores = self._maps.apply(from_cosines(cosines, self._q.log_norms[own], norms, inner), own)
-        order = np.lexsort((names, -scores.astype(np.float32)))
-        order = order[np.isfinite(scores[order])][: self._k]
-        if len(hits) == m < self._count:
-            # For `hinge` the cosine itself is the bound: no norm makes a score larger.
-            length = float(np.abs(self._vectors[row, -2:]).max() * np.abs(vectors[:, -2:]).max())
-            bound = hits[-1]["distance"] + ROUNDING * (1.0 + 2.0 * length)
-            bound = self._maps.gain[row] * bound - self._maps.offset[row]
-            if len(order) < self._k or not np.float32(scores[order[-1]]) > np.float32(bound):
-                return False
-        if self._score.mode == "paper":
-            allowed = admissible(self._q.log_norms[own[order]], norms[order], tau=self._score.tau)
-            order = order[allowed]
-        self._found.append((row, names[order], scores[order]))
-        return True

@@ -47,13 +47,16 @@ class SavedIndex:
         return (Path(path) / "index.json").is_file()
 
     @classmethod
-    def create(cls, path: str | Path, references: Embeddings, *, model: str = "") -> SavedIndex:
+    def create(
+        cls, path: str | Path, references: Embeddings, *, model: str = "", fast_decode: bool = False
+    ) -> SavedIndex:
         """Write an index; one that is there is replaced.
 
         Args:
             path: folder.
             references: R of them, at least one.
             model: hash of the model that made the features.
+            fast_decode: whether large JPEGs were decoded at a fraction of their size for them.
 
         Raises:
             AslError: no references.
@@ -61,8 +64,8 @@ class SavedIndex:
         folder = Path(path)
         before = cls.open(folder).manifest["generation"] if cls.is_index(folder) else 0
         folder.mkdir(parents=True, exist_ok=True)
-        index = cls(folder, {"format": FORMAT, "model": model, "dim": references.dim, "count": 0, "generation": before})
-        return index._rewritten([references])
+        facts = {"format": FORMAT, "model": model, "fast_decode": fast_decode, "dim": references.dim}
+        return cls(folder, {**facts, "count": 0, "generation": before})._rewritten([references])
 
     @classmethod
     def open(cls, path: str | Path) -> SavedIndex:

@@ -13,10 +13,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from asl.index.directional import hinge_top, strict_top
 from asl.index.engine import Engine, Exact
 from asl.index.faiss import Faiss
 from asl.index.limits import Limits
-from asl.index.strict import Prefixes, strict_top
+from asl.index.prefixes import Prefixes
+from asl.index.running import Running
 from asl.index.tensorcore import TensorCore
 from asl.index.tiles import Tiles
 from asl.scoring.normalization import QueryMaps, query_maps
@@ -31,8 +33,7 @@ from asl.types import (
     UsageError,
 )
 
-_TILES = 16  # a tile holds at most this share of the references: the bound of a hinge list needs several lists
-_WIDTH = 16384  # ... and at least so many
+_ENCODED = 2**26  # bytes of references that are written in D + 2 dimensions at once
 _OVER = 4  # times as many candidates from an index that is not exact
 _F64 = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -143,22 +144,33 @@ class _Finder:
         self._cells = int(memory * 2**30) // 4 // 128  # candidates that may be held at once
         row = 4 * (queries.dim + 2)
         self.chunk = min(max(64, int(memory * 2**30) // 4 // row), 2**16)
-        share = len(references) // {"hinge": _TILES, "soft": len(references)}.get(mode, 1)
-        width = min(max(_WIDTH, share), max(1024, int(memory * 2**30) // 4 // row))
-        self._prefixes = Prefixes.of(references, tau=score.tau) if mode == "strict" and engine.exact else None
+        held = int(memory * 2**30) // 4
+        width = max(1024, (min(held, _ENCODED) if mode in ("soft", "hinge") else held) // row)
+        sorts = mode in ("strict", "hinge") and engine.exact
+        self._prefixes = Prefixes.of(references, tau=score.tau) if sorts else None
         # One index of the directions serves every score; what it proposes is scored and filtered afterwards.
         proposed = self._inner if engine.exact else replace(self._inner, mode="cosine")
         self._tiles = Tiles(references, proposed, engine, width if engine.exact else len(references))
         self._parts: list[tuple[I64, I64, _F64, I64]] = []
         self._best = np.empty(0, dtype=np.float32)  # of the pairs found so far, where only the best are wanted
 
-    def _fetch(self, rows: I64, m: int) -> tuple[I64, _F64]:
+    def _fetch(self, rows: I64, m: int) -> Running:
+        engine, width = self._tiles.engine, self._tiles.width
+        k = np.minimum(self._limits.k[rows], m)
         if self._prefixes is None:
-            return self._tiles.top(self._q, rows, m)
-        return strict_top(self._q, rows, self._prefixes, m, self._tiles.engine, width=2**20)
+            best = self._tiles.top(self._q, rows, m)
+        elif self._score.mode == "strict":
+            best = strict_top(self._q, rows, self._prefixes, m, engine, width=width)
+        else:
+            best = hinge_top(self._q, rows, self._prefixes, m, engine, lam=self._score.lam, k=k, width=width)
+        if engine.exact:  # else what was proposed by cosine is not ordered by the score yet
+            best.drop_beyond(k)
+        return best
 
     def find(self, rows: I64) -> None:
         """Find the pairs of some queries."""
+        if self._prefixes is not None:
+            rows = rows[np.argsort(self._prefixes.lengths(self._q.log_norms[rows]), kind="stable")]
         waiting = [(rows, self._limits.first_fetch() * (1 if self._tiles.engine.exact else _OVER))]
         while waiting:
             part, m = waiting.pop()
@@ -173,8 +185,9 @@ class _Finder:
 
     def _find_once(self, rows: I64, m: int) -> I64:
         """Keep the lists that are sure to be complete; the queries of the others."""
-        fetched, bound = self._fetch(rows, m)
-        here, scores = self._ordered(rows, fetched)
+        best = self._fetch(rows, m)
+        fetched = best.rows if self._prefixes is None else self._prefixes.original(best.rows)
+        bound, (here, scores) = best.bound, self._ordered(rows, fetched)
         rounded, k = scores.astype(np.float32), self._limits.k[rows]
         upper = self._maps.apply(bound, rows).astype(np.float32)
         last = np.take_along_axis(rounded, np.minimum(k - 1, m - 1)[:, None], axis=1)[:, 0]
@@ -184,7 +197,8 @@ class _Finder:
             wanted &= rounded >= self._limits.above
             floor = self._floor(rounded[wanted])
             wanted &= rounded >= floor
-        sure = np.isneginf(bound) | ((k <= m) & (last > upper)) | (upper < floor) | (not self._tiles.engine.exact)
+        sure = np.isneginf(bound) | ((k <= m) & (last > upper)) | (upper < floor) | (m == len(self._r))
+        sure |= not self._tiles.engine.exact
         self._keep(rows[sure], here[sure], scores[sure], wanted[sure])
         return rows[~sure]
 
@@ -211,7 +225,10 @@ class _Finder:
 
     def result(self) -> tuple[I64, I64, _F64]:
         """Query rows, reference rows and scores, by query, then by (-score, id)."""
-        query, rows, scores, place = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        # Column by column, each freed when it is joined: all of it twice would be the peak of a search.
+        parts = [list(part) for part in self._parts]
+        self._parts.clear()
+        query, rows, scores, place = (np.concatenate([part.pop(0) for part in parts]) for _ in range(4))
         order = np.lexsort((place, query))
         if self._limits.most is not None:
             best = np.argsort(-scores[order].astype(np.float32), kind="stable")[: self._limits.most]
@@ -222,18 +239,19 @@ class _Finder:
         """Candidates scored in float64 and sorted by (-score as float32, reference id), missing ones last."""
         count, m = candidates.shape
         valid = candidates >= 0
-        at = np.where(valid, candidates, 0)
-        query = np.repeat(rows, m)
-        cosines = pair_cosines(self._q.vectors, self._r.vectors, query, at.ravel())
-        norms = self._q.log_norms[query], self._r.log_norms[at.ravel()]
-        scores = self._maps.apply(from_cosines(cosines, *norms, self._inner).reshape(count, m), rows)
-        scores = np.where(valid, scores, -np.inf)
+        query, found = np.repeat(rows, m)[valid.ravel()], candidates[valid]
+        cosines = pair_cosines(self._q.vectors, self._r.vectors, query, found)
+        scores = np.full((count, m), -np.inf)
+        scores[valid] = from_cosines(cosines, self._q.log_norms[query], self._r.log_norms[found], self._inner)
+        scores = np.where(valid, self._maps.apply(scores, rows), -np.inf)
         keys = -scores.astype(np.float32)
         order = np.argsort(keys, axis=1, kind="stable")
         ranked = np.take_along_axis(keys, order, axis=1)
         tied = np.flatnonzero(((ranked[:, 1:] == ranked[:, :-1]) & np.isfinite(ranked[:, 1:])).any(axis=1))
         if len(tied):  # ids are text and slow to sort: only where they decide
-            names = np.unique(self._r.ids[at[tied]], return_inverse=True)[1].reshape(len(tied), m)
+            names = np.unique(self._r.ids[np.maximum(candidates[tied], 0)], return_inverse=True)[1].reshape(
+                len(tied), m
+            )
             order[tied] = np.lexsort((names, keys[tied]), axis=1)
         candidates = np.where(np.isfinite(scores), candidates, -1)
         return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(scores, order, axis=1)

@@ -31,7 +31,7 @@ from asl.types import F32, I64, AslError, BackgroundEmbeddings, QueryEmbeddings,
 Mode = Literal["cosine", "paper", "strict", "soft", "hinge"]
 MODES: tuple[str, ...] = get_args(Mode)
 _F64 = npt.NDArray[np.float64]
-_PAIRS = 128  # pairs that are gathered at once; larger blocks fall out of the cache
+_PAIRS = 64  # pairs that are gathered at once; larger blocks fall out of the cache
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,12 @@ class Score:
         return clipped
 
 
+def usual_clip(log_norms: F32) -> tuple[float, float]:
+    """The range to which ``soft`` clips log-norms where none was calibrated: the middle 98 % of the references'."""
+    low, high = np.quantile(log_norms, [0.01, 0.99]).tolist()
+    return low, high
+
+
 def admissible(queries: F32, references: F32, *, tau: float = 0.0) -> npt.NDArray[np.bool_]:
     """Whether n_q - n_r <= tau (arrays of log-norms that broadcast), the rule of ``paper`` and ``strict``."""
     difference = queries.astype(np.float64) - references.astype(np.float64)
@@ -84,7 +90,7 @@ def pair_cosines(queries: F32, references: F32, query_index: I64, reference_inde
     for start in range(0, len(result), _PAIRS):
         part = slice(start, start + _PAIRS)
         left, right = queries[query_index[part]], references[reference_index[part]]
-        result[part] = np.einsum("pd,pd->p", left, right, dtype=np.float64)
+        result[part] = np.vecdot(left, right, dtype=np.float64)
     return result
 
 

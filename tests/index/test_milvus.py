@@ -83,5 +83,49 @@ def test_removed_references_are_gone_and_an_unknown_one_is_named(tmp_path: Path)
     queries, score = QUERIES.as_queries(), Score("hinge", 0.3)
     assert triples(index.search(queries, score=score, k=40)) == triples(search(queries, left, score=score, k=40))
     index.close()
-    with pytest.raises(AslError, match="holds vectors of"):
+    with pytest.raises(AslError, match="holds vectors of 6 dimensions, clip None; asked for 7"):
         MilvusIndex(str(tmp_path / "small.db"), dim=7)
+
+
+def test_what_was_stored_is_there_again_and_collections_merge(tmp_path: Path) -> None:
+    from asl.index.milvus import MilvusIndex, NoCollectionError
+
+    parts = REFERENCES.take(np.arange(60)), REFERENCES.take(np.arange(40, 90))
+    for name, part in zip(("one", "two"), parts, strict=True):
+        index = MilvusIndex(str(tmp_path / f"{name}.db"), dim=6, clip=CLIP, model="m")
+        index.add(part.as_references())
+        index.close()
+    with pytest.raises(NoCollectionError, match="holds no collection"):
+        MilvusIndex(str(tmp_path / "none.db"))
+    one, two = MilvusIndex(str(tmp_path / "one.db")), MilvusIndex(str(tmp_path / "two.db"))
+    assert (one.clip, one.model) == (CLIP, "m"), "opened without being told"
+    one.merge(two)
+    everything = one.references()
+    assert everything.ids.tolist() == sorted(REFERENCES.ids[:90].tolist())
+    some_ids = REFERENCES.ids[[77, 3]]
+    found = one.references(some_ids)
+    assert found.ids.tolist() == some_ids.tolist()
+    np.testing.assert_array_equal(found.vectors, REFERENCES.vectors[[77, 3]])
+    np.testing.assert_array_equal(found.log_norms, REFERENCES.log_norms[[77, 3]])
+    with pytest.raises(AslError, match=r"1 id\(s\) are not in the collection, e\.g\. 'nobody'"):
+        one.references(["nobody"])
+    two.model = "other"
+    with pytest.raises(AslError, match="different models"):
+        one.merge(two)
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ties_go_by_id_as_in_memory(tmp_path: Path, mode: str) -> None:
+    from asl.index.milvus import MilvusIndex
+
+    rng = np.random.default_rng(5)
+    corners = rng.integers(0, 2, size=(120, 3)) + np.array([0.5, 0.0, 0.0])  # eight features, each many times
+    references = Embeddings.from_features([f"r{n}" for n in rng.permutation(120)], corners).as_references()
+    queries = Embeddings.from_features([f"q{n}" for n in range(9)], rng.integers(0, 2, size=(9, 3)) + 0.5).as_queries()
+    index = MilvusIndex(str(tmp_path / "ties.db"), dim=3)
+    index.add(references)
+    score = Score(mode, 0.3)  # type: ignore[arg-type]
+    assert triples(index.search(queries, score=score, k=7)) == triples(search(queries, references, score=score, k=7))
+    index.close()

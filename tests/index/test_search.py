@@ -106,6 +106,18 @@ def test_any_sizes_norms_and_ties(data: st.DataObject) -> None:
         assert triples(search(queries, references, score=score, k=k, most=most, engine=engine)) == limited
 
 
+@pytest.mark.parametrize("lam", [0.0, 1.0, 40.0])
+@pytest.mark.parametrize("tau", [-0.5, 0.0, 9.0])
+def test_hinge_with_any_weight(lam: float, tau: float) -> None:
+    rng = np.random.default_rng(4)
+    queries = embeddings(150, 8, "q", rng, spread=1.0).as_queries()
+    references = embeddings(900, 8, "r", rng, spread=1.0).as_references()
+    score = Score("hinge", lam=lam, tau=tau)
+    expected = oracle(queries, references, score, 5)
+    for engine in ("exact", "faiss"):
+        assert triples(search(queries, references, score=score, k=5, engine=engine)) == expected
+
+
 LIMITS = {
     "k per query": {"k": np.arange(60) % 9 + 1},
     "most over all": {"k": None, "most": 150},

@@ -90,3 +90,23 @@ def test_on_a_gpu_lists_are_those_of_numpy() -> None:
     expected, places = Exact().top(queries, references, 10)
     assert np.abs(scores - expected).max() < 1e-5
     assert (rows == places).mean() > 0.999
+
+
+@pytest.mark.gpu
+def test_strict_on_a_gpu_asks_no_selector_of_faiss(record_property) -> None:  # type: ignore[no-untyped-def]
+    import faiss
+
+    queries, references = unit(64, 32, 10), unit(20_000, 32, 11)
+    index = faiss.GpuIndexFlatIP(faiss.StandardGpuResources(), 32)
+    index.add(references)
+    _, rows = index.search(queries, 5, params=faiss.SearchParameters(sel=faiss.IDSelectorRange(0, 50)))
+    record_property("GpuIndexFlat obeys an IDSelector", bool((rows < 50).all()))  # classic FAISS leaves it out silently
+    rng = np.random.default_rng(12)
+    sides = [Embeddings.from_features([f"{p}{n}" for n in range(len(v))], v * rng.lognormal(0, 0.4, (len(v), 1)))
+             for p, v in (("q", queries), ("r", references))]  # fmt: skip
+    found = [
+        search(sides[0].as_queries(), sides[1].as_references(), score=Score("strict"), k=5, engine=engine)
+        for engine in (make_engine("exact"), make_engine("faiss"))
+    ]
+    assert found[0].reference_index.tolist() == found[1].reference_index.tolist()
+    assert found[0].scores.tolist() == found[1].scores.tolist()
