@@ -79,7 +79,7 @@ def hinge_top(
     norms = queries.log_norms[rows]
     side = _Side(left, prefixes.lengths(norms), norms - np.float32(prefixes.tau), k)
     # Nothing is compared in vain, so that wider strips than those of `strict` pay.
-    count = max(1, pieces(side.lengths, dim=queries.dim, m=m) // 2)
+    count = max(1, pieces(side.lengths, dim=queries.dim, m=m) // 3)
     return _Hinge(prefixes, engine, m, Score("soft", lam), width).top(side, 0, len(prefixes.log_norms), count=count)
 
 

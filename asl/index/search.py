@@ -33,7 +33,7 @@ from asl.types import (
     UsageError,
 )
 
-_ENCODED = 2**26  # bytes of references that are written in D + 2 dimensions at once
+_ENCODED = 2**27  # bytes of references that are written in D + 2 dimensions at once
 _OVER = 4  # times as many candidates from an index that is not exact
 _F64 = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
