@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 
 from asl.app.judge import PictureFile
 from asl.app.store import ImageStore
+from asl.data.files import atomic_path
 from asl.data.images import Pixels, decode_image
 from asl.index.local import LocalFeatures, LocalIndex
 from asl.matching.local import Reader, read_features, readings
@@ -76,12 +79,15 @@ def remember(store: ImageStore, path: Path, digests: Sequence[str], *, workers: 
 
 
 def propose(
-    store: ImageStore, digests: Sequence[str], queries: I64, references: I64, *, k: int, progress: Progress
+    store: ImageStore, path: Path, digests: Sequence[str], queries: I64, references: I64, *, k: int, progress: Progress
 ) -> Voted:
     """The references that share most details with each query, itself left out.
 
+    What was proposed for the same contents before is kept in a file beside the store.
+
     Args:
         store: has the local features of all contents (:func:`remember`).
+        path: its file.
         digests: contents, by row.
         queries: int64 rows that are asked about.
         references: int64 rows among which copies are looked for.
@@ -90,6 +96,34 @@ def propose(
     """
     if not len(queries) or not len(references):
         return Voted.nothing()
+    sides = [" ".join(digests[row] for row in rows.tolist()) for rows in (queries, references)]
+    key = hashlib.sha256("\n".join([_key(), f"{k} {_READINGS}", *sides]).encode()).hexdigest()
+    keep = path.with_name(f"{path.stem}-votes.npz")
+    known = _kept(keep, key, digests)
+    if known is None:
+        known = _asked(store, digests, queries, references, k=k, progress=progress)
+        with atomic_path(keep) as part, part.open("wb") as file:
+            names = np.array(digests)
+            np.savez(file, key=np.array(key), first=names[known.first], second=names[known.second], votes=known.votes)
+    return known
+
+
+def _kept(path: Path, key: str, digests: Sequence[str]) -> Voted | None:
+    """What was proposed under that key; None where it was something else, or the file is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            if str(kept["key"]) != key:
+                return None
+            row = {digest: number for number, digest in enumerate(digests)}
+            first, second = ([row[name] for name in kept[side].tolist()] for side in ("first", "second"))
+            return Voted(np.array(first, np.int64), np.array(second, np.int64), kept["votes"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _asked(
+    store: ImageStore, digests: Sequence[str], queries: I64, references: I64, *, k: int, progress: Progress
+) -> Voted:
     index = LocalIndex.build(_features(store, [digests[row] for row in references.tolist()]))
     lists = []
     asked = _features(store, [digests[row] for row in queries.tolist()])

@@ -121,7 +121,7 @@ def _voted(options: ScanOptions, store: ImageStore, contents: Contents, left: I6
     with bar("finding details", "images") as progress:
         remember(store, _file(store), contents.digests, workers=options.workers, progress=progress)
     with bar("matching details", "images") as progress:
-        return propose(store, contents.digests, left, right, k=options.details, progress=progress)
+        return propose(store, _file(store), contents.digests, left, right, k=options.details, progress=progress)
 
 
 def _file(store: ImageStore) -> Path:

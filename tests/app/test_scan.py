@@ -103,6 +103,16 @@ def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Pat
     right = {frozenset((f"p{seed}", f"q{seed}")) for seed in range(8)}
     assert found <= right
     assert len(found) > len(without)
+    (votes,) = (tmp_path / "out").glob("*-votes.npz")
+    written = votes.stat().st_mtime_ns
+    again = scanned(photos, model, tmp_path / "out", *few)
+    assert len(again) == len(found)
+    assert votes.stat().st_mtime_ns == written, "nothing is asked again where nothing has changed"
+    votes.write_bytes(b"damaged")
+    assert scanned(photos, model, tmp_path / "out", *few) == again
+    (photos / "q0.png").unlink()
+    assert len(scanned(photos, model, tmp_path / "out", *few)) <= len(found)
+    assert votes.stat().st_mtime_ns != written
     assert scan(photos, "--details", -1, "--model", model, "--output", tmp_path / "out") == 2
 
 
