@@ -57,7 +57,7 @@ def find_local(
         keep: file that keeps the index of the references.
     """
     with progress_bar("local features", unit="images") as progress:
-        return local_candidates(
+        found = local_candidates(
             queries.ids,
             references.ids,
             load_query=CatalogLoader.of(query_images),
@@ -67,7 +67,10 @@ def find_local(
             cache=cache,
             keep=keep,
             progress=progress,
-        ).pairs
+        )
+    for name, reason in list(found.failures.items())[:5]:
+        Console(stderr=True).print(f"[yellow]{name} has no local features: {reason}")
+    return found.pairs
 
 
 def join_candidates(

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from asl import extract as extract_command
 from asl.data.scenes import render_scene
@@ -35,6 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / "library" / f"r{number:02d}.png"), image)
         if number < 5:
             cv2.imwrite(str(folder / "new" / f"q{number}.png"), image[10:80, 20:110])
+    torch.manual_seed(0)
     save_embedder(
         build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval(),
         folder / "m.safetensors",
@@ -93,7 +95,7 @@ def test_images_a_store_and_an_index_give_the_same_pairs(files: Path, tmp_path: 
 def test_most_and_above_are_over_all_queries(files: Path, tmp_path: Path) -> None:
     every = cosines(files)
     check(searched(files, tmp_path, "k=null", "most=7"), best(every, 7))
-    limit = sorted(every.values())[-9] - 1e-4
+    limit = np.mean(sorted(every.values())[-10:-8])  # between the ninth and the tenth
     check(searched(files, tmp_path, "k=null", f"above={limit}"), best(every, 9))
     check(searched(files, tmp_path, "k=12", "memory=0.001"), every)
 

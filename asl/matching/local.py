@@ -18,7 +18,7 @@ import numpy as np
 
 from asl.index.local import LocalFeatures, LocalIndex
 from asl.matching.cache import Cache
-from asl.matching.pool import LoadImage, end_with_parent
+from asl.matching.pool import LoadImage, end_with_parent, packed_for
 from asl.matching.prepare import MIRROR_ORDER, NEGATIVE_ORDER, Prepared, prepare
 from asl.matching.values import Settings
 from asl.types import AslError, ScoredPairs, StrArray
@@ -176,13 +176,7 @@ def read_features(
     if workers <= 1:
         yield from ((name, reader(name)) for name in names)
         return
-    try:
-        packed = pickle.dumps(reader)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise AslError(
-            f"workers={workers}: the image loaders cannot be sent to other processes ({error}); "
-            "give functions of a module or picklable objects, or workers=0"
-        ) from error
+    packed = packed_for(workers, reader)
     # spawn: a forked child of a process that runs threads (torch, OpenCV) may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(packed,)) as pool:
         rest = iter(names)

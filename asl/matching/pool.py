@@ -110,14 +110,23 @@ def _until(tasks: Iterator[QueryTask], deadline: float | None) -> Iterator[Query
         yield task
 
 
-def _run_parallel(tasks: Iterator[QueryTask], bench: Bench, workers: int) -> Iterator[TaskResult]:
+def packed_for(workers: int, work: object) -> bytes:
+    """What processes need, as bytes.
+
+    Raises:
+        AslError: it cannot be sent to other processes.
+    """
     try:
-        packed = pickle.dumps(bench)
+        return pickle.dumps(work)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise AslError(
             f"workers={workers}: the image loaders cannot be sent to other processes ({error}); "
             "give functions of a module or picklable objects, or workers=0"
         ) from error
+
+
+def _run_parallel(tasks: Iterator[QueryTask], bench: Bench, workers: int) -> Iterator[TaskResult]:
+    packed = packed_for(workers, bench)
     # spawn: a forked child of a process that runs threads (torch, OpenCV) may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(packed,)) as pool:
         waiting: deque[Future[TaskResult]] = deque()
