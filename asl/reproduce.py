@@ -104,7 +104,7 @@ class ReproduceConfig:
 
 def run(config: ReproduceConfig) -> int:
     """Every stage, then the table."""
-    regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
+    _check(config)
     rule = normalization_of(config.normalize, beta=config.beta, first=config.first, last=config.last)
     benchmark = _open(config)
     if benchmark.train is None and (config.whiten or config.negatives or rule):
@@ -144,6 +144,14 @@ def run(config: ReproduceConfig) -> int:
         console.print(rows)
     console.print(f"report: {output / 'report.html'}")
     return 0
+
+
+def _check(config: ReproduceConfig) -> None:
+    """Refuse wrong values before anything is embedded."""
+    regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
+    for name, least in (("verify_top", 1), ("verify_local", 0)):
+        if getattr(config, name) < least:
+            raise UsageError(f"{name}: must be {least} or more, got {getattr(config, name)}")
 
 
 def _members(config: ReproduceConfig) -> dict[str, Embedder]:

@@ -134,6 +134,8 @@ def run(config: SearchConfig) -> int:
     regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
     if not config.background:
         PostProcess.fit(None, whiten=config.whiten, negatives=config.negatives)
+    if config.local < 0:
+        raise UsageError(f"local: must be 0 or more, got {config.local}")
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
     return _run_served(config) if is_served(config.references) else _run_here(config)

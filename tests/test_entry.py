@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from asl import reproduce
+from asl.entry import compose
+from asl.types import UsageError
+
 ENTRIES = ["train", "extract", "search", "evaluate", "reproduce", "edit", "export"]
 
 
@@ -42,3 +46,10 @@ def test_an_unknown_option_lists_the_known_ones(tmp_path: Path) -> None:
     done = run("asl.train", "data=smaple", cwd=tmp_path)
     assert done.returncode == 2
     assert "sample" in done.stderr
+
+
+@pytest.mark.parametrize("keys", [["verify_local=-1"], ["verify_top=0"]])
+def test_reproduce_names_a_wrong_number_of_candidates_before_it_embeds(keys: list[str]) -> None:
+    name, _, value = keys[0].partition("=")
+    with pytest.raises(UsageError, match=f"{name}: must be . or more, got {value}"):
+        reproduce.run(compose("reproduce", ["benchmark=sample", *keys]))

@@ -169,6 +169,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["k=0"], AslError, "k"),
         (["clip=[1,2,3]", "score=soft"], UsageError, "clip: expected two"),
         (["score=verified"], UsageError, "query_images"),
+        (["score=verified", "local=-2"], UsageError, "local: must be 0 or more, got -2"),
         (["factory=IFV4"], UsageError, "FAISS cannot build 'IFV4'"),
         (["factory=HNSW8", "engine=exact"], UsageError, "factory: is an engine of its own"),
         (["whiten=4"], UsageError, "fitted on training images"),
