@@ -94,9 +94,9 @@ def run(config: ExtractConfig) -> int:
 
 def _write_index(address: str, store: FeatureStore) -> int:
     references, model = store.embeddings().as_references(), store.manifest["model"]
-    if is_served(address):
-        return fill_served(address, references, model=model)
     fast = bool(store.manifest["preprocessing"].get("fast_decode"))
+    if is_served(address):
+        return fill_served(address, references, model=model, fast_decode=fast)
     return len(SavedIndex.create(address, references, model=model, fast_decode=fast))
 
 

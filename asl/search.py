@@ -147,7 +147,7 @@ def _run_here(config: SearchConfig) -> int:
     sides = [side for side in (left, right, background) if side]
     if len({side.model for side in sides}) > 1:
         raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
-    say_decoding(sides)
+    say_decoding([side.fast_decode for side in sides])
     left, right, background = postprocessed(left, right, background, whiten=config.whiten, negatives=config.negatives)
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
     score = build_score(config, calibration)
@@ -189,6 +189,7 @@ def _run_served(config: SearchConfig) -> int:
     try:
         if {side.model for side in (left, background) if side} != {index.model}:
             raise AslError(f"search: {config.references} holds features of another model ({index.model})")
+        say_decoding([left.fast_decode, index.fast_decode])
         calibration = find_calibrations(config.model, left.model).get(_mode(config))
         score = build_score(config, calibration)
         score = replace(score, clip=index.clip) if score.mode == "soft" else score
@@ -197,7 +198,9 @@ def _run_served(config: SearchConfig) -> int:
         if config.above is not None:
             pairs = pairs.take(np.flatnonzero(pairs.scores >= config.above))
         columns = describe_pairs(pairs, left.embeddings.as_queries(), index.references(pairs.references))
-        found = f"{len(left.embeddings)} queries and {len(index)} references ({config.score}, milvus)"
+        found = (
+            f"{len(left.embeddings)} queries and {len(index)} references ({config.score}, milvus {index.index_type})"
+        )
     finally:
         index.close()
     calibrated = calibration if calibration and calibration.score == score else None

@@ -135,9 +135,9 @@ def postprocessed(
     return left.mapped(steps.apply), right.mapped(steps.apply), background
 
 
-def say_decoding(sides: Sequence[Side]) -> None:
+def say_decoding(fast: Sequence[bool]) -> None:
     """A line where only some sides were made with ``fast_decode``."""
-    if len({side.fast_decode for side in sides}) > 1:
+    if len(set(fast)) > 1:
         Console(stderr=True).print(
             "[yellow]only some of the features were made with fast_decode=true: those of large JPEGs differ a little "
             "(1 - cosine = .0003); extract all sides the same way to be rid of this"

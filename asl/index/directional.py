@@ -1,30 +1,36 @@
-"""Top-k by the two scores that are no inner products, as inner products over strips of references.
+"""Top-k by the scores that norms have a part in, over strips of references of falling log-norm.
 
-References are sorted by falling log-norm and queries by how many they admit (n_q - n_r <= tau). ``strict`` compares a
-strip of references with the queries that admit any of it, which are the last ones: half the work of plain neighbours
-where both sides have norms of one law. ``hinge`` compares all strips with all queries; it is the smaller of
+``strict`` compares a strip with the queries that admit any of it (n_q - n_r <= tau), which are the last ones where
+queries are sorted by how many they admit: half the work of plain neighbours where both sides have norms of one law.
+An inadmissible neighbour in a list is dropped; what it hid is left to the certificate: another fetch has fewer
+queries, so that strips end where their prefixes do.
 
-    u_q . u_r    and    u_q . u_r + lam n_r - lam (n_q - tau),
-
-the first for references that the query admits, the second for the others: one inner product in D + 2 dimensions for
-every query whose prefix does not end inside the strip, and an upper bound for the others. Where that bound could hide
-something, the strip is searched again in narrower ones. An inadmissible neighbour in a list of ``strict`` is dropped;
-what it hid is left to the certificate: another fetch has fewer queries, so that strips end where their prefixes do.
+``soft`` and ``hinge`` are a cosine plus what the norms add, g(n_q, n_r), and g never falls with n_r. So the m nearest
+of a strip by cosine are enough: whatever is left out of them scores at most the last cosine plus g at the strip's first
+norm. Norms differ little within a strip, and where that bound could still hide something the strip is searched again
+in narrower ones. References are read in place. ``soft`` is also an inner product in D + 2 dimensions, for which they
+have to be written anew: that pays for many queries, which would begin a list in every strip.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from asl.index.engine import Engine
-from asl.index.prefixes import Prefixes, pieces, strips
-from asl.index.running import Running, encoded_rounding, kth, listed
-from asl.scoring.score import Score, encode_rows
+from asl.index.prefixes import BEGIN, Prefixes, pieces, strips
+from asl.index.running import Running, kth, listed
+from asl.scoring.score import Score, from_cosines
 from asl.types import F32, I64, QueryEmbeddings
 
 _NARROWER = 8  # strips of a strip
+_STEP = 0.01  # what norms may add within a strip: less than lies between the k-th and the m-th cosine of most queries
+_BEGINNING = 0.03  # share of the time that may go into beginning lists,
+_WRITE = 110  # what writing a number of a reference costs, in multiplications
+_FEW = 3  # but for so many: to search all of it again costs more
 
 
 def strict_top(
@@ -47,104 +53,128 @@ def strict_top(
         first = int(np.searchsorted(lengths, low, side="right"))
         found = listed(engine, left[first:], prefixes.strip(low, high), m, start=low, rounding=engine.rounding)
         found[0][found[1] >= lengths[first:, None]] = -np.inf
-        best.merge(first, *found, engine.rounding)
+        best.merge(np.arange(first, len(rows)), *found, engine.rounding)
     return best
 
 
-def hinge_top(
+def penalised_top(
     queries: QueryEmbeddings,
     rows: I64,
     prefixes: Prefixes,
     m: int,
     engine: Engine,
     *,
-    lam: float,
+    score: Score,
     k: I64,
     width: int,
 ) -> Running:
-    """The m best references of each query by ``hinge``, and a bound on the score of every one left out.
+    """The m best references of each query by ``soft`` or ``hinge``, and a bound on the score of every one left out.
 
     Args:
         queries: all queries.
-        rows: int64 ``[Q']`` which of them, by rising length of their prefix.
+        rows: int64 ``[Q']`` which of them.
         prefixes: the sorted references.
         m: how many to fetch.
         engine: searches a strip.
-        lam: weight of the log-norm difference.
+        score: ``soft`` or ``hinge``, without normalisation.
         k: int64 ``[Q']`` how many have to be sure, at most m.
         width: most references that the engine gets at once.
     """
-    left = np.empty((len(rows), queries.dim + 2), dtype=np.float32)
-    left[:, :-2] = queries.vectors[rows]
-    norms = queries.log_norms[rows]
-    side = _Side(left, prefixes.lengths(norms), norms - np.float32(prefixes.tau), k)
-    # Nothing is compared in vain, so that wider strips than those of `strict` pay.
-    count = max(1, pieces(side.lengths, dim=queries.dim, m=m) // 3)
-    return _Hinge(prefixes, engine, m, Score("soft", lam), width).top(side, 0, len(prefixes.log_norms), count=count)
+    side = _Side(queries.vectors[rows], queries.log_norms[rows], k, np.full(len(rows), -np.inf))
+    norms = score.clipped(prefixes.log_norms) if score.mode == "soft" else prefixes.log_norms
+    count = _count(norms, score.lam, dim=queries.dim, m=m)
+    return _Penalised(prefixes, norms, engine, m, score, width).top(side, 0, len(norms), count=count)
+
+
+def encoding_pays(queries: int, prefixes: Prefixes, m: int, score: Score) -> bool:
+    """Whether ``soft`` is quicker as an inner product than in strips, for so many queries that fetch m each."""
+    norms, dim = score.clipped(prefixes.log_norms), prefixes.vectors.shape[1]
+    count = _count(norms, score.lam, dim=dim, m=m)
+    begun = BEGIN * m * (count - 1) * queries
+    return _spread(norms, score.lam) / count > _STEP or _WRITE * prefixes.vectors.size < begun
 
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """Some queries, by rising length of their prefix.
+    """Some queries.
 
     Attributes:
-        left: float32 ``[Q, D + 2]``, the last two columns as a strip wants them.
-        lengths: int64 ``[Q]`` how many references they admit.
-        free: float32 ``[Q]`` log-norm n_q - tau from which on a reference costs nothing.
+        vectors: float32 ``[Q, D]``.
+        log_norms: float32 ``[Q]``.
         k: int64 ``[Q]`` how many have to be sure.
+        floor: float64 ``[Q]`` score below which nothing is wanted.
     """
 
-    left: F32
-    lengths: I64
-    free: F32
+    vectors: F32
+    log_norms: F32
     k: I64
-
-    def take(self, rows: I64) -> _Side:
-        return _Side(self.left[rows], self.lengths[rows], self.free[rows], self.k[rows])
+    floor: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class _Hinge:
-    """What all strips of a search have in common."""
+class _Penalised:
+    """What all strips of a search have in common; ``norms`` are the references' as the score sees them, falling."""
 
     prefixes: Prefixes
+    norms: F32
     engine: Engine
     m: int
     score: Score
     width: int
 
     def top(self, side: _Side, low: int, high: int, *, count: int) -> Running:
-        """The m best among the references low..high-1, in so many strips."""
-        best, near = Running(len(side.k), self.m), Running(len(side.k), self.m)
-        cuts = strips(side.lengths, low, high, count=count, width=self.width)
-        # One buffer for all strips: fresh memory costs more than what is written into it.
-        buffer = np.empty((max(stop - start for start, stop in cuts), side.left.shape[1]), dtype=np.float32)
-        for start, stop in cuts:
-            self._strip(side, start, stop, best, near, buffer)
-        del buffer
-        hidden = near.bound >= kth(np.concatenate([best.scores, near.scores], axis=1), side.k)
-        hidden &= np.isfinite(near.bound)
-        for start, stop in cuts:
-            again = np.flatnonzero(hidden & (side.lengths > start) & (side.lengths < stop))
+        """The m best among the references low..high-1, in about so many strips."""
+        best = Running(len(side.k), self.m)
+        cuts = self._cuts(low, high, count)
+        bounds = [self._strip(side, start, stop, best) for start, stop in cuts]
+        floor = np.maximum(side.floor, kth(best.scores, side.k))
+        for (start, stop), bound in zip(cuts, bounds, strict=True):
+            again = np.flatnonzero((bound >= floor) & np.isfinite(bound))
+            # Where norms count alike all over the strip, only a longer list can help.
+            first, last = (self._gain(side.log_norms[again], self.norms[row]) for row in (start, stop - 1))
+            again = again[first > last]
             if len(again):
-                part = self.top(side.take(again), start, stop, count=_NARROWER)
-                near.scores[again], near.rows[again], near.bound[again] = part.scores, part.rows, part.bound
-                near.rounding = max(near.rounding, part.rounding)
-        best.merge(0, near.scores, near.rows, near.bound, near.rounding)
+                part = _Side(side.vectors[again], side.log_norms[again], side.k[again], floor[again])
+                found = self.top(part, start, stop, count=_NARROWER)
+                best.forget(again, start, stop)
+                best.merge(again, found.scores, found.rows, found.bound, found.rounding)
+                bound[again] = -np.inf
+            best.bound = np.maximum(best.bound, bound)
         return best
 
-    def _strip(self, side: _Side, start: int, stop: int, best: Running, near: Running, buffer: F32) -> None:
-        """Search a strip; lists of queries whose prefix ends inside it are bounds and go to ``near``."""
-        first, half = np.searchsorted(side.lengths, [start, (start + stop) / 2], side="right").tolist()
-        last, lam = int(np.searchsorted(side.lengths, stop)), np.float32(self.score.lam)
-        # Whoever admits less than half of the strip takes all of it as penalised, the others as free.
-        side.left[:half, -2], side.left[:half, -1], side.left[half:, -2:] = lam, -lam * side.free[:half], 0.0
-        norms = self.prefixes.log_norms
-        right = encode_rows(self.prefixes.strip(start, stop), norms[start:stop], self.score, out=buffer)
-        rounding = encoded_rounding(self.engine, side.left, right)
-        scores, rows, bound = listed(self.engine, side.left, right, self.m, start=start, rounding=rounding)
-        for part in (slice(0, first), slice(last, None)):
-            best.merge(part.start, scores[part], rows[part], bound[part], rounding)
-        gain = lam * (norms[rows[first:last]] - side.free[first:last, None])
-        excess = np.where(np.arange(first, last)[:, None] < half, np.maximum(gain, 0.0), np.maximum(-gain, 0.0))
-        near.merge(first, scores[first:last] - excess, rows[first:last], bound[first:last], rounding)
+    def _cuts(self, low: int, high: int, count: int) -> list[tuple[int, int]]:
+        """Strips of equal steps of the norm, but for the extremes; a cut in the middle makes sure that they shorten."""
+        if count == 1:
+            ends = np.array([high])
+        else:
+            few = (high - low) // 1000
+            steps = np.linspace(-self.norms[low + few], -self.norms[high - 1 - few], count + 1, dtype=np.float64)
+            falling = -self.norms[low:high].astype(np.float64)
+            ends = low + np.unique(np.append(np.searchsorted(falling, steps[1:-1]), (high - low) // 2))
+        return strips(ends, low, high, count=len(ends), width=self.width)
+
+    def _strip(self, side: _Side, start: int, stop: int, best: Running) -> npt.NDArray[np.float64]:
+        """Search a strip; float64 ``[Q]`` bounds on the scores of what is left out of the lists."""
+        rounding = self.engine.rounding
+        right = self.prefixes.strip(start, stop)
+        cosines, rows, bound = listed(self.engine, side.vectors, right, self.m, start=start, rounding=rounding)
+        gain = self._gain(side.log_norms[:, None], self.norms[rows])
+        scores = (cosines + gain).astype(np.float32)
+        # The sum is rounded once more, and scores may be large.
+        rounding += 2.0**-23 * float(np.abs(gain).max() + 1.0)
+        best.merge(np.arange(len(rows)), scores, rows, np.full(len(rows), -np.inf), rounding)
+        return bound + self._gain(side.log_norms, self.norms[start]) + rounding - self.engine.rounding
+
+    def _gain(self, queries: F32, references: F32) -> npt.NDArray[np.float64]:
+        """What norms add to the cosine (arrays that broadcast)."""
+        return from_cosines(np.zeros(1), queries, references, self.score)
+
+
+def _count(norms: F32, lam: float, *, dim: int, m: int) -> int:
+    """Strips in which norms (falling) differ little, but not so many that beginning their lists costs much."""
+    affordable = _BEGINNING * len(norms) * dim / (BEGIN * m)
+    return max(1, math.ceil(min(_spread(norms, lam) / _STEP, max(_FEW, affordable))))
+
+
+def _spread(norms: F32, lam: float) -> float:
+    return lam * float(norms[0] - norms[-1])

@@ -36,6 +36,7 @@ class MilvusIndex:
         collection: str = "references",
         clip: tuple[float, float] | None = None,
         model: str = "",
+        fast_decode: bool = False,
         token: str = "",
         index_type: str = "FLAT",
     ) -> None:
@@ -43,12 +44,13 @@ class MilvusIndex:
 
         Args:
             uri: a file name that ends in ``.db`` (milvus-lite) or the address of a server.
-            dim: D of the embeddings; None opens a collection that is there, with its own ``clip`` and ``model``.
+            dim: D of the embeddings; None opens a collection that is there, with all that is fixed when it is made.
             collection: its name.
             clip: range of log-norms for ``soft``; fixed when the collection is made.
             model: hash of the model that made the features; fixed, too.
+            fast_decode: whether large JPEGs were decoded at a fraction of their size for them; fixed, too.
             token: of the server.
-            index_type: ``FLAT`` keeps every answer exact; others (``HNSW`` ...) only what they find.
+            index_type: ``FLAT`` keeps every answer exact; others (``HNSW`` ...) only what they find; fixed, too.
 
         Raises:
             NoCollectionError: there is none, and no ``dim`` to make it.
@@ -60,6 +62,7 @@ class MilvusIndex:
         except ImportError as error:
             raise AslError("milvus: pymilvus is not installed: `pip install 'asl-icd[milvus]'`") from error
         self._name, self.clip, self.model = collection, clip, model
+        self.fast_decode, self.index_type = fast_decode, index_type
         try:
             self._client = MilvusClient(uri, token=token)
             if self._client.has_collection(collection):
@@ -69,16 +72,21 @@ class MilvusIndex:
                 raise NoCollectionError(f"milvus: {uri} holds no collection {collection!r}; make it with asl.extract")
             else:
                 self._dim = dim
-                self._create(index_type)
+                self._create()
             self._client.load_collection(collection)
         except MilvusException as error:
             raise AslError(f"milvus: {uri}: {error}") from error
-        self.exact = index_type == "FLAT"
 
-    def _create(self, index_type: str) -> None:
-        self._add_collection(self._name, self._dim + 2, index_type, norms=True)
+    @property
+    def exact(self) -> bool:
+        """Whether every list is complete."""
+        return self.index_type == "FLAT"
+
+    def _create(self) -> None:
+        self._add_collection(self._name, self._dim + 2, self.index_type, norms=True)
         # What the collection is lies in one beside it: milvus-lite forgets descriptions.
-        about = json.dumps({"clip": self.clip, "model": self.model})
+        facts = {"clip": self.clip, "model": self.model, "fast_decode": self.fast_decode, "index_type": self.index_type}
+        about = json.dumps(facts)
         self._add_collection(f"{self._name}_about", 2, "FLAT", norms=False)
         self._client.upsert(f"{self._name}_about", [{"id": about, "vector": [0.0, 0.0]}])
         self._client.flush(f"{self._name}_about")
@@ -110,6 +118,7 @@ class MilvusIndex:
         if self.model and note["model"] != self.model:
             raise AslError(f"milvus: collection {self._name!r} is of another model ({note['model']})")
         self.clip, self.model = clip, note["model"]
+        self.fast_decode, self.index_type = note["fast_decode"], note["index_type"]
         return there
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from asl.scoring.score import admissible
 from asl.types import F32, I64, ReferenceEmbeddings
 
 # What beginning a list of one neighbour costs an engine, in multiplications: measured with FAISS on two cores.
-_BEGIN = 12_800
+BEGIN = 12_800
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def pieces(lengths: I64, *, dim: int, m: int) -> int:
     S strips compare R / 2S references a query too many, and begin S lists of m, half of them for a query on average.
     """
     spread = float(lengths[-1] - lengths[0])
-    return max(1, round(math.sqrt(spread * dim / (_BEGIN * m))))
+    return max(1, round(math.sqrt(spread * dim / (BEGIN * m))))
 
 
 def strips(lengths: I64, low: int, high: int, *, count: int, width: int) -> list[tuple[int, int]]:

@@ -29,13 +29,14 @@ class Running:
 
     def search(self, engine: Engine, left: F32, right: F32, *, start: int, rounding: float) -> None:
         """Take in what an engine finds of all queries among some references, whose first row is ``start``."""
-        self.merge(0, *listed(engine, left, right, self.scores.shape[1], start=start, rounding=rounding), rounding)
+        found = listed(engine, left, right, self.scores.shape[1], start=start, rounding=rounding)
+        self.merge(np.arange(len(left)), *found, rounding)
 
-    def merge(self, first: int, scores: F32, rows: I64, left_out: _F64, rounding: float) -> None:
+    def merge(self, at: I64, scores: F32, rows: I64, left_out: _F64, rounding: float) -> None:
         """Take in one list each for some queries.
 
         Args:
-            first: the first of them; the others follow it.
+            at: int64 ``[Q']`` which of them, each once.
             scores: float32 ``[Q', n]`` approximate scores, in any order; -inf counts as not there.
             rows: int64 ``[Q', n]``.
             left_out: float64 ``[Q']`` bound on what is not in a list.
@@ -43,14 +44,13 @@ class Running:
         """
         # What is dropped may come from an earlier list of larger error.
         rounding = self.rounding = max(rounding, self.rounding)
-        part = slice(first, first + len(scores))
-        self.bound[part] = np.maximum(self.bound[part], left_out)
+        self.bound[at] = np.maximum(self.bound[at], left_out)
         best = scores.max(axis=1)
-        better = best > self.scores[part].min(axis=1)
+        better = best > self.scores[at].min(axis=1)
         # A list that changes nothing only moves the bound; most of the later ones are such.
-        out = first + np.flatnonzero(~better)
+        out = at[~better]
         self.bound[out] = np.maximum(self.bound[out], best[~better].astype(np.float64) + rounding)
-        self._take_in(first + np.flatnonzero(better), scores[better], rows[better], rounding)
+        self._take_in(at[better], scores[better], rows[better], rounding)
 
     def _take_in(self, at: I64, scores: F32, rows: I64, rounding: float) -> None:
         m = self.scores.shape[1]
@@ -62,6 +62,12 @@ class Running:
         self.bound[at] = np.maximum(self.bound[at], dropped + rounding)
         self.scores[at] = np.take_along_axis(joined, keep, axis=1)
         self.rows[at] = np.take_along_axis(places, keep, axis=1)
+
+    def forget(self, at: I64, low: int, high: int) -> None:
+        """Take the references low..high-1 out of some lists: they will be looked for again."""
+        gone = (self.rows[at] >= low) & (self.rows[at] < high)
+        self.scores[at] = np.where(gone, -np.inf, self.scores[at])
+        self.rows[at] = np.where(gone, -1, self.rows[at])
 
     def drop_beyond(self, k: I64) -> None:
         """Leave out what cannot be among the k best (int64 ``[Q]``, at most m): exact scores cost more than these."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from asl.index.directional import hinge_top, strict_top
+from asl.index.directional import encoding_pays, penalised_top, strict_top
 from asl.index.engine import Engine, Exact
 from asl.index.faiss import Faiss
 from asl.index.limits import Limits
@@ -142,34 +142,36 @@ class _Finder:
         if memory <= 0:
             raise UsageError(f"memory: must be more than 0 GiB, got {memory}")
         self._cells = int(memory * 2**30) // 4 // 128  # candidates that may be held at once
-        row = 4 * (queries.dim + 2)
-        self.chunk = min(max(64, int(memory * 2**30) // 4 // row), 2**16)
-        held = int(memory * 2**30) // 4
-        width = max(1024, (min(held, _ENCODED) if mode in ("soft", "hinge") else held) // row)
-        sorts = mode in ("strict", "hinge") and engine.exact
+        row, held = 4 * (queries.dim + 2), int(memory * 2**30) // 4
+        self.chunk, width = min(max(64, held // row), 2**16), max(1024, held // row)
+        sorts = mode != "cosine" and engine.exact
         self._prefixes = Prefixes.of(references, tau=score.tau) if sorts else None
-        # One index of the directions serves every score; what it proposes is scored and filtered afterwards.
-        proposed = self._inner if engine.exact else replace(self._inner, mode="cosine")
-        self._tiles = Tiles(references, proposed, engine, width if engine.exact else len(references))
+        # An index that is not exact proposes by the cosine; that is scored and filtered afterwards.
+        proposed = self._inner if engine.exact and mode == "soft" else replace(self._inner, mode="cosine")
+        tile = min(width, max(1024, _ENCODED // row)) if proposed.mode == "soft" else width
+        self._tiles, self._width = Tiles(references, proposed, engine, tile if engine.exact else len(references)), width
         self._parts: list[tuple[I64, I64, _F64, I64]] = []
         self._best = np.empty(0, dtype=np.float32)  # of the pairs found so far, where only the best are wanted
 
     def _fetch(self, rows: I64, m: int) -> Running:
-        engine, width = self._tiles.engine, self._tiles.width
+        engine, width, mode = self._tiles.engine, self._width, self._score.mode
         k = np.minimum(self._limits.k[rows], m)
-        if self._prefixes is None:
+        prefixes = self._prefixes
+        if prefixes is None or (mode == "soft" and encoding_pays(len(rows), prefixes, m, self._inner)):
             best = self._tiles.top(self._q, rows, m)
-        elif self._score.mode == "strict":
-            best = strict_top(self._q, rows, self._prefixes, m, engine, width=width)
         else:
-            best = hinge_top(self._q, rows, self._prefixes, m, engine, lam=self._score.lam, k=k, width=width)
+            if mode == "strict":
+                best = strict_top(self._q, rows, prefixes, m, engine, width=width)
+            else:
+                best = penalised_top(self._q, rows, prefixes, m, engine, score=self._inner, k=k, width=width)
+            best.rows = prefixes.original(best.rows)
         if engine.exact:  # else what was proposed by cosine is not ordered by the score yet
             best.drop_beyond(k)
         return best
 
     def find(self, rows: I64) -> None:
         """Find the pairs of some queries."""
-        if self._prefixes is not None:
+        if self._score.mode == "strict" and self._prefixes is not None:
             rows = rows[np.argsort(self._prefixes.lengths(self._q.log_norms[rows]), kind="stable")]
         waiting = [(rows, self._limits.first_fetch() * (1 if self._tiles.engine.exact else _OVER))]
         while waiting:
@@ -186,8 +188,7 @@ class _Finder:
     def _find_once(self, rows: I64, m: int) -> I64:
         """Keep the lists that are sure to be complete; the queries of the others."""
         best = self._fetch(rows, m)
-        fetched = best.rows if self._prefixes is None else self._prefixes.original(best.rows)
-        bound, (here, scores) = best.bound, self._ordered(rows, fetched)
+        bound, (here, scores) = best.bound, self._ordered(rows, best.rows)
         rounded, k = scores.astype(np.float32), self._limits.k[rows]
         upper = self._maps.apply(bound, rows).astype(np.float32)
         last = np.take_along_axis(rounded, np.minimum(k - 1, m - 1)[:, None], axis=1)[:, 0]

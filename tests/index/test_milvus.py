@@ -92,13 +92,15 @@ def test_what_was_stored_is_there_again_and_collections_merge(tmp_path: Path) ->
 
     parts = REFERENCES.take(np.arange(60)), REFERENCES.take(np.arange(40, 90))
     for name, part in zip(("one", "two"), parts, strict=True):
-        index = MilvusIndex(str(tmp_path / f"{name}.db"), dim=6, clip=CLIP, model="m")
+        index = MilvusIndex(
+            str(tmp_path / f"{name}.db"), dim=6, clip=CLIP, model="m", fast_decode=True, index_type="IVF_FLAT"
+        )
         index.add(part.as_references())
         index.close()
     with pytest.raises(NoCollectionError, match="holds no collection"):
         MilvusIndex(str(tmp_path / "none.db"))
     one, two = MilvusIndex(str(tmp_path / "one.db")), MilvusIndex(str(tmp_path / "two.db"))
-    assert (one.clip, one.model) == (CLIP, "m"), "opened without being told"
+    assert (one.clip, one.model, one.fast_decode, one.exact) == (CLIP, "m", True, False), "opened without being told"
     one.merge(two)
     everything = one.references()
     assert everything.ids.tolist() == sorted(REFERENCES.ids[:90].tolist())

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asl.index.directional import encoding_pays
 from asl.index.engine import Exact
+from asl.index.prefixes import Prefixes
 from asl.index.search import make_engine, search
 from asl.scoring.normalization import ScoreNormalization, normalization_of
 from asl.scoring.score import MODES, Score, pair_scores
@@ -116,6 +118,26 @@ def test_hinge_with_any_weight(lam: float, tau: float) -> None:
     expected = oracle(queries, references, score, 5)
     for engine in ("exact", "faiss"):
         assert triples(search(queries, references, score=score, k=5, engine=engine)) == expected
+
+
+@pytest.mark.parametrize("mode", ["soft", "hinge"])
+@pytest.mark.parametrize(("spread", "lam"), [(0.05, 0.05), (1.5, 0.01)])
+def test_few_queries_in_strips(mode: str, spread: float, lam: float) -> None:
+    rng = np.random.default_rng(8)
+    queries = embeddings(3, 16, "q", rng, spread=spread).as_queries()
+    # Near copies of one image fill a strip, so that its list is too short; norms far apart make bounds loose.
+    vectors = rng.normal(size=(5000, 16))
+    vectors[:60] = queries.vectors[0] + rng.normal(scale=0.01, size=(60, 16))
+    vectors *= rng.lognormal(0, spread, size=(5000, 1)) / np.linalg.norm(vectors, axis=1, keepdims=True)
+    references = Embeddings.from_features([f"r{n}" for n in range(5000)], vectors).as_references()
+    score = Score(mode, lam=lam, clip=(-0.9, 0.9) if mode == "soft" else None)  # type: ignore[arg-type]
+    if mode == "soft":
+        prefixes = Prefixes.of(references, tau=0.0)
+        assert not encoding_pays(3, prefixes, 14, score)
+        assert encoding_pays(1000, prefixes, 14, score), "the other way is for many queries"
+    expected = oracle(queries, references, score, 6)
+    for engine in ("exact", "faiss"):
+        assert triples(search(queries, references, score=score, k=6, engine=engine)) == expected
 
 
 LIMITS = {
