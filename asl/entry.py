@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -135,7 +137,7 @@ def _job(run: Callable[[Any], int | None]) -> Callable[[DictConfig], None]:
             code = run(OmegaConf.to_object(tree))
         except (UsageError, MissingMandatoryValue) as error:
             _stop(error, 2)
-        except AslError as error:
+        except (AslError, OSError, sqlite3.Error, BrokenProcessPool) as error:
             _stop(error, 1)
         except InstantiationException as error:
             # A class named by `_target_` refused its arguments: what it said is the message.

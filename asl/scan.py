@@ -4,7 +4,7 @@
   asl scan NEW --against LIBRARY                       which of the new images come from the library?
   asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
   asl scan PHOTOS --precision 0.999                    fewer, surer pairs
-  asl scan PHOTOS --regions none                       seven times as fast, misses small crops
+  asl scan PHOTOS --details 0                          quicker, misses small crops and pasted pictures
   asl scan PHOTOS --exit-code                          for scripts: exit code 3 where copies were found
 
 PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .txt/.csv list of paths. OUTPUT gets
@@ -13,7 +13,7 @@ browser; move the slider), summary.json, unreadable.csv where files could not be
 reads only files that are new or changed, also after they were moved.
 
 Exit code: 0 done, 3 done and copies were found (with --exit-code), 1 it failed or too many files are unreadable,
-2 wrong use.
+2 wrong use, 130 stopped from the keyboard.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +58,13 @@ def parser() -> argparse.ArgumentParser:
     add("--details", metavar="K", type=int, default=3, help="candidates of each photo by its details (%(default)s)")
     add("--neighbours", metavar="K", type=int, default=10, help="candidates by the whole picture (%(default)s)")
     add("--regions", choices=REGIONS, default="none", help="parts that are embedded, too; slow (%(default)s)")
-    add("--effort", metavar="X", type=float, default=2.0, help="pairs compared per photo, on average (%(default)s)")
+    add(
+        "--effort",
+        metavar="X",
+        type=float,
+        default=2.0,
+        help="pairs compared per photo, on average, 10,000 at least (%(default)s)",
+    )
     add("--max-failure-rate", metavar="X", type=float, default=0.1, help="unreadable files tolerated (%(default)s)")
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
@@ -74,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
-    except AslError as error:
+    except (AslError, OSError, sqlite3.Error, BrokenProcessPool) as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
@@ -95,10 +103,11 @@ def run(options: argparse.Namespace) -> int:
         options.photos, options.against, options.cache or options.output / "cache.sqlite", options.model,
         options.precision, options.regions, options.details, options.neighbours, options.effort, cores, options.device,
     )  # fmt: skip
+    # Before the work, which would be for nothing where there is no place for its result.
+    options.output.mkdir(parents=True, exist_ok=True)
     result = scan(plan, bar=_quiet if options.quiet else _bar)
     rows = rows_of(result)
     numbers = summary(result, rows)
-    options.output.mkdir(parents=True, exist_ok=True)
     table = options.output / f"copies.{options.format}"
     write_table(rows, table)
     _write_failures(result, options.output / "unreadable.csv")

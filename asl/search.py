@@ -27,7 +27,7 @@ from omegaconf import MISSING
 from rich.console import Console
 
 from asl.app.thresholds import threshold_for
-from asl.candidates import add_local, verify_candidates
+from asl.candidates import add_local, images_of, verify_candidates
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
 from asl.features.regions import regions_of
@@ -153,6 +153,12 @@ def _run_here(config: SearchConfig) -> int:
     score = build_score(config, calibration)
     if score.mode == "soft" and score.clip is None:
         score = replace(score, clip=usual_clip(right.embeddings.log_norms))
+    # The best of several regions, or of changed features, is another score than was calibrated.
+    plain = not (left.regions or right.regions or config.whiten or config.negatives)
+    calibrated = calibration if plain and calibration and calibration.score == score else None
+    least = _threshold(config, calibrated)
+    if config.score == "verified":
+        images_of(left, right)  # where there are none, better said before the search
     pairs = _search(config, left, right, background, score=score, engine=engine)
     if not engine.exact:
         plainly = config.most is None and config.above is None
@@ -160,9 +166,6 @@ def _run_here(config: SearchConfig) -> int:
     if config.score == "verified" and config.local:
         pairs = add_local(pairs, left, right, background, score=score, k=config.local, workers=config.workers)
     columns = describe_pairs(pairs, left.embeddings.as_queries(), right.embeddings.as_references())
-    # The best of several regions, or of changed features, is another score than was calibrated.
-    plain = not (left.regions or right.regions or config.whiten or config.negatives)
-    calibrated = calibration if plain and calibration and calibration.score == score else None
     if calibrated:
         columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
     if config.score == "verified":
@@ -171,7 +174,7 @@ def _run_here(config: SearchConfig) -> int:
             pairs, left, right, columns, k=config.k, budget=budget, workers=config.workers
         )
     found = f"{len(left.embeddings)} queries and {len(right.embeddings)} references ({config.score}, {engine.name})"
-    return _write(config, pairs, columns, calibrated, found)
+    return _write(config, pairs, columns, least, found)
 
 
 def _run_served(config: SearchConfig) -> int:
@@ -193,27 +196,24 @@ def _run_served(config: SearchConfig) -> int:
         calibration = find_calibrations(config.model, left.model).get(_mode(config))
         score = build_score(config, calibration)
         score = replace(score, clip=index.clip) if score.mode == "soft" else score
+        calibrated = calibration if calibration and calibration.score == score else None
+        least = _threshold(config, calibrated)
         behind = background.embeddings.as_background() if background else None
         pairs = index.search(left.embeddings.as_queries(), score=score, k=config.k, background=behind)
         if config.above is not None:
             pairs = pairs.take(np.flatnonzero(pairs.scores >= config.above))
         columns = describe_pairs(pairs, left.embeddings.as_queries(), index.references(pairs.references))
-        found = (
-            f"{len(left.embeddings)} queries and {len(index)} references ({config.score}, milvus {index.index_type})"
-        )
+        found = f"{len(left.embeddings)} queries, {len(index)} references ({config.score}, milvus {index.index_type})"
     finally:
         index.close()
-    calibrated = calibration if calibration and calibration.score == score else None
     if calibrated:
         columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
-    return _write(config, pairs, columns, calibrated, found)
+    return _write(config, pairs, columns, least, found)
 
 
-def _write(
-    config: SearchConfig, pairs: ScoredPairs, columns: dict[str, Any], calibrated: Calibration | None, found: str
-) -> int:
-    if config.precision is not None:
-        kept = np.flatnonzero(pairs.scores >= _threshold(config, calibrated))
+def _write(config: SearchConfig, pairs: ScoredPairs, columns: dict[str, Any], least: float | None, found: str) -> int:
+    if least is not None:
+        kept = np.flatnonzero(pairs.scores >= least)
         pairs, columns = pairs.take(kept), {name: np.asarray(values)[kept] for name, values in columns.items()}
     write_pairs(pairs, config.output, columns=columns)
     Console().print(f"{len(pairs)} pairs of {found}: {config.output}")
@@ -263,14 +263,14 @@ def _mode(config: SearchConfig) -> str:
     return config.candidates if config.score == "verified" else config.score
 
 
-def _threshold(config: SearchConfig, calibrated: Calibration | None) -> float:
-    assert config.precision is not None
-    if config.score == "verified":
-        return threshold_for(config.precision)
+def _threshold(config: SearchConfig, calibrated: Calibration | None) -> float | None:
+    """The score that gives the precision that was asked for, if any was."""
+    if config.precision is None or config.score == "verified":
+        return None if config.precision is None else threshold_for(config.precision)
     if calibrated is None:
         raise UsageError(
             f"precision: model={config.model} has no calibration of {config.score} with these constants; "
-            "use the model that made the features and leave lam and tau alone, or score=verified"
+            "use the model that made the features, leave lam, tau and clip alone, or take score=verified"
         )
     return calibrated.threshold(config.precision).threshold
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except AslError as error:
+    except (AslError, OSError, sqlite3.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 
@@ -164,8 +165,10 @@ def _add_first(detector: CopyDetector, photos: Path) -> None:
 
     with progress_bar("adding", unit="images") as progress:
         added = detector.add_sources(*by_content(photos), progress=progress)
-    for name, reason in added.failures[:5]:
-        print(f"  left out: {name}: {reason}", file=sys.stderr)
+    if added.failures:
+        print(f"{len(added.failures)} images are left out:", file=sys.stderr)
+    for name, reason in added.failures:
+        print(f"  {name}: {reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -87,8 +87,11 @@ class Opener:
         store = embed_images(
             catalog, self._embedder, self._features / role, role=role, regions=regions, **self._options
         )
-        for name, reason in store.failures[:5]:
-            Console(stderr=True).print(f"[yellow]{role}: {name} is left out: {reason}")
+        if store.failures:
+            name, reason = store.failures[0]
+            Console(stderr=True).print(
+                f"[yellow]{role}: {len(store.failures)} images are left out, e.g. {name}: {reason} (all: {store.path})"
+            )
         here = set(catalog.ids.tolist())
         return _side(
             store, catalog, regions_of(regions, role=role), [name for name in store.ids.tolist() if name in here]

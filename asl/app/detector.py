@@ -182,18 +182,21 @@ class CopyDetector:
         failures: list[tuple[str, str]] = []
         # One writer: names, store and index must agree.
         with self._writing:
-            for number, taken in enumerate(self._intake.run(sources, self._store), start=1):
-                name = taken.source.name
-                if taken.failure:
-                    failures.append((taken.source.label or name, taken.failure))
-                    self._drop(name)
-                else:
-                    done.append((name, taken.digest))
-                if progress:
-                    progress(number, total)
-            changed = tuple(name for name, digest in done if self._digest(name) != digest)
-            same = tuple(name for name, digest in done if self._digest(name) == digest)
-            self._publish([name for name in map(self._store.find, changed) if name is not None])
+            try:
+                for number, taken in enumerate(self._intake.run(sources, self._store), start=1):
+                    name = taken.source.name
+                    if taken.failure:
+                        failures.append((taken.source.label or name, taken.failure))
+                        self._drop(name)
+                    else:
+                        done.append((name, taken.digest))
+                    if progress:
+                        progress(number, total)
+            finally:
+                # What the store has by now must be found, also where a source broke off.
+                changed = tuple(name for name, digest in done if self._digest(name) != digest)
+                same = tuple(name for name, digest in done if self._digest(name) == digest)
+                self._publish([name for name in map(self._store.find, changed) if name is not None])
         return Added(changed, same, tuple(failures))
 
     def _digest(self, name: str) -> str:
@@ -215,13 +218,14 @@ class CopyDetector:
                 self._names.pop(name, None)
             return self._store.remove(wanted)
 
-    def query(self, image: ImageInput, *, k: int = 10, min_probability: float = 0.5) -> list[Match]:
+    def query(self, image: ImageInput, *, k: int = 10, min_probability: float | None = None) -> list[Match]:
         """References that an image was made from, or that were made from it; the surest first.
 
         Args:
             image: a file, encoded bytes, a uint8 ``[H, W, 3]`` RGB array, or a Pillow image.
             k: how many candidates of the index are looked at.
-            min_probability: less probable candidates are left out; 0 gives all of them.
+            min_probability: less probable candidates are left out; 0 gives all of them, None those that are more likely
+                wrong than right and not accepted.
 
         Raises:
             ImageError: the image cannot be used.
@@ -229,10 +233,11 @@ class CopyDetector:
         """
         if k < 1:
             raise UsageError(f"k: must be 1 or more, got {k}")
+        least = min(0.5, self.threshold) if min_probability is None else min_probability
         query = Query.of(encoded(image), self._intake, self._judge)
         view, rows = self._vectors.nearest(query.looks, k)
         found = [self._match(query, view, row) for row in rows.tolist()]
-        kept = [match for match in found if match is not None and match.probability >= min_probability]
+        kept = [match for match in found if match is not None and match.probability >= least]
         return sorted(kept, key=lambda match: (-match.probability, -match.score, match.reference))
 
     def _match(self, query: Query, view: View, row: int) -> Match | None:

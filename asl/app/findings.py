@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,7 @@ class ScanOptions:
         regions: parts of the images that are searched, too: ``none``, ``coarse``, ``fine``.
         details: candidates of each photo by its local features, which find crops and pasted pictures; 0: none.
         neighbours: candidates of each photo by its embedding.
-        effort: pairs looked at per photo, on average; the most promising ones first.
+        effort: pairs looked at per photo, on average, but 10,000 at least; the most promising ones first.
         workers: processes that look at pairs.
         device: ``auto``, ``cpu``, ``cuda``.
     """
@@ -47,9 +48,9 @@ class ScanOptions:
 
     def __post_init__(self) -> None:
         threshold_for(self.precision)
-        if self.neighbours < 1 or self.details < 0 or self.effort <= 0:
+        if self.neighbours < 1 or self.details < 0 or not 0 < self.effort < math.inf:
             raise UsageError(
-                "neighbours must be 1 or more, details 0 or more and effort above 0, got "
+                "neighbours must be 1 or more, details 0 or more and effort above 0 and finite, got "
                 f"{self.neighbours}, {self.details} and {self.effort:g}"
             )
 

@@ -209,7 +209,7 @@ def named(reason: str, *, query: str, reference: str) -> str:
 
 def _sure(verdict: Verdict) -> float:
     # Where there was nothing to look at the verifier's number says nothing: it must not make a match.
-    return round(float(verdict.probability if verdict.seen else min(verdict.probability, 0.04)), 6)
+    return round(float(verdict.probability if verdict.seen else min(verdict.probability, 0.01)), 6)
 
 
 def _outline(points: np.ndarray) -> Outline:

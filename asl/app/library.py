@@ -114,7 +114,18 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
 
 def _gone(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> list[str]:
     """Names whose files are not on the disk any more; after the intake, so that a moved file keeps its content."""
-    return [name for name in known if name in unread or (name not in listed and not os.path.exists(name))]
+    return [name for name in known if name in unread or (name not in listed and _is_gone(name))]
+
+
+def _is_gone(path: str) -> bool:
+    """Whether it is certain that there is no such file; a folder that may not be entered says nothing."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _result(

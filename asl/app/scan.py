@@ -21,7 +21,7 @@ from asl.app.store import ImageStore
 from asl.app.thresholds import threshold_for
 from asl.types import I64, AslError
 
-SHOWN = 0.5  # pairs below this are nobody's business: more likely wrong than right
+SHOWN = 0.5  # pairs below this are shown only to those who ask for a precision that accepts them
 _LEAST_BUDGET = 10_000
 _SAVE_EVERY = 960  # verdicts in one transaction
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
@@ -35,10 +35,10 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
         bar: (label, unit) -> context manager that gives a progress function.
 
     Raises:
-        UsageError: a folder that is not there.
+        UsageError: a folder that is not there, or no such precision.
         AslError: not one image could be read, or a cache of something else.
     """
-    clock = _Clock()
+    clock, threshold = _Clock(), threshold_for(options.precision)
     photos = list_files(options.photos, role="PHOTOS")
     library = list_files(options.against, role="--against") if options.against else None
     ours = {source.name for source in photos.sources}
@@ -60,18 +60,19 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
         clock.step("searching")
         theirs = {source.name for source in extra}
         judged, uncompared = _judge(options, store, contents, candidates, bar)
-        images, pairs = _pairs(store, contents, synced, judged, theirs)
+        shown = min(SHOWN, threshold)
+        images, pairs = _pairs(store, contents, synced, judged, theirs, shown)
         more = _fragments(contents, images, pairs, across=library is not None)
         if len(more.first):
             further, failed = _judge(options, store, contents, more, bar)
             judged, uncompared = {**judged, **further}, [*uncompared, *failed]
-            images, pairs = _pairs(store, contents, synced, judged, theirs)
+            images, pairs = _pairs(store, contents, synced, judged, theirs, shown)
         clock.step("comparing")
     finally:
         store.close()
     looked_at = len(judged) + len(uncompared)
     return ScanResult(
-        photos.root, library is not None, images, pairs, threshold_for(options.precision), options.precision, synced,
+        photos.root, library is not None, images, pairs, threshold, options.precision, synced,
         len(photos.sources) + len(extra), looked_at, candidates.found, len(uncompared),
         path, clock.seconds,
     )  # fmt: skip
@@ -203,10 +204,10 @@ def _fragments(contents: Contents, images: list[ScanImage], pairs: list[Found], 
 
 
 def _pairs(
-    store: ImageStore, contents: Contents, synced: Synced, judged: Judged, theirs: set[str]
+    store: ImageStore, contents: Contents, synced: Synced, judged: Judged, theirs: set[str], shown: float
 ) -> tuple[list[ScanImage], list[Found]]:
-    """Matching pairs and the images in them; files with the same bytes are one image."""
-    matching = {pair: value for pair, value in judged.items() if value[1].probability >= SHOWN}
+    """Pairs from a probability on and the images in them; files with the same bytes are one image."""
+    matching = {pair: value for pair, value in judged.items() if value[1].probability >= shown}
     paths: dict[str, list[str]] = {}
     for path, digest in synced.digests.items():
         paths.setdefault(digest, []).append(path)

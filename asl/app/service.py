@@ -216,14 +216,14 @@ class _Service:
         self,
         request: Request,
         k: Annotated[int, Query(ge=1, le=100, description="candidates whose pixels are compared")] = 10,
-        min_probability: Annotated[float, Query(ge=0, le=1, description="leave out less probable ones")] = 0.5,
+        min_probability: Annotated[float | None, Query(ge=0, le=1, description="leave out less probable ones")] = None,
     ) -> SearchReply:
         """Search for the image in the body; it is not kept."""
         async with self._gate.enter():
             data = await self._upload(request)
             return await self._run(lambda: self._search(data, k, min_probability))
 
-    def _search(self, data: bytes, k: int, least: float) -> SearchReply:
+    def _search(self, data: bytes, k: int, least: float | None) -> SearchReply:
         matches = []
         for match in self._detector.query(data, k=k, min_probability=least):
             try:

@@ -93,11 +93,14 @@ class ImageStore:
             AslError: the file is something else, or holds features of another model.
         """
         self.path = None if path is None else Path(path)
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
         self.dim, self.model = dim, model
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(":memory:" if path is None else str(path), check_same_thread=False, timeout=30)
+        try:
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(":memory:" if path is None else str(path), check_same_thread=False, timeout=30)
+        except (OSError, sqlite3.Error) as error:
+            raise AslError(f"{path}: cannot be opened or made ({error})") from error
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")

@@ -7,6 +7,7 @@ small and picklable, so that worker processes can read for themselves.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -162,7 +163,7 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
 
 def _image_files(folder: Path) -> list[str]:
     names = []
-    for parent, folders, files in folder.walk() if hasattr(folder, "walk") else _walk(folder):
+    for parent, folders, files in _walk(folder):
         # Hidden folders hold thumbnails, caches and version control, not photographs.
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = parent.relative_to(folder)
@@ -175,9 +176,10 @@ def _image_files(folder: Path) -> list[str]:
 
 
 def _walk(folder: Path) -> Any:
-    import os
+    def refuse(error: OSError) -> None:
+        raise AslError(f"{error.filename}: cannot be read ({error.strerror}); what is in it would be missing silently")
 
-    return ((Path(parent), folders, files) for parent, folders, files in os.walk(folder))
+    return ((Path(parent), folders, files) for parent, folders, files in os.walk(folder, onerror=refuse))
 
 
 def _files(paths: Sequence[Path], names: Sequence[str], id_style: IdStyle) -> FileCatalog:
@@ -190,13 +192,18 @@ def _id(name: str, id_style: IdStyle) -> str:
 
 
 def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AslError(f"{path}: cannot be read as a list in UTF-8 ({error})") from error
     if path.suffix.lower() == ".txt":
         names = [line.strip() for line in text.splitlines() if line.strip()]
         return _files([path.parent / name for name in names], names, id_style)
     rows = list(csv.DictReader(text.splitlines()))
     if not rows or "path" not in rows[0]:
         raise AslError(f"{path}: expected a header with a column `path` (and perhaps `id`)")
-    names = [row["path"] for row in rows]
+    names = [row["path"] or "" for row in rows]
+    if "" in names:
+        raise AslError(f"{path}: row {names.index('') + 1} below the header has no path")
     ids = [row.get("id") or _id(row["path"], id_style) for row in rows]
     return FileCatalog(as_ids(ids, name=str(path)), tuple(str(path.parent / name) for name in names))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,18 +65,18 @@ class MilvusIndex:
         self._name, self.clip, self.model = collection, clip, model
         self.fast_decode, self.index_type = fast_decode, index_type
         try:
-            self._client = MilvusClient(uri, token=token)
-            if self._client.has_collection(collection):
-                self._dim = self._checked(dim)
-            elif dim is None:
-                self._client.close()
-                raise NoCollectionError(f"milvus: {uri} holds no collection {collection!r}; make it with asl.extract")
-            else:
-                self._dim = dim
-                self._create()
-            self._client.load_collection(collection)
+            self._client: Any = _Told(MilvusClient(uri, token=token), uri, MilvusException)
         except MilvusException as error:
             raise AslError(f"milvus: {uri}: {error}") from error
+        if self._client.has_collection(collection):
+            self._dim = self._checked(dim)
+        elif dim is None:
+            self._client.close()
+            raise NoCollectionError(f"milvus: {uri} holds no collection {collection!r}; make it with asl.extract")
+        else:
+            self._dim = dim
+            self._create()
+        self._client.load_collection(collection)
 
     @property
     def exact(self) -> bool:
@@ -83,13 +84,16 @@ class MilvusIndex:
         return self.index_type == "FLAT"
 
     def _create(self) -> None:
-        self._add_collection(self._name, self._dim + 2, self.index_type, norms=True)
-        # What the collection is lies in one beside it: milvus-lite forgets descriptions.
+        # What the collection is lies in one beside it: milvus-lite forgets descriptions. It comes first, so that a
+        # collection that is there is also known.
+        if self._client.has_collection(f"{self._name}_about"):
+            self._client.drop_collection(f"{self._name}_about")
         facts = {"clip": self.clip, "model": self.model, "fast_decode": self.fast_decode, "index_type": self.index_type}
         about = json.dumps(facts)
         self._add_collection(f"{self._name}_about", 2, "FLAT", norms=False)
         self._client.upsert(f"{self._name}_about", [{"id": about, "vector": [0.0, 0.0]}])
         self._client.flush(f"{self._name}_about")
+        self._add_collection(self._name, self._dim + 2, self.index_type, norms=True)
 
     def _add_collection(self, name: str, dim: int, index_type: str, *, norms: bool) -> None:
         from pymilvus import DataType
@@ -106,8 +110,7 @@ class MilvusIndex:
     def _checked(self, dim: int | None) -> int:
         """The dimension of the collection that is there; its clipping range and model are those asked for, if any."""
         facts = self._client.describe_collection(self._name)
-        self._client.load_collection(f"{self._name}_about")
-        note = json.loads(self._client.query(f"{self._name}_about", filter="", limit=1, output_fields=["id"])[0]["id"])
+        note = self._note()
         there = next(int(field["params"]["dim"]) for field in facts["fields"] if field["name"] == "vector") - 2
         clip = tuple(note["clip"]) if note["clip"] else None
         if dim is not None and (dim, self.clip) != (there, clip):
@@ -120,6 +123,17 @@ class MilvusIndex:
         self.clip, self.model = clip, note["model"]
         self.fast_decode, self.index_type = note["fast_decode"], note["index_type"]
         return there
+
+    def _note(self) -> dict[str, Any]:
+        """The facts that were written when the collection was made."""
+        name, found = f"{self._name}_about", []
+        if self._client.has_collection(name):
+            self._client.load_collection(name)
+            found = self._client.query(name, filter="", limit=1, output_fields=["id"])
+        note: dict[str, Any] = json.loads(found[0]["id"]) if found else {}
+        if not note.keys() >= {"clip", "model", "fast_decode", "index_type"}:
+            raise AslError(f"milvus: {self._name!r} was not made by this version of asl; drop it and make it again")
+        return note
 
     def close(self) -> None:
         """Let go of the connection (of the file, for milvus-lite)."""
@@ -219,6 +233,24 @@ class MilvusIndex:
         if k < 1 or not len(self):
             raise AslError(f"milvus: nothing to search, or k below 1 (k={k}, {len(self)} references)")
         return MilvusSearch(self._client, self._name, queries, score, k, len(self), background).run()
+
+
+class _Told:
+    """A client whose errors are said in one line, with the address."""
+
+    def __init__(self, client: Any, uri: str, error: type[Exception]) -> None:
+        self._client, self._uri, self._error = client, uri, error
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def told(*args: Any, **keys: Any) -> Any:
+            try:
+                return call(*args, **keys)
+            except self._error as error:
+                raise AslError(f"milvus: {self._uri}: {error}") from error
+
+        return told
 
 
 def _one_of(ids: Sequence[str]) -> str:

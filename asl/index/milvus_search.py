@@ -13,7 +13,8 @@ from asl.scoring.normalization import query_maps
 from asl.scoring.score import Score, admissible, encode_queries, from_cosines, pair_cosines
 from asl.types import I64, AslError, BackgroundEmbeddings, QueryEmbeddings, ScoredPairs, StrArray
 
-_BYTES = 16 * 2**20  # per request; a server refuses 64 MiB
+_BYTES = 16 * 2**20  # per request; a server refuses 64 MiB,
+_LARGEST = 48 * 2**20  # so that no list of one query may be longer than this
 MOST = 16_384  # neighbours that a server returns for one query
 _GROUP = 128  # queries of one request, and of one filter on the norm
 _SLACK = 8
@@ -56,16 +57,17 @@ class MilvusSearch:
         return ScoredPairs(self._q.ids, vocabulary, query, places.astype(np.int64), values)
 
     def _group(self, rows: I64) -> None:
-        pending, m = rows, min(self._count, self._k + _SLACK)
+        most = max(1, min(MOST, _LARGEST // (4 * (self._q.dim + 2) + 256)))
+        pending, m = rows, min(self._count, self._k + _SLACK, most)
         while len(pending):
             hits = self._request(pending, m)
             again = [row for row in pending.tolist() if not self._take(row, next(hits), m)]
-            if again and m == MOST:
+            if again and m == most:
                 raise AslError(
-                    f"milvus: a list of {MOST} does not prove the {self._k} best of {str(self._q.ids[again[0]])!r}; "
+                    f"milvus: a list of {m} does not prove the {self._k} best of {str(self._q.ids[again[0]])!r}; "
                     "use a smaller k or an index of asl"
                 )
-            pending, m = np.array(again, dtype=np.int64), min(self._count, 4 * m, MOST)
+            pending, m = np.array(again, dtype=np.int64), min(self._count, 4 * m, most)
 
     def _request(self, rows: I64, m: int) -> Iterator[Any]:
         only = ""

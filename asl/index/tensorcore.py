@@ -82,7 +82,7 @@ class TensorCore:
         return scores, rows
 
     def _small(self, vectors: Any) -> Any:
-        """In 16 bits, with zeros up to a multiple of 8 dimensions: others (D + 2 of ``soft``, ``hinge``) are slower."""
+        """In 16 bits, with zeros up to a multiple of 8 dimensions: others (D + 2 of ``soft``) are slower."""
         return self._torch.nn.functional.pad(vectors.to(self._dtype), (0, -vectors.shape[1] % 8))
 
     def _candidates(self, left: Any, small: Any, n: int) -> tuple[Any, Any]:
@@ -120,9 +120,10 @@ class TensorCore:
 
     def _ranked(self, left: Any, right: Any, found: Any) -> Any:
         """float32 products ``[Q, n]`` of each query with its candidates."""
-        torch, fine = self._torch, self._torch.empty(found.shape, device=self._device)
-        step = max(1, 2**26 // (found.shape[1] * right.shape[1]))
+        fine = self._torch.empty(found.shape, device=self._device)
+        step = max(1, 2**25 // (found.shape[1] * right.shape[1]))
         for start in range(0, len(left), step):
             part = slice(start, start + step)
-            fine[part] = torch.einsum("qd,qnd->qn", left[part], right[found[part]])
+            # No matrix product: a training process may have set those to 10 bits (set_float32_matmul_precision).
+            fine[part] = (left[part, None, :] * right[found[part]]).sum(dim=2)
         return fine

@@ -42,6 +42,15 @@ def test_five_lines(photos: Path, embedder: Embedder) -> None:
     assert cut.edits == ("cropped to 36 %",), "nothing that was not done"
 
 
+def test_what_was_added_before_a_source_broke_off_is_found(embedder: Embedder) -> None:
+    detector = CopyDetector(embedder)
+    images = [*(textured(seed) for seed in range(150)), textured(150).astype(np.float32)]
+    with pytest.raises(UsageError):
+        detector.add(images, names=[f"n{number}" for number in range(151)])
+    assert len(detector) == len(detector.store.names()) > 0
+    assert detector.query(textured(0), k=1)[0].reference == "n0"
+
+
 def test_the_direction_turns_with_the_question(embedder: Embedder) -> None:
     whole, part = textured(0), crop(textured(0))
     detector = CopyDetector(embedder)

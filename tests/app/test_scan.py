@@ -15,7 +15,9 @@ import cv2
 import pyarrow.parquet as pq
 import pytest
 
+from asl.app.judge import Judgement
 from asl.app.tables import Row
+from asl.app.thresholds import threshold_for
 from asl.scan import main
 
 from .conftest import crop, encode, textured
@@ -88,6 +90,45 @@ def test_what_is_kept_of_an_image_is_found_once_and_forgotten_with_it(
     assert kept(output) == [6, 6, 6]
 
 
+def test_less_precision_lists_less_probable_pairs(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsure(pairs: list, **_: object) -> object:  # type: ignore[type-arg]
+        return ((pair, Judgement(forward=0.3, backward=0.1)) for pair in pairs)
+
+    monkeypatch.setattr("asl.app.scan.judge_all", unsure)
+    assert threshold_for(0.75) < 0.3 < threshold_for(0.9)
+    assert not scanned(photos, model, tmp_path / "out", "--precision", 0.9)
+    found = scanned(photos, model, tmp_path / "out", "--precision", 0.75)
+    assert {row["probability"] for row in found} == {"0.3"}
+
+
+def test_no_place_for_the_results_is_said_in_one_line(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "file").write_text("")
+    assert scan(photos, "--model", model, "--output", tmp_path / "file" / "out", "--quiet") == 1
+    assert scan(photos, "--model", model, "--output", tmp_path / "out", "--cache", tmp_path / "file" / "c.sqlite") == 1
+    assert capsys.readouterr().err.count("error: ") == 2
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_and_forgets_nothing(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions do not stop the superuser, as whom tests may run: what the system would say is said here."""
+    before = scanned(photos, model, tmp_path / "out")
+    listed = os.scandir
+
+    def refuse(path: object) -> object:
+        if Path(str(path)).name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert scan(photos, "--model", model, "--output", tmp_path / "out", "--quiet") == 1
+    assert scanned(photos, model, tmp_path / "out") == before
+    assert summary(tmp_path / "out")["embedded"] == 0
+
+
 def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Path) -> None:
     """Small crops: with one neighbour by a model that knows nothing most stay unseen."""
     photos = tmp_path / "photos"
@@ -96,7 +137,7 @@ def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Pat
         (photos / f"p{seed}.png").write_bytes(encode(textured(seed), "PNG"))
         piece = cv2.resize(textured(seed)[80:230, 110:290], (360, 300), interpolation=cv2.INTER_CUBIC)
         (photos / f"q{seed}.png").write_bytes(encode(piece, "PNG"))
-    few = ("--neighbours", 1, "--precision", "0.5")
+    few = ("--neighbours", 1, "--precision", "0.9")
     without = scanned(photos, model, tmp_path / "out", *few, "--details", 0)
     found = {frozenset((Path(row["original"]).stem, Path(row["copy"]).stem))
              for row in scanned(photos, model, tmp_path / "out", *few)}  # fmt: skip

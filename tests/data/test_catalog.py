@@ -75,6 +75,15 @@ def test_some_rows_and_a_loader_by_id(source: Path) -> None:
         CatalogLoader.of(part)("sub/b.jpg")
 
 
+def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("Käse.jpg".encode("latin-1"))
+    with pytest.raises(AslError, match="as a list in UTF-8"):
+        open_catalog(tmp_path / "latin.txt")
+    (tmp_path / "short.csv").write_text("id,path\na,a.jpg\nfoo\n")
+    with pytest.raises(AslError, match="row 2 below the header has no path"):
+        open_catalog(tmp_path / "short.csv")
+
+
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AslError, match="no such file"):
         open_catalog(tmp_path / "none")

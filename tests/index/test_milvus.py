@@ -97,6 +97,8 @@ def test_what_was_stored_is_there_again_and_collections_merge(tmp_path: Path) ->
         )
         index.add(part.as_references())
         index.close()
+    with pytest.raises(AslError, match="another model"):
+        MilvusIndex(str(tmp_path / "one.db"), model="n")
     with pytest.raises(NoCollectionError, match="holds no collection"):
         MilvusIndex(str(tmp_path / "none.db"))
     one, two = MilvusIndex(str(tmp_path / "one.db")), MilvusIndex(str(tmp_path / "two.db"))

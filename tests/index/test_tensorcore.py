@@ -84,7 +84,19 @@ def test_without_a_gpu_the_name_says_what_runs_instead() -> None:
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_lists_are_those_of_numpy() -> None:
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_on_a_gpu_lists_are_those_of_numpy(precision: str) -> None:
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)  # "high" is what a training sets for the whole process
+    try:
+        _compare_on_a_gpu()
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _compare_on_a_gpu() -> None:
     queries, references = unit(3000, 256, 8), unit(100_000, 256, 9)
     scores, rows = TensorCore().top(queries, references, 10)
     expected, places = Exact().top(queries, references, 10)
