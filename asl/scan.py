@@ -104,7 +104,8 @@ def run(options: argparse.Namespace) -> int:
         options.precision, options.regions, options.details, options.neighbours, options.effort, cores, options.device,
     )  # fmt: skip
     # Before the work, which would be for nothing where there is no place for its result.
-    options.output.mkdir(parents=True, exist_ok=True)
+    if options.photos.exists():
+        options.output.mkdir(parents=True, exist_ok=True)
     result = scan(plan, bar=_quiet if options.quiet else _bar)
     rows = rows_of(result)
     numbers = summary(result, rows)

@@ -104,10 +104,12 @@ def test_less_precision_lists_less_probable_pairs(
 
 
 def test_no_place_for_the_results_is_said_in_one_line(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert scan(tmp_path / "nothere", "--output", tmp_path / "none") == 2
+    assert not (tmp_path / "none").exists(), "nothing is left behind where nothing was done"
     (tmp_path / "file").write_text("")
     assert scan(photos, "--model", model, "--output", tmp_path / "file" / "out", "--quiet") == 1
     assert scan(photos, "--model", model, "--output", tmp_path / "out", "--cache", tmp_path / "file" / "c.sqlite") == 1
-    assert capsys.readouterr().err.count("error: ") == 2
+    assert capsys.readouterr().err.count("error: ") == 3
 
 
 def test_a_folder_that_may_not_be_read_is_an_error_and_forgets_nothing(
