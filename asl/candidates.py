@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,7 @@ def find_local(
             keep=keep,
             progress=progress,
         )
-    for name, reason in list(found.failures.items())[:5]:
-        Console(stderr=True).print(f"[yellow]{name} has no local features: {reason}")
+    _say_failures(found.failures, "without local features")
     return found.pairs
 
 
@@ -125,6 +125,12 @@ def add_local(
     local = find_local(*sides, *images_of(left, right), k=k, workers=workers, keep=right.path / "local.npz")
     others = background.embeddings.as_background() if background else None
     return join_candidates(pairs, local, *sides, score=score, background=others)
+
+
+def _say_failures(failures: Mapping[str, str], what: str) -> None:
+    if failures:
+        name, reason = next(iter(failures.items()))
+        Console(stderr=True).print(f"[yellow]{len(failures)} images {what}, e.g. {name}: {reason}")
 
 
 def images_of(left: Side, right: Side) -> tuple[Catalog, Catalog]:
@@ -184,8 +190,7 @@ def verify_candidates(
         UsageError: a side has no images.
     """
     verified = look_at(pairs, *images_of(left, right), workers=workers, budget=budget)
-    for name, reason in list(verified.failures.items())[:5]:
-        Console(stderr=True).print(f"[yellow]{name} could not be looked at: {reason}")
+    _say_failures(verified.failures, "not looked at")
     reasons = [verified.verdicts[row].reason if row in verified.verdicts else "" for row in range(len(pairs))]
     columns = {**columns, "candidate_score": pairs.scores, "reason": reasons}
     order = best_of_each(verified.pairs, k)
