@@ -7,6 +7,7 @@ small and picklable, so that worker processes can read for themselves.
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -199,7 +200,10 @@ def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
     if path.suffix.lower() == ".txt":
         names = [line.strip() for line in text.splitlines() if line.strip()]
         return _files([path.parent / name for name in names], names, id_style)
-    rows = list(csv.DictReader(text.splitlines()))
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise AslError(f"{path}: cannot be read as CSV ({error})") from error
     if not rows or "path" not in rows[0]:
         raise AslError(f"{path}: expected a header with a column `path` (and perhaps `id`)")
     names = [row["path"] or "" for row in rows]

@@ -79,6 +79,9 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("Käse.jpg".encode("latin-1"))
     with pytest.raises(AslError, match="as a list in UTF-8"):
         open_catalog(tmp_path / "latin.txt")
+    (tmp_path / "long.csv").write_text(f"id,path\na,{'x' * 200_000}.jpg\n")
+    with pytest.raises(AslError, match=r"long\.csv: cannot be read as CSV"):
+        open_catalog(tmp_path / "long.csv")
     (tmp_path / "short.csv").write_text("id,path\na,a.jpg\nfoo\n")
     with pytest.raises(AslError, match="row 2 below the header has no path"):
         open_catalog(tmp_path / "short.csv")
