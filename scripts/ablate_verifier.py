@@ -42,9 +42,16 @@ PARTS = {
     "direction from geometry": (
         "cover_query", "cover_reference", "seam_query", "seam_reference", "edge_query", "edge_reference",
         "inside_query", "inside_reference", "outside_flat",
+        "join_query", "join_reference", "break_query", "break_reference", "echo_query", "echo_reference",
     ),
     "edges along the outline": ("edge_query", "edge_reference"),
-    "local correlation": ("corr_low", "corr_quarter", "corr_median", "corr_coarse", "corr_kept", "corr_tiny"),
+    "what goes on across the outline": (
+        "join_query", "join_reference", "break_query", "break_reference", "echo_query", "echo_reference",
+    ),
+    "the middle alone": ("corr_inner", "structure"),
+    "local correlation": (
+        "corr_low", "corr_quarter", "corr_median", "corr_coarse", "corr_kept", "corr_tiny", "corr_inner", "structure",
+    ),
     "the finest detail": ("corr_fine",),
     "what agrees compactly": ("core", "core_low", "core_holes"),
     "the bend": ("bent_low", "bent_quarter", "bent_kept", "bend", "rough", "moved"),
@@ -52,7 +59,7 @@ PARTS = {
     "tone, gradient, detail": ("tone", "gradient", "detail"),
     "what was added": ("added", "added_box", "diffuse"),
 }  # fmt: skip
-KINDS = ("frame", "reverse", "reverse copy")
+KINDS = ("frame", "reverse", "reverse copy", "same frame")
 
 
 def main() -> int:
@@ -78,6 +85,7 @@ def main() -> int:
         rows = [
             ("candidates of the embedding, not looked at", by_model),
             ("everything, as packaged", packaged),
+            ("each pair on its own, without rivals", decided(both, looked, load_model(), rivals=False)),
             ("candidates of the embedding only", among(packaged, by_model)),
             ("candidates of local features only", among(packaged, by_details)),
             *decisions(both, looked, fitting),
@@ -135,12 +143,12 @@ def decisions(
         yield f"fitted without {kind} pairs", decided(pairs, verified, model)
 
 
-def decided(pairs: ScoredPairs, verified: Verified, model: TreeModel) -> ScoredPairs:
+def decided(pairs: ScoredPairs, verified: Verified, model: TreeModel, *, rivals: bool = True) -> ScoredPairs:
     """The candidates scored by another decision on the same evidence."""
     rows = list(verified.verdicts)
     found = model.probability(np.stack([verified.verdicts[row].evidence.vector() for row in rows]))
     verdicts = {row: replace(verified.verdicts[row], probability=float(p)) for row, p in zip(rows, found, strict=True)}
-    return pairs.with_scores(combined_scores(pairs, verdicts, np.zeros(len(pairs))))
+    return pairs.with_scores(combined_scores(pairs, verdicts, rivals=rivals)[0])
 
 
 def table(rows: list[tuple[str, ScoredPairs]], truth: TruthPairs) -> Table:

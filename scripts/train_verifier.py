@@ -5,7 +5,8 @@
 Copies are photographs edited by the training recipes and by edits of the catalogue, not by the held-out kinds of
 scripts/make_benchmark.py (other parameters, other chains). What is no copy: what the shipped model and local features
 propose for the queries among the other photographs, as in use; reverse crops (the whole asked against its crop);
-reverse copies (the photograph asked against a picture that it was framed or pasted in); and *frames*: the same scene a
+reverse copies (the photograph asked against a picture that it was framed or pasted in); other photographs in the same
+mount (border, letterbox, caption); and *frames*: the same scene a
 moment later, made from one photograph by moving what is in front against what is behind (the camera pans and zooms or
 stands still, the subject moves and bends, what it uncovers is painted in). Photographs that results are reported on
 must not be among PHOTOS.
@@ -35,7 +36,7 @@ from asl.data.catalog import CatalogLoader, open_catalog
 from asl.data.files import atomic_path, atomic_text
 from asl.data.images import decode_image
 from asl.features import extract
-from asl.matching import Verdict, Verifier
+from asl.matching import Verifier
 from asl.matching.fit import calibrate, fit_trees
 from asl.matching.local import local_candidates
 from asl.matching.prepare import Prepared
@@ -68,22 +69,23 @@ class Looker:
         """The query of a task against its own reference, and against other photographs."""
         task, cover, others = job
         query = self._prepared(decode_image(self.folder / f"{task.name}.jpg"))
-        photo = self._prepared(self.maker.photo(task.source))
-        own = self.verifier.judge(query, self._prepared(self.maker.reference(task)))
+        reference = self._prepared(self.maker.reference(task))
+        own = self.verifier.judge(query, reference)
         looked: list[Looked] = [(own.evidence.vector(), task.kind == "copy", task.kind, task.source)]
         if task.kind == "copy" and cover < INSIDE:
-            back = self.verifier.judge(photo, query)
+            back = self.verifier.judge(reference, query)
             looked.append((back.evidence.vector(), False, "reverse copy", task.source))
         for row in others:
-            other = self._prepared(self.maker.photo(row))
-            verdict = self.verifier.judge(query, other)
-            if not self._are_twins(verdict, photo, other):
-                looked.append((verdict.evidence.vector(), False, "look-alike", task.source))
+            verdict = self.verifier.judge(query, self._prepared(self.maker.reference(task, row)))
+            if verdict.probability <= 0.5 or not self._are_twins(task.source, row):
+                kind = "same mount" if task.mounted else "look-alike"
+                looked.append((verdict.evidence.vector(), False, kind, task.source))
         return looked
 
-    def _are_twins(self, verdict: Verdict, photo: Prepared, other: Prepared) -> bool:
+    def _are_twins(self, source: int, row: int) -> bool:
         """Whether two photographs of the collection are one, which no label says."""
-        return verdict.probability > 0.5 and self.verifier.judge(photo, other).probability > 0.9
+        photo, other = (self._prepared(self.maker.photo(place)) for place in (source, row))
+        return self.verifier.judge(photo, other).probability > 0.9
 
     def _prepared(self, image: Pixels) -> Prepared:
         return self.verifier.prepare(image)

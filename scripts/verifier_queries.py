@@ -36,18 +36,20 @@ RECIPES = {
 }
 REVERSE, FRAMES = 0.2, 0.25  # shares of the queries; the others are copies
 STILL = 0.35  # share of the frames whose camera stands still
+MOUNTED = 0.15  # share of copies and frames whose photographs, the look-alikes too, stand in mounts of one kind
 ASIDE = 8  # every so many-th photograph is no query and no reference, but what is pasted on the others
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One query made from photograph ``source``: ``copy``, ``reverse`` or ``frame``."""
+    """One query made from photograph ``source``: ``copy``, ``reverse`` or ``frame``; in a mount, perhaps."""
 
     source: int
     number: int
     kind: str
     recipe: str = ""
+    mounted: bool = False
 
     @property
     def name(self) -> str:
@@ -75,7 +77,8 @@ def plan(sources: Sequence[int], *, queries: int, seed: int) -> Iterator[Task]:
         recipe = str(rng.choice(names, p=shares / shares.sum()))
         if kind != "copy":
             recipe = str(rng.choice(["", "light", "moderate"], p=[0.5, 0.3, 0.2]))
-        yield Task(sources[place], number, kind, recipe)
+        mounted = bool(rng.random() < MOUNTED) and kind != "reverse"
+        yield Task(sources[place], number, kind, recipe, mounted)
 
 
 def sources_of(count: int) -> list[int]:
@@ -99,15 +102,17 @@ class Maker:
             row -= len(catalog)
         raise IndexError(row)
 
-    def reference(self, task: Task) -> Pixels:
-        """What the query of a task is asked against."""
-        photo = self.photo(task.source)
-        return self._crop(photo, task).image if task.kind == "reverse" else photo
+    def reference(self, task: Task, row: int | None = None) -> Pixels:
+        """What the query of a task is asked against: its own photograph, or another one, in the mount of the task."""
+        photo = self.photo(task.source if row is None else row)
+        if task.mounted:
+            return mount(photo, view_rng(key=f"mount/{task.source}", seed=self.seed, number=task.number))
+        return self._crop(photo, task).image if task.kind == "reverse" and row is None else photo
 
     def query(self, task: Task) -> tuple[bytes, float]:
         """The query of a task as a JPEG, and the share of it that comes from its photograph."""
         rng = view_rng(key=f"verifier/{task.source}", seed=self.seed, number=task.number)
-        query, cover = self.photo(task.source), 1.0
+        query, cover = self.reference(task) if task.mounted else self.photo(task.source), 1.0
         if task.kind == "frame":
             query = next_frame(query, rng)
         if task.recipe:
@@ -134,6 +139,30 @@ class _Aside:
 
     def __getitem__(self, place: int) -> Pixels:
         return self._maker.photo(self._rows[place])
+
+
+def mount(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """The photograph in a border, a letterbox or with a caption: what unlike pictures of one collection share."""
+    height, width = image.shape[:2]
+    kind, side = str(rng.choice(["border", "letterbox", "caption"])), min(height, width)
+    share, corner, level = rng.uniform(0.02, 0.08), rng.uniform(0.0, 0.1), rng.random()
+    colour = np.full(3, 0) if level < 0.6 else np.full(3, 255) if level < 0.8 else rng.integers(0, 256, 3)
+    shown = np.zeros((height, width), np.uint8)
+    low, radius = max(1, round(share * side)), round(corner * side)
+    if kind == "border":
+        cv2.rectangle(shown, (low + radius, low + radius), (width - 1 - low - radius, height - 1 - low - radius), 1, -1)
+        shown = cv2.dilate(shown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
+    elif kind == "letterbox":
+        shown[2 * low : height - 2 * low] = 1
+    else:
+        shown[: height - 3 * low] = 1
+    edge = cv2.GaussianBlur(shown.astype(np.float32), (0, 0), 0.7)[..., None]
+    mounted = np.clip(image * edge + colour * (1 - edge), 0, 255).astype(np.uint8)
+    if kind == "caption":
+        text = "".join(rng.choice(list("abcdefghijklmno prstuvw"), 24))
+        ink = [int(value) for value in 255 * (colour < 128)]
+        cv2.putText(mounted, text, (low, height - low), cv2.FONT_HERSHEY_SIMPLEX, 2 * low / 30, ink, 1, cv2.LINE_AA)
+    return mounted
 
 
 def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:

@@ -104,7 +104,7 @@ SAME = Judgement(
 def judge_name() -> str:
     """Names the packaged verifier and its settings: kept verdicts of another one are not used."""
     verifier = Verifier()
-    text = f"5|{verifier.settings}|{verifier.model.to_json()}"
+    text = f"6|{verifier.settings}|{verifier.model.to_json()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -17,6 +17,7 @@ NOISE = 5.0  # grey levels: contrast below this is noise of the encoder, not str
 _SAME = 0.8  # local correlation above this is the same structure
 _CORE = 0.75  # local correlation above which a place belongs to what agrees
 _FINEST = 1.2  # pixels, standard deviation of the blur that the finest detail does not survive
+_RIM = 0.1  # share of the compared area's sides that is left out where frames must not count
 DISAGREE = 0.55  # local correlation below this is disagreement
 
 
@@ -49,6 +50,7 @@ def compare(overlay: Overlay) -> Comparison:
         **_quantiles(correlation, judged, kept),
         "corr_coarse": _coarse(overlay, 4, 0.1),
         "corr_tiny": _coarse(overlay, 8, 0.25),
+        **_inner(overlay),
         "corr_fine": _fine(overlay, kept & (correlation > _SAME)),
         "gradient": _gradient_agreement(query, reference, kept),
         "tone": _tone(query, reference, overlay.mask & ~added),
@@ -111,13 +113,34 @@ def _quantiles(correlation: Gray, judged: _Mask, kept: _Mask) -> dict[str, float
 
 def _coarse(overlay: Overlay, factor: int, quantile: float) -> float:
     """A quantile of the correlation of the pair drawn ``factor`` times smaller."""
+    correlation, judged, _ = _drawn_smaller(overlay, factor)
+    return float(np.quantile(correlation[judged], quantile)) if judged.any() else 0.0
+
+
+def _inner(overlay: Overlay) -> dict[str, float]:
+    """How much structure there is away from the rim of what is compared, and how it agrees.
+
+    Two photos in frames of one kind (slides, letterboxes, captions) agree along the rim.
+    """
+    correlation, judged, mask = _drawn_smaller(overlay, 4)
+    high, wide = (max(1, round(_RIM * side)) for side in mask.shape)
+    middle = np.zeros_like(mask)
+    middle[high:-high, wide:-wide] = mask[high:-high, wide:-wide]
+    within = judged & middle
+    return {
+        "corr_inner": float(np.median(correlation[within])) if within.any() else 0.0,
+        "structure": float(within.sum() / max(1, middle.sum())),
+    }
+
+
+def _drawn_smaller(overlay: Overlay, factor: int) -> tuple[Gray, _Mask, _Mask]:
+    """The local correlation of the pair drawn ``factor`` times smaller; where it is judged; where both have pixels."""
     height, width = overlay.mask.shape
     size = (max(8, width // factor), max(8, height // factor))
     small = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (overlay.query, overlay.reference)]
     mask = cv2.resize(overlay.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     correlation, contrast = local_correlation(small[0], small[1], window=5)
-    judged = mask & (contrast > NOISE)
-    return float(np.quantile(correlation[judged], quantile)) if judged.any() else 0.0
+    return correlation, mask & (contrast > NOISE), mask
 
 
 def _fine(overlay: Overlay, agreeing: _Mask) -> float:

@@ -1,7 +1,8 @@
 """Direction from geometry: who holds more of the scene, and whether the outline inside the other image is a cut.
 
 A picture that was pasted (screenshot, padding, overlay onto a background) has an edge along its outline. A wider shot
-simply goes on there: that pair is consistent, but the reference was cut from the query, not the other way round.
+simply goes on there: that pair is consistent, but the reference was cut from the query, not the other way round. What
+goes on varies along the outline alike on both of its sides, also where it was cut along an edge of the scene.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from asl.matching.values import Alignment, Gray, Matrix
 _Points = npt.NDArray[np.float64]
 _STEP = 3.0  # pixels on either side of the outline between which the contrast is taken
 _ASIDE = 9.0  # pixels further in, where the same contrast is taken for comparison
+_FAR = 10.0  # pixels on either side of the outline at which a scene that goes on has changed, a reflection has not
+_FEW = 8  # points of one side of the outline that must be inside for its two sides to be compared
+_NOISE = 30.0  # squared grey levels that vary by chance: what varies less is plain and goes on nowhere
 _GRID = 96  # cells, both sides of the grid on which overlapping regions are added up
 _BORDER = 5.0  # pixels: an outline this close to the image's own border is that border
 
@@ -38,6 +42,12 @@ def coverage(query: Prepared, reference: Prepared, alignments: list[Alignment]) 
         "edge_reference": in_reference.edge,
         "inside_query": in_query.inside,
         "inside_reference": in_reference.inside,
+        "join_query": in_query.join,
+        "join_reference": in_reference.join,
+        "break_query": in_query.breaks,
+        "break_reference": in_reference.breaks,
+        "echo_query": in_query.echo,
+        "echo_reference": in_reference.echo,
         "outside_flat": _outside_flat(query, main, reference.shape),
     }
 
@@ -69,40 +79,73 @@ class Seam:
         contrast: ln(contrast across the outline / contrast beside it), 0 where no outline is inside.
         edge: share of the points inside where the contrast across stands out of that on both sides.
         inside: share of the outline that is inside.
+        join: correlation of the brightness along the outline just inside and just outside it, on the side of the
+            outline where it is highest: high where the picture goes on.
+        breaks: 1 - the same on the side where it is lowest: high where one side at least is a cut.
+        echo: the same correlation further from the outline, mean over its sides: high where the border was filled
+            with a reflection.
     """
 
-    contrast: float
-    edge: float
-    inside: float
+    contrast: float = 0.0
+    edge: float = 0.0
+    inside: float = 0.0
+    join: float = 0.0
+    breaks: float = 0.0
+    echo: float = 0.0
 
 
 def seam(picture: Gray, matrix: Matrix, other: tuple[int, int]) -> Seam:
     """Contrast across the other image's outline inside a picture, compared with the contrast beside it."""
-    across, along, inside = _outline_points(matrix, other, (picture.shape[0], picture.shape[1]))
+    sides, inside = _outline_points(matrix, other, (picture.shape[0], picture.shape[1]))
     if inside < 0.03:
-        return Seam(0.0, 0.0, inside)
-    here = np.max([_contrast(picture, across + along * shift, along) for shift in (-2.0, 0.0, 2.0)], axis=0)
-    aside = np.stack([_contrast(picture, across + along * shift, along) for shift in (-_ASIDE, _ASIDE)])
+        return Seam(inside=inside)
+    points, normals = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+    here = np.max([_contrast(picture, points + normals * shift, normals) for shift in (-2.0, 0.0, 2.0)], axis=0)
+    aside = np.stack([_contrast(picture, points + normals * shift, normals) for shift in (-_ASIDE, _ASIDE)])
     contrast = np.clip(np.log((here.mean() + 2.0) / (1.4 * aside.mean() + 2.0)), -3, 3)
     edge = (here > 1.5 * aside.max(axis=0) + 4.0).mean()
-    return Seam(float(contrast), float(edge), inside)
+    join, breaks, echo = _goes_on(picture, sides)
+    return Seam(float(contrast), float(edge), inside, join, breaks, echo)
 
 
-def _outline_points(matrix: Matrix, other: tuple[int, int], shape: tuple[int, int]) -> tuple[_Points, _Points, float]:
-    """Points on the outline that lie inside the picture, their normals, and the share that does."""
+def _goes_on(picture: Gray, sides: list[tuple[_Points, _Points]]) -> tuple[float, float, float]:
+    """``join``, ``breaks`` and ``echo`` of :class:`Seam`; zeros where no side is long enough."""
+    near: list[float] = []
+    far: list[float] = []
+    weight: list[int] = []
+    for points, normals in sides:
+        if len(points) >= _FEW:
+            for found, distance in ((near, _STEP), (far, _FAR)):
+                inner, outer = (_sample(picture, points + sign * distance * normals) for sign in (-1, 1))
+                found.append(_alike(inner, outer))
+            weight.append(len(points))
+    if not near:
+        return 0.0, 0.0, 0.0
+    return max(near), 1.0 - min(near), float(np.average(far, weights=weight))
+
+
+def _alike(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """Correlation of two brightness profiles, towards 0 where they hardly vary."""
+    one, other = one - one.mean(), other - other.mean()
+    spread = np.sqrt((one * one).mean() * (other * other).mean())
+    return float((one * other).mean() / (spread + _NOISE))
+
+
+def _outline_points(
+    matrix: Matrix, other: tuple[int, int], shape: tuple[int, int]
+) -> tuple[list[tuple[_Points, _Points]], float]:
+    """For each side of the outline its points inside the picture and their normals; the share that is inside."""
     quad = apply(matrix, corners(other))
     share = np.linspace(0.04, 0.96, 40)[:, None]
-    points, normals = [], []
+    low, high = np.array([_BORDER, _BORDER]), np.array([shape[1] - 1 - _BORDER, shape[0] - 1 - _BORDER])
+    sides = []
     for start, end in zip(quad, np.roll(quad, -1, axis=0), strict=True):
         side = end - start
-        points.append(start + share * side)
+        points = start + share * side
+        points = points[np.all((points > low) & (points < high), axis=1)]
         normal = np.array([side[1], -side[0]]) / max(float(np.linalg.norm(side)), 1e-9)
-        normals.append(np.broadcast_to(normal, (len(share), 2)))
-    every, normal_of = np.concatenate(points), np.concatenate(normals)
-    height, width = shape
-    low, high = np.array([_BORDER, _BORDER]), np.array([width - 1 - _BORDER, height - 1 - _BORDER])
-    inside = np.all((every > low) & (every < high), axis=1)
-    return every[inside], normal_of[inside], float(inside.mean())
+        sides.append((points, np.broadcast_to(normal, points.shape)))
+    return sides, sum(len(points) for points, _ in sides) / (len(sides) * len(share))
 
 
 def _contrast(picture: Gray, points: _Points, normals: _Points) -> npt.NDArray[np.float64]:

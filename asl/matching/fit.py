@@ -24,6 +24,7 @@ MONOTONE: dict[str, int] = {
     "corr_coarse": 1,
     "corr_tiny": 1,
     "corr_fine": 1,
+    "corr_inner": 1,
     "corr_kept": 1,
     "core_low": 1,
     "core_holes": -1,
@@ -37,6 +38,10 @@ MONOTONE: dict[str, int] = {
     "seam_reference": -1,
     "edge_query": 1,
     "edge_reference": -1,
+    "join_query": -1,
+    "join_reference": 1,
+    "break_query": 1,
+    "break_reference": -1,
 }
 
 

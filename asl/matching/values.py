@@ -85,6 +85,8 @@ class Evidence:
         corr_median: median.
         corr_coarse: first decile at a quarter of the resolution: forgives blur.
         corr_tiny: first quartile at an eighth of the resolution: forgives pixelation.
+        corr_inner: median at a quarter of the resolution without the rim: two photos in the same frame agree there.
+        structure: share of the compared area without its rim that is not plain at that resolution.
         corr_kept: first decile outside compact added regions.
         corr_fine: median of the finest detail's local correlation where the structure agrees: two shots of one scene
             agree in structure, not in noise and texture.
@@ -113,6 +115,13 @@ class Evidence:
         edge_reference: the same of the query's outline inside the reference.
         inside_query: share of the reference's outline that lies inside the query.
         inside_reference: share of the query's outline that lies inside the reference.
+        join_query: how alike brightness varies just inside and just outside the reference's outline in the query, on
+            its most alike side: a wider shot goes on, a pasted picture does not, even where an edge of the scene is.
+        join_reference: the same of the query's outline inside the reference.
+        break_query: 1 - the same on the least alike side.
+        break_reference: the same of the query's outline inside the reference.
+        echo_query: the same further from the outline, mean of the sides: a border filled with a reflection.
+        echo_reference: the same of the query's outline inside the reference.
         outside_flat: share of the uncovered query that is one plain colour (padding).
         detail: ln(detail of the query / detail of the reference) in the compared area.
         mirrored: 1 where the mirrored reading was the better one.
@@ -131,6 +140,8 @@ class Evidence:
     corr_median: float = 0.0
     corr_coarse: float = 0.0
     corr_tiny: float = 0.0
+    corr_inner: float = 0.0
+    structure: float = 0.0
     corr_kept: float = 0.0
     corr_fine: float = 0.0
     core: float = 0.0
@@ -155,6 +166,12 @@ class Evidence:
     edge_reference: float = 0.0
     inside_query: float = 0.0
     inside_reference: float = 0.0
+    join_query: float = 0.0
+    join_reference: float = 0.0
+    break_query: float = 0.0
+    break_reference: float = 0.0
+    echo_query: float = 0.0
+    echo_reference: float = 0.0
     outside_flat: float = 0.0
     detail: float = 0.0
     mirrored: float = 0.0

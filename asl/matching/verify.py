@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from asl.matching.cache import Cache
 from asl.matching.pool import LoadImage, QueryTask, TaskResult, run_tasks
+from asl.matching.rivals import explained_away
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
 from asl.types import AslError, ScoredPairs
@@ -52,8 +53,9 @@ class Verified:
 
     Attributes:
         pairs: the candidates in their order; scores in 0..1, the probability that the query is a copy of the
-            reference where the pair was seen, else a value below 0.05 in the order of the embedding scores.
-        verdicts: row of ``pairs`` -> verdict; rows that were not looked at are missing.
+            reference where the pair was seen (lower where another candidate explains the same part of the query
+            better), else a value below 0.05 in the order of the embedding scores.
+        verdicts: row of ``pairs`` -> verdict on that pair alone; rows that were not looked at are missing.
         failures: ``query:ID`` or ``reference:ID`` -> why the image could not be read.
         seconds: wall-clock seconds spent.
     """
@@ -117,7 +119,11 @@ def verify_pairs(
         if progress is not None:
             progress(len(verdicts), len(chosen))
     gap = _norm_gap(pairs, query_log_norms, reference_log_norms)
-    scores = combined_scores(pairs, verdicts, norm_weight * np.maximum(gap, 0.0))
+    scores, better = combined_scores(pairs, verdicts, norm_weight * np.maximum(gap, 0.0))
+    for row, rival in better.items():
+        name = pairs.references[pairs.reference_index[rival]]
+        reason = f"{verdicts[row].reason}; {name} explains this part of the query better"
+        verdicts[row] = replace(verdicts[row], reason=reason)
     return Verified(pairs.with_scores(scores), dict(sorted(verdicts.items())), failures, time.monotonic() - started)
 
 
@@ -166,15 +172,38 @@ def _norm_gap(
 
 
 def combined_scores(
-    pairs: ScoredPairs, verdicts: Mapping[int, Verdict], penalty: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Probabilities where the pixels spoke, the embedding's order below 0.05 where they could not."""
+    pairs: ScoredPairs,
+    verdicts: Mapping[int, Verdict],
+    penalty: npt.NDArray[np.float64] | None = None,
+    *,
+    rivals: bool = True,
+) -> tuple[npt.NDArray[np.float64], dict[int, int]]:
+    """Probabilities where the pixels spoke, the embedding's order below 0.05 where they could not.
+
+    Args:
+        pairs: candidates with embedding scores.
+        verdicts: row of ``pairs`` -> verdict.
+        penalty: ``[N]`` log-odds to take away; none unless given.
+        rivals: compare the candidates of a query with each other, too (:mod:`asl.matching.rivals`).
+
+    Returns:
+        float64 ``[N]`` in 0..1; and row -> row of the rival that took at least half of its odds.
+    """
     embedding = 0.5 + 0.5 * pairs.scores / (1.0 + np.abs(pairs.scores))  # any real number to 0..1, same order
     scores: npt.NDArray[np.float64] = _UNSEEN * embedding.astype(np.float64)
-    for row, verdict in verdicts.items():
-        if verdict.seen:
-            clipped = min(max(verdict.probability, 1e-9), 1 - 1e-9)
-            odds = np.log(clipped / (1.0 - clipped)) - penalty[row]
-            # The embedding orders pairs that the pixels find equal.
-            scores[row] = (1.0 - 1e-6) / (1.0 + np.exp(-odds)) + 1e-6 * embedding[row]
-    return scores
+    seen = np.array([row for row, verdict in verdicts.items() if verdict.seen], dtype=np.int64)
+    if not len(seen):
+        return scores, {}
+    odds = np.zeros(len(pairs))
+    alone = np.clip([verdicts[row].probability for row in seen.tolist()], 1e-9, 1 - 1e-9)
+    odds[seen] = np.log(alone / (1.0 - alone))
+    if penalty is not None:
+        odds -= penalty
+    better: dict[int, int] = {}
+    if rivals:
+        taken, surer = explained_away(pairs.query_index, odds, verdicts)
+        odds -= taken
+        better = {row: int(surer[row]) for row in np.flatnonzero(taken >= np.log(2.0)).tolist()}
+    # The embedding orders pairs that the pixels find equal.
+    scores[seen] = (1.0 - 1e-6) / (1.0 + np.exp(-odds[seen])) + 1e-6 * embedding[seen]
+    return scores, better

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from asl.data.hard_pairs import read_hard_pairs
 from asl.edits.hard_negatives import group_pairs, look_alikes, named_groups, reverse_crop
+from asl.features.store import FeatureStore
 from asl.types import AslError, Embeddings
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "mine_look_alikes.py"
 
 
 def embeddings(count: int, seed: int = 0) -> Embeddings:
@@ -88,3 +96,21 @@ def test_refusals() -> None:
         named_groups(["a"], by="a")
     with pytest.raises(AslError, match="no two of 1 images"):
         named_groups(["a/b"])
+
+
+def test_a_store_becomes_a_list_of_pairs(tmp_path: Path) -> None:
+    items = embeddings(40)
+    store = FeatureStore.create(tmp_path / "store", model="m", dim=6, preprocessing={})
+    store.add(items.ids.tolist(), items.vectors, [])
+    output = tmp_path / "pairs.csv"
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "store"), str(output), "--least", "0.3"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = look_alikes(store.embeddings(), least=0.3)
+    assert read_hard_pairs(output) == [(pair.first, pair.second) for pair in found]
+    assert done.stdout.startswith(f"{len(found)} pairs in ")
+    output.unlink()
+    nothing = subprocess.run([*command, "--most", "0.3001"], capture_output=True, text=True)
+    assert nothing.returncode == 1
+    assert "no pair with a cosine" in nothing.stderr
+    assert not output.exists()

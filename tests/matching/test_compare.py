@@ -91,6 +91,21 @@ def test_pixelation_agrees_at_an_eighth(picture: Image, other_picture: Image) ->
     assert own["corr_low"] < 0.4
 
 
+def test_two_pictures_in_one_frame_agree_along_the_rim_only(picture: Image, other_picture: Image) -> None:
+    def framed(image: Image) -> np.ndarray:
+        soft = cv2.GaussianBlur(image, (0, 0), 6)  # little structure but that of the frame
+        inner = soft[8:-8, 8:-8]
+        return gray(cv2.copyMakeBorder(inner, 8, 8, 8, 8, cv2.BORDER_CONSTANT, value=(0, 0, 0)))
+
+    own = compare(overlay(framed(picture), framed(picture))).values
+    other = compare(overlay(framed(other_picture), framed(picture))).values
+    assert own["corr_inner"] > 0.95 > 0.5 > other["corr_inner"]
+    assert own["structure"] > 0.3
+    plain = compare(overlay(*[framed(np.full_like(picture, level)) for level in (90, 140)])).values
+    assert (plain["corr_inner"], plain["structure"]) == (0.0, 0.0)
+    assert plain["corr_median"] > 0.9
+
+
 def test_agreement_is_that_part_of_the_comparison(picture: Image, other_picture: Image) -> None:
     pair = overlay(gray(other_picture), gray(picture))
     assert agreement(pair).items() <= compare(pair).values.items()

@@ -41,7 +41,7 @@ def test_a_crop_is_all_explained_by_a_part_of_its_source() -> None:
 
 def test_asked_the_other_way_round_everything_changes_sides() -> None:
     there, back = looked(CROP, WHOLE, moved(-LEFT, -TOP)), looked(WHOLE, CROP, moved(LEFT, TOP))
-    for name in ("cover", "inside", "seam", "edge"):
+    for name in ("cover", "inside", "seam", "edge", "join", "break", "echo"):
         assert there[f"{name}_query"] == pytest.approx(back[f"{name}_reference"], abs=0.02)
         assert there[f"{name}_reference"] == pytest.approx(back[f"{name}_query"], abs=0.02)
 
@@ -54,6 +54,40 @@ def test_a_picture_pasted_into_another_has_an_edge_around_it() -> None:
     assert pasted["seam_query"] > wider["seam_query"] + 0.5
     assert pasted["edge_query"] > 0.7 > 0.4 > wider["edge_query"], "along all of the outline, or here and there"
     assert pasted["outside_flat"] < 0.5
+
+
+def test_a_scene_goes_on_across_the_outline_where_it_was_cut_even_along_an_edge() -> None:
+    scene = WHOLE.astype(int)
+    scene[:, :LEFT] -= 90  # the left side of the crop lies along an edge of the scene
+    scene[:, LEFT + WIDTH :] += 60
+    scene = np.clip(scene, 0, 255).astype(np.uint8)
+    cut = looked(scene[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH], scene, moved(-LEFT, -TOP))
+    assert cut["join_reference"] > 0.7
+    assert cut["join_query"] == cut["break_query"] == cut["echo_query"] == 0.0, "no outline inside the crop"
+
+
+def test_a_picture_pasted_into_another_breaks_off() -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    scene = blocks.repeat(8, axis=0).repeat(8, axis=1)
+    scene[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH] = CROP
+    pasted, wider = looked(scene, CROP, moved(LEFT, TOP)), looked(WHOLE, CROP, moved(LEFT, TOP))
+    assert pasted["join_query"] < 0.5 < 0.7 < wider["join_query"]
+    assert pasted["break_query"] > wider["break_query"] + 0.4
+
+
+def test_a_reflected_border_echoes() -> None:
+    y, x = (np.pad(np.arange(side), around, mode="symmetric") for side, around in ((HEIGHT, 40), (WIDTH, 60)))
+    padded = CROP[y][:, x]
+    values, wider = looked(padded, CROP, moved(60, 40)), looked(WHOLE, CROP, moved(LEFT, TOP))
+    assert values["echo_query"] > 0.9 > wider["echo_query"] + 0.2
+
+
+def test_plain_padding_goes_on_nowhere() -> None:
+    padded = np.full((240, 320, 3), 255, np.uint8)
+    padded[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH] = CROP
+    values = looked(padded, CROP, moved(LEFT, TOP))
+    assert abs(values["join_query"]) < 0.05
+    assert abs(values["echo_query"]) < 0.05
 
 
 def test_plain_padding_is_seen() -> None:

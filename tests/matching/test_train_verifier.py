@@ -58,6 +58,17 @@ def test_labels_and_direction_of_every_kind(looker: object) -> None:
     assert value(back, "cover_reference") < 0.75 < value(back, "cover_query")
 
 
+def test_a_mount_is_shared_by_the_photographs_of_a_query_and_agrees_along_the_rim(looker: object) -> None:
+    task = verifier_queries.Task(0, 2, "copy", "crop", True)
+    photos = [looker.maker.photo(row) for row in (0, 1)]  # type: ignore[attr-defined]
+    mounted = [looker.maker.reference(task, row) for row in (0, 1)]  # type: ignore[attr-defined]
+    drawn = [np.any(a != b, axis=2) for a, b in zip(photos, mounted, strict=True)]
+    assert 0.01 < drawn[0].mean() < 0.6
+    both = drawn[0] & drawn[1]
+    assert both.sum() > 0.8 * drawn[0].sum()
+    assert looked(looker, 0, 2, "copy", "crop", True, others=(1,))[1][1:] == (False, "same mount", 0)
+
+
 def test_a_photograph_that_is_there_twice_is_no_look_alike(looker: object) -> None:
     assert [pair[2] for pair in looked(looker, 0, 1, "copy", "crop", others=(0,))] == ["copy"]
 
