@@ -40,6 +40,8 @@ class Images:
         if name == "broken":
             raise AslError("no image data")
         image = textured(int(name.rsplit("-", 1)[-1]))
+        if name.startswith("patched"):  # the same scene, but for a part of it
+            image[60:120, 80:150] = textured(40)[60:120, 80:150]
         return np.ascontiguousarray(image[20:150, 30:200]) if name.startswith("crop") else image
 
 
@@ -104,6 +106,17 @@ def test_workers_and_cache_change_nothing(tmp_path: Path) -> None:
     assert serial.failures == {"query:broken": "no image data"}
     assert scores["broken", "1"] < 0.05  # only its embedding speaks for it
     assert len(serial.verdicts) + 1 == len(candidates())
+
+
+def test_a_reference_that_is_explained_away_says_by_which_one() -> None:
+    pairs = ScoredPairs.from_ids(["crop-1", "crop-1"], ["patched-1", "1"], [0.9, 0.8])
+    found = verify_pairs(pairs, load_query=Images(), load_reference=Images())
+    alone = [found.verdicts[row].probability for row in (0, 1)]
+    assert alone[1] > alone[0]
+    assert found.pairs.scores[1] == pytest.approx(alone[1], abs=1e-3)
+    assert found.pairs.scores[0] < alone[0] / 2
+    assert found.verdicts[0].reason.endswith("; 1 explains this part of the query better")
+    assert "explains" not in found.verdicts[1].reason
 
 
 def test_a_budget_is_kept_best_first() -> None:
