@@ -47,15 +47,11 @@ def draw(benchmark: Benchmark, predictions: Path, rows: int) -> str:
     """The picture."""
     pairs, truth = read_pairs(predictions), benchmark.truth
     threshold = evaluate(pairs, truth, bootstrap=0).threshold_at_p90
-    every = len(truth)
-    wrong = [
-        case
-        for case in worst_false_matches(pairs, truth, threshold=threshold, count=every)
-        if "accepted" in case.verdict
-    ]
-    missed = worst_misses(pairs, truth, threshold=threshold, count=every)
+    wrong = worst_false_matches(pairs, truth, count=len(pairs))
+    accepted = [case for case in wrong if threshold is None or (case.score or 0.0) >= threshold]
+    missed = worst_misses(pairs, truth, threshold=threshold, count=len(truth))
     cells = []
-    for cases, words in ((wrong, "taken for a copy"), (missed, "missed")):
+    for cases, words in ((accepted, "taken for a copy"), (missed, "missed")):
         chosen = one_of_each(cases, truth.kinds, rows * ACROSS)
         for start in range(0, len(chosen) // ACROSS * ACROSS, ACROSS):
             cells.append([cell for case in chosen[start : start + ACROSS] for cell in pair(case, words, benchmark)])
