@@ -81,13 +81,12 @@ def main() -> int:
         fitting = dict(np.load(options.evidence))
         if fitting["names"].tolist() != list(EVIDENCE):
             raise AslError(f"{options.evidence}: was collected by another version; run scripts/train_verifier.py again")
-        packaged = decided(both, looked, load_model())
         rows = [
             ("candidates of the embedding, not looked at", by_model),
-            ("everything, as packaged", packaged),
+            ("everything, as packaged", decided(both, looked, load_model())),
             ("each pair on its own, without rivals", decided(both, looked, load_model(), rivals=False)),
-            ("candidates of the embedding only", among(packaged, by_model)),
-            ("candidates of local features only", among(packaged, by_details)),
+            ("candidates of the embedding only", decided(*among(both, looked, by_model), load_model())),
+            ("candidates of local features only", decided(*among(both, looked, by_details), load_model())),
             *decisions(both, looked, fitting),
         ]
     except (AslError, OSError) as error:
@@ -122,11 +121,16 @@ def propose(benchmark: Benchmark, options: argparse.Namespace) -> ScoredPairs:
         ).pairs
 
 
-def among(pairs: ScoredPairs, some: ScoredPairs) -> ScoredPairs:
-    """Those pairs that are also in ``some``."""
+def among(pairs: ScoredPairs, verified: Verified, some: ScoredPairs) -> tuple[ScoredPairs, Verified]:
+    """Those pairs that are also in ``some``, and what was seen of them: nothing else is their rival."""
     count = len(pairs.references)
     keys, wanted = (found.query_index * count + found.reference_index for found in (pairs, some))
-    return pairs.take(np.flatnonzero(np.isin(keys, wanted)))
+    rows = np.flatnonzero(np.isin(keys, wanted))
+    place = {row: number for number, row in enumerate(rows.tolist())}
+    verdicts = {place[row]: verdict for row, verdict in verified.verdicts.items() if row in place}
+    kin = {(place[a], place[b]): p for (a, b), p in verified.kin.items() if a in place and b in place}
+    kept = pairs.take(rows)
+    return kept, replace(verified, pairs=verified.pairs.take(rows), verdicts=verdicts, kin=kin)
 
 
 def decisions(
@@ -148,7 +152,7 @@ def decided(pairs: ScoredPairs, verified: Verified, model: TreeModel, *, rivals:
     rows = list(verified.verdicts)
     found = model.probability(np.stack([verified.verdicts[row].evidence.vector() for row in rows]))
     verdicts = {row: replace(verified.verdicts[row], probability=float(p)) for row, p in zip(rows, found, strict=True)}
-    return pairs.with_scores(combined_scores(pairs, verdicts, rivals=rivals)[0])
+    return pairs.with_scores(combined_scores(pairs, verdicts, rivals=rivals, kin=verified.kin)[0])
 
 
 def table(rows: list[tuple[str, ScoredPairs]], truth: TruthPairs) -> Table:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from asl.matching.cache import Cache
 from asl.matching.prepare import Prepared
+from asl.matching.rivals import Pair, kinship
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
 from asl.types import AslError
@@ -37,9 +38,13 @@ class QueryTask:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """Verdicts by row number, and images that could not be read (``role:id`` -> why)."""
+    """Verdicts by row number, which references are copies of each other, and images that could not be read.
+
+    ``kin``: see :func:`asl.matching.rivals.kinship`; ``failures``: ``role:id`` -> why.
+    """
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
+    kin: dict[Pair, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -54,7 +59,7 @@ class Bench:
 
     def work(self, task: QueryTask) -> TaskResult:
         """Look at one query's candidates."""
-        result = TaskResult()
+        result, seen = TaskResult(), {}
         query = self._read("query", task.query_id, self.load_query, None, result)
         if query is None:
             return result
@@ -63,10 +68,17 @@ class Bench:
             if reference is None:
                 continue
             verdict = self.verifier.judge(query, reference)
-            result.verdicts[row] = verdict
+            result.verdicts[row], seen[row] = verdict, reference
             if task.enough is not None and verdict.probability >= task.enough:
                 break
+        result.kin.update(kinship(result.verdicts, lambda one, other: self._related(seen[one], seen[other])))
         return result
+
+    def _related(self, one: Prepared, other: Prepared) -> float:
+        """That one of two references was made from the other."""
+        there = self.verifier.judge(one, other)
+        back = self.verifier.judge(other, one) if there.evidence.aligned else there
+        return max(there.probability if there.seen else 0.0, back.probability if back.seen else 0.0)
 
     def _read(
         self, role: str, image_id: str, load: LoadImage, cache: Cache | None, result: TaskResult

@@ -1,58 +1,135 @@
 """Candidates of one query against each other: what one reference explains needs no second one.
 
 A part of an edited picture comes from one source. A reference that looks like the true one (the next frame, the same
-face again) often passes when it is looked at alone; beside the true one it does not. Duplicates among the references
-explain the same part equally well and stay.
+face again) often passes when it is looked at alone; beside the true one it does not. References that are copies of each
+other are no rivals: the query may well have been made from both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from asl.matching.values import Verdict
 
 _F64 = npt.NDArray[np.float64]
+Pair = tuple[int, int]  # rows of two candidates of one query, the smaller first
+_WORTH = 0.05  # a candidate below this probability loses nothing that matters, a rival below it takes nothing
+_MEET = 0.2  # overlap below which two candidates hardly explain the same
+_LEVEL = 0.1  # log-odds; of two candidates that are this level neither can take anything that matters
+
+
+def kinship(verdicts: Mapping[int, Verdict], related: Callable[[int, int], float]) -> dict[Pair, float]:
+    """How probable it is that two references of one query are copies of each other, where that matters.
+
+    Args:
+        verdicts: row -> verdict, all of one query.
+        related: two rows -> 0..1 for their references; only asked about candidates that both may be right and cover
+            the same part of the query.
+    """
+    rows = [row for row, verdict in sorted(verdicts.items()) if _is_candidate(verdict)]
+    found = {}
+    for place, second in enumerate(rows):
+        for first in rows[:place]:
+            one, other = verdicts[first], verdicts[second]
+            gap = abs(_log_odds(one.probability) - _log_odds(other.probability))
+            if gap >= _LEVEL and overlap(_part(one), _part(other)) >= _MEET:
+                found[first, second] = related(first, second)
+    return found
 
 
 def explained_away(
-    queries: npt.NDArray[np.int64], odds: _F64, verdicts: Mapping[int, Verdict]
+    queries: npt.NDArray[np.int64], odds: _F64, verdicts: Mapping[int, Verdict], kin: Mapping[Pair, float]
 ) -> tuple[_F64, npt.NDArray[np.int64]]:
     """Log-odds to take away from each pair, and for whose sake.
 
     A pair whose rival over the same part of the query is surer loses as much again as it lies behind, times the
-    intersection of both parts over their union. Parts of a collage do not meet, so they are no rivals.
+    intersection of both parts over their union, times the probability that the two references are not copies of each
+    other. What a rival has lost itself, it cannot take from others. Parts of a collage do not meet and are no rivals.
 
     Args:
         queries: int64 ``[N]``, the query of each pair.
         odds: float64 ``[N]``, log-odds that the pair is a copy, each looked at alone.
         verdicts: pair -> where the two images show the same; pairs without any are nobody's rivals.
+        kin: from :func:`kinship`; references that are not in it are taken for unrelated.
 
     Returns:
         float64 ``[N]``, 0 or more; and int64 ``[N]``, the pair that explains the same part better, -1 where none does.
     """
-    taken, surer = np.zeros(len(odds)), np.full(len(odds), -1, dtype=np.int64)
-    outlines: dict[int, list[tuple[int, npt.NDArray[np.float32]]]] = {}
+    left, surer = odds.copy(), np.full(len(odds), -1, dtype=np.int64)
+    groups: dict[int, list[int]] = {}
     for row, verdict in verdicts.items():
         if verdict.seen and verdict.regions:
-            outlines.setdefault(int(queries[row]), []).append((row, verdict.regions[0].query_outline))
-    for parts in outlines.values():
-        parts.sort(key=lambda part: -odds[part[0]])
-        for place, (row, outline) in enumerate(parts):
-            behind = [(odds[rival] - odds[row]) * overlap(outline, other) for rival, other in parts[:place]]
-            if max(behind, default=0.0) > 0.0:
-                most = int(np.argmax(behind))
-                taken[row], surer[row] = behind[most], parts[most][0]
-    return taken, surer
+            groups.setdefault(int(queries[row]), []).append(row)
+    for rows in groups.values():
+        rows.sort(key=lambda row: -odds[row])
+        for place, row in enumerate(rows):
+            taken, surer[row] = _taken(row, rows[:place], odds, left, verdicts, kin)
+            left[row] -= taken
+    return odds - left, surer
+
+
+def _taken(
+    row: int, rivals: Iterable[int], odds: _F64, left: _F64, verdicts: Mapping[int, Verdict], kin: Mapping[Pair, float]
+) -> tuple[float, int]:
+    """What the rivals of one pair, surest first, take from it at most; ``left`` is what they have left themselves."""
+    most, whose = 0.0, -1
+    for rival in rivals:
+        if odds[rival] - odds[row] <= most:  # the next ones are no surer
+            break
+        gap = (left[rival] - odds[row]) * (1.0 - kin.get((min(row, rival), max(row, rival)), 0.0))
+        if gap > most:
+            gap *= overlap(_part(verdicts[row]), _part(verdicts[rival]))
+        if gap > most:
+            most, whose = float(gap), rival
+    return most, whose
+
+
+def _is_candidate(verdict: Verdict) -> bool:
+    return verdict.seen and bool(verdict.regions) and verdict.probability >= _WORTH
+
+
+def _log_odds(probability: float) -> float:
+    clipped = min(max(probability, 1e-9), 1 - 1e-9)
+    return float(np.log(clipped / (1 - clipped)))
+
+
+def _part(verdict: Verdict) -> npt.NDArray[np.float32]:
+    return verdict.regions[0].query_outline
 
 
 def overlap(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
-    """Intersection over union of two convex outlines ``[V, 2]``; 0 where one has no area."""
-    areas = [float(cv2.contourArea(outline)) for outline in (first, second)]
-    if min(areas) <= 0.0:
+    """Intersection over union of two convex outlines ``[V, 2]``, drawn either way round; 0 where one has no area."""
+    one, other = first.astype(np.float64), second.astype(np.float64)
+    areas = [_signed_area(one), _signed_area(other)]
+    if min(map(abs, areas)) <= 0.0:
         return 0.0
-    shared = float(cv2.intersectConvexConvex(first, second)[0])
-    return min(1.0, max(0.0, shared / max(sum(areas) - shared, 1e-12)))
+    # OpenCV's intersectConvexConvex fails on edges that nearly coincide, as those of two look-alikes do.
+    shared = abs(_signed_area(_clipped(one, other if areas[1] > 0 else other[::-1])))
+    return float(min(1.0, shared / max(abs(areas[0]) + abs(areas[1]) - shared, 1e-12)))
+
+
+def _signed_area(outline: _F64) -> float:
+    if len(outline) < 3:
+        return 0.0
+    x, y = outline.T
+    return float(0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+
+
+def _clipped(outline: _F64, window: _F64) -> _F64:
+    """The part of a convex outline inside a convex window of positive area (Sutherland & Hodgman 1974)."""
+    for start, end in zip(window, np.roll(window, -1, axis=0), strict=True):
+        if not len(outline):
+            break
+        x, y = (outline - start).T
+        side = (end[0] - start[0]) * y - (end[1] - start[1]) * x
+        kept: list[_F64] = []
+        for here, there, a, b in zip(outline, np.roll(outline, -1, axis=0), side, np.roll(side, -1), strict=True):
+            if a >= 0:
+                kept.append(here)
+            if (a >= 0) != (b >= 0):
+                kept.append(here + (there - here) * a / (a - b))
+        outline = np.array(kept).reshape(-1, 2)
+    return outline

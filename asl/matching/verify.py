@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.matching.cache import Cache
-from asl.matching.pool import LoadImage, QueryTask, TaskResult, run_tasks
-from asl.matching.rivals import explained_away
+from asl.matching.pool import LoadImage, QueryTask, run_tasks
+from asl.matching.rivals import Pair, explained_away
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
 from asl.types import AslError, ScoredPairs
@@ -55,13 +55,16 @@ class Verified:
         pairs: the candidates in their order; scores in 0..1, the probability that the query is a copy of the
             reference where the pair was seen (lower where another candidate explains the same part of the query
             better), else a value below 0.05 in the order of the embedding scores.
-        verdicts: row of ``pairs`` -> verdict on that pair alone; rows that were not looked at are missing.
+        verdicts: row of ``pairs`` -> verdict on that pair alone, but for the name of a better candidate in its reason;
+            rows that were not looked at are missing.
+        kin: two rows of one query -> probability that their references are copies of each other, where it was asked.
         failures: ``query:ID`` or ``reference:ID`` -> why the image could not be read.
         seconds: wall-clock seconds spent.
     """
 
     pairs: ScoredPairs
     verdicts: Mapping[int, Verdict]
+    kin: Mapping[Pair, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -106,6 +109,7 @@ def verify_pairs(
     budget = budget or Budget()
     kept = None if cache is None else Cache(cache, verifier.settings, collection)
     verdicts: dict[int, Verdict] = {}
+    kin: dict[Pair, float] = {}
     failures: dict[str, str] = {}
     chosen = _best_first(pairs, budget.pairs)
     if workers is None:  # a process takes a second or two to start
@@ -115,16 +119,19 @@ def verify_pairs(
     for result in run_tasks(
         tasks, load_query, load_reference, verifier=verifier, cache=kept, workers=workers, deadline=deadline
     ):
-        _collect(result, verdicts, failures)
+        verdicts.update(result.verdicts)
+        kin.update(result.kin)
+        failures.update(result.failures)
         if progress is not None:
             progress(len(verdicts), len(chosen))
     gap = _norm_gap(pairs, query_log_norms, reference_log_norms)
-    scores, better = combined_scores(pairs, verdicts, norm_weight * np.maximum(gap, 0.0))
+    scores, better = combined_scores(pairs, verdicts, norm_weight * np.maximum(gap, 0.0), kin=kin)
     for row, rival in better.items():
         name = pairs.references[pairs.reference_index[rival]]
         reason = f"{verdicts[row].reason}; {name} explains this part of the query better"
         verdicts[row] = replace(verdicts[row], reason=reason)
-    return Verified(pairs.with_scores(scores), dict(sorted(verdicts.items())), failures, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Verified(pairs.with_scores(scores), dict(sorted(verdicts.items())), kin, failures, seconds)
 
 
 def _best_first(pairs: ScoredPairs, limit: int | None) -> npt.NDArray[np.int64]:
@@ -151,11 +158,6 @@ def _tasks(pairs: ScoredPairs, chosen: npt.NDArray[np.int64], enough: float | No
         yield QueryTask(str(pairs.queries[query]), tuple(references), enough)
 
 
-def _collect(result: TaskResult, verdicts: dict[int, Verdict], failures: dict[str, str]) -> None:
-    verdicts.update(result.verdicts)
-    failures.update(result.failures)
-
-
 def _norm_gap(
     pairs: ScoredPairs, queries: npt.ArrayLike | None, references: npt.ArrayLike | None
 ) -> npt.NDArray[np.float64]:
@@ -177,6 +179,7 @@ def combined_scores(
     penalty: npt.NDArray[np.float64] | None = None,
     *,
     rivals: bool = True,
+    kin: Mapping[Pair, float] | None = None,
 ) -> tuple[npt.NDArray[np.float64], dict[int, int]]:
     """Probabilities where the pixels spoke, the embedding's order below 0.05 where they could not.
 
@@ -185,9 +188,10 @@ def combined_scores(
         verdicts: row of ``pairs`` -> verdict.
         penalty: ``[N]`` log-odds to take away; none unless given.
         rivals: compare the candidates of a query with each other, too (:mod:`asl.matching.rivals`).
+        kin: which references are copies of each other and so no rivals.
 
     Returns:
-        float64 ``[N]`` in 0..1; and row -> row of the rival that took at least half of its odds.
+        float64 ``[N]`` in 0..1; and, for rows that are probable alone and no longer so, the row of the rival.
     """
     embedding = 0.5 + 0.5 * pairs.scores / (1.0 + np.abs(pairs.scores))  # any real number to 0..1, same order
     scores: npt.NDArray[np.float64] = _UNSEEN * embedding.astype(np.float64)
@@ -201,9 +205,9 @@ def combined_scores(
         odds -= penalty
     better: dict[int, int] = {}
     if rivals:
-        taken, surer = explained_away(pairs.query_index, odds, verdicts)
+        taken, surer = explained_away(pairs.query_index, odds, verdicts, kin or {})
+        better = {row: int(surer[row]) for row in np.flatnonzero((odds >= 0) & (odds < taken)).tolist()}
         odds -= taken
-        better = {row: int(surer[row]) for row in np.flatnonzero(taken >= np.log(2.0)).tolist()}
     # The embedding orders pairs that the pixels find equal.
     scores[seen] = (1.0 - 1e-6) / (1.0 + np.exp(-odds[seen])) + 1e-6 * embedding[seen]
     return scores, better
