@@ -60,7 +60,7 @@ class SearchConfig:
         score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge``, ``verified``.
         k: references per query; null: as many as ``most`` and ``above`` allow.
         most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge); null for all.
-        above: only pairs with at least this score; null for all.
+        above: only pairs with at least this score (``verified``: this probability); null for all.
         memory: GiB that the search may take beside the embeddings.
         regions: parts of the references that are searched, too: ``none``, ``coarse`` (6) or ``fine`` (15, small crops).
         query_regions: parts of the queries (pictures in pictures; but a photo finds what was cropped from it, too).
@@ -169,10 +169,8 @@ def _run_here(config: SearchConfig) -> int:
     if calibrated:
         columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
     if config.score == "verified":
-        budget = Budget(config.pairs, config.seconds)
-        pairs, columns = verify_candidates(
-            pairs, left, right, columns, k=config.k, budget=budget, workers=config.workers
-        )
+        how: dict[str, Any] = {"budget": Budget(config.pairs, config.seconds), "workers": config.workers}
+        pairs, columns = verify_candidates(pairs, left, right, columns, k=config.k, **how)
     found = f"{len(left.embeddings)} queries and {len(right.embeddings)} references ({config.score}, {engine.name})"
     return _write(config, pairs, columns, least, found)
 
@@ -183,7 +181,7 @@ def _run_served(config: SearchConfig) -> int:
     keys = ("regions", "query_regions", "whiten", "negatives", "factory", "engine", "most", "clip")
     refused = [key for key in keys if getattr(config, key) != getattr(usual, key)]
     if refused or config.k is None or config.score == "verified":
-        what = f"{refused[0]}= does not go" if refused else "a number of references k= and a score of features go"
+        what = f"{refused[0]}= does not go" if refused else "a number k= and a score of features go"
         raise UsageError(f"references: with a collection in Milvus {what}; use an index of asl.extract for the others")
     opener = _opener(config)
     left = opener.open("queries", config.queries)
@@ -251,7 +249,7 @@ def _search(config: SearchConfig, left: Side, right: Side, background: Side | No
             query_regions=left.regions,
             k=config.k,
             most=config.most,
-            above=config.above,
+            above=None if config.score == "verified" else config.above,
             memory=config.memory,
             background=background.embeddings.as_background() if background else None,
             progress=progress,
@@ -264,9 +262,12 @@ def _mode(config: SearchConfig) -> str:
 
 
 def _threshold(config: SearchConfig, calibrated: Calibration | None) -> float | None:
-    """The score that gives the precision that was asked for, if any was."""
-    if config.precision is None or config.score == "verified":
-        return None if config.precision is None else threshold_for(config.precision)
+    """The least score that is written, by ``precision`` or, where it is a probability, by ``above``."""
+    if config.score == "verified":
+        wanted = config.above, None if config.precision is None else threshold_for(config.precision)
+        return max((value for value in wanted if value is not None), default=None)
+    if config.precision is None:
+        return None
     if calibrated is None:
         raise UsageError(
             f"precision: model={config.model} has no calibration of {config.score} with these constants; "

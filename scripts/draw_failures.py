@@ -3,8 +3,8 @@
   python -m asl.reproduce benchmark=folder root=BENCH verify=true output=RUN
   python scripts/draw_failures.py BENCH RUN/predictions/verified.csv failures.svg
 
-At most one of a kind of edit is drawn. The threshold is the one that gives 90 % precision over the whole benchmark. The
-photographs are drawn small into the file: mind their licence.
+One of every kind of edit is drawn before a second one of any. The threshold is the one that gives 90 % precision over
+the whole benchmark. The photographs are drawn small into the file: mind their licence.
 """
 
 from __future__ import annotations
@@ -48,7 +48,14 @@ def draw(benchmark: Benchmark, predictions: Path, rows: int) -> str:
     pairs, truth = read_pairs(predictions), benchmark.truth
     threshold = evaluate(pairs, truth, bootstrap=0).threshold_at_p90
     wrong = worst_false_matches(pairs, truth, count=len(pairs))
-    accepted = [case for case in wrong if threshold is None or (case.score or 0.0) >= threshold]
+    if threshold is None:
+        raise AslError(f"{predictions}: never reaches a precision of 0.9, so that nothing is accepted or missed")
+    strangers = set(pairs.query_ids) - set(benchmark.queries.ids) | set(pairs.reference_ids) - set(
+        benchmark.references.ids
+    )
+    if strangers:
+        raise AslError(f"{predictions}: {len(strangers)} ids are not in the benchmark, e.g. {min(strangers)}")
+    accepted = [case for case in wrong if (case.score or 0.0) >= threshold]
     missed = worst_misses(pairs, truth, threshold=threshold, count=len(truth))
     cells = []
     for cases, words in ((accepted, "taken for a copy"), (missed, "missed")):

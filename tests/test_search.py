@@ -147,6 +147,12 @@ def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path:
     before = kept.stat().st_mtime_ns
     assert run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", "local=2"])) == 0
     assert kept.stat().st_mtime_ns == before, "the index of local features is used again"
+    scores = [float(row["score"]) for row in rows]
+    least = sorted(scores)[2]
+    above = ["local=2", f"above={least}", f"model={files / 'm.safetensors'}"]
+    assert run(compose("search", [*keys, *sides, *above])) == 0
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        assert [float(row["score"]) for row in csv.DictReader(file)] == [score for score in scores if score >= least]
     with pytest.raises(UsageError, match="reference_images="):
         searched(files, tmp_path, "score=verified", "local=2")
 

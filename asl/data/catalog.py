@@ -197,6 +197,8 @@ def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise AslError(f"{path}: cannot be read as a list in UTF-8 ({error})") from error
+    if "\0" in text:
+        raise AslError(f"{path}: has a NUL character in it; this is no list of files")
     if path.suffix.lower() == ".txt":
         names = [line.strip() for line in text.splitlines() if line.strip()]
         return _files([path.parent / name for name in names], names, id_style)

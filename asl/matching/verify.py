@@ -25,7 +25,7 @@ _UNSEEN = 0.05  # highest score of a pair that only its embeddings speak for
 
 @dataclass(frozen=True)
 class Budget:
-    """How much may be spent; what is left over keeps its embedding score below the verified pairs.
+    """How much may be spent; what is left over keeps the order of its embedding score, below .05.
 
     Attributes:
         pairs: most pairs that are looked at (None: all).

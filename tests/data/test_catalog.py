@@ -82,6 +82,9 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "long.csv").write_text(f"id,path\na,{'x' * 200_000}.jpg\n")
     with pytest.raises(AslError, match=r"long\.csv: cannot be read as CSV"):
         open_catalog(tmp_path / "long.csv")
+    (tmp_path / "nul.csv").write_text("id,path\na,a\0.jpg\n")
+    with pytest.raises(AslError, match=r"nul\.csv: has a NUL"):
+        open_catalog(tmp_path / "nul.csv")
     (tmp_path / "short.csv").write_text("id,path\na,a.jpg\nfoo\n")
     with pytest.raises(AslError, match="row 2 below the header has no path"):
         open_catalog(tmp_path / "short.csv")

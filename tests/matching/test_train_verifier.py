@@ -58,14 +58,19 @@ def test_labels_and_direction_of_every_kind(looker: object) -> None:
     assert value(back, "cover_reference") < 0.75 < value(back, "cover_query")
 
 
-def test_a_mount_is_shared_by_the_photographs_of_a_query_and_agrees_along_the_rim(looker: object) -> None:
-    task = verifier_queries.Task(0, 2, "copy", "crop", True)
-    photos = [looker.maker.photo(row) for row in (0, 1)]  # type: ignore[attr-defined]
-    mounted = [looker.maker.reference(task, row) for row in (0, 1)]  # type: ignore[attr-defined]
-    drawn = [np.any(a != b, axis=2) for a, b in zip(photos, mounted, strict=True)]
-    assert 0.01 < drawn[0].mean() < 0.6
-    both = drawn[0] & drawn[1]
-    assert both.sum() > 0.8 * drawn[0].sum()
+def test_a_mount_is_shared_by_the_photographs_of_a_query(looker: object) -> None:
+    shares = set()
+    for number in range(12):
+        task = verifier_queries.Task(0, number, "copy", "crop", True)
+        photos = [looker.maker.photo(row) for row in (0, 1)]  # type: ignore[attr-defined]
+        mounted = [looker.maker.reference(task, row) for row in (0, 1)]  # type: ignore[attr-defined]
+        drawn = np.all([np.any(a != b, axis=2) for a, b in zip(photos, mounted, strict=True)], axis=0)
+        assert 0.01 < drawn.mean() < 0.6
+        apart = np.abs(mounted[0].astype(int) - mounted[1]).max(axis=2)[drawn]
+        assert (apart <= 2).mean() > 0.7, "the same mount, but for its soft edge"
+        corner, middle = drawn[:2, :2].all(), drawn[:, :2].mean() < 0.9
+        shares.add((bool(corner), bool(middle), bool(drawn[:2].mean() > 0.9)))
+    assert len(shares) == 3, "a border, a letterbox, a caption"
     assert looked(looker, 0, 2, "copy", "crop", True, others=(1,))[1][1:] == (False, "same mount", 0)
 
 

@@ -61,3 +61,14 @@ def test_too_few_mistakes_are_said(bench: Path) -> None:
     assert done.returncode == 1
     assert "fewer than 3 mistakes" in done.stderr
     assert not (bench / "none.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [("", "never reaches a precision"), ("c00,r00,0.9\nc01,elsewhere,0.8\n", "1 ids are not in the benchmark")],
+)
+def test_predictions_that_say_nothing_of_the_benchmark_are_refused(bench: Path, lines: str, message: str) -> None:
+    (bench / "other.csv").write_text("query_id,reference_id,score\n" + lines)
+    done = run(bench, bench / "other.csv", bench / "none.svg")
+    assert done.returncode == 1
+    assert message in done.stderr
