@@ -47,14 +47,13 @@ def draw(benchmark: Benchmark, predictions: Path, rows: int) -> str:
     """The picture."""
     pairs, truth = read_pairs(predictions), benchmark.truth
     threshold = evaluate(pairs, truth, bootstrap=0).threshold_at_p90
-    wrong = worst_false_matches(pairs, truth, count=len(pairs))
     if threshold is None:
         raise AslError(f"{predictions}: never reaches a precision of 0.9, so that nothing is accepted or missed")
-    strangers = set(pairs.query_ids) - set(benchmark.queries.ids) | set(pairs.reference_ids) - set(
-        benchmark.references.ids
-    )
+    unknown = set(pairs.query_ids) - set(benchmark.queries.ids), set(pairs.reference_ids) - set(benchmark.references.ids)
+    strangers = unknown[0] | unknown[1]
     if strangers:
         raise AslError(f"{predictions}: {len(strangers)} ids are not in the benchmark, e.g. {min(strangers)}")
+    wrong = worst_false_matches(pairs, truth, count=len(pairs))
     accepted = [case for case in wrong if (case.score or 0.0) >= threshold]
     missed = worst_misses(pairs, truth, threshold=threshold, count=len(truth))
     cells = []
