@@ -49,8 +49,8 @@ def draw(benchmark: Benchmark, predictions: Path, rows: int) -> str:
     threshold = evaluate(pairs, truth, bootstrap=0).threshold_at_p90
     if threshold is None:
         raise AslError(f"{predictions}: never reaches a precision of 0.9, so that nothing is accepted or missed")
-    unknown = set(pairs.query_ids) - set(benchmark.queries.ids), set(pairs.reference_ids) - set(benchmark.references.ids)
-    strangers = unknown[0] | unknown[1]
+    strangers = set(pairs.query_ids) - set(benchmark.queries.ids)
+    strangers |= set(pairs.reference_ids) - set(benchmark.references.ids)
     if strangers:
         raise AslError(f"{predictions}: {len(strangers)} ids are not in the benchmark, e.g. {min(strangers)}")
     wrong = worst_false_matches(pairs, truth, count=len(pairs))
