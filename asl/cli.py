@@ -20,6 +20,7 @@ Exit code: 0 everything was done, 2 wrong use, 1 anything else.
 from __future__ import annotations
 
 import difflib
+import runpy
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -56,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(completion(rest[0]))
         return
     sys.argv = [f"asl {verb}", *rest]
-    import_module(f"asl.{verb}").main()
+    if verb == "train":  # on several devices Lightning starts it again, as the module that it must be
+        runpy.run_module("asl.train", run_name="__main__", alter_sys=True)
+    else:
+        import_module(f"asl.{verb}").main()
 
 
 def completion(shell: str) -> str:

@@ -50,6 +50,19 @@ def flatten_keys(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
     return keys
 
 
+def flatten_values(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Every leaf of a nested mapping by its dotted key.
+
+    >>> flatten_values({"a": {"b": [1]}, "c": 2})
+    {'a.b': [1], 'c': 2}
+    """
+    if not isinstance(tree, Mapping):
+        return {prefix[:-1]: tree}
+    return {
+        key: value for name, part in tree.items() for key, value in flatten_values(part, f"{prefix}{name}.").items()
+    }
+
+
 def explain_unknown_key(message: str, known: Iterable[str]) -> str | None:
     r"""Turn a composition error about an unknown key into one line that names the nearest known keys.
 

@@ -142,10 +142,23 @@ def _job(run: Callable[[Any], int | None]) -> Callable[[DictConfig], None]:
         except InstantiationException as error:
             # A class named by `_target_` refused its arguments: what it said is the message.
             _stop(error.__cause__ if isinstance(error.__cause__, AslError | TypeError) else error, 2)
+        except Exception as error:
+            _stop_where_known(error)
         if code:
             sys.exit(code)
 
     return job
+
+
+def _stop_where_known(error: Exception) -> NoReturn:
+    """Two errors of torch and Lightning that a user can act on, by name: neither is imported before it is needed."""
+    name = type(error).__name__
+    if name == "OutOfMemoryError":
+        hint = "lower data.identities, batch_size, or memory"
+        _stop(AslError(f"the GPU has no memory left ({str(error).splitlines()[0]}); {hint}"), 1)
+    if name == "MisconfigurationException":
+        _stop(error, 2)
+    raise error
 
 
 def _stop(error: Exception, code: int) -> NoReturn:

@@ -15,22 +15,27 @@ killed training goes on from the end of its last epoch.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import MISSING, OmegaConf
 from rich.console import Console
 
+from asl.config import flatten_values
 from asl.data.datamodule import CopyDataModule
 from asl.data.images import decode_image
 from asl.data.sources import DataConfig, Sources, open_sources
 from asl.data.training_set import TrainingSet, ViewPlan
 from asl.edits.pool import Pool
 from asl.entry import entry_point
-from asl.models import load_embedder, save_embedder
+from asl.features.store import FeatureStore
+from asl.models import Embedder, load_embedder, save_embedder
+from asl.models.files import model_hash
 from asl.pipeline import every_mode, score_benchmark
 from asl.report.provenance import provenance
 from asl.report.table import rich_table
@@ -39,6 +44,15 @@ from asl.training import CopyDetectionModule, FitSettings, fit
 from asl.training.callbacks import RetrievalCheck
 from asl.training.schedule import WarmupCosine
 from asl.types import UsageError
+
+# What may differ when a training is gone on with: where and how it runs, how long, and what it is scored on.
+_MAY_CHANGE = (
+    "output", "resume", "experiment", "score.", "data.benchmark", "data.validation", "data.workers",
+    *(f"trainer.{key}" for key in (
+        "epochs", "max_steps", "accelerator", "devices", "strategy", "num_nodes", "compile", "progress", "log_every",
+        "check_every",
+    )),
+)  # fmt: skip
 
 
 @dataclass
@@ -86,19 +100,25 @@ def run(config: TrainConfig) -> int:
     """Train, save, and score where there is a benchmark."""
     output = Path(config.output or MISSING)
     output.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.structured(config), output / "config.yaml")
+    first = getattr(rank_zero_only, "rank", 0) == 0  # of several processes
+    if first:
+        keep_config(config, output)
     sources = open_sources(config.data, seed=config.seed)
-    console = Console()
+    console = Console(quiet=not first)
     console.print(f"{len(sources.train)} training images, {len(sources.hard_pairs or ())} hard-negative pairs")
     module = train_module(config, sources, output)
+    failed = _of_all_processes(module.failed)
+    if not first:
+        return 0
     plain: dict[str, Any] = OmegaConf.to_container(OmegaConf.structured(config))  # type: ignore[assignment]
     card = {"training_images": len(sources.train), **provenance(plain, command="train", seed=config.seed)}
     save_embedder(module.embedder, output / "model.safetensors", card=card)
-    _write_failures(module.failed, output, console)
+    _write_failures(failed, output, console)
     console.print(f"saved {output / 'model.safetensors'}")
     if sources.benchmark is None:
         return 0
     score = instantiate(config.score, _convert_="all")
+    _drop_stale(output / "features", module.embedder)
     evaluations = score_benchmark(
         sources.benchmark,
         module.embedder.eval(),
@@ -109,6 +129,43 @@ def run(config: TrainConfig) -> int:
     console.print(rich_table(evaluations))
     console.print(f"report: {output / 'report.html'}")
     return 0
+
+
+def keep_config(config: TrainConfig, output: Path) -> None:
+    """Write ``config.yaml``; a training that is gone on with must be the one that was begun.
+
+    Raises:
+        UsageError: the output holds a checkpoint of a training with other settings; the keys are named.
+    """
+    path, now = output / "config.yaml", OmegaConf.structured(config)
+    if config.resume and path.is_file() and (output / "checkpoints" / "last.ckpt").is_file():
+        before, after = (flatten_values(OmegaConf.to_container(tree)) for tree in (OmegaConf.load(path), now))
+        names = sorted(before.keys() | after.keys())
+        changed = [name for name in names if before.get(name) != after.get(name) and not name.startswith(_MAY_CHANGE)]
+        if changed:
+            said = ", ".join(f"{name} was {before.get(name)!r}" for name in changed[:5])
+            raise UsageError(
+                f"{output}: holds a training with other settings ({said}); set them back, choose another output, or "
+                "start anew with resume=false"
+            )
+    OmegaConf.save(now, path)
+
+
+def _of_all_processes(failed: dict[str, str]) -> dict[str, str]:
+    """What the processes could not read, joined; they part here."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return failed
+    every: list[dict[str, str]] = [{} for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(every, failed)
+    torch.distributed.destroy_process_group()
+    return {name: reason for part in every for name, reason in part.items()}
+
+
+def _drop_stale(features: Path, embedder: Embedder) -> None:
+    """Features of the weights that this output had before it was trained on."""
+    for manifest in features.glob("*/manifest.json"):
+        if FeatureStore.open(manifest.parent).manifest["model"] != model_hash(embedder):
+            shutil.rmtree(manifest.parent)
 
 
 def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDetectionModule:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +17,7 @@ from asl.data.scenes import render_scene
 from asl.entry import compose
 from asl.models import load_embedder
 from asl.train import run
+from asl.types import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +28,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def keys(photos: Path) -> list[str]:
+    found = ["data=folder", f"data.train={photos}", "data.identities=4", "data.views=2", "data.workers=0"]
+    found += ["data.sizes=[32]", "data.size_starts=[0]", "trainer.accelerator=cpu", "trainer.progress=false"]
+    return [*found, "model.backbone=resnet10t", "model.pretrained=null", "model.size=32"]
+
+
 def trained(photos: Path, output: Path, seed: int) -> dict[str, torch.Tensor]:
-    keys = ["data=folder", f"data.train={photos}", "data.identities=4", "data.views=2", "data.workers=0"]
-    keys += ["data.sizes=[32]", "data.size_starts=[0]", "trainer.max_steps=1", "trainer.progress=false"]
-    keys += ["model.backbone=mobilenetv3_small_050", "model.pretrained=null", "model.size=32", "loss=cosface_asl"]
     torch.randn(seed + 3)  # whatever was drawn before must not matter
-    assert run(compose("train", [*keys, f"seed={seed}", f"output={output}"])) == 0
+    more = ["trainer.max_steps=1", "loss=cosface_asl", f"seed={seed}", f"output={output}"]
+    assert run(compose("train", [*keys(photos), *more])) == 0
     return load_embedder(output).state_dict()
 
 
@@ -37,3 +47,56 @@ def test_a_seed_makes_one_model(photos: Path, tmp_path: Path) -> None:
     for name, value in first.items():
         torch.testing.assert_close(value, again[name], rtol=0, atol=0, msg=name)
     assert any(not torch.equal(value, other[name]) for name, value in first.items())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_only_the_training_that_was_begun_is_gone_on_with(photos: Path, tmp_path: Path) -> None:
+    def start(*more: str) -> int:
+        return run(compose("train", [*keys(photos), "trainer.epochs=1", f"output={tmp_path}", *more]))
+
+    assert start() == 0
+    before = load_embedder(tmp_path).state_dict()
+    with pytest.raises(UsageError, match=r"other settings \(optim.lr was .*, seed was 0\).*resume=false"):
+        start("seed=5", "optim.lr=0.1", "data.workers=1")
+    assert start("data.workers=1") == 0, "where it runs may change"
+    for name, value in load_embedder(tmp_path).state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg=name)
+    assert start("seed=5", "resume=false") == 0
+    assert any(not torch.equal(value, before[name]) for name, value in load_embedder(tmp_path).state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_training_that_is_prolonged_is_scored_with_its_new_weights(photos: Path, tmp_path: Path) -> None:
+    bench = tmp_path / "bench"
+    for role in ("queries", "references"):
+        shutil.copytree(photos, bench / role)
+    lines = ["query_id,reference_id,kind", *(f"{number},{number},copy" for number in range(8))]
+    (bench / "truth.csv").write_text("\n".join(lines) + "\n")
+    output, hashes = tmp_path / "run", []
+    for epochs in (1, 2):
+        more = [f"data.benchmark={bench}", f"trainer.epochs={epochs}", f"output={output}"]
+        assert run(compose("train", [*keys(photos), *more])) == 0
+        hashes.append(json.loads((output / "features" / "queries" / "manifest.json").read_text())["model"])
+    assert hashes[0] != hashes[1]
+
+
+@pytest.mark.slow
+def test_two_processes_that_the_command_starts_itself_leave_one_result(photos: Path, tmp_path: Path) -> None:
+    more = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.epochs=1", "data.identities=2", f"output={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from asl.cli import main; main()", "train", *keys(photos), *more],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("saved ") == 1
+    assert len(load_embedder(tmp_path).state_dict()) > 10
+
+
+def test_what_lightning_refuses_is_said_in_one_line(photos: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    words = [sys.executable, "-m", "asl.train", *keys(photos), "trainer.accelerator=gpu", f"output={tmp_path}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "error: " in done.stderr

@@ -48,6 +48,9 @@ class InfoNCE(nn.Module):
     def forward(self, inputs: LossInputs) -> Tensor:
         """See :func:`info_nce`."""
         ignore = None if self._suspect is None else mask_suspects(inputs.unit, inputs.source, above=self._suspect)
+        if ignore is not None and inputs.pair_index is not None:  # known to be no copies, however alike
+            first, second = inputs.pair_index.T
+            ignore[first, second] = ignore[second, first] = False
         return info_nce(inputs.unit, inputs.source, temperature=self._temperature, ignore=ignore)
 
 
@@ -57,19 +60,20 @@ def contrastive(
     """Mean of max(0, d − m_p) over positive pairs plus mean of max(0, m_n − d) over violating negative ones.
 
     d is the Euclidean distance of unit vectors (Hadsell et al., CVPR 2006, without squares, as in lyakaap's ISC21
-    solution). A row is not paired with itself: pairs at distance exactly 0 of one original have no gradient anyway.
+    solution).
 
     Args:
         unit: ``[B, D]``.
         source: ``[B]``.
-        keys: ``[M, D]`` the batch itself, or a memory.
+        keys: ``[M, D]`` the batch itself, then what a memory holds; a row is not paired with itself.
         key_source: ``[M]``.
         positive_margin: m_p.
         negative_margin: m_n.
     """
     distance = (2 - 2 * (unit @ keys.T)).clamp_min(1e-12).sqrt()
     same = source[:, None] == key_source[None, :]
-    pull = F.relu(distance - positive_margin)[same & (distance > 1e-5)]
+    # By place: in float32 a row is up to 1e-3 away from itself.
+    pull = F.relu(distance - positive_margin)[same.clone().fill_diagonal_(False)]
     push = F.relu(negative_margin - distance)[~same]
     push = push[push > 0]
     zero = unit.sum() * 0.0
@@ -162,15 +166,18 @@ def soft_triplet(features: Tensor, source: Tensor) -> Tensor:
         features: ``[B, D]``, compared by Euclidean distance.
         source: ``[B]``; anchors without a positive or a negative are left out.
     """
-    squared = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
     same = source[:, None] == source[None, :]
     positive = same & ~torch.eye(len(source), dtype=torch.bool, device=source.device)
     usable = positive.any(dim=1) & (~same).any(dim=1)
     if not usable.any():
         return features.sum() * 0.0
-    far = squared.masked_fill(~positive, float("-inf")).max(dim=1).values
-    near = squared.masked_fill(same, float("inf")).min(dim=1).values
-    return F.softplus(far[usable] - near[usable]).mean()
+    with torch.no_grad():  # who is hardest; the gradient of all B² distances would take B² D numbers
+        distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+        far = distance.masked_fill(~positive, float("-inf")).argmax(dim=1)[usable]
+        near = distance.masked_fill(same, float("inf")).argmin(dim=1)[usable]
+    anchors = features[usable]
+    to_far, to_near = (torch.linalg.vector_norm(anchors - features[place], dim=1) for place in (far, near))
+    return F.softplus(to_far - to_near).mean()
 
 
 class SoftTriplet(nn.Module):

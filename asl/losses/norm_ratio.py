@@ -134,10 +134,11 @@ class NormRatio(nn.Module):
     def _rows(self, inputs: LossInputs, content: Tensor) -> Tensor:
         if not self._published:
             return ordered_pairs(content, inputs.source, gap=self._gap)
-        originals = len(torch.unique_consecutive(inputs.source))
-        if len(content) % originals:
+        # By the views' numbers: two neighbours in a batch may well show the same original.
+        views = int(inputs.need("view").max()) + 1
+        if len(content) % views:
             raise UsageError(
                 "norm ratio: pairs=published needs the same number of views of every original, side by side"
             )
-        chosen = draw_published_pairs(content.view(originals, -1))
-        return chosen + torch.arange(originals, device=chosen.device)[:, None] * (len(content) // originals)
+        chosen = draw_published_pairs(content.view(-1, views))
+        return chosen + torch.arange(len(chosen), device=chosen.device)[:, None] * views

@@ -118,8 +118,10 @@ class Embedder(nn.Module):
         """Embed images and give the patch features too: ``[B, D]`` and ``[B, C, h, w]``."""
         features = self.backbone.forward_features(self.normalise(images))  # type: ignore[operator]
         patches, token = self._as_map(features)
-        pooled = self.pool(patches) if self.pool is not None else token
-        embedding: Tensor = self.neck(pooled).float()
+        # Pooling and neck are small and make the length: not in 16 bits, whatever the backbone runs in.
+        with torch.autocast(images.device.type, enabled=False):
+            pooled = self.pool(patches.float()) if self.pool is not None else token.float()
+            embedding: Tensor = self.neck(pooled)
         return embedding, patches
 
     def normalise(self, images: Tensor) -> Tensor:

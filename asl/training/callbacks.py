@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
+import numpy as np
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from asl.data.layouts import Benchmark
@@ -16,6 +18,23 @@ from asl.index.search import search
 from asl.metrics.evaluate import evaluate
 from asl.models import Embedder
 from asl.scoring.score import Score
+from asl.training.averaging import AveragedEmbedder
+
+
+class SeededSteps(Callback):
+    """What is random in the network and the losses depends on seed, epoch and batch, so that a resumed run repeats it.
+
+    All processes draw the same: each computes the loss of the joined batch, and they must agree in it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        """Set the seed."""
+        self._seed = seed
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Seed torch on every device."""
+        mixed = np.random.SeedSequence([self._seed, trainer.current_epoch, batch_idx]).generate_state(1, np.uint32)
+        torch.manual_seed(int(mixed[0]))
 
 
 class SourceRate(Callback):
@@ -39,7 +58,10 @@ class SourceRate(Callback):
 
 
 class RetrievalCheck(Callback):
-    """Every few epochs: embed a validation benchmark, search it, evaluate it; logs ``validation/uap`` and more."""
+    """Every few epochs: embed a validation benchmark, search it, evaluate it; logs ``validation/uap`` and more.
+
+    Where weights are averaged, the average is what is checked.
+    """
 
     def __init__(self, benchmark: Benchmark, *, score: Score, every: int, folder: Path) -> None:
         """Plan the checks.
@@ -56,12 +78,16 @@ class RetrievalCheck(Callback):
         """Check after every ``every``-th epoch, on the first process."""
         if (trainer.current_epoch + 1) % self._every or not trainer.is_global_zero:
             return
-        embedder = cast(Embedder, module.embedder)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        averaged = next((found for found in callbacks if isinstance(found, AveragedEmbedder)), None)
+        embedder = averaged.embedder if averaged else cast(Embedder, module.embedder)
         was_training = embedder.training
         embedder.eval()
+        shutil.rmtree(self._folder, ignore_errors=True)  # a run killed inside a check leaves features of other weights
         stores = []
         for name, catalog in (("queries", self._benchmark.queries), ("references", self._benchmark.references)):
-            stores.append(extract(catalog, embedder, output=self._folder / name).embeddings())
+            store = extract(catalog, embedder, output=self._folder / name, device=str(module.device))
+            stores.append(store.embeddings())
         shutil.rmtree(self._folder)
         embedder.train(was_training)
         found = search(stores[0].as_queries(), stores[1].as_references(), score=self._score, k=10)

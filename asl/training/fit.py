@@ -9,12 +9,14 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from asl.data.datamodule import CopyDataModule
-from asl.training.callbacks import SourceRate
+from asl.training.averaging import AveragedEmbedder
+from asl.training.callbacks import SeededSteps, SourceRate
+from asl.training.gather import TimmSyncBatchNorm
 from asl.training.module import CopyDetectionModule
 from asl.types import AslError
 
@@ -26,7 +28,7 @@ class FitSettings:
     Attributes:
         epochs: passes over the training images.
         accelerator: ``auto``, ``cpu``, ``gpu``.
-        devices: ``auto`` or how many.
+        devices: how many, which (``[0,2]``), or ``auto`` for all; several want ``strategy: ddp``.
         strategy: ``auto``, ``ddp`` ...
         num_nodes: machines (started by torchrun or Slurm).
         precision: ``32-true``, ``bf16-mixed`` ...; depthwise networks train faster in 32-true on a CPU.
@@ -42,7 +44,7 @@ class FitSettings:
 
     epochs: int = 10
     accelerator: str = "auto"
-    devices: Any = "auto"
+    devices: Any = 1
     strategy: str = "auto"
     num_nodes: int = 1
     precision: str = "32-true"
@@ -74,8 +76,8 @@ def fit(
         settings: of the loop.
         output: gets ``checkpoints/last.ckpt`` after every epoch, ``logs/`` (TensorBoard) and ``metrics.csv``.
         seed: of everything random.
-        resume: go on from ``output/checkpoints/last.ckpt`` where there is one; the weights end up bit-identical to
-            those of an uninterrupted run on the same kind of machine.
+        resume: go on from ``output/checkpoints/last.ckpt`` where there is one; on a CPU the weights end up
+            bit-identical to those of an uninterrupted run.
         callbacks: more of Lightning's callbacks.
 
     Raises:
@@ -85,6 +87,7 @@ def fit(
     torch.set_float32_matmul_precision("high")
     if settings.compile:
         module.embedder.compile()
+    averaged = AveragedEmbedder(settings.ema) if settings.ema else None
     trainer = L.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -95,43 +98,55 @@ def fit(
         max_steps=settings.max_steps,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.clip or None,
-        sync_batchnorm=settings.sync_batchnorm,
+        plugins=[TimmSyncBatchNorm()] if settings.sync_batchnorm else None,
         use_distributed_sampler=False,  # IdentityBatches deals batches to the processes itself
         reload_dataloaders_every_n_epochs=1,
         log_every_n_steps=settings.log_every,
         logger=[CSVLogger(output, name="", version=""), TensorBoardLogger(output, name="logs", version="")],
-        callbacks=[*_callbacks(settings, output), *callbacks],
+        callbacks=[*_callbacks(settings, output, seed), *([averaged] if averaged else []), *callbacks],
         enable_progress_bar=settings.progress,
         enable_model_summary=False,
     )
     last = output / "checkpoints" / "last.ckpt"
+    first = getattr(rank_zero_only, "rank", 0) == 0
     if resume and last.is_file():
         _check_resumable(last, module)
-    _keep_metrics(output)
+    elif first:
+        last.unlink(missing_ok=True)  # begun anew, and killed before its first epoch's end, it must not go on there
+    if first:
+        _keep_metrics(output)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Experiment logs directory")  # it holds what is resumed from
+        for folder in ("Experiment logs", "Checkpoint"):  # they hold what is gone on from
+            warnings.filterwarnings("ignore", message=f"{folder} directory")
         # weights_only: a checkpoint is data; it must not be able to run code.
         trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None, weights_only=True)
+    if averaged:
+        averaged.give(module.embedder)
     return module
 
 
 def _keep_metrics(output: Path) -> None:
     """Lightning's CSV logger starts its file anew; that of an interrupted run gets a number."""
     file = output / "metrics.csv"
-    if file.is_file() and getattr(rank_zero_only, "rank", 0) == 0:
+    if file.is_file():
         file.rename(output / f"metrics-{len(list(output.glob('metrics-*.csv'))) + 1}.csv")
 
 
-def _callbacks(settings: FitSettings, output: Path) -> list[Callback]:
+def _callbacks(settings: FitSettings, output: Path, seed: int) -> list[Callback]:
     chosen: list[Callback] = [
-        ModelCheckpoint(output / "checkpoints", save_last=True, save_top_k=0, save_on_train_epoch_end=True),
+        # With nothing monitored save_top_k=1 keeps the newest; save_last alone writes nothing before the end.
+        ModelCheckpoint(
+            output / "checkpoints",
+            filename="last",
+            save_top_k=1,
+            every_n_epochs=1,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        ),
+        SeededSteps(seed),
         SourceRate(),
     ]
-    if settings.ema:
-        chosen.append(EMAWeightAveraging(decay=settings.ema))
-    if settings.progress:
-        chosen.append(RichProgressBar())
-    return chosen
+    return [*chosen, RichProgressBar()] if settings.progress else chosen
 
 
 def _check_resumable(path: Path, module: CopyDetectionModule) -> None:

@@ -1,4 +1,4 @@
-"""The joined batch of all processes, differentiable."""
+"""The joined batch of all processes: of the losses, differentiable, and of batch norm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from lightning.pytorch.plugins.layer_sync import LayerSync
+from timm.layers import convert_sync_batchnorm
+from torch import Tensor, nn
 
 from asl.losses import LossInputs
 
@@ -31,3 +33,19 @@ def gather(module: L.LightningModule, inputs: LossInputs) -> LossInputs:
             parts: Any = module.all_gather(value, sync_grads=differentiable)
             joined[field.name] = parts.flatten(0, 1)
     return replace(inputs, **joined)
+
+
+class TimmSyncBatchNorm(LayerSync):
+    """Batch statistics over all processes, also for timm's batch norms that hold their activation.
+
+    torch's own conversion, which Lightning uses, drops those activations without a word.
+    """
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Convert every batch norm."""
+        converted: nn.Module = convert_sync_batchnorm(model)
+        return converted
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Leave them: in evaluation mode nothing is synchronised."""
+        return model

@@ -81,8 +81,19 @@ def test_published_pairs_put_the_fuller_view_first_and_give_up_after_five_draws(
     assert (values[0::2, 0] >= values[0::2, 1]).all()
     assert (values[0::2, 0] > values[0::2, 1]).float().mean() > 0.95
     assert (pairs[1::2, 0] == pairs[1::2, 1]).all(), "equal contents: the same place twice, ratio 1"
-    inputs = LossInputs(features(rows=4), torch.tensor([0, 0, 0, 0]), content=torch.full((4,), 0.5))
+    inputs = LossInputs(features(rows=4), torch.zeros(4), content=torch.full((4,), 0.5), view=torch.arange(4))
     assert float(NormRatio(pairs="published")(inputs)) == pytest.approx(1.0)
+
+
+def test_published_pairs_of_neighbours_that_show_one_original() -> None:
+    """A hard pair may end with the source that the next one begins with; groups are by the number of the view."""
+    source, view = torch.tensor([5, 5, 7, 7, 7, 7]), torch.tensor([0, 1, 0, 1, 0, 1])
+    content = torch.tensor([1.0, 0.5, 1.0, 0.5, 1.0, 0.5])
+    inputs = LossInputs(features(), source, content=content, view=view)
+    torch.manual_seed(0)
+    found = [float(NormRatio(pairs="published")(inputs)) for _ in range(50)]
+    ratios = [float(torch.exp(1 - inputs.norms[row] / inputs.norms[row + 1])) for row in (0, 2, 4)]
+    assert sorted(found)[len(found) // 2] == pytest.approx(sum(ratios) / 3)
 
 
 def test_the_order_of_the_norms_is_what_is_learned() -> None:
@@ -128,6 +139,22 @@ def test_suspected_copies_are_no_negatives() -> None:
     assert float(InfoNCE(suspect_above=0.99)(inputs)) < float(InfoNCE()(inputs))
 
 
+def test_a_known_hard_pair_is_a_negative_however_alike() -> None:
+    rows = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.001], [1.0, 0.1]]), dim=1)
+    source = torch.tensor([0, 0, 1, 1])
+    suspected, known = (
+        LossInputs(rows, source, pair_index=torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2))
+        for pairs in ([], [[0, 2], [1, 3]])
+    )
+    logits = rows @ rows.T / 0.05
+    terms = [
+        math.log1p(math.exp(float(logits[i, pair]) - float(logits[i, positive])))
+        for i, positive, pair in ((0, 1, 2), (1, 0, 3), (2, 3, 0), (3, 2, 1))
+    ]
+    assert float(InfoNCE(suspect_above=0.99)(known)) == pytest.approx(sum(terms) / 4, rel=1e-5)
+    assert float(InfoNCE(suspect_above=0.99)(suspected)) == 0.0, "all of them look like copies"
+
+
 def test_soft_triplet_and_koleo_are_their_loops() -> None:
     rows = features(1)
     distance = [[float((a - b).norm()) for b in rows] for a in rows]
@@ -158,6 +185,18 @@ def test_contrastive_is_the_loop() -> None:
                 push.append(1.2 - gap)
     value = contrastive(u, SOURCE, u, SOURCE, positive_margin=0.1, negative_margin=1.2)
     assert float(value) == pytest.approx(sum(pull) / len(pull) + sum(push) / len(push))
+
+
+def test_a_row_is_no_positive_of_itself_in_float32() -> None:
+    rows = F.normalize(torch.randn(64, 256, generator=torch.Generator().manual_seed(0)), dim=1)
+    source = torch.arange(32).repeat_interleave(2)
+    other = torch.arange(64) ^ 1
+    pull = (rows - rows[other]).norm(dim=1).mean()
+    value = contrastive(rows, source, rows, source, positive_margin=0.0, negative_margin=0.0)
+    torch.testing.assert_close(value, pull, rtol=1e-4, atol=0)
+    memory = torch.cat([rows, rows[:1]])
+    held = contrastive(rows, source, memory, torch.cat([source, source[:1]]), positive_margin=0.0, negative_margin=0.0)
+    assert float(held) < float(pull), "what a memory holds of the same original is a positive"
 
 
 def test_nearest_negative_and_relational_by_loop() -> None:

@@ -15,6 +15,7 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -28,6 +29,7 @@ from asl.losses.contrastive import InfoNCE
 from asl.losses.norm_ratio import NormRatio
 from asl.models import build_embedder
 from asl.training import CopyDetectionModule, FitSettings, fit
+from asl.training.gather import TimmSyncBatchNorm
 from asl.training.schedule import WarmupCosine
 from asl.types import AslError, UsageError
 
@@ -50,6 +52,32 @@ class Kill(Callback):
             raise Killed
 
 
+class KillAtOnce(Callback):
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        raise Killed
+
+
+class Steps(Callback):
+    """Which epochs were trained, and the weights after every step."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.weights: list[dict[str, Tensor]] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.epochs.append(trainer.current_epoch)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        self.weights.append({name: value.clone() for name, value in weights(module).items()})
+
+
+class Random(nn.Module):
+    """A loss that draws: a resumed run must draw the same."""
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        return (inputs.unit * torch.randn_like(inputs.unit)).sum()
+
+
 def train(
     photos: Path,
     output: Path,
@@ -58,6 +86,7 @@ def train(
     devices: int = 1,
     loss: WeightedSum | None = None,
     callbacks: tuple[Callback, ...] = (),
+    resume: bool = True,
     **settings: Any,
 ) -> CopyDetectionModule:
     torch.manual_seed(0)
@@ -77,7 +106,7 @@ def train(
         "epochs": 4, "accelerator": "cpu", "devices": devices, "strategy": "ddp" if devices > 1 else "auto",
         "log_every": 1, "progress": False, **settings,
     }  # fmt: skip
-    return fit(module, data, FitSettings(**chosen), output=output, callbacks=callbacks)
+    return fit(module, data, FitSettings(**chosen), output=output, callbacks=callbacks, resume=resume)
 
 
 def weights(module: CopyDetectionModule) -> dict[str, Tensor]:
@@ -89,13 +118,76 @@ def weights(module: CopyDetectionModule) -> dict[str, Tensor]:
 def test_a_killed_training_ends_with_the_very_weights_of_an_uninterrupted_one(
     photos: Path, tmp_path: Path, ema: float
 ) -> None:
-    whole = weights(train(photos, tmp_path / "whole", ema=ema))
+    def drawing() -> WeightedSum:
+        parts = {"infonce": InfoNCE(), "published": NormRatio(pairs="published"), "random": Random()}
+        return WeightedSum(parts, dict.fromkeys(parts, 0.3))
+
+    whole = weights(train(photos, tmp_path / "whole", ema=ema, loss=drawing()))
     with pytest.raises(Killed):
-        train(photos, tmp_path / "killed", ema=ema, callbacks=(Kill(),))
-    resumed = weights(train(photos, tmp_path / "killed", ema=ema))
+        train(photos, tmp_path / "killed", ema=ema, loss=drawing(), callbacks=(Kill(),))
+    steps = Steps()
+    resumed = weights(train(photos, tmp_path / "killed", ema=ema, loss=drawing(), callbacks=(steps,)))
+    assert steps.epochs == [2, 3], "it goes on, and does not begin anew"
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
     start = build_embedder(backbone="resnet10t", size=32, neck="sqrt").state_dict()
     assert any(not torch.equal(value, start[name]) for name, value in whole.items()), "and they have moved"
+    steps = Steps()
+    again = weights(train(photos, tmp_path / "killed", ema=ema, loss=drawing(), callbacks=(steps,)))
+    assert not steps.epochs
+    assert all(torch.equal(value, again[name]) for name, value in whole.items()), "a finished run stays as it is"
+
+
+def test_what_is_saved_is_the_moving_average_of_the_weights(photos: Path, tmp_path: Path) -> None:
+    steps = Steps()
+    saved = weights(train(photos, tmp_path, ema=0.75, callbacks=(steps,)))
+    name = "backbone.conv1.0.weight"
+    expected = steps.weights[0][name]
+    for after in steps.weights[1:]:
+        expected = 0.75 * expected + 0.25 * after[name]
+    torch.testing.assert_close(saved[name], expected)
+    assert not torch.allclose(saved[name], steps.weights[-1][name])
+
+
+def test_what_is_begun_anew_does_not_go_on_from_an_older_checkpoint(photos: Path, tmp_path: Path) -> None:
+    train(photos, tmp_path)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert last.is_file()
+    with pytest.raises(Killed):
+        train(photos, tmp_path, resume=False, callbacks=(KillAtOnce(),))
+    assert not last.exists()
+
+
+def test_batch_norm_over_processes_keeps_the_activations_of_timm() -> None:
+    network = build_embedder(backbone="tf_efficientnet_lite0", pretrained=None, size=32).eval()
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        before = network(images)
+        converted = TimmSyncBatchNorm().apply(network)
+        torch.testing.assert_close(converted(images), before)
+        assert any(isinstance(part, nn.SyncBatchNorm) for part in converted.modules())
+        plain = build_embedder(backbone="tf_efficientnet_lite0", pretrained=None, size=32).eval()
+        lost = TorchSyncBatchNorm().apply(plain)(images)
+    assert not torch.allclose(lost, before, atol=1e-2), "torch's own conversion still loses them"
+
+
+class Precision(nn.Module):
+    """A loss that says what it is computed in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[torch.dtype] = set()
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        products = inputs.unit @ inputs.unit.T
+        self.seen |= {products.dtype, inputs.norms.dtype}
+        return products.mean()
+
+
+def test_losses_are_float32_whatever_the_network_runs_in(photos: Path, tmp_path: Path) -> None:
+    part = Precision()
+    loss = WeightedSum({"precision": part}, {"precision": 1.0})
+    train(photos, tmp_path, loss=loss, precision="bf16-mixed", max_steps=1)
+    assert part.seen == {torch.float32}
 
 
 def test_what_is_frozen_stays_to_the_bit_and_the_head_learns(photos: Path, tmp_path: Path) -> None:
