@@ -34,6 +34,7 @@ from asl.data.datamodule import CopyDataModule
 from asl.data.sources import open_sources
 from asl.data.training_set import TrainingSet
 from asl.entry import compose
+from asl.train import TrainerConfig
 from asl.training import CopyDetectionModule, fit
 from asl.training.schedule import WarmupCosine
 from asl.types import AslError
@@ -59,23 +60,36 @@ class Clock(Callback):
         self.times: list[float] = []
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        self.times.append(time.perf_counter())
+        self.times.append(now())
 
 
-def bare(module: CopyDetectionModule, batches: list[Batch], clip: float) -> list[float]:
-    """Step ends of a loop without a framework."""
-    embedder, loss = module.embedder.train(), module.loss.train()
+def now() -> float:
+    """Seconds, when what a GPU was asked for is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def bare(module: CopyDetectionModule, batches: list[Batch], settings: TrainerConfig) -> list[float]:
+    """Step ends of a loop without a framework, on the device and in the precision of the other."""
+    on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    kind = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(settings.precision)
+    embedder, loss = module.to(device).embedder.train(), module.loss.train()
     optimizer = module._optimizer(list(embedder.parameters()) + list(loss.parameters()))
     schedule = WarmupCosine(warmup=0.05, final=0.01).attach(optimizer, steps=len(batches))
     times = []
     for batch in batches:
-        total, _ = loss(module._loss_inputs(batch))
+        moved = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
+        with torch.autocast(device.type, kind or torch.bfloat16, enabled=kind is not None):
+            inputs = module._loss_inputs(moved)
+        total, _ = loss(inputs)
         optimizer.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(embedder.parameters(), clip)
+        torch.nn.utils.clip_grad_norm_(embedder.parameters(), settings.clip)
         optimizer.step()
         schedule.step()
-        times.append(time.perf_counter())
+        times.append(now())
     return times
 
 
@@ -111,7 +125,7 @@ def main() -> int:
 
 def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None:
     """Measure and print."""
-    config = compose("train", [*keys, "trainer.progress=false", "trainer.epochs=1"])
+    config = compose("train", [*keys, "trainer.progress=false", "trainer.epochs=1", "trainer.devices=1"])
     sources = open_sources(config.data, seed=config.seed)
     training = TrainingSet(sources.train, asl.train._view_plan(config, sources))
 
@@ -122,7 +136,7 @@ def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None
     module = build(config, len(sources.train))
     ratios, seconds = [], []
     for _ in range(rounds):
-        alone = step(bare(copy.deepcopy(module), batches, config.trainer.clip))
+        alone = step(bare(copy.deepcopy(module), batches, config.trainer))
         clock = Clock()
         with tempfile.TemporaryDirectory() as folder:
             fit(copy.deepcopy(module), Kept(batches), config.trainer, output=Path(folder), callbacks=(clock,))  # type: ignore[arg-type]

@@ -17,7 +17,11 @@ from asl.data.catalog import Catalog
 from asl.data.images import decode_image
 from asl.edits import Edit, View
 from asl.edits.catalogue import every_edit
+from asl.edits.composite import Meme, Screenshot
+from asl.edits.drawing import Sticker, Text
 from asl.edits.edit import OneOf, SomeOf
+from asl.edits.edit import Sequence as Chain
+from asl.edits.geometric import Affine, Translate
 from asl.edits.hard_negatives import reverse_crop
 from asl.edits.local import Elastic, OpticalDistortion, Swirl
 from asl.edits.pool import Pool
@@ -33,10 +37,12 @@ RECIPES = {
     "lyakaap_v86": 0.1,
     "light": 0.1,
     "bent": 0.1,  # waves, lenses and swirls; not the grids of the benchmark
+    "refilled": 0.1,  # moved or shrunk in the frame, the empty rest filled with reflections or streaks
 }
 REVERSE, FRAMES = 0.2, 0.25  # shares of the queries; the others are copies
 STILL = 0.35  # share of the frames whose camera stands still
-MOUNTED = 0.15  # share of copies and frames whose photographs, the look-alikes too, stand in mounts of one kind
+MOUNTED = 0.25  # share of copies and frames whose photographs, the look-alikes too, stand in mounts of one kind
+PLAIN = 0.5  # share of those that nothing else is done to
 ASIDE = 8  # every so many-th photograph is no query and no reference, but what is pasted on the others
 Pixels = npt.NDArray[np.uint8]
 
@@ -64,8 +70,17 @@ def recipes() -> dict[str, Edit]:
         "single": OneOf(single),
         "several": SomeOf(single, 2, 4),
         "bent": OneOf([Elastic(), OpticalDistortion(), Swirl()]),
+        "refilled": OneOf([edit for border in ("reflect", "replicate") for edit in _refilling(border)]),
     }
     return own | {name: load_recipe(name) for name in RECIPES if name not in own}
+
+
+def _refilling(border: str) -> list[Edit]:
+    """What leaves a part of the frame empty; little is turned or tilted, which the benchmark does."""
+    return [
+        Translate(share=(-0.3, 0.3), border=border),
+        Affine(degrees=(-8, 8), shear=(-8, 8), scale=(0.55, 0.95), shift=(-0.15, 0.15), border=border),
+    ]
 
 
 def plan(sources: Sequence[int], *, queries: int, seed: int) -> Iterator[Task]:
@@ -78,6 +93,7 @@ def plan(sources: Sequence[int], *, queries: int, seed: int) -> Iterator[Task]:
         if kind != "copy":
             recipe = str(rng.choice(["", "light", "moderate"], p=[0.5, 0.3, 0.2]))
         mounted = bool(rng.random() < MOUNTED) and kind != "reverse"
+        recipe = "" if mounted and rng.random() < PLAIN else recipe
         yield Task(sources[place], number, kind, recipe, mounted)
 
 
@@ -106,21 +122,27 @@ class Maker:
         """What the query of a task is asked against: its own photograph, or another one, in the mount of the task."""
         photo = self.photo(task.source if row is None else row)
         if task.mounted:
-            return mount(photo, view_rng(key=f"mount/{task.source}", seed=self.seed, number=task.number))
+            return self._mounted(photo, task)
         return self._crop(photo, task).image if task.kind == "reverse" and row is None else photo
 
     def query(self, task: Task) -> tuple[bytes, float]:
         """The query of a task as a JPEG, and the share of it that comes from its photograph."""
         rng = view_rng(key=f"verifier/{task.source}", seed=self.seed, number=task.number)
-        query, cover = self.reference(task) if task.mounted else self.photo(task.source), 1.0
+        query, cover = self.photo(task.source), 1.0
         if task.kind == "frame":
             query = next_frame(query, rng)
+        if task.mounted:  # the mount does not move with the scene
+            query = self._mounted(query, task)
         if task.recipe:
             view = self.recipes[task.recipe](View.original(query, foreign=Pool(_Aside(self))), rng)
             query, cover = view.image, view.cover
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 96))]
         data: Any = cv2.imencode(".jpg", np.ascontiguousarray(query[:, :, ::-1]), quality)[1]
         return data.tobytes(), cover
+
+    def _mounted(self, photo: Pixels, task: Task) -> Pixels:
+        rng = view_rng(key=f"mount/{task.source}", seed=self.seed, number=task.number)
+        return mount(photo, rng, foreign=Pool(_Aside(self)))
 
     def _crop(self, photo: Pixels, task: Task) -> View:
         return reverse_crop(photo, key=f"{task.source}/{task.number}", seed=self.seed)[1]
@@ -141,10 +163,32 @@ class _Aside:
         return self._maker.photo(self._rows[place])
 
 
-def mount(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """The photograph in a border, a letterbox or with a caption: what unlike pictures of one collection share."""
+MOUNTS: dict[str, Edit | None] = {
+    "border": None,
+    "letterbox": None,
+    "caption": None,
+    "bar": Meme(bar=(0.08, 0.35)),
+    "text": Chain([Text(height=(0.06, 0.15), lines=(1, 2)), Text(height=(0.06, 0.15), lines=(1, 2))]),
+    "sticker": Sticker(side=(0.2, 0.5), count=(1, 2)),
+    "screenshot": Screenshot(share=(0.35, 0.8)),
+}
+
+
+def mount(image: Pixels, rng: np.random.Generator, *, foreign: Pool, kind: str | None = None) -> Pixels:
+    """The photograph in a border, a letterbox, with a caption, in an app: what unlike pictures of one folder share.
+
+    The same state of ``rng`` makes the same mount around any photograph.
+    """
+    kind = kind or str(rng.choice(list(MOUNTS)))
+    template = MOUNTS[kind]
+    if template is None:
+        return _bordered(image, rng, kind)
+    return template(View.original(image, foreign=foreign), rng).image
+
+
+def _bordered(image: Pixels, rng: np.random.Generator, kind: str) -> Pixels:
     height, width = image.shape[:2]
-    kind, side = str(rng.choice(["border", "letterbox", "caption"])), min(height, width)
+    side = min(height, width)
     share, corner, level = rng.uniform(0.02, 0.08), rng.uniform(0.0, 0.1), rng.random()
     colour = np.full(3, 0) if level < 0.6 else np.full(3, 255) if level < 0.8 else rng.integers(0, 256, 3)
     shown = np.zeros((height, width), np.uint8)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from asl.index.engine import ROUNDING
-from asl.index.faiss import load_faiss
+from asl.index.faiss import MOST_ON_GPU, load_faiss
 from asl.index.search import search
 from asl.scoring.score import Score
 from asl.types import (
@@ -60,14 +60,17 @@ class Factory:
         self._spec, self._nprobe, self._cache = spec, nprobe, cache
         self._of: F32 | None = None
         self._index: Any = None
+        self._on_gpu = False
         self.name = f"faiss {spec}, approximate"
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
         """See :class:`asl.index.engine.Engine`; where fewer than m are proposed, rows end with -1 and -inf."""
         if not self._is_of(references):
             self._index, self._of = self._opened(references), references
-        scores, rows = self._index.search(queries, m)
-        rows = rows.astype(np.int64, copy=False)
+        wide = min(m, MOST_ON_GPU) if self._on_gpu else m
+        scores, rows = self._index.search(queries, wide)
+        rows = np.pad(rows.astype(np.int64, copy=False), ((0, 0), (0, m - wide)), constant_values=-1)
+        scores = np.pad(scores, ((0, 0), (0, m - wide)))
         return np.where(rows >= 0, scores, -np.inf).astype(np.float32), rows
 
     def _is_of(self, references: F32) -> bool:
@@ -113,13 +116,13 @@ class Factory:
                 self._faiss.ParameterSpace().set_index_parameter(index, name, value)
             except RuntimeError:
                 continue
-        if self._faiss.get_num_gpus():
+        if self._faiss.get_num_gpus() and self._nprobe <= MOST_ON_GPU:
             options = self._faiss.GpuMultipleClonerOptions()
             options.shard, options.useFloat16 = True, True
             try:
-                return self._faiss.index_cpu_to_all_gpus(index, options)
-            except RuntimeError:
-                return index  # HNSW and others have no GPU form
+                index, self._on_gpu = self._faiss.index_cpu_to_all_gpus(index, options), True
+            except RuntimeError:  # HNSW and others have no GPU form
+                self._on_gpu = False
         return index
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from asl.index.engine import ROUNDING
 from asl.types import F32, I64, AslError
 
-_MOST_ON_GPU = 2048  # neighbours that FAISS's GPU kernels can return; wider lists are rare and go to the CPU
+MOST_ON_GPU = 2048  # neighbours that FAISS's GPU kernels can return; wider lists are rare and go to the CPU
 
 
 def load_faiss() -> Any:
@@ -70,22 +71,24 @@ class Faiss:
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
         """See :class:`asl.index.engine.Engine`."""
-        if not self.gpus or m > _MOST_ON_GPU:
+        if not self.gpus or m > MOST_ON_GPU:
             with _blas_blocks(self._faiss.cvar):
                 scores, rows = self._faiss.knn(queries, references, m, metric=self._faiss.METRIC_INNER_PRODUCT)
             return scores, rows.astype(np.int64, copy=False)
         return self._on_gpus(queries, references, m)
 
     def _on_gpus(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
-        bounds = np.linspace(0, len(references), self.gpus + 1).astype(int)
-        parts = []
-        for device, (low, high) in enumerate(pairwise(bounds.tolist())):
-            if high > low:
-                scores, rows = self._faiss.knn_gpu(
-                    self._resources[device], queries, references[low:high], min(m, high - low), device=device,
-                    metric=self._faiss.METRIC_INNER_PRODUCT,
-                )  # fmt: skip
-                parts.append((scores, rows + low))
+        def on_one(device: int, low: int, high: int) -> tuple[F32, I64]:
+            scores, rows = self._faiss.knn_gpu(
+                self._resources[device], queries, references[low:high], min(m, high - low), device=device,
+                metric=self._faiss.METRIC_INNER_PRODUCT,
+            )  # fmt: skip
+            return scores, rows + low
+
+        bounds = np.linspace(0, len(references), self.gpus + 1).astype(int).tolist()
+        shards = [(device, low, high) for device, (low, high) in enumerate(pairwise(bounds)) if high > low]
+        with ThreadPoolExecutor(len(shards)) as pool:  # a call waits for its GPU, without Python's lock
+            parts = list(pool.map(lambda shard: on_one(*shard), shards))
         return merge_top(parts, m)
 
 

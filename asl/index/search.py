@@ -19,7 +19,7 @@ from asl.index.faiss import Faiss
 from asl.index.limits import Limits
 from asl.index.prefixes import Prefixes
 from asl.index.running import Running
-from asl.index.tensorcore import TensorCore
+from asl.index.tensorcore import TensorCore, cuda_devices
 from asl.index.tiles import Tiles
 from asl.scoring.normalization import QueryMaps, query_maps
 from asl.scoring.score import Score, admissible, from_cosines, pair_cosines
@@ -52,8 +52,12 @@ def make_engine(name: str) -> Engine:
         return Exact()
     if name in ("auto", "faiss", "tensorcore"):
         engine = Faiss()
-        tensor_cores = engine.gpus == 1 if name == "auto" else name == "tensorcore" and engine.gpus > 0
-        return TensorCore() if tensor_cores else engine
+        # What FAISS sees torch need not see: they may be built for other drivers.
+        if name == "tensorcore" or (name == "auto" and engine.gpus == 1):
+            devices = cuda_devices()
+            if devices == 1 or (devices and name == "tensorcore"):
+                return TensorCore()
+        return engine
     raise UsageError(f"engine: expected auto, exact, faiss or tensorcore, got {name!r}")
 
 

@@ -4,10 +4,11 @@ FAISS's GPU flat search multiplies in float32 without tensor cores. Here unit ve
 error u per entry: 2^-11 for float16, 2^-8 for bfloat16), multiplied with float32 sums, and the product is rounded
 again. By Cauchy and Schwarz the product of two vectors is then off by at most
 
-    e = |q| |r| (3 u + 3 u^2 + D 2^-23) + sqrt(D) 2^-23 (|q| + |r|)
+    e = |q| |r| (3 u + 3 u^2 + 2 D 2^-23) + sqrt(D) 2^-23 (|q| + |r|)
 
-where the last term is that of entries too small for float16's normal range. A list of the m best of n candidates is
-complete when its m-th float32 score is above the n-th 16-bit score plus e; where it is not, n grows.
+where the last term is that of entries too small for float16's normal range, and 2 D 2^-23 is what D additions in
+float32 may lose, twice over because tensor cores cut off where processors round. A list of the m best of n candidates
+is complete when its m-th float32 score is above the n-th 16-bit score plus e; where it is not, n grows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ import numpy as np
 from asl.index.engine import ROUNDING
 from asl.types import F32, I64, AslError
 
+_LISTED = 2**26  # candidates of all queries together that are held at once
 _GROUP = 64  # columns whose maximum stands for them: ranking the maxima is 64 times less work
+
+
+def cuda_devices() -> int:
+    """How many GPUs torch can use."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 class TensorCore:
@@ -37,6 +46,11 @@ class TensorCore:
             raise AslError(f"tensorcore: dtype must be float16 or bfloat16, got {dtype!r}")
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise AslError("tensorcore: no CUDA device; use engine=faiss")
+        # The margin counts one rounding to 16 bits: partial sums of a product that is split must stay float32. For the
+        # whole process and for good, as a change back would meet searches in other threads.
+        matmul = torch.backends.cuda.matmul
+        matmul.allow_fp16_reduced_precision_reduction = matmul.allow_bf16_reduced_precision_reduction = False
+        matmul.allow_fp16_accumulation = False
         self._torch, self._device, self._dtype = torch, torch.device(device), getattr(torch, dtype)
         self._unit = 2.0**-11 if dtype == "float16" else 2.0**-8
         self._block, self._width = block, width
@@ -61,7 +75,7 @@ class TensorCore:
 
     def margin(self, left: float, right: float, dim: int) -> float:
         """Largest error of a 16-bit product of vectors of these lengths."""
-        share: float = 3 * self._unit + 3 * self._unit**2 + dim * 2.0**-23
+        share: float = 3 * self._unit + 3 * self._unit**2 + 2 * dim * 2.0**-23
         tiny: float = dim**0.5 * 2.0**-23
         return left * right * share + tiny * (left + right)
 
@@ -72,13 +86,16 @@ class TensorCore:
         rows = torch.empty((len(left), m), dtype=torch.int64, device=self._device)
         pending, n = torch.arange(len(left), device=self._device), min(count, m + max(16, m // 2))
         while len(pending):
-            rough, found = self._candidates(self._small(left[pending]), small, n)
-            fine = self._ranked(left[pending], right, found)
-            best, order = fine.topk(m, dim=1)
-            sure = (best[:, -1] >= rough.min(dim=1).values.float() + margin) | (n == count)
-            scores[pending[sure]] = best[sure]
-            rows[pending[sure]] = found.gather(1, order)[sure]
-            pending, n = pending[~sure], min(count, 4 * n)
+            unsure = []
+            # Where many references are nearly one (blank images), n grows to all of them: then a few queries at a time.
+            for part in pending.split(max(1, _LISTED // n)):
+                rough, found = self._candidates(self._small(left[part]), small, n)
+                best, order = self._ranked(left[part], right, found).topk(m, dim=1)
+                sure = (best[:, -1] >= rough.min(dim=1).values.float() + margin) | (n == count)
+                scores[part[sure]] = best[sure]
+                rows[part[sure]] = found.gather(1, order)[sure]
+                unsure.append(part[~sure])
+            pending, n = torch.cat(unsure), min(count, 4 * n)
         return scores, rows
 
     def _small(self, vectors: Any) -> Any:
@@ -113,8 +130,9 @@ class TensorCore:
         chosen = whole.amax(dim=2).topk(n, dim=1, sorted=False).indices
         inside = self._torch.arange(_GROUP, device=self._device)
         columns = (chosen[:, :, None] * _GROUP + inside).flatten(1)
-        rest = self._torch.arange(groups * _GROUP, width, device=self._device).expand(len(products), -1)
-        columns = self._torch.cat([columns, rest], dim=1)
+        if width % _GROUP:
+            rest = self._torch.arange(groups * _GROUP, width, device=self._device).expand(len(products), -1)
+            columns = self._torch.cat([columns, rest], dim=1)
         values, order = products.gather(1, columns).topk(n, dim=1, sorted=False)
         return values, columns.gather(1, order)
 

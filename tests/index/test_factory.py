@@ -84,3 +84,17 @@ def test_what_faiss_does_not_know_is_refused() -> None:
     few = some(10, "r").as_references()
     with pytest.raises(AslError, match="cannot hold these 10 vectors"):
         search(some(3, "q").as_queries(), few, score=Score("cosine"), k=2, engine=Factory("IVF64,Flat"))
+
+
+def test_lists_wider_than_a_gpu_can_return_are_filled_up(sides, monkeypatch) -> None:
+    queries, references = sides
+    engine = Factory("Flat")
+    engine.top(queries.vectors, references.vectors, 10)
+    whole, places = engine.top(queries.vectors, references.vectors, 40)
+    engine._on_gpu = True
+    monkeypatch.setattr("asl.index.factory.MOST_ON_GPU", 25)
+    scores, rows = engine.top(queries.vectors, references.vectors, 40)
+    np.testing.assert_array_equal(rows[:, :25], places[:, :25])
+    np.testing.assert_array_equal(scores[:, :25], whole[:, :25])
+    assert (rows[:, 25:] == -1).all()
+    assert np.isneginf(scores[:, 25:]).all()

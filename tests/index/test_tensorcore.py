@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
+from asl.index import tensorcore
 from asl.index.engine import Exact
 from asl.index.search import make_engine, search
 from asl.index.tensorcore import TensorCore
 from asl.scoring.score import Score
 from asl.types import AslError, Embeddings
+
+index_search = import_module("asl.index.search")  # the package has a function of this name
 
 
 def unit(count: int, dim: int, seed: int) -> np.ndarray:
@@ -40,6 +45,22 @@ def test_neighbours_that_16_bits_cannot_tell_apart_are_told_apart() -> None:
     assert rows.tolist() == expected.tolist()
     rough = (base.astype(np.float16) @ references.astype(np.float16).T).ravel()
     assert len(set(np.argsort(-rough)[:5]) & set(rows[0])) < 5, "the test is one that rounding alone would fail"
+
+
+def test_memory_is_bounded_where_nearly_everything_is_one(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Blank images among queries and references: lists grow to all references, a few queries at a time."""
+    monkeypatch.setattr(tensorcore, "_LISTED", 6000)
+    rng = np.random.default_rng(13)
+    blank = (unit(1, 16, 12) + 1e-6 * rng.standard_normal((3000, 16))).astype(np.float32)
+    engine, held = TensorCore(device="cpu", width=1024), []
+    ranked = engine._ranked
+    monkeypatch.setattr(
+        engine, "_ranked", lambda left, right, found: held.append(found.numel()) or ranked(left, right, found)
+    )
+    scores, _ = engine.top(blank[:40], blank, 5)
+    assert max(held) <= 6000
+    expected, _ = Exact().top(blank[:40], blank, 5)
+    assert np.abs(scores - expected).max() <= 2 * engine.rounding
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -81,6 +102,29 @@ def test_without_a_gpu_the_name_says_what_runs_instead() -> None:
             TensorCore()
     with pytest.raises(AslError, match="dtype"):
         TensorCore(device="cpu", dtype="float64")
+
+
+@pytest.mark.parametrize(
+    ("name", "faiss_sees", "torch_sees", "taken"),
+    [
+        ("auto", 1, 1, "tensorcore"),
+        ("auto", 1, 0, "faiss"),  # a driver that is too old for torch's CUDA
+        ("auto", 4, 4, "faiss"),
+        ("auto", 0, 0, "faiss"),
+        ("tensorcore", 0, 2, "tensorcore"),  # faiss-cpu beside torch with CUDA
+        ("tensorcore", 1, 0, "faiss"),
+        ("faiss", 1, 1, "faiss"),
+    ],
+)
+def test_an_engine_is_one_that_its_library_can_run(monkeypatch, name, faiss_sees, torch_sees, taken) -> None:  # type: ignore[no-untyped-def]
+    class Seen:
+        def __init__(self, kind: str, gpus: int) -> None:
+            self.kind, self.gpus = kind, gpus
+
+    monkeypatch.setattr(index_search, "Faiss", lambda: Seen("faiss", faiss_sees))
+    monkeypatch.setattr(index_search, "TensorCore", lambda: Seen("tensorcore", 1))
+    monkeypatch.setattr(index_search, "cuda_devices", lambda: torch_sees)
+    assert make_engine(name).kind == taken  # type: ignore[attr-defined]
 
 
 @pytest.mark.gpu
