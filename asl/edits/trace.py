@@ -62,7 +62,7 @@ class Trace:
         if self.points is not None:
             points = self.points
         else:
-            assert_matrix = _need(self.matrix)
+            assert_matrix = need(self.matrix)
             points = transform(assert_matrix, pixel_grid(self.size))
         if self.mask is None:
             return points
@@ -74,7 +74,7 @@ class Trace:
         columns = np.clip(np.rint(grid[..., 0]), 0, width - 1).astype(np.intp)
         rows = np.clip(np.rint(grid[..., 1]), 0, height - 1).astype(np.intp)
         dense = self.points
-        found = transform(_need(self.matrix), grid) if dense is None else dense[rows, columns].copy()
+        found = transform(need(self.matrix), grid) if dense is None else dense[rows, columns].copy()
         inside = (np.abs(grid[..., 0] - columns) <= 0.5001) & (np.abs(grid[..., 1] - rows) <= 0.5001)
         if self.mask is not None:
             inside &= self.mask[rows, columns] > 0
@@ -99,7 +99,7 @@ class Trace:
         mask = np.zeros((height, width), np.uint8)
         mask[rows, columns] = self.valid()
         if self.points is None:
-            return Trace((height, width), self.source, _need(self.matrix) @ shift(-left, -top), None, mask)
+            return Trace((height, width), self.source, need(self.matrix) @ shift(-left, -top), None, mask)
         points = np.full((height, width, 2), np.nan, np.float32)
         points[rows, columns] = self.points
         return Trace((height, width), self.source, None, points, mask, self.most)
@@ -111,7 +111,7 @@ class Trace:
             mask = self.mask
             if mask is not None:
                 mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-            return Trace((height, width), self.source, _need(self.matrix) @ matrix, None, mask)
+            return Trace((height, width), self.source, need(self.matrix) @ matrix, None, mask)
         points = self.dense()
         reach = max(self.size[0] / height, self.size[1] / width)
         if reach > 1.4:  # pixels are averaged then, also across seams: positions near one are nobody's
@@ -146,14 +146,14 @@ class Trace:
         # A pixel that is interpolated between the original and something else is not the original's.
         old = np.full(self.size, 255, np.uint8) if self.mask is None else self.mask * np.uint8(255)
         mask = np.asarray(cv2.threshold(warp_pixels(old, matrix, size), _WHOLE, 1, cv2.THRESH_BINARY)[1], np.uint8)
-        return Trace(size, self.source, _need(self.matrix) @ matrix, None, mask)
+        return Trace(size, self.source, need(self.matrix) @ matrix, None, mask)
 
     def remap(self, grid: Points) -> Trace:
         """Any move: ``grid`` float32 ``[H, W, 2]`` says which old position each new pixel shows (NaN: foreign)."""
         size = (grid.shape[0], grid.shape[1])
         most = min(self.most, self.content())
         if self.points is None and self.mask is None:
-            points = transform(_need(self.matrix), grid)
+            points = transform(need(self.matrix), grid)
             height, width = self.size
             with np.errstate(invalid="ignore"):
                 outside = (np.abs(grid[..., 0] - (width - 1) / 2) > width / 2) | (
@@ -184,7 +184,7 @@ class Trace:
             return self._content_dense()
         # Points spread evenly over the original: which of them does a valid pixel of the view show?
         samples = resize_matrix(self.source, (_SAMPLES, _SAMPLES))
-        back = np.asarray(np.linalg.inv(_need(self.matrix)), np.float64) @ samples
+        back = np.asarray(np.linalg.inv(need(self.matrix)), np.float64) @ samples
         seen = warp_pixels(self.valid(), back, (_SAMPLES, _SAMPLES), method=cv2.INTER_NEAREST)
         return cv2.countNonZero(seen) / _SAMPLES**2
 
@@ -211,7 +211,8 @@ class Trace:
         return min(self.most, float((seen.mean() + inner.mean()) / 2))
 
 
-def _need(matrix: Matrix | None) -> Matrix:
+def need(matrix: Matrix | None) -> Matrix:
+    """The matrix of a trace that is known to have one."""
     if matrix is None:
         raise ValueError("a trace has either a matrix or points")
     return matrix

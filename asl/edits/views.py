@@ -7,12 +7,16 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import KDTree
 
 from asl.edits.edit import Edit, Rng
 from asl.edits.pool import Pool
-from asl.edits.trace import resize_matrix, transform
+from asl.edits.trace import Points, need, pixel_grid, resize_matrix, transform
 from asl.edits.view import Pixels, View
 from asl.types import AslError
+
+_SAMPLES = 4  # points a side of a patch whose place in the other view is looked up
+_FINE = 8  # the same of a view with a dense map, among which the nearest is sought
 
 
 def view_rng(*, key: str, seed: int, number: int) -> Rng:
@@ -83,50 +87,47 @@ def overlap(first: View, second: View, *, grid: int) -> npt.NDArray[np.float32]:
     """
     if first.source_size != second.source_size:
         raise AslError(f"overlap: views of originals of {first.source_size} and {second.source_size} pixels")
-    samples = 4
-    where = _patch_points(first, grid, samples)
-    patch = _patch_of(second, grid)
-    height, width = first.source_size
-    cells = patch.shape[0]
-    inside = np.isfinite(where[..., 0])
-    columns = np.clip((np.nan_to_num(where[..., 0]) + 0.5) / width * cells, 0, cells - 1).astype(np.intp)
-    rows = np.clip((np.nan_to_num(where[..., 1]) + 0.5) / height * cells, 0, cells - 1).astype(np.intp)
-    target = np.where(inside, patch[rows, columns], -1)
+    where = _patch_points(first, grid, _SAMPLES).reshape(grid * grid, _SAMPLES**2, 2)
+    target = (_patch_by_matrix if second.trace.matrix is not None else _patch_by_nearest)(second, where, grid)
     result = np.zeros((grid * grid, grid * grid + 1), np.float32)
-    np.add.at(result, (np.arange(grid * grid)[:, None], target), 1.0 / samples**2)
+    np.add.at(result, (np.arange(grid * grid)[:, None], target), 1.0 / _SAMPLES**2)
     return np.ascontiguousarray(result[:, :-1])
 
 
-def _patch_points(view: View, grid: int, samples: int) -> npt.NDArray[np.float32]:
-    """``[G * G, samples^2, 2]`` original positions of points inside every patch."""
+def _patch_points(view: View, grid: int, samples: int) -> Points:
+    """``[G * G, samples, samples, 2]`` original positions of points inside every patch, NaN where foreign."""
     side = grid * samples
-    points = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).astype(np.float32)
-    there = view.trace.at(transform(resize_matrix(view.size, (side, side)), points))
+    there = view.trace.at(transform(resize_matrix(view.size, (side, side)), pixel_grid((side, side))))
     cells = there.reshape(grid, samples, grid, samples, 2).transpose(0, 2, 1, 3, 4)
-    return np.ascontiguousarray(cells.reshape(grid * grid, samples * samples, 2))
+    return np.ascontiguousarray(cells.reshape(grid * grid, samples, samples, 2))
 
 
-def _patch_of(view: View, grid: int) -> npt.NDArray[np.int64]:
-    """``[C, C]`` over cells of the original: which patch of the view shows the cell, -1 where none does."""
-    cells = 64
-    dense = view.trace.at(
-        np.stack(np.meshgrid(np.arange(view.size[1]), np.arange(view.size[0])), -1).astype(np.float32)
-    )
-    height, width = view.source_size
-    rows, columns = np.nonzero(np.isfinite(dense[..., 0]))
-    points = dense[rows, columns]
-    x = np.clip((points[:, 0] + 0.5) / width * cells, 0, cells - 1).astype(np.intp)
-    y = np.clip((points[:, 1] + 0.5) / height * cells, 0, cells - 1).astype(np.intp)
-    patch = (rows * grid // view.size[0]) * grid + columns * grid // view.size[1]
-    found = np.full((cells, cells), -1, dtype=np.int64)
-    found[y, x] = patch
-    return _fill(found)
+def _patch_by_matrix(view: View, where: Points, grid: int) -> npt.NDArray[np.intp]:
+    """``[...]`` which patch of a projective view shows the original's ``where`` (``[..., 2]``), -1 where none does."""
+    trace = view.trace
+    there = transform(np.asarray(np.linalg.inv(need(trace.matrix)), np.float64), where)
+    size = view.size[::-1]
+    inside = ((there >= -0.5) & (there < np.array(size) - 0.5)).all(axis=-1)  # NaN is not
+    x, y = (np.where(inside, side + 0.5, 0) for side in (there[..., 0], there[..., 1]))
+    if trace.mask is not None:
+        inside &= trace.mask[y.astype(np.intp), x.astype(np.intp)] > 0
+    column, row = ((side * grid / length).astype(np.intp) for side, length in zip((x, y), size, strict=True))
+    return np.where(inside, row * grid + column, -1)
 
 
-def _fill(found: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Give single empty cells the patch of a filled neighbour: a small view has fewer pixels than there are cells."""
-    result = found.copy()
-    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
-        neighbour = np.roll(found, step, axis=axis)
-        result = np.where((result < 0) & (neighbour >= 0), neighbour, result)
+def _patch_by_nearest(view: View, where: Points, grid: int) -> npt.NDArray[np.intp]:
+    """The same for any view: the patch of the nearest of its points, where one is as near as they are to another."""
+    points = _patch_points(view, grid, _FINE)
+    seen = np.isfinite(points[..., 0])
+    known = np.isfinite(where[..., 0])
+    result = np.full(where.shape[:-1], -1, np.intp)
+    if not known.any() or not seen.any():
+        return result
+    # A lattice's own step; along the longer axis, since a view may be squeezed.
+    steps = [np.linalg.norm(np.diff(points, axis=axis), axis=-1) for axis in (1, 2)]
+    reach = max(float(np.nanmedian(step)) if np.isfinite(step).any() else 0.0 for step in steps)
+    tree = KDTree(points[seen], balanced_tree=False, compact_nodes=False)
+    _, nearest = tree.query(where[known], distance_upper_bound=reach)
+    patch = np.append(np.nonzero(seen)[0], -1)  # one past the last: nothing is near enough
+    result[known] = patch[nearest]
     return result

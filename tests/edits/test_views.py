@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from asl.edits import Sequence, View, make_views, overlap
+from asl.edits.composite import OverlayOnto
 from asl.edits.detail import GaussianBlur, Noise
-from asl.edits.geometric import Crop, Flip, RotateRight
+from asl.edits.drawing import Erase
+from asl.edits.edit import Edit
+from asl.edits.geometric import Affine, Crop, Flip, Perspective, RotateRight
+from asl.edits.local import Elastic
 from asl.edits.photometric import Grayscale, Levels
 from asl.edits.pool import Pool
 from asl.edits.recipes import load_recipe
@@ -48,9 +52,14 @@ def test_views_of_a_large_image_lead_back_to_its_own_pixels(photo: np.ndarray) -
     assert view.map[0, -1, 0] == pytest.approx(12, abs=1)
 
 
-def test_overlap_of_a_view_with_itself_is_the_identity(photo: np.ndarray) -> None:
-    view = make_views(photo, Flip(), key="a", seed=0, views=1, size=64)[0]
-    assert np.array_equal(overlap(view, view, grid=4), np.eye(16, dtype=np.float32))
+@pytest.mark.parametrize("grid", [7, 14, 16, 24])
+def test_overlap_of_a_view_with_itself_is_the_identity(photo: np.ndarray, grid: int) -> None:
+    chain = Sequence([Crop(area=(0.3, 0.5)), Flip(), Perspective(border="replicate")])
+    plain, edited = make_views(photo, chain, key="a", seed=0, views=2, size=224)
+    assert np.array_equal(overlap(plain, plain, grid=grid), np.eye(grid * grid, dtype=np.float32))
+    itself = overlap(edited, edited, grid=grid)
+    assert np.array_equal(itself, np.diag(np.diag(itself)))
+    assert np.diag(itself).mean() == pytest.approx(edited.cover, abs=0.03)
 
 
 def test_overlap_with_a_flipped_view_mirrors_the_columns(photo: np.ndarray) -> None:
@@ -68,26 +77,54 @@ def test_overlap_with_a_quarter(photo: np.ndarray) -> None:
     assert np.allclose(overlap(quarter, view, grid=2)[:, 0], 1.0)
 
 
-def test_overlap_is_the_share_that_a_loop_counts(photo: np.ndarray) -> None:
-    edit = Sequence([Crop(area=(0.3, 0.6)), Flip()])
-    first = edit(View.original(photo), np.random.default_rng(1))
-    second = Crop(area=(0.5, 0.9))(View.original(photo), np.random.default_rng(2))
-    grid = 3
-    where = {}
-    for y in range(second.size[0]):
-        for x in range(second.size[1]):
-            patch = y * grid // second.size[0] * grid + x * grid // second.size[1]
-            where[tuple(second.map[y, x].round().astype(int).tolist())] = patch
-    counted = np.zeros((grid * grid, grid * grid))
-    total = np.zeros(grid * grid)
+def test_overlap_with_a_quarter_at_the_grid_of_a_network() -> None:
+    view = View.original(np.zeros((224, 224, 3), np.uint8))
+    quarter = view.cropped(0, 0, 112, 112, {"edit": "crop"}).resized(224, 224)
+    expected = np.zeros((14, 14, 14, 14), np.float32)
+    for row in range(7):
+        for column in range(7):
+            expected[row, column, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = 0.25
+    expected = expected.reshape(196, 196)
+    assert np.array_equal(overlap(view, quarter, grid=14), expected)
+    assert np.array_equal(overlap(quarter, view, grid=14), (expected > 0).T)
+
+
+def counted(first: View, second: View, grid: int) -> np.ndarray:
+    """Every pixel of the first looks for the pixel of the second that shows the nearest place, if it lies inside."""
+    height, width = second.size
+    places = np.nan_to_num(second.map.reshape(-1, 2), nan=1e6)
+    down, across = (np.linalg.norm(np.gradient(second.map, axis=axis), axis=-1) for axis in (0, 1))
+    reach = (np.hypot(down, across) / 2).ravel()  # half a pixel's diagonal, for each pixel
+    reach = np.nan_to_num(reach, nan=np.nanmedian(reach))
+    shares = np.zeros((grid * grid, grid * grid))
     for y in range(first.size[0]):
         for x in range(first.size[1]):
-            patch = y * grid // first.size[0] * grid + x * grid // first.size[1]
-            total[patch] += 1
-            target = where.get(tuple(first.map[y, x].round().astype(int).tolist()))
-            if target is not None:
-                counted[patch, target] += 1
-    assert np.allclose(overlap(first, second, grid=grid), counted / total[:, None], atol=0.15)
+            if np.isnan(first.map[y, x, 0]):
+                continue
+            distances = np.linalg.norm(places - first.map[y, x], axis=-1)
+            nearest = int(distances.argmin())
+            if distances[nearest] <= reach[nearest]:
+                patch = y * grid // first.size[0] * grid + x * grid // first.size[1]
+                shares[patch, nearest // width * grid // height * grid + nearest % width * grid // width] += 1
+    return shares * grid**2 / (first.size[0] * first.size[1])
+
+
+@pytest.mark.parametrize(
+    ("edits", "allowed"),
+    [
+        ([Crop(area=(0.3, 0.6)), Flip()], 0.01),
+        ([Affine(), Erase(area=(0.05, 0.2))], 0.05),
+        ([Perspective(strength=(0.2, 0.3)), OverlayOnto()], 0.01),
+        ([Elastic(), Crop(area=(0.5, 0.8))], 0.12),
+    ],
+    ids=["crop", "affine", "overlay", "waves"],
+)
+def test_overlap_is_the_share_that_a_loop_counts(photo: np.ndarray, edits: list[Edit], allowed: float) -> None:
+    first = Crop(area=(0.5, 0.9))(View.original(photo), np.random.default_rng(2)).resized(28, 28)  # 4 x 4 a patch
+    second = Sequence(edits)(View.original(photo), np.random.default_rng(1)).resized(112, 112)
+    expected = counted(first, second, 7)
+    wrong = np.abs(overlap(first, second, grid=7) - expected)
+    assert wrong.sum() < allowed * expected.sum()
 
 
 def test_refusals(photo: np.ndarray) -> None:
