@@ -65,6 +65,9 @@ class Untracked(Trace):
     def hide(self, hidden: Any) -> Trace:
         return self
 
+    def thinned(self, lost: float) -> Trace:
+        return self
+
 
 def plain_pipeline(size: int) -> Any:
     """The families of disc_like that Albumentations has, about as often."""

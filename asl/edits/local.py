@@ -213,7 +213,7 @@ class Repeat(Edit):
 
 @dataclass
 class ShufflePixels(Edit):
-    """Replace a share of the pixels by pixels from elsewhere; the moved ones count as foreign."""
+    """Replace a share of the pixels by pixels from elsewhere; content and cover fall by that share, the map stays."""
 
     share: Sequence[float] = (0.02, 0.3)
 
@@ -226,7 +226,7 @@ class ShufflePixels(Edit):
         moved = rng.random(view.size) < share
         pixels = view.image.copy()
         pixels[moved] = rng.permutation(pixels[moved], axis=0)
-        return view.replaced(pixels, self.entry(share=share), trace=view.trace.hide(moved))
+        return view.replaced(pixels, self.entry(share=share), trace=view.trace.thinned(float(moved.mean())))
 
 
 def _pieces(view: View, grid: Points, entry: dict[str, Any]) -> View:

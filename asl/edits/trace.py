@@ -7,7 +7,7 @@ A local warp turns that into a dense map. Pixel centres lie on integers; x runs 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.uint8]
 
 _SAMPLES = 96  # points a side at which the visible share of the original is measured
 _CELLS = 64  # the same for dense maps: cells a side that their pixels are counted in
-_WHOLE = 250  # of 255: how much of an interpolated pixel must come from valid ones for it to be valid
+_MOST = 127  # of 255: how much of an interpolated pixel must come from valid ones for it to be valid
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,9 @@ class Trace:
         matrix: float64 ``[3, 3]``, view pixel -> original pixel (a homography).
         points: float32 ``[H, W, 2]`` original (x, y) of every pixel, NaN where foreign.
         mask: uint8 ``[H, W]`` 1 where the pixel shows the original; None: everywhere.
-        most: what was visible before the map became dense; no later edit brings anything back.
+        most: area that was visible before the map became dense; no later edit brings anything back.
+        kept: share of the pixels that scattered loss left. Single pixels are too fine for a mask: a later warp would
+            mix them into their neighbours.
     """
 
     size: tuple[int, int]
@@ -44,6 +46,7 @@ class Trace:
     points: Points | None = None
     mask: Mask | None = None
     most: float = 1.0
+    kept: float = 1.0
 
     @classmethod
     def identity(cls, size: tuple[int, int]) -> Trace:
@@ -91,6 +94,7 @@ class Trace:
             None if self.points is None else self.points[rows, columns],
             None if self.mask is None else self.mask[rows, columns],
             self.most,
+            self.kept,
         )
 
     def place(self, top: int, left: int, height: int, width: int) -> Trace:
@@ -99,10 +103,12 @@ class Trace:
         mask = np.zeros((height, width), np.uint8)
         mask[rows, columns] = self.valid()
         if self.points is None:
-            return Trace((height, width), self.source, need(self.matrix) @ shift(-left, -top), None, mask)
+            return Trace(
+                (height, width), self.source, need(self.matrix) @ shift(-left, -top), None, mask, kept=self.kept
+            )
         points = np.full((height, width, 2), np.nan, np.float32)
         points[rows, columns] = self.points
-        return Trace((height, width), self.source, None, points, mask, self.most)
+        return Trace((height, width), self.source, None, points, mask, self.most, self.kept)
 
     def resize(self, height: int, width: int) -> Trace:
         """Another number of pixels for the same picture."""
@@ -111,7 +117,7 @@ class Trace:
             mask = self.mask
             if mask is not None:
                 mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-            return Trace((height, width), self.source, need(self.matrix) @ matrix, None, mask)
+            return Trace((height, width), self.source, need(self.matrix) @ matrix, None, mask, kept=self.kept)
         points = self.dense()
         reach = max(self.size[0] / height, self.size[1] / width)
         if reach > 1.4:  # pixels are averaged then, also across seams: positions near one are nobody's
@@ -119,7 +125,7 @@ class Trace:
             inner = cv2.erode(np.isfinite(points[..., 0]).astype(np.uint8), np.ones((side, side), np.uint8))
             points = np.where(inner[..., None] > 0, points, np.float32(np.nan))
         points = np.asarray(cv2.resize(points, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        return Trace((height, width), self.source, None, points, None, self.most)
+        return Trace((height, width), self.source, None, points, None, self.most, self.kept)
 
     def rearrange(self, matrix: Matrix, move: Callable[[Any], Any]) -> Trace:
         """The same pixels in another order, none lost and none between two others: a mirror image, a quarter turn.
@@ -132,7 +138,7 @@ class Trace:
         points = None if self.points is None else np.ascontiguousarray(move(self.points))
         size = self.size if matrix[0, 0] else self.size[::-1]
         moved = None if self.matrix is None else self.matrix @ matrix
-        return Trace(size, self.source, moved, points, mask, self.most)
+        return Trace(size, self.source, moved, points, mask, self.most, self.kept)
 
     def warp(self, matrix: Matrix, size: tuple[int, int]) -> Trace:
         """A projective move; what comes in from outside is foreign.
@@ -143,15 +149,15 @@ class Trace:
         """
         if self.points is not None:
             return self.remap(transform(matrix, pixel_grid(size)))
-        # A pixel that is interpolated between the original and something else is not the original's.
+        # A pixel is the original's where most of it is: any other bound lets strokes grow, or shrink, at every warp.
         old = np.full(self.size, 255, np.uint8) if self.mask is None else self.mask * np.uint8(255)
-        mask = np.asarray(cv2.threshold(warp_pixels(old, matrix, size), _WHOLE, 1, cv2.THRESH_BINARY)[1], np.uint8)
-        return Trace(size, self.source, need(self.matrix) @ matrix, None, mask)
+        mask = np.asarray(cv2.threshold(warp_pixels(old, matrix, size), _MOST, 1, cv2.THRESH_BINARY)[1], np.uint8)
+        return Trace(size, self.source, need(self.matrix) @ matrix, None, mask, kept=self.kept)
 
     def remap(self, grid: Points) -> Trace:
         """Any move: ``grid`` float32 ``[H, W, 2]`` says which old position each new pixel shows (NaN: foreign)."""
         size = (grid.shape[0], grid.shape[1])
-        most = min(self.most, self.content())
+        most = min(self.most, self._area())
         if self.points is None and self.mask is None:
             points = transform(need(self.matrix), grid)
             height, width = self.size
@@ -160,10 +166,10 @@ class Trace:
                     np.abs(grid[..., 1] - (height - 1) / 2) > height / 2
                 )
             points[outside] = np.nan
-            return Trace(size, self.source, None, points.astype(np.float32), most=most)
+            return Trace(size, self.source, None, points.astype(np.float32), most=most, kept=self.kept)
         # NaN spreads to whatever is interpolated from it, so that no invented position survives.
         new = cv2.remap(self.dense(), grid, None, cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
-        return Trace(size, self.source, None, np.asarray(new, np.float32), most=most)
+        return Trace(size, self.source, None, np.asarray(new, np.float32), most=most, kept=self.kept)
 
     def hide(self, hidden: npt.NDArray[np.bool_]) -> Trace:
         """Cover pixels with something foreign (bool ``[H, W]``)."""
@@ -171,24 +177,32 @@ class Trace:
 
     def masked(self, mask: Mask) -> Trace:
         """Another mask, in which nothing hidden comes back."""
-        return Trace(self.size, self.source, self.matrix, self.points, mask, self.most)
+        return Trace(self.size, self.source, self.matrix, self.points, mask, self.most, self.kept)
+
+    def thinned(self, lost: float) -> Trace:
+        """A share ``lost`` of the pixels, evenly over the view, shows something else: counted, not located."""
+        return replace(self, kept=self.kept * (1 - lost))
 
     def cover(self) -> float:
         """Share of the view that shows the original, 0..1."""
         valid = self.valid()
-        return cv2.countNonZero(valid) / valid.size
+        return self.kept * cv2.countNonZero(valid) / valid.size
 
     def content(self) -> float:
         """Share of the original's area that is visible in the view, 0..1."""
+        return self.kept * self._area()
+
+    def _area(self) -> float:
+        """The same before scattered loss."""
         if self.points is not None:
-            return self._content_dense()
+            return self._area_dense()
         # Points spread evenly over the original: which of them does a valid pixel of the view show?
         samples = resize_matrix(self.source, (_SAMPLES, _SAMPLES))
         back = np.asarray(np.linalg.inv(need(self.matrix)), np.float64) @ samples
         seen = warp_pixels(self.valid(), back, (_SAMPLES, _SAMPLES), method=cv2.INTER_NEAREST)
         return cv2.countNonZero(seen) / _SAMPLES**2
 
-    def _content_dense(self) -> float:
+    def _area_dense(self) -> float:
         """Count the cells of the original that valid pixels fall into; a cell at the rim counts half."""
         fine = self.dense()
         height, width = self.source
