@@ -106,7 +106,7 @@ class ChangeAspect(Edit):
 
 @dataclass
 class Pad(Edit):
-    """Add a plain border of ``share`` of the side; one-sided half of the time, square now and then."""
+    """Add a plain border, every side its own ``share``; at times two opposite sides alone, or to a square."""
 
     share: Sequence[float] = (0.05, 0.5)
 

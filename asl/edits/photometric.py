@@ -10,10 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from asl.edits.edit import Edit, Rng, check_range, draw, draw_log
 from asl.edits.view import View
 from asl.types import AslError
+
+_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass
@@ -67,7 +70,10 @@ class Pixelwise(Edit):
 
 @dataclass
 class ColourJitter(Edit):
-    """Brightness, contrast and saturation by factors, hue by a share of the circle, in random order."""
+    """Brightness, contrast (about the mean that is left then), hue by a share of the circle, saturation: in this order.
+
+    The factors are those of torchvision's ``ColorJitter``, which draws the order as well.
+    """
 
     brightness: float = 0.4
     contrast: float = 0.4
@@ -75,7 +81,7 @@ class ColourJitter(Edit):
     hue: float = 0.1
 
     def __call__(self, view: View, rng: Rng) -> View:
-        """Jitter; three table look-ups and one mix instead of four passes in floating point."""
+        """Jitter; two table look-ups and one mix instead of four passes in floating point."""
         drawn = {
             "brightness": draw(rng, (1 - self.brightness, 1 + self.brightness)),
             "contrast": draw(rng, (1 - self.contrast, 1 + self.contrast)),
@@ -83,10 +89,9 @@ class ColourJitter(Edit):
             "hue": draw(rng, (-self.hue, self.hue)),
         }
         pixels = view.image
-        middle = float(pixels[::4, ::4].mean())
-        levels = np.arange(256) * drawn["brightness"]
-        levels = (levels - middle) * drawn["contrast"] + middle
-        pixels = cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8))
+        levels = np.clip(np.arange(256) * drawn["brightness"], 0, 255)
+        middle = float(levels[pixels[::4, ::4]].mean(axis=(0, 1)) @ _LUMA)
+        pixels = cv2.LUT(pixels, _table((levels - middle) * drawn["contrast"] + middle))
         if self.hue:
             hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
             turned = (np.arange(256) + round(drawn["hue"] * 180)) % 180
@@ -111,8 +116,9 @@ class Contrast(Edit):
         """Stretch or squeeze."""
         factor = draw_log(rng, self.factor)
         middle = float(view.image[::4, ::4].mean())
-        level = np.clip((np.arange(256) - middle) * factor + middle, 0, 255)
-        return view.replaced(cv2.LUT(view.image, level.astype(np.uint8)), self.entry(factor=factor))
+        return view.replaced(
+            cv2.LUT(view.image, _table((np.arange(256) - middle) * factor + middle)), self.entry(factor=factor)
+        )
 
 
 @dataclass
@@ -142,7 +148,7 @@ class ToneCurve(Edit):
         tables = []
         for _ in range(3 if split else 1):
             bent = np.clip(knots + rng.uniform(-strength, strength, 5) * 255, 0, 255)
-            tables.append(np.interp(np.arange(256), knots, np.maximum.accumulate(bent)).astype(np.uint8))
+            tables.append(_table(np.interp(np.arange(256), knots, np.maximum.accumulate(bent))))
         table = np.stack(tables if split else tables * 3, axis=-1)
         return view.replaced(cv2.LUT(view.image, table[None]), self.entry(strength=strength, split=split))
 
@@ -181,3 +187,8 @@ class Levels(Edit):
             drawn = int(rng.integers(2, 5))
             table = level >> (8 - drawn) << (8 - drawn)
         return view.replaced(cv2.LUT(view.image, table.astype(np.uint8)), self.entry(level=drawn))
+
+
+def _table(levels: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    """What each of 256 levels becomes (``[256]``), to the nearest."""
+    return np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)
