@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asl.data.catalog import Catalog, FileCatalog, open_catalog
+from asl.data.catalog import Catalog, FileCatalog, open_catalog, subset
 from asl.data.hard_pairs import read_hard_pairs
 from asl.data.truth import read_truth
 from asl.types import AslError, TruthPairs, UsageError, as_ids
@@ -53,12 +53,14 @@ def open_benchmark(path: str | Path, *, layout: str = "auto") -> Benchmark:
 
     Args:
         path: its folder.
-        layout: ``folder`` (references/, queries/, truth.csv), ``ndec``, ``disc21``, ``disc21_dev1``, ``disc21_dev2``,
-            ``disc21_final``, ``copydays``, or ``auto`` to look.
+        layout: ``folder`` (references/, queries/, truth.csv), ``ndec``, ``disc21_dev1``, ``disc21_dev2``,
+            ``disc21_final``, ``disc21`` (whichever of the three is the only one there), ``copydays``, or ``auto`` to
+            look.
 
     Raises:
         UsageError: no such folder or layout.
-        AslError: something that the layout needs is missing (it is named), or the truth names unknown images.
+        AslError: something that the layout needs is missing (it is named), several parts of DISC21 are there and
+            none is chosen, or the truth names unknown images.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -66,7 +68,7 @@ def open_benchmark(path: str | Path, *, layout: str = "auto") -> Benchmark:
     openers: dict[str, Callable[[Path], Benchmark]] = {
         "folder": _open_folder,
         "ndec": _open_ndec,
-        "disc21": lambda root: _open_disc(root, "final"),
+        "disc21": _open_only_disc,
         "disc21_dev1": lambda root: _open_disc(root, "dev1"),
         "disc21_dev2": lambda root: _open_disc(root, "dev2"),
         "disc21_final": lambda root: _open_disc(root, "final"),
@@ -142,11 +144,7 @@ def _open_ndec(folder: Path) -> Benchmark:
     # Ids from Q50000 on are the hard negatives, those below DISC21's development queries.
     matched = set(truth.query_ids.tolist())
     kinds = {
-        query: "copy"
-        if query in matched
-        else "hard:ndec"
-        if query[1:].isdigit() and int(query[1:]) >= 50000
-        else "distractor"
+        query: "copy" if query in matched else "hard:ndec" if _number(query) >= 50_000 else "distractor"
         for query in truth.queries.tolist()
     }
     truth = TruthPairs(truth.query_ids, truth.reference_ids, truth.queries, kinds)
@@ -177,33 +175,68 @@ def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[tuple[str, str],
     return FileCatalog(as_ids(ids, name="train"), tuple(paths)), tuple(pairs)
 
 
-_DISC_SPLITS = {
-    "dev1": (("queries", "dev_queries"), ("public_ground_truth.csv", "*dev*1*.csv")),
-    "dev2": (("queries", "dev_queries"), ("*dev*2*.csv", "*phase2*dev*.csv", "dev_ground_truth*.csv")),
-    "final": (("final_queries", "queries"), ("*final*ground_truth*.csv", "*ground_truth*.csv")),
+# Part -> ids of its queries, folders that may hold them, files that may hold its truth (the first with a pair of it).
+_DISC_PARTS = {
+    "dev1": (range(25_000), ("queries", "dev_queries"), ("public_ground_truth.csv", "*dev*1*.csv")),
+    "dev2": (range(25_000, 50_000), ("queries", "dev_queries"), ("*dev*2*.csv", "*phase2*dev*.csv")),
+    "final": (range(50_000, 100_000), ("final_queries", "queries"), ("*final*ground_truth*.csv",)),
 }
 
 
-def _open_disc(folder: Path, split: str) -> Benchmark:
-    folders, files = _DISC_SPLITS[split]
-    there = [name for name in folders if (folder / name).is_dir()]
-    queries = _images(folder, there[0] if there else folders[0])
-    truth = read_truth(_file(folder, *files))
-    if split == "final":
-        truth = _complete(truth, queries)
-    else:
-        # Both development parts share one folder of queries: a part is what its truth names.
-        rows = np.flatnonzero(np.isin(queries.ids, truth.queries))
-        low, high = (0, 25000) if split == "dev1" else (25000, 50000)
-        inside = [
-            row for row, name in enumerate(queries.ids.tolist()) if name[1:].isdigit() and low <= int(name[1:]) < high
-        ]
-        rows = np.union1d(rows, np.array(inside, dtype=np.int64))
-        from asl.data.catalog import subset
+def _open_disc(folder: Path, part: str) -> Benchmark:
+    """One part of DISC21. Parts share folders and files, so that it is the numbers of the queries that tell them apart.
 
-        queries = subset(queries, rows)
-        truth = _complete(truth, queries)
-    return Benchmark(f"disc21_{split}", _images(folder, "references"), queries, truth, _optional(folder, "train"))
+    Raises:
+        AslError: no query or no true pair of this part is there.
+    """
+    queries, truth = _disc_queries(folder, part), _disc_truth(folder, part)
+    if queries is None or truth is None:
+        ids, folders, files = _DISC_PARTS[part]
+        what = f"query in {' or '.join(folders)}/" if queries is None else f"true pair in {', '.join(files)}"
+        raise AslError(
+            f"{folder}: has no {what} with an id of Q{ids.start:05d} to Q{ids.stop - 1:05d}, which layout "
+            f"disc21_{part} needs; data/README.md shows the layout"
+        )
+    references, train = _images(folder, "references"), _optional(folder, "train")
+    return Benchmark(f"disc21_{part}", references, queries, _complete(truth, queries), train)
+
+
+def _open_only_disc(folder: Path) -> Benchmark:
+    """The part that is there with queries and truth, where it is the only one."""
+    there = [part for part in _DISC_PARTS if _disc_queries(folder, part) and _disc_truth(folder, part)]
+    if len(there) == 1:
+        return _open_disc(folder, there[0])
+    held = f"queries and truth of {' and '.join(there)}" if there else "no part of DISC21 with queries and truth"
+    raise AslError(
+        f"{folder}: holds {held}; name the layout: disc21_dev1 (Q00000 to Q24999), disc21_dev2 (Q25000 to Q49999) "
+        "or disc21_final (from Q50000)"
+    )
+
+
+def _disc_queries(folder: Path, part: str) -> Catalog | None:
+    ids, folders, _ = _DISC_PARTS[part]
+    for name in folders:
+        images = _optional(folder, name)
+        rows = [row for row, query in enumerate(images.ids.tolist()) if _number(query) in ids] if images else []
+        if images and rows:
+            return images if len(rows) == len(images) else subset(images, rows)
+    return None
+
+
+def _disc_truth(folder: Path, part: str) -> TruthPairs | None:
+    ids, _, patterns = _DISC_PARTS[part]
+    for file in [path for pattern in (*patterns, "*ground_truth*.csv") for path in sorted(folder.glob(pattern))]:
+        whole = read_truth(file)
+        rows = [row for row, query in enumerate(whole.query_ids.tolist()) if _number(query) in ids]
+        if rows:
+            own = [query for query in whole.queries.tolist() if _number(query) in ids]
+            kinds = {query: whole.kinds[query] for query in own if query in whole.kinds}
+            return TruthPairs(whole.query_ids[rows], whole.reference_ids[rows], as_ids(own, name="queries"), kinds)
+    return None
+
+
+def _number(query: str) -> int:
+    return int(query[1:]) if query[:1] == "Q" and query[1:].isdigit() else -1
 
 
 def _open_copydays(folder: Path) -> Benchmark:

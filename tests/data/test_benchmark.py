@@ -145,6 +145,61 @@ def test_disc21_splits_share_one_folder_of_queries(tmp_path: Path) -> None:
     assert second.truth.queries.tolist() == ["Q25000", "Q49999"], "queries without a match come from the folder"
 
 
+def disc21(root: Path, queries: dict[str, list[str]]) -> Path:
+    """DISC21 with both development truths, and queries as asked for."""
+    for folder, names in queries.items():
+        for name in names:
+            write(root / folder / f"{name}.jpg")
+    for name in ("R000001", "R000002", "R000003"):
+        write(root / "references" / f"{name}.jpg")
+    (root / "public_ground_truth.csv").write_text("query_id,reference_id\nQ00000,R000001\nQ00001,\n")
+    (root / "dev_part_2_ground_truth.csv").write_text("query_id,reference_id\nQ25000,R000002\nQ25001,\n")
+    return root
+
+
+@pytest.mark.parametrize("layout", ["auto", "disc21"])
+def test_disc21_with_both_development_parts_is_ambiguous(tmp_path: Path, layout: str) -> None:
+    """One part's queries must not be distractors of another part's truth."""
+    root = disc21(tmp_path, {"queries": ["Q00000", "Q00001", "Q25000", "Q25001"]})
+    with pytest.raises(AslError, match=r"truth of dev1 and dev2; name the layout: disc21_dev1 .*dev2 .*disc21_final"):
+        open_benchmark(root, layout=layout)
+    with pytest.raises(AslError, match="no query in final_queries or queries/ with an id of Q50000 to Q99999"):
+        open_benchmark(root, layout="disc21_final")
+    second = open_benchmark(root, layout="disc21_dev2")
+    assert second.queries.ids.tolist() == second.truth.queries.tolist() == ["Q25000", "Q25001"]
+    assert second.truth.query_ids.tolist() == ["Q25000"]
+
+
+@pytest.mark.parametrize("layout", ["auto", "disc21"])
+def test_disc21_with_one_part_needs_no_choice(tmp_path: Path, layout: str) -> None:
+    root = disc21(tmp_path, {"dev_queries": ["Q25000", "Q25001"]})
+    opened = open_benchmark(root, layout=layout)
+    assert opened.name == "disc21_dev2"
+    assert opened.truth.query_ids.tolist() == ["Q25000"]
+
+
+def test_disc21_final_takes_its_own_queries_and_rows(tmp_path: Path) -> None:
+    """All queries in one folder, all truth in one file, as well as a folder of its own."""
+    everything = {"queries": ["Q00000", "Q00001", "Q25000", "Q50000", "Q50001"]}
+    for root, queries in ((tmp_path / "one", everything), (tmp_path / "own", {"final_queries": ["Q50000", "Q50001"]})):
+        disc21(root, queries)
+        (root / "all_ground_truth.csv").write_text("Q00000,R000001\nQ25000,R000002\nQ50001,R000003\n")
+        final = open_benchmark(root, layout="disc21_final")
+        assert final.queries.ids.tolist() == final.truth.queries.tolist() == ["Q50000", "Q50001"]
+        assert final.truth.query_ids.tolist() == ["Q50001"]
+    first = open_benchmark(tmp_path / "one", layout="disc21_dev1")
+    assert first.truth.query_ids.tolist() == ["Q00000"]
+    assert open_benchmark(tmp_path / "own").name == "disc21_final", "the development truths have no queries here"
+
+
+def test_a_part_without_truth_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    root = disc21(tmp_path, {"queries": ["Q50000"]})
+    with pytest.raises(AslError, match=r"no true pair in \*final\*ground_truth\*\.csv with an id of Q50000"):
+        open_benchmark(root, layout="disc21_final")
+    with pytest.raises(AslError, match="holds no part of DISC21 with queries and truth; name the layout"):
+        open_benchmark(root)
+
+
 def test_copydays_blocks(tmp_path: Path) -> None:
     for name in ("200000", "200100"):
         write(tmp_path / "original" / f"{name}.jpg")
