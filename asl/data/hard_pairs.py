@@ -5,29 +5,49 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from asl.data.files import atomic_text, read_rows
 from asl.types import AslError
 
+HEADER = ["first", "second", "directed"]
+_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
-def read_hard_pairs(path: Path) -> list[tuple[str, str]]:
-    """Read a CSV of two ids a line (header ``first,second`` optional).
+
+class HardPair(NamedTuple):
+    """Ids of two images; ``directed``: the first is known to hold more (the second may be a crop of it)."""
+
+    first: str
+    second: str
+    directed: bool = False
+
+
+def read_hard_pairs(path: Path) -> list[HardPair]:
+    """Read a CSV ``first,second[,directed]`` (header optional; ``directed`` 1 or 0, empty for 0).
 
     Raises:
-        AslError: cannot be read, no pair in it, or a line that is not two ids (it is named by its number).
+        AslError: cannot be read, no pair in it, or a line that is none (it is named by its number).
     """
-    rows = read_rows(path, header=["first", "second"])
+    rows = read_rows(path, header=HEADER[:2])
+    pairs = []
     for number, row in rows:
-        if len(row) != 2 or not all(row):
-            raise AslError(f"{path}, line {number}: expected two ids `first,second`, got {','.join(row)!r}")
-    if not rows:
+        ids, word = row[:2], row[2].lower() if len(row) == 3 else ""
+        if len(row) not in (2, 3) or not all(ids) or word not in _WORDS:
+            raise AslError(
+                f"{path}, line {number}: expected two ids `first,second` and, where known, `directed` (1 or 0), "
+                f"got {','.join(row)!r}"
+            )
+        pairs.append(HardPair(row[0], row[1], _WORDS[word]))
+    if not pairs:
         raise AslError(f"{path}: no pair in it")
-    return [(row[0], row[1]) for _, row in rows]
+    return pairs
 
 
-def write_hard_pairs(pairs: Iterable[tuple[str, str]], path: Path) -> None:
-    """Write such a CSV."""
+def write_hard_pairs(pairs: Iterable[tuple[str, str] | HardPair], path: Path) -> None:
+    """Write such a CSV; ``directed`` only where one is."""
+    listed = [HardPair(*pair) for pair in pairs]
+    columns = 3 if any(pair.directed for pair in listed) else 2
     with atomic_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["first", "second"])
-        writer.writerows(pairs)
+        writer.writerow(HEADER[:columns])
+        writer.writerows([pair.first, pair.second, int(pair.directed)][:columns] for pair in listed)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from asl.data.catalog import Catalog, FileCatalog, open_catalog, subset
-from asl.data.hard_pairs import read_hard_pairs
+from asl.data.hard_pairs import HardPair, read_hard_pairs
 from asl.data.truth import read_truth
 from asl.types import AslError, TruthPairs, UsageError, as_ids
 
@@ -25,7 +25,7 @@ class Benchmark:
         queries: images that are asked about.
         truth: which query is a copy of which reference, and the kinds of the queries.
         train: training images; also the background of score normalisation. None where there are none.
-        hard_pairs: pairs of ids of training images that look alike and are not copies.
+        hard_pairs: training images that look alike and are not copies.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Benchmark:
     queries: Catalog
     truth: TruthPairs
     train: Catalog | None = None
-    hard_pairs: tuple[tuple[str, str], ...] = ()
+    hard_pairs: tuple[HardPair, ...] = ()
 
     def __post_init__(self) -> None:
         for role, ids, catalog in (
@@ -151,7 +151,7 @@ def _open_ndec(folder: Path) -> Benchmark:
     return Benchmark("ndec", _images(folder, "references"), queries, truth, train, pairs)
 
 
-def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[tuple[str, str], ...]]:
+def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[HardPair, ...]]:
     """Training images and the pairs; the side of a pair that is no DISC21 image gets the id ``<folder>/<name>``."""
     train = _optional(folder, "train")
     ids = train.ids.tolist() if train else []
@@ -169,7 +169,7 @@ def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[tuple[str, str],
                 ids.append(own)
                 paths.append(str(file))
             sides.append(own)
-        pairs.append((sides[0], sides[1]))
+        pairs.append(HardPair(sides[0], sides[1]))
     if not ids:
         return None, ()
     return FileCatalog(as_ids(ids, name="train"), tuple(paths)), tuple(pairs)

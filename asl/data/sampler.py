@@ -8,13 +8,14 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from asl.data.training_set import Draw, HardPairs
-from asl.types import AslError
+from asl.types import I64, AslError
 
 
 class IdentityBatches(Sampler[list[Draw]]):
     """The batches of one epoch: every source once, in an order that depends on (seed, epoch) alone.
 
-    A batch has ``identities`` sources; the last ``2 * pairs`` of them are hard pairs, drawn anew in every batch.
+    A batch has ``identities`` sources; the last ``2 * pairs`` of them are hard pairs. They come in rounds: each once
+    in a random order, then each once in another, over the ends of epochs, so that all come equally often.
     Sources left over at the end, too few for a batch, wait for another epoch's order. Over ``world`` processes the
     joined batches are those of one process with ``world`` times the identities.
     """
@@ -38,7 +39,7 @@ class IdentityBatches(Sampler[list[Draw]]):
             identities: sources in a batch of one process, hard pairs included.
             epoch: whose order.
             seed: of the order.
-            hard_pairs: look-alikes to draw from.
+            hard_pairs: look-alikes to go through.
             pairs: how many of them a batch of one process holds (each is two identities).
             rank: this process.
             world: number of processes.
@@ -56,21 +57,37 @@ class IdentityBatches(Sampler[list[Draw]]):
                 f"identities: a batch takes {singles * world} training images, there are {sources}; "
                 "give more images or lower data.identities"
             )
-        self._epoch, self._rank, self._hard_pairs = epoch, rank, hard_pairs
+        self._epoch, self._rank = epoch, rank
+        self._hard_pairs = hard_pairs or HardPairs(np.empty((0, 2), np.int64), np.empty(0, np.bool_))
         rng = np.random.default_rng([seed, epoch])
         steps = sources // (singles * world)
         self._order = rng.permutation(sources)[: steps * singles * world].reshape(steps, world, singles)
-        drawn = len(hard_pairs) if hard_pairs else 1
-        self._pairs = rng.integers(drawn, size=(steps, world, pairs))
+        drawn = steps * world * pairs
+        chosen = _in_rounds(len(self._hard_pairs), start=epoch * drawn, count=drawn, seed=seed)
+        self._pairs = chosen.reshape(steps, world, pairs)
+        # Numbers of draws in the epoch; 0 is for single sources.
+        self._numbers = np.arange(1, drawn + 1).reshape(steps, world, pairs)
 
     def __len__(self) -> int:
         return len(self._order)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        for singles, chosen in zip(self._order[:, self._rank], self._pairs[:, self._rank], strict=True):
+        parts = (part[:, self._rank] for part in (self._order, self._pairs, self._numbers))
+        for singles, pairs, numbers in zip(*parts, strict=True):
             draws = [Draw(row, self._epoch) for row in singles.tolist()]
-            if self._hard_pairs is not None:
-                for pair in chosen.tolist():
-                    directed = bool(self._hard_pairs.directed[pair])
-                    draws += [Draw(row, self._epoch, True, directed) for row in self._hard_pairs.rows[pair].tolist()]
+            for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):
+                draws += self._sides(pair, number)
             yield draws
+
+    def _sides(self, pair: int, number: int) -> list[Draw]:
+        directed = bool(self._hard_pairs.directed[pair])
+        return [Draw(row, self._epoch, True, directed, number) for row in self._hard_pairs.rows[pair].tolist()]
+
+
+def _in_rounds(length: int, *, start: int, count: int, seed: int) -> I64:
+    """Places ``start`` to ``start + count`` of an endless row of permutations of ``range(length)``."""
+    if not count:
+        return np.empty(0, np.int64)
+    first, last = start // length, (start + count - 1) // length
+    rounds = [np.random.default_rng([seed, number, 1]).permutation(length) for number in range(first, last + 1)]
+    return np.concatenate(rounds)[start - first * length :][:count]

@@ -85,7 +85,7 @@ def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
     pairs = read_hard_pairs(Path(config.hard_pairs)) if config.hard_pairs else []
     if published is not None and published.hard_pairs and not pairs:
         pairs = list(published.hard_pairs)
-    train = _thin(train, config.every, {name for pair in pairs for name in pair})
+    train = _thin(train, config.every, {name for pair in pairs for name in pair[:2]})
     return Sources(
         train=train,
         hard_pairs=HardPairs.from_ids(pairs, train) if pairs else None,

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Dataset
 
 from asl.data.catalog import Catalog
+from asl.data.hard_pairs import HardPair
 from asl.data.images import ImageError, Pixels, decode_image
 from asl.edits import Edit, View, make_views
 from asl.edits.views import overlap
@@ -26,12 +27,21 @@ _REPLACEMENTS = 20  # neighbours that are tried in place of an unreadable image 
 
 
 class Draw(NamedTuple):
-    """One source image in one epoch; ``paired``: a side of a hard pair, ``directed``: of one that has an order."""
+    """One source image in one epoch.
+
+    Attributes:
+        row: of the training catalog.
+        epoch: views differ from epoch to epoch.
+        paired: a side of a hard pair.
+        directed: of one that has an order.
+        number: of the draw within the epoch, where an image may come several times: each time has other views.
+    """
 
     row: int
     epoch: int
     paired: bool = False
     directed: bool = False
+    number: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +67,18 @@ class HardPairs:
         return len(self.rows)
 
     @classmethod
-    def from_ids(cls, pairs: Sequence[tuple[str, str]], catalog: Catalog, *, directed: bool = False) -> HardPairs:
+    def from_ids(cls, pairs: Sequence[HardPair], catalog: Catalog) -> HardPairs:
         """Look pairs of ids up in the training catalog.
 
         Raises:
             AslError: an id is not in the catalog (it is named).
         """
         row = {name: index for index, name in enumerate(catalog.ids.tolist())}
-        missing = sorted({name for pair in pairs for name in pair} - row.keys())
+        missing = sorted({name for pair in pairs for name in (pair.first, pair.second)} - row.keys())
         if missing:
             raise AslError(f"hard pairs: {len(missing)} id(s) are no training image, e.g. {missing[0]!r}")
-        rows = np.array([[row[a], row[b]] for a, b in pairs], dtype=np.int64).reshape(-1, 2)
-        return cls(rows, np.full(len(rows), directed))
+        rows = np.array([[row[pair.first], row[pair.second]] for pair in pairs], dtype=np.int64).reshape(-1, 2)
+        return cls(rows, np.array([pair.directed for pair in pairs], dtype=np.bool_))
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ class TrainingSet(Dataset[dict[str, Any]]):
             AslError: twenty images in a row cannot be read.
         """
         image, row, failed = self._decode(draw.row)
-        key = f"{self.catalog.ids[row]}@{draw.epoch}"
+        key = f"{self.catalog.ids[row]}@{draw.epoch}" + (f"#{draw.number}" if draw.number else "")
         plan = self.plan
         views = make_views(
             image,

@@ -15,6 +15,7 @@ from asl.data.benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
 from asl.data.catalog import open_catalog
 from asl.data.check import check_benchmark
 from asl.data.check import main as check_main
+from asl.data.hard_pairs import HardPair
 from asl.data.images import decode_image
 from asl.data.layouts import open_benchmark, read_partners
 from asl.data.sample import SamplePlan, sample_benchmark
@@ -103,7 +104,7 @@ def test_the_sample_is_made_once(tmp_path: Path) -> None:
     assert sample_benchmark(tmp_path, plan=plan) == folder
     assert (folder / "manifest.json").stat().st_mtime_ns == stamp
     benchmark = open_benchmark(folder)
-    assert benchmark.hard_pairs == (("T000000", "T000000b"), ("T000001", "T000001b"))
+    assert benchmark.hard_pairs == (HardPair("T000000", "T000000b"), HardPair("T000001", "T000001b"))
     assert benchmark.train is not None
     assert len(benchmark.train) == 7
     assert [path.name for path in tmp_path.iterdir()] == [folder.name], "nothing half-made is left"
@@ -122,7 +123,7 @@ def test_ndec_as_published(tmp_path: Path) -> None:
     benchmark = open_benchmark(tmp_path)
     assert benchmark.name == "ndec"
     assert benchmark.truth.kinds == {"Q25000": "copy", "Q25001": "distractor", "Q50000": "hard:ndec"}
-    assert benchmark.hard_pairs == (("T000001", "00000/abc123"),)
+    assert benchmark.hard_pairs == (HardPair("T000001", "00000/abc123"),)
     assert benchmark.train is not None
     assert benchmark.train.ids.tolist() == ["T000001", "T000007", "00000/abc123"]
     bad = [finding.text for finding in check_benchmark(benchmark, "ndec") if not finding.good]

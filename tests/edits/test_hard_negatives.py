@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asl.data.hard_pairs import read_hard_pairs
+from asl.data.hard_pairs import HardPair, read_hard_pairs
 from asl.edits.hard_negatives import group_pairs, look_alikes, named_groups, reverse_crop
 from asl.features.store import FeatureStore
 from asl.types import AslError, Embeddings
@@ -107,7 +107,7 @@ def test_a_store_becomes_a_list_of_pairs(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = look_alikes(store.embeddings(), least=0.3)
-    assert read_hard_pairs(output) == [(pair.first, pair.second) for pair in found]
+    assert read_hard_pairs(output) == [HardPair(pair.first, pair.second) for pair in found]
     assert done.stdout.startswith(f"{len(found)} pairs in ")
     output.unlink()
     nothing = subprocess.run([*command, "--most", "0.3001"], capture_output=True, text=True)
