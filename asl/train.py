@@ -42,6 +42,7 @@ from asl.report.table import rich_table
 from asl.scoring.score import Score
 from asl.training import CopyDetectionModule, FitSettings, fit
 from asl.training.callbacks import RetrievalCheck
+from asl.training.checks import check_loss, check_watch
 from asl.training.schedule import WarmupCosine
 from asl.types import UsageError
 
@@ -105,7 +106,8 @@ def run(config: TrainConfig) -> int:
         keep_config(config, output)
     sources = open_sources(config.data, seed=config.seed)
     console = Console(quiet=not first)
-    console.print(f"{len(sources.train)} training images, {len(sources.hard_pairs or ())} hard-negative pairs")
+    found = f"{len(sources.hard_pairs or ())} hard-negative pairs, {sources.pairs} in a batch"
+    console.print(f"{len(sources.train)} training images, {found}")
     module = train_module(config, sources, output)
     failed = _of_all_processes(module.failed)
     if not first:
@@ -170,17 +172,19 @@ def _drop_stale(features: Path, embedder: Embedder) -> None:
 
 def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDetectionModule:
     """Build the parts that the configuration names and train them."""
+    trainer = config.trainer
+    check_loss(config.loss, grid=config.data.grid, teacher=config.teacher, pairs=sources.pairs)
+    check_watch(every=trainer.check_every, epochs=trainer.epochs, watched=sources.validation is not None)
     torch.manual_seed(config.seed)  # necks, heads and class weights start at random, before the loop seeds itself
     embedder = instantiate(config.model, _convert_="all")
     data = CopyDataModule(
         TrainingSet(sources.train, _view_plan(config, sources)),
         identities=config.data.identities,
         hard_pairs=sources.hard_pairs,
-        pairs=config.data.pairs,
+        pairs=sources.pairs,
         workers=config.data.workers,
         seed=config.seed,
     )
-    trainer = config.trainer
     module = CopyDetectionModule(
         embedder,
         instantiate(config.loss, classes=len(sources.train), dim=embedder.dim, _convert_="all"),

@@ -14,23 +14,26 @@ from asl.data.sample import sample_benchmark
 from asl.data.training_set import HardPairs
 from asl.types import UsageError
 
+KINDS = ("sample", "folder", "ndec", "disc21")
+
 
 @dataclass
 class DataConfig:
     """Keys of the ``data`` group.
 
     Attributes:
-        name: ``sample`` (generated, no download), ``folder`` or a published layout (``ndec``, ``disc21``).
-        train: folder, list, tar or Parquet of training images (``folder``).
-        root: folder of a published data set.
+        name: ``sample`` (generated, no download), ``folder`` or a published set (``ndec``, ``disc21``).
+        train: folder, list, tar or Parquet of training images (with ``folder`` alone).
+        root: folder of a published set (with those alone).
         layout: its layout; ``auto`` looks.
         benchmark: folder of a benchmark to score in the end; where null, the published set's own one is.
         validation: folder of a benchmark to watch during training (never the one that is reported).
-        hard_pairs: CSV of pairs of ids of training images that look alike and are not copies.
+        hard_pairs: CSV ``first,second[,directed]`` of ids of training images that look alike and are not copies.
         every: use every n-th training image.
         identities: sources in a batch of one process.
         views: views of each source.
-        pairs: hard-negative pairs in a batch of one process (each is two of the identities).
+        pairs: hard-negative pairs in a batch of one process (each is two of the identities); null: half of the
+            identities where ``hard_pairs`` are given, else none.
         sizes: pixels of the square side; several for progressive resolution.
         size_starts: the epoch from which on each of the sizes holds; the first is 0.
         content: what the norms are ordered by: ``detail``, ``visible`` or ``area``.
@@ -48,7 +51,7 @@ class DataConfig:
     every: int = 1
     identities: int = 24
     views: int = 4
-    pairs: int = 0
+    pairs: int | None = None
     sizes: list[int] = field(default_factory=lambda: [112])
     size_starts: list[int] = field(default_factory=lambda: [0])
     content: str = "detail"
@@ -58,21 +61,23 @@ class DataConfig:
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """The opened inputs of a training; ids of ``hard_pairs`` are rows of ``train``."""
+    """The opened inputs of a training; ``hard_pairs`` are rows of ``train``, ``pairs`` of them are in a batch."""
 
     train: Catalog
     hard_pairs: HardPairs | None
     benchmark: Benchmark | None
     validation: Benchmark | None
+    pairs: int = 0
 
 
 def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
     """Open (and for ``sample`` make) what the configuration names.
 
     Raises:
-        UsageError: a key that this kind of data needs is missing.
+        UsageError: a key that this kind of data needs is missing, or one is given that it does not read.
         AslError: a folder is empty or not in the layout.
     """
+    _check(config)
     published = _published(config, seed)
     if config.name == "folder":
         if config.train is None:
@@ -91,7 +96,32 @@ def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
         hard_pairs=HardPairs.from_ids(pairs, train) if pairs else None,
         benchmark=open_benchmark(Path(config.benchmark)) if config.benchmark else published,
         validation=open_benchmark(Path(config.validation)) if config.validation else None,
+        pairs=_pairs(config),
     )
+
+
+def _check(config: DataConfig) -> None:
+    """Refuse what would be ignored: a key that this kind of data does not read, a kind that there is not."""
+    name = config.name
+    if name not in KINDS:
+        raise UsageError(f"data.name: expected {', '.join(KINDS)}, got {name!r}; choose one by data=NAME")
+    if config.train is not None and name != "folder":
+        own = "makes its own training images" if name == "sample" else "has its training images in data.root"
+        raise UsageError(f"data.train: data={name} {own}; leave it out, or set data=folder")
+    if name in ("sample", "folder"):
+        for key, given in (("root", config.root is not None), ("layout", config.layout != "auto")):
+            if given:
+                raise UsageError(
+                    f"data.{key}: is of published sets, not of data={name}; leave it out, or set data=ndec"
+                )
+
+
+def _pairs(config: DataConfig) -> int:
+    if config.pairs is None:
+        return max(1, config.identities // 4) if config.hard_pairs else 0
+    if config.pairs < 0:
+        raise UsageError(f"data.pairs: must be 0 or more, got {config.pairs}")
+    return config.pairs
 
 
 def _published(config: DataConfig, seed: int) -> Benchmark | None:

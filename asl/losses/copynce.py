@@ -39,6 +39,8 @@ def _one_way(logits: Tensor, overlap: Tensor, gamma: float) -> Tensor:
 class CopyNCE(nn.Module):
     """Patches of the un-edited view find their own pixels in every edited one."""
 
+    needs = ("overlaps", "tokens")
+
     def __init__(self, *, scale: float = 16.0, gamma: float = 3.0) -> None:
         """Set scale and gamma (3 for descriptors, 1 for matchers, as published)."""
         super().__init__()

@@ -24,6 +24,8 @@ def push_apart(first: Tensor, second: Tensor, *, margin: float) -> Tensor:
 class PushApart(nn.Module):
     """Reading 1: a hard negative must be told apart by its angle."""
 
+    needs = ("pair_index",)
+
     def __init__(self, *, margin: float = 0.3) -> None:
         """Set the margin."""
         super().__init__()
@@ -42,6 +44,8 @@ class HoldTogether(nn.Module):
 
     L = mean(1 − cos) over all pairs + mean exp(1 − |f_a| / |f_b|) over the directed ones (first = a holds more).
     """
+
+    needs = ("pair_index", "pair_directed")
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """0 where the batch has no pair."""
@@ -93,6 +97,8 @@ def relational(student: Tensor, teacher: Tensor, *, temperature: float) -> Tenso
 
 class RelationalDistillation(nn.Module):
     """The batch's similarities should be those that a frozen teacher sees."""
+
+    needs = ("teacher",)
 
     def __init__(self, *, temperature: float = 0.04) -> None:
         """Set the temperature."""

@@ -1,0 +1,55 @@
+"""Keys that do not fit together are refused before anything is trained; those of every experiment do fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asl.config import config_dir
+from asl.entry import compose
+from asl.train import TrainConfig  # registers its schema
+from asl.training.checks import check_loss, check_watch
+from asl.types import UsageError
+
+EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
+GIVEN: dict[str, Any] = {"grid": 0, "teacher": None, "pairs": 0}
+
+
+def check(overrides: list[str], **given: Any) -> None:
+    config: TrainConfig = compose("train", overrides)
+    check_loss(config.loss, **{**GIVEN, "grid": config.data.grid, **given})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "given", "message"),
+    [
+        (["data.grid=7"], {}, r"data\.grid: none of the losses infonce, .* reads it; leave it out"),
+        ([], {"teacher": "x"}, r"teacher: none of the losses infonce, .* reads it; leave it out"),
+        (["loss=copynce"], {}, r"data\.grid: loss\.weights\.copynce=5\.0 needs it; set it to the side"),
+        (["loss=rdcd"], {}, r"teacher: loss\.weights\.relational=1\.0 needs it; set teacher=MODEL"),
+        (["loss.weights.push_apart=1"], {}, r"data\.pairs: loss\.weights\.push_apart=1 needs it; set data\.pairs"),
+        (["loss=infonce", "loss.weights.hold_together=2"], {}, r"data\.pairs: loss\.weights\.hold_together=2 needs it"),
+    ],
+)
+def test_a_key_without_its_loss_and_a_loss_without_its_key(
+    overrides: list[str], given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        check(overrides, **given)
+
+
+def test_what_fits_passes() -> None:
+    for name in EXPERIMENTS:
+        check([f"experiment={name}"], teacher="x" if name == "rdcd" else None)
+    check([], pairs=4)
+    check(["loss.weights.push_apart=1"], pairs=4)
+    check(["experiment=copynce", "loss.weights.copynce=0"])  # a sweep down to 0 needs no second change
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(5, 4), (0, 4), (-1, 4)])
+def test_a_check_that_never_comes_is_refused(every: int, epochs: int) -> None:
+    check_watch(every=every, epochs=epochs, watched=False)
+    with pytest.raises(UsageError, match=rf"trainer\.check_every: {every} never comes in trainer\.epochs=4.*1\.\.4"):
+        check_watch(every=every, epochs=epochs, watched=True)
+    check_watch(every=4, epochs=4, watched=True)
