@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def _view_plan(config: TrainConfig, sources: Sources) -> ViewPlan:
         views=config.data.views,
         sizes=dict(zip(config.data.size_starts, config.data.sizes, strict=True)),
         seed=config.seed,
-        pool=Pool(sources.train, decode=decode_image),
+        pool=Pool(sources.train, decode=partial(decode_image, least=2 * max(config.data.sizes))),
         content=config.data.content,  # type: ignore[arg-type]
         grid=config.data.grid,
     )

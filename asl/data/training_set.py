@@ -139,9 +139,10 @@ class TrainingSet(Dataset[dict[str, Any]]):
         Raises:
             AslError: twenty images in a row cannot be read.
         """
-        image, row, failed = self._decode(draw.row)
-        key = f"{self.catalog.ids[row]}@{draw.epoch}" + (f"#{draw.number}" if draw.number else "")
         plan = self.plan
+        # Edits work at twice the final size: what a large JPEG has beyond that need not be decoded.
+        image, row, failed = self._decode(draw.row, 2 * plan.size(draw.epoch))
+        key = f"{self.catalog.ids[row]}@{draw.epoch}" + (f"#{draw.number}" if draw.number else "")
         views = make_views(
             image,
             plan.recipe,
@@ -165,12 +166,12 @@ class TrainingSet(Dataset[dict[str, Any]]):
             item["overlaps"] = torch.from_numpy(overlaps)
         return item
 
-    def _decode(self, row: int) -> tuple[Pixels, int, list[tuple[str, str]]]:
+    def _decode(self, row: int, least: int) -> tuple[Pixels, int, list[tuple[str, str]]]:
         failed: list[tuple[str, str]] = []
         for step in range(_REPLACEMENTS):
             candidate = (row + step) % len(self.catalog)
             try:
-                return decode_image(self.catalog.read(candidate)), candidate, failed
+                return decode_image(self.catalog.read(candidate), least=least), candidate, failed
             except (ImageError, OSError) as error:
                 failed.append((str(self.catalog.ids[candidate]), getattr(error, "reason", str(error))))
         raise AslError(f"training images: {len(failed)} in a row cannot be read, e.g. {failed[0][0]}: {failed[0][1]}")
