@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from asl.matching.geometry import intersection_area, polygon_area
 from asl.matching.values import Verdict
 
 _F64 = npt.NDArray[np.float64]
@@ -103,33 +104,8 @@ def _part(verdict: Verdict) -> npt.NDArray[np.float32]:
 def overlap(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
     """Intersection over union of two convex outlines ``[V, 2]``, drawn either way round; 0 where one has no area."""
     one, other = first.astype(np.float64), second.astype(np.float64)
-    areas = [_signed_area(one), _signed_area(other)]
-    if min(map(abs, areas)) <= 0.0:
+    areas = polygon_area(one), polygon_area(other)
+    if min(areas) <= 0.0:
         return 0.0
-    # OpenCV's intersectConvexConvex fails on edges that nearly coincide, as those of two look-alikes do.
-    shared = abs(_signed_area(_clipped(one, other if areas[1] > 0 else other[::-1])))
-    return float(min(1.0, shared / max(abs(areas[0]) + abs(areas[1]) - shared, 1e-12)))
-
-
-def _signed_area(outline: _F64) -> float:
-    if len(outline) < 3:
-        return 0.0
-    x, y = outline.T
-    return float(0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1)))
-
-
-def _clipped(outline: _F64, window: _F64) -> _F64:
-    """The part of a convex outline inside a convex window of positive area (Sutherland & Hodgman 1974)."""
-    for start, end in zip(window, np.roll(window, -1, axis=0), strict=True):
-        if not len(outline):
-            break
-        x, y = (outline - start).T
-        side = (end[0] - start[0]) * y - (end[1] - start[1]) * x
-        kept: list[_F64] = []
-        for here, there, a, b in zip(outline, np.roll(outline, -1, axis=0), side, np.roll(side, -1), strict=True):
-            if a >= 0:
-                kept.append(here)
-            if (a >= 0) != (b >= 0):
-                kept.append(here + (there - here) * a / (a - b))
-        outline = np.array(kept).reshape(-1, 2)
-    return outline
+    shared = intersection_area(one, other)
+    return float(min(1.0, shared / max(sum(areas) - shared, 1e-12)))
