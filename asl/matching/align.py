@@ -85,7 +85,9 @@ def align(query: Prepared, reference: Prepared, readings: list[Matches], setting
     found: list[Alignment] = []
     for matches in readings:
         rest = matches
-        while len(found) < 2 * settings.regions and len(rest) >= _LEAST:
+        for _ in range(2 * settings.regions):  # of each reading: chance alignments of one must not starve the other
+            if len(rest) < _LEAST:
+                break
             fitted = _best_alignment(rest, matches, query, reference, settings)
             if fitted is None:
                 break

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from asl.matching.align import align, all_matches
+import asl.matching.align as align_module
+from asl.matching.align import Matches, align, all_matches
 from asl.matching.dense import align_dense
 from asl.matching.geometry import apply, corners, distortion, inverse, is_sane
 from asl.matching.prepare import Prepared, prepare
@@ -79,6 +80,54 @@ def test_two_regions_of_one_pair_are_both_found(picture: Image, other_picture: I
 def test_other_pictures_do_not_align(picture: Image, other_picture: Image) -> None:
     query, reference = prepare(picture, SETTINGS), prepare(other_picture, SETTINGS)
     assert all(item.inliers < 10 for item in found_map(query, reference))
+
+
+def nothing_drawn() -> Prepared:
+    """An image of which only the size matters: its matches are made by hand."""
+    return prepare(np.zeros((240, 320, 3), np.uint8), SETTINGS)
+
+
+def groups(*sizes: int, is_mirrored: bool = False, seed: int = 0) -> Matches:
+    """Matches in groups; each group has been moved elsewhere as a whole, by itself."""
+    rng = np.random.default_rng(seed)
+    query, reference = [], []
+    for place, size in enumerate(sizes):
+        points = rng.uniform([0, 0], [300, 220], (size, 2))
+        moved = points + np.array([70.0 * place - 180, 60.0 * (-1) ** place + 9 * place])
+        query.append(np.column_stack([moved, np.full(size, 8.0), np.zeros(size)]))
+        reference.append(np.column_stack([points, np.full(size, 8.0), np.zeros(size)]))
+    return Matches(np.float32(np.concatenate(query)), np.float32(np.concatenate(reference)), is_mirrored)
+
+
+def aligned(*readings: Matches) -> list[tuple[bool, int]]:
+    image = nothing_drawn()
+    return [(item.mirrored, item.inliers) for item in align(image, image, list(readings), SETTINGS)]
+
+
+def test_chance_alignments_of_the_plain_reading_do_not_starve_the_mirrored_one() -> None:
+    mirrored = groups(200, is_mirrored=True, seed=1)
+    alone = aligned(mirrored)
+    assert alone[0] == (True, 200)
+    assert aligned(groups(*[6] * 6), mirrored)[0] == alone[0]
+
+
+def test_a_reading_is_searched_for_twice_as_many_regions_as_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    fit = align_module._best_alignment
+
+    def counted(*args: object) -> object:
+        calls.append(args)
+        return fit(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(align_module, "_best_alignment", counted)
+    assert len(aligned(groups(*[14] * 9))) == SETTINGS.regions
+    assert len(calls) == 2 * SETTINGS.regions
+
+
+def test_a_second_region_needs_twice_the_support_of_the_first() -> None:
+    assert aligned(groups(30, 12)) == [(False, 30), (False, 12)]
+    assert aligned(groups(30, 8)) == [(False, 30)], "eight may agree by chance beside thirty"
+    assert aligned(groups(8)) == [(False, 8)], "alone they count"
 
 
 @pytest.mark.parametrize(("change", "reading"), [(lambda x: x[:, ::-1], "mirror"), (lambda x: 255 - x, "negative")])
