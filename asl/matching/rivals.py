@@ -8,6 +8,7 @@ other are no rivals: the query may well have been made from both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,25 @@ _F64 = npt.NDArray[np.float64]
 Pair = tuple[int, int]  # rows of two candidates of one query, the smaller first
 _WORTH = 0.05  # a candidate below this probability loses nothing that matters, a rival below it takes nothing
 _MEET = 0.2  # overlap below which two candidates hardly explain the same
+_KIN = 0.9  # probability from which on two references are of one family
+_ASKED = 2  # members of a family that a candidate is held against
 _LEVEL = 0.1  # log-odds; of two candidates that are this level neither can take anything that matters
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Candidates whose references are copies of each other: members surest first, and the weakest tie of them."""
+
+    members: list[int]
+    tie: float = 1.0
 
 
 def kinship(verdicts: Mapping[int, Verdict], related: Callable[[int, int], float]) -> dict[Pair, float]:
     """How probable it is that two references of one query are copies of each other, where that matters.
+
+    Copies of copies are copies: a candidate is held against the two surest members of every family that is known so
+    far, and its ties with the other members follow from those. One member would do, but for what lies between
+    families; with two, all pairs of three candidates are asked about.
 
     Args:
         verdicts: row -> verdict, all of one query.
@@ -31,14 +46,29 @@ def kinship(verdicts: Mapping[int, Verdict], related: Callable[[int, int], float
             the same part of the query.
     """
     rows = [row for row, verdict in sorted(verdicts.items()) if _is_candidate(verdict)]
-    found = {}
-    for place, second in enumerate(rows):
-        for first in rows[:place]:
-            one, other = verdicts[first], verdicts[second]
-            gap = abs(_log_odds(one.probability) - _log_odds(other.probability))
-            if gap >= _LEVEL and overlap(_part(one), _part(other)) >= _MEET:
-                found[first, second] = related(first, second)
+    rows.sort(key=lambda row: -verdicts[row].probability)
+    found: dict[Pair, float] = {}
+    families: list[_Family] = []
+    for row in rows:
+        own, others = _Family([row]), []
+        for family in families:
+            members = [other for other in family.members if _can_take(verdicts[other], verdicts[row])]
+            pairs = [(min(row, other), max(row, other)) for other in members]
+            found |= {pair: related(*pair) for pair in pairs[:_ASKED]}
+            best = max((found[pair] for pair in pairs[:_ASKED]), default=0.0)
+            found |= dict.fromkeys(pairs[_ASKED:], min(best, family.tie))
+            if best >= _KIN:
+                joined = sorted(family.members + own.members, key=rows.index)
+                own = _Family(joined, min(best, family.tie, own.tie))
+            else:
+                others.append(family)
+        families = [*others, own]
     return found
+
+
+def _can_take(surer: Verdict, other: Verdict) -> bool:
+    gap = _log_odds(surer.probability) - _log_odds(other.probability)
+    return gap >= _LEVEL and overlap(_part(surer), _part(other)) >= _MEET
 
 
 def explained_away(

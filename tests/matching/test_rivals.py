@@ -76,6 +76,56 @@ def test_kinship_is_asked_where_it_matters_only() -> None:
     assert found == {(3, 6): 0.25, (5, 6): 0.25}
 
 
+def spread(count: int, worst: float = 0.6) -> dict[int, Verdict]:
+    """Candidates of one query over all of it, each clearly less sure than the one before."""
+    odds = np.linspace(6.0, np.log(worst / (1 - worst)), count)
+    return {row: verdict(float(1 / (1 + np.exp(-value)))) for row, value in enumerate(odds)}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_all_pairs_of_up_to_three_candidates_are_asked_about(count: int) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        answers = {(a, b): float(rng.random() ** 0.1) for b in range(count) for a in range(b)}
+        assert kinship(spread(count), lambda one, other, known=answers: known[one, other]) == answers
+
+
+def test_near_duplicates_are_asked_about_a_few_times_each_and_stay_all() -> None:
+    count, asked = 24, []
+    verdicts = spread(count)
+
+    def related(one: int, other: int) -> float:
+        asked.append((one, other))
+        return 0.999
+
+    kin = kinship(verdicts, related)
+    assert len(asked) == len(set(asked)) == 2 * count - 3
+    assert kin == {(a, b): 0.999 for b in range(count) for a in range(b)}
+    assert scores(*verdicts.values(), kin=kin)[-1] == pytest.approx(0.6, abs=0.01)
+    assert scores(*verdicts.values())[-1] < 0.01
+
+
+def test_a_tie_that_was_not_asked_about_is_as_strong_as_the_weakest_between() -> None:
+    answers = {(0, 1): 0.97, (0, 2): 0.95, (1, 2): 0.3, (0, 3): 0.99, (1, 3): 0.2}
+    found = kinship(spread(4), lambda one, other: answers[one, other])
+    assert found == {**answers, (2, 3): 0.95}
+    assert kinship(spread(4), lambda *_: 0.5) == {(a, b): 0.5 for b in range(4) for a in range(b)}, "no families"
+
+
+def test_a_candidate_joins_two_families_into_one() -> None:
+    """0 and 1 are level, so nobody asks about them, until 2 turns out to be a copy of both."""
+    verdicts = {0: verdict(0.99), 1: verdict(0.99), **{row: verdict(p) for row, p in ((2, 0.9), (3, 0.7), (4, 0.5))}}
+    asked = []
+
+    def related(one: int, other: int) -> float:
+        asked.append((one, other))
+        return 0.95
+
+    found = kinship(verdicts, related)
+    assert asked == [(0, 2), (1, 2), (0, 3), (1, 3), (0, 4), (1, 4)]
+    assert set(found) == {(a, b) for b in range(5) for a in range(b)} - {(0, 1)}
+
+
 def test_a_rival_that_was_explained_away_takes_nothing() -> None:
     true, alike, other = verdict(0.999, (0.0, 0.0, 0.6, 1.0)), verdict(0.95, WHOLE), verdict(0.7, (0.6, 0.0, 1.0, 1.0))
     assert scores(alike, other)[1] < 0.65

@@ -113,12 +113,14 @@ class Told:
     settings = Settings()
 
     def __init__(self, **answers: float) -> None:
+        self.asked: list[tuple[int, int]] = []
         self.answers = {tuple(map(int, pair.split("_")[1:])): answer for pair, answer in answers.items()}
 
     def prepare(self, image: Image) -> int:
         return int(image.mean())
 
     def judge(self, query: int, reference: int) -> Verdict:
+        self.asked.append((query, reference))
         whole = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
         region = Region(whole, whole, False, 0.0, 1.0)
         return Verdict(self.answers[query, reference], Evidence(aligned=1.0), (region,), "all of it", "none", True)
@@ -138,6 +140,15 @@ def test_a_reference_that_is_explained_away_says_by_which_one() -> None:
     assert alike < 0.2
     reasons = [found.verdicts[row].reason for row in range(3)]
     assert reasons == ["all of it; 2 explains this part of the query better", "all of it", "all of it"]
+
+
+def test_kin_are_asked_about_the_other_way_round_only_where_that_says_more() -> None:
+    pairs = ScoredPairs.from_ids(["9"] * 3, ["1", "2", "3"], [0.9, 0.8, 0.7])
+    told = Told(of_9_1=0.99, of_9_2=0.9, of_9_3=0.7, of_1_2=0.991, of_1_3=0.989, of_3_1=0.999, of_2_3=0.1, of_3_2=0.2)
+    load = lambda name: np.full((8, 8, 3), int(name), np.uint8)  # noqa: E731
+    found = verify_pairs(pairs, load_query=load, load_reference=load, verifier=told)  # type: ignore[arg-type]
+    assert told.asked == [(9, 1), (9, 2), (9, 3), (1, 2), (1, 3), (3, 1), (2, 3), (3, 2)]
+    assert found.kin == {(0, 1): 0.991, (0, 2): 0.999, (1, 2): 0.2}
 
 
 def test_an_original_stays_beside_a_copy_of_it_that_is_nearer_to_the_query(picture: Image) -> None:
