@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 
@@ -19,11 +19,13 @@ import numpy.typing as npt
 
 from asl.matching.cache import Cache
 from asl.matching.prepare import Prepared
+from asl.matching.recent import Recent
 from asl.matching.rivals import Pair, kinship
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
 from asl.types import AslError
 
+_KEPT_BYTES = 64 << 20  # of prepared references in each process: some two hundred at 320 pixels
 _SURE = 0.99  # of kinship: what is missing to 1 lets rivals take a hundredth of the usual, so back need not be asked
 LoadImage = Callable[[str], npt.NDArray[np.uint8]]
 
@@ -57,6 +59,7 @@ class Bench:
     load_reference: LoadImage
     verifier: Verifier
     cache: Cache | None
+    recent: Recent[str, Prepared] = field(default_factory=lambda: Recent(_KEPT_BYTES))
 
     def work(self, task: QueryTask) -> TaskResult:
         """Look at one query's candidates."""
@@ -65,7 +68,7 @@ class Bench:
         if query is None:
             return result
         for row, reference_id in task.references:
-            reference = self._read("reference", reference_id, self.load_reference, self.cache, result)
+            reference = self._reference(reference_id, result)
             if reference is None:
                 continue
             verdict = self.verifier.judge(query, reference)
@@ -83,6 +86,16 @@ class Bench:
             return surest
         back = self.verifier.judge(other, one)
         return max(surest, back.probability if back.seen else 0.0)
+
+    def _reference(self, image_id: str, result: TaskResult) -> Prepared | None:
+        """A reference, prepared: the candidates of one query are often those of the next one, too."""
+        known = self.recent.get(image_id)
+        if known is None:
+            known = self._read("reference", image_id, self.load_reference, self.cache, result)
+            if known is None:
+                return None
+            self.recent.put(image_id, known, known.nbytes)
+        return replace(known)  # what is made of it on use stays with this query: nobody counts its bytes
 
     def _read(
         self, role: str, image_id: str, load: LoadImage, cache: Cache | None, result: TaskResult

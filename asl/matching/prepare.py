@@ -76,6 +76,12 @@ class Prepared:
         """Height and width at working size."""
         return int(self.image.shape[0]), int(self.image.shape[1])
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays, without what is made of them on use."""
+        arrays = (self.image, self.points, self.scales, self.angles, self.descriptors)
+        return sum(array.nbytes for array in arrays)
+
 
 def prepare(image: npt.NDArray[np.uint8], settings: Settings) -> Prepared:
     """Scale an image to working size and find its local features.

@@ -109,6 +109,8 @@ def test_a_tie_that_was_not_asked_about_is_as_strong_as_the_weakest_between() ->
     answers = {(0, 1): 0.97, (0, 2): 0.95, (1, 2): 0.3, (0, 3): 0.99, (1, 3): 0.2}
     found = kinship(spread(4), lambda one, other: answers[one, other])
     assert found == {**answers, (2, 3): 0.95}
+    chain = {(0, 1): 0.92, (0, 2): 0.99, (1, 2): 0.98, (0, 3): 0.97, (1, 3): 0.99}
+    assert kinship(spread(4), lambda one, other: chain[one, other])[2, 3] == 0.92, "of the whole family"
     assert kinship(spread(4), lambda *_: 0.5) == {(a, b): 0.5 for b in range(4) for a in range(b)}, "no families"
 
 

@@ -15,7 +15,9 @@ import pytest
 
 from asl.matching import Budget, Settings, Verifier, verify_pairs
 from asl.matching.cache import Cache
-from asl.matching.prepare import prepare
+from asl.matching.pool import Bench, QueryTask
+from asl.matching.prepare import Prepared, prepare
+from asl.matching.recent import Recent
 from asl.matching.values import Evidence, Region, Verdict
 from asl.types import AslError, ScoredPairs
 
@@ -107,8 +109,29 @@ def test_workers_and_cache_change_nothing(tmp_path: Path) -> None:
     assert len(serial.verdicts) + 1 == len(candidates())
 
 
+def test_a_reference_is_read_once_while_it_is_remembered() -> None:
+    read: list[str] = []
+
+    def load(name: str) -> Image:
+        read.append(name)
+        return Images()(name)
+
+    tasks = [QueryTask(query, ((0, "1"), (1, "2"))) for query in ("crop-1", "crop-2", "1")]
+    size = max(prepare(textured(number), Settings()).nbytes for number in (1, 2))
+    found = {}
+    for most, times in ((0, 3), (size, 3), (2 * size, 1)):
+        read.clear()
+        bench = Bench(Images(), load, Verifier(), None, Recent(most))
+        found[most] = [verdict.probability for task in tasks for verdict in bench.work(task).verdicts.values()]
+        assert read == ["1", "2"] * times
+    assert found[0] == found[size] == found[2 * size]
+    held = bench.recent.get("1")
+    assert held is not None
+    assert set(vars(held)) == {"image", "points", "scales", "angles", "descriptors"}, "nothing beside what was counted"
+
+
 class Told:
-    """Prepares an image as its mean brightness and answers as it was told: (query, reference) -> probability."""
+    """Knows an image by its mean brightness and answers as it was told: (query, reference) -> probability."""
 
     settings = Settings()
 
@@ -116,14 +139,16 @@ class Told:
         self.asked: list[tuple[int, int]] = []
         self.answers = {tuple(map(int, pair.split("_")[1:])): answer for pair, answer in answers.items()}
 
-    def prepare(self, image: Image) -> int:
-        return int(image.mean())
+    def prepare(self, image: Image) -> Prepared:
+        none = np.empty(0, np.float32)
+        return Prepared(image, none.reshape(0, 2), none, none, np.empty((0, 128), np.uint8))
 
-    def judge(self, query: int, reference: int) -> Verdict:
-        self.asked.append((query, reference))
+    def judge(self, query: Prepared, reference: Prepared) -> Verdict:
+        pair = int(query.image.mean()), int(reference.image.mean())
+        self.asked.append(pair)
         whole = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
         region = Region(whole, whole, False, 0.0, 1.0)
-        return Verdict(self.answers[query, reference], Evidence(aligned=1.0), (region,), "all of it", "none", True)
+        return Verdict(self.answers[pair], Evidence(aligned=1.0), (region,), "all of it", "none", True)
 
 
 def test_a_reference_that_is_explained_away_says_by_which_one() -> None:
