@@ -21,19 +21,24 @@ _LEAST_PEAK = 0.72  # correlation below this is no alignment
 _LEAST_CONTRAST = 4.0  # grey levels; a plain template correlates with anything
 
 
-def align_dense(query: Prepared, reference: Prepared) -> list[Alignment]:
+def align_dense(query: Prepared, reference: Prepared, *, mirrored: bool = True) -> list[Alignment]:
     """The best alignment by correlation, or nothing.
 
     Both directions are searched: the whole query inside the reference (a crop) and the whole reference inside the
     query (padding, screenshot).
+
+    Args:
+        query: the edited image, perhaps.
+        reference: the original, perhaps.
+        mirrored: also try the mirrored reading.
     """
     if min(*query.shape, *reference.shape) < SMALLEST:
         return []
     small_q, small_r = _shrink(query.gray, _COARSE), _shrink(reference.gray, _COARSE)
-    # Four of the readings have one shape, four the other: what is drawn of the reference serves four times.
+    # Half of the readings have one shape, half the other: what is drawn of the reference serves them all.
     drawn_r: dict[tuple[int, ...], list[Gray]] = {}
     best_peak, best = _LEAST_PEAK, None
-    for is_mirrored in (False, True):
+    for is_mirrored in (False, True) if mirrored else (False,):
         for turns in range(4):
             turned, undo = _reading(small_q, turns, is_mirrored)
             if turned.shape not in drawn_r:
@@ -116,7 +121,7 @@ def _look_for(templates: list[Gray], picture: Gray, field: Gray) -> tuple[float,
 
 
 def _refine(query: Prepared, reference: Prepared, matrix: Matrix) -> Matrix:
-    """ECC with an affine map at a quarter of a megapixel at most; the start where it does not converge."""
+    """ECC with an affine map at 128 pixels of the longer side; the start where it does not converge."""
     small_q, small_r = _shrink(query.gray, _FINE), _shrink(reference.gray, _FINE)
     to_q, to_r = _scaling(query.gray, small_q), _scaling(reference.gray, small_r)
     start = to_q @ matrix @ np.linalg.inv(to_r)

@@ -99,7 +99,7 @@ def _look(query: Prepared, reference: Prepared, settings: Settings, *, dense: bo
     readings = all_matches(query, reference, settings)
     best = _best(query, reference, align(query, reference, readings, settings))
     if best is None and dense:
-        best = _best(query, reference, align_dense(query, reference))
+        best = _best(query, reference, align_dense(query, reference, mirrored=settings.mirrored))
     return _Look(best, readings)
 
 

@@ -32,23 +32,24 @@ LoadImage = Callable[[str], npt.NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class QueryTask:
-    """One query and the rows (row number, reference id) to look at, best first; ``enough``: see ``Budget``."""
+    """One query and the rows (row number, reference id) to look at, best first."""
 
     query_id: str
     references: tuple[tuple[int, str], ...]
-    enough: float | None = None
 
 
 @dataclass(frozen=True)
 class TaskResult:
     """Verdicts by row number, which references are copies of each other, and images that could not be read.
 
-    ``kin``: see :func:`asl.matching.rivals.kinship`; ``failures``: ``role:id`` -> why.
+    ``kin``: see :func:`asl.matching.rivals.kinship`; ``failures``: ``role:id`` -> why; ``rows``: how many were asked
+    about, readable or not.
     """
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     kin: dict[Pair, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Bench:
 
     def work(self, task: QueryTask) -> TaskResult:
         """Look at one query's candidates."""
-        result, seen = TaskResult(), {}
+        result, seen = TaskResult(rows=len(task.references)), {}
         query = self._read("query", task.query_id, self.load_query, None, result)
         if query is None:
             return result
@@ -73,8 +74,6 @@ class Bench:
                 continue
             verdict = self.verifier.judge(query, reference)
             result.verdicts[row], seen[row] = verdict, reference
-            if task.enough is not None and verdict.probability >= task.enough:
-                break
         result.kin.update(kinship(result.verdicts, lambda one, other: self._related(seen[one], seen[other])))
         return result
 

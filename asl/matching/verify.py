@@ -30,21 +30,16 @@ class Budget:
     Attributes:
         pairs: most pairs that are looked at (None: all).
         seconds: wall-clock seconds after which no new query is begun (None: no limit).
-        enough: once a candidate of a query reaches this probability, its weaker candidates are left (None: all are
-            looked at; a query that copies two references needs that).
     """
 
     pairs: int | None = None
     seconds: float | None = None
-    enough: float | None = None
 
     def __post_init__(self) -> None:
         if self.pairs is not None and self.pairs < 0:
             raise AslError(f"budget.pairs: must be 0 or more, got {self.pairs}")
         if self.seconds is not None and not self.seconds >= 0:
             raise AslError(f"budget.seconds: must be 0 or more, got {self.seconds}")
-        if self.enough is not None and not 0 < self.enough <= 1:
-            raise AslError(f"budget.enough: must be in 0..1, got {self.enough}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +70,6 @@ def verify_pairs(
     load_query: LoadImage,
     load_reference: LoadImage,
     verifier: Verifier | None = None,
-    query_log_norms: npt.ArrayLike | None = None,
-    reference_log_norms: npt.ArrayLike | None = None,
-    norm_weight: float = 0.0,
     workers: int | None = 0,
     budget: Budget | None = None,
     cache: Path | None = None,
@@ -91,9 +83,6 @@ def verify_pairs(
         load_query: query id -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is a failure of that image.
         load_reference: the same for references. Both must be picklable where ``workers`` > 1.
         verifier: the packaged one unless given.
-        query_log_norms: ``[len(pairs.queries)]`` n_q, with ``reference_log_norms`` and ``norm_weight``.
-        reference_log_norms: ``[len(pairs.references)]`` n_r.
-        norm_weight: log-odds taken away per unit of max(0, n_q - n_r).
         workers: processes; 0 and 1 stay in this one, None is one a core where there are many pairs. The answer does
             not depend on it (a time limit aside).
         budget: limits; none unless given.
@@ -102,12 +91,13 @@ def verify_pairs(
         progress: called with (pairs done, pairs to do).
 
     Raises:
-        AslError: norms of the wrong length, or a loader that cannot be sent to other processes.
+        AslError: a loader that cannot be sent to other processes.
     """
     started = time.monotonic()
     verifier = verifier or Verifier()
     budget = budget or Budget()
     kept = None if cache is None else Cache(cache, verifier.settings, collection)
+    done = 0
     verdicts: dict[int, Verdict] = {}
     kin: dict[Pair, float] = {}
     failures: dict[str, str] = {}
@@ -115,17 +105,17 @@ def verify_pairs(
     if workers is None:  # a process takes a second or two to start
         workers = min(os.cpu_count() or 1, 1 + len(chosen) // _PAIRS)
     deadline = None if budget.seconds is None else started + budget.seconds
-    tasks = _tasks(pairs, chosen, budget.enough)
+    tasks = _tasks(pairs, chosen)
     for result in run_tasks(
         tasks, load_query, load_reference, verifier=verifier, cache=kept, workers=workers, deadline=deadline
     ):
         verdicts.update(result.verdicts)
         kin.update(result.kin)
         failures.update(result.failures)
+        done += result.rows
         if progress is not None:
-            progress(len(verdicts), len(chosen))
-    gap = _norm_gap(pairs, query_log_norms, reference_log_norms)
-    scores, better = combined_scores(pairs, verdicts, norm_weight * np.maximum(gap, 0.0), kin=kin)
+            progress(done, len(chosen))
+    scores, better = combined_scores(pairs, verdicts, kin=kin)
     for row, rival in better.items():
         name = pairs.references[pairs.reference_index[rival]]
         reason = f"{verdicts[row].reason}; {name} explains this part of the query better"
@@ -148,35 +138,19 @@ def _best_first(pairs: ScoredPairs, limit: int | None) -> npt.NDArray[np.int64]:
     return np.asarray(order[:limit], dtype=np.int64)
 
 
-def _tasks(pairs: ScoredPairs, chosen: npt.NDArray[np.int64], enough: float | None) -> Iterator[QueryTask]:
+def _tasks(pairs: ScoredPairs, chosen: npt.NDArray[np.int64]) -> Iterator[QueryTask]:
     """The chosen rows by query, queries in the order of their best candidate."""
     groups: dict[int, list[int]] = {}
     for row in chosen.tolist():
         groups.setdefault(int(pairs.query_index[row]), []).append(row)
     for query, rows in groups.items():
         references = [(row, str(pairs.references[pairs.reference_index[row]])) for row in rows]
-        yield QueryTask(str(pairs.queries[query]), tuple(references), enough)
-
-
-def _norm_gap(
-    pairs: ScoredPairs, queries: npt.ArrayLike | None, references: npt.ArrayLike | None
-) -> npt.NDArray[np.float64]:
-    if queries is None or references is None:
-        return np.zeros(len(pairs))
-    of_query, of_reference = np.asarray(queries, dtype=np.float64), np.asarray(references, dtype=np.float64)
-    for name, norms, ids in (
-        ("query_log_norms", of_query, pairs.queries),
-        ("reference_log_norms", of_reference, pairs.references),
-    ):
-        if norms.shape != (len(ids),) or not np.all(np.isfinite(norms)):
-            raise AslError(f"{name}: expected {len(ids)} finite numbers, one per id of pairs, got shape {norms.shape}")
-    return np.asarray(of_query[pairs.query_index] - of_reference[pairs.reference_index])
+        yield QueryTask(str(pairs.queries[query]), tuple(references))
 
 
 def combined_scores(
     pairs: ScoredPairs,
     verdicts: Mapping[int, Verdict],
-    penalty: npt.NDArray[np.float64] | None = None,
     *,
     rivals: bool = True,
     kin: Mapping[Pair, float] | None = None,
@@ -186,7 +160,6 @@ def combined_scores(
     Args:
         pairs: candidates with embedding scores.
         verdicts: row of ``pairs`` -> verdict.
-        penalty: ``[N]`` log-odds to take away; none unless given.
         rivals: compare the candidates of a query with each other, too (:mod:`asl.matching.rivals`).
         kin: which references are copies of each other and so no rivals.
 
@@ -201,8 +174,6 @@ def combined_scores(
     odds = np.zeros(len(pairs))
     alone = np.clip([verdicts[row].probability for row in seen.tolist()], 1e-9, 1 - 1e-9)
     odds[seen] = np.log(alone / (1.0 - alone))
-    if penalty is not None:
-        odds -= penalty
     better: dict[int, int] = {}
     if rivals:
         taken, surer = explained_away(pairs.query_index, odds, verdicts, kin or {})

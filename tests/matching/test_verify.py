@@ -130,6 +130,21 @@ def test_a_reference_is_read_once_while_it_is_remembered() -> None:
     assert set(vars(held)) == {"image", "points", "scales", "angles", "descriptors"}, "nothing beside what was counted"
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_progress_counts_the_pairs_that_cannot_be_looked_at_too(workers: int) -> None:
+    pairs = ScoredPairs.from_ids(["1", "1", "broken", "broken"], ["broken", "2", "1", "2"], [0.9, 0.8, 0.7, 0.6])
+    told: list[tuple[int, int]] = []
+    found = verify_pairs(
+        pairs,
+        load_query=Images(),
+        load_reference=Images(),
+        workers=workers,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert set(found.failures) == {"reference:broken", "query:broken"}
+    assert told == [(2, 4), (4, 4)]
+
+
 class Told:
     """Knows an image by its mean brightness and answers as it was told: (query, reference) -> probability."""
 
