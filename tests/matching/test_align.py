@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import asl.matching.align as align_module
+import asl.matching.evidence as evidence_module
 from asl.matching.align import Matches, align, all_matches
 from asl.matching.dense import align_dense
+from asl.matching.evidence import examine
 from asl.matching.geometry import apply, corners, distortion, inverse, is_sane
 from asl.matching.prepare import Prepared, prepare
 from asl.matching.values import Alignment, Settings
@@ -155,6 +159,31 @@ def test_pixels_align_where_there_are_no_features() -> None:
     middle = np.array([[reference.shape[1] / 2, reference.shape[0] / 2]])
     assert np.linalg.norm(apply(best.matrix, middle) - apply(expected, middle)) < 4.0
     assert best.dense
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_pixels_are_read_mirrored_only_where_asked_for(picture: Image, mirrored: bool) -> None:
+    blurred = cv2.GaussianBlur(picture, (0, 0), 6)
+    turned = prepare(np.ascontiguousarray(blurred[:, ::-1]), SETTINGS)
+    bare = [replace(side, points=side.points[:0], scales=side.scales[:0], angles=side.angles[:0],
+                    descriptors=side.descriptors[:0]) for side in (turned, prepare(blurred, SETTINGS))]  # fmt: skip
+    found = examine(bare[0], bare[1], Settings(mirrored=mirrored)).alignments
+    assert [item.mirrored for item in found] == ([True] if mirrored else [])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_alignment_that_agrees_best_leads_whatever_its_place(
+    picture: Image, monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    image = prepare(picture, SETTINGS)
+    right, wrong = (
+        Alignment(np.eye(3), inliers=40),
+        Alignment(np.array([[1.0, 0, 25], [0, 1, 9], [0, 0, 1]]), inliers=40),
+    )
+    monkeypatch.setattr(evidence_module, "align", lambda *_: [right, wrong][::order])
+    found = examine(image, image, SETTINGS)
+    assert found.alignments == (right, wrong)
+    assert found.evidence.corr_low > 0.99
 
 
 def test_folding_and_absurd_maps_are_refused() -> None:

@@ -76,6 +76,13 @@ def test_kinship_is_asked_where_it_matters_only() -> None:
     assert found == {(3, 6): 0.25, (5, 6): 0.25}
 
 
+def test_the_embedding_orders_what_the_pixels_find_equal() -> None:
+    pairs = ScoredPairs.from_ids(["q"] * 3, ["a", "b", "c"], [0.2, 0.9, 0.5])
+    found = combined_scores(pairs, {row: verdict(0.9) for row in range(3)})[0]
+    assert found[1] > found[2] > found[0]
+    assert found == pytest.approx([0.9] * 3, abs=1e-5)
+
+
 def spread(count: int, worst: float = 0.6) -> dict[int, Verdict]:
     """Candidates of one query over all of it, each clearly less sure than the one before."""
     odds = np.linspace(6.0, np.log(worst / (1 - worst)), count)
