@@ -96,9 +96,10 @@ class Evidence:
         bent_low: ``corr_low`` after a smooth bend of the reference, where one was tried; else ``corr_low`` itself.
         bent_quarter: the same of ``corr_quarter``.
         bent_kept: the same of ``corr_kept``.
-        bend: how far that bend is from an affine map, share of the longer side; 0 where none was tried.
+        bend: how far that bend is from an affine map; 0 where none was tried. Across as a share of the compared area's
+            width and down as one of its height, both in one root mean square.
         moved: share of what disagrees that is found a little elsewhere in the reference; 0 where no bend was tried.
-        rough: share of the longer side, how far single places move beside the smooth bend; 0 where none was tried.
+        rough: how far single places move beside the smooth bend, median, in the same shares; 0 where none was tried.
         gradient: agreement of edge directions, -1..1.
         tone: share of the query's brightness that one tone curve over the reference explains.
         diffuse: share of the compared area that disagrees in thin lines: another shot.
