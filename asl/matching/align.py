@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.matching.geometry import apply, is_sane, median_scale, mirror_matrix
+from asl.matching.geometry import apply, is_sane, middle_scale, mirror_matrix
 from asl.matching.prepare import Prepared
 from asl.matching.values import Alignment, Matrix, Settings
 
@@ -108,7 +108,7 @@ def _best_alignment(
     fitted = _fit(matches.take(loose), settings.tolerance, reference.shape)
     if fitted is None:
         return None
-    scale = max(1.0, median_scale(fitted, reference.shape))
+    scale = max(1.0, middle_scale(fitted, reference.shape))
     errors = transfer_errors(fitted, matches)
     close = errors < settings.tolerance * scale
     count = len(np.unique(np.rint(matches.reference[close, :2]), axis=0))

@@ -32,6 +32,7 @@ _AROUND = 8  # matches that are around one
 _KNOTS = 17  # points, both sides of the lattice on which the thin plate is computed
 _AGREE = 0.75  # local correlation from which on a place counts as found
 _LEAST_SIDE = 16  # pixels, below which there is nothing to bend
+_LEAST_WRONG = 256  # pixels of the square that must disagree before it is asked where they went
 
 
 def unbend(overlay: Overlay, start: _Flow | None = None) -> tuple[Overlay, dict[str, float]] | None:
@@ -42,10 +43,11 @@ def unbend(overlay: Overlay, start: _Flow | None = None) -> tuple[Overlay, dict[
         start: a guess at the flow, from :func:`matched_flow`.
 
     Returns:
-        The new overlay; and as shares of the side ``bend``: how far the bend is from an affine map (root mean square),
-        and ``rough``: the median of what the smoothing took away from the flow; and ``moved``: the share of what
-        disagrees that the flow finds a little elsewhere in the reference. What was pasted on is nowhere there; somebody
-        who walks past a camera that stands still is.
+        The new overlay; and ``bend``: how far the bend is from an affine map (root mean square), and ``rough``: the
+        median of what the smoothing took away from the flow, both on the square, so across as shares of the overlay's
+        width and down as shares of its height; and ``moved``: the share of what disagrees that the flow finds a little
+        elsewhere in the reference. What was pasted on is nowhere there; somebody who walks past a camera that stands
+        still is.
     """
     height, width = overlay.mask.shape
     if min(height, width) < _LEAST_SIDE:
@@ -113,7 +115,7 @@ def _found_elsewhere(query: Gray, reference: Gray, followed: Gray, mask: npt.NDA
     """Share of the disagreement with the reference that is gone where every pixel follows the flow."""
     before, contrast = local_correlation(query, reference)
     wrong = mask & (contrast > NOISE) & (before < DISAGREE)
-    if wrong.sum() < _LEAST_SIDE**2:
+    if wrong.sum() < _LEAST_WRONG:
         return 0.0
     after, _ = local_correlation(query, followed)
     return float((after[wrong] > _AGREE).mean())

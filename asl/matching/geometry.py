@@ -44,7 +44,7 @@ def jacobian(matrix: Matrix, point: npt.NDArray[np.float64]) -> npt.NDArray[np.f
     return np.asarray(top / max(w * w, 1e-12))
 
 
-def median_scale(matrix: Matrix, shape: tuple[int, int]) -> float:
+def middle_scale(matrix: Matrix, shape: tuple[int, int]) -> float:
     """Linear scale of the map at the middle of an image of that shape."""
     middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
     return float(np.sqrt(abs(np.linalg.det(jacobian(matrix, middle)))))

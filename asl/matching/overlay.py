@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.matching.geometry import apply, clipped_outline, corners, inverse, median_scale
+from asl.matching.geometry import apply, clipped_outline, corners, inverse, middle_scale
 from asl.matching.prepare import Prepared
 from asl.matching.values import Alignment, Gray, Matrix
 
@@ -40,7 +40,7 @@ def lay_over(query: Prepared, reference: Prepared, alignment: Alignment) -> Over
     cannot have is not held against the pair.
     """
     matrix = alignment.matrix
-    scale = median_scale(matrix, reference.shape)
+    scale = middle_scale(matrix, reference.shape)
     if scale <= 1.0:
         warped = _warp(reference.gray, matrix, query.shape, scale)
         box = _bounds(clipped_outline(matrix, reference.shape, query.shape))
