@@ -9,8 +9,9 @@ in JavaScript when its threshold is moved; a test holds the two together.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 
 @dataclass(frozen=True)
@@ -77,38 +78,73 @@ def missing_spokes(edges: Sequence[Edge]) -> list[tuple[int, int]]:
     """
     found = []
     for part in _components(edges):
-        first = next(iter(_stars(edges, part)))
+        first = next(_stars(edges, part))
         near = {first.original, *(copy for copy, _ in first.copies)}
         nodes = {node for row in part for node in (edges[row].original, edges[row].copy)}
         found += [(first.original, node) for node in sorted(nodes - near)]
     return found
 
 
-def _stars(edges: Sequence[Edge], rows: list[int]) -> Iterable[Group]:
-    left = rows
-    while left:
-        centre = _centre(edges, left)
-        spokes = [row for row in left if centre in (edges[row].original, edges[row].copy)]
-        spokes.sort(key=lambda row: (-edges[row].probability, _other(edges[row], centre)))
-        members = {centre, *(_other(edges[row], centre) for row in spokes)}
-        yield Group(centre, tuple((_other(edges[row], centre), row) for row in spokes))
-        # Pairs inside the group need no group of their own.
-        left = [row for row in left if not {edges[row].original, edges[row].copy} <= members]
+class _Spokes:
+    """The pairs of a component that no star covers yet, counted per image; a star changes only its members' counts."""
 
+    def __init__(self, edges: Sequence[Edge], rows: Sequence[int]) -> None:
+        self._edges = edges
+        self._copied: dict[int, int] = defaultdict(int)
+        self._degree: dict[int, int] = defaultdict(int)
+        self._weight: dict[int, int] = defaultdict(int)  # in millionths: what was added can be taken away exactly
+        self._near: dict[int, dict[int, list[int]]] = defaultdict(dict)
+        for row in rows:
+            for node, other in self._count(row, 1):
+                self._near[node].setdefault(other, []).append(row)
+        self._heap = [self._rank(node) for node in self._degree]
+        heapify(self._heap)
 
-def _other(edge: Edge, node: int) -> int:
-    return edge.copy if edge.original == node else edge.original
-
-
-def _centre(edges: Sequence[Edge], rows: Sequence[int]) -> int:
-    """The image that is nobody's copy, as far as that is clear, and has the most, surest matches."""
-    copied: dict[int, int] = defaultdict(int)
-    degree: dict[int, int] = defaultdict(int)
-    weight: dict[int, float] = defaultdict(float)
-    for row in rows:
-        edge = edges[row]
-        copied[edge.copy] += edge.clear
+    def _count(self, row: int, sign: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        edge = self._edges[row]
+        self._copied[edge.copy] += sign * edge.clear
         for node in (edge.original, edge.copy):
-            degree[node] += 1
-            weight[node] += edge.probability
-    return min(degree, key=lambda node: (copied[node] > 0, -degree[node], -round(weight[node], 6), node))
+            self._degree[node] += sign
+            self._weight[node] += sign * round(1e6 * edge.probability)
+        return (edge.original, edge.copy), (edge.copy, edge.original)
+
+    def _rank(self, node: int) -> tuple[bool, int, int, int]:
+        """The least one leads: nobody's copy, as far as that is clear, with the most, surest matches."""
+        return self._copied[node] > 0, -self._degree[node], -self._weight[node], node
+
+    def centre(self) -> int | None:
+        """The image that leads the next star; None where every pair is covered."""
+        while self._heap:
+            rank = heappop(self._heap)
+            if rank[1] and rank == self._rank(rank[3]):  # else a count has changed since, and another entry says how
+                return rank[3]
+        return None
+
+    def of(self, centre: int) -> list[tuple[int, int]]:
+        """(image, row) of a centre's pairs, surest first."""
+        pairs = [(other, row) for other, rows in self._near[centre].items() for row in rows]
+        return sorted(pairs, key=lambda pair: (-self._edges[pair[1]].probability, *pair))
+
+    def cover(self, members: set[int]) -> None:
+        """Take away all pairs inside a star."""
+        for node in members:
+            near = self._near[node]
+            # By the shorter of both: an image with many matches may be in many small stars.
+            inside = (
+                [n for n in near if n in members] if len(near) < len(members) else [n for n in members if n in near]
+            )
+            for other in inside:
+                for row in near.pop(other):
+                    self._count(row, -1)
+                del self._near[other][node]
+        for node in members:
+            heappush(self._heap, self._rank(node))
+
+
+def _stars(edges: Sequence[Edge], rows: Sequence[int]) -> Iterator[Group]:
+    left = _Spokes(edges, rows)
+    while (centre := left.centre()) is not None:
+        spokes = left.of(centre)
+        # Pairs inside the group need no group of their own.
+        left.cover({centre, *(copy for copy, _ in spokes)})
+        yield Group(centre, tuple(spokes))
