@@ -23,7 +23,8 @@ from asl.app.intake import Intake, Source
 from asl.app.judge import Judge
 from asl.app.matches import Added, Match
 from asl.app.query import Candidate, Query, compare
-from asl.app.store import ImageStore, Name
+from asl.app.records import Name
+from asl.app.store import ImageStore
 from asl.app.thresholds import DEFAULT_PRECISION, threshold_for
 from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of

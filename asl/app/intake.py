@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from asl.app.facts import Facts, read_facts
-from asl.app.store import ImageStore, Name, Record
+from asl.app.records import Name, Record
+from asl.app.store import ImageStore
 from asl.data.images import MAX_BYTES, MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
 from asl.features.extract import Progress, Runner, cut
 from asl.features.regions import regions_key, regions_of

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from asl.app.facts import Facts
 from asl.app.matches import Match
-from asl.app.store import Name
+from asl.app.records import Name
 
 
 class Reference(BaseModel):

@@ -48,6 +48,7 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     path = options.cache.with_name(f"{options.cache.stem}-{intake.hash[:8]}{options.cache.suffix}")
     store = intake.open_store(path)
     try:
+        store.keep_judge(judge_name())
         clock.step("start")
         with bar("embedding", "images") as progress:
             synced = sync(store, intake, [*photos.sources, *extra], progress=progress)
@@ -144,12 +145,10 @@ def _judge(
 ) -> tuple[Judged, list[str]]:
     """Judgements of all candidates: remembered ones, then the others."""
     names, judged, fresh = contents.digests, {}, []
-    known = store.verdicts(judge_name())
     triples = zip(candidates.first.tolist(), candidates.second.tolist(), candidates.cosines.tolist(), strict=True)
-    cosine: dict[tuple[int, int], float] = {}
-    for first, second, value in triples:
-        pair = (first, second) if names[first] < names[second] else (second, first)
-        cosine[pair] = value
+    cosine = {(a, b) if names[a] < names[b] else (b, a): value for a, b, value in triples}
+    known = store.verdicts(judge_name(), [(names[a], names[b]) for a, b in cosine])
+    for pair, value in cosine.items():
         text = known.get((names[pair[0]], names[pair[1]]))
         if text is None:
             fresh.append(pair)

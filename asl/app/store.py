@@ -11,13 +11,13 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asl.app.facts import Facts
+from asl.app.records import Name, Record
 from asl.types import F32, AslError
 
 FORMAT = "asl-images-1"
@@ -34,48 +34,9 @@ CREATE TABLE IF NOT EXISTS parts (
 CREATE TABLE IF NOT EXISTS verdicts (
   first TEXT NOT NULL, second TEXT NOT NULL, judge TEXT NOT NULL, verdict TEXT NOT NULL,
   PRIMARY KEY (first, second, judge)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS verdicts_second ON verdicts (second);
 """
 _MANY = 500  # values in one SQL statement
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """One content.
-
-    Attributes:
-        digest: SHA-256 of the encoded file, hexadecimal.
-        facts: what the file says.
-        feature: float32 ``[D]``, un-normalised; None where the file is no usable image.
-        picture: JPEG at the size at which pairs are compared.
-        failure: why it is no usable image.
-        parts: float32 ``[R, D]`` of parts of the image, un-normalised; None where none were embedded.
-    """
-
-    digest: str
-    facts: Facts
-    feature: F32 | None = None
-    picture: bytes = b""
-    failure: str = ""
-    parts: F32 | None = None
-
-
-@dataclass(frozen=True)
-class Name:
-    """A name and the content that it points at.
-
-    Attributes:
-        name: unique in a store.
-        digest: of its content.
-        label: for people, e.g. what a client called the file.
-        size: of the file in bytes when it was read, 0 where it was no file.
-        changed: modification time of the file in nanoseconds.
-    """
-
-    name: str
-    digest: str
-    label: str = ""
-    size: int = 0
-    changed: int = 0
 
 
 class ImageStore:
@@ -270,10 +231,28 @@ class ImageStore:
         rows = self._all("SELECT picture FROM images WHERE digest = ?", (digest,))
         return bytes(rows[0][0]) if rows and rows[0][0] else b""
 
-    def verdicts(self, judge: str) -> dict[tuple[str, str], str]:
-        """(content, content) -> what that judge said, as text."""
-        sql = "SELECT first, second, verdict FROM verdicts WHERE judge = ?"
-        return {(first, second): text for first, second, text in self._all(sql, (judge,))}
+    def verdicts(self, judge: str, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """(content, content) -> what that judge said, as text, of those pairs that it was asked about."""
+        found: dict[tuple[str, str], str] = {}
+        ordered = sorted(pairs)  # as they lie in the file
+        for start in range(0, len(ordered), _MANY):
+            part = ordered[start : start + _MANY]
+            # CROSS JOIN: the few pairs are looked up in the many verdicts, never the other way round.
+            rows = self._all(
+                f"WITH wanted (a, b) AS (VALUES {','.join(['(?, ?)'] * len(part))}) SELECT first, second, verdict "
+                "FROM wanted CROSS JOIN verdicts ON first = a AND second = b AND judge = ?",
+                [*(digest for pair in part for digest in pair), judge],
+            )
+            found.update({(first, second): text for first, second, text in rows})
+        return found
+
+    def keep_judge(self, judge: str) -> None:
+        """Forget what every other judge said; looks at the verdicts only where the judge is another than last time."""
+        if self._all("SELECT 1 FROM meta WHERE key = 'judge' AND value = ?", (judge,)):
+            return
+        with self._write() as db:
+            db.execute("DELETE FROM verdicts WHERE judge != ?", (judge,))
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('judge', ?)", (judge,))
 
     def put_verdicts(self, judge: str, verdicts: Iterable[tuple[str, str, str]]) -> None:
         """Keep what a judge said of pairs of contents."""
