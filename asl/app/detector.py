@@ -87,6 +87,7 @@ class CopyDetector:
 
     def _load(self, progress: Progress | None) -> None:
         """Put everything usable of the store into the index."""
+        self._store.sweep()  # earlier versions kept what had been replaced
         names = self._store.names()
         broken = self._store.failures(sorted({name.digest for name in names}))
         self._names = {name.name: name for name in names if name.digest not in broken}
@@ -181,6 +182,7 @@ class CopyDetector:
         """:meth:`add` for sources, whose names must differ."""
         done: list[tuple[str, str]] = []
         failures: list[tuple[str, str]] = []
+        replaced: list[str] = []
         # One writer: names, store and index must agree.
         with self._writing:
             try:
@@ -188,6 +190,7 @@ class CopyDetector:
                     name = taken.source.name
                     if taken.failure:
                         failures.append((taken.source.label or name, taken.failure))
+                        replaced.append(self._digest(name))
                         self._drop(name)
                     else:
                         done.append((name, taken.digest))
@@ -197,7 +200,10 @@ class CopyDetector:
                 # What the store has by now must be found, also where a source broke off.
                 changed = tuple(name for name, digest in done if self._digest(name) != digest)
                 same = tuple(name for name, digest in done if self._digest(name) == digest)
+                replaced += [self._digest(name) for name in changed]
                 self._publish([name for name in map(self._store.find, changed) if name is not None])
+                # Only now: until then others search for the old contents.
+                self._store.sweep(replaced)
         return Added(changed, same, tuple(failures))
 
     def _digest(self, name: str) -> str:
@@ -206,9 +212,9 @@ class CopyDetector:
 
     def _drop(self, name: str) -> None:
         """A reference that could not be read anew must not linger under its old content."""
-        self._store.remove([name])
         self._vectors.remove([name])
         self._names.pop(name, None)
+        self._store.remove([name])
 
     def remove(self, names: str | Sequence[str]) -> int:
         """Forget references; returns how many there were of those names."""
@@ -251,9 +257,9 @@ class CopyDetector:
             candidate = Candidate(name, known.digest, facts, view.vectors[row], float(view.log_norms[row]))
             return compare(query, candidate, self._judge, score=self._intake.score, threshold=self.threshold)
         except (AslError, KeyError):
-            if name in self._names:
+            if self._names.get(name) is known:
                 raise
-            return None
+            return None  # removed or replaced while this query ran
 
     def save(self, folder: str | Path) -> Path:
         """Copy the references to a new folder, to be opened with ``CopyDetector(folder=...)``.

@@ -194,7 +194,7 @@ class Intake:
         return facts, _jpeg(small), resize_image(image, self.plan.size, mode=self.plan.resize)
 
     def _flush(self, batch: list[_Decoded], store: ImageStore) -> list[Taken]:
-        # The same content twice in a batch is embedded once.
+        batch = self._settled(batch, store)
         fresh = {item.digest: item for item in batch if item.pixels is not None}
         features = self._runner.embed([item.pixels for item in fresh.values() if item.pixels is not None])
         vector = dict(zip(fresh, features, strict=True))
@@ -203,7 +203,7 @@ class Intake:
         records = [
             Record(item.digest, item.facts, _usable(vector.get(item.digest)), item.picture, _reason(item, vector),
                    parts.get(item.digest))
-            for item in {item.digest: item for item in batch if item.facts is not None}.values()
+            for item in batch
             if item.facts is not None
         ]  # fmt: skip
         names = [
@@ -215,9 +215,27 @@ class Intake:
         # A content that was known before may have been known to be unusable.
         broken = store.failures([item.digest for item in batch if item.digest])
         return [
-            Taken(item.source, item.digest, broken.get(item.digest, item.failure), item.digest in fresh)
+            Taken(item.source, item.digest, broken.get(item.digest, item.failure), item.pixels is not None)
             for item in batch
         ]
+
+    def _settled(self, batch: list[_Decoded], store: ImageStore) -> list[_Decoded]:
+        """A batch in which exactly the first of each content that the store lacks is decoded.
+
+        Images are prepared ahead of what is stored: since then a content may have come with an earlier batch, or gone
+        with the last name that pointed at it.
+        """
+        there = store.known_among([item.digest for item in batch if item.digest])
+        settled = []
+        for item in batch:
+            if item.digest in there:
+                item = _Decoded(item.source, item.digest)
+            elif item.digest and item.facts is None:
+                item = self._prepare(item.source, store)
+            if item.digest:
+                there.add(item.digest)
+            settled.append(item)
+        return settled
 
 
 def _usable(feature: F32 | None) -> F32 | None:

@@ -109,6 +109,7 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
     if progress:
         progress(done, len(sources))
     forgotten = store.remove(_gone(known, {source.name for source in sources}, unread))
+    store.sweep()  # only now: the content of one file may since be that of another
     return _result(store, sources, unread, embedded, reused + len(sources) - len(fresh), forgotten)
 
 

@@ -109,6 +109,8 @@ class ImageStore:
     def put(self, records: Iterable[Record], names: Iterable[Name], *, regions: str = "") -> None:
         """Add contents, with their parts, and point names at them, in one transaction; a known content stays as it is.
 
+        What a name pointed at before stays until :meth:`sweep`: it may be on its way to another name.
+
         Args:
             records: contents.
             names: that point at them, or at contents that are known.
@@ -130,6 +132,16 @@ class ImageStore:
                     (name.name, name.digest, name.label, name.size, name.changed),
                 )
 
+    def sweep(self, among: Sequence[str] | None = None) -> None:
+        """Forget the contents that no name points at, of some or of all, in one transaction."""
+        with self._write() as db:
+            if among is None:
+                named = "SELECT 1 FROM names WHERE names.digest = images.digest"
+                found = db.execute(f"SELECT digest FROM images WHERE NOT EXISTS ({named})").fetchall()
+                among = [digest for (digest,) in found]
+            for digest in among:
+                _forget_unnamed(db, digest)
+
     def names(self) -> list[Name]:
         """Every name, in the order of their first appearance."""
         return [Name(*row) for row in self._all("SELECT name, digest, label, size, changed FROM names ORDER BY number")]
@@ -146,15 +158,17 @@ class ImageStore:
             for name in names:
                 found = db.execute("SELECT digest FROM names WHERE name = ?", (name,)).fetchone()
                 count += db.execute("DELETE FROM names WHERE name = ?", (name,)).rowcount
-                if found and not db.execute("SELECT 1 FROM names WHERE digest = ?", found).fetchone():
-                    db.execute("DELETE FROM images WHERE digest = ?", found)
-                    db.execute("DELETE FROM parts WHERE digest = ?", found)
-                    db.execute("DELETE FROM verdicts WHERE first = ? OR second = ?", found * 2)
+                if found:
+                    _forget_unnamed(db, *found)
             return count
 
     def known(self, digest: str) -> bool:
         """Whether a content is there, usable or not."""
         return bool(self._all("SELECT 1 FROM images WHERE digest = ?", (digest,)))
+
+    def known_among(self, digests: Sequence[str]) -> set[str]:
+        """Those of some contents that are there, usable or not."""
+        return {digest for (digest,) in self._chunked("SELECT digest FROM images WHERE digest IN (?)", digests)}
 
     def facts(self, digests: Sequence[str]) -> dict[str, Facts]:
         """Content -> what the file says."""
@@ -275,3 +289,11 @@ class ImageStore:
 
 def _blob(features: F32) -> bytes:
     return np.ascontiguousarray(features, np.float32).tobytes()
+
+
+def _forget_unnamed(db: sqlite3.Connection, digest: str) -> None:
+    """Forget a content, unless a name points at it."""
+    if not db.execute("SELECT 1 FROM names WHERE digest = ?", (digest,)).fetchone():
+        db.execute("DELETE FROM images WHERE digest = ?", (digest,))
+        db.execute("DELETE FROM parts WHERE digest = ?", (digest,))
+        db.execute("DELETE FROM verdicts WHERE first = ? OR second = ?", (digest, digest))

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,8 @@ import pytest
 from PIL import Image
 
 from asl import CopyDetector
+from asl.app.detector import FILE
+from asl.app.intake import BATCH, Source
 from asl.app.store import ImageStore
 from asl.data.scenes import render_scene
 from asl.features.regions import REGIONS
@@ -121,6 +125,58 @@ def test_a_name_with_new_content_is_replaced(photos: Path, embedder: Embedder) -
     (photos / "p2.jpg").write_bytes(b"no longer an image")
     assert "p2.jpg" in dict(detector.add(photos).failures)
     assert "p2.jpg" not in detector
+
+
+def contents(folder: Path) -> dict[str, int]:
+    """Rows of what is kept of contents."""
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        return {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("images", "parts")}
+
+
+def test_a_replaced_content_is_forgotten_unless_another_name_has_it(embedder: Embedder, tmp_path: Path) -> None:
+    with CopyDetector(embedder, folder=tmp_path) as detector:
+        detector.add([textured(0), textured(1)], names=["a", "b"])
+        detector.add([textured(1), textured(0)], names=["a", "b"])
+        assert contents(tmp_path) == {"images": 2, "parts": 2}, "swapped"
+        detector.add(textured(2), names="a")
+        assert contents(tmp_path) == {"images": 2, "parts": 2}, "1 is nobody's any more"
+        detector.add(textured(2), names="b")
+        assert contents(tmp_path) == {"images": 1, "parts": 1}
+        detector.add(b"no image", names="a")
+        assert contents(tmp_path) == {"images": 1, "parts": 1}, "b has it still"
+        detector.add(b"no image", names="b")
+        assert contents(tmp_path) == {"images": 0, "parts": 0}
+        detector.add(textured(3), names="c")
+    with closing(sqlite3.connect(tmp_path / FILE)) as db, db:
+        db.execute("DELETE FROM names")  # as earlier versions left replaced contents
+    CopyDetector(embedder, folder=tmp_path).close()
+    assert contents(tmp_path) == {"images": 0, "parts": 0}
+
+
+def test_one_content_under_many_names_is_embedded_once(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More names than a batch holds: all were decoded before the first of them was stored."""
+    batches: list[int] = []
+    detector = CopyDetector(embedder, regions="none")
+    runner = detector._intake._runner
+    embed = runner.embed
+    monkeypatch.setattr(runner, "embed", lambda images: [batches.append(len(images)), embed(images)][1])
+    data = encode(textured(0, 60, 80))
+    sources = [Source(f"n{number}", data) for number in range(3 * BATCH)]
+    # None is known when it is prepared, as with many threads.
+    monkeypatch.setattr(detector.store, "known", lambda digest: False)
+    taken = list(detector._intake.run(sources, detector.store))
+    assert [item.new for item in taken] == [True] + [False] * (3 * BATCH - 1)
+    assert sum(batches) == 1
+    assert len(detector.store.names()) == 3 * BATCH
+
+
+def test_an_unusable_content_is_a_failure_however_often_it_comes(embedder: Embedder) -> None:
+    """Forgotten after its first batch, when later ones have been prepared as known."""
+    detector = CopyDetector(embedder, regions="none")
+    broken = encode(textured(0, 60, 80))[:700]
+    sources = [Source(f"n{number}", broken) for number in range(40 * BATCH)]
+    assert len(detector.add_sources(sources, len(sources)).failures) == len(sources)
+    assert detector.store.names() == []
 
 
 def test_another_model_is_refused(photos: Path, model: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import cv2
 import pyarrow.parquet as pq
 import pytest
 
-from asl.app.judge import Judgement
+from asl.app.judge import Judgement, judge_name
 from asl.app.tables import Row
 from asl.app.thresholds import threshold_for
 from asl.scan import main
@@ -88,6 +88,22 @@ def test_what_is_kept_of_an_image_is_found_once_and_forgotten_with_it(
     (photos / "p4.jpg").unlink()
     scanned(photos, model, output)
     assert kept(output) == [6, 6, 6]
+    (photos / "p3.jpg").write_bytes((photos / "p2.jpg").read_bytes())
+    scanned(photos, model, output)
+    assert kept(output) == [5, 5, 5], "what was replaced is forgotten"
+    (photos / "p1.jpg").rename(photos / "a.jpg")
+    (photos / "p0.jpg").rename(photos / "p1.jpg")
+    (photos / "a.jpg").rename(photos / "p0.jpg")
+    scanned(photos, model, output)
+    assert summary(output)["embedded"] == 0, "what has moved is kept"
+    (cache,) = output.glob("cache-*.sqlite")
+    with closing(sqlite3.connect(cache)) as db, db:
+        db.execute("UPDATE meta SET value = 'older' WHERE key = 'judge'")
+        db.execute("INSERT INTO verdicts VALUES ('a', 'b', 'older', '')")
+    scanned(photos, model, output)
+    with closing(sqlite3.connect(cache)) as db:
+        judges = db.execute("SELECT DISTINCT judge FROM verdicts").fetchall()
+    assert judges == [(judge_name(),)]
 
 
 def test_less_precision_lists_less_probable_pairs(
