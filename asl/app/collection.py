@@ -71,6 +71,7 @@ class Collection:
         unit = _unit_parts(parts, (len(keys), *self._parts.shape[1:]))
         with self._lock:
             self._drop(keys)
+            self._compact_if_sparse()
             start, end = len(self._keys), len(self._keys) + len(keys)
             if end > len(self._vectors):
                 self._resize(max(end, 2 * len(self._vectors)))
@@ -91,8 +92,7 @@ class Collection:
         """Take features away; unknown keys are no error. Returns how many there were."""
         with self._lock:
             count = self._drop(keys)
-            if len(self._keys) > 2 * _FIRST and len(self._row) < len(self._keys) // 2:
-                self._compact()
+            self._compact_if_sparse()
             return count
 
     def _drop(self, keys: Sequence[str]) -> int:
@@ -110,7 +110,9 @@ class Collection:
             new[: len(self._keys)] = old[: len(self._keys)]
             setattr(self, name, new)
 
-    def _compact(self) -> None:
+    def _compact_if_sparse(self) -> None:
+        if len(self._keys) <= 2 * _FIRST or len(self._row) >= len(self._keys) // 2:
+            return
         rows = np.flatnonzero(self._alive[: len(self._keys)])
         self._keys = [self._keys[row] for row in rows.tolist()]
         self._vectors, self._parts = self._vectors[rows], self._parts[rows]
