@@ -100,12 +100,21 @@ def run(options: argparse.Namespace) -> None:
             token=token, hosts=("127.0.0.1", "localhost", "::1", options.host, *options.allow_host),
             max_bytes=int(2**20 * options.max_megabytes), max_uploads=options.max_uploads, workers=options.workers,
         )  # fmt: skip
-        print(f"{len(detector)} references in {options.library}; http://{options.host}:{options.port}", flush=True)
+        print(f"{len(detector)} references in {options.library}; {address(options.host, options.port)}", flush=True)
         uvicorn.run(
             create_app(detector, limits), host=options.host, port=options.port, log_level="warning",
             server_header=False, timeout_keep_alive=5, timeout_graceful_shutdown=10,
             limit_concurrency=8 * options.max_uploads,
         )  # fmt: skip
+
+
+def address(host: str, port: int) -> str:
+    """What to type into a browser; IPv6 addresses have colons of their own.
+
+    >>> address("::1", 8765)
+    'http://[::1]:8765'
+    """
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def open_detector(options: argparse.Namespace) -> CopyDetector:

@@ -38,6 +38,7 @@ from asl.types import AslError
 
 _LOG = logging.getLogger("asl.serve")
 _OPEN = ("/", "/health", "/ready")  # answered without the token; they say nothing about the images
+_READERS = 4  # looks into the store at once
 _Result = TypeVar("_Result")
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="of a reference")]
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
@@ -95,13 +96,15 @@ class _Service:
     def __init__(self, detector: CopyDetector, options: ServiceOptions) -> None:
         self._detector, self._options = detector, options
         self._meters, self._gate = Meters(), Gate(options.max_uploads)
-        self._workers: anyio.CapacityLimiter | None = None
+        self._hosts = {host.lower() for host in self._options.hosts}
+        self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
         self._page, self._policy = _prepared_page()
 
-    async def _run(self, work: Callable[[], _Result]) -> _Result:
-        if self._workers is None:  # needs a running loop
-            self._workers = anyio.CapacityLimiter(self._options.workers)
-        return await anyio.to_thread.run_sync(work, limiter=self._workers)
+    async def _run(self, work: Callable[[], _Result], *, quick: bool = False) -> _Result:
+        """Work in a thread; what is quick (a look into the store) does not queue behind what looks at images."""
+        if self._limiters is None:  # needs a running loop
+            self._limiters = anyio.CapacityLimiter(self._options.workers), anyio.CapacityLimiter(_READERS)
+        return await anyio.to_thread.run_sync(work, limiter=self._limiters[quick])
 
     async def guard(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Who may ask, what is counted, what every answer carries."""
@@ -122,17 +125,21 @@ class _Service:
     def _check(self, request: Request) -> None:
         host = request.headers.get("host", "")
         name = urlsplit(f"//{host}").hostname if re.fullmatch(r"[\w.:\-\[\]]{1,260}", host) else None
-        if name not in self._options.hosts:
+        if name not in self._hosts:
             raise Refused(403, f"this service does not answer to that Host; use {self._options.hosts[0]}", close=True)
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             raise Refused(403, "pages of other sites may not use this service", close=True)
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise Refused(403, "pages of other sites may not use this service", close=True)
-        if self._options.token and request.url.path not in _OPEN:
-            given = request.headers.get("authorization", "").encode()
-            if not hmac.compare_digest(given, f"Bearer {self._options.token}".encode()):
-                raise Refused(401, "send the token as `Authorization: Bearer TOKEN`", close=True)
+        if request.url.path not in _OPEN and not self._trusted(request):
+            raise Refused(401, "send the token as `Authorization: Bearer TOKEN`", close=True)
+
+    def _trusted(self, request: Request) -> bool:
+        """Whether the client has sent the token, or needs none."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        right = hmac.compare_digest(given.strip().encode(), self._options.token.encode())
+        return not self._options.token or (scheme.lower() == "bearer" and right)
 
     async def page(self) -> HTMLResponse:
         """The page to drop images on."""
@@ -142,10 +149,11 @@ class _Service:
         """The process answers."""
         return {"status": "ok", "version": __version__}
 
-    async def ready(self) -> dict[str, Any]:
-        """The model is loaded and the store can be read."""
-        await self._run(lambda: self._detector.store.known(""))
-        return {"status": "ready", "references": len(self._detector), "token": bool(self._options.token)}
+    async def ready(self, request: Request) -> dict[str, Any]:
+        """The model is loaded and the store can be read; how many references there are is told to those who may ask."""
+        await self._run(lambda: self._detector.store.known(""), quick=True)
+        told = {"references": len(self._detector)} if self._trusted(request) else {}
+        return {"status": "ready", **told, "token": bool(self._options.token)}
 
     async def metrics(self) -> PlainTextResponse:
         """Counters since the start."""
@@ -187,12 +195,12 @@ class _Service:
         """References, oldest first."""
         names = self._detector.names
         part = names[offset : offset + limit]
-        found = await self._run(lambda: self._detector.describe_many(part))
+        found = await self._run(lambda: self._detector.describe_many(part), quick=True)
         return ListReply(total=len(names), references=[Reference.of(*item) for item in found])
 
     async def get(self, id: Id) -> Reference:
         """One reference."""
-        return await self._run(lambda: self._known(id))
+        return await self._run(lambda: self._known(id), quick=True)
 
     def _known(self, name: str) -> Reference:
         if name not in self._detector:
@@ -201,7 +209,7 @@ class _Service:
 
     async def picture(self, id: Id) -> Response:
         """A small picture of a reference."""
-        data = await self._run(lambda: self._detector.picture(id))
+        data = await self._run(lambda: self._detector.picture(id), quick=True)
         if not data:
             raise Refused(404, "there is no such reference")
         return Response(data, media_type="image/jpeg")
@@ -243,7 +251,7 @@ def _explain(request: Request, error: Exception) -> JSONResponse:
         headers |= {"Retry-After": "1"} if status == 503 else {}
         headers |= {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     elif isinstance(error, ImageError):
-        status, reason = (413 if "pixels" in error.reason else 422), f"no usable image: {error.reason}"
+        status, reason = (413 if error.too_large else 422), f"no usable image: {error.reason}"
     elif isinstance(error, RequestValidationError):
         first = error.errors()[0]
         status, reason = 422, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"

@@ -32,12 +32,20 @@ MAX_BYTES = 256 * 2**20
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
 
 
+_TOO_LARGE = "too many pixels"  # how the reason starts; a reason is kept as text
+
+
 class ImageError(AslError):
     """An image that cannot be used; ``reason`` is short and holds no path."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it has more pixels than the limit."""
+        return self.reason.startswith(_TOO_LARGE)
 
 
 def decode_image(
@@ -69,7 +77,7 @@ def decode_image(
             with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > max_pixels:
-                    raise ImageError(f"too many pixels: {width} x {height}, the limit is {max_pixels}")
+                    raise ImageError(f"{_TOO_LARGE}: {width} x {height}, the limit is {max_pixels}")
                 if least and image.format == "JPEG":
                     scale = min(1.0, least / min(width, height))
                     # Pillow takes the smallest of the decoder's sizes that is no smaller than this.
@@ -80,7 +88,7 @@ def decode_image(
     except UnidentifiedImageError as error:
         raise ImageError(f"no image of an allowed format ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
-        raise ImageError("too many pixels for the decoder") from error
+        raise ImageError(f"{_TOO_LARGE} for the decoder") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, KeyError, TypeError) as error:
         raise ImageError(f"corrupt or truncated: {str(error)[:120] or type(error).__name__}") from error
     except Exception as error:  # A decoder's own error classes (zlib.error, struct.error ...) on hostile bytes.

@@ -24,8 +24,9 @@ from fastapi.testclient import TestClient
 from asl.app.detector import CopyDetector
 from asl.app.service import ServiceOptions, create_app
 from asl.app.uploads import Gate, Refused
+from asl.data.images import ImageError
 from asl.models import Embedder
-from asl.serve import check_exposure, main, open_detector, parser, read_token
+from asl.serve import address, check_exposure, main, open_detector, parser, read_token
 from asl.types import UsageError
 
 from .conftest import crop, encode, textured
@@ -203,9 +204,69 @@ def test_a_token_is_asked_for(embedder: Embedder, folder: Path) -> None:
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), route
             assert client.get(route, headers={"Authorization": "Bearer open-sesam"}).status_code == 401
             assert client.get(route, headers={"Authorization": "Bearer open-sesame"}).status_code == 200
+            assert client.get(route, headers={"Authorization": "bearer  open-sesame"}).status_code == 200
+            assert client.get(route, headers={"Authorization": "Basic open-sesame"}).status_code == 401
         assert client.post("/search", content=encode(textured(0)), headers=JPEG).status_code == 401
         for route in ("/", "/health", "/ready"):
             assert client.get(route).status_code == 200
+        assert client.get("/ready").json() == {"status": "ready", "token": True}, "nothing of the images"
+        told = client.get("/ready", headers={"Authorization": "Bearer open-sesame"}).json()
+        assert told == {"status": "ready", "references": 0, "token": True}
+
+
+def test_cheap_requests_do_not_wait_for_searches(embedder: Embedder, folder: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    begun, go = threading.Event(), threading.Event()
+
+    def search(*_: object, **__: object) -> list[object]:
+        begun.set()
+        assert go.wait(60)
+        return []
+
+    monkeypatch.setattr(CopyDetector, "query", search)
+    with serving(embedder, folder, workers=1) as client:
+        name = add(client, encode(textured(0)))["reference"]["id"]
+        body = encode(textured(1))
+        threads = [threading.Thread(target=client.post, args=("/search",), kwargs={"content": body, "headers": JPEG})]
+        threads[0].start()
+        try:
+            assert begun.wait(60)
+            answers: list[int] = []
+
+            def ask() -> None:
+                for route in ("/ready", "/references", f"/references/{name}", f"/references/{name}/picture"):
+                    answers.append(client.get(route).status_code)
+
+            threads.append(threading.Thread(target=ask))
+            threads[1].start()
+            threads[1].join(20)
+            assert answers == [200] * 4, "the only worker is searching"
+        finally:
+            go.set()
+            for thread in threads:
+                thread.join()
+
+
+def test_a_host_is_known_in_capitals_too(embedder: Embedder, folder: Path) -> None:
+    with serving(embedder, folder, hosts=("127.0.0.1", "Photos.LAN")) as client:
+        for host, status in (("photos.lan:8765", 200), ("PHOTOS.lan", 200), ("photos.lan.evil", 403)):
+            assert client.get("/references", headers={"Host": host}).status_code == status, host
+
+
+def test_the_address_can_be_typed_into_a_browser() -> None:
+    assert [address(host, 80) for host in ("127.0.0.1", "photos.lan", "::1")] == [
+        "http://127.0.0.1:80",
+        "http://photos.lan:80",
+        "http://[::1]:80",
+    ]
+
+
+def test_only_too_many_pixels_are_too_large(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> object:
+        raise ImageError("corrupt or truncated: 12 pixels are missing")
+
+    monkeypatch.setattr("asl.app.intake.decode_image", refuse)
+    for route in ("/references", "/search"):
+        assert client.post(route, content=b"x", headers=JPEG).status_code == 422
 
 
 def test_health_metrics_and_description(client: TestClient) -> None:
