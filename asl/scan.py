@@ -25,7 +25,7 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +148,8 @@ def _write_gallery(result: ScanResult, options: argparse.Namespace, numbers: dic
     facts = {name.replace("_", " "): value for name, value in numbers.items() if name != "seconds"}
     facts |= {f"seconds for {name}": value for name, value in result.seconds.items()}
     path = options.output / "gallery.html"
-    write_gallery(result, path, picture=result.picture, limit=options.gallery, facts=facts)
+    with closing(result.pictures()) as pictures:
+        write_gallery(result, path, picture=pictures, limit=options.gallery, facts=facts)
 
 
 def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any], table: Path) -> None:

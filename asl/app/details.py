@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from asl.app.judge import PictureFile
+from asl.app.pictures import PictureFile
 from asl.app.store import ImageStore
 from asl.data.files import atomic_path
 from asl.data.images import Pixels, decode_image
@@ -27,13 +28,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Pictures:
-    """Content -> its small picture, for a process of its own."""
+    """Content -> its small picture as pixels; goes to other processes, too."""
 
-    store: Path
+    file: PictureFile
 
     def __call__(self, digest: str) -> Pixels:
         """Decode it."""
-        return decode_image(PictureFile(self.store)(digest))
+        return decode_image(self.file(digest))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +69,15 @@ def remember(store: ImageStore, path: Path, digests: Sequence[str], *, workers: 
     """
     wanted = store.without_parts(_key(), digests)
     waiting: list[tuple[str, bytes]] = []
-    for done, (digest, found) in enumerate(read_features(Reader(Pictures(path)), wanted, workers=workers), start=1):
-        # A picture that cannot be read any more has no details; comparing it will say why.
-        waiting.append((digest, b"" if isinstance(found, str) else _packed(found)))
-        if len(waiting) >= _TOGETHER:
-            store.put_local(_key(), waiting)
-            waiting = []
-        progress(done, len(wanted))
+    with closing(PictureFile(path)) as file:
+        read = read_features(Reader(Pictures(file)), wanted, workers=workers)
+        for done, (digest, found) in enumerate(read, start=1):
+            # A picture that cannot be read any more has no details; comparing it will say why.
+            waiting.append((digest, b"" if isinstance(found, str) else _packed(found)))
+            if len(waiting) >= _TOGETHER:
+                store.put_local(_key(), waiting)
+                waiting = []
+            progress(done, len(wanted))
     store.put_local(_key(), waiting)
 
 

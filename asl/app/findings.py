@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from asl.app.facts import Facts
 from asl.app.groups import Edge, Group, star_groups
-from asl.app.judge import Judgement, PictureFile, named
+from asl.app.judge import Judgement, named
 from asl.app.library import Synced
 from asl.app.origin import Origin
+from asl.app.pictures import PictureFile
 from asl.app.thresholds import DEFAULT_PRECISION, threshold_for
 from asl.types import UsageError
 
@@ -150,12 +150,8 @@ class ScanResult:
         """Pairs from the threshold on."""
         return [pair for pair in self.pairs if pair.judgement.probability >= self.threshold]
 
-    def picture(self, digest: str) -> bytes:
-        """The small JPEG of a content."""
-        return self._pictures(digest)
-
-    @cached_property
-    def _pictures(self) -> PictureFile:
+    def pictures(self) -> PictureFile:
+        """Small JPEGs by content; to be closed."""
         return PictureFile(self.store)
 
     def groups(self) -> list[Group]:

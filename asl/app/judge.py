@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.app.likely import likely_edits
+from asl.app.pictures import PictureFile
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
 from asl.matching.pool import end_with_parent
@@ -50,6 +52,7 @@ class Judgement:
         reason: one sentence for people, in which ``query`` is the first image and ``reference`` the second.
         seen: False where there was too little structure to decide.
         greyed: 1 where the first shows in grey what the second shows in colour, -1 the other way round, else 0.
+        identical: whether both are the same file, so that nothing was looked at.
     """
 
     forward: float
@@ -62,6 +65,7 @@ class Judgement:
     reason: str = ""
     seen: bool = True
     greyed: int = 0
+    identical: bool = False
 
     @property
     def probability(self) -> float:
@@ -96,8 +100,9 @@ class Judgement:
 
 
 SAME = Judgement(
-    1.0, 1.0, reason="the same file, byte for byte", edits=("exact copy",), share_first=1.0, share_second=1.0
-)
+    1.0, 1.0, share_first=1.0, share_second=1.0, edits=("exact copy",), reason="the same file, byte for byte",
+    identical=True,
+)  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -229,9 +234,10 @@ def judge_all(pairs: Sequence[Pair], *, store: Path, workers: int) -> Iterator[t
     """
     blocks = [list(pairs[start : start + _BLOCK]) for start in range(0, len(pairs), _BLOCK)]
     if workers <= 1:
-        worker = _Worker(store)
-        for block in blocks:
-            yield from zip(block, worker.work(block), strict=True)
+        with closing(PictureFile(store)) as pictures:
+            worker = _Worker(pictures)
+            for block in blocks:
+                yield from zip(block, worker.work(block), strict=True)
         return
     # spawn: a forked child of a process that runs threads (torch, OpenCV) may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(store,)) as pool:
@@ -242,8 +248,8 @@ def judge_all(pairs: Sequence[Pair], *, store: Path, workers: int) -> Iterator[t
 
 
 class _Worker:
-    def __init__(self, store: Path) -> None:
-        self._judge = Judge(PictureFile(store))
+    def __init__(self, pictures: PictureFile) -> None:
+        self._judge = Judge(pictures)
 
     def work(self, pairs: Sequence[Pair]) -> list[Judgement | str]:
         return [self._one(*pair) for pair in pairs]
@@ -255,34 +261,13 @@ class _Worker:
             return f"could not be compared: {error}"
 
 
-class PictureFile:
-    """Content -> small picture, read from a store's file by a process of its own."""
-
-    def __init__(self, path: Path) -> None:
-        """Open it for reading."""
-        import sqlite3
-
-        self._db = sqlite3.connect(str(path), timeout=30)
-
-    def __call__(self, digest: str) -> bytes:
-        """The picture.
-
-        Raises:
-            AslError: there is none.
-        """
-        row = self._db.execute("SELECT picture FROM images WHERE digest = ?", (digest,)).fetchone()
-        if not row or not row[0]:
-            raise AslError(f"no picture of content {digest[:16]}")
-        return bytes(row[0])
-
-
 _WORKER: list[_Worker] = []
 
 
 def _start(store: Path) -> None:
     cv2.setNumThreads(1)
     end_with_parent()
-    _WORKER[:] = [_Worker(store)]
+    _WORKER[:] = [_Worker(PictureFile(store))]
 
 
 def _work(pairs: list[Pair]) -> list[Judgement | str]:

@@ -49,7 +49,7 @@ def find_origin(
         first_log_norm: ln |f| of the first.
         second_log_norm: ln |f| of the second; the larger one holds more of the original.
     """
-    if judgement.reason == "the same file, byte for byte":
+    if judgement.identical:
         return Origin(0.0, "the same file")
     votes = [*_geometry(judgement), *_resolution(judgement, first, second), *_metadata(first, second)]
     gap = second_log_norm - first_log_norm
