@@ -29,6 +29,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asl.app.regions import REGIONS
 from asl.app.tables import FORMATS, rows_of, summary, write_failures, write_table
 from asl.app.thresholds import DEFAULT_PRECISION
 from asl.types import AslError, UsageError
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from asl.app.findings import ScanResult
 
 _FOUND = 3
-REGIONS = ("none", "coarse", "fine")
 
 
 def parser() -> argparse.ArgumentParser:

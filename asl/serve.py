@@ -27,6 +27,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asl.app.regions import REGIONS
 from asl.app.thresholds import DEFAULT_PRECISION
 from asl.types import AslError, UsageError
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from asl.app.detector import CopyDetector
 
 _SHORTEST_TOKEN = 6
-_REGIONS = ("none", "coarse", "fine")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     add("--library", metavar="DIR", type=Path, default=Path("asl-library"), help="keeps the references (%(default)s)")
     add("--add", metavar="PHOTOS", type=Path, help="a folder whose images are added first")
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
-    add("--regions", choices=_REGIONS, default="coarse", help="parts that are searched, too, for crops (%(default)s)")
+    add("--regions", choices=REGIONS, default="coarse", help="parts that are searched, too, for crops (%(default)s)")
     add(
         "--precision",
         type=float,

@@ -179,7 +179,7 @@ class CopyDetector:
         return self.add_sources(*read_sources(images, names), progress=progress)
 
     def add_sources(self, sources: Iterable[Source], total: int, *, progress: Progress | None = None) -> Added:
-        """:meth:`add` for sources, whose names must differ."""
+        """:meth:`add` for sources, whose names must differ; where they are fewer than ``total``, it ends there, too."""
         done: list[tuple[str, str]] = []
         failures: list[tuple[str, str]] = []
         replaced: list[str] = []
@@ -196,6 +196,8 @@ class CopyDetector:
                         done.append((name, taken.digest))
                     if progress:
                         progress(number, total)
+                if progress:
+                    progress(total, total)
             finally:
                 # What the store has by now must be found, also where a source broke off.
                 changed = tuple(name for name, digest in done if self._digest(name) != digest)

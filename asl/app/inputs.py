@@ -91,7 +91,11 @@ def _png(image: Image.Image) -> bytes:
 
 
 def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
-    """The images of a folder named by their content, as the service names uploads; labels are their file names."""
+    """The images of a folder named by their content, as the service names uploads; labels are their file names.
+
+    Returns:
+        One source per content, and how many files there are: as many or more.
+    """
     sources, total = read_sources(images, None)
 
     def named() -> Iterator[Source]:

@@ -114,8 +114,11 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
 
 
 def _gone(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> list[str]:
-    """Names whose files are not on the disk any more; after the intake, so that a moved file keeps its content."""
-    return [name for name in known if name in unread or (name not in listed and _is_gone(name))]
+    """Names whose files are not on the disk any more; after the intake, so that a moved file keeps its content.
+
+    A file that is there and could not be read this time (no permission, a share that broke off) is not gone.
+    """
+    return [name for name in known if (name in unread or name not in listed) and _is_gone(name)]
 
 
 def _is_gone(path: str) -> bool:
@@ -133,7 +136,8 @@ def _result(
     store: ImageStore, sources: Sequence[Source], unread: dict[str, str], embedded: int, reused: int, forgotten: int
 ) -> Synced:
     at = {name.name: name.digest for name in store.names()}
-    digests = {source.name: at[source.name] for source in sources if source.name in at}
+    # What is remembered of a file that cannot be read now is kept, and not shown.
+    digests = {source.name: at[source.name] for source in sources if source.name in at and source.name not in unread}
     broken = store.failures(sorted(set(digests.values())))
     failures = {name: broken[digest] for name, digest in digests.items() if digest in broken}
     usable = {name: digest for name, digest in digests.items() if digest not in broken}

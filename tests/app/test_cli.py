@@ -55,3 +55,10 @@ def test_an_unknown_shell_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> No
         main(["completion", "tcsh"])
     assert stopped.value.code == 2
     assert "bash, zsh, fish" in capsys.readouterr().err
+
+
+def test_the_commands_know_every_set_of_regions() -> None:
+    from asl.app import regions
+    from asl.features.regions import REGIONS
+
+    assert tuple(REGIONS) == regions.REGIONS

@@ -14,6 +14,7 @@ from PIL import Image
 
 from asl import CopyDetector
 from asl.app.detector import FILE
+from asl.app.inputs import by_content
 from asl.app.intake import BATCH, Source
 from asl.app.store import ImageStore
 from asl.data.scenes import render_scene
@@ -125,6 +126,16 @@ def test_a_name_with_new_content_is_replaced(photos: Path, embedder: Embedder) -
     (photos / "p2.jpg").write_bytes(b"no longer an image")
     assert "p2.jpg" in dict(detector.add(photos).failures)
     assert "p2.jpg" not in detector
+
+
+def test_identical_files_are_one_reference_and_the_bar_comes_to_its_end(photos: Path, embedder: Embedder) -> None:
+    (photos / "p2 (1).jpg").write_bytes((photos / "p2.jpg").read_bytes())
+    told: list[tuple[int, int]] = []
+    detector = CopyDetector(embedder, regions="none")
+    added = detector.add_sources(*by_content(photos), progress=lambda *at: told.append(at))
+    assert len(detector) == len(added.added) == 7
+    assert told[-1] == (9, 9)
+    assert told[-2][0] == 8, "broken.jpg and seven contents"
 
 
 def contents(folder: Path) -> dict[str, int]:

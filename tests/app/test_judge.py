@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
+import pytest
 
 from asl.app import judge as module
-from asl.app.judge import SAME, Judge, Judgement, named
+from asl.app.judge import SAME, Judge, Judgement, judge_prepared, named
 
 from .conftest import crop, encode, textured
 
@@ -50,3 +54,26 @@ def test_a_pair_can_be_read_from_either_side(monkeypatch) -> None:  # type: igno
 
 def test_words_are_swapped_at_once() -> None:
     assert named("the query and the reference", query="reference", reference="query") == "the reference and the query"
+
+
+@pytest.mark.parametrize(
+    ("aligned", "seen", "said", "expected"),
+    [
+        (False, True, 0.7, 0.7),
+        (False, False, 0.7, 0.01),
+        (False, False, 0.004, 0.004),
+        (True, True, 0.7, 0.7),
+        (True, False, 0.7, 0.01),
+    ],
+)
+def test_a_pair_that_could_not_be_seen_is_no_match(aligned: bool, seen: bool, said: float, expected: float) -> None:
+    """Whatever the verifier's number says of a blank wall: a hundredth at most."""
+    evidence = SimpleNamespace(aligned=aligned, cover_query=0.5, cover_reference=0.5)
+    verdict = SimpleNamespace(probability=said, seen=seen, evidence=evidence, reason="", regions=())
+    verifier: Any = SimpleNamespace(judge=lambda first, second: verdict)
+    blank = np.full((8, 8, 3), 128, np.uint8)
+    picture: Any = SimpleNamespace(image=blank)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "likely_edits", lambda *_: ((), 0))
+        judgement = judge_prepared(picture, picture, verifier)
+    assert (judgement.forward, judgement.backward, judgement.seen) == (expected, expected, seen)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from asl.app.facts import Facts, read_facts
-from asl.app.judge import Judgement
-from asl.app.origin import find_origin
+from asl.app.judge import SAME, Judgement
+from asl.app.origin import Origin, find_origin
 from asl.app.thresholds import read_table, threshold_for
 from asl.types import UsageError
 
@@ -46,6 +47,24 @@ def test_a_crop_keeps_fewer_pixels_of_the_shared_part_only_where_it_was_shrunk()
     cut = Judgement(0.9, 0.9, WHOLE, MIDDLE, 1.0, 0.95)
     same_scale = find_origin(cut, Facts(500, 400, 200_000), PLAIN)
     assert not same_scale.clear, "a quarter of the area, a quarter of the pixels: no cue"
+
+
+def test_a_larger_file_tips_the_scales_and_decides_nothing_alone() -> None:
+    """By hand: above a fifth more bytes .2 for the larger file, and .15 from a feature that is .075 longer make .35."""
+    fuller = Facts(1000, 800, 250_000)
+    alone = find_origin(EVEN, PLAIN, fuller)
+    assert (alone.vote, alone.why, alone.direction) == (pytest.approx(0.2), "larger file", "unclear")
+    assert find_origin(EVEN, fuller, PLAIN).vote == pytest.approx(-0.2)
+    assert find_origin(EVEN, PLAIN, Facts(1000, 800, 240_000)).vote == 0, "a fifth more is not enough"
+    assert find_origin(EVEN, PLAIN, fuller, second_log_norm=0.076).direction == "second->first"
+    assert find_origin(EVEN, PLAIN, PLAIN, second_log_norm=0.076).direction == "unclear"
+
+
+def test_equal_files_are_known_by_what_was_compared_and_not_by_the_words() -> None:
+    fuller = Facts(1000, 800, 250_000)
+    for judgement in (SAME, SAME.flipped(), Judgement.from_json(SAME.to_json())):
+        assert find_origin(replace(judgement, reason="in other words"), PLAIN, fuller) == Origin(0.0, "the same file")
+    assert find_origin(replace(EVEN, reason=SAME.reason), PLAIN, fuller).why == "larger file"
 
 
 def test_facts_come_from_the_file(tmp_path: object) -> None:

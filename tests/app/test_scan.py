@@ -15,6 +15,7 @@ import cv2
 import pyarrow.parquet as pq
 import pytest
 
+from asl.app import intake
 from asl.app.judge import Judgement, judge_name
 from asl.app.tables import Row
 from asl.app.thresholds import threshold_for
@@ -145,6 +146,28 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_forgets_nothing(
         assert scan(photos, "--model", model, "--output", tmp_path / "out", "--quiet") == 1
     assert scanned(photos, model, tmp_path / "out") == before
     assert summary(tmp_path / "out")["embedded"] == 0
+
+
+def test_a_file_that_cannot_be_read_this_time_is_not_gone(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = scanned(photos, model, tmp_path / "out")
+    os.utime(photos / "p0.jpg")  # changed, so that it is read
+    read = intake.read_file
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "p0.jpg":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "read_file", refuse)
+        rows = scanned(photos, model, tmp_path / "out")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["forgotten"], numbers["unreadable"], numbers["usable"]) == (0, 2, 6)
+    assert "p0.jpg" not in {Path(row[side]).name for row in rows for side in ("original", "copy")}
+    assert scanned(photos, model, tmp_path / "out") == before
+    assert summary(tmp_path / "out")["embedded"] == 0, "what was known of it was kept"
 
 
 def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Path) -> None:
