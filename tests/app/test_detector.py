@@ -181,13 +181,18 @@ def test_one_content_under_many_names_is_embedded_once(embedder: Embedder, monke
     assert len(detector.store.names()) == 3 * BATCH
 
 
-def test_an_unusable_content_is_a_failure_however_often_it_comes(embedder: Embedder) -> None:
-    """Forgotten after its first batch, when later ones have been prepared as known."""
+def test_a_content_that_went_while_others_were_read_is_read_again(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was known when it was prepared, and its last name was removed before its batch was stored."""
     detector = CopyDetector(embedder, regions="none")
+    known, asked = detector.store.known, iter([True, True])
+    monkeypatch.setattr(detector.store, "known", lambda digest: next(asked, None) or known(digest))
     broken = encode(textured(0, 60, 80))[:700]
-    sources = [Source(f"n{number}", broken) for number in range(40 * BATCH)]
-    assert len(detector.add_sources(sources, len(sources)).failures) == len(sources)
-    assert detector.store.names() == []
+    added = detector.add_sources([Source("a", encode(textured(1), "PNG")), Source("b", broken)], 2)
+    assert added.added == ("a",)
+    assert [name for name, _ in added.failures] == ["b"]
+    assert detector.query(textured(1))[0].reference == "a"
 
 
 def test_another_model_is_refused(photos: Path, model: Path, tmp_path: Path) -> None:
