@@ -95,7 +95,9 @@ def run(options: argparse.Namespace) -> int:
     """Scan and write; returns the exit code."""
     from asl.app.findings import ScanOptions
     from asl.app.scan import scan
+    from asl.entry import keep_memory
 
+    keep_memory()
     if options.gallery < 0 or not 0 <= options.max_failure_rate <= 1:
         raise UsageError("--gallery must be 0 or more and --max-failure-rate in 0..1")
     cores = options.workers if options.workers is not None else os.cpu_count() or 1
