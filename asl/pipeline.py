@@ -88,7 +88,8 @@ def extract_benchmark(
     Args:
         benchmark: its images.
         embedder: the model.
-        output: folder for the feature stores; finished stores are reused.
+        output: folder for the feature stores; finished stores are reused, images of another benchmark in them are left
+            out.
         regions: which parts of the references are embedded, too: ``none``, ``coarse``, ``fine``.
         query_regions: the same of the queries.
         options: passed to :func:`asl.features.extract.extract` (batch size, workers, device ...).
@@ -96,7 +97,7 @@ def extract_benchmark(
 
     def embed(catalog: Catalog, role: str, parts: str = "none") -> tuple[Embeddings, list[Embeddings]]:
         store = embed_images(catalog, embedder, output / role, role=role, regions=parts, **options)
-        whole = store.embeddings()
+        whole = store.embeddings(embedded_ids(store, catalog))
         return whole, region_embeddings(store, regions_of(parts, role=role), whole)
 
     background = embed(benchmark.train, "background")[0].as_background() if benchmark.train is not None else None
@@ -125,6 +126,12 @@ def embed_images(
         with progress_bar(f"embedding {len(parts)} regions of {role}", unit="images") as progress:
             extract_regions(catalog, embedder, output=output, regions=parts, progress=progress, **options)
     return store
+
+
+def embedded_ids(store: FeatureStore, catalog: Catalog) -> list[str]:
+    """The images of a catalog that a store has, in the catalog's order; what else is in the store does not count."""
+    known = set(store.ids.tolist())
+    return [name for name in catalog.ids.tolist() if name in known]
 
 
 def every_mode(features: Features, score: Score) -> dict[str, Score]:

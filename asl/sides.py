@@ -16,7 +16,7 @@ from asl.features.store import FeatureStore
 from asl.index.factory import measured_recall
 from asl.index.saved import SavedIndex
 from asl.models import Embedder, load_embedder
-from asl.pipeline import embed_images
+from asl.pipeline import embed_images, embedded_ids
 from asl.scoring.ensemble import ensemble
 from asl.scoring.postprocess import PostProcess
 from asl.scoring.score import Score
@@ -87,15 +87,14 @@ class Opener:
         store = embed_images(
             catalog, self._embedder, self._features / role, role=role, regions=regions, **self._options
         )
-        if store.failures:
-            name, reason = store.failures[0]
-            Console(stderr=True).print(
-                f"[yellow]{role}: {len(store.failures)} images are left out, e.g. {name}: {reason} (all: {store.path})"
-            )
         here = set(catalog.ids.tolist())
-        return _side(
-            store, catalog, regions_of(regions, role=role), [name for name in store.ids.tolist() if name in here]
-        )
+        failures = [failure for failure in store.failures if failure[0] in here]
+        if failures:
+            name, reason = failures[0]
+            Console(stderr=True).print(
+                f"[yellow]{role}: {len(failures)} images are left out, e.g. {name}: {reason} (all: {store.path})"
+            )
+        return _side(store, catalog, regions_of(regions, role=role), embedded_ids(store, catalog))
 
     def _catalog(self, images: str | None) -> Catalog | None:
         return open_catalog(images, id_style=self._id_style) if images else None  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
         plan = embedder.preprocessing
         return decoded_batches(catalog, plan, regions, rows, batch_size=group, workers=options.workers)
 
-    kept = [[picture for parts in images for picture in parts] for _, images, _ in batches()]
+    kept = [[picture for parts in images for picture in parts] for _, images, *_ in batches()]
 
     def extracted(fast: bool) -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
             return np.concatenate([part.embeddings().vectors for part in stores])
 
     contestants: dict[str, Callable[[], object]] = {
-        "decode": lambda: sum(len(images) for _, images, _ in batches()),
+        "decode": lambda: sum(len(images) for _, images, *_ in batches()),
         "model": lambda: [runner.embed(pictures) for pictures in kept],
         "extract": lambda: extracted(False),
         "fast": lambda: extracted(True),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asl.data.files import file_stamp
 from asl.data.images import EXTENSIONS
 from asl.types import AslError, StrArray, as_ids
 
@@ -51,6 +52,10 @@ class TarCatalog:
     def locate(self, row: int) -> str:
         """Archive and member."""
         return f"{self.archives[row]}::{self.ids[row]}"
+
+    def stamp(self, row: int) -> str:
+        """Place of the member, size and time of change of the archive; ``OSError`` where that is not there."""
+        return f"{self.offsets[row]}+{self.sizes[row]} {file_stamp(self.archives[row])}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +105,10 @@ class ParquetCatalog:
     def locate(self, row: int) -> str:
         """Table and row."""
         return f"{self.path}::{row}"
+
+    def stamp(self, row: int) -> str:
+        """Row, size and time of change of the table; ``OSError`` where that is not there."""
+        return f"{row} {file_stamp(self.path)}"
 
 
 def open_tar(path: Path, name: Name) -> TarCatalog:

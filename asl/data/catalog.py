@@ -1,7 +1,8 @@
 """Lists of images, wherever they lie: a folder, a list, a tar archive, a Parquet table.
 
 A catalog knows the id of every image and how to get its encoded bytes; decoding is somebody else's work. Catalogs are
-small and picklable, so that worker processes can read for themselves.
+small and picklable, so that worker processes can read for themselves. Those of files also have ``stamp(row)``, which
+tells without reading whether an image may have changed, wherever its folder was moved.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.data.archives import open_parquet, open_tar
+from asl.data.files import file_stamp
 from asl.data.images import EXTENSIONS, Pixels, decode_image
 from asl.types import AslError, StrArray, as_ids
 
@@ -77,6 +79,10 @@ class FileCatalog:
         """The path of the file."""
         return self.paths[row]
 
+    def stamp(self, row: int) -> str:
+        """Size and time of change of the file; ``OSError`` where it is not there."""
+        return file_stamp(self.paths[row])
+
 
 @dataclass(frozen=True, eq=False)
 class Subset:
@@ -100,6 +106,11 @@ class Subset:
     def locate(self, row: int) -> str:
         """Where an image lies."""
         return self.base.locate(int(self.rows[row]))
+
+    def stamp(self, row: int) -> str:
+        """What its catalog says of its size and time of change; "" where that says nothing."""
+        tell = getattr(self.base, "stamp", None)
+        return str(tell(int(self.rows[row]))) if tell else ""
 
 
 def subset(catalog: Catalog, rows: npt.ArrayLike) -> Catalog:

@@ -37,6 +37,12 @@ def read_rows(path: Path, *, header: Sequence[str]) -> list[tuple[int, list[str]
     return rows
 
 
+def file_stamp(path: str | Path) -> str:
+    """Size and time of change of a file: where both are the same, so is what is in it; ``OSError`` without a file."""
+    facts = os.stat(path)
+    return f"{facts.st_size} {facts.st_mtime_ns}"
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``; renamed to it when the block ends well, removed when it does not."""

@@ -1,4 +1,7 @@
-"""Embed every image of a catalog once, in order; killed at any moment it loses at most the shard in progress."""
+"""Embed every image of a catalog once, in order; killed at any moment it loses at most the shard in progress.
+
+Images that have changed since they were embedded are embedded again; see :mod:`asl.features.stamps`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from asl.data.catalog import Catalog
 from asl.data.images import ImageError, Pixels, decode_image, resize_image
+from asl.features.stamps import Outdated, content, glance
 from asl.features.store import FeatureStore
 from asl.models import Embedder, Preprocessing, model_hash
 from asl.types import F32, AslError
@@ -50,7 +54,7 @@ def extract(
     region: Region | None = None,
     **options: Any,
 ) -> FeatureStore:
-    """Embed the images that are not in the store yet.
+    """Embed the images that are not in the store yet, or no longer what they were.
 
     Args:
         catalog: images; each is embedded once, in this order.
@@ -103,14 +107,13 @@ def extract_together(
     if not 0 <= max_failure_rate <= 1 or batch_size < 1 or shard_size < 1:
         raise AslError("extract: batch_size and shard_size must be 1 or more, max_failure_rate in 0..1")
     every = [_store(path, embedder, region, fast_decode) for path, region in outputs.items()]
-    names_of = set(catalog.ids.tolist())
-    behind = [place for place, store in enumerate(every) if names_of - _known(store)]
-    if not behind:
+    outdated = Outdated(catalog)
+    wanted = {place: lacking for place, store in enumerate(every) if (lacking := outdated.of(store))}
+    if not wanted:
         return every
-    regions, stores = [list(outputs.values())[place] for place in behind], [every[place] for place in behind]
-    known = [_known(store) for store in stores]
-    everywhere = set.intersection(*known)
-    rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name not in everywhere], dtype=np.int64)
+    regions, stores = [list(outputs.values())[place] for place in wanted], [every[place] for place in wanted]
+    anywhere: set[str] = set().union(*wanted.values())
+    rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name in anywhere], dtype=np.int64)
     runner = Runner(embedder, device, batch_size)
     group = max(1, batch_size // len(regions))
     plan, workers = embedder.preprocessing, runner.decoders() if workers is None else workers
@@ -120,24 +123,26 @@ def extract_together(
     done = failed = 0
     for start in range(0, len(rows), shard_size):
         names, features, failures = [], [], []
+        stamps: dict[str, str] = {}
         part = rows[start : start + shard_size]
         for _ in range(0, len(part), group):
-            chunk, images, broken = next(batches)
+            chunk, images, broken, marks = next(batches)
             # Lists of a row's parts: [rows, parts] pictures in one forward pass.
             embedded = runner.embed([picture for parts in images for picture in parts])
             features.append(embedded.reshape(len(chunk), len(regions), embedder.dim))
             names += [str(catalog.ids[row]) for row in chunk]
             failures += [(str(catalog.ids[row]), reason) for row, reason in broken]
+            stamps |= {str(catalog.ids[row]): mark for row, mark in marks.items()}
             done += len(chunk) + len(broken)
             if progress:
                 progress(done, len(rows))
         failed += len(failures)
-        _check_rate(failed, done, max_failure_rate, failures)
+        _check_rate(failed, len(catalog) - len(rows) + done, max_failure_rate, failures)  # one new one may be broken
         joined = np.concatenate(features)
-        for place, store in enumerate(stores):
-            _add(store, known[place], names, joined[:, place], failures)
+        for place, (store, lacking) in enumerate(zip(stores, wanted.values(), strict=True)):
+            _add(store, lacking, names, joined[:, place], failures, stamps)
     for store in stores:
-        _check_complete(store, names_of)
+        _check_complete(store, catalog)
     return every
 
 
@@ -148,24 +153,27 @@ def _store(path: Path, embedder: Embedder, region: Region | None, fast_decode: b
     return FeatureStore.create(path, model=model_hash(embedder), dim=embedder.dim, preprocessing=preprocessing)
 
 
-def _known(store: FeatureStore) -> set[str]:
-    return {*store.ids.tolist(), *(name for name, _ in store.failures)}
-
-
-def _check_complete(store: FeatureStore, names: set[str]) -> None:
-    missing = names - _known(store)
+def _check_complete(store: FeatureStore, catalog: Catalog) -> None:
+    missing = set(catalog.ids.tolist()) - store.stamps().keys()
     if missing:
         raise AslError(f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. {min(missing)!r}")
 
 
 def _add(
-    store: FeatureStore, known: set[str], names: list[str], features: F32, failures: list[tuple[str, str]]
+    store: FeatureStore,
+    wanted: Mapping[str, bool],
+    names: list[str],
+    features: F32,
+    failures: list[tuple[str, str]],
+    stamps: Mapping[str, str],
 ) -> None:
     """Add what the store does not have: one of several may have been ahead when a run was killed."""
-    new = [place for place, name in enumerate(names) if name not in known]
-    broken = [(name, reason) for name, reason in failures if name not in known]
-    if new or broken:
-        store.add([names[place] for place in new], np.ascontiguousarray(features[new]), broken)
+    new = [place for place, name in enumerate(names) if name in wanted]
+    broken = [(name, reason) for name, reason in failures if name in wanted]
+    added = [*(names[place] for place in new), *(name for name, _ in broken)]
+    if added:
+        marks, replaces = [stamps[name] for name in added], any(wanted[name] for name in added)
+        store.add(added[: len(new)], np.ascontiguousarray(features[new]), broken, stamps=marks, replaces=replaces)
 
 
 def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, str]]) -> None:
@@ -206,8 +214,8 @@ class Runner:
         return result
 
 
-class _Decoded(Dataset[tuple[int, Any]]):
-    """Row number -> (row, its parts ready for the network, or the reason why there are none)."""
+class _Decoded(Dataset[tuple[int, str, Any]]):
+    """Row number -> (row, its stamp, its parts ready for the network, or the reason why there are none)."""
 
     def __init__(
         self, catalog: Catalog, plan: Preprocessing, regions: Sequence[Region | None], fast: bool = False
@@ -219,16 +227,20 @@ class _Decoded(Dataset[tuple[int, Any]]):
     def __len__(self) -> int:
         return len(self._catalog)
 
-    def __getitem__(self, row: int) -> tuple[int, Any]:
+    def __getitem__(self, row: int) -> tuple[int, str, Any]:
+        # The glance comes first: what is written in between is noticed the next time.
+        stamp = f"{glance(self._catalog, row)}:"
         try:
-            image = decode_image(self._catalog.read(row), least=self._least)
+            data = self._catalog.read(row)
+            stamp += content(data)
+            image = decode_image(data, least=self._least)
             parts = [cut(image, region) for region in self._regions]
-            return row, [resize_image(part, self._plan.size, mode=self._plan.resize) for part in parts]
+            return row, stamp, [resize_image(part, self._plan.size, mode=self._plan.resize) for part in parts]
         except (AslError, OSError) as error:
-            return row, error.reason if isinstance(error, ImageError) else f"cannot be read: {error}"
+            return row, stamp, error.reason if isinstance(error, ImageError) else f"cannot be read: {error}"
 
 
-_Batch = tuple[list[int], list[list[Pixels]], list[tuple[int, str]]]
+_Batch = tuple[list[int], list[list[Pixels]], list[tuple[int, str]], dict[int, str]]
 
 
 def cut(image: Pixels, region: Region | None) -> Pixels:
@@ -257,7 +269,7 @@ def decoded_batches(
     shard_size: int = 4096,
     fast: bool = False,
 ) -> Iterator[_Batch]:
-    """Images ready for the network, in order: batches of (rows, the parts of each, unreadable rows with reasons).
+    """Images ready for the network, in order: batches of (rows, parts, unreadable rows with reasons, row -> stamp).
 
     Batches never cross a shard's border, so that a resumed run forms the same ones.
     """
@@ -277,10 +289,10 @@ def decoded_batches(
     return iter(loader)
 
 
-def _split(items: list[tuple[int, Any]]) -> _Batch:
-    good = [(row, value) for row, value in items if not isinstance(value, str)]
-    broken = [(row, value) for row, value in items if isinstance(value, str)]
-    return [row for row, _ in good], [value for _, value in good], broken
+def _split(items: list[tuple[int, str, Any]]) -> _Batch:
+    good = [(row, value) for row, _, value in items if not isinstance(value, str)]
+    broken = [(row, value) for row, _, value in items if isinstance(value, str)]
+    return [row for row, _ in good], [value for _, value in good], broken, {row: stamp for row, stamp, _ in items}
 
 
 def _one_thread(_: int) -> None:

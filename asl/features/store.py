@@ -4,11 +4,13 @@
 
     manifest.json          model hash, dimensions, shards with their counts and hashes
     shard-00000.npy        float32 [n, D] un-normalised features
-    shard-00000.json       their n ids, and the failures met on the way (id, reason)
+    shard-00000.json       their n ids, the failures met on the way (id, reason), and the stamps of both
 
 A shard is listed in the manifest only when both of its files are whole, on disk and renamed to their final names;
-whatever else lies in the folder is a left-over of a killed run and is overwritten. Nothing in a store depends on the
-time or on the machine, so a resumed extraction ends byte-identical to one that was never interrupted.
+whatever else lies in the folder is a left-over of a killed run and is overwritten. Nothing in a store depends on when
+or where it was made (stamps know the images' times of change), so a resumed extraction ends byte-identical to one that
+was never interrupted. An image that has changed is embedded again into a later shard, which ``replaces`` what earlier
+ones say of it; to be rid of the old rows on the disk, delete the store and extract again.
 """
 
 from __future__ import annotations
@@ -89,20 +91,37 @@ class FeatureStore:
         """Whether a folder is a feature store."""
         return (Path(path) / "manifest.json").is_file() and bool(list(Path(path).glob("shard-*.npy")) or _empty(path))
 
-    def add(self, ids: Sequence[str], features: F32, failures: Sequence[Failure]) -> None:
-        """Append a shard: features of ``ids``, and the images that could not be embedded."""
+    def add(
+        self,
+        ids: Sequence[str],
+        features: F32,
+        failures: Sequence[Failure],
+        *,
+        stamps: Sequence[str] = (),
+        replaces: bool = False,
+    ) -> None:
+        """Append a shard: features of ``ids``, and the images that could not be embedded.
+
+        Args:
+            ids: n of them.
+            features: float32 ``[n, D]``, not normalised.
+            failures: (id, reason) of the others.
+            stamps: of the ids, then of the failures (:mod:`asl.features.stamps`); none where nothing is known.
+            replaces: some of these images are in earlier shards, too, which no longer count for them.
+        """
         name = f"shard-{len(self.manifest['shards']):05d}"
         array = np.ascontiguousarray(features, dtype=np.float32)
         if array.shape != (len(ids), self.manifest["dim"]):
             raise AslError(f"shard: expected shape ({len(ids)}, {self.manifest['dim']}), got {array.shape}")
         buffer = io.BytesIO()
         np.save(buffer, array)
-        listing = json.dumps({"ids": list(ids), "failures": [list(f) for f in failures]}, ensure_ascii=False).encode()
+        facts = {"ids": list(ids), "failures": [list(f) for f in failures]} | ({"stamps": [*stamps]} if stamps else {})
+        listing = json.dumps(facts, ensure_ascii=False).encode()
         for suffix, data in ((".npy", buffer.getvalue()), (".json", listing)):
             write_durably(self.path / f"{name}{suffix}", data)
         digest = hashlib.sha256(buffer.getvalue() + listing).hexdigest()
         entry = {"name": name, "images": len(ids), "failures": len(failures), "sha256": digest}
-        self.append_entry(entry)
+        self.append_entry(entry | ({"replaces": True} if replaces else {}))
 
     def append_entry(self, entry: dict[str, Any]) -> None:
         """List a shard whose files are on disk under their final names."""
@@ -122,18 +141,42 @@ class FeatureStore:
         return listings
 
     @property
+    def _replaced(self) -> bool:
+        return any(shard.get("replaces") for shard in self.manifest["shards"])
+
+    def _current(self) -> list[dict[str, Any]]:
+        """The listings without what later shards replace; ``rows`` are those of the ids that are left."""
+        listings = self._listings()
+        if not self._replaced:
+            return listings
+        last = {name: place for place, listing in enumerate(listings) for name in _names(listing)}
+        for place, listing in enumerate(listings):
+            listing["rows"] = [row for row, name in enumerate(listing["ids"]) if last[name] == place]
+            listing["ids"] = [listing["ids"][row] for row in listing["rows"]]
+            listing["failures"] = [failure for failure in listing["failures"] if last[failure[0]] == place]
+        return listings
+
+    @property
     def ids(self) -> StrArray:
         """``[N]`` ids of the embedded images, in order."""
-        names = [name for listing in self._listings() for name in listing["ids"]]
+        names = [name for listing in self._current() for name in listing["ids"]]
         return np.array(names, dtype=np.str_) if names else np.empty(0, dtype="<U1")
 
     @property
     def failures(self) -> list[Failure]:
         """(id, reason) of every image that could not be embedded."""
-        return [(name, reason) for listing in self._listings() for name, reason in listing["failures"]]
+        return [(name, reason) for listing in self._current() for name, reason in listing["failures"]]
+
+    def stamps(self) -> dict[str, str | None]:
+        """Id of every image, embedded or failed -> its stamp; None where it was added without."""
+        known: dict[str, str | None] = {}
+        for listing in self._listings():
+            names = _names(listing)
+            known.update(zip(names, listing.get("stamps") or [None] * len(names), strict=True))
+        return known
 
     def __len__(self) -> int:
-        return sum(shard["images"] for shard in self.manifest["shards"])
+        return len(self.ids) if self._replaced else sum(shard["images"] for shard in self.manifest["shards"])
 
     def features(self) -> F32:
         """``[N, D]`` float32 un-normalised features; one shard is memory-mapped, several are joined in memory.
@@ -142,7 +185,8 @@ class FeatureStore:
             AslError: a shard is missing or not what the manifest says.
         """
         parts = []
-        for shard in self.manifest["shards"]:
+        kept = [listing["rows"] for listing in self._current()] if self._replaced else None
+        for place, shard in enumerate(self.manifest["shards"]):
             file = self.path / f"{shard['name']}.npy"
             try:
                 part = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -150,7 +194,7 @@ class FeatureStore:
                 raise AslError(f"{file}: cannot be read ({error}); delete the store and extract again") from error
             if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
                 raise AslError(f"{file}: has shape {part.shape}, the manifest says {shard['images']} images")
-            parts.append(part)
+            parts.append(part if kept is None else part[kept[place]])
         if not parts:
             return np.empty((0, self.manifest["dim"]), dtype=np.float32)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -162,7 +206,7 @@ class FeatureStore:
             AslError: an id that is not in the store (it is named), or a feature of length 0.
         """
         whole = Embeddings.from_features(self.ids, self.features())
-        if ids is None:
+        if ids is None or np.array_equal(ids, whole.ids):
             return whole
         row = {name: index for index, name in enumerate(whole.ids.tolist())}
         missing = [name for name in ids if name not in row]
@@ -182,6 +226,10 @@ class FeatureStore:
                 raise AslError(
                     f"{self.path}: {shard['name']} is not what was written; delete the store and extract again"
                 )
+
+
+def _names(listing: Mapping[str, Any]) -> list[str]:
+    return [*listing["ids"], *(name for name, _ in listing["failures"])]
 
 
 def _empty(path: str | Path) -> bool:
