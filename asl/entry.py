@@ -132,8 +132,10 @@ def _job(run: Callable[[Any], int | None]) -> Callable[[DictConfig], None]:
         logging.captureWarnings(True)
         try:
             check_targets(OmegaConf.to_container(tree, resolve=False))
-            if "output" in tree and tree.output is None:
-                tree.output = HydraConfig.get().runtime.output_dir
+            folder = HydraConfig.get().runtime.output_dir
+            # A tool that Hydra runs in place chooses its own default: the current folder is nobody's output.
+            if "output" in tree and tree.output is None and Path(folder).resolve() != Path.cwd():
+                tree.output = folder
             code = run(OmegaConf.to_object(tree))
         except (UsageError, MissingMandatoryValue) as error:
             _stop(error, 2)

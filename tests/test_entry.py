@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from asl import reproduce
+from asl.data.scenes import render_scene
 from asl.entry import compose
+from asl.models import build_embedder, model_hash, save_embedder
 from asl.types import UsageError
 
 ENTRIES = ["train", "extract", "search", "evaluate", "reproduce", "edit", "export"]
@@ -53,3 +56,21 @@ def test_reproduce_names_a_wrong_number_of_candidates_before_it_embeds(keys: lis
     name, _, value = keys[0].partition("=")
     with pytest.raises(UsageError, match=f"{name}: must be . or more, got {value}"):
         reproduce.run(compose("reproduce", ["benchmark=sample", *keys]))
+
+
+def test_without_an_output_the_results_get_a_folder_of_their_own(tmp_path: Path) -> None:
+    for role, seeds in (("queries", (0, 1)), ("references", (0, 1, 2))):
+        (tmp_path / "bench" / role).mkdir(parents=True)
+        for seed in seeds:
+            image = render_scene(seed, height=64, width=80)
+            cv2.imwrite(str(tmp_path / "bench" / role / f"{role[0]}{seed}.png"), image[..., ::-1])
+    (tmp_path / "bench" / "truth.csv").write_text("query_id,reference_id\nq0,r0\nq1,r1\n")
+    embedder = build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval()
+    save_embedder(embedder, tmp_path / "m.safetensors", card={})
+    keys = ["benchmark=folder", "root=bench", "model=m.safetensors", "bootstrap=0"]
+    done = run("asl.reproduce", *keys, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench", "m.safetensors", "outputs"]
+    output = tmp_path / "outputs" / f"reproduce-folder-{model_hash(embedder)}"
+    assert (output / "metrics.json").is_file()
+    assert done.stdout.replace("\n", "").endswith(f"report: {output.relative_to(tmp_path)}/report.html")
