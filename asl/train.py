@@ -63,6 +63,7 @@ class TrainerConfig(FitSettings):
 
     Attributes:
         warmup: share of all steps that warms the learning rate up.
+        flat: share of all steps that then keeps it, before it falls.
         final: share of the learning rate at the last step.
         backbone_rate: factor on the backbone's learning rate.
         freeze_backbone_norm: keep the backbone's batch-norm statistics as pretrained.
@@ -72,6 +73,7 @@ class TrainerConfig(FitSettings):
     """
 
     warmup: float = 0.05
+    flat: float = 0.0
     final: float = 0.01
     backbone_rate: float = 1.0
     freeze_backbone_norm: bool = False
@@ -190,7 +192,7 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         embedder,
         instantiate(config.loss, classes=len(sources.train), dim=embedder.dim, _convert_="all"),
         optimizer=instantiate(config.optim, _convert_="all"),
-        schedule=WarmupCosine(warmup=trainer.warmup, final=trainer.final),
+        schedule=WarmupCosine(warmup=trainer.warmup, final=trainer.final, flat=trainer.flat),
         backbone_rate=trainer.backbone_rate,
         teacher=load_embedder(config.teacher) if config.teacher else None,
         freeze_backbone_norm=trainer.freeze_backbone_norm,

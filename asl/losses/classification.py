@@ -29,10 +29,10 @@ def arcface_logits(cosines: Tensor, target: Tensor, *, scale: float, margin: flo
 class _ClassWeights(nn.Module):
     """One weight vector for every original."""
 
-    def __init__(self, *, classes: int, dim: int) -> None:
+    def __init__(self, *, classes: int, dim: int, std: float = 0.01) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(classes, dim))
-        nn.init.normal_(self.weight, std=0.01)
+        nn.init.normal_(self.weight, std=std)
 
     def cosines(self, unit: Tensor) -> Tensor:
         """``[B, classes]``."""
@@ -71,8 +71,8 @@ class SmoothedCrossEntropy(_ClassWeights):
     """A linear classifier on the features with label smoothing (Szegedy et al., CVPR 2016, section 7)."""
 
     def __init__(self, *, classes: int, dim: int, smoothing: float = 0.1) -> None:
-        """Set the smoothing."""
-        super().__init__(classes=classes, dim=dim)
+        """Set the smoothing; the weights start as small as in D2LV."""
+        super().__init__(classes=classes, dim=dim, std=0.001)
         self._smoothing = smoothing
 
     def forward(self, inputs: LossInputs) -> Tensor:

@@ -125,7 +125,7 @@ def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> 
         "linear_bn": lambda: LinearBN(width, plan.dim),
         "linear": lambda: Linear(width, plan.dim),
         "bn": lambda: BatchNorm(width),
-        "projector": lambda: Projector(width, plan.dim, plan.hidden),
+        "projector": lambda: Projector(width, plan.dim, plan.hidden, slope=plan.slope, scale=plan.scale),
         "sqrt": lambda: Sqrt(width),
         "none": lambda: NoNeck(width),
     }

@@ -52,6 +52,8 @@ class Recipe:
         neck: ``linear_bn``, ``linear``, ``bn``, ``projector``, ``sqrt`` or ``none``.
         dim: D of the embedding.
         hidden: layers of the projector.
+        slope: of its leaky ReLUs below 0; 0 is a ReLU.
+        scale: its last batch norm learns its scale.
         norm_head: a log-norm of its own beside the direction.
         detach_norm: the norm head does not train the backbone.
         without: parts of the backbone that are left out, e.g. the last convolution of an EfficientNet (``conv_head``).
@@ -66,6 +68,8 @@ class Recipe:
     neck: str = "linear_bn"
     dim: int = 256
     hidden: Sequence[int] = (4096,)
+    slope: float = 0.0
+    scale: bool = False
     norm_head: bool = False
     detach_norm: bool = False
     without: Sequence[str] = ()

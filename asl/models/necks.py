@@ -63,17 +63,30 @@ class BatchNorm(nn.Module):
 
 
 class Projector(nn.Module):
-    """Linear, batch norm, ReLU, repeated; the last linear layer bare (2048-4096-8192 in the D2LV baseline)."""
+    """Linear, batch norm, leaky ReLU, repeated; the last linear layer bare (2048-4096-8192 in the D2LV baseline)."""
 
-    def __init__(self, width: int, dim: int, hidden: Sequence[int] = (4096,)) -> None:
-        """``[B, width]`` -> ``[B, dim]`` through ``hidden`` layers."""
+    def __init__(
+        self, width: int, dim: int, hidden: Sequence[int] = (4096,), *, slope: float = 0.0, scale: bool = False
+    ) -> None:
+        """``[B, width]`` -> ``[B, dim]`` through ``hidden`` layers.
+
+        Args:
+            width: of the pooled feature.
+            dim: of the embedding.
+            hidden: widths of the layers between.
+            slope: of the leaky ReLUs below 0; 0 is a ReLU.
+            scale: the last batch norm learns its scale (its shift stays 0).
+        """
         super().__init__()
         self.dim = dim
         layers: list[nn.Module] = []
         for wide in hidden:
-            layers += [nn.Linear(width, wide, bias=False), nn.BatchNorm1d(wide), nn.ReLU(inplace=True)]
+            layers += [nn.Linear(width, wide, bias=False), nn.BatchNorm1d(wide), nn.LeakyReLU(slope, inplace=True)]
             width = wide
-        self.layers = nn.Sequential(*layers, nn.Linear(width, dim, bias=False), nn.BatchNorm1d(dim, affine=False))
+        last = nn.BatchNorm1d(dim, affine=scale)
+        if scale:
+            last.bias.requires_grad_(False)
+        self.layers = nn.Sequential(*layers, nn.Linear(width, dim, bias=False), last)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """The embedding."""

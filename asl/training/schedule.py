@@ -18,26 +18,32 @@ OptimizerFactory = Callable[[Iterable[dict[str, Any]]], Optimizer]
 
 @dataclass(frozen=True)
 class WarmupCosine:
-    """Linear warm-up to the optimiser's own rate, then half a cosine down to a share of it.
+    """Linear warm-up to the optimiser's own rate, a flat stretch, then half a cosine down to a share of it.
 
     Attributes:
         warmup: share of all steps that warms up, 0..1.
+        flat: share of all steps that keeps the full rate, 0..1.
         final: share of the rate at the last step, 0..1.
     """
 
     warmup: float = 0.05
     final: float = 0.01
+    flat: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warmup < 1 or not 0 <= self.final <= 1:
-            raise AslError(f"schedule: warmup must be in 0..1 and final in 0..1, got {self.warmup} and {self.final}")
+        if min(self.warmup, self.flat) < 0 or self.warmup + self.flat >= 1 or not 0 <= self.final <= 1:
+            raise AslError(
+                "schedule: warmup and flat must be 0 or more and less than 1 together, final in 0..1; got "
+                f"{self.warmup}, {self.flat} and {self.final}"
+            )
 
     def factor(self, step: int, steps: int) -> float:
         """What the rate is multiplied by at a step (0-based) of ``steps``."""
         rising = max(1, round(self.warmup * steps)) if self.warmup else 0
         if step < rising:
             return (step + 1) / rising
-        progress = min(1.0, (step - rising) / max(1, steps - 1 - rising))
+        falling = rising + round(self.flat * steps)
+        progress = min(1.0, max(0, step - falling) / max(1, steps - 1 - falling))
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
 
     def attach(self, optimizer: Optimizer, *, steps: int) -> LambdaLR:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import timm
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from asl.data.images import decode_image
@@ -33,6 +35,30 @@ def test_a_saved_embedder_comes_back_the_same(tmp_path: Path, neck: str, norm_he
     assert read_card(tmp_path / "model.safetensors") == {"note": "x"}
     assert load_embedder(tmp_path).preprocessing.size == 64, "the folder of a training will do"
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"], "no temporary file is left"
+
+
+def test_the_published_projector_learns_a_scale_and_no_shift(tmp_path: Path) -> None:
+    embedder = build_embedder(**TINY, neck="projector", hidden=[32], slope=0.2, scale=True).eval()
+    last = embedder.neck.layers[-1]
+    assert last.weight.requires_grad
+    assert not last.bias.requires_grad
+    assert embedder.neck.layers[2](torch.tensor([-1.0, 1.0])).tolist() == pytest.approx([-0.2, 1.0])
+    save_embedder(embedder, tmp_path / "model.safetensors", card={})
+    assert torch.equal(embedder(images()), load_embedder(tmp_path)(images()))
+
+
+def test_a_recipe_that_was_saved_before_these_options_loads(tmp_path: Path) -> None:
+    embedder = build_embedder(**TINY, neck="projector", hidden=[32]).eval()
+    save_embedder(embedder, tmp_path / "model.safetensors", card={})
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    recipe = json.loads(metadata["recipe"])
+    older = {name: value for name, value in recipe.items() if name not in ("slope", "scale")}
+    weights = {name: value.contiguous() for name, value in embedder.state_dict().items()}
+    save_file(weights, tmp_path / "old.safetensors", metadata={**metadata, "recipe": json.dumps(older)})
+    again = load_embedder(tmp_path / "old.safetensors")
+    assert torch.equal(embedder(images()), again(images()))
+    assert model_hash(embedder) == model_hash(again)
 
 
 def test_bytes_and_floats_are_the_same_image() -> None:

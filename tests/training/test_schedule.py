@@ -20,6 +20,15 @@ def test_the_rate_rises_then_falls_to_its_end() -> None:
     assert schedule.factor(5, 9) == pytest.approx(0.1 + 0.9 * 0.5), "half way down the cosine at the middle"
 
 
+def test_a_flat_stretch_is_that_of_d2lv() -> None:
+    schedule = WarmupCosine(warmup=0.2, final=0.01, flat=0.2)
+    rates = [schedule.factor(step, 25) for step in range(25)]
+    assert rates[4:11] == pytest.approx([1.0] * 7)
+    assert rates[11] < 1.0
+    assert rates[17] == pytest.approx(0.01 + 0.99 * 0.5), "half way between the end of the stretch and the last step"
+    assert rates[-1] == pytest.approx(0.01)
+
+
 def test_no_warm_up_starts_at_the_full_rate() -> None:
     assert WarmupCosine(warmup=0.0).factor(0, 100) == pytest.approx(1.0)
 
@@ -27,6 +36,8 @@ def test_no_warm_up_starts_at_the_full_rate() -> None:
 def test_a_schedule_out_of_bounds_is_refused() -> None:
     with pytest.raises(AslError, match="warmup"):
         WarmupCosine(warmup=1.0)
+    with pytest.raises(AslError, match="flat"):
+        WarmupCosine(warmup=0.5, flat=0.5)
 
 
 class Net(nn.Module):
