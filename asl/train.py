@@ -111,6 +111,8 @@ def run(config: TrainConfig) -> int:
     console = Console(quiet=not first)
     found = f"{len(sources.hard_pairs or ())} hard-negative pairs, {sources.pairs} in a batch"
     console.print(f"{len(sources.train)} training images, {found}")
+    if warning := smaller_than_trained(config):
+        console.print(f"[yellow]{warning}")
     module = train_module(config, sources, output)
     failed = _of_all_processes(module.failed)
     if not first:
@@ -134,6 +136,19 @@ def run(config: TrainConfig) -> int:
     console.print(rich_table(evaluations))
     console.print(f"report: {output / 'report.html'}")
     return 0
+
+
+def smaller_than_trained(config: TrainConfig) -> str | None:
+    """A line where images will be embedded at fewer pixels than the network saw last, else None."""
+    seen = [
+        size
+        for start, size in zip(config.data.size_starts, config.data.sizes, strict=False)
+        if start < config.trainer.epochs
+    ]
+    last, size = seen[-1] if seen else 0, int(config.model.get("size", 0))
+    if not 0 < size < last:
+        return None
+    return f"trained on {last} pixels and embedded at {size}: did you mean model.size={last}?"
 
 
 def keep_config(config: TrainConfig, output: Path) -> None:

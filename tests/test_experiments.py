@@ -15,9 +15,10 @@ from asl.data.scenes import render_scene
 from asl.data.sources import Sources
 from asl.entry import compose
 from asl.models import build_embedder, save_embedder
-from asl.train import train_module
+from asl.train import smaller_than_trained, train_module
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
+WITH_PAIRS = {"asl", "d2lv", "bot"}
 # Small stand-ins of the same family: the step is real, the size is not.
 SMALL = {
     "resnet50": ("resnet10t", {}),
@@ -37,6 +38,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_one_for_every_method_that_we_compare_with() -> None:
     assert {"asl", "d2lv", "bot", "sscd", "lyakaap", "rdcd", "copynce"} <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_is_trained_and_what_is_scored_belong_together(name: str) -> None:
+    config = compose("train", ["data=ndec", "data.root=NDEC", "trainer=gpu", f"experiment={name}"])
+    assert smaller_than_trained(config) is None
+    assert (config.data.pairs > 0) == (name in WITH_PAIRS), "a paper without hard pairs is trained without"
 
 
 @pytest.mark.slow

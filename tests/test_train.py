@@ -16,7 +16,7 @@ import torch
 from asl.data.scenes import render_scene
 from asl.entry import compose
 from asl.models import load_embedder
-from asl.train import run
+from asl.train import run, smaller_than_trained
 from asl.types import UsageError
 
 
@@ -78,6 +78,18 @@ def test_a_training_that_is_prolonged_is_scored_with_its_new_weights(photos: Pat
         assert run(compose("train", [*keys(photos), *more])) == 0
         hashes.append(json.loads((output / "features" / "queries" / "manifest.json").read_text())["model"])
     assert hashes[0] != hashes[1]
+
+
+def test_an_extraction_smaller_than_the_training_is_said() -> None:
+    def said(*more: str) -> str | None:
+        return smaller_than_trained(
+            compose("train", ["data=folder", "data.sizes=[64,96]", "data.size_starts=[0,3]", *more])
+        )
+
+    assert said("model.size=80") == "trained on 96 pixels and embedded at 80: did you mean model.size=96?"
+    assert said("model.size=80", "trainer.epochs=3") is None, "the second size is never reached"
+    assert said("model.size=96") is None
+    assert said("model.size=128") is None
 
 
 @pytest.mark.slow
