@@ -44,6 +44,7 @@ from asl.scoring.score import Score
 from asl.training import CopyDetectionModule, FitSettings, fit
 from asl.training.callbacks import RetrievalCheck
 from asl.training.checks import check_loss, check_watch
+from asl.training.memory import class_bytes, free_bytes, refuse_large_classes
 from asl.training.schedule import WarmupCosine
 from asl.types import UsageError
 
@@ -203,10 +204,14 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         workers=config.data.workers,
         seed=config.seed,
     )
+    loss = partial(instantiate, config.loss, classes=len(sources.train), dim=embedder.dim, _convert_="all")
+    optimizer = instantiate(config.optim, _convert_="all")
+    needed = class_bytes(loss, optimizer)
+    refuse_large_classes(needed, free_bytes(trainer.accelerator), images=len(sources.train))
     module = CopyDetectionModule(
         embedder,
-        instantiate(config.loss, classes=len(sources.train), dim=embedder.dim, _convert_="all"),
-        optimizer=instantiate(config.optim, _convert_="all"),
+        loss(),
+        optimizer=optimizer,
         schedule=WarmupCosine(warmup=trainer.warmup, final=trainer.final, flat=trainer.flat),
         backbone_rate=trainer.backbone_rate,
         teacher=load_embedder(config.teacher) if config.teacher else None,
