@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import MISSING
 from rich.console import Console
 
 from asl.candidates import verify_run
+from asl.data.catalog import subset
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample import sample_benchmark
 from asl.entry import entry_point
@@ -62,6 +64,7 @@ class ReproduceConfig:
         regions: parts of the references that are embedded and searched beside the whole: ``none``, ``coarse`` (6) or
             ``fine`` (15, for small crops).
         query_regions: parts of the queries, for the candidates of ``verify`` (pictures in pictures).
+        background: training images that are embedded for the three below, evenly over their list; 0: all.
         whiten: dimensions to whiten to, fitted on the training images; 0 leaves the embeddings alone.
         negatives: weight of negative embedding subtraction with the training images (0.35 in its paper); 0: none.
         normalize: score normalisation with the training images: ``none``, ``subtract``, ``stretch``.
@@ -87,6 +90,7 @@ class ReproduceConfig:
     k: int = 10
     regions: str = "none"
     query_regions: str = "none"
+    background: int = 0
     whiten: int = 0
     negatives: float = 0.0
     normalize: str = "none"
@@ -149,7 +153,7 @@ def run(config: ReproduceConfig) -> int:
 def _check(config: ReproduceConfig) -> None:
     """Refuse wrong values before anything is embedded."""
     regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
-    for name, least in (("verify_top", 1), ("verify_local", 0)):
+    for name, least in (("verify_top", 1), ("verify_local", 0), ("background", 0)):
         if getattr(config, name) < least:
             raise UsageError(f"{name}: must be {least} or more, got {getattr(config, name)}")
 
@@ -166,10 +170,19 @@ def _open(config: ReproduceConfig) -> Benchmark:
     if config.benchmark not in BENCHMARKS:
         raise UsageError(f"benchmark: expected one of {', '.join(BENCHMARKS)}, got {config.benchmark!r}")
     if config.benchmark == "sample":
-        return open_benchmark(sample_benchmark())
+        return _thin(open_benchmark(sample_benchmark()), config.background)
     if config.root is None:
         raise UsageError(f"root: needed for {config.benchmark}; data/README.md shows the folders")
-    return open_benchmark(config.root, layout=config.benchmark)
+    return _thin(open_benchmark(config.root, layout=config.benchmark), config.background)
+
+
+def _thin(benchmark: Benchmark, background: int) -> Benchmark:
+    """So many of its training images, evenly over their list; all where that is 0."""
+    train = benchmark.train
+    if train is None or not 0 < background < len(train):
+        return benchmark
+    rows = np.linspace(0, len(train) - 1, background).round().astype(np.int64)
+    return replace(benchmark, train=subset(train, rows))
 
 
 def _scores(

@@ -50,7 +50,7 @@ from asl.types import UsageError
 
 # What may differ when a training is gone on with: where and how it runs, how long, and what it is scored on.
 _MAY_CHANGE = (
-    "output", "resume", "experiment", "score.", "data.benchmark", "data.validation", "data.workers",
+    "output", "resume", "experiment", "score.", "data.benchmark", "data.evaluate", "data.validation", "data.workers",
     *(f"trainer.{key}" for key in (
         "epochs", "max_steps", "accelerator", "devices", "strategy", "num_nodes", "compile", "progress", "log_every",
         "check_every",
@@ -125,6 +125,9 @@ def run(config: TrainConfig) -> int:
     console.print(f"saved {output / 'model.safetensors'}")
     if sources.benchmark is None:
         return 0
+    if not (config.data.evaluate or config.data.benchmark):
+        console.print(f"not scored (data.evaluate=false): {reproduction(config, sources, output)}", soft_wrap=True)
+        return 0
     score = instantiate(config.score, _convert_="all")
     _drop_stale(output / "features", module.embedder)
     evaluations = score_benchmark(
@@ -150,6 +153,13 @@ def smaller_than_trained(config: TrainConfig) -> str | None:
     if not 0 < size < last:
         return None
     return f"trained on {last} pixels and embedded at {size}: did you mean model.size={last}?"
+
+
+def reproduction(config: TrainConfig, sources: Sources, output: Path) -> str:
+    """The command that scores the training on the benchmark that its data came with."""
+    own = sources.benchmark.name if sources.benchmark and config.data.name in ("ndec", "disc21") else config.data.name
+    root = f" root={config.data.root}" if config.data.root else ""
+    return f"python -m asl.reproduce benchmark={own}{root} model={output}"
 
 
 def keep_config(config: TrainConfig, output: Path) -> None:

@@ -91,13 +91,17 @@ class Embeddings:
         raw = np.asarray(features, dtype=np.float32)
         if raw.ndim != 2:
             raise AslError(f"features: expected shape [N, D], got {raw.shape}")
-        norms = np.linalg.norm(raw.astype(np.float64), axis=1)
+        # In pieces and in place: a million rows of 8,192 dimensions are 66 GB in float64.
+        pieces = [raw[low : low + 65536] for low in range(0, max(1, len(raw)), 65536)]
+        norms = np.concatenate([np.linalg.norm(piece.astype(np.float64), axis=1) for piece in pieces])
         if not np.all(np.isfinite(norms)) or np.any(norms == 0):
             row = int(np.flatnonzero(~np.isfinite(norms) | (norms == 0))[0])
             raise AslError(f"features: row {row} ({str(ids[row])!r}) has norm {norms[row]}; a direction is undefined")
+        vectors = np.empty(raw.shape, dtype=np.float32)
+        np.divide(raw, norms[:, None], out=vectors, dtype=np.float64, casting="same_kind")
         return cls(
             ids=np.asarray(ids, dtype=np.str_),
-            vectors=(raw / norms[:, None]).astype(np.float32),
+            vectors=vectors,
             log_norms=np.log(norms).astype(np.float32),
         )
 

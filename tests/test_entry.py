@@ -51,7 +51,7 @@ def test_an_unknown_option_lists_the_known_ones(tmp_path: Path) -> None:
     assert "sample" in done.stderr
 
 
-@pytest.mark.parametrize("keys", [["verify_local=-1"], ["verify_top=0"]])
+@pytest.mark.parametrize("keys", [["verify_local=-1"], ["verify_top=0"], ["background=-1"]])
 def test_reproduce_names_a_wrong_number_of_candidates_before_it_embeds(keys: list[str]) -> None:
     name, _, value = keys[0].partition("=")
     with pytest.raises(UsageError, match=f"{name}: must be . or more, got {value}"):
@@ -74,3 +74,19 @@ def test_without_an_output_the_results_get_a_folder_of_their_own(tmp_path: Path)
     output = tmp_path / "outputs" / f"reproduce-folder-{model_hash(embedder)}"
     assert (output / "metrics.json").is_file()
     assert done.stdout.replace("\n", "").endswith(f"report: {output.relative_to(tmp_path)}/report.html")
+
+
+def test_reproduce_takes_a_part_of_the_background(tmp_path: Path) -> None:
+    for role, count in (("queries", 1), ("references", 1), ("train", 9)):
+        (tmp_path / role).mkdir()
+        for number in range(count):
+            (tmp_path / role / f"{role[0]}{number}.jpg").touch()
+    (tmp_path / "truth.csv").write_text("query_id,reference_id\nq0,r0\n")
+
+    def background(count: int) -> list[str]:
+        opened = reproduce._open(compose("reproduce", ["benchmark=folder", f"root={tmp_path}", f"background={count}"]))
+        assert opened.train is not None
+        return opened.train.ids.tolist()
+
+    assert background(3) == ["t0", "t4", "t8"]
+    assert len(background(0)) == len(background(50)) == 9

@@ -66,6 +66,24 @@ def test_only_the_training_that_was_begun_is_gone_on_with(photos: Path, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_published_set_is_scored_by_the_command_that_is_printed(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, output = tmp_path / "NDEC", tmp_path / "run"
+    for role in ("train", "references", "query_images_h5"):
+        (root / role).mkdir(parents=True)
+        for number in range(8):
+            shutil.copy(photos / f"{number}.png", root / role / f"{role[0].upper()}{number:05}.png")
+    (root / "public_ground_truth_h5.csv").write_text("query_id,reference_id\nQ00000,R00000\n")
+    published = ["data=ndec", f"data.root={root}", "data.every=1", "data.pairs=0"]
+    own = [word for word in keys(photos) if not word.startswith(("data=", "data.train="))]
+    assert run(compose("train", [*published, *own, "trainer.max_steps=1", f"output={output}"])) == 0
+    said = capsys.readouterr().out
+    assert f"python -m asl.reproduce benchmark=ndec root={root} model={output}" in said
+    assert not (output / "metrics.json").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_training_that_is_prolonged_is_scored_with_its_new_weights(photos: Path, tmp_path: Path) -> None:
     bench = tmp_path / "bench"
     for role in ("queries", "references"):

@@ -26,7 +26,8 @@ class DataConfig:
         train: folder, list, tar or Parquet of training images (with ``folder`` alone).
         root: folder of a published set (with those alone).
         layout: its layout; ``auto`` looks.
-        benchmark: folder of a benchmark to score in the end; where null, the published set's own one is.
+        benchmark: folder of a benchmark to score in the end; where null, the set's own one is.
+        evaluate: score the set's own benchmark in the end; where false, the command that does is printed.
         validation: folder of a benchmark to watch during training (never the one that is reported).
         hard_pairs: CSV ``first,second[,directed]`` of ids of training images that look alike and are not copies.
         every: use every n-th training image.
@@ -46,6 +47,7 @@ class DataConfig:
     root: str | None = None
     layout: str = "auto"
     benchmark: str | None = None
+    evaluate: bool = True
     validation: str | None = None
     hard_pairs: str | None = None
     every: int = 1

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from asl.types import AslError, BackgroundEmbeddings, Embeddings
 
 Some = TypeVar("Some", bound=Embeddings)
+_ROWS = 16384  # at a time: in float64 a million rows of 8,192 dimensions would be 66 GB
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,11 @@ class Whitening:
         """
         if embeddings.dim != len(self.mean):
             raise AslError(f"whitening: fitted on {len(self.mean)} dimensions, got {embeddings.dim}")
-        moved = (embeddings.vectors.astype(np.float64) - self.mean) @ self.projection.T
-        lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-        if np.any(lengths == 0):
-            raise AslError("whitening: an embedding equals the background's mean, its direction is undefined")
-        return type(embeddings)(embeddings.ids, (moved / lengths).astype(np.float32), embeddings.log_norms)
+        result = np.empty((len(embeddings), len(self.projection)), dtype=np.float32)
+        for low in range(0, len(embeddings), _ROWS):
+            moved = (embeddings.vectors[low : low + _ROWS].astype(np.float64) - self.mean) @ self.projection.T
+            lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+            if np.any(lengths == 0):
+                raise AslError("whitening: an embedding equals the background's mean, its direction is undefined")
+            result[low : low + _ROWS] = moved / lengths
+        return type(embeddings)(embeddings.ids, result, embeddings.log_norms)

@@ -26,6 +26,13 @@ def test_equal_to_scikit_learn_up_to_signs() -> None:
     assert type(ours) is type(queries), "and the role"
 
 
+def test_pieces_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    whitening, queries = Whitening.fit(some(300, 1).as_background(), dim=4), some(20, 2)
+    whole = whitening.apply(queries).vectors
+    monkeypatch.setattr("asl.scoring.whitening._ROWS", 7)
+    np.testing.assert_allclose(whitening.apply(queries).vectors, whole, atol=1e-7)
+
+
 def test_too_many_dimensions_are_refused() -> None:
     with pytest.raises(AslError, match=r"1\.\.4"):
         Whitening.fit(some(5, 0).as_background(), dim=5)
