@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -13,18 +14,20 @@ from asl.config import config_dir
 from asl.data.catalog import open_catalog
 from asl.data.scenes import render_scene
 from asl.data.sources import Sources
+from asl.data.training_set import HardPairs
 from asl.entry import compose
 from asl.models import build_embedder, save_embedder
 from asl.train import smaller_than_trained, train_module
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
-WITH_PAIRS = {"asl", "d2lv", "bot"}
+WITH_PAIRS = {"asl", "d2lv", "bot", "ndec"}
 # Small stand-ins of the same family: the step is real, the size is not.
 SMALL = {
     "resnet50": ("resnet10t", {}),
     "tf_efficientnetv2_m.in21k_ft_in1k": ("efficientnetv2_rw_t", {}),
     "efficientnet_b0": ("mobilenetv3_small_050", {}),
     "vit_small_patch16_224.dino": ("vit_tiny_patch16_224", {"+model.options.img_size": 64, "data.grid": 4}),
+    "vit_base_patch16_224.dino": ("vit_tiny_patch16_224", {"data.pairs": 1}),
 }
 
 
@@ -37,7 +40,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_is_one_for_every_method_that_we_compare_with() -> None:
-    assert {"asl", "d2lv", "bot", "sscd", "lyakaap", "rdcd", "copynce"} <= set(EXPERIMENTS)
+    assert {"asl", "d2lv", "bot", "sscd", "lyakaap", "rdcd", "copynce", "ndec"} <= set(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -55,8 +58,9 @@ def test_one_step(name: str, asl: bool, photos: Path, tmp_path: Path) -> None:
     backbone, extra = SMALL[whole.model["backbone"]]
     overrides = {
         "model.backbone": backbone, "model.pretrained": "false", "model.size": 64, "data.sizes": "[64]",
-        "data.identities": 4, "data.workers": 0, "trainer.max_steps": 1, "trainer.progress": "false",
-        "trainer.accelerator": "cpu", "trainer.log_every": 1, "trainer.sync_batchnorm": "false", **extra,
+        "data.size_starts": "[0]", "data.identities": 4, "data.workers": 0, "trainer.max_steps": 1,
+        "trainer.progress": "false", "trainer.accelerator": "cpu", "trainer.log_every": 1,
+        "trainer.sync_batchnorm": "false", **extra,
     }  # fmt: skip
     if asl:
         overrides["loss.weights.norm_ratio"] = 1.0
@@ -69,10 +73,11 @@ def test_one_step(name: str, asl: bool, photos: Path, tmp_path: Path) -> None:
     )
     torch.manual_seed(0)
     before = {key: value.clone() for key, value in instantiate(config.model, _convert_="all").state_dict().items()}
-    module = train_module(config, Sources(open_catalog(photos), None, None, None), tmp_path / "run")
+    pairs = HardPairs(np.array([[0, 1], [2, 3]]), np.zeros(2, dtype=bool)) if config.data.pairs else None
+    module = train_module(config, Sources(open_catalog(photos), pairs, None, None), tmp_path / "run")
     after = module.embedder.state_dict()
     assert set(after) == set(before)
     assert all(torch.isfinite(value).all() for value in after.values() if value.is_floating_point())
     weights = module.loss.weights
-    assert ("norm_ratio" in weights) == (asl or name == "asl"), "one word puts ASL on top of any of them"
+    assert ("norm_ratio" in weights) == (asl or name in ("asl", "ndec")), "one word puts ASL on top of any of them"
     assert module.trainer.global_step == 1
