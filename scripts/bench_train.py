@@ -86,7 +86,8 @@ def bare(module: CopyDetectionModule, batches: list[Batch], settings: TrainerCon
         total, _ = loss(inputs)
         optimizer.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(embedder.parameters(), settings.clip)
+        if settings.clip:
+            torch.nn.utils.clip_grad_norm_(embedder.parameters(), settings.clip)
         optimizer.step()
         schedule.step()
         times.append(now())
@@ -162,7 +163,7 @@ def build(config: Any, classes: int) -> CopyDetectionModule:
         embedder,
         instantiate(config.loss, classes=classes, dim=embedder.dim, _convert_="all"),
         optimizer=instantiate(config.optim, _convert_="all"),
-        schedule=WarmupCosine(warmup=config.trainer.warmup, final=config.trainer.final),
+        schedule=WarmupCosine(warmup=config.trainer.warmup, final=config.trainer.final, flat=config.trainer.flat),
         channels_last=config.trainer.channels_last,
     )
 
