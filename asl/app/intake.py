@@ -189,7 +189,7 @@ class Intake:
 
     def _decode(self, data: bytes) -> tuple[Facts, bytes, Pixels]:
         image = decode_image(data, max_pixels=self._max_pixels)
-        facts = read_facts(data, height=image.shape[0], width=image.shape[1])
+        facts = read_facts(data, image)
         small = image if max(image.shape[:2]) <= self._side else working_image(image, self._side)
         return facts, _jpeg(small), resize_image(image, self.plan.size, mode=self.plan.resize)
 

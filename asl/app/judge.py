@@ -103,13 +103,16 @@ SAME = Judgement(
     1.0, 1.0, share_first=1.0, share_second=1.0, edits=("exact copy",), reason="the same file, byte for byte",
     identical=True,
 )  # fmt: skip
+SAME_PIXELS = replace(
+    SAME, reason="the same pixels at the size that is compared", edits=("re-encoded",), identical=False
+)
 
 
 @lru_cache(maxsize=1)
 def judge_name() -> str:
     """Names the packaged verifier and its settings: kept verdicts of another one are not used."""
     verifier = Verifier()
-    text = f"6|{verifier.settings}|{verifier.model.to_json()}"
+    text = f"7|{verifier.settings}|{verifier.model.to_json()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -183,6 +186,9 @@ class Judge:
 
 def judge_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Judgement:
     """Both directions of a pair; the second one only where the first found anything to compare."""
+    # Without a single local feature they may be two blank pages.
+    if len(first.points) and np.array_equal(first.image, second.image):
+        return SAME_PIXELS
     forward = verifier.judge(first, second)
     if not forward.evidence.aligned:
         return Judgement(_sure(forward), _sure(forward), reason=forward.reason, seen=forward.seen)

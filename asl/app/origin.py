@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from asl.app.facts import Facts
+import numpy as np
+
+from asl.app.facts import SHRINKS, Facts
 from asl.app.judge import Judgement
 
-_UNCLEAR = 0.35  # total below which nobody should rely on the answer
+# Measured on 600 pairs of photographs and copies of 37 kinds: from here on nine of ten answers are right for each cue
+# alone. The votes are cautious log-odds; weaker cues (the features, a file's size) only lean, unless they agree.
+_UNCLEAR = 1.5
+_NOISE = 0.75  # log-odds between the two directions; smaller gaps are right as often as a coin
+_LARGER = 1.2  # how much larger the sides of one must be for its pixels to count
+_ENLARGED = 0.5  # detail beyond the smaller one's pixels, relative to its finest: enlarged .2-.4, a larger photo .6-.8
 _EDITORS = ("photoshop", "gimp", "lightroom", "snapseed", "canva", "paint", "pixelmator", "affinity", "instagram")
 
 
@@ -40,7 +47,7 @@ class Origin:
 def find_origin(
     judgement: Judgement, first: Facts, second: Facts, *, first_log_norm: float = 0.0, second_log_norm: float = 0.0
 ) -> Origin:
-    """Weigh direction of the pixels, resolution, EXIF and feature norms.
+    """Weigh direction of the pixels, resolution, format, EXIF and feature norms.
 
     Args:
         judgement: of the pair.
@@ -51,11 +58,13 @@ def find_origin(
     """
     if judgement.identical:
         return Origin(0.0, "the same file")
-    votes = [*_geometry(judgement), *_resolution(judgement, first, second), *_metadata(first, second)]
+    votes = [*_geometry(judgement), *_resolution(judgement, first, second)]
+    votes += [*_formats(first, second), *_metadata(first, second)]
     gap = second_log_norm - first_log_norm
     votes += [(2.5 * judgement.greyed, "the other one has lost its colours")] if judgement.greyed else []
-    votes.append((max(-1.0, min(1.0, 2.0 * gap)), "its feature holds more of the original"))
-    if max(first.bytes, second.bytes) > 1.2 * min(first.bytes, second.bytes):
+    votes.append((max(-1.0, min(1.0, gap)), "its feature holds more of the original"))
+    # What another format takes says nothing of what it holds.
+    if first.format == second.format and max(first.bytes, second.bytes) > 1.2 * min(first.bytes, second.bytes):
         votes.append((math.copysign(0.2, second.bytes - first.bytes), "larger file"))
     total = sum(value for value, _ in votes)
     agreeing = [vote for vote in votes if vote[0] * total > 0]
@@ -67,7 +76,8 @@ def _geometry(judgement: Judgement) -> list[tuple[float, str]]:
     gap = _log_odds(judgement.forward) - _log_odds(judgement.backward)
     only = min(judgement.forward, judgement.backward) < 0.5
     words = "the pixels agree in this direction only" if only else "the pixels fit this direction better"
-    votes.append((max(-4.0, min(4.0, gap)), words))
+    if abs(gap) > _NOISE:
+        votes.append((max(-4.0, min(4.0, gap)), words))
     # Cut from the second: all of the first lies in the second, which shows more.
     if judgement.share_first > 0.97 and judgement.share_second < 0.92:
         votes.append((1.5, "the other is cut from it"))
@@ -79,18 +89,42 @@ def _geometry(judgement: Judgement) -> list[tuple[float, str]]:
 def _resolution(judgement: Judgement, first: Facts, second: Facts) -> list[tuple[float, str]]:
     ours = first.pixels * (_area(judgement.first_outline) or 1.0)
     theirs = second.pixels * (_area(judgement.second_outline) or 1.0)
-    if min(ours, theirs) <= 0 or abs(math.log(theirs / ours)) < 0.1:
+    if min(ours, theirs) <= 0:
         return []
-    return [(max(-1.5, min(1.5, math.log(theirs / ours))), "more pixels of the shared part")]
+    ratio = math.sqrt(theirs / ours)
+    larger, smaller = (second, first) if ratio > 1 else (first, second)
+    if max(ratio, 1 / ratio) < _LARGER or not _holds_more(larger, smaller, max(ratio, 1 / ratio)):
+        return []
+    return [(math.copysign(2.0, math.log(ratio)), "more detail in the shared part")]
+
+
+def _holds_more(larger: Facts, smaller: Facts, shrink: float) -> bool:
+    """Whether the larger one would lose anything at the other's size: an enlarged copy would not, nor a soft photo."""
+    if not larger.lost or not smaller.lost:
+        return True  # kept by an earlier version, which counted pixels
+    beyond = float(np.interp(shrink, SHRINKS, larger.lost))
+    return beyond > _ENLARGED * smaller.lost[SHRINKS.index(2.0)]
+
+
+def _formats(first: Facts, second: Facts) -> list[tuple[float, str]]:
+    votes = []
+    if first.same_pixels(second) and (first.format == "JPEG") != (second.format == "JPEG"):
+        # The other way round the JPEG would have had to lose nothing.
+        votes.append((4.0 if second.format == "JPEG" else -4.0, "a JPEG, whose very pixels the other one holds"))
+    if first.few_colours != second.few_colours:
+        votes.append((3.0 if first.few_colours else -3.0, "the other is left with 256 colours"))
+    return votes
 
 
 def _metadata(first: Facts, second: Facts) -> list[tuple[float, str]]:
     votes = []
     if bool(first.camera) != bool(second.camera):
-        votes.append((1.5 if second.camera else -1.5, "camera data in the file"))
+        votes.append((2.0 if second.camera else -2.0, "camera data in the file"))
     edited = [any(name in facts.software.lower() for name in _EDITORS) for facts in (first, second)]
     if edited[0] != edited[1]:
-        votes.append((1.0 if edited[0] else -1.0, "the other was written by an editor"))
+        # A copy may have lost all that its edited original said of itself, but not where it still names the camera.
+        strength = 2.0 if (second if edited[0] else first).camera else 1.0
+        votes.append((strength if edited[0] else -strength, "the other was written by an editor"))
     if first.taken and second.taken and first.taken != second.taken:
         votes.append((0.5 if second.taken < first.taken else -0.5, "taken earlier"))
     return votes

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asl.app import judge as module
-from asl.app.judge import SAME, Judge, Judgement, judge_prepared, named
+from asl.app.judge import SAME, SAME_PIXELS, Judge, Judgement, judge_prepared, named
 
 from .conftest import crop, encode, textured
 
@@ -77,3 +77,13 @@ def test_a_pair_that_could_not_be_seen_is_no_match(aligned: bool, seen: bool, sa
         patch.setattr(module, "likely_edits", lambda *_: ((), 0))
         judgement = judge_prepared(picture, picture, verifier)
     assert (judgement.forward, judgement.backward, judgement.seen) == (expected, expected, seen)
+
+
+def test_equal_pixels_need_no_second_look_unless_there_is_nothing_on_them() -> None:
+    pictures = {"one": encode(textured(0)), "same": encode(textured(0)), "near": encode(textured(0) // 2 * 2)}
+    pictures |= {name: encode(np.full((240, 320, 3), 250, np.uint8)) for name in ("blank", "as blank")}
+    judge = Judge(pictures.__getitem__)
+    assert judge.judge("one", "same") == SAME_PIXELS == SAME_PIXELS.flipped()
+    assert SAME_PIXELS.probability == 1.0
+    assert 0.5 < judge.judge("one", "near").probability < 1.0
+    assert judge.judge("blank", "as blank").probability < 0.5
