@@ -127,6 +127,9 @@ def run(config: EvaluateConfig) -> int:
         raise UsageError("give one of predictions=, compare=[A,B], queries= (with references=), or benchmark=")
     if not 0 < config.precision <= 1:
         raise UsageError(f"precision: must be in (0, 1], got {config.precision}")
+    for key in ("references", "background", "truth", "query_images", "reference_images") if config.benchmark else ():
+        if getattr(config, key):
+            raise UsageError(f"{key}: benchmark= brings its own; leave it out, or give queries= instead of benchmark=")
     runs = _embed(config) if config.benchmark else _open(config)
     groups = read_groups(_there("groups", config.groups)) if config.groups else None
     for name, pairs in runs.pairs.items():
@@ -154,8 +157,7 @@ def _open(config: EvaluateConfig) -> Runs:
         open_catalog(_there(key, source), id_style=config.id_style) if source else None  # type: ignore[arg-type]
         for key, source in (("query_images", config.query_images), ("reference_images", config.reference_images))
     ]
-    pairs = _read(config) if features is None else _search(config, features)
-    return Runs(pairs, truth, features, *images)
+    return Runs(_read(config) if features is None else _search(config, features), truth, features, *images)
 
 
 def _read(config: EvaluateConfig) -> dict[str, ScoredPairs]:
@@ -171,8 +173,12 @@ def _read(config: EvaluateConfig) -> dict[str, ScoredPairs]:
 
 def _features(config: EvaluateConfig) -> Features:
     # Only searches need an engine; the other ways load none.
+    from asl.features.store import FeatureStore, check_models
     from asl.pipeline import Features
 
+    paths = [(key, getattr(config, key) or "") for key in ("queries", "references", "background")]
+    stores = {key: FeatureStore.open(path) for key, path in paths if path and FeatureStore.is_store(path)}
+    check_models({key: store.manifest["model"] for key, store in stores.items()})
     queries, references = _sides(config)
     background = _embeddings("background", config.background).as_background() if config.background else None
     return Features(queries.as_queries(), references.as_references(), background)
@@ -187,13 +193,12 @@ def _search(config: EvaluateConfig, features: Features, *, weights: str = "") ->
     if features.background is None and (rule or config.whiten or config.negatives):
         raise UsageError("background: needed for normalize, whiten and negatives (training images, never references)")
     features = postprocess(features, whiten=config.whiten, negatives=config.negatives)
-    sides = features.queries, features.references
     options: dict[str, Any] = {"k": config.k, "engine": config.engine, "background": features.background}
     runs = {}
     for name, score in _scores(config, features, weights).items():
         score = replace(score, normalization=rule)
         with progress_bar(f"searching ({name})", unit="queries") as progress:
-            runs[name] = search(*sides, score=score, progress=progress, **options)
+            runs[name] = search(features.queries, features.references, score=score, progress=progress, **options)
     return runs
 
 
@@ -249,9 +254,8 @@ def _write(
     differences: Mapping[str, Mapping[str, Difference]],
 ) -> None:
     output, features = Path(config.output), runs.features
-    if features is not None:
-        for name, pairs in runs.pairs.items():
-            write_pairs(pairs, output / "predictions" / f"{name}.csv")
+    for name, pairs in runs.pairs.items() if features is not None else ():
+        write_pairs(pairs, output / "predictions" / f"{name}.csv")
     write_report(
         output / "report.html",
         title=" against ".join(runs.pairs) if differences else Path(config.benchmark or output).resolve().name,
@@ -275,8 +279,7 @@ def _print(
 ) -> None:
     console = Console()
     console.print(rich_table(evaluations))
-    if len(evaluations) == 1:
-        (evaluation,) = evaluations.values()
+    for evaluation in evaluations.values() if len(evaluations) == 1 else ():
         for breakdown, title in ((evaluation.by_kind, "kind"), (evaluation.by_group, "group")):
             if breakdown:
                 console.print(rich_rows(kind_rows(breakdown, head=title)))

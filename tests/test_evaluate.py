@@ -99,6 +99,10 @@ def test_files_of_one_name_are_told_apart(files: Path) -> None:
         ({"compare": ["p.csv", "p.csv"]}, "two different files"),
         ({"queries": "store"}, "references: needed"),
         ({"queries": "gone.h5"}, r"queries: there is no"),
+        ({"benchmark": "x"}, "truth: benchmark= brings its own"),
+        ({"benchmark": "x", "truth": None, "background": "b"}, "background: benchmark= brings its own"),
+        ({"benchmark": "x", "truth": None, "query_images": "q"}, "query_images: benchmark= brings its own"),
+        ({"benchmark": "x", "truth": None, "reference_images": "q"}, "reference_images: benchmark= brings its own"),
     ],
 )
 def test_wrong_use_is_told_in_a_line(
@@ -171,6 +175,18 @@ def test_descriptors_and_stores_in_every_mode_with_normalisation(files: Path, si
     pairs = search(queries, references, score=rule, engine="exact", background=background)
     assert result["scores"]["hinge"]["uap"] == pytest.approx(evaluate(pairs, truth(files)).uap, abs=1e-6)
     assert result["directional"]["norm_order_accuracy"] <= 1
+
+
+@pytest.mark.parametrize("odd", ["queries", "references", "background"])
+def test_stores_of_different_models_are_refused_by_name(files: Path, sides, odd: str) -> None:
+    keys = {}
+    for key, side in zip(("queries", "references", "background"), sides, strict=True):
+        store = FeatureStore.create(files / key, model="other" if key == odd else "m", dim=16, preprocessing={})
+        store.add(side.ids.tolist(), side.vectors, [])
+        keys[key] = str(store.path)
+    with pytest.raises(AslError, match=rf"are of different models \(.*{odd} other.*extract all .* one model="):
+        call(files, **keys, truth=f"{files}/t.csv", score="cosine")
+    assert not (files / "out").exists()
 
 
 def test_searches_refuse_what_they_cannot_do(files: Path, sides) -> None:

@@ -239,6 +239,21 @@ def _empty(path: str | Path) -> bool:
         return False
 
 
+def check_models(models: Mapping[str, str]) -> None:
+    """Refuse a search between features of different models.
+
+    Args:
+        models: key of a side -> hash of the model that made it; an empty one is not known.
+
+    Raises:
+        AslError: two differ (keys and models are named).
+    """
+    known = {key: model for key, model in models.items() if model}
+    if len(set(known.values())) > 1:
+        said = ", ".join(f"{key} {model}" for key, model in known.items())
+        raise AslError(f"{', '.join(known)}: are of different models ({said}); extract all of them with one model=")
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Write under a temporary name, flush to the disk, rename: the name never shows half a file."""
     temporary = path.with_name(f".{path.name}.part")
