@@ -11,6 +11,7 @@ from rich.console import Console
 
 from asl.data.catalog import Catalog, CatalogLoader
 from asl.data.layouts import Benchmark
+from asl.features.stamps import fingerprint
 from asl.index.regions import search_regions
 from asl.matching import Budget, Verified, verify_pairs
 from asl.matching.local import local_candidates
@@ -66,6 +67,7 @@ def find_local(
             k=k,
             workers=workers,
             cache=cache,
+            collection=fingerprint(reference_images, references.ids.tolist()),
             keep=keep,
             progress=progress,
         )
@@ -119,7 +121,7 @@ def add_local(
 ) -> ScoredPairs:
     """The candidates of a search, and ``k`` of local features for each query.
 
-    The index of the local features is kept beside the references' store.
+    The index of the local features is kept beside the references' store, until one of their images changes.
     """
     sides = left.embeddings.as_queries(), right.embeddings.as_references()
     local = find_local(*sides, *images_of(left, right), k=k, workers=workers, keep=right.path / "local.npz")
@@ -160,6 +162,7 @@ def look_at(
     workers: int | None = None,
     budget: Budget | None = None,
     cache: Path | None = None,
+    collection: str = "",
 ) -> Verified:
     """The pixels of candidates; see :func:`asl.matching.verify_pairs`."""
     with progress_bar("verifying", unit="pairs") as progress:
@@ -170,6 +173,7 @@ def look_at(
             workers=workers,
             budget=budget,
             cache=cache,
+            collection=collection,
             progress=progress,
         )
 
@@ -227,4 +231,6 @@ def verify_run(
         candidates = join_candidates(
             candidates, found, features.queries, features.references, score=score, background=features.background
         )
-    return look_at(candidates, benchmark.queries, benchmark.references, workers=workers, cache=cache).pairs
+    collection = fingerprint(benchmark.references, features.references.ids.tolist())
+    images = benchmark.queries, benchmark.references
+    return look_at(candidates, *images, workers=workers, cache=cache, collection=collection).pairs

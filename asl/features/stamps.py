@@ -8,6 +8,7 @@ is read and the hash of its bytes decides: what is the same is not embedded agai
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from asl.data.catalog import Catalog
 from asl.features.store import FeatureStore
@@ -27,6 +28,15 @@ def glance(catalog: Catalog, row: int) -> str:
 def content(data: bytes) -> str:
     """A hash of the encoded bytes of an image."""
     return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def fingerprint(catalog: Catalog, ids: Iterable[str]) -> str:
+    """What changes when one of the images changes, or which ones they are; ids without an image count, too."""
+    rows = {name: row for row, name in enumerate(catalog.ids.tolist())}
+    digest = hashlib.sha256()
+    for name in ids:
+        digest.update(f"{name}\n{glance(catalog, rows[name]) if name in rows else ''}\n".encode())
+    return digest.hexdigest()
 
 
 class Outdated:

@@ -7,6 +7,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
@@ -67,8 +68,9 @@ def local_candidates(
         settings: of the verifier that will look at them.
         workers: processes that find features; None is one a core where there are many images.
         cache: folder that keeps what is found in references (the same as of ``verify_pairs``).
-        collection: which set of references the cache is about.
-        keep: file that keeps the index of the references; used as it is when it is of the same ids and settings.
+        collection: which set of references the cache and the kept index are about.
+        keep: file that keeps the index of the references; used as it is when it is of the same ids, collection and
+            settings. It is not written where a reference could not be read, nor where nothing may be written.
         progress: called with (images done, images to do).
 
     Raises:
@@ -79,7 +81,7 @@ def local_candidates(
     settings = settings or Settings()
     kept = None if cache is None else Cache(cache, settings, collection)
     failures: dict[str, str] = {}
-    of = "\n".join([f"{settings.size} {settings.features}", *references.tolist()])
+    of = "\n".join([f"{settings.size} {settings.features} {collection}", *references.tolist()])
     key = hashlib.sha256(of.encode()).hexdigest()
     index = LocalIndex.open(keep, key=key) if keep else None
     before = 0 if index else len(references)
@@ -96,8 +98,9 @@ def local_candidates(
 
     if index is None:
         index = LocalIndex.build(features("reference", references, load_reference, 0))
-        if keep:
-            index.save(keep, key=key)
+        if keep and not failures:  # what cannot be read now may be readable the next time
+            with suppress(OSError):  # a library may be read-only
+                index.save(keep, key=key)
     lists = [index.votes(readings(found), k) for found in features("query", queries, load_query, before)]
     counts = [len(rows) for rows, _ in lists]
     pairs = ScoredPairs(

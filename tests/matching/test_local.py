@@ -94,6 +94,23 @@ def test_kept_indexes_belong_to_their_references_and_settings(tmp_path: Path) ->
     assert set(other) == {3}
 
 
+def test_a_kept_index_belongs_to_its_collection(tmp_path: Path) -> None:
+    keep = tmp_path / "local.npz"
+    find(["crop-1"], keep=keep, collection="before")
+    read: list[int] = []
+    find(["crop-1"], keep=keep, collection="after", progress=lambda _, total: read.append(total))
+    assert set(read) == {1 + len(REFERENCES)}, "the references are read again"
+
+
+def test_an_index_that_lacks_a_reference_or_has_no_place_is_not_kept(tmp_path: Path) -> None:
+    keep = tmp_path / "local.npz"
+    assert set(find(["crop-1"], ["r1", "broken"], keep=keep).failures) == {"reference:broken"}
+    assert not keep.exists(), "the image may be readable the next time"
+    (tmp_path / "file").write_text("in the way")
+    found = find(["crop-1"], ["r1", "r2"], keep=tmp_path / "file" / "local.npz", k=1)
+    assert found.pairs.reference_ids.tolist() == ["r1"]
+
+
 def test_local_features_of_references_are_kept_for_the_verifier(tmp_path: Path) -> None:
     find(["crop-1"], cache=tmp_path, collection="here")
     assert Cache(tmp_path, Settings(), "here").get("reference", "r1") is not None
