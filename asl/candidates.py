@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,16 @@ from asl.pipeline import Features
 from asl.report.progress import progress_bar
 from asl.scoring.score import Score, pair_scores
 from asl.sides import Side
-from asl.types import I64, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, UsageError
+from asl.types import (
+    I64,
+    AslError,
+    BackgroundEmbeddings,
+    Embeddings,
+    QueryEmbeddings,
+    ReferenceEmbeddings,
+    ScoredPairs,
+    UsageError,
+)
 
 
 def find_candidates(features: Features, score: Score, *, k: int = 10) -> ScoredPairs:
@@ -83,6 +92,8 @@ def join_candidates(
     *,
     score: Score,
     background: BackgroundEmbeddings | None = None,
+    reference_regions: Sequence[Embeddings] = (),
+    query_regions: Sequence[Embeddings] = (),
 ) -> ScoredPairs:
     """Candidates of both kinds, each pair once, all scored as the first kind is; ordered by query, then by score.
 
@@ -93,14 +104,20 @@ def join_candidates(
         references: their embeddings.
         score: of ``pairs``; a pair that it does not admit (``paper``, ``strict``) is no candidate.
         background: needed where the score is normalised.
+        reference_regions: those that ``pairs`` were searched with: a pair's score is the best of its rounds.
+        query_regions: the same of the queries.
     """
     count = len(pairs.references)
     known = pairs.query_index * count + pairs.reference_index
     fresh = np.flatnonzero(~np.isin(local.query_index * count + local.reference_index, known))
     query, reference = local.query_index[fresh], local.reference_index[fresh]
-    scores = pair_scores(
-        queries, references, score=score, query_index=query, reference_index=reference, background=background
-    )
+    rounds = [(queries, references), *((queries, region.as_references()) for region in reference_regions)]
+    rounds += [(region.as_queries(), references) for region in query_regions]
+    found = [
+        pair_scores(*sides, score=score, query_index=query, reference_index=reference, background=background)
+        for sides in rounds
+    ]
+    scores = np.max(found, axis=0)
     admitted = np.isfinite(scores)
     query = np.concatenate([pairs.query_index, query[admitted]])
     reference = np.concatenate([pairs.reference_index, reference[admitted]])
@@ -126,7 +143,10 @@ def add_local(
     sides = left.embeddings.as_queries(), right.embeddings.as_references()
     local = find_local(*sides, *images_of(left, right), k=k, workers=workers, keep=right.path / "local.npz")
     others = background.embeddings.as_background() if background else None
-    return join_candidates(pairs, local, *sides, score=score, background=others)
+    return join_candidates(
+        pairs, local, *sides,
+        score=score, background=others, reference_regions=right.regions, query_regions=left.regions,
+    )  # fmt: skip
 
 
 def _say_failures(failures: Mapping[str, str], what: str) -> None:
@@ -178,6 +198,27 @@ def look_at(
         )
 
 
+def check_limits(k: int | None, *, local: int, most: int | None, pairs: int | None, seconds: float | None) -> None:
+    """Refuse limits that make no sense for ``score=verified``.
+
+    Raises:
+        UsageError: with the key and what it may be.
+    """
+    if k is None:
+        raise UsageError("k: score=verified looks at the k best of every query; give a number (beside most=, above=)")
+    if local < 0:
+        raise UsageError(f"local: must be 0 or more, got {local}")
+    if most is not None and most < 1:
+        raise UsageError(f"most: must be 1 or more, got {most}")
+    try:
+        Budget(pairs, seconds)
+    except AslError as error:
+        raise UsageError(str(error).removeprefix("budget.")) from error
+
+
+_DIRECTIONS = {"query<-reference": "reference->query", "reference<-query": "query->reference", "none": "none"}
+
+
 def verify_candidates(
     pairs: ScoredPairs,
     left: Side,
@@ -185,19 +226,28 @@ def verify_candidates(
     columns: dict[str, Any],
     *,
     k: int | None,
+    most: int | None,
     budget: Budget,
     workers: int | None,
 ) -> tuple[ScoredPairs, dict[str, Any]]:
     """The ``k`` pairs of every query by falling P(copy), with their columns, ``candidate_score`` and ``reason``.
+
+    ``most`` leaves the best over all queries, equal ones of the earlier query. ``direction`` is what was seen: ``none``
+    where the pixels show no copy; where there was nothing to see it stays that of the norms.
 
     Raises:
         UsageError: a side has no images.
     """
     verified = look_at(pairs, *images_of(left, right), workers=workers, budget=budget)
     _say_failures(verified.failures, "not looked at")
-    reasons = [verified.verdicts[row].reason if row in verified.verdicts else "" for row in range(len(pairs))]
-    columns = {**columns, "candidate_score": pairs.scores, "reason": reasons}
+    reasons, directions = [""] * len(pairs), np.asarray(columns["direction"]).tolist()
+    for row, verdict in verified.verdicts.items():
+        reasons[row] = verdict.reason
+        directions[row] = _DIRECTIONS[verdict.direction] if verdict.seen else directions[row]
+    columns = {**columns, "direction": directions, "candidate_score": pairs.scores, "reason": reasons}
     order = best_of_each(verified.pairs, k)
+    if most is not None:
+        order = order[np.sort(np.argsort(-verified.pairs.scores[order], kind="stable")[:most])]
     return verified.pairs.take(order), {name: np.asarray(values)[order] for name, values in columns.items()}
 
 
@@ -229,8 +279,9 @@ def verify_run(
             k=local, workers=workers, cache=cache,
         )  # fmt: skip
         candidates = join_candidates(
-            candidates, found, features.queries, features.references, score=score, background=features.background
-        )
+            candidates, found, features.queries, features.references, score=score, background=features.background,
+            reference_regions=features.reference_regions, query_regions=features.query_regions,
+        )  # fmt: skip
     collection = fingerprint(benchmark.references, features.references.ids.tolist())
     images = benchmark.queries, benchmark.references
     return look_at(candidates, *images, workers=workers, cache=cache, collection=collection).pairs

@@ -12,8 +12,8 @@ queries, references, background: images (a folder, a list, a tar, a Parquet tabl
 references may be an index, too. Stores joined by + are searched as one: the mean of their cosines.
 Images are embedded first, into OUTPUT.features/, which a second run goes on with. The output has one line a pair:
 query_id, reference_id, score (higher = surer), cosine, both log-norms, a probability where the model is calibrated, and
-a direction: `reference->query` where the reference holds at least as much of the original as the query,
-`query->reference` where it is the other way round.
+a direction: `reference->query` where the reference holds at least as much of the original as the query, else
+`query->reference`; with score=verified, which is a probability, what the pixels show (`none`: no copy).
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from omegaconf import MISSING
 from rich.console import Console
 
 from asl.app.thresholds import threshold_for
-from asl.candidates import add_local, images_of, verify_candidates
+from asl.candidates import add_local, check_limits, images_of, verify_candidates
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
 from asl.features.regions import regions_of
+from asl.features.store import check_models
 from asl.index.engine import Engine
 from asl.index.factory import Factory
 from asl.index.regions import search_regions
@@ -40,7 +41,7 @@ from asl.index.served import is_served, open_served
 from asl.matching import Budget
 from asl.pipeline import find_calibrations
 from asl.report.progress import progress_bar
-from asl.scoring.calibration import Calibration
+from asl.scoring.calibration import Calibration, score_of
 from asl.scoring.normalization import normalization_of
 from asl.scoring.postprocess import PostProcess
 from asl.scoring.score import Score, describe_pairs, usual_clip
@@ -131,30 +132,37 @@ class SearchConfig:
 def run(config: SearchConfig) -> int:
     """Embed what is not embedded yet, search, write pairs."""
     build_score(config)  # wrong values are refused before anything is embedded
+    _check(config)
+    return _run_served(config) if is_served(config.references) else _run_here(config)
+
+
+def _check(config: SearchConfig) -> None:
     regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
     if not config.background:
         PostProcess.fit(None, whiten=config.whiten, negatives=config.negatives)
-    if config.local < 0:
-        raise UsageError(f"local: must be 0 or more, got {config.local}")
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
-    return _run_served(config) if is_served(config.references) else _run_here(config)
+    if config.precision is not None and not 0 < config.precision <= 1:
+        raise UsageError(f"precision: must be in 0..1, got {config.precision}")
+    if config.score == "verified":
+        _threshold(config, None)
+        limits: dict[str, Any] = {"most": config.most, "pairs": config.pairs, "seconds": config.seconds}
+        check_limits(config.k, local=config.local, **limits)
 
 
 def _run_here(config: SearchConfig) -> int:
     engine = _engine(config)
     left, right, background = _open(config)
-    sides = [side for side in (left, right, background) if side]
-    if len({side.model for side in sides}) > 1:
-        raise AslError(f"search: the stores are of different models ({', '.join(side.model for side in sides)})")
-    say_decoding([side.fast_decode for side in sides])
+    behind = background.model if background else ""
+    check_models({"queries": left.model, "references": right.model, "background": behind})
+    say_decoding([side.fast_decode for side in (left, right, background) if side])
     left, right, background = postprocessed(left, right, background, whiten=config.whiten, negatives=config.negatives)
     calibration = find_calibrations(config.model, left.model).get(_mode(config))
     score = build_score(config, calibration)
     if score.mode == "soft" and score.clip is None:
         score = replace(score, clip=usual_clip(right.embeddings.log_norms))
-    # The best of several regions, or of changed features, is another score than was calibrated.
-    plain = not (left.regions or right.regions or config.whiten or config.negatives)
+    # The best of regions, or of changed features, is another score than was calibrated; that of pixels needs nothing.
+    plain = not (left.regions or right.regions or config.whiten or config.negatives or config.score == "verified")
     calibrated = calibration if plain and calibration and calibration.score == score else None
     least = _threshold(config, calibrated)
     if config.score == "verified":
@@ -170,16 +178,15 @@ def _run_here(config: SearchConfig) -> int:
         columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
     if config.score == "verified":
         how: dict[str, Any] = {"budget": Budget(config.pairs, config.seconds), "workers": config.workers}
-        pairs, columns = verify_candidates(pairs, left, right, columns, k=config.k, **how)
+        pairs, columns = verify_candidates(pairs, left, right, columns, k=config.k, most=config.most, **how)
     found = f"{len(left.embeddings)} queries and {len(right.embeddings)} references ({config.score}, {engine.name})"
     return _write(config, pairs, columns, least, found)
 
 
 def _run_served(config: SearchConfig) -> int:
     """The references are in Milvus, which finds candidates; what needs all of them here is refused."""
-    usual = SearchConfig()
     keys = ("regions", "query_regions", "whiten", "negatives", "factory", "engine", "most", "clip")
-    refused = [key for key in keys if getattr(config, key) != getattr(usual, key)]
+    refused = [key for key in keys if getattr(config, key) != getattr(SearchConfig, key)]
     if refused or config.k is None or config.score == "verified":
         what = f"{refused[0]}= does not go" if refused else "a number k= and a score of features go"
         raise UsageError(f"references: with a collection in Milvus {what}; use an index of asl.extract for the others")
@@ -248,7 +255,7 @@ def _search(config: SearchConfig, left: Side, right: Side, background: Side | No
             reference_regions=right.regions,
             query_regions=left.regions,
             k=config.k,
-            most=config.most,
+            most=None if config.score == "verified" else config.most,
             above=None if config.score == "verified" else config.above,
             memory=config.memory,
             background=background.embeddings.as_background() if background else None,
@@ -278,18 +285,11 @@ def _threshold(config: SearchConfig, calibrated: Calibration | None) -> float | 
 
 def build_score(config: SearchConfig, calibration: Calibration | None = None) -> Score:
     """The score of a configuration; for ``verified`` that of its candidates."""
-    mode, usual = _mode(config), calibration.score if calibration else Score()
-    lam = usual.lam if config.lam is None else config.lam
-    tau = usual.tau if config.tau is None else config.tau
     kind = config.normalize if config.background else "none"
-    normalization = normalization_of(kind, beta=config.beta, first=config.first, last=config.last)
-    if len(config.clip or (0, 0)) != 2:
-        raise UsageError(f"clip: expected two log-norms, [low, high], got {config.clip}")
-    clip = (config.clip[0], config.clip[1]) if config.clip else None
-    if clip is None and calibration and mode == "soft":
-        clip = calibration.score.clip
+    rule = normalization_of(kind, beta=config.beta, first=config.first, last=config.last)
+    given: dict[str, Any] = {"lam": config.lam, "tau": config.tau, "clip": config.clip, "calibration": calibration}
     try:
-        return Score(mode, lam, tau, clip, normalization)  # type: ignore[arg-type]
+        return replace(score_of(_mode(config), **given), normalization=rule)
     except AslError as error:
         raise UsageError(str(error)) from error
 

@@ -177,6 +177,13 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["clip=[1,2,3]", "score=soft"], UsageError, "clip: expected two"),
         (["score=verified"], UsageError, "query_images"),
         (["score=verified", "local=-2"], UsageError, "local: must be 0 or more, got -2"),
+        (["score=verified", "k=null", "above=0.5"], UsageError, "k: score=verified .* give a number"),
+        (["score=verified", "most=0", "queries={files}/new"], UsageError, "^most: must be 1 or more, got 0"),
+        (["score=verified", "pairs=-1", "queries={files}/new"], UsageError, "^pairs: must be 0 or more, got -1"),
+        (["score=verified", "seconds=-1", "queries={files}/new"], UsageError, "^seconds: must be 0 or more"),
+        (["score=verified", "precision=2", "queries={files}/new"], UsageError, "precision: must be in 0..1, got 2"),
+        (["score=verified", "precision=0.3", "queries={files}/new"], UsageError, "precision: must be in 0.5..1"),
+        (["score=hinge", "precision=2", "queries={files}/new"], UsageError, "precision: must be in 0..1, got 2"),
         (["factory=IFV4"], UsageError, "FAISS cannot build 'IFV4'"),
         (["factory=HNSW8", "engine=exact"], UsageError, "factory: is an engine of its own"),
         (["whiten=4"], UsageError, "fitted on training images"),
@@ -193,6 +200,8 @@ def test_what_cannot_be_done_is_refused_in_one_line(
         searched(files, tmp_path, *given)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "pairs.csv").exists()
+    if error is UsageError:
+        assert not (tmp_path / "pairs.csv.features" / "queries").exists(), "it is refused before anything is embedded"
 
 
 def test_an_index_from_a_factory_string_is_kept_beside_the_index(files: Path, tmp_path: Path, capsys) -> None:

@@ -1,0 +1,106 @@
+"""Searches whose answer is what the pixels show: columns, limits, and what is kept beside the references."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from asl import search
+from asl.candidates import join_candidates
+from asl.data.scenes import render_scene
+from asl.entry import compose
+from asl.index.regions import search_regions
+from asl.models import build_embedder, save_embedder
+from asl.scoring.calibration import Calibration
+from asl.scoring.score import Score, pair_scores
+from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four references; three queries cut from the first three, and one that a reference was cut from."""
+    folder = tmp_path_factory.mktemp("verified")
+    for role in ("new", "library"):
+        (folder / role).mkdir()
+    for number in range(5):
+        image = render_scene(number, height=192, width=256)[..., ::-1]
+        part = image[20:170, 30:220]
+        whole, crop = ("library", "new") if number < 3 else ("new", "library")
+        cv2.imwrite(str(folder / whole / f"{number}.png"), image)
+        if number < 4:
+            cv2.imwrite(str(folder / crop / f"{number}.png"), part)
+    torch.manual_seed(0)
+    embedder = build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval()
+    save_embedder(embedder, folder / "m.safetensors", card={})
+    return folder
+
+
+def verified(files: Path, output: Path, *more: str) -> list[dict[str, str]]:
+    keys = [f"queries={files / 'new'}", f"references={files / 'library'}", f"output={output / 'p.csv'}", "workers=0"]
+    keys += ["score=verified", "candidates=cosine", f"model={files / 'm.safetensors'}"]
+    assert search.run(compose("search", [*keys, *more])) == 0
+    with (output / "p.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_direction_is_what_was_seen(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibration = Calibration(Score("cosine"), offset=0.0, slope=1.0, thresholds=())
+    monkeypatch.setattr(search, "find_calibrations", lambda *_: {"cosine": calibration})
+    rows = {(row["query_id"], row["reference_id"]): row for row in verified(files, tmp_path, "k=4")}
+    assert len(rows) == 5 * 4
+    for (query, reference), row in rows.items():
+        copy = query == reference and query != "3.png"
+        assert (float(row["score"]) > 0.5) == copy
+        assert (row["direction"] == "reference->query") == copy, (query, reference, row)
+        assert "probability" not in row, "the score is the probability"
+    assert rows["3.png", "3.png"]["direction"] == "query->reference"
+    assert rows["4.png", "0.png"]["direction"] == "none"
+
+
+def test_most_is_over_what_the_pixels_show(files: Path, tmp_path: Path) -> None:
+    every = verified(files, tmp_path, "k=3", "local=2")
+    best = sorted(every, key=lambda row: -float(row["score"]))[:2]
+    rows = verified(files, tmp_path, "k=3", "local=2", "most=2")
+    assert Counter(row["query_id"] for row in rows) == Counter(row["query_id"] for row in best)
+    assert sorted(row["score"] for row in rows) == sorted(row["score"] for row in best)
+
+
+def test_the_kept_index_follows_changed_images(files: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    for path in (files / "library").iterdir():
+        (library / path.name).write_bytes(path.read_bytes())
+    more = [f"references={library}", "k=1", "local=1"]
+    verified(files, tmp_path, *more)
+    kept = tmp_path / "p.csv.features" / "references" / "local.npz"
+    before = kept.read_bytes()
+    verified(files, tmp_path, *more)
+    assert kept.read_bytes() == before
+    cv2.imwrite(str(library / "2.png"), render_scene(50, height=192, width=256)[..., ::-1])
+    verified(files, tmp_path, *more)
+    assert kept.read_bytes() != before
+
+
+def test_candidates_of_local_features_are_scored_over_regions_too() -> None:
+    rng = np.random.default_rng(0)
+    queries = QueryEmbeddings.from_features(["a", "b"], rng.normal(size=(2, 8)))
+    references, region = (ReferenceEmbeddings.from_features(list("wxyz"), rng.normal(size=(4, 8))) for _ in range(2))
+    score, parts = Score("cosine"), {"reference_regions": [region]}
+    every = search_regions(queries, references, score=score, k=4, **parts)
+    first = search_regions(queries, references, score=score, k=1, **parts)
+    rest = np.flatnonzero(~np.isin(every.scores, first.scores))
+    votes = ScoredPairs(
+        every.queries, every.references, every.query_index[rest], every.reference_index[rest], np.ones(6, np.float32)
+    )
+    joined = join_candidates(first, votes, queries, references, score=score, **parts)
+    np.testing.assert_allclose(joined.scores, every.scores, atol=1e-6)
+    whole = pair_scores(
+        queries, references, score=score, query_index=joined.query_index, reference_index=joined.reference_index
+    )
+    assert (joined.scores > whole + 0.1).any(), "some are surer by a region"
