@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from asl.app.intake import Source, read_file
+from asl.app.intake import Source
 from asl.data.catalog import FileCatalog, open_catalog
-from asl.data.images import Pixels
+from asl.data.images import Pixels, read_file
 from asl.types import AslError, UsageError, as_ids
 
 ImageInput = str | Path | bytes | Pixels | Image.Image
@@ -68,7 +68,7 @@ def encoded(image: ImageInput) -> bytes:
         return bytes(image)
     if isinstance(image, str | os.PathLike):
         try:
-            return Path(image).read_bytes()
+            return read_file(Path(image))
         except OSError as error:
             raise UsageError(f"{image}: cannot be read ({error.strerror})") from error
     if isinstance(image, Image.Image):

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.data.archives import open_parquet, open_tar
-from asl.data.images import EXTENSIONS, Pixels, decode_image
+from asl.data.images import EXTENSIONS, Pixels, decode_image, read_file
 from asl.types import AslError, StrArray, as_ids
 
 IdStyle = Literal["path", "stem"]
@@ -71,7 +71,7 @@ class FileCatalog:
 
     def read(self, row: int) -> bytes:
         """The bytes of the file."""
-        return Path(self.paths[row]).read_bytes()
+        return read_file(Path(self.paths[row]))
 
     def locate(self, row: int) -> str:
         """The path of the file."""

@@ -7,6 +7,7 @@ explicit limits: a list of allowed formats, the size known before any pixel is d
 from __future__ import annotations
 
 import io
+import stat
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -87,12 +88,24 @@ def decode_image(
         raise ImageError(f"cannot be decoded: {type(error).__name__}: {str(error)[:120]}") from error
 
 
+def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file of bearable size; a pipe or a device could keep its reader waiting for ever.
+
+    Raises:
+        ImageError: it is no regular file, or too large.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError("not a regular file")
+    if found.st_size > max_bytes:
+        raise ImageError(f"file of {found.st_size} bytes, the limit is {max_bytes}")
+    return path.read_bytes()
+
+
 def _read(data: bytes | Path, max_bytes: int) -> bytes:
     if isinstance(data, Path):
         try:
-            if data.stat().st_size > max_bytes:
-                raise ImageError(f"file of {data.stat().st_size} bytes, the limit is {max_bytes}")
-            data = data.read_bytes()
+            data = read_file(data, max_bytes)
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror or error}") from error
     if not data:

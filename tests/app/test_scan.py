@@ -103,6 +103,14 @@ def test_less_precision_lists_less_probable_pairs(
     assert {row["probability"] for row in found} == {"0.3"}
 
 
+def test_a_pipe_with_the_name_of_an_image_is_unreadable(photos: Path, model: Path, tmp_path: Path) -> None:
+    os.mkfifo(photos / "x.jpg")
+    scanned(photos, model, tmp_path / "out")
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["x.jpg"] == "not a regular file"
+
+
 def test_no_place_for_the_results_is_said_in_one_line(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     assert scan(tmp_path / "nothere", "--output", tmp_path / "none") == 2
     assert not (tmp_path / "none").exists(), "nothing is left behind where nothing was done"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -94,6 +95,13 @@ def test_limits_are_the_caller_s(tmp_path: Path) -> None:
         decode_image(tmp_path / "x.png", max_bytes=10)
     with pytest.raises(ImageError, match="cannot be read"):
         decode_image(tmp_path / "none.png")
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    """Opening it would wait for a writer for ever."""
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(ImageError, match="not a regular file"):
+        decode_image(tmp_path / "x.png")
 
 
 @settings(max_examples=150, deadline=None)
