@@ -157,6 +157,8 @@ def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any
         f"{numbers['unreadable']} unreadable; {numbers['compared']} pairs compared in "
         f"{sum(result.seconds.values()):.0f} s"
     )
+    if result.links:
+        print(f"  {result.links} links to files already listed skipped")
     for name, reason in sorted(result.synced.failures.items())[:5]:
         print(f"  unreadable: {name}: {reason}")
     print(

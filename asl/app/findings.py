@@ -128,6 +128,7 @@ class ScanResult:
         candidates: pairs that could have been looked at.
         uncompared: pairs that could not be compared.
         store: the cache's file, for pictures.
+        links: further names of files that are listed already, which were left out.
         seconds: step -> wall-clock seconds.
     """
 
@@ -143,6 +144,7 @@ class ScanResult:
     candidates: int
     uncompared: int
     store: Path
+    links: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

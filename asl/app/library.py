@@ -22,10 +22,14 @@ class Listing:
     Attributes:
         root: the folder, or the folder of the list.
         sources: one per file, named by its absolute path.
+        inodes: (device, number) of every file.
+        links: how many further names of files that are listed (here or beside) were left out.
     """
 
     root: Path
     sources: tuple[Source, ...]
+    inodes: frozenset[tuple[int, int]] = frozenset()
+    links: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,15 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def list_files(source: str | Path, *, role: str) -> Listing:
-    """The image files of a folder, an image, or a list of paths.
+def list_files(source: str | Path, *, role: str, beside: Listing | None = None) -> Listing:
+    """The image files of a folder, an image, or a list of paths; links to one file are one file.
+
+    A link beside its file would be listed as a copy of it, and whoever deletes the "original" has neither.
+
+    Args:
+        source: what to list.
+        role: names it in errors.
+        beside: files that are listed already, and left out here.
 
     Raises:
         UsageError: nothing is there, or it is an archive.
@@ -67,15 +78,47 @@ def list_files(source: str | Path, *, role: str) -> Listing:
         raise UsageError(f"{role}: scan takes a folder, an image or a list of files; unpack {path.name} first")
     files = dict.fromkeys(os.path.abspath(name) for name in catalog.paths)
     root = path if path.is_dir() else path.parent
-    return Listing(Path(os.path.abspath(root)), tuple(_source(name) for name in files))
+    there = {source.name for source in beside.sources} if beside else set()
+    sources, inodes, links = _once([name for name in files if shown(name) not in there], beside)
+    return Listing(Path(os.path.abspath(root)), sources, inodes, links)
 
 
-def _source(path: str) -> Source:
+def _once(paths: Sequence[str], beside: Listing | None) -> tuple[tuple[Source, ...], frozenset[tuple[int, int]], int]:
+    """Sources of files, each file once, the set of their inodes, and how many names were left out."""
+    taken = beside.inodes if beside else frozenset[tuple[int, int]]()
+    sources: list[Source] = []
+    place: dict[tuple[int, int], int] = {}
+    links = 0
+    for path in paths:
+        source, inode = _source(path)
+        if inode is None or (inode not in place and inode not in taken):
+            if inode is not None:
+                place[inode] = len(sources)
+            sources.append(source)
+            continue
+        links += 1
+        if inode in place and _better(path, os.fspath(str(sources[place[inode]].data))):
+            sources[place[inode]] = source
+    return tuple(sources), frozenset(place), links
+
+
+def _better(path: str, than: str) -> bool:
+    """Whether a name of a file is rather its own: no link on the way to it, else the shorter one."""
+
+    def rank(name: str) -> tuple[bool, bool, int, str]:
+        return os.path.islink(name), os.path.realpath(name) != name, len(name), name
+
+    return rank(path) < rank(than)
+
+
+def _source(path: str) -> tuple[Source, tuple[int, int] | None]:
+    """A file, and its inode where the system says it."""
     try:
         found = os.stat(path)
     except OSError:
-        return Source(shown(path), Path(path))
-    return Source(shown(path), Path(path), size=found.st_size, changed=found.st_mtime_ns)
+        return Source(shown(path), Path(path)), None
+    inode = (found.st_dev, found.st_ino) if found.st_ino else None
+    return Source(shown(path), Path(path), size=found.st_size, changed=found.st_mtime_ns), inode
 
 
 def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progress: Progress | None = None) -> Synced:

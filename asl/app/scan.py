@@ -40,9 +40,9 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     """
     clock, threshold = _Clock(), threshold_for(options.precision)
     photos = list_files(options.photos, role="PHOTOS")
-    library = list_files(options.against, role="--against") if options.against else None
+    library = list_files(options.against, role="--against", beside=photos) if options.against else None
     ours = {source.name for source in photos.sources}
-    extra = tuple(source for source in library.sources if source.name not in ours) if library else ()
+    extra = library.sources if library else ()
     intake = Intake(options.model, device=options.device, regions=options.regions)
     # One file per model, so that another model never meets foreign features.
     path = options.cache.with_name(f"{options.cache.stem}-{intake.hash[:8]}{options.cache.suffix}")
@@ -74,7 +74,7 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     return ScanResult(
         photos.root, library is not None, images, pairs, threshold, options.precision, synced,
         len(photos.sources) + len(extra), looked_at, candidates.found, len(uncompared),
-        path, clock.seconds,
+        path, photos.links + (library.links if library else 0), clock.seconds,
     )  # fmt: skip
 
 

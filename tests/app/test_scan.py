@@ -103,6 +103,26 @@ def test_less_precision_lists_less_probable_pairs(
     assert {row["probability"] for row in found} == {"0.3"}
 
 
+def test_links_to_one_file_are_one_file(photos: Path, model: Path, tmp_path: Path) -> None:
+    """Listed as an original, a link would stand above its own target: whoever deletes the copy has neither."""
+    (photos / "A-link.jpg").symlink_to("p0.jpg")
+    os.link(photos / "p3.jpg", photos / "hard link.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert names(rows) == {("p0.jpg", "crop-of-0.jpg", "original->copy"), ("p1.jpg", "small-1.png", "original->copy")}
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["links_skipped"]) == (8, 2)
+
+
+def test_a_library_of_links_to_the_photos_holds_no_originals(photos: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    for seed in range(5):
+        (tmp_path / "library" / f"{seed}.jpg").symlink_to(photos / f"p{seed}.jpg")
+    shutil.copy(photos / "p4.jpg", tmp_path / "library" / "real copy.jpg")
+    rows = scanned(photos, model, tmp_path / "out", "--against", tmp_path / "library")
+    assert names(rows) == {("real copy.jpg", "p4.jpg", "same file")}
+    assert summary(tmp_path / "out")["links_skipped"] == 5
+
+
 def test_a_pipe_with_the_name_of_an_image_is_unreadable(photos: Path, model: Path, tmp_path: Path) -> None:
     os.mkfifo(photos / "x.jpg")
     scanned(photos, model, tmp_path / "out")
