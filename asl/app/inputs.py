@@ -15,6 +15,7 @@ from PIL import Image
 
 from asl.app.intake import Source
 from asl.data.catalog import FileCatalog, open_catalog
+from asl.data.files import shown
 from asl.data.images import Pixels, read_file
 from asl.types import AslError, UsageError, as_ids
 
@@ -40,7 +41,7 @@ def read_sources(
     if given is None:
         if not all(isinstance(image, str | os.PathLike) for image in listed):
             raise UsageError("add: bytes, arrays and Pillow images need names=, one per image")
-        given = [Path(image).name for image in listed]
+        given = [shown(Path(image).name) for image in listed]
     if len(given) != len(listed):
         raise UsageError(f"add: {len(listed)} image(s) and {len(given)} name(s)")
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from asl.app.intake import Intake, Source
 from asl.app.store import ImageStore
 from asl.data.catalog import FileCatalog, open_catalog
+from asl.data.files import shown
 from asl.types import UsageError
 
 Progress = Callable[[int, int], None]
@@ -49,11 +50,6 @@ class Synced:
     embedded: int
     reused: int
     forgotten: int
-
-
-def shown(path: str) -> str:
-    """A path that can be written as UTF-8, whatever bytes its file name has."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def list_files(source: str | Path, *, role: str, beside: Listing | None = None) -> Listing:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.data.archives import open_parquet, open_tar
+from asl.data.files import shown
 from asl.data.images import EXTENSIONS, Pixels, decode_image, read_file
 from asl.types import AslError, StrArray, as_ids
 
@@ -75,7 +76,7 @@ class FileCatalog:
 
     def locate(self, row: int) -> str:
         """The path of the file."""
-        return self.paths[row]
+        return shown(self.paths[row])
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +190,7 @@ def _files(paths: Sequence[Path], names: Sequence[str], id_style: IdStyle) -> Fi
 
 
 def _id(name: str, id_style: IdStyle) -> str:
-    return name if id_style == "path" else Path(name).stem
+    return shown(name if id_style == "path" else Path(name).stem)
 
 
 def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
