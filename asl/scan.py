@@ -145,13 +145,15 @@ def _write_failures(result: ScanResult, path: Path) -> None:
 def _write_gallery(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any]) -> None:
     from asl.app.gallery import write_gallery
 
-    facts = {name.replace("_", " "): value for name, value in numbers.items() if name != "seconds"}
+    facts = {name.replace("_", " "): value for name, value in numbers.items() if not isinstance(value, dict)}
     facts |= {f"seconds for {name}": value for name, value in result.seconds.items()}
     path = options.output / "gallery.html"
     write_gallery(result, path, picture=result.picture, limit=options.gallery, facts=facts)
 
 
 def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any], table: Path) -> None:
+    from asl.data.catalog import skipped_text
+
     print(
         f"{numbers['files']} files: {numbers['embedded']} embedded, {numbers['reused']} known, "
         f"{numbers['unreadable']} unreadable; {numbers['compared']} pairs compared in "
@@ -159,6 +161,8 @@ def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any
     )
     if result.links:
         print(f"  {result.links} links to files already listed skipped")
+    if result.skipped:
+        print(f"  skipped: {skipped_text(list(result.skipped.items()))}")
     for name, reason in sorted(result.synced.failures.items())[:5]:
         print(f"  unreadable: {name}: {reason}")
     print(

@@ -129,6 +129,7 @@ class ScanResult:
         uncompared: pairs that could not be compared.
         store: the cache's file, for pictures.
         links: further names of files that are listed already, which were left out.
+        skipped: ending -> how many pictures of that format were passed over, because it cannot be read.
         seconds: step -> wall-clock seconds.
     """
 
@@ -145,6 +146,7 @@ class ScanResult:
     uncompared: int
     store: Path
     links: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

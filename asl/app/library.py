@@ -25,12 +25,14 @@ class Listing:
         sources: one per file, named by its absolute path.
         inodes: (device, number) of every file.
         links: how many further names of files that are listed (here or beside) were left out.
+        skipped: (ending, how many files) of pictures in formats that cannot be read.
     """
 
     root: Path
     sources: tuple[Source, ...]
     inodes: frozenset[tuple[int, int]] = frozenset()
     links: int = 0
+    skipped: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def list_files(source: str | Path, *, role: str, beside: Listing | None = None) 
     root = path if path.is_dir() else path.parent
     there = {source.name for source in beside.sources} if beside else set()
     sources, inodes, links = _once([name for name in files if shown(name) not in there], beside)
-    return Listing(Path(os.path.abspath(root)), sources, inodes, links)
+    return Listing(Path(os.path.abspath(root)), sources, inodes, links, catalog.skipped)
 
 
 def _once(paths: Sequence[str], beside: Listing | None) -> tuple[tuple[Source, ...], frozenset[tuple[int, int]], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +16,7 @@ from asl.app.findings import Found, ScanImage, ScanOptions, ScanResult
 from asl.app.groups import missing_spokes
 from asl.app.intake import Intake
 from asl.app.judge import Judgement, judge_all, judge_name
-from asl.app.library import Synced, list_files, sync
+from asl.app.library import Listing, Synced, list_files, sync
 from asl.app.origin import Origin, find_origin
 from asl.app.store import ImageStore
 from asl.app.thresholds import threshold_for
@@ -74,8 +75,15 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     return ScanResult(
         photos.root, library is not None, images, pairs, threshold, options.precision, synced,
         len(photos.sources) + len(extra), looked_at, candidates.found, len(uncompared),
-        path, photos.links + (library.links if library else 0), clock.seconds,
+        path, photos.links + (library.links if library else 0), _skipped(photos, library), clock.seconds,
     )  # fmt: skip
+
+
+def _skipped(*listings: Listing | None) -> dict[str, int]:
+    total = Counter[str]()
+    for listing in listings:
+        total.update(dict(listing.skipped) if listing else {})
+    return dict(total.most_common())
 
 
 class _Clock:

@@ -15,19 +15,28 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from asl.types import AslError
 
 Pixels = npt.NDArray[np.uint8]
 ResizeMode = Literal["squash", "short", "pad"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # JPEG covers its multi-picture form
+_JP2 = features.check("jpg_2000")  # not every build of Pillow has the decoder
+FORMATS = (  # JPEG covers its multi-picture form
+    *("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"),
+    *(["JPEG2000"] if _JP2 else []),
+)
 # Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them, and a process
 # forked after the pool has started waits for threads that it does not have.
 cv2.setNumThreads(1)
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
+_READ = "jpg jpeg jpe jfif png webp bmp gif tif tiff ppm pgm avif" + (" jp2" if _JP2 else "")
+EXTENSIONS = frozenset(f".{ending}" for ending in _READ.split())
+# Photographs that people have and this cannot read: they are counted, not passed over in silence.
+_CAMERA_RAW = "dng cr2 cr3 crw nef nrw arw srf sr2 orf rw2 raf pef srw x3f 3fr iiq erf kdc mrw"
+_UNREAD = f"heic heif hif jxl jp2 j2k jpx psd psb {_CAMERA_RAW}"
+UNREAD = frozenset(f".{ending}" for ending in _UNREAD.split()) - EXTENSIONS
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 256 * 2**20
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray

@@ -123,6 +123,16 @@ def test_a_library_of_links_to_the_photos_holds_no_originals(photos: Path, model
     assert summary(tmp_path / "out")["links_skipped"] == 5
 
 
+def test_pictures_in_other_formats_are_counted(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    for name in ("a.heic", "b.HEIC", "sub/c.cr2", ".d.heic"):
+        (photos / name).write_bytes(b"x")
+    (photos / "p3.jpg").rename(photos / "p3.jfif")
+    assert scan(photos, "--model", model, "--output", tmp_path / "out", "--max-failure-rate", 0.5) == 0
+    assert "skipped: 2 .heic, 1 .cr2 (formats this cannot read)" in capsys.readouterr().out
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["formats_skipped"]) == (8, {".heic": 2, ".cr2": 1})
+
+
 def test_a_pipe_with_the_name_of_an_image_is_unreadable(photos: Path, model: Path, tmp_path: Path) -> None:
     os.mkfifo(photos / "x.jpg")
     scanned(photos, model, tmp_path / "out")

@@ -57,6 +57,13 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+def test_a_folder_of_unreadable_formats_says_what_is_in_it(tmp_path: Path) -> None:
+    for name in ("a.heic", "b.HEIC", "c.dng"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(AslError, match=r"has 2 \.heic, 1 \.dng \(formats this cannot read\), but no image"):
+        open_catalog(tmp_path)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
 def test_a_file_name_that_is_no_utf8_gives_an_id_that_can_be_written(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/l\xe9.jpg")).write_bytes(IMAGES["a.jpg"])
