@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
         help="pairs compared per photo, on average, 10,000 at least (%(default)s)",
     )
     add("--max-failure-rate", metavar="X", type=float, default=0.1, help="unreadable files tolerated (%(default)s)")
+    add(
+        "--max-megapixels", metavar="X", type=float, default=100, help="of a photo, JPEGs four times that (%(default)s)"
+    )
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
     add("--workers", metavar="N", type=int, help="processes that compare (one per core)")
@@ -98,10 +101,13 @@ def run(options: argparse.Namespace) -> int:
 
     if options.gallery < 0 or not 0 <= options.max_failure_rate <= 1:
         raise UsageError("--gallery must be 0 or more and --max-failure-rate in 0..1")
+    if not 0 < options.max_megapixels < 1e6:
+        raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
     cores = options.workers if options.workers is not None else os.cpu_count() or 1
     plan = ScanOptions(
         options.photos, options.against, options.cache or options.output / "cache.sqlite", options.model,
         options.precision, options.regions, options.details, options.neighbours, options.effort, cores, options.device,
+        round(1e6 * options.max_megapixels),
     )  # fmt: skip
     # Before the work, which would be for nothing where there is no place for its result.
     if options.photos.exists():

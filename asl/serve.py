@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add("--allow-host", metavar="NAME", action="append", default=[], help="another name clients may use for it")
     add("--token-file", metavar="FILE", type=Path, help="its first line is the token that clients must send")
     add("--max-megabytes", type=float, default=32, help="of an upload (%(default)s)")
-    add("--max-megapixels", type=float, default=50, help="of an image (%(default)s)")
+    add("--max-megapixels", type=float, default=50, help="of an image, JPEGs four times that (%(default)s)")
     add("--max-uploads", type=int, default=16, help="taken at once (%(default)s)")
     add("--workers", type=int, default=2, help="images looked at at once (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")

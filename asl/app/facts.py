@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import warnings
 from dataclasses import asdict, dataclass
 
 from PIL import ExifTags, Image
 
-from asl.data.images import FORMATS
+from asl.data.images import open_image
 
 _LONGEST = 80  # characters of a text from a file that are kept
 
@@ -57,8 +56,12 @@ def read_facts(data: bytes, *, height: int, width: int) -> Facts:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with open_image(data) as image:
                 kind = image.format or ""
+                # A very large photograph was decoded at a fraction of its size.
+                if image.width * image.height > 2 * width * height:
+                    turned = (image.width < image.height) != (width < height)
+                    width, height = image.size[::-1] if turned else image.size
                 exif = image.getexif()
                 camera = f"{_text(exif, ExifTags.Base.Make)} {_text(exif, ExifTags.Base.Model)}".strip()
                 software = _text(exif, ExifTags.Base.Software)

@@ -13,6 +13,7 @@ from asl.app.judge import Judgement, PictureFile, named
 from asl.app.library import Synced
 from asl.app.origin import Origin
 from asl.app.thresholds import DEFAULT_PRECISION, threshold_for
+from asl.data.images import MAX_PIXELS
 from asl.types import UsageError
 
 
@@ -32,6 +33,7 @@ class ScanOptions:
         effort: pairs looked at per photo, on average, but 10,000 at least; the most promising ones first.
         workers: processes that look at pairs.
         device: ``auto``, ``cpu``, ``cuda``.
+        max_pixels: of a photo that is read; a JPEG may have four times as many.
     """
 
     photos: Path
@@ -45,6 +47,7 @@ class ScanOptions:
     effort: float = 2.0
     workers: int = 1
     device: str = "auto"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         threshold_for(self.precision)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asl.app.intake import Intake, Source
-from asl.app.store import ImageStore
+from asl.app.store import ImageStore, Name
 from asl.data.catalog import FileCatalog, open_catalog
 from asl.data.files import shown
+from asl.data.images import TOO_LARGE
 from asl.types import UsageError
 
 Progress = Callable[[int, int], None]
@@ -131,6 +132,8 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
         progress: called with (files done, files to do).
     """
     known = {name.name: name for name in store.names()}
+    for name in _once_too_large(store, [known[source.name] for source in sources if source.name in known]):
+        del known[name]
     fresh = []
     for source in sources:
         name = known.get(source.name)
@@ -151,6 +154,14 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
         progress(done, len(sources))
     forgotten = store.remove(_gone(known, {source.name for source in sources}, unread))
     return _result(store, sources, unread, embedded, reused + len(sources) - len(fresh), forgotten)
+
+
+def _once_too_large(store: ImageStore, names: Sequence[Name]) -> list[str]:
+    """Forget files that had too many pixels: this scan may have a higher limit. Returns their names."""
+    reasons = store.failures(sorted({name.digest for name in names}))
+    again = [name.name for name in names if reasons.get(name.digest, "").startswith(TOO_LARGE)]
+    store.remove(again)
+    return again
 
 
 def _gone(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> list[str]:

@@ -44,7 +44,7 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     library = list_files(options.against, role="--against", beside=photos) if options.against else None
     ours = {source.name for source in photos.sources}
     extra = library.sources if library else ()
-    intake = Intake(options.model, device=options.device, regions=options.regions)
+    intake = Intake(options.model, device=options.device, regions=options.regions, max_pixels=options.max_pixels)
     # One file per model, so that another model never meets foreign features.
     path = options.cache.with_name(f"{options.cache.stem}-{intake.hash[:8]}{options.cache.suffix}")
     store = intake.open_store(path)

@@ -133,6 +133,16 @@ def test_pictures_in_other_formats_are_counted(photos: Path, model: Path, tmp_pa
     assert (numbers["files"], numbers["formats_skipped"]) == (8, {".heic": 2, ".cr2": 1})
 
 
+def test_a_higher_limit_of_pixels_is_tried_again(photos: Path, model: Path, tmp_path: Path) -> None:
+    (photos / "large.png").write_bytes(encode(textured(7, 500, 600), "PNG"))
+    scanned(photos, model, tmp_path / "out", "--max-megapixels", 0.2)
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["large.png"] == "too many pixels: 0.3 megapixels, the limit is 0.2"
+    scanned(photos, model, tmp_path / "out")
+    assert (summary(tmp_path / "out")["unreadable"], summary(tmp_path / "out")["embedded"]) == (1, 1)
+
+
 def test_a_pipe_with_the_name_of_an_image_is_unreadable(photos: Path, model: Path, tmp_path: Path) -> None:
     os.mkfifo(photos / "x.jpg")
     scanned(photos, model, tmp_path / "out")
