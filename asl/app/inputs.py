@@ -106,7 +106,7 @@ def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
             name = content_id(data)
             if name not in seen:
                 seen.add(name)
-                yield Source(name, data, label=Path(source.name).name)
+                yield Source(name, data, label=source.name)
 
     return named(), total
 

@@ -22,6 +22,7 @@ pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[se
 from fastapi.testclient import TestClient
 
 from asl.app.detector import CopyDetector
+from asl.app.inputs import by_content
 from asl.app.service import ServiceOptions, create_app
 from asl.app.uploads import Gate, Refused
 from asl.models import Embedder
@@ -372,6 +373,15 @@ def test_parts_of_the_references_are_searched(client: TestClient) -> None:
     query = encode(textured(5)[: int(0.7 * 300), : int(0.7 * 400)], "PNG")
     (match,) = client.post("/search?k=1&min_probability=0", content=query, headers=JPEG).json()["matches"]
     assert match["reference"]["label"] == "n5"
+
+
+def test_photos_that_are_put_in_first_are_labelled_by_their_path(embedder: Embedder, photos: Path) -> None:
+    """Cameras begin again at IMG_0001.jpg: the name alone says nothing."""
+    (photos / "p1.jpg").rename(photos / "sub" / "p0.jpg")
+    detector = CopyDetector(embedder)
+    detector.add_sources(*by_content(photos))
+    labels = {detector.describe(name)[0].label for name in detector.names}
+    assert {"p0.jpg", "sub/p0.jpg"} <= labels
 
 
 def test_a_library_that_was_made_with_other_regions_gets_its_parts(
