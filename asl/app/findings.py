@@ -166,7 +166,7 @@ class ScanResult:
         return PictureFile(self.store)
 
     def groups(self) -> list[Group]:
-        """Groups of the accepted pairs, then contents that only identical files share."""
+        """Groups of the accepted pairs and contents that only identical files share, in the order of the gallery."""
         stars = star_groups([pair.edge for pair in self.accepted])
         seen = {number for group in stars for number in (group.original, *(copy for copy, _ in group.copies))}
         alone = [
@@ -174,4 +174,10 @@ class ScanResult:
             for number, image in enumerate(self.images)
             if number not in seen and image.identical(across=self.across)
         ]
-        return [*stars, *alone]
+        return sorted([*stars, *alone], key=self._place)
+
+    def _place(self, group: Group) -> tuple[int, float, int]:
+        """Sort key: most files first, then the surest; ``regroup`` in the gallery's page does the same."""
+        surest = max((self.pairs[row].judgement.probability for _, row in group.copies), default=1.0)
+        identical = self.images[group.original].identical(across=self.across)
+        return -len(group.copies) - len(identical), -surest, group.original
