@@ -132,8 +132,8 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
         progress: called with (files done, files to do).
     """
     known = {name.name: name for name in store.names()}
-    for name in _once_too_large(store, [known[source.name] for source in sources if source.name in known]):
-        del known[name]
+    for again in _once_too_large(store, [known[source.name] for source in sources if source.name in known]):
+        del known[again]
     fresh = []
     for source in sources:
         name = known.get(source.name)
