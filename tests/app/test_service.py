@@ -26,8 +26,8 @@ from asl.app.inputs import by_content
 from asl.app.service import ServiceOptions, create_app
 from asl.app.uploads import Gate, Refused
 from asl.models import Embedder
-from asl.serve import check_exposure, main, open_detector, parser, read_token
-from asl.types import UsageError
+from asl.serve import alone, bound, check_exposure, main, open_detector, parser, read_token
+from asl.types import AslError, UsageError
 
 from .conftest import crop, encode, textured
 
@@ -313,6 +313,30 @@ def test_a_kill_loses_nothing_that_was_acknowledged(model: Path, tmp_path: Path)
             listed = [reference["id"] for reference in json.load(answer)["references"]]
         assert set(answered) <= set(listed)
         assert len(listed) - len(answered) <= 2, "what was under way may be there as well"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_well(model: Path, tmp_path: Path, number: int) -> None:
+    with live(model, tmp_path / "library") as (process, _):
+        process.send_signal(number)
+        assert process.wait(20) == 0
+
+
+def test_a_port_or_a_library_that_is_in_use_is_refused(tmp_path: Path) -> None:
+    with bound("127.0.0.1", 0) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with pytest.raises(AslError, match=f"^port {port} is in use; choose --port$"):
+            bound("127.0.0.1", port)
+    with pytest.raises(UsageError, match="--port must be"):
+        bound("127.0.0.1", 70_000)
+    with alone(tmp_path / "library"):
+        with pytest.raises(AslError, match="another asl serve has it open"), alone(tmp_path / "library"):
+            pass
+        with alone(tmp_path / "other"):
+            pass
+    with alone(tmp_path / "library"):
+        pass
 
 
 @contextmanager
