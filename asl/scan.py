@@ -3,7 +3,7 @@
   asl scan PHOTOS                                      copies within a folder
   asl scan NEW --against LIBRARY                       which of the new images come from the library?
   asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
-  asl scan PHOTOS --precision 0.999                    fewer, surer pairs
+  asl scan PHOTOS --precision 0.99                     fewer, surer pairs
   asl scan PHOTOS --details 0                          quicker, misses small crops and pasted pictures
   asl scan PHOTOS --exit-code                          for scripts: exit code 3 where copies were found
 
@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asl.app.tables import FORMATS, rows_of, summary, write_failures, write_table
-from asl.app.thresholds import DEFAULT_PRECISION
+from asl.app.thresholds import DEFAULT_PRECISION, verifier_table
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -175,6 +175,8 @@ def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any
         f"{numbers['pairs']} pairs in {numbers['groups']} groups (probability {result.threshold:.3g} and more, "
         f"for a precision of {result.precision:g})"
     )
+    if (top := max((precision for precision, _ in verifier_table()), default=1.0)) < result.precision:
+        print(f"  note: precision was measured up to {top:g}; above it little more than identical files is left")
     print(f"  table    {table}")
     if options.gallery:
         print(f"  gallery  {options.output / 'gallery.html'}")

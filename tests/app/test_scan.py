@@ -143,6 +143,12 @@ def test_a_higher_limit_of_pixels_is_tried_again(photos: Path, model: Path, tmp_
     assert (summary(tmp_path / "out")["unreadable"], summary(tmp_path / "out")["embedded"]) == (1, 1)
 
 
+def test_a_precision_above_the_table_is_noted(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    for precision, told in (("0.99", False), ("0.999", True)):
+        scan(photos, "--model", model, "--output", tmp_path / "out", "--precision", precision, "--details", 0)
+        assert ("note: precision was measured up to 0.99;" in capsys.readouterr().out) == told
+
+
 def test_a_pipe_with_the_name_of_an_image_is_unreadable(photos: Path, model: Path, tmp_path: Path) -> None:
     os.mkfifo(photos / "x.jpg")
     scanned(photos, model, tmp_path / "out")
