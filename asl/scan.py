@@ -29,6 +29,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asl.app.options import Parser
 from asl.app.tables import FORMATS, rows_of, summary, write_failures, write_table
 from asl.app.thresholds import DEFAULT_PRECISION, verifier_table
 from asl.types import AslError, UsageError
@@ -43,7 +44,7 @@ REGIONS = ("none", "coarse", "fine")
 def parser() -> argparse.ArgumentParser:
     """The arguments of ``asl scan``."""
     text = (__doc__ or "").split("\n\n")
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="asl scan", description="\n\n".join(text[:2]), epilog="\n\n".join(text[2:]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -51,7 +52,12 @@ def parser() -> argparse.ArgumentParser:
     add("photos", metavar="PHOTOS", type=Path, help="folder, image, or list of paths")
     add("--against", metavar="LIBRARY", type=Path, help="look for originals (and copies) there, not within PHOTOS")
     add("--output", metavar="DIR", type=Path, default=Path("asl-scan"), help="folder of the results (%(default)s)")
-    add("--cache", metavar="FILE", type=Path, help="what is remembered between scans (OUTPUT/cache.sqlite)")
+    add(
+        "--cache",
+        metavar="FILE",
+        type=Path,
+        help="what is remembered between scans (OUTPUT/cache.sqlite); with the model in its name",
+    )
     add("--precision", type=float, default=DEFAULT_PRECISION, help="share of pairs that shall be right (%(default)s)")
     add("--format", choices=FORMATS, default="csv", help="of the table (%(default)s)")
     add("--gallery", metavar="N", type=int, default=2000, help="most pairs in the page; 0: no page (%(default)s)")
@@ -110,6 +116,8 @@ def run(options: argparse.Namespace) -> int:
         round(1e6 * options.max_megapixels),
     )  # fmt: skip
     # Before the work, which would be for nothing where there is no place for its result.
+    if options.output.exists() and not options.output.is_dir():
+        raise UsageError(f"--output: {options.output} is a file, not a folder")
     if options.photos.exists():
         options.output.mkdir(parents=True, exist_ok=True)
     result = scan(plan, bar=_quiet if options.quiet else _bar)
@@ -162,8 +170,8 @@ def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any
 
     print(
         f"{numbers['files']} files: {numbers['embedded']} embedded, {numbers['reused']} known, "
-        f"{numbers['unreadable']} unreadable; {numbers['compared']} pairs compared in "
-        f"{sum(result.seconds.values()):.0f} s"
+        f"{numbers['unreadable']} unreadable; {numbers['compared']} pairs compared, by this "
+        f"scan or an earlier one; {sum(result.seconds.values()):.0f} s"
     )
     if result.links:
         print(f"  {result.links} links to files already listed skipped")
@@ -171,6 +179,8 @@ def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any
         print(f"  skipped: {skipped_text(list(result.skipped.items()))}")
     for name, reason in sorted(result.synced.failures.items())[:5]:
         print(f"  unreadable: {name}: {reason}")
+    if numbers["unreadable"] > 5:
+        print(f"  and {numbers['unreadable'] - 5} more, see {options.output / 'unreadable.csv'}")
     print(
         f"{numbers['pairs']} pairs in {numbers['groups']} groups (probability {result.threshold:.3g} and more, "
         f"for a precision of {result.precision:g})"

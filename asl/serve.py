@@ -31,6 +31,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asl.app.options import Parser
 from asl.app.thresholds import DEFAULT_PRECISION
 from asl.types import AslError, UsageError
 
@@ -44,7 +45,7 @@ _REGIONS = ("none", "coarse", "fine")
 def parser() -> argparse.ArgumentParser:
     """The arguments of ``asl serve``."""
     text = (__doc__ or "").split("\n\n")
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="asl serve", description="\n\n".join(text[:3]), epilog="\n\n".join(text[3:]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

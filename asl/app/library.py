@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asl.app.intake import Intake, Source
@@ -44,7 +44,7 @@ class Synced:
         digests: absolute path -> content, for files that are usable images.
         failures: absolute path -> why not, for the others.
         embedded: how many contents were new.
-        reused: how many files were known, or had a known content (moved, copied).
+        reused: how many usable files were known, or had a known content (moved, copied).
         forgotten: how many known files are gone from the disk.
     """
 
@@ -153,7 +153,9 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
     if progress:
         progress(done, len(sources))
     forgotten = store.remove(_gone(known, {source.name for source in sources}, unread))
-    return _result(store, sources, unread, embedded, reused + len(sources) - len(fresh), forgotten)
+    result = _result(store, sources, unread, embedded, reused, forgotten)
+    new = {source.name for source in fresh}
+    return replace(result, reused=reused + sum(name not in new for name in result.digests))
 
 
 def _once_too_large(store: ImageStore, names: Sequence[Name]) -> list[str]:

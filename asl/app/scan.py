@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ from asl.app.library import Listing, Synced, list_files, sync
 from asl.app.origin import Origin, find_origin
 from asl.app.store import ImageStore
 from asl.app.thresholds import threshold_for
-from asl.types import I64, AslError
+from asl.types import I64, AslError, UsageError
 
 SHOWN = 0.5  # pairs below this are shown only to those who ask for a precision that accepts them
 _LEAST_BUDGET = 10_000
@@ -40,8 +41,7 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
         AslError: not one image could be read, or a cache of something else.
     """
     clock, threshold = _Clock(), threshold_for(options.precision)
-    photos = list_files(options.photos, role="PHOTOS")
-    library = list_files(options.against, role="--against", beside=photos) if options.against else None
+    photos, library = _listed(options)
     ours = {source.name for source in photos.sources}
     extra = library.sources if library else ()
     intake = Intake(options.model, device=options.device, regions=options.regions, max_pixels=options.max_pixels)
@@ -77,6 +77,16 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
         len(photos.sources) + len(extra), looked_at, candidates.found, len(uncompared),
         path, photos.links + (library.links if library else 0), _skipped(photos, library), clock.seconds,
     )  # fmt: skip
+
+
+def _listed(options: ScanOptions) -> tuple[Listing, Listing | None]:
+    """The photos, and the library where there is one."""
+    photos, against = list_files(options.photos, role="PHOTOS"), options.against
+    if against is None:
+        return photos, None
+    if against.exists() and os.path.samefile(options.photos, against):
+        raise UsageError(f"--against: {against} is PHOTOS itself; leave it out to look for copies within PHOTOS")
+    return photos, list_files(against, role="--against", beside=photos)
 
 
 def _skipped(*listings: Listing | None) -> dict[str, int]:

@@ -149,6 +149,24 @@ def test_a_precision_above_the_table_is_noted(photos: Path, model: Path, tmp_pat
         assert ("note: precision was measured up to 0.99;" in capsys.readouterr().out) == told
 
 
+def test_a_second_scan_counts_every_file_once(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    for number in range(6):
+        (photos / f"bad{number}.jpg").write_bytes(b"bad %d" % number)
+    for embedded, known in ((7, 0), (0, 7)):
+        scan(photos, "--model", model, "--output", tmp_path / "out")
+        told = capsys.readouterr()
+        assert f"14 files: {embedded} embedded, {known} known, 7 unreadable;" in told.out
+        assert "and 2 more, see" in told.out
+    assert "finding details" not in told.err, "no bar where nothing was done"
+
+
+def test_wrong_places_are_said_in_one_line(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert scan(photos, "--model", model, "--output", photos / "p0.jpg") == 2
+    assert capsys.readouterr().err == f"error: --output: {photos / 'p0.jpg'} is a file, not a folder\n"
+    assert scan(photos, "--model", model, "--against", photos / "sub" / "..", "--output", tmp_path / "out") == 2
+    assert "is PHOTOS itself" in capsys.readouterr().err
+
+
 def test_a_pipe_with_the_name_of_an_image_is_unreadable(photos: Path, model: Path, tmp_path: Path) -> None:
     os.mkfifo(photos / "x.jpg")
     scanned(photos, model, tmp_path / "out")
@@ -218,7 +236,7 @@ def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_pa
     assert summary(tmp_path / "out")["embedded"] == 7
     assert scanned(photos, model, tmp_path / "out") == first
     again = summary(tmp_path / "out")
-    assert (again["embedded"], again["reused"], again["forgotten"]) == (0, 8, 0)
+    assert (again["embedded"], again["reused"], again["forgotten"]) == (0, 7, 0)
     (photos / "p0.jpg").rename(photos / "sub" / "moved.jpg")
     (photos / "p4.jpg").unlink()
     (photos / "new.jpg").write_bytes(encode(crop(textured(3)), quality=90))

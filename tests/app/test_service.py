@@ -408,6 +408,15 @@ def test_photos_that_are_put_in_first_are_labelled_by_their_path(embedder: Embed
     assert {"p0.jpg", "sub/p0.jpg"} <= labels
 
 
+def test_a_misspelt_parameter_is_refused(client: TestClient) -> None:
+    """Ignored, `min_prob=0` would look like an empty library."""
+    answer = client.post("/search?min_prob=0", content=encode(textured(0)), headers=JPEG)
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "there is no parameter 'min_prob'; known are k, min_probability"}
+    assert client.get("/metrics?a=1").json() == {"error": "there is no parameter 'a'; there are none here"}
+    assert client.get("/health?a=1").status_code == 200
+
+
 def test_a_library_that_was_made_with_other_regions_gets_its_parts(
     model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
