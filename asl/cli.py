@@ -19,15 +19,18 @@ Exit code: 0 everything was done, 2 wrong use, 1 anything else.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import runpy
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from asl import __version__
 
 VERBS = ("train", "extract", "search", "evaluate", "reproduce", "edit", "export", "data", "scan", "serve", "completion")
+HYDRA = ("train", "extract", "search", "evaluate", "reproduce", "edit", "export")  # take key=value
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -69,6 +72,7 @@ def completion(shell: str) -> str:
         **dict.fromkeys(VERBS, "--help"),
         "completion": " ".join(SHELLS),
         "data": "check --help",
+        **{verb: " ".join(["--help", *_keys(verb)]) for verb in HYDRA},
         **{verb: " ".join(_options(verb)) for verb in ("scan", "serve")},
     }
     if shell == "fish":
@@ -82,10 +86,20 @@ def completion(shell: str) -> str:
         f'  if [ "$COMP_CWORD" -eq 1 ]; then words="{" ".join(VERBS)}"; else case "${{COMP_WORDS[1]}}" in\n{cases}'
         "  esac; fi\n"
         '  COMPREPLY=($(compgen -W "$words" -- "$word"))\n'
+        # A key goes on with its value.
+        '  if [[ "${COMPREPLY[0]}" == *= ]]; then compopt -o nospace 2>/dev/null; fi\n'
         "}\n"
         "complete -o default -F _asl asl"
     )
     return script if shell == "bash" else f"autoload -U +X bashcompinit && bashcompinit\n{script}"
+
+
+def _keys(verb: str) -> list[str]:
+    """``key=`` for every key of a verb's schema, read from its text: importing it would load torch."""
+    tree = ast.parse(Path(__file__).with_name(f"{verb}.py").read_text(encoding="utf-8"))
+    (schema,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == f"{verb.title()}Config")
+    fields = (node.target for node in schema.body if isinstance(node, ast.AnnAssign))
+    return [f"{field.id}=" for field in fields if isinstance(field, ast.Name)]
 
 
 def _options(verb: str) -> list[str]:

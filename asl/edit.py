@@ -134,7 +134,12 @@ def _edits(config: EditConfig) -> list[tuple[str, Edit]]:
     sets = {"kinds": benchmark_kinds, "every": every_edit}
     if config.edits in sets:
         return list(sets[config.edits]().items())
-    recipe = load_recipe(config.edits)
+    try:
+        recipe = load_recipe(config.edits)
+    except UsageError as error:
+        if config.edits.endswith((".yaml", ".yml")):
+            raise
+        raise UsageError(f"edits: {error}; and the sets {', '.join(sorted(sets))}") from error
     return [(Path(config.edits).stem, recipe)] * (config.views or 4)
 
 

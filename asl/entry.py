@@ -139,6 +139,8 @@ def _job(run: Callable[[Any], int | None]) -> Callable[[DictConfig], None]:
             code = run(OmegaConf.to_object(tree))
         except (UsageError, MissingMandatoryValue) as error:
             _stop(error, 2)
+        except (FileExistsError, NotADirectoryError) as error:
+            _stop(AslError(f"{error.filename}: a file is where a folder should be; choose another path"), 1)
         except (AslError, OSError, sqlite3.Error, BrokenProcessPool) as error:
             _stop(error, 1)
         except InstantiationException as error:

@@ -14,6 +14,7 @@ error, and no file is left. What one has to know is in the file: metadata of ONN
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,6 +116,8 @@ def write_onnx(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callabl
         import onnxscript  # noqa: F401, torch.onnx needs it
     except ImportError as error:
         raise AslError(f"export: {error.name} is not installed: `pip install 'asl-icd[export]'`") from error
+    for name in ("onnxscript", "onnx_ir", "torch.onnx"):  # the optimiser tells every step
+        logging.getLogger(name).setLevel(logging.WARNING)
     program = torch.onnx.export(
         _program(embedder), input_names=["images"], output_names=["features"], dynamo=True, verbose=False
     )

@@ -22,7 +22,7 @@ from pathlib import Path
 from omegaconf import MISSING
 from rich.console import Console
 
-from asl.data.catalog import Catalog, open_catalog, subset
+from asl.data.catalog import Catalog, FileCatalog, open_catalog, skipped_text, subset
 from asl.entry import entry_point
 from asl.features.parts import join_parts, parse_part, part_path, part_rows
 from asl.features.regions import regions_of
@@ -144,7 +144,10 @@ def join_images(config: ExtractConfig) -> FeatureStore:
 def _catalog(config: ExtractConfig) -> Catalog:
     if not Path(config.images).exists():
         raise UsageError(f"images: there is no {config.images}")
-    return open_catalog(config.images, id_style=config.id_style)  # type: ignore[arg-type]
+    catalog = open_catalog(config.images, id_style=config.id_style)  # type: ignore[arg-type]
+    if isinstance(catalog, FileCatalog) and catalog.skipped:
+        Console().print(f"skipped: {skipped_text(catalog.skipped)}")
+    return catalog
 
 
 main = entry_point("extract", ExtractConfig, run)

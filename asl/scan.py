@@ -3,7 +3,7 @@
   asl scan PHOTOS                                      copies within a folder
   asl scan NEW --against LIBRARY                       which of the new images come from the library?
   asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
-  asl scan PHOTOS --precision 0.999                    fewer, surer pairs
+  asl scan PHOTOS --precision 0.99                     fewer, surer pairs
   asl scan PHOTOS --details 0                          quicker, misses small crops and pasted pictures
   asl scan PHOTOS --exit-code                          for scripts: exit code 3 where copies were found
 
@@ -29,9 +29,10 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asl.app.options import Parser
 from asl.app.regions import REGIONS
 from asl.app.tables import FORMATS, rows_of, summary, write_failures, write_table
-from asl.app.thresholds import DEFAULT_PRECISION
+from asl.app.thresholds import DEFAULT_PRECISION, verifier_table
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _FOUND = 3
 def parser() -> argparse.ArgumentParser:
     """The arguments of ``asl scan``."""
     text = (__doc__ or "").split("\n\n")
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="asl scan", description="\n\n".join(text[:2]), epilog="\n\n".join(text[2:]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -51,7 +52,12 @@ def parser() -> argparse.ArgumentParser:
     add("photos", metavar="PHOTOS", type=Path, help="folder, image, or list of paths")
     add("--against", metavar="LIBRARY", type=Path, help="look for originals (and copies) there, not within PHOTOS")
     add("--output", metavar="DIR", type=Path, default=Path("asl-scan"), help="folder of the results (%(default)s)")
-    add("--cache", metavar="FILE", type=Path, help="what is remembered between scans (OUTPUT/cache.sqlite)")
+    add(
+        "--cache",
+        metavar="FILE",
+        type=Path,
+        help="what is remembered between scans (OUTPUT/cache.sqlite); with the model in its name",
+    )
     add("--precision", type=float, default=DEFAULT_PRECISION, help="share of pairs that shall be right (%(default)s)")
     add("--format", choices=FORMATS, default="csv", help="of the table (%(default)s)")
     add("--gallery", metavar="N", type=int, default=2000, help="most pairs in the page; 0: no page (%(default)s)")
@@ -66,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
         help="pairs compared per photo, on average, 10,000 at least (%(default)s)",
     )
     add("--max-failure-rate", metavar="X", type=float, default=0.1, help="unreadable files tolerated (%(default)s)")
+    add(
+        "--max-megapixels", metavar="X", type=float, default=100, help="of a photo, JPEGs four times that (%(default)s)"
+    )
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
     add("--workers", metavar="N", type=int, help="processes that compare (one per core)")
@@ -100,12 +109,17 @@ def run(options: argparse.Namespace) -> int:
     keep_memory()
     if options.gallery < 0 or not 0 <= options.max_failure_rate <= 1:
         raise UsageError("--gallery must be 0 or more and --max-failure-rate in 0..1")
+    if not 0 < options.max_megapixels < 1e6:
+        raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
     cores = options.workers if options.workers is not None else os.cpu_count() or 1
     plan = ScanOptions(
         options.photos, options.against, options.cache or options.output / "cache.sqlite", options.model,
         options.precision, options.regions, options.details, options.neighbours, options.effort, cores, options.device,
+        round(1e6 * options.max_megapixels),
     )  # fmt: skip
     # Before the work, which would be for nothing where there is no place for its result.
+    if options.output.exists() and not options.output.is_dir():
+        raise UsageError(f"--output: {options.output} is a file, not a folder")
     if options.photos.exists():
         options.output.mkdir(parents=True, exist_ok=True)
     result = scan(plan, bar=_quiet if options.quiet else _bar)
@@ -147,7 +161,7 @@ def _write_failures(result: ScanResult, path: Path) -> None:
 def _write_gallery(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any]) -> None:
     from asl.app.gallery import write_gallery
 
-    facts = {name.replace("_", " "): value for name, value in numbers.items() if name != "seconds"}
+    facts = {name.replace("_", " "): value for name, value in numbers.items() if not isinstance(value, dict)}
     facts |= {f"seconds for {name}": value for name, value in result.seconds.items()}
     path = options.output / "gallery.html"
     with closing(result.pictures()) as pictures:
@@ -155,17 +169,27 @@ def _write_gallery(result: ScanResult, options: argparse.Namespace, numbers: dic
 
 
 def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any], table: Path) -> None:
+    from asl.data.catalog import skipped_text
+
     print(
         f"{numbers['files']} files: {numbers['embedded']} embedded, {numbers['reused']} known, "
-        f"{numbers['unreadable']} unreadable; {numbers['compared']} pairs compared in "
-        f"{sum(result.seconds.values()):.0f} s"
+        f"{numbers['unreadable']} unreadable; {numbers['compared']} pairs compared, by this "
+        f"scan or an earlier one; {sum(result.seconds.values()):.0f} s"
     )
+    if result.links:
+        print(f"  {result.links} links to files already listed skipped")
+    if result.skipped:
+        print(f"  skipped: {skipped_text(list(result.skipped.items()))}")
     for name, reason in sorted(result.synced.failures.items())[:5]:
         print(f"  unreadable: {name}: {reason}")
+    if numbers["unreadable"] > 5:
+        print(f"  and {numbers['unreadable'] - 5} more, see {options.output / 'unreadable.csv'}")
     print(
         f"{numbers['pairs']} pairs in {numbers['groups']} groups (probability {result.threshold:.3g} and more, "
         f"for a precision of {result.precision:g})"
     )
+    if (top := max((precision for precision, _ in verifier_table()), default=1.0)) < result.precision:
+        print(f"  note: precision was measured up to {top:g}; above it little more than identical files is left")
     print(f"  table    {table}")
     if options.gallery:
         print(f"  gallery  {options.output / 'gallery.html'}")

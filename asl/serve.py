@@ -18,15 +18,20 @@ Exit code: 0 stopped by a signal, 1 it failed, 2 wrong use.
 from __future__ import annotations
 
 import argparse
+import errno
 import ipaddress
 import os
+import signal
+import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asl.app.options import Parser
 from asl.app.regions import REGIONS
 from asl.app.thresholds import DEFAULT_PRECISION
 from asl.types import AslError, UsageError
@@ -40,7 +45,7 @@ _SHORTEST_TOKEN = 6
 def parser() -> argparse.ArgumentParser:
     """The arguments of ``asl serve``."""
     text = (__doc__ or "").split("\n\n")
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="asl serve", description="\n\n".join(text[:3]), epilog="\n\n".join(text[3:]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -60,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add("--allow-host", metavar="NAME", action="append", default=[], help="another name clients may use for it")
     add("--token-file", metavar="FILE", type=Path, help="its first line is the token that clients must send")
     add("--max-megabytes", type=float, default=32, help="of an upload (%(default)s)")
-    add("--max-megapixels", type=float, default=50, help="of an image (%(default)s)")
+    add("--max-megapixels", type=float, default=50, help="of an image, JPEGs four times that (%(default)s)")
     add("--max-uploads", type=int, default=16, help="taken at once (%(default)s)")
     add("--workers", type=int, default=2, help="images looked at at once (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
@@ -93,19 +98,77 @@ def run(options: argparse.Namespace) -> None:
     except ImportError as error:
         raise AslError(f"`pip install asl-icd[serve]` gives what the service needs ({error})") from error
 
-    with open_detector(options) as detector:
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # The server ends its requests first and then passes the signal on to this.
+            signal.signal(number, lambda *_: sys.exit(0))
+    # The port first: what would be refused is refused before a folder is added.
+    with bound(options.host, options.port) as listener, alone(options.library), open_detector(options) as detector:
         if options.add:
             _add_first(detector, options.add)
         limits = ServiceOptions(
             token=token, hosts=("127.0.0.1", "localhost", "::1", options.host, *options.allow_host),
             max_bytes=int(2**20 * options.max_megabytes), max_uploads=options.max_uploads, workers=options.workers,
         )  # fmt: skip
-        print(f"{len(detector)} references in {options.library}; {address(options.host, options.port)}", flush=True)
-        uvicorn.run(
-            create_app(detector, limits), host=options.host, port=options.port, log_level="warning",
-            server_header=False, timeout_keep_alive=5, timeout_graceful_shutdown=10,
-            limit_concurrency=8 * options.max_uploads,
+        where = address(options.host, listener.getsockname()[1])
+        print(f"{len(detector)} references in {options.library}; {where}", flush=True)
+        config = uvicorn.Config(
+            create_app(detector, limits), log_level="warning", server_header=False, timeout_keep_alive=5,
+            timeout_graceful_shutdown=10, limit_concurrency=8 * options.max_uploads,
         )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket with an address of its own; it listens only when the service can answer.
+
+    Raises:
+        UsageError: no such host or port.
+        AslError: another program has the port, or it may not be had.
+    """
+    if not 0 <= port < 2**16:  # 0: any that is free
+        raise UsageError(f"--port must be in 0..65535, got {port}")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"--host {host} --port {port}: there is no such address ({error})") from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # a port whose last connections are still closing is free; elsewhere it means more
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise AslError(f"port {port} is in use; choose --port") from error
+        raise AslError(f"--host {host} --port {port}: cannot listen there ({error})") from error
+    return listener
+
+
+@contextmanager
+def alone(library: Path) -> Iterator[None]:
+    """Hold a library: the index of one service would not know what another one adds and removes.
+
+    Raises:
+        AslError: another service has it.
+        UsageError: it is a file.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    if library.exists() and not library.is_dir():
+        raise UsageError(f"--library: {library} is a file, not a folder")
+    library.mkdir(parents=True, exist_ok=True)
+    with (library / "serve.lock").open("a") as file:  # the lock ends with the process, however that ends
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AslError(f"{library}: another asl serve has it open; stop that one or choose --library") from error
+        except OSError:
+            pass  # a file system without locks
+        yield
 
 
 def address(host: str, port: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,10 @@ def test_torch_export_takes_any_batch(model: tuple[Embedder, Path], tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_onnx_takes_any_batch_and_carries_its_facts(model: tuple[Embedder, Path], tmp_path: Path) -> None:
+def test_onnx_takes_any_batch_and_carries_its_facts(
+    model: tuple[Embedder, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     pytest.importorskip("onnxscript", reason="`pip install asl-icd[export]`")
     onnx = pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
@@ -56,6 +60,7 @@ def test_onnx_takes_any_batch_and_carries_its_facts(model: tuple[Embedder, Path]
         torch.testing.assert_close(torch.from_numpy(answer), embedder(images), rtol=1e-3, atol=1e-4)
     facts = {item.key: item.value for item in onnx.load(str(tmp_path / "m.onnx")).metadata_props}
     assert json.loads(facts["preprocessing"])["size"] == 64
+    assert not [record for record in caplog.records if "onnx" in record.name], "the optimiser's steps are nobody's news"
 
 
 def test_a_file_that_differs_is_not_left(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import warnings
 import zlib
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from asl.data.images import FORMATS, Pixels
+from asl.data.images import Pixels, open_image
 
 SHRINKS = (1.25, 1.5, 2.0, 3.0, 4.0)  # of both sides, by which it is tried what would be lost
 _LONGEST = 80  # characters of a text from a file that are kept
@@ -74,11 +73,16 @@ class Facts:
 def read_facts(data: bytes, pixels: Pixels) -> Facts:
     """Facts of an encoded image and what it decodes to; broken metadata count as none."""
     kind, camera, software, taken = "", "", "", ""
+    height, width = pixels.shape[:2]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with open_image(data) as image:
                 kind = image.format or ""
+                # A very large photograph was decoded at a fraction of its size.
+                if image.width * image.height > 2 * width * height:
+                    turned = (image.width < image.height) != (width < height)
+                    width, height = image.size[::-1] if turned else image.size
                 exif = image.getexif()
                 camera = f"{_text(exif, ExifTags.Base.Make)} {_text(exif, ExifTags.Base.Model)}".strip()
                 software = _text(exif, ExifTags.Base.Software)
@@ -86,7 +90,6 @@ def read_facts(data: bytes, pixels: Pixels) -> Facts:
                 taken = _clean(inner.get(ExifTags.Base.DateTimeOriginal, ""))
     except Exception:  # hostile metadata of an image whose pixels are fine: nothing is known then
         pass
-    height, width = pixels.shape[:2]
     return Facts(
         width, height, len(data), "JPEG" if kind == "MPO" else kind, camera, software, taken,
         zlib.crc32(np.ascontiguousarray(pixels).data), _few_colours(pixels), _lost(pixels),

@@ -13,6 +13,7 @@ from asl.app.library import Synced
 from asl.app.origin import Origin
 from asl.app.pictures import PictureFile
 from asl.app.thresholds import DEFAULT_PRECISION, threshold_for
+from asl.data.images import MAX_PIXELS
 from asl.types import UsageError
 
 
@@ -32,6 +33,7 @@ class ScanOptions:
         effort: pairs looked at per photo, on average, but 10,000 at least; the most promising ones first.
         workers: processes that look at pairs.
         device: ``auto``, ``cpu``, ``cuda``.
+        max_pixels: of a photo that is read; a JPEG may have four times as many.
     """
 
     photos: Path
@@ -45,6 +47,7 @@ class ScanOptions:
     effort: float = 2.0
     workers: int = 1
     device: str = "auto"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         threshold_for(self.precision)
@@ -128,6 +131,8 @@ class ScanResult:
         candidates: pairs that could have been looked at.
         uncompared: pairs that could not be compared.
         store: the cache's file, for pictures.
+        links: further names of files that are listed already, which were left out.
+        skipped: ending -> how many pictures of that format were passed over, because it cannot be read.
         seconds: step -> wall-clock seconds.
     """
 
@@ -143,6 +148,8 @@ class ScanResult:
     candidates: int
     uncompared: int
     store: Path
+    links: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -155,7 +162,7 @@ class ScanResult:
         return PictureFile(self.store)
 
     def groups(self) -> list[Group]:
-        """Groups of the accepted pairs, then contents that only identical files share."""
+        """Groups of the accepted pairs and contents that only identical files share, in the order of the gallery."""
         stars = star_groups([pair.edge for pair in self.accepted])
         seen = {number for group in stars for number in (group.original, *(copy for copy, _ in group.copies))}
         alone = [
@@ -163,4 +170,10 @@ class ScanResult:
             for number, image in enumerate(self.images)
             if number not in seen and image.identical(across=self.across)
         ]
-        return [*stars, *alone]
+        return sorted([*stars, *alone], key=self._place)
+
+    def _place(self, group: Group) -> tuple[int, float, int]:
+        """Sort key: most files first, then the surest; ``regroup`` in the gallery's page does the same."""
+        surest = max((self.pairs[row].judgement.probability for _, row in group.copies), default=1.0)
+        identical = self.images[group.original].identical(across=self.across)
+        return -len(group.copies) - len(identical), -surest, group.original

@@ -41,9 +41,10 @@ def write_gallery(
     shown = dict.fromkeys(number for pair in pairs for number in (pair.original, pair.copy))
     alone = [n for n, image in enumerate(result.images) if n not in shown and image.identical(across=result.across)]
     shown.update(dict.fromkeys(alone[: max(0, limit - len(pairs))]))
-    place = {number: index for index, number in enumerate(shown)}
+    order = sorted(shown)  # as the scan numbers them: where groups are alike, the numbers decide, here and in the table
+    place = {number: index for index, number in enumerate(order)}
     data = {
-        "images": [_image(result, result.images[number], path.parent, picture) for number in shown],
+        "images": [_image(result, result.images[number], path.parent, picture) for number in order],
         "pairs": [_pair(pair, place) for pair in pairs],
         "left_out": len(result.pairs) - len(pairs),
         "threshold": result.threshold,

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from asl.app.intake import Source, read_file
+from asl.app.intake import Source
 from asl.data.catalog import FileCatalog, open_catalog
-from asl.data.images import Pixels
+from asl.data.files import shown
+from asl.data.images import Pixels, read_file
 from asl.types import AslError, UsageError, as_ids
 
 ImageInput = str | Path | bytes | Pixels | Image.Image
@@ -40,7 +41,7 @@ def read_sources(
     if given is None:
         if not all(isinstance(image, str | os.PathLike) for image in listed):
             raise UsageError("add: bytes, arrays and Pillow images need names=, one per image")
-        given = [Path(image).name for image in listed]
+        given = [shown(Path(image).name) for image in listed]
     if len(given) != len(listed):
         raise UsageError(f"add: {len(listed)} image(s) and {len(given)} name(s)")
     try:
@@ -68,7 +69,7 @@ def encoded(image: ImageInput) -> bytes:
         return bytes(image)
     if isinstance(image, str | os.PathLike):
         try:
-            return Path(image).read_bytes()
+            return read_file(Path(image))
         except OSError as error:
             raise UsageError(f"{image}: cannot be read ({error.strerror})") from error
     if isinstance(image, Image.Image):
@@ -109,7 +110,7 @@ def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
             name = content_id(data)
             if name not in seen:
                 seen.add(name)
-                yield Source(name, data, label=Path(source.name).name)
+                yield Source(name, data, label=source.name)
 
     return named(), total
 

@@ -16,7 +16,7 @@ import numpy as np
 from asl.app.facts import Facts, read_facts
 from asl.app.records import Name, Record
 from asl.app.store import ImageStore
-from asl.data.images import MAX_BYTES, MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
+from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, read_file, resize_image
 from asl.features.extract import Progress, Runner, cut
 from asl.features.regions import regions_key, regions_of
 from asl.matching.prepare import working_image
@@ -246,18 +246,6 @@ def _reason(item: _Decoded, vectors: dict[str, F32]) -> str:
     if item.failure or _usable(vectors.get(item.digest)) is not None:
         return item.failure
     return "the model gives it no direction"
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a file of bearable size.
-
-    Raises:
-        ImageError: it is too large.
-    """
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ImageError(f"file of {size} bytes, the limit is {MAX_BYTES}")
-    return path.read_bytes()
 
 
 def _jpeg(image: Pixels) -> bytes:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asl.app.intake import Intake, Source
+from asl.app.records import Name
 from asl.app.store import ImageStore
 from asl.data.catalog import FileCatalog, open_catalog
+from asl.data.files import shown
+from asl.data.images import TOO_LARGE
 from asl.types import UsageError
 
 Progress = Callable[[int, int], None]
@@ -22,10 +25,16 @@ class Listing:
     Attributes:
         root: the folder, or the folder of the list.
         sources: one per file, named by its absolute path.
+        inodes: (device, number) of every file.
+        links: how many further names of files that are listed (here or beside) were left out.
+        skipped: (ending, how many files) of pictures in formats that cannot be read.
     """
 
     root: Path
     sources: tuple[Source, ...]
+    inodes: frozenset[tuple[int, int]] = frozenset()
+    links: int = 0
+    skipped: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Synced:
         digests: absolute path -> content, for files that are usable images.
         failures: absolute path -> why not, for the others.
         embedded: how many contents were new.
-        reused: how many files were known, or had a known content (moved, copied).
+        reused: how many usable files were known, or had a known content (moved, copied).
         forgotten: how many known files are gone from the disk.
     """
 
@@ -47,13 +56,15 @@ class Synced:
     forgotten: int
 
 
-def shown(path: str) -> str:
-    """A path that can be written as UTF-8, whatever bytes its file name has."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def list_files(source: str | Path, *, role: str, beside: Listing | None = None) -> Listing:
+    """The image files of a folder, an image, or a list of paths; links to one file are one file.
 
+    A link beside its file would be listed as a copy of it, and whoever deletes the "original" has neither.
 
-def list_files(source: str | Path, *, role: str) -> Listing:
-    """The image files of a folder, an image, or a list of paths.
+    Args:
+        source: what to list.
+        role: names it in errors.
+        beside: files that are listed already, and left out here.
 
     Raises:
         UsageError: nothing is there, or it is an archive.
@@ -67,15 +78,47 @@ def list_files(source: str | Path, *, role: str) -> Listing:
         raise UsageError(f"{role}: scan takes a folder, an image or a list of files; unpack {path.name} first")
     files = dict.fromkeys(os.path.abspath(name) for name in catalog.paths)
     root = path if path.is_dir() else path.parent
-    return Listing(Path(os.path.abspath(root)), tuple(_source(name) for name in files))
+    there = {source.name for source in beside.sources} if beside else set()
+    sources, inodes, links = _once([name for name in files if shown(name) not in there], beside)
+    return Listing(Path(os.path.abspath(root)), sources, inodes, links, catalog.skipped)
 
 
-def _source(path: str) -> Source:
+def _once(paths: Sequence[str], beside: Listing | None) -> tuple[tuple[Source, ...], frozenset[tuple[int, int]], int]:
+    """Sources of files, each file once, the set of their inodes, and how many names were left out."""
+    taken = beside.inodes if beside else frozenset[tuple[int, int]]()
+    sources: list[Source] = []
+    place: dict[tuple[int, int], int] = {}
+    links = 0
+    for path in paths:
+        source, inode = _source(path)
+        if inode is None or (inode not in place and inode not in taken):
+            if inode is not None:
+                place[inode] = len(sources)
+            sources.append(source)
+            continue
+        links += 1
+        if inode in place and _better(path, os.fspath(str(sources[place[inode]].data))):
+            sources[place[inode]] = source
+    return tuple(sources), frozenset(place), links
+
+
+def _better(path: str, than: str) -> bool:
+    """Whether a name of a file is rather its own: no link on the way to it, else the shorter one."""
+
+    def rank(name: str) -> tuple[bool, bool, int, str]:
+        return os.path.islink(name), os.path.realpath(name) != name, len(name), name
+
+    return rank(path) < rank(than)
+
+
+def _source(path: str) -> tuple[Source, tuple[int, int] | None]:
+    """A file, and its inode where the system says it."""
     try:
         found = os.stat(path)
     except OSError:
-        return Source(shown(path), Path(path))
-    return Source(shown(path), Path(path), size=found.st_size, changed=found.st_mtime_ns)
+        return Source(shown(path), Path(path)), None
+    inode = (found.st_dev, found.st_ino) if found.st_ino else None
+    return Source(shown(path), Path(path), size=found.st_size, changed=found.st_mtime_ns), inode
 
 
 def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progress: Progress | None = None) -> Synced:
@@ -90,6 +133,8 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
         progress: called with (files done, files to do).
     """
     known = {name.name: name for name in store.names()}
+    for again in _once_too_large(store, [known[source.name] for source in sources if source.name in known]):
+        del known[again]
     fresh = []
     for source in sources:
         name = known.get(source.name)
@@ -110,7 +155,17 @@ def sync(store: ImageStore, intake: Intake, sources: Sequence[Source], *, progre
         progress(done, len(sources))
     forgotten = store.remove(_gone(known, {source.name for source in sources}, unread))
     store.sweep()  # only now: the content of one file may since be that of another
-    return _result(store, sources, unread, embedded, reused + len(sources) - len(fresh), forgotten)
+    result = _result(store, sources, unread, embedded, reused, forgotten)
+    new = {source.name for source in fresh}
+    return replace(result, reused=reused + sum(name not in new for name in result.digests))
+
+
+def _once_too_large(store: ImageStore, names: Sequence[Name]) -> list[str]:
+    """Forget files that had too many pixels: this scan may have a higher limit. Returns their names."""
+    reasons = store.failures(sorted({name.digest for name in names}))
+    again = [name.name for name in names if reasons.get(name.digest, "").startswith(TOO_LARGE)]
+    store.remove(again)
+    return again
 
 
 def _gone(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> list[str]:

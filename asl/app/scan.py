@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,11 +17,11 @@ from asl.app.findings import Found, ScanImage, ScanOptions, ScanResult
 from asl.app.groups import missing_spokes
 from asl.app.intake import Intake
 from asl.app.judge import Judgement, judge_all, judge_name
-from asl.app.library import Synced, list_files, sync
+from asl.app.library import Listing, Synced, list_files, sync
 from asl.app.origin import Origin, find_origin
 from asl.app.store import ImageStore
 from asl.app.thresholds import threshold_for
-from asl.types import I64, AslError
+from asl.types import I64, AslError, UsageError
 
 SHOWN = 0.5  # pairs below this are shown only to those who ask for a precision that accepts them
 _LEAST_BUDGET = 10_000
@@ -39,11 +41,10 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
         AslError: not one image could be read, or a cache of something else.
     """
     clock, threshold = _Clock(), threshold_for(options.precision)
-    photos = list_files(options.photos, role="PHOTOS")
-    library = list_files(options.against, role="--against") if options.against else None
+    photos, library = _listed(options)
     ours = {source.name for source in photos.sources}
-    extra = tuple(source for source in library.sources if source.name not in ours) if library else ()
-    intake = Intake(options.model, device=options.device, regions=options.regions)
+    extra = library.sources if library else ()
+    intake = Intake(options.model, device=options.device, regions=options.regions, max_pixels=options.max_pixels)
     # One file per model, so that another model never meets foreign features.
     path = options.cache.with_name(f"{options.cache.stem}-{intake.hash[:8]}{options.cache.suffix}")
     store = intake.open_store(path)
@@ -75,8 +76,25 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     return ScanResult(
         photos.root, library is not None, images, pairs, threshold, options.precision, synced,
         len(photos.sources) + len(extra), looked_at, candidates.found, len(uncompared),
-        path, clock.seconds,
+        path, photos.links + (library.links if library else 0), _skipped(photos, library), clock.seconds,
     )  # fmt: skip
+
+
+def _listed(options: ScanOptions) -> tuple[Listing, Listing | None]:
+    """The photos, and the library where there is one."""
+    photos, against = list_files(options.photos, role="PHOTOS"), options.against
+    if against is None:
+        return photos, None
+    if against.exists() and os.path.samefile(options.photos, against):
+        raise UsageError(f"--against: {against} is PHOTOS itself; leave it out to look for copies within PHOTOS")
+    return photos, list_files(against, role="--against", beside=photos)
+
+
+def _skipped(*listings: Listing | None) -> dict[str, int]:
+    total = Counter[str]()
+    for listing in listings:
+        total.update(dict(listing.skipped) if listing else {})
+    return dict(total.most_common())
 
 
 class _Clock:

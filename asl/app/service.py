@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
-from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
@@ -68,10 +68,13 @@ class ServiceOptions:
 def create_app(detector: CopyDetector, options: ServiceOptions | None = None) -> FastAPI:
     """The service around a detector, which should keep its references in a folder."""
     service = _Service(detector, options or ServiceOptions())
-    refusals: dict[int | str, dict[str, Any]] = {code: {"model": Error} for code in (401, 403, 408, 413, 415, 422, 503)}
+    refusals: dict[int | str, dict[str, Any]] = {
+        code: {"model": Error} for code in (400, 401, 403, 408, 413, 415, 422, 503)
+    }
     app = FastAPI(
         title="asl", version=__version__, docs_url=None, redoc_url=None, responses=refusals,
         description="Which image was this one made from? The body of a request is the image itself.",
+        dependencies=[Depends(_known_only)],
     )  # fmt: skip
     app.middleware("http")(service.guard)
     for kind in (Refused, AslError, RequestValidationError, HTTPException):
@@ -239,6 +242,16 @@ class _Service:
             except AslError:
                 continue  # removed while the answer was written
         return SearchReply(threshold=self._detector.threshold, references=len(self._detector), matches=matches)
+
+
+async def _known_only(request: Request) -> None:
+    """Refuse parameters that the route does not have: a misspelt one would be ignored."""
+    route = request.scope["route"]
+    known = [field.alias for field in route.dependant.query_params]
+    unknown = sorted(set(request.query_params) - set(known))
+    if unknown and route.path not in _OPEN:
+        hint = f"known are {', '.join(known)}" if known else "there are none here"
+        raise Refused(400, f"there is no parameter {unknown[0][:40]!r}; {hint}")
 
 
 def _explain(request: Request, error: Exception) -> JSONResponse:

@@ -133,6 +133,8 @@ def summary(result: ScanResult, rows: list[Row]) -> dict[str, Any]:
         "files": result.files,
         "usable": len(result.synced.digests),
         "unreadable": len(result.synced.failures),
+        "links_skipped": result.links,
+        "formats_skipped": result.skipped,
         "embedded": result.synced.embedded,
         "reused": result.synced.reused,
         "forgotten": result.synced.forgotten,

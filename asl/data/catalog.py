@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -20,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.data.archives import open_parquet, open_tar
-from asl.data.files import file_stamp
-from asl.data.images import EXTENSIONS, Pixels, decode_image
+from asl.data.files import file_stamp, shown
+from asl.data.images import EXTENSIONS, UNREAD, Pixels, decode_image, read_file
 from asl.types import AslError, StrArray, as_ids
 
 IdStyle = Literal["path", "stem"]
@@ -58,10 +59,12 @@ class FileCatalog:
     Attributes:
         ids: ``[N]`` unique strings.
         paths: one path per id.
+        skipped: (ending, how many files) of pictures in formats that cannot be read, the most frequent first.
     """
 
     ids: StrArray
     paths: tuple[str, ...]
+    skipped: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", as_ids(self.ids, name="images"))
@@ -73,11 +76,11 @@ class FileCatalog:
 
     def read(self, row: int) -> bytes:
         """The bytes of the file."""
-        return Path(self.paths[row]).read_bytes()
+        return read_file(Path(self.paths[row]))
 
     def locate(self, row: int) -> str:
         """The path of the file."""
-        return self.paths[row]
+        return shown(self.paths[row])
 
     def stamp(self, row: int) -> str:
         """Size and time of change of the file; ``OSError`` where it is not there."""
@@ -151,9 +154,11 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
         AslError: nothing is there, no image is in it, or two images get the same id.
     """
     path = Path(source)
+    skipped: tuple[tuple[str, int], ...] = ()
     if path.is_dir():
-        names = sorted(_image_files(path))
-        catalog: Catalog = _files([path / name for name in names], names, id_style)
+        names, unread = _image_files(path)
+        skipped = tuple(unread.most_common())
+        catalog: Catalog = replace(_files([path / name for name in names], names, id_style), skipped=skipped)
     elif not path.exists():
         raise AslError(f"{path}: there is no such file or folder")
     elif path.suffix.lower() in EXTENSIONS:
@@ -169,22 +174,30 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
             raise AslError(f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images")
         catalog = opener[path.suffix.lower()](path, id_style)
     if not len(catalog):
-        raise AslError(f"{path}: no image in it (looked for {', '.join(sorted(EXTENSIONS))})")
+        there = f"has {skipped_text(skipped)}, but " if skipped else ""
+        raise AslError(f"{path}: {there}no image in it (looked for {', '.join(sorted(EXTENSIONS))})")
     return catalog
 
 
-def _image_files(folder: Path) -> list[str]:
-    names = []
+def skipped_text(skipped: Sequence[tuple[str, int]]) -> str:
+    """Pictures that are passed over, for people: ``5 .heic, 3 .cr2 (formats this cannot read)``."""
+    return f"{', '.join(f'{count} {ending}' for ending, count in skipped)} (formats this cannot read)"
+
+
+def _image_files(folder: Path) -> tuple[list[str], Counter[str]]:
+    """Paths inside a folder, sorted, and how many pictures of each other format there are."""
+    names, unread = [], Counter[str]()
     for parent, folders, files in _walk(folder):
         # Hidden folders hold thumbnails, caches and version control, not photographs.
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = parent.relative_to(folder)
-        names += [
-            (inside / name).as_posix()
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
-    return names
+        for name in files:
+            ending = Path(name).suffix.lower()
+            if ending in EXTENSIONS and not name.startswith("."):
+                names.append((inside / name).as_posix())
+            elif ending in UNREAD and not name.startswith("."):
+                unread[ending] += 1
+    return sorted(names), unread
 
 
 def _walk(folder: Path) -> Any:
@@ -200,7 +213,7 @@ def _files(paths: Sequence[Path], names: Sequence[str], id_style: IdStyle) -> Fi
 
 
 def _id(name: str, id_style: IdStyle) -> str:
-    return name if id_style == "path" else Path(name).stem
+    return shown(name if id_style == "path" else Path(name).stem)
 
 
 def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:

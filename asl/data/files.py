@@ -14,6 +14,11 @@ from asl.types import AslError
 _HEADERS = {"query", "query_id", "queryid", "query id", "query_image", "image", "image_id", "id"}
 
 
+def shown(name: str) -> str:
+    """A file's name as text that can be written as UTF-8, whatever bytes it has; those that are none are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def read_rows(path: Path, *, header: Sequence[str]) -> list[tuple[int, list[str]]]:
     """Non-empty rows of a CSV file with their line numbers (1-based); a first row that equals ``header`` is skipped.
 

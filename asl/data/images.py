@@ -6,7 +6,10 @@ explicit limits: a list of allowed formats, the size known before any pixel is d
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
+import stat
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -14,25 +17,33 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL.JpegImagePlugin import JpegImageFile
 
 from asl.types import AslError
 
 Pixels = npt.NDArray[np.uint8]
 ResizeMode = Literal["squash", "short", "pad"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # JPEG covers its multi-picture form
+_JP2 = features.check("jpg_2000")  # not every build of Pillow has the decoder
+FORMATS = (  # JPEG covers its multi-picture form
+    *("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"),
+    *(["JPEG2000"] if _JP2 else []),
+)
 # Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them, and a process
 # forked after the pool has started waits for threads that it does not have.
 cv2.setNumThreads(1)
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
+_READ = "jpg jpeg jpe jfif png webp bmp gif tif tiff ppm pgm avif" + (" jp2" if _JP2 else "")
+EXTENSIONS = frozenset(f".{ending}" for ending in _READ.split())
+# Photographs that people have and this cannot read: they are counted, not passed over in silence.
+_CAMERA_RAW = "dng cr2 cr3 crw nef nrw arw srf sr2 orf rw2 raf pef srw x3f 3fr iiq erf kdc mrw"
+_UNREAD = f"heic heif hif jxl jp2 j2k jpx psd psb {_CAMERA_RAW}"
+UNREAD = frozenset(f".{ending}" for ending in _UNREAD.split()) - EXTENSIONS
 MAX_PIXELS = 100_000_000
+TOO_LARGE = "too many pixels"  # how the reason of an image beyond the limit starts; reasons are kept as text
 MAX_BYTES = 256 * 2**20
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
-
-
-_TOO_LARGE = "too many pixels"  # how the reason starts; a reason is kept as text
 
 
 class ImageError(AslError):
@@ -45,7 +56,7 @@ class ImageError(AslError):
     @property
     def too_large(self) -> bool:
         """Whether it has more pixels than the limit."""
-        return self.reason.startswith(_TOO_LARGE)
+        return self.reason.startswith(TOO_LARGE)
 
 
 def decode_image(
@@ -54,7 +65,8 @@ def decode_image(
     """Decode to RGB, upright.
 
     EXIF rotation is applied, CMYK, palette, gray and 16-bit become 8-bit RGB, transparent pixels are laid on
-    white, an animation gives its first frame. Size limits are checked before a pixel is decoded.
+    white, an animation gives its first frame. Size limits are checked before a pixel is decoded; a JPEG of up to four
+    times ``max_pixels`` comes out half as large instead of being refused.
 
     Args:
         data: the encoded bytes, or the file that has them.
@@ -74,33 +86,73 @@ def decode_image(
         with warnings.catch_warnings():
             # Pillow warns about broken metadata of images whose pixels are fine.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise ImageError(f"{_TOO_LARGE}: {width} x {height}, the limit is {max_pixels}")
-                if least and image.format == "JPEG":
-                    scale = min(1.0, least / min(width, height))
-                    # Pillow takes the smallest of the decoder's sizes that is no smaller than this.
-                    image.draft(None, (round(width * scale), round(height * scale)))
+            with open_image(encoded) as image:
+                # Pillow takes the smallest of the decoder's sizes that is no smaller than this.
+                image.draft(None, _wanted(image, max_pixels, least))
                 return np.ascontiguousarray(_to_rgb(image))
     except ImageError:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(f"no image of an allowed format ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{_TOO_LARGE} for the decoder") from error
+        counted = re.search(r"\d+", str(error))
+        raise _too_large(int(counted[0]) if counted else 0, max_pixels) from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, KeyError, TypeError) as error:
         raise ImageError(f"corrupt or truncated: {str(error)[:120] or type(error).__name__}") from error
     except Exception as error:  # A decoder's own error classes (zlib.error, struct.error ...) on hostile bytes.
         raise ImageError(f"cannot be decoded: {type(error).__name__}: {str(error)[:120]}") from error
 
 
+def open_image(encoded: bytes) -> Image.Image:
+    """An image whose header is read and whose pixels are not, in one of the allowed formats.
+
+    Raises:
+        Image.DecompressionBombError: far too large, and no JPEG.
+    """
+    if encoded[:3] == b"\xff\xd8\xff":
+        # Without Pillow's own limit: large photographs are decoded at a reduced size.
+        with contextlib.suppress(SyntaxError):
+            return JpegImageFile(io.BytesIO(encoded))
+    return Image.open(io.BytesIO(encoded), formats=FORMATS)
+
+
+def _wanted(image: Image.Image, max_pixels: int, least: int) -> tuple[int, int]:
+    """The size at which a JPEG may be decoded; the others have one.
+
+    Raises:
+        ImageError: too many pixels, also at half the size. A progressive JPEG is kept whole by the decoder at any size.
+    """
+    width, height = image.size
+    pixels, jpeg = width * height, image.format == "JPEG"
+    if pixels > max_pixels and (not jpeg or pixels > 4 * max_pixels or "progressive" in image.info):
+        raise _too_large(pixels, max_pixels)
+    halves = 1 if pixels <= max_pixels else 2
+    scale = min(1.0, least / min(width, height)) if least else 1.0
+    return min(round(width * scale), width // halves), min(round(height * scale), height // halves)
+
+
+def _too_large(pixels: int, limit: int) -> ImageError:
+    return ImageError(f"{TOO_LARGE}: {pixels / 1e6:.4g} megapixels, the limit is {limit / 1e6:.4g}")
+
+
+def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file of bearable size; a pipe or a device could keep its reader waiting for ever.
+
+    Raises:
+        ImageError: it is no regular file, or too large.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError("not a regular file")
+    if found.st_size > max_bytes:
+        raise ImageError(f"file of {found.st_size} bytes, the limit is {max_bytes}")
+    return path.read_bytes()
+
+
 def _read(data: bytes | Path, max_bytes: int) -> bytes:
     if isinstance(data, Path):
         try:
-            if data.stat().st_size > max_bytes:
-                raise ImageError(f"file of {data.stat().st_size} bytes, the limit is {max_bytes}")
-            data = data.read_bytes()
+            data = read_file(data, max_bytes)
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror or error}") from error
     if not data:

@@ -21,7 +21,7 @@ _FINE = 8  # the same of a view with a dense map, among which the nearest is sou
 
 def view_rng(*, key: str, seed: int, number: int) -> Rng:
     """The random numbers of one view: they depend on nothing but these three."""
-    digest = hashlib.blake2b(f"{seed}\0{key}\0{number}".encode(), digest_size=16).digest()
+    digest = hashlib.blake2b(f"{seed}\0{key}\0{number}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(digest, "little"))
 
 

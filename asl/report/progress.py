@@ -35,3 +35,5 @@ def progress_bar(label: str, *, unit: str = "") -> Iterator[Callable[[int, int],
             bar.update(task, completed=done, total=total)
 
         yield update
+        if not bar.tasks[task].total:  # there was nothing to do: an empty bar says less than none
+            bar.update(task, visible=False)

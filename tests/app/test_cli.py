@@ -37,6 +37,16 @@ def test_bash_completes_verbs_and_options() -> None:
     assert complete("asl scan --ag") == ["--against"]
     assert "--token-file" in complete("asl serve --")
     assert complete("asl completion f") == ["fish"]
+    assert complete("asl extract im") == ["images="]
+    assert complete("asl edit vi") == ["views="]
+
+
+@pytest.mark.parametrize("verb", ["scan", "serve"])
+def test_a_misspelt_option_is_told_its_neighbour(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, *(["photos"] if verb == "scan" else []), "--precison", "0.9"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: there is no --precison; did you mean --precision?\n"
 
 
 @pytest.mark.parametrize("shell", SHELLS)

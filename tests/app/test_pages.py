@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -88,6 +89,22 @@ def test_the_page_groups_as_the_program_does(browser: Browser, gallery: str) -> 
         )
         theirs = browser.run(f"starGroups({listed}, {list(range(len(edges)))}).map(g => [g.original, g.copies])")
         assert theirs == ours, seed
+
+
+def test_the_table_and_the_gallery_number_groups_alike(
+    browser: Browser, photos: Path, model: Path, tmp_path: Path
+) -> None:
+    for number in range(3):
+        shutil.copy(photos / "p3.jpg", photos / f"p3 ({number}).jpg")
+        shutil.copy(photos / "p1.jpg", photos / "sub" / "p1 (1).jpg")
+    with pytest.raises(SystemExit):
+        scan([str(photos), "--model", str(model), "--output", str(tmp_path / "out"), "--precision", "0.6",
+              "--workers", "1", "--quiet", "--max-failure-rate", "0.5", "--format", "json"])  # fmt: skip
+    rows = json.loads((tmp_path / "out" / "copies.json").read_text())
+    table = {row["group"]: Path(row["original"]).name for row in reversed(rows)}
+    browser.open((tmp_path / "out" / "gallery.html").as_uri())
+    page = browser.run("groups.map(g => data.images[g.original].name)")
+    assert page == [table[number] for number in sorted(table)] == ["p3.jpg", "p1.jpg", "p0.jpg"]
 
 
 @pytest.fixture

@@ -120,6 +120,78 @@ def test_less_precision_lists_less_probable_pairs(
     assert {row["probability"] for row in found} == {"0.3"}
 
 
+def test_links_to_one_file_are_one_file(photos: Path, model: Path, tmp_path: Path) -> None:
+    """Listed as an original, a link would stand above its own target: whoever deletes the copy has neither."""
+    (photos / "A-link.jpg").symlink_to("p0.jpg")
+    os.link(photos / "p3.jpg", photos / "hard link.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert names(rows) == {("p0.jpg", "crop-of-0.jpg", "original->copy"), ("p1.jpg", "small-1.png", "original->copy")}
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["links_skipped"]) == (8, 2)
+
+
+def test_a_library_of_links_to_the_photos_holds_no_originals(photos: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    for seed in range(5):
+        (tmp_path / "library" / f"{seed}.jpg").symlink_to(photos / f"p{seed}.jpg")
+    shutil.copy(photos / "p4.jpg", tmp_path / "library" / "real copy.jpg")
+    rows = scanned(photos, model, tmp_path / "out", "--against", tmp_path / "library")
+    assert names(rows) == {("real copy.jpg", "p4.jpg", "same file")}
+    assert summary(tmp_path / "out")["links_skipped"] == 5
+
+
+def test_pictures_in_other_formats_are_counted(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    for name in ("a.heic", "b.HEIC", "sub/c.cr2", ".d.heic"):
+        (photos / name).write_bytes(b"x")
+    (photos / "p3.jpg").rename(photos / "p3.jfif")
+    assert scan(photos, "--model", model, "--output", tmp_path / "out", "--max-failure-rate", 0.5) == 0
+    assert "skipped: 2 .heic, 1 .cr2 (formats this cannot read)" in capsys.readouterr().out
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["formats_skipped"]) == (8, {".heic": 2, ".cr2": 1})
+
+
+def test_a_higher_limit_of_pixels_is_tried_again(photos: Path, model: Path, tmp_path: Path) -> None:
+    (photos / "large.png").write_bytes(encode(textured(7, 500, 600), "PNG"))
+    scanned(photos, model, tmp_path / "out", "--max-megapixels", 0.2)
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["large.png"] == "too many pixels: 0.3 megapixels, the limit is 0.2"
+    scanned(photos, model, tmp_path / "out")
+    assert (summary(tmp_path / "out")["unreadable"], summary(tmp_path / "out")["embedded"]) == (1, 1)
+
+
+def test_a_precision_above_the_table_is_noted(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    for precision, told in (("0.99", False), ("0.999", True)):
+        scan(photos, "--model", model, "--output", tmp_path / "out", "--precision", precision, "--details", 0)
+        assert ("note: precision was measured up to 0.99;" in capsys.readouterr().out) == told
+
+
+def test_a_second_scan_counts_every_file_once(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    for number in range(6):
+        (photos / f"bad{number}.jpg").write_bytes(b"bad %d" % number)
+    for embedded, known in ((7, 0), (0, 7)):
+        scan(photos, "--model", model, "--output", tmp_path / "out")
+        told = capsys.readouterr()
+        assert f"14 files: {embedded} embedded, {known} known, 7 unreadable;" in told.out
+        assert "and 2 more, see" in told.out
+    assert "finding details" not in told.err, "no bar where nothing was done"
+
+
+def test_wrong_places_are_said_in_one_line(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert scan(photos, "--model", model, "--output", photos / "p0.jpg") == 2
+    assert capsys.readouterr().err == f"error: --output: {photos / 'p0.jpg'} is a file, not a folder\n"
+    assert scan(photos, "--model", model, "--against", photos / "sub" / "..", "--output", tmp_path / "out") == 2
+    assert "is PHOTOS itself" in capsys.readouterr().err
+
+
+def test_a_pipe_with_the_name_of_an_image_is_unreadable(photos: Path, model: Path, tmp_path: Path) -> None:
+    os.mkfifo(photos / "x.jpg")
+    scanned(photos, model, tmp_path / "out")
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["x.jpg"] == "not a regular file"
+
+
 def test_no_place_for_the_results_is_said_in_one_line(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     assert scan(tmp_path / "nothere", "--output", tmp_path / "none") == 2
     assert not (tmp_path / "none").exists(), "nothing is left behind where nothing was done"
@@ -203,7 +275,7 @@ def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_pa
     assert summary(tmp_path / "out")["embedded"] == 7
     assert scanned(photos, model, tmp_path / "out") == first
     again = summary(tmp_path / "out")
-    assert (again["embedded"], again["reused"], again["forgotten"]) == (0, 8, 0)
+    assert (again["embedded"], again["reused"], again["forgotten"]) == (0, 7, 0)
     (photos / "p0.jpg").rename(photos / "sub" / "moved.jpg")
     (photos / "p4.jpg").unlink()
     (photos / "new.jpg").write_bytes(encode(crop(textured(3)), quality=90))

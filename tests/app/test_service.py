@@ -22,12 +22,13 @@ pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[se
 from fastapi.testclient import TestClient
 
 from asl.app.detector import CopyDetector
+from asl.app.inputs import by_content
 from asl.app.service import ServiceOptions, create_app
 from asl.app.uploads import Gate, Refused
 from asl.data.images import ImageError
 from asl.models import Embedder
-from asl.serve import address, check_exposure, main, open_detector, parser, read_token
-from asl.types import UsageError
+from asl.serve import address, alone, bound, check_exposure, main, open_detector, parser, read_token
+from asl.types import AslError, UsageError
 
 from .conftest import crop, encode, textured
 
@@ -375,6 +376,30 @@ def test_a_kill_loses_nothing_that_was_acknowledged(model: Path, tmp_path: Path)
         assert len(listed) - len(answered) <= 2, "what was under way may be there as well"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_well(model: Path, tmp_path: Path, number: int) -> None:
+    with live(model, tmp_path / "library") as (process, _):
+        process.send_signal(number)
+        assert process.wait(20) == 0
+
+
+def test_a_port_or_a_library_that_is_in_use_is_refused(tmp_path: Path) -> None:
+    with bound("127.0.0.1", 0) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with pytest.raises(AslError, match=f"^port {port} is in use; choose --port$"):
+            bound("127.0.0.1", port)
+    with pytest.raises(UsageError, match="--port must be"):
+        bound("127.0.0.1", 70_000)
+    with alone(tmp_path / "library"):
+        with pytest.raises(AslError, match="another asl serve has it open"), alone(tmp_path / "library"):
+            pass
+        with alone(tmp_path / "other"):
+            pass
+    with alone(tmp_path / "library"):
+        pass
+
+
 @contextmanager
 def live(model: Path, library: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The service in a process of its own."""
@@ -433,6 +458,24 @@ def test_parts_of_the_references_are_searched(client: TestClient) -> None:
     query = encode(textured(5)[: int(0.7 * 300), : int(0.7 * 400)], "PNG")
     (match,) = client.post("/search?k=1&min_probability=0", content=query, headers=JPEG).json()["matches"]
     assert match["reference"]["label"] == "n5"
+
+
+def test_photos_that_are_put_in_first_are_labelled_by_their_path(embedder: Embedder, photos: Path) -> None:
+    """Cameras begin again at IMG_0001.jpg: the name alone says nothing."""
+    (photos / "p1.jpg").rename(photos / "sub" / "p0.jpg")
+    detector = CopyDetector(embedder)
+    detector.add_sources(*by_content(photos))
+    labels = {detector.describe(name)[0].label for name in detector.names}
+    assert {"p0.jpg", "sub/p0.jpg"} <= labels
+
+
+def test_a_misspelt_parameter_is_refused(client: TestClient) -> None:
+    """Ignored, `min_prob=0` would look like an empty library."""
+    answer = client.post("/search?min_prob=0", content=encode(textured(0)), headers=JPEG)
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "there is no parameter 'min_prob'; known are k, min_probability"}
+    assert client.get("/metrics?a=1").json() == {"error": "there is no parameter 'a'; there are none here"}
+    assert client.get("/health?a=1").status_code == 200
 
 
 def test_a_library_that_was_made_with_other_regions_gets_its_parts(

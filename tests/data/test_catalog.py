@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import sys
 import tarfile
 from pathlib import Path
 
@@ -53,6 +55,23 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         )
         return tmp_path / "p.parquet"
     return tmp_path / "photos"
+
+
+def test_a_folder_of_unreadable_formats_says_what_is_in_it(tmp_path: Path) -> None:
+    for name in ("a.heic", "b.HEIC", "c.dng"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(AslError, match=r"has 2 \.heic, 1 \.dng \(formats this cannot read\), but no image"):
+        open_catalog(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
+def test_a_file_name_that_is_no_utf8_gives_an_id_that_can_be_written(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/l\xe9.jpg")).write_bytes(IMAGES["a.jpg"])
+    catalog = open_catalog(tmp_path)
+    assert catalog.ids.tolist() == ["l\\xe9.jpg"]
+    assert catalog.read(0) == IMAGES["a.jpg"]
+    assert open_catalog(tmp_path, id_style="stem").ids.tolist() == ["l\\xe9"]
+    catalog.locate(0).encode()
 
 
 def test_every_source_gives_ids_and_bytes(source: Path) -> None:

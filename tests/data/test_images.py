@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from asl.data.images import ImageError, decode_image, resize_image
+from asl.app.facts import read_facts
+from asl.data.images import EXTENSIONS, ImageError, decode_image, resize_image
 
 RED = (200, 30, 40)
 
@@ -28,7 +30,10 @@ def half_red() -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM"])
+FORMS = ["PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", *(["JPEG2000"] if ".jp2" in EXTENSIONS else [])]
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_formats_give_the_same_pixels(form: str) -> None:
     options = {"lossless": True} if form == "WEBP" else {}
     assert np.array_equal(decode_image(encoded(half_red(), form, **options)), np.asarray(half_red()))
@@ -77,7 +82,8 @@ def bomb(width: int, height: int) -> bytes:
         (b"%PDF-1.4", "no image"),
         (encoded(half_red(), "JPEG")[:200], "corrupt"),
         (encoded(half_red())[:60], "corrupt"),
-        (bomb(60_000, 60_000), "too many pixels"),
+        (bomb(60_000, 60_000), "too many pixels: 3600 megapixels, the limit is 100"),
+        (bomb(11_000, 11_000), "too many pixels: 121 megapixels, the limit is 100"),
     ],
 )
 def test_bad_bytes_have_a_short_reason(data: bytes, reason: str) -> None:
@@ -88,12 +94,38 @@ def test_bad_bytes_have_a_short_reason(data: bytes, reason: str) -> None:
 
 def test_limits_are_the_caller_s(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(encoded(half_red()))
-    with pytest.raises(ImageError, match="limit is 20"):
+    with pytest.raises(ImageError, match="limit is 2e-05"):
         decode_image(tmp_path / "x.png", max_pixels=20)
     with pytest.raises(ImageError, match="limit is 10"):
         decode_image(tmp_path / "x.png", max_bytes=10)
     with pytest.raises(ImageError, match="cannot be read"):
         decode_image(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("size", [(601, 403), (402, 603)])
+def test_a_jpeg_beyond_the_limit_is_decoded_at_half_its_size(size: tuple[int, int]) -> None:
+    gradient = Image.linear_gradient("L").resize(size).convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for exif, shape in ((Image.Exif(), size[::-1]), (turned, size)):
+        data = encoded(gradient, "JPEG", exif=exif)
+        assert decode_image(data, max_pixels=size[0] * size[1]).shape[:2] == shape
+        half = decode_image(data, max_pixels=size[0] * size[1] // 2)
+        assert half.shape[:2] == tuple(-(-side // 2) for side in shape)
+        facts = read_facts(data, height=half.shape[0], width=half.shape[1])
+        assert (facts.height, facts.width) == shape
+    for data in (encoded(gradient, "JPEG", progressive=True), encoded(gradient, "PNG")):
+        with pytest.raises(ImageError, match=r"too many pixels: 0\.242. megapixels, the limit is 0\.2$"):
+            decode_image(data, max_pixels=200_000)
+    with pytest.raises(ImageError, match="too many pixels"):
+        decode_image(encoded(gradient, "JPEG"), max_pixels=size[0] * size[1] // 5)
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    """Opening it would wait for a writer for ever."""
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(ImageError, match="not a regular file"):
+        decode_image(tmp_path / "x.png")
 
 
 @settings(max_examples=150, deadline=None)
