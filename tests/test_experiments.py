@@ -74,7 +74,9 @@ def test_one_step(name: str, asl: bool, photos: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     before = {key: value.clone() for key, value in instantiate(config.model, _convert_="all").state_dict().items()}
     pairs = HardPairs(np.array([[0, 1], [2, 3]]), np.zeros(2, dtype=bool)) if config.data.pairs else None
-    module = train_module(config, Sources(open_catalog(photos), pairs, None, None), tmp_path / "run")
+    module = train_module(
+        config, Sources(open_catalog(photos), pairs, None, None, config.data.pairs or 0), tmp_path / "run"
+    )
     after = module.embedder.state_dict()
     assert set(after) == set(before)
     assert all(torch.isfinite(value).all() for value in after.values() if value.is_floating_point())

@@ -112,7 +112,7 @@ def test_a_jpeg_beyond_the_limit_is_decoded_at_half_its_size(size: tuple[int, in
         assert decode_image(data, max_pixels=size[0] * size[1]).shape[:2] == shape
         half = decode_image(data, max_pixels=size[0] * size[1] // 2)
         assert half.shape[:2] == tuple(-(-side // 2) for side in shape)
-        facts = read_facts(data, height=half.shape[0], width=half.shape[1])
+        facts = read_facts(data, half)
         assert (facts.height, facts.width) == shape
     for data in (encoded(gradient, "JPEG", progressive=True), encoded(gradient, "PNG")):
         with pytest.raises(ImageError, match=r"too many pixels: 0\.242. megapixels, the limit is 0\.2$"):
