@@ -8,14 +8,15 @@
   python -m asl.extract images=PHOTOS output=store index=library.index
   python -m asl.extract images=PHOTOS output=store regions=fine   parts of the images, too: small crops are found
 
-images: a folder, an image, a .txt or .csv list, an uncompressed .tar, a .parquet. Unreadable images are listed in the
-store with their reason; more than max_failure_rate of them stop the run (exit code 1). Killed at any moment, it goes
-on where it stopped. A part lies beside the output; the joined store is byte-identical to one of a single machine. An
-index holds what a search needs, sorted and memory-mapped; asl.search takes it as references=.
+images: a folder, an image, a .txt or .csv list, an uncompressed .tar or a folder of them, a .parquet. Unreadable
+images are listed in the store with their reason; more than max_failure_rate of them stop the run (exit code 1). Killed
+at any moment, it goes on where it stopped. A part lies beside the output; the joined store is byte-identical to one of
+a single machine. An index holds what a search needs, sorted and memory-mapped; asl.search takes it as references=.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
 from asl.index.served import fill_served, is_served
 from asl.models import load_embedder
-from asl.pipeline import embed_images
+from asl.pipeline import embed_images, find_calibrations
 from asl.types import AslError, UsageError
 
 
@@ -82,21 +83,25 @@ def run(config: ExtractConfig) -> int:
         )
     if config.index and config.part:
         raise UsageError("index: is written from a whole store; give it with merge=, not with part=")
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1" and not config.part:
+        raise UsageError(f"part: each of {processes} processes needs a part of its own; docs/scale.md has the lines")
     store = join_images(config) if config.merge is not None else extract_images(config)
     console = Console()
     console.print(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
     for name, reason in store.failures[:10]:
         console.print(f"  [yellow]{name}[/]: {reason}")
     if config.index:
-        console.print(f"index of {_write_index(config.index, store)} images: {config.index}")
+        console.print(f"index of {_write_index(config.index, store, config.model)} images: {config.index}")
     return 0
 
 
-def _write_index(address: str, store: FeatureStore) -> int:
+def _write_index(address: str, store: FeatureStore, name: str) -> int:
     references, model = store.embeddings().as_references(), store.manifest["model"]
     fast = bool(store.manifest["preprocessing"].get("fast_decode"))
     if is_served(address):
-        return fill_served(address, references, model=model, fast_decode=fast)
+        soft = find_calibrations(name, model).get("soft")  # as a search without a collection would clip
+        return fill_served(address, references, model=model, fast_decode=fast, clip=soft.score.clip if soft else None)
     return len(SavedIndex.create(address, references, model=model, fast_decode=fast))
 
 

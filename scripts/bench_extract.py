@@ -26,8 +26,9 @@ import numpy as np
 import torch
 
 from asl.data.catalog import Catalog, open_catalog, subset
-from asl.features.extract import Region, Runner, decoded_batches, extract_together
+from asl.features.extract import Region, decoded_batches, extract_together
 from asl.features.regions import regions_of
+from asl.features.runner import Runner
 from asl.models import Embedder, load_embedder
 from asl.types import AslError
 
@@ -97,7 +98,7 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
             run()
             seconds[name].append(time.perf_counter() - started)
     rates = {name: len(catalog) / float(np.median(values)) for name, values in seconds.items()}
-    device = next(embedder.parameters()).device
+    device = Runner(embedder, "auto", options.batch_size).device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
         "images": len(catalog), "regions": len(regions), "workers": options.workers, "batch_size": options.batch_size,

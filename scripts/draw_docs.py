@@ -31,7 +31,7 @@ from asl.edits.geometric import Crop, Pad
 from asl.edits.photometric import Grayscale
 from asl.edits.pool import Pool
 from asl.edits.views import view_rng
-from asl.features.extract import Runner
+from asl.features.runner import Runner
 from asl.matching import Verdict, Verifier
 from asl.matching.compare import DISAGREE
 from asl.matching.evidence import Findings, examine

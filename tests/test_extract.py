@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -70,6 +72,38 @@ def test_an_interrupted_join_goes_on_and_a_damaged_part_is_named(files: Path, tm
     assert len(join_parts(tmp_path / "s", parts)) == 10
     with pytest.raises(AslError, match="choose another output"):
         join_parts(tmp_path / "s", parts[1:])
+
+
+def test_parts_that_overlap_because_images_came_between_are_refused(files: Path, tmp_path: Path) -> None:
+    shutil.copytree(files, tmp_path / "f")
+    command(tmp_path / "f", tmp_path / "s", "part=1/2")
+    for number in range(6):
+        shutil.copy(files / "photos" / "00.png", tmp_path / "f" / "photos" / f"!{number}.png")
+    command(tmp_path / "f", tmp_path / "s", "part=2/2")
+    command(tmp_path / "f", tmp_path / "s", "part=1/2")
+    with pytest.raises(AslError, match=r"merge: '0\d.png' is in .* and in .*; the images changed meanwhile"):
+        command(tmp_path / "f", tmp_path / "s", "merge=2")
+
+
+def test_several_processes_need_a_part_each(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="each of 2 processes needs a part of its own"):
+        command(files, tmp_path / "s")
+    command(files, tmp_path / "s", "part=1/2")
+
+
+def test_shards_in_a_folder_are_one_catalog(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    for number in range(2):
+        with tarfile.open(tmp_path / "shards" / f"{number}.tar", "w") as archive:
+            for image in range(5 * number, 5 * number + 5):
+                archive.add(files / "photos" / f"{image:02d}.png", f"{image:02d}.png")
+    command(files, tmp_path / "shards-store", f"images={tmp_path / 'shards'}")
+    command(files, tmp_path / "files-store")
+    shards, whole = (FeatureStore.open(tmp_path / name) for name in ("shards-store", "files-store"))
+    assert shards.ids.tolist() == whole.ids.tolist()[:9]
+    np.testing.assert_allclose(shards.features(), whole.features()[:9], atol=1e-5)
+    assert [name for name, _ in shards.failures] == ["05.png"]
 
 
 def test_an_unfinished_part_is_noticed(files: Path, tmp_path: Path) -> None:

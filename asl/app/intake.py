@@ -17,8 +17,9 @@ from asl.app.facts import Facts, read_facts
 from asl.app.records import Name, Record
 from asl.app.store import ImageStore
 from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, read_file, resize_image
-from asl.features.extract import Progress, Runner, cut
+from asl.features.extract import Progress, cut
 from asl.features.regions import regions_key, regions_of
+from asl.features.runner import Runner
 from asl.matching.prepare import working_image
 from asl.matching.values import Settings
 from asl.models import Embedder, load_embedder, model_hash

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,21 +111,21 @@ class ParquetCatalog:
         return f"{row} {file_stamp(self.path)}"
 
 
-def open_tar(path: Path, name: Name) -> TarCatalog:
-    """List the images of an uncompressed tar archive; ``name`` makes an id of a member's path."""
-    try:
-        with tarfile.open(path, mode="r:") as archive:
-            members = [
-                member for member in archive if member.isfile() and Path(member.name).suffix.lower() in EXTENSIONS
-            ]
-    except (tarfile.TarError, OSError) as error:
-        raise AslError(f"{path}: is not an uncompressed tar archive ({error})") from error
-    return TarCatalog(
-        as_ids([name(member.name) for member in members], name=str(path)),
-        (str(path),) * len(members),
-        np.array([member.offset_data for member in members], dtype=np.int64),
-        np.array([member.size for member in members], dtype=np.int64),
-    )
+def open_tar(paths: Sequence[Path], name: Name) -> TarCatalog:
+    """List the images of uncompressed tar archives, one after the other; ``name`` makes an id of a member's path."""
+    names, archives, places = [], [], []
+    for path in paths:
+        try:
+            with tarfile.open(path, mode="r:") as archive:
+                for member in archive:
+                    if member.isfile() and Path(member.name).suffix.lower() in EXTENSIONS:
+                        names.append(name(member.name))
+                        archives.append(str(path))
+                        places.append((member.offset_data, member.size))
+        except (tarfile.TarError, OSError) as error:
+            raise AslError(f"{path}: is not an uncompressed tar archive ({error})") from error
+    offsets, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    return TarCatalog(as_ids(names, name=", ".join(map(str, paths[:3]))), tuple(archives), offsets, sizes)
 
 
 def open_parquet(path: Path, name: Name) -> ParquetCatalog:

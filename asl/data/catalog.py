@@ -144,10 +144,10 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
     """Open images by what their source is.
 
     Args:
-        source: a folder (searched through all levels, sorted by path), an image file, a ``.txt`` of paths, a ``.csv``
-            with a column ``path`` (and, where there is one, ``id``), a ``.tar``, or a ``.parquet`` with a column of
-            bytes (``image``, ``bytes`` or ``jpg``) and a column ``id``. Relative paths in a list are taken from the
-            list's own folder.
+        source: a folder (searched through all levels, sorted by path; or one of ``.tar`` shards), an image file, a
+            ``.txt`` of paths, a ``.csv`` with a column ``path`` (and, where there is one, ``id``), a ``.tar``, or a
+            ``.parquet`` with a column of bytes (``image``, ``bytes`` or ``jpg``) and a column ``id``. Relative paths
+            in a list are taken from the list's own folder.
         id_style: ``path`` keeps ``sub/name.jpg``; ``stem`` is ``name`` alone, as DISC21 does.
 
     Raises:
@@ -159,6 +159,8 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
         names, unread = _image_files(path)
         skipped = tuple(unread.most_common())
         catalog: Catalog = replace(_files([path / name for name in names], names, id_style), skipped=skipped)
+        if not names and (shards := sorted(path.glob("*.tar"))):
+            catalog = open_tar(shards, lambda name: _id(name, id_style))
     elif not path.exists():
         raise AslError(f"{path}: there is no such file or folder")
     elif path.suffix.lower() in EXTENSIONS:
@@ -167,7 +169,7 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
         opener: dict[str, Callable[[Path, IdStyle], Catalog]] = {
             ".txt": _open_list,
             ".csv": _open_list,
-            ".tar": lambda file, style: open_tar(file, lambda name: _id(name, style)),
+            ".tar": lambda file, style: open_tar([file], lambda name: _id(name, style)),
             ".parquet": lambda file, style: open_parquet(file, lambda name: _id(name, style)),
         }
         if path.suffix.lower() not in opener:

@@ -5,7 +5,6 @@ Images that have changed since they were embedded are embedded again; see :mod:`
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from asl.data.catalog import Catalog
 from asl.data.images import ImageError, Pixels, decode_image, resize_image
+from asl.features.runner import Runner
 from asl.features.stamps import Outdated, content, glance
 from asl.features.store import FeatureStore
 from asl.models import Embedder, Preprocessing, model_hash
@@ -26,6 +26,7 @@ from asl.types import F32, AslError
 
 Progress = Callable[[int, int], None]
 _ENOUGH = 20  # images from which on a failure rate says something
+_NO_DIRECTION = "its feature is not finite, or 0"
 
 
 class Region(NamedTuple):
@@ -129,7 +130,11 @@ def extract_together(
             chunk, images, broken, marks = next(batches)
             # Lists of a row's parts: [rows, parts] pictures in one forward pass.
             embedded = runner.embed([picture for parts in images for picture in parts])
-            features.append(embedded.reshape(len(chunk), len(regions), embedder.dim))
+            shaped = embedded.reshape(len(chunk), len(regions), embedder.dim)
+            sound = _sound(shaped)
+            broken += [(row, _NO_DIRECTION) for row, is_sound in zip(chunk, sound, strict=True) if not is_sound]
+            chunk = [row for row, is_sound in zip(chunk, sound, strict=True) if is_sound]
+            features.append(shaped[sound])
             names += [str(catalog.ids[row]) for row in chunk]
             failures += [(str(catalog.ids[row]), reason) for row, reason in broken]
             stamps |= {str(catalog.ids[row]): mark for row, mark in marks.items()}
@@ -176,42 +181,18 @@ def _add(
         store.add(added[: len(new)], np.ascontiguousarray(features[new]), broken, stamps=marks, replaces=replaces)
 
 
+def _sound(features: F32) -> npt.NDArray[np.bool_]:
+    """Bool ``[B]``: every part's feature is finite and has a direction, for ``[B, parts, D]``."""
+    lengths = np.linalg.norm(features, axis=2)
+    return np.asarray((np.isfinite(lengths) & (lengths > 0)).all(axis=1))
+
+
 def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, str]]) -> None:
-    if failed == done or (done >= _ENOUGH and failed > limit * done):
+    if (failed == done and limit < 1) or (failed > limit * done and (done >= _ENOUGH or not limit)):
         first = f", e.g. {failures[0][0]}: {failures[0][1]}" if failures else ""
         raise AslError(
             f"extract: {failed} of {done} images cannot be read{first}; the limit is max_failure_rate={limit:g}"
         )
-
-
-class Runner:
-    """Forward passes in evaluation mode on a device; the embedder is left as it was."""
-
-    def __init__(self, embedder: Embedder, device: str, batch_size: int) -> None:
-        auto = "cuda" if torch.cuda.is_available() else "cpu"
-        self._device = torch.device(auto if device == "auto" else device)
-        self._embedder = embedder.to(self._device).to(memory_format=torch.channels_last)
-        self._batch_size = batch_size
-
-    def decoders(self) -> int:
-        """How many processes should decode for this device."""
-        return 0 if self._device.type == "cpu" else min(8, os.cpu_count() or 1)
-
-    @torch.inference_mode()
-    def embed(self, images: list[Pixels]) -> F32:
-        """float32 ``[B, D]``; images of different sizes go through one size at a time."""
-        result = np.empty((len(images), self._embedder.dim), dtype=np.float32)
-        was_training = self._embedder.training
-        self._embedder.eval()
-        shapes: dict[tuple[int, ...], list[int]] = {}
-        for place, image in enumerate(images):
-            shapes.setdefault(image.shape, []).append(place)
-        for places in shapes.values():
-            stacked = torch.from_numpy(np.stack([images[place] for place in places])).permute(0, 3, 1, 2)
-            batch = stacked.to(self._device, memory_format=torch.channels_last)
-            result[places] = self._embedder(batch).float().cpu().numpy()
-        self._embedder.train(was_training)
-        return result
 
 
 class _Decoded(Dataset[tuple[int, str, Any]]):

@@ -53,6 +53,7 @@ def join_parts(output: str | Path, parts: Sequence[FeatureStore]) -> FeatureStor
         for name in ("model", "dim", "preprocessing"):
             if part.manifest[name] != first[name]:
                 raise AslError(f"merge: {part.path} was made with another {name} than {parts[0].path}")
+    _refuse_twice(parts)
     for place, (there, (_, here)) in enumerate(zip(store.manifest["shards"], shards, strict=False)):
         if there["sha256"] != here["sha256"]:
             raise AslError(f"merge: shard {place} of {store.path} is not that of the parts; choose another output")
@@ -61,6 +62,19 @@ def join_parts(output: str | Path, parts: Sequence[FeatureStore]) -> FeatureStor
     for part, shard in shards[len(store.manifest["shards"]) :]:
         _copy(store, part, shard["name"], shard)
     return store
+
+
+def _refuse_twice(parts: Sequence[FeatureStore]) -> None:
+    """Parts that were made while images were added overlap."""
+    seen: dict[str, FeatureStore] = {}
+    for part in parts:
+        for name in part.stamps():
+            if name in seen:
+                raise AslError(
+                    f"merge: {name!r} is in {seen[name].path} and in {part.path}; the images changed meanwhile: "
+                    "delete them and extract all parts again"
+                )
+            seen[name] = part
 
 
 def _copy(store: FeatureStore, part: FeatureStore, name: str, entry: dict[str, object]) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asl.types import AslError, Embeddings, ReferenceEmbeddings, StrArray
+from asl.types import AslError, Embeddings, ReferenceEmbeddings, StrArray, UsageError
 
 FORMAT = "asl-index-1"
 _BLOCK = 65536  # rows that are written at once
+_OWN = re.compile(r"\d{8}\.\w+\.(npy|faiss)")  # files of a generation
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,16 @@ class SavedIndex:
             fast_decode: whether large JPEGs were decoded at a fraction of their size for them.
 
         Raises:
+            UsageError: the folder holds something else.
             AslError: no references.
         """
         folder = Path(path)
         before = cls.open(folder).manifest["generation"] if cls.is_index(folder) else 0
         folder.mkdir(parents=True, exist_ok=True)
+        # A first writing that was killed has left files of a generation, or hidden ones.
+        foreign = [file.name for file in folder.iterdir() if not _OWN.fullmatch(file.name) and file.name[0] != "."]
+        if foreign and not cls.is_index(folder):
+            raise UsageError(f"index: {folder} holds other files ({min(foreign)}); choose a folder of its own")
         facts = {"format": FORMAT, "model": model, "fast_decode": fast_decode, "dim": references.dim}
         return cls(folder, {**facts, "count": 0, "generation": before})._rewritten([references])
 
@@ -195,8 +202,8 @@ class SavedIndex:
 
     def _delete_others(self, generation: int) -> None:
         """Old generations, and what killed runs left."""
-        for file in [*self.path.glob("*.npy"), *self.path.glob("*.faiss")]:
-            if not file.name.startswith(f"{generation:08d}."):
+        for file in self.path.iterdir():
+            if _OWN.fullmatch(file.name) and not file.name.startswith(f"{generation:08d}."):
                 file.unlink(missing_ok=True)
 
 

@@ -102,8 +102,10 @@ def search(
     limits = Limits.of(k, most, above, shape=(len(queries), len(references)), mode=score.mode)
     maps = query_maps(queries, background, score.normalization)
     finder = _Finder(queries, references, score, tool, limits, maps, memory)
-    for start in range(0, len(queries), finder.chunk):
-        stop = min(start + finder.chunk, len(queries))
+    # Fewer at a time where somebody watches, but enough for products of a useful size.
+    chunk = min(finder.chunk, max(2048, -(-len(queries) // 16))) if progress else finder.chunk
+    for start in range(0, len(queries), chunk):
+        stop = min(start + chunk, len(queries))
         finder.find(np.arange(start, stop))
         if progress:
             progress(stop, len(queries))

@@ -34,16 +34,22 @@ def _where(address: str) -> tuple[str, str]:
     return address.removeprefix(_MARK), os.environ.get("MILVUS_TOKEN", "")
 
 
-def fill_served(address: str, references: ReferenceEmbeddings, *, model: str, fast_decode: bool = False) -> int:
+def fill_served(
+    address: str,
+    references: ReferenceEmbeddings,
+    *,
+    model: str,
+    fast_decode: bool = False,
+    clip: tuple[float, float] | None = None,
+) -> int:
     """Add references to a collection, which is made where there is none; ids that are there already are replaced.
-
-    ``soft`` is served with log-norms clipped to the middle 98 % of the references that it was made with.
 
     Args:
         address: ``milvus+`` and where the collection is.
         references: their embeddings.
         model: hash of the model that made them.
         fast_decode: whether large JPEGs were decoded at a fraction of their size for them.
+        clip: range of log-norms with which ``soft`` is served for good; None: the middle 98 % of these references'.
 
     Returns:
         How many references it holds then.
@@ -59,7 +65,7 @@ def fill_served(address: str, references: ReferenceEmbeddings, *, model: str, fa
             raise AslError(f"{address}: holds features made with fast_decode={index.fast_decode}, now {fast_decode}")
     except NoCollectionError:
         uri, token = _where(address)
-        clip = usual_clip(references.log_norms)
+        clip = clip or usual_clip(references.log_norms)
         index = MilvusIndex(uri, dim=references.dim, clip=clip, model=model, fast_decode=fast_decode, token=token)
     try:
         index.add(references)

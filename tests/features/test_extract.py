@@ -88,6 +88,34 @@ def test_too_many_unreadable_images_stop_the_run(embedder: Embedder, tmp_path: P
         extract(open_catalog(tmp_path), embedder, output=tmp_path / "s")
 
 
+def test_one_is_too_many_where_none_may_fail_and_all_may_where_all_may(embedder: Embedder, tmp_path: Path) -> None:
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), render_scene(1, height=40, width=40))
+    (tmp_path / "junk.png").write_bytes(b"junk")
+    catalog = open_catalog(tmp_path)
+    with pytest.raises(AslError, match=r"1 of 3 images cannot be read, e\.g\. junk\.png"):
+        extract(catalog, embedder, output=tmp_path / "none", max_failure_rate=0)
+    assert len(extract(catalog, embedder, output=tmp_path / "few").failures) == 1
+    only = subset(catalog, [2])
+    with pytest.raises(AslError, match="1 of 1 images"):
+        extract(only, embedder, output=tmp_path / "alone", max_failure_rate=0.9)
+    assert len(extract(only, embedder, output=tmp_path / "all", max_failure_rate=1)) == 0
+
+
+def test_an_image_without_a_direction_is_a_failure(photos: Path, tmp_path: Path) -> None:
+    class Blind(Embedder):
+        def forward(self, images):  # type: ignore[no-untyped-def]
+            features = super().forward(images)
+            features[0], features[1] = float("nan"), 0.0
+            return features
+
+    blind = build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8).eval()
+    blind.__class__ = Blind
+    store = extract(open_catalog(photos), blind, output=tmp_path / "s", batch_size=12, max_failure_rate=0.5)
+    assert store.failures == [(name, "its feature is not finite, or 0") for name in ("00.jpg", "01.jpg")]
+    assert len(store.embeddings()) == 10
+
+
 def test_features_of_another_model_are_not_mixed_in(photos: Path, embedder: Embedder, tmp_path: Path) -> None:
     extract(open_catalog(photos), embedder, output=tmp_path / "s")
     other = build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8).eval()

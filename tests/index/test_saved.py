@@ -15,7 +15,7 @@ import pytest
 from asl.index.saved import SavedIndex
 from asl.index.search import search
 from asl.scoring.score import MODES, Score
-from asl.types import AslError, Embeddings
+from asl.types import AslError, Embeddings, UsageError
 
 
 def some(count: int, prefix: str, seed: int) -> Embeddings:
@@ -56,6 +56,17 @@ def test_however_it_was_built_it_is_the_same(tmp_path: Path) -> None:
         assert contents(index.path) == contents(whole.path)
         assert len(SavedIndex.open(index.path)) == 500
         assert len(list(index.path.iterdir())) == 4, "no left-overs"
+
+
+def test_no_file_of_somebody_else_is_deleted(tmp_path: Path) -> None:
+    np.save(tmp_path / "shard-00000.npy", np.zeros(3))
+    with pytest.raises(UsageError, match=r"holds other files \(shard-00000.npy\)"):
+        SavedIndex.create(tmp_path, A, model="m")
+    index = SavedIndex.create(tmp_path / "i", A, model="m")
+    np.save(tmp_path / "i" / "mine.npy", np.zeros(3))
+    assert len(index.add(B)) == 500
+    names = sorted(path.name for path in (tmp_path / "i").iterdir())
+    assert names == [f"00000002.{what}.npy" for what in ("ids", "log_norms", "vectors")] + ["index.json", "mine.npy"]
 
 
 def test_a_reader_of_the_old_generation_is_not_disturbed(tmp_path: Path) -> None:
