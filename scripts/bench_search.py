@@ -9,7 +9,8 @@ CPU time says the same on a busy machine, where seconds do not.
 Queries are half noisy copies of references and half strangers; both sides have log-norms of one law. References lie
 sorted by falling log-norm, as an index of asl keeps them. Besides our scores: FAISS flat with its defaults (the
 baseline), a numpy matrix product with and without a partial sort (the limit of this machine), the strict rule applied
-to a list that FAISS fetched ten times too long (with the share of the true lists that it finds), milvus-lite.
+to a list that FAISS fetched ten times too long (with the share of the true lists that it finds), milvus-lite; where
+there is a GPU, the tensor-core engine alone and under our scores, and FAISS on every GPU, copies to them included.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def contestants(queries: Any, references: Any, k: int) -> Contestants:
 
     from asl.index.faiss import Faiss
     from asl.index.search import search
+    from asl.index.tensorcore import TensorCore, cuda_devices
     from asl.scoring.score import Score
 
     index = faiss.IndexFlatIP(queries.dim)
@@ -89,6 +91,13 @@ def contestants(queries: Any, references: Any, k: int) -> Contestants:
     }
     for mode, score in scores.items():
         found[f"asl {mode}"] = lambda score=score: search(queries, references, score=score, k=k, engine=engine)
+    if cuda_devices():
+        cores = TensorCore()
+        found["tensor cores, exact"] = lambda: cores.top(queries.vectors, references.vectors, k)
+        for mode, score in scores.items():
+            found[f"asl {mode}, GPU"] = lambda score=score: search(queries, references, score=score, k=k, engine=cores)
+    if (gpus := Faiss()).gpus:
+        found["faiss on every GPU"] = lambda: gpus.top(queries.vectors, references.vectors, k)
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asl.index.engine import Engine
+from asl.index.faiss import Faiss
 from asl.index.search import make_engine
 from asl.types import F32, I64, AslError
 
@@ -42,7 +43,10 @@ class Collection:
 
     def __init__(self, dim: int, *, parts: int = 0, engine: str | Engine = "auto") -> None:
         """Start empty, for features of ``dim`` dimensions of a whole and so many parts."""
-        self._engine = make_engine(engine) if isinstance(engine, str) else engine
+        if engine == "auto":  # a few looks at a time: a copy of all vectors to a GPU would take longer than they do
+            self._engine: Engine = Faiss(gpus=0)
+        else:
+            self._engine = make_engine(engine) if isinstance(engine, str) else engine
         self._lock = threading.Lock()
         self._keys: list[str] = []
         self._row: dict[str, int] = {}
