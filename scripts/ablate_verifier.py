@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from score_peers import without_hard_negatives
+from train_verifier import pair_weights
 
 from asl.candidates import best_of_each, look_at
 from asl.data.catalog import CatalogLoader
@@ -137,13 +138,14 @@ def decisions(
     pairs: ScoredPairs, verified: Verified, fitting: dict[str, np.ndarray]
 ) -> Iterator[tuple[str, ScoredPairs]]:
     """A decision without each part, and without each kind of pair in the fit."""
+    weights = pair_weights(fitting["kind"])
     for name, columns in PARTS.items():
         names = tuple(column for column in EVIDENCE if column not in columns)
-        model = fit_trees(fitting["evidence"], fitting["copy"], names=names)
+        model = fit_trees(fitting["evidence"], fitting["copy"], weights=weights, names=names)
         yield f"without {name}", decided(pairs, verified, model)
     for kind in sorted(set(fitting["kind"].tolist()) - set(KEPT)):
         kept = fitting["kind"] != kind
-        model = fit_trees(fitting["evidence"][kept], fitting["copy"][kept])
+        model = fit_trees(fitting["evidence"][kept], fitting["copy"][kept], weights=weights[kept])
         yield f"fitted without {kind} pairs", decided(pairs, verified, model)
 
 

@@ -180,10 +180,15 @@ def collect(maker: Maker, *, queries: int, each: int, workers: int) -> dict[str,
     }
 
 
+def pair_weights(kinds: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """How much pairs of these kinds count in the fit."""
+    return np.where(kinds == "same mount", MOUNT_WEIGHT, 1.0)
+
+
 def fit(found: dict[str, npt.NDArray[Any]], *, seed: int, card: dict[str, Any]) -> tuple[Any, npt.NDArray[np.float64]]:
     """The decision on all pairs, calibrated on out-of-fold answers; and those answers (probabilities)."""
     evidence, labels = found["evidence"], found["copy"]
-    weights = np.where(found["kind"] == "same mount", MOUNT_WEIGHT, 1.0)
+    weights = pair_weights(found["kind"])
     fold = np.random.default_rng(seed).integers(0, 5, int(found["source"].max()) + 1)[found["source"]]
     odds = np.empty(len(labels))
     for number in range(5):
