@@ -127,14 +127,8 @@ def extract_together(
         stamps: dict[str, str] = {}
         part = rows[start : start + shard_size]
         for _ in range(0, len(part), group):
-            chunk, images, broken, marks = next(batches)
-            # Lists of a row's parts: [rows, parts] pictures in one forward pass.
-            embedded = runner.embed([picture for parts in images for picture in parts])
-            shaped = embedded.reshape(len(chunk), len(regions), embedder.dim)
-            sound = _sound(shaped)
-            broken += [(row, _NO_DIRECTION) for row, is_sound in zip(chunk, sound, strict=True) if not is_sound]
-            chunk = [row for row, is_sound in zip(chunk, sound, strict=True) if is_sound]
-            features.append(shaped[sound])
+            chunk, embedded, broken, marks = _embedded(runner, next(batches), len(regions))
+            features.append(embedded)
             names += [str(catalog.ids[row]) for row in chunk]
             failures += [(str(catalog.ids[row]), reason) for row, reason in broken]
             stamps |= {str(catalog.ids[row]): mark for row, mark in marks.items()}
@@ -181,10 +175,19 @@ def _add(
         store.add(added[: len(new)], np.ascontiguousarray(features[new]), broken, stamps=marks, replaces=replaces)
 
 
-def _sound(features: F32) -> npt.NDArray[np.bool_]:
-    """Bool ``[B]``: every part's feature is finite and has a direction, for ``[B, parts, D]``."""
+def _embedded(
+    runner: Runner, batch: _Batch, parts: int
+) -> tuple[list[int], F32, list[tuple[int, str]], dict[int, str]]:
+    """A batch with features ``[B, parts, D]``; rows of which one is not finite or has no direction are broken ones."""
+    rows, images, broken, marks = batch
+    # Lists of a row's parts: [rows, parts] pictures in one forward pass.
+    flat = runner.embed([picture for pictures in images for picture in pictures])
+    features = flat.reshape(len(rows), parts, flat.shape[1])
     lengths = np.linalg.norm(features, axis=2)
-    return np.asarray((np.isfinite(lengths) & (lengths > 0)).all(axis=1))
+    sound = (np.isfinite(lengths) & (lengths > 0)).all(axis=1)
+    unsound = [(row, _NO_DIRECTION) for row, is_sound in zip(rows, sound, strict=True) if not is_sound]
+    kept = [row for row, is_sound in zip(rows, sound, strict=True) if is_sound]
+    return kept, features[sound], broken + unsound, marks
 
 
 def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, str]]) -> None:
