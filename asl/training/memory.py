@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ def free_bytes(accelerator: str) -> int:
     """Memory that is free on the first GPU, or all memory of this machine where it trains on the CPU."""
     if accelerator != "cpu" and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
+    if not hasattr(os, "sysconf"):  # Windows does not say
+        return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
