@@ -12,6 +12,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 from pathlib import Path
 
+import cv2
 import pytest
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -23,6 +24,17 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the folder of real photographs is not beside this checkout ({SHARED.name} is missing)")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of eight generated scenes, ``0.png`` and so on."""
+    from asl.data.scenes import render_scene
+
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(8):
+        cv2.imwrite(str(folder / f"{number}.png"), render_scene(number, height=64, width=80)[..., ::-1])
+    return folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

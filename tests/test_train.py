@@ -9,23 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import pytest
 import torch
 
-from asl.data.scenes import render_scene
 from asl.entry import compose
 from asl.models import load_embedder
 from asl.train import run, smaller_than_trained
 from asl.types import UsageError
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(8):
-        cv2.imwrite(str(folder / f"{number}.png"), render_scene(number, height=64, width=80)[..., ::-1])
-    return folder
 
 
 def keys(photos: Path) -> list[str]:

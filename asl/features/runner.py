@@ -21,7 +21,8 @@ class Runner:
     def __init__(self, embedder: Embedder, device: str, batch_size: int) -> None:
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(auto if device == "auto" else device)
-        stays = next(embedder.parameters()).device == self.device
+        here = next(embedder.parameters()).device
+        stays = here.type == self.device.type and self.device.index in (None, here.index)  # "cuda" is any of them
         self._embedder = embedder if stays else copy.deepcopy(embedder).to(self.device)
         self._embedder.to(memory_format=torch.channels_last)
         self._batch_size = batch_size

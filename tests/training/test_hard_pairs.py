@@ -5,20 +5,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import cv2
 import pytest
 
-from asl.data.scenes import render_scene
 from asl.entry import compose
 from asl.train import run
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(8):
-        cv2.imwrite(str(folder / f"{number}.png"), render_scene(number, height=64, width=80)[..., ::-1])
-    return folder
 
 
 def first_losses(photos: Path, output: Path, directed: int, *more: str) -> dict[str, float]:
