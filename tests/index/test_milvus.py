@@ -133,3 +133,20 @@ def test_ties_go_by_id_as_in_memory(tmp_path: Path, mode: str) -> None:
     score = Score(mode, 0.3)  # type: ignore[arg-type]
     assert triples(index.search(queries, score=score, k=7)) == triples(search(queries, references, score=score, k=7))
     index.close()
+
+
+@pytest.mark.parametrize("clip", [CLIP, None])
+def test_a_collection_clips_as_it_was_told_or_as_its_references_say(
+    tmp_path: Path, clip: tuple[float, float] | None
+) -> None:
+    from asl.index.served import fill_served, open_served
+    from asl.scoring.score import usual_clip
+
+    references, address = REFERENCES.take(np.arange(100)).as_references(), f"milvus+{tmp_path / 'l.db'}"
+    assert fill_served(address, references, model="m", clip=clip) == 100
+    index = open_served(address)
+    try:
+        assert index.clip == pytest.approx(clip or usual_clip(references.log_norms))
+        assert index.clip != pytest.approx(usual_clip(references.log_norms) if clip else CLIP)
+    finally:
+        index.close()
