@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from asl.scoring.score import admissible
+from asl.scoring.score import SAME_NORM, admissible
 from asl.types import F32, I64, ReferenceEmbeddings
 
 # What beginning a list of one neighbour costs an engine, in multiplications: measured with FAISS on two cores.
@@ -42,8 +42,8 @@ class Prefixes:
     def lengths(self, query_norms: F32) -> I64:
         """int64 ``[Q]`` how many references each query admits."""
         falling = -self.log_norms.astype(np.float64)
-        found = np.searchsorted(falling, -(query_norms.astype(np.float64) - self.tau), side="right")
-        # The rule is n_q - n_r <= tau in float64; the search rounds n_q - tau instead: mend the border.
+        found = np.searchsorted(falling, -(query_norms.astype(np.float64) - (self.tau + SAME_NORM)), side="right")
+        # The rule compares n_q - n_r in float64; the search rounds n_q - tau instead: mend the border.
         last = np.minimum(found, len(falling) - 1)
         found = found + ((found < len(falling)) & admissible(query_norms, self.log_norms[last], tau=self.tau))
         previous = np.maximum(found - 1, 0)

@@ -24,6 +24,7 @@ from asl.index.tiles import Tiles
 from asl.scoring.normalization import QueryMaps, query_maps
 from asl.scoring.score import Score, admissible, from_cosines, pair_cosines
 from asl.types import (
+    F32,
     I64,
     AslError,
     BackgroundEmbeddings,
@@ -36,6 +37,7 @@ from asl.types import (
 _ENCODED = 2**27  # bytes of references that are written in D + 2 dimensions at once
 _OVER = 4  # times as many candidates from an index that is not exact
 _F64 = npt.NDArray[np.float64]
+_I32 = npt.NDArray[np.int32]
 Progress = Callable[[int, int], None]
 
 
@@ -110,7 +112,7 @@ def search(
         if progress:
             progress(stop, len(queries))
     query_index, rows, values = finder.result()
-    return ScoredPairs(queries.ids, references.ids, query_index, rows, values.astype(np.float32))
+    return ScoredPairs(queries.ids, references.ids, query_index, rows, values)
 
 
 def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings) -> None:
@@ -156,7 +158,7 @@ class _Finder:
         proposed = self._inner if engine.exact and mode == "soft" else replace(self._inner, mode="cosine")
         tile = min(width, max(1024, _ENCODED // row)) if proposed.mode == "soft" else width
         self._tiles, self._width = Tiles(references, proposed, engine, tile if engine.exact else len(references)), width
-        self._parts: list[tuple[I64, I64, _F64, I64]] = []
+        self._parts: list[tuple[_I32, _I32, F32]] = []  # query rows, reference rows, scores; a query is in one of them
         self._best = np.empty(0, dtype=np.float32)  # of the pairs found so far, where only the best are wanted
 
     def _fetch(self, rows: I64, m: int) -> Running:
@@ -219,28 +221,31 @@ class _Finder:
 
     def _keep(self, rows: I64, here: I64, scores: _F64, wanted: npt.NDArray[np.bool_]) -> None:
         query, place = np.nonzero(wanted)
-        part = rows[query], here[query, place], scores[query, place], place.astype(np.int64)
+        best = scores[query, place].astype(np.float32)
+        part = rows[query].astype(np.int32), here[query, place].astype(np.int32), best
         if self._score.mode == "paper":
             allowed = admissible(self._q.log_norms[part[0]], self._r.log_norms[part[1]], tau=self._score.tau)
-            allowed &= part[2].astype(np.float32) >= self._limits.above
-            part = part[0][allowed], part[1][allowed], part[2][allowed], part[3][allowed]
+            allowed &= best >= self._limits.above
+            part = part[0][allowed], part[1][allowed], best[allowed]
         self._parts.append(part)
         if self._limits.most is not None:
-            self._best = np.concatenate([self._best, part[2].astype(np.float32)])
+            self._best = np.concatenate([self._best, part[2]])
             if len(self._best) > self._limits.most:
                 self._best = np.partition(self._best, -self._limits.most)[-self._limits.most :]
 
-    def result(self) -> tuple[I64, I64, _F64]:
+    def result(self) -> tuple[I64, I64, F32]:
         """Query rows, reference rows and scores, by query, then by (-score, id)."""
         # Column by column, each freed when it is joined: all of it twice would be the peak of a search.
         parts = [list(part) for part in self._parts]
         self._parts.clear()
-        query, rows, scores, place = (np.concatenate([part.pop(0) for part in parts]) for _ in range(4))
-        order = np.lexsort((place, query))
+        query, rows, scores = (np.concatenate([part.pop(0) for part in parts]) for _ in range(3))
+        order = np.argsort(query, kind="stable")  # a query's list is in order already
         if self._limits.most is not None:
-            best = np.argsort(-scores[order].astype(np.float32), kind="stable")[: self._limits.most]
+            best = np.argsort(-scores[order], kind="stable")[: self._limits.most]
             order = order[np.sort(best)]
-        return query[order], rows[order], scores[order]
+        query = query[order].astype(np.int64)
+        rows = rows[order].astype(np.int64)
+        return query, rows, scores[order]
 
     def _ordered(self, rows: I64, candidates: I64) -> tuple[I64, _F64]:
         """Candidates scored in float64 and sorted by (-score as float32, reference id), missing ones last."""

@@ -31,6 +31,7 @@ from asl.types import F32, I64, AslError, BackgroundEmbeddings, QueryEmbeddings,
 Mode = Literal["cosine", "paper", "strict", "soft", "hinge"]
 MODES: tuple[str, ...] = get_args(Mode)
 _F64 = npt.NDArray[np.float64]
+SAME_NORM = 1e-5  # log-norms of one image differ by some 1e-6 between batches: so near, they count as equal
 _PAIRS = 64  # pairs that are gathered at once; larger blocks fall out of the cache
 
 
@@ -78,9 +79,12 @@ def usual_clip(log_norms: F32) -> tuple[float, float]:
 
 
 def admissible(queries: F32, references: F32, *, tau: float = 0.0) -> npt.NDArray[np.bool_]:
-    """Whether n_q - n_r <= tau (arrays of log-norms that broadcast), the rule of ``paper`` and ``strict``."""
+    """Whether n_q - n_r <= tau (arrays of log-norms that broadcast), the rule of ``paper`` and ``strict``.
+
+    Within ``SAME_NORM``, so that no rounding decides whether an image is a copy of itself.
+    """
     difference = queries.astype(np.float64) - references.astype(np.float64)
-    allowed: npt.NDArray[np.bool_] = difference <= tau
+    allowed: npt.NDArray[np.bool_] = difference <= tau + SAME_NORM
     return allowed
 
 
@@ -133,7 +137,7 @@ def describe_pairs(
         "cosine": cosines.astype(np.float32),
         "query_log_norm": query_norms,
         "reference_log_norm": reference_norms,
-        "direction": np.where(query_norms <= reference_norms, "reference->query", "query->reference"),
+        "direction": np.where(admissible(query_norms, reference_norms), "reference->query", "query->reference"),
     }
 
 

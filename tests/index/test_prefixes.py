@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asl.index.prefixes import Prefixes, strips
-from asl.scoring.score import admissible
+from asl.scoring.score import SAME_NORM, admissible
 from asl.types import ReferenceEmbeddings
 
 NORMS = st.lists(st.sampled_from([-0.3, -0.1, 0.0, 0.1, 0.2, 0.3]), min_size=1, max_size=30)
 
 
 @settings(deadline=None)
-@given(queries=NORMS, references=NORMS, tau=st.sampled_from([-0.1, 0.0, 0.1, 0.2]))
+@given(queries=NORMS, references=NORMS, tau=st.sampled_from([-0.1, -SAME_NORM, 0.0, 0.1, 0.2]))
 def test_a_prefix_is_what_the_rule_admits(queries: list[float], references: list[float], tau: float) -> None:
     left, right = np.array(queries, dtype=np.float32), np.array(references, dtype=np.float32)
     ids = np.array([f"r{n}" for n in range(len(right))])

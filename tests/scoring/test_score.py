@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from asl.index.search import search
 from asl.scoring.score import (
     MODES,
     Score,
     ScoreNormalization,
+    describe_pairs,
     encode_queries,
     encode_references,
     pair_scores,
@@ -41,6 +43,20 @@ def test_the_right_direction_costs_nothing_under_hinge() -> None:
     queries, references = REFERENCE.as_queries(), QUERY.as_references()
     assert pair_scores(queries, references, score=Score("hinge", lam=9.0), **ONE)[0] == pytest.approx(0.6)
     assert pair_scores(queries, references, score=Score("strict"), **ONE)[0] == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("mode", ["paper", "strict"])
+def test_rounding_does_not_decide_whether_an_image_is_a_copy_of_itself(mode: str) -> None:
+    for factor, admitted in ((1 + 1e-6, True), (1 + 1e-4, False)):
+        queries = Embeddings.from_features(["q"], [[3.0 * factor, 4.0 * factor]]).as_queries()
+        references = QUERY.as_references()
+        score = Score(mode)  # type: ignore[arg-type]
+        assert np.isfinite(pair_scores(queries, references, score=score, **ONE)[0]) == admitted
+        pairs = search(queries, references, score=score, engine="exact")
+        assert len(pairs) == admitted
+        everything = search(queries, references, score=Score("cosine"), engine="exact")
+        said = describe_pairs(everything, queries, references)["direction"].tolist()
+        assert said == ["reference->query" if admitted else "query->reference"]
 
 
 def some(count: int, prefix: str, seed: int) -> Embeddings:
