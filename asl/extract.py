@@ -6,6 +6,7 @@
   python -m asl.extract images=PHOTOS output=store part=3/8      the third of eight tasks, each on a machine of its own
   python -m asl.extract images=PHOTOS output=store merge=8       join the eight parts once all of them are finished
   python -m asl.extract images=PHOTOS output=store index=library.index
+  python -m asl.extract images=PHOTOS output=store prune=true     forget images that are no longer there
   python -m asl.extract images=PHOTOS output=store regions=fine   parts of the images, too: small crops are found
 
 images: a folder, an image, a .txt or .csv list, an uncompressed .tar or a folder of them, a .parquet. Unreadable
@@ -28,10 +29,12 @@ from asl.entry import entry_point
 from asl.features.parts import join_parts, parse_part, part_path, part_rows
 from asl.features.regions import regions_of
 from asl.features.store import FeatureStore
+from asl.index.milvus_kind import IndexKind
 from asl.index.saved import SavedIndex
 from asl.index.served import fill_served, is_served
 from asl.models import load_embedder
 from asl.pipeline import embed_images, find_calibrations
+from asl.report.progress import progress_bar
 from asl.types import AslError, UsageError
 
 
@@ -53,6 +56,10 @@ class ExtractConfig:
         part: I/N embeds the I-th of N parts only, for array jobs.
         merge: joins so many finished parts; embeds nothing.
         index: folder of an index that is written from the finished store, or ``milvus+ADDRESS``: a collection there.
+        milvus_index: index type of a new collection with its parameters (``HNSW,M=16``, ``IVF_SQ8,nlist=1024`` ...);
+            all but ``FLAT`` are approximate.
+        prune: images of the store that are no longer among ``images`` are forgotten, in its index, too.
+        verify: compares every shard of a store that is there with its hash before anything is added.
         fast_decode: large JPEGs are decoded at a half, a quarter or an eighth of their size: faster, features differ a
             little (docs/performance.md); give it for queries and references alike.
         regions: parts of every image that are embedded, too: ``none``, ``coarse`` (6), ``fine`` (15).
@@ -71,6 +78,9 @@ class ExtractConfig:
     part: str | None = None
     merge: int | None = None
     index: str | None = None
+    milvus_index: str = "FLAT"
+    prune: bool = False
+    verify: bool = False
     fast_decode: bool = False
     regions: str = "none"
 
@@ -83,6 +93,11 @@ def run(config: ExtractConfig) -> int:
         )
     if config.index and config.part:
         raise UsageError("index: is written from a whole store; give it with merge=, not with part=")
+    if config.prune and (config.part or config.merge is not None):
+        raise UsageError("prune: is for whole stores; a part that lacks images is extracted again")
+    if config.milvus_index != "FLAT" and not is_served(config.index or ""):
+        raise UsageError("milvus_index: goes with index=milvus+ADDRESS")
+    IndexKind.of(config.milvus_index)
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1" and not config.part:
         raise UsageError(f"part: each of {processes} processes needs a part of its own; docs/scale.md has the lines")
@@ -92,17 +107,27 @@ def run(config: ExtractConfig) -> int:
     for name, reason in store.failures[:10]:
         console.print(f"  [yellow]{name}[/]: {reason}")
     if config.index:
-        console.print(f"index of {_write_index(config.index, store, config.model)} images: {config.index}")
+        console.print(f"index of {_write_index(config, store)} images: {config.index}")
     return 0
 
 
-def _write_index(address: str, store: FeatureStore, name: str) -> int:
-    references, model = store.embeddings().as_references(), store.manifest["model"]
+def _write_index(config: ExtractConfig, store: FeatureStore) -> int:
+    address, model = str(config.index), store.manifest["model"]
     fast = bool(store.manifest["preprocessing"].get("fast_decode"))
-    if is_served(address):
-        soft = find_calibrations(name, model).get("soft")  # as a search without a collection would clip
-        return fill_served(address, references, model=model, fast_decode=fast, clip=soft.score.clip if soft else None)
-    return len(SavedIndex.create(address, references, model=model, fast_decode=fast))
+    if not is_served(address):
+        return len(SavedIndex.create(address, store.pieces(), model=model, fast_decode=fast))
+    soft = find_calibrations(config.model, model).get("soft")  # as a search without a collection would clip
+    with progress_bar("filling the collection", unit="images") as progress:
+        return fill_served(
+            address,
+            list(store.pieces()),
+            model=model,
+            fast_decode=fast,
+            clip=soft.score.clip if soft else None,
+            kind=config.milvus_index,
+            prune=config.prune,
+            progress=progress,
+        )
 
 
 def extract_images(config: ExtractConfig) -> FeatureStore:
@@ -113,7 +138,9 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
         part, of = parse_part(config.part)
         rows = part_rows(len(catalog), shard_size=config.shard_size, part=part, of=of)
         catalog, output = subset(catalog, rows), part_path(output, part, of)
-    return embed_images(
+    if config.verify and FeatureStore.is_store(output):
+        FeatureStore.open(output).verify()
+    store = embed_images(
         catalog,
         load_embedder(config.model, size=config.size),
         output,
@@ -126,6 +153,11 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
         device=config.device,
         fast_decode=config.fast_decode,
     )
+    if config.prune:
+        gone = sorted(store.stamps().keys() - set(catalog.ids.tolist()))
+        store.forget(gone)
+        Console().print(f"{len(gone)} images are no longer there and forgotten")
+    return store
 
 
 def join_images(config: ExtractConfig) -> FeatureStore:

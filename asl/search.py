@@ -18,22 +18,21 @@ a direction: `reference->query` where the reference holds at least as much of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import MISSING
 from rich.console import Console
 
-from asl.app.thresholds import threshold_for
-from asl.candidates import add_local, check_limits, images_of, verify_candidates
+from asl.candidates import add_local, images_of, verify_candidates
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
-from asl.features.regions import regions_of
 from asl.features.store import check_models
 from asl.index.engine import Engine
 from asl.index.factory import Factory
+from asl.index.recall import measured_recall
 from asl.index.regions import search_regions
 from asl.index.saved import SavedIndex
 from asl.index.search import make_engine
@@ -41,113 +40,16 @@ from asl.index.served import is_served, open_served
 from asl.matching import Budget
 from asl.pipeline import find_calibrations
 from asl.report.progress import progress_bar
-from asl.scoring.calibration import Calibration, score_of
-from asl.scoring.normalization import normalization_of
-from asl.scoring.postprocess import PostProcess
 from asl.scoring.score import Score, describe_pairs, usual_clip
-from asl.sides import Opener, Side, postprocessed, say_decoding, say_recall
-from asl.types import AslError, ScoredPairs, UsageError
-
-
-@dataclass
-class SearchConfig:
-    """Keys of ``python -m asl.search``.
-
-    Attributes:
-        queries: images or a feature store.
-        references: images, a feature store, an index (``asl.extract index=``), or ``milvus+ADDRESS``.
-        output: ``.csv`` or ``.parquet``.
-        model: embeds images; not needed where everything is a store.
-        score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge``, ``verified``.
-        k: references per query; null: as many as ``most`` and ``above`` allow.
-        most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge); null for all.
-        above: only pairs with at least this score (``verified``: this probability); null for all.
-        memory: GiB that the search may take beside the embeddings.
-        regions: parts of the references that are searched, too: ``none``, ``coarse`` (6) or ``fine`` (15, small crops).
-        query_regions: parts of the queries (pictures in pictures; but a photo finds what was cropped from it, too).
-        lam: weight of the log-norm difference (``soft``, ``hinge``); null: as calibrated for the model.
-        tau: log-norm difference that is free (``paper``, ``strict``, ``hinge``); null: as calibrated for the model.
-        precision: keep only the pairs from the score on at which this share of them was right in the model's
-            calibration; null keeps all.
-        clip: range of log-norms in ``soft``, as [low, high]; null takes the middle 98 % of the references'.
-        background: training images or a store of them (never references), for the next keys; null: none of them.
-        normalize: score normalisation: ``subtract``, ``stretch`` (descriptor stretching) or ``none``.
-        beta: weight of score normalisation.
-        first: rank of its first neighbour, 0 = nearest.
-        last: rank of its last neighbour.
-        whiten: dimensions to whiten to, fitted on the background; 0: no whitening.
-        negatives: weight of negative embedding subtraction with the background (0.35 in its paper); 0: none.
-        candidates: the score whose candidates ``verified`` looks at.
-        local: references that local features propose to ``verified`` for each query beside the ``k``; 0: none.
-        pairs: most pairs that ``verified`` looks at; null for all.
-        seconds: time after which ``verified`` begins no new query; null for no limit.
-        query_images: the images behind a store of queries, for ``verified``.
-        reference_images: the images behind a store or an index of references, for ``verified``.
-        engine: ``auto``, ``faiss``, ``tensorcore``, ``exact``.
-        factory: a FAISS factory string instead (``'"IVF4096,SQ8"'``): approximate, its recall is measured and said.
-        nprobe: lists of an inverted file that a query looks into.
-        id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
-        batch_size: images per forward pass.
-        workers: processes that decode or verify; null: one a core, but none that decode beside a model on the CPU.
-        device: ``auto``, ``cpu``, ``cuda``.
-    """
-
-    queries: str = MISSING
-    references: str = MISSING
-    output: str = MISSING
-    model: str = "asl_lite0"
-    score: str = "hinge"
-    k: int | None = 10
-    most: int | None = None
-    above: float | None = None
-    memory: float = 4.0
-    regions: str = "none"
-    query_regions: str = "none"
-    lam: float | None = None
-    tau: float | None = None
-    precision: float | None = None
-    clip: list[float] | None = None
-    background: str | None = None
-    normalize: str = "subtract"
-    beta: float = 1.0
-    first: int = 0
-    last: int = 2
-    whiten: int = 0
-    negatives: float = 0.0
-    candidates: str = "hinge"
-    local: int = 3
-    pairs: int | None = None
-    seconds: float | None = None
-    query_images: str | None = None
-    reference_images: str | None = None
-    engine: str = "auto"
-    factory: str | None = None
-    nprobe: int = 16
-    id_style: str = "path"
-    batch_size: int = 64
-    workers: int | None = None
-    device: str = "auto"
+from asl.search_keys import SearchConfig, build_score, check_keys, least_score, mode_of
+from asl.sides import Opener, Side, postprocessed, say_decoding
+from asl.types import AslError, ReferenceEmbeddings, ScoredPairs, UsageError
 
 
 def run(config: SearchConfig) -> int:
     """Embed what is not embedded yet, search, write pairs."""
-    build_score(config)  # wrong values are refused before anything is embedded
-    _check(config)
+    check_keys(config)
     return _run_served(config) if is_served(config.references) else _run_here(config)
-
-
-def _check(config: SearchConfig) -> None:
-    regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
-    if not config.background:
-        PostProcess.fit(None, whiten=config.whiten, negatives=config.negatives)
-    if Path(config.output).suffix not in (".csv", ".parquet"):
-        raise UsageError(f"output: expected a name that ends in .csv or .parquet, got {config.output}")
-    if config.precision is not None and not 0 < config.precision <= 1:
-        raise UsageError(f"precision: must be in 0..1, got {config.precision}")
-    if config.score == "verified":
-        _threshold(config, None)
-        limits: dict[str, Any] = {"most": config.most, "pairs": config.pairs, "seconds": config.seconds}
-        check_limits(config.k, local=config.local, **limits)
 
 
 def _run_here(config: SearchConfig) -> int:
@@ -157,20 +59,20 @@ def _run_here(config: SearchConfig) -> int:
     check_models({"queries": left.model, "references": right.model, "background": behind})
     say_decoding([side.fast_decode for side in (left, right, background) if side])
     left, right, background = postprocessed(left, right, background, whiten=config.whiten, negatives=config.negatives)
-    calibration = find_calibrations(config.model, left.model).get(_mode(config))
+    calibration = find_calibrations(config.model, left.model).get(mode_of(config))
     score = build_score(config, calibration)
     if score.mode == "soft" and score.clip is None:
         score = replace(score, clip=usual_clip(right.embeddings.log_norms))
     # The best of regions, or of changed features, is another score than was calibrated; that of pixels needs nothing.
     plain = not (left.regions or right.regions or config.whiten or config.negatives or config.score == "verified")
     calibrated = calibration if plain and calibration and calibration.score == score else None
-    least = _threshold(config, calibrated)
+    least = least_score(config, calibrated)
     if config.score == "verified":
         images_of(left, right)  # where there are none, better said before the search
     pairs = _search(config, left, right, background, score=score, engine=engine)
     if not engine.exact:
-        plainly = config.most is None and config.above is None
-        say_recall(pairs, left, right, background, score=score, k=config.k if plainly else None)
+        whole = None if left.regions or right.regions else [right.embeddings.as_references()]
+        _say_recall(config, pairs, left, whole, background, score=score)
     if config.score == "verified" and config.local:
         pairs = add_local(pairs, left, right, background, score=score, k=config.local, workers=config.workers)
     columns = describe_pairs(pairs, left.embeddings.as_queries(), right.embeddings.as_references())
@@ -198,22 +100,49 @@ def _run_served(config: SearchConfig) -> int:
         if {side.model for side in (left, background) if side} != {index.model}:
             raise AslError(f"search: {config.references} holds features of another model ({index.model})")
         say_decoding([left.fast_decode, index.fast_decode])
-        calibration = find_calibrations(config.model, left.model).get(_mode(config))
+        calibration = find_calibrations(config.model, left.model).get(mode_of(config))
         score = build_score(config, calibration)
         score = replace(score, clip=index.clip) if score.mode == "soft" else score
         calibrated = calibration if calibration and calibration.score == score else None
-        least = _threshold(config, calibrated)
+        least = least_score(config, calibrated)
         behind = background.embeddings.as_background() if background else None
-        pairs = index.search(left.embeddings.as_queries(), score=score, k=config.k, background=behind)
+        with progress_bar("searching", unit="queries") as progress:
+            how: dict[str, Any] = {"background": behind, "nprobe": config.nprobe, "progress": progress}
+            pairs = index.search(left.embeddings.as_queries(), score=score, k=config.k, **how)
+        if not index.kind.exact:
+            with progress_bar("reading references to measure the recall", unit="references") as progress:
+                blocks = index.blocks(progress) if config.recall else None
+                _say_recall(config, pairs, left, blocks, background, score=score)
         if config.above is not None:
             pairs = pairs.take(np.flatnonzero(pairs.scores >= config.above))
         columns = describe_pairs(pairs, left.embeddings.as_queries(), index.references(pairs.references))
-        found = f"{len(left.embeddings)} queries, {len(index)} references ({config.score}, milvus {index.index_type})"
+        found = f"{len(left.embeddings)} queries, {len(index)} references ({config.score}, milvus {index.kind})"
     finally:
         index.close()
     if calibrated:
         columns["probability"] = calibrated.probability(pairs.scores).astype(np.float32)
     return _write(config, pairs, columns, least, found)
+
+
+def _say_recall(
+    config: SearchConfig,
+    pairs: ScoredPairs,
+    left: Side,
+    references: Iterable[ReferenceEmbeddings] | None,
+    background: Side | None,
+    *,
+    score: Score,
+) -> None:
+    """A line with the measured recall of an approximate search; no ``references``: it cannot be measured."""
+    limited = (config.most, config.above) != (None, None)
+    if not config.recall or config.k is None or limited or references is None:
+        why = "for searches with k= alone, without regions" if config.recall else "with recall=100"
+        Console().print(f"[yellow]approximate; its recall is measured {why}")
+        return
+    behind = background.embeddings.as_background() if background else None
+    how: dict[str, Any] = {"score": score, "k": config.k, "background": behind, "sample": config.recall}
+    share = measured_recall(pairs, left.embeddings.as_queries(), references, **how)
+    Console().print(f"approximate: {100 * share:.1f} % of the exact {config.k} best (up to {config.recall} queries)")
 
 
 def _write(config: SearchConfig, pairs: ScoredPairs, columns: dict[str, Any], least: float | None, found: str) -> int:
@@ -262,36 +191,6 @@ def _search(config: SearchConfig, left: Side, right: Side, background: Side | No
             progress=progress,
             **how,
         )
-
-
-def _mode(config: SearchConfig) -> str:
-    return config.candidates if config.score == "verified" else config.score
-
-
-def _threshold(config: SearchConfig, calibrated: Calibration | None) -> float | None:
-    """The least score that is written, by ``precision`` or, where it is a probability, by ``above``."""
-    if config.score == "verified":
-        wanted = config.above, None if config.precision is None else threshold_for(config.precision)
-        return max((value for value in wanted if value is not None), default=None)
-    if config.precision is None:
-        return None
-    if calibrated is None:
-        raise UsageError(
-            f"precision: model={config.model} has no calibration of {config.score} with these constants; "
-            "use the model that made the features, leave lam, tau and clip alone, or take score=verified"
-        )
-    return calibrated.threshold(config.precision).threshold
-
-
-def build_score(config: SearchConfig, calibration: Calibration | None = None) -> Score:
-    """The score of a configuration; for ``verified`` that of its candidates."""
-    kind = config.normalize if config.background else "none"
-    rule = normalization_of(kind, beta=config.beta, first=config.first, last=config.last)
-    given: dict[str, Any] = {"lam": config.lam, "tau": config.tau, "clip": config.clip, "calibration": calibration}
-    try:
-        return replace(score_of(_mode(config), **given), normalization=rule)
-    except AslError as error:
-        raise UsageError(str(error)) from error
 
 
 main = entry_point("search", SearchConfig, run)

@@ -10,17 +10,15 @@ from typing import Any
 from rich.console import Console
 
 from asl.data.catalog import Catalog, open_catalog
-from asl.features.extract import Region
+from asl.features.decoding import Region
 from asl.features.regions import region_embeddings, regions_of
 from asl.features.store import FeatureStore
-from asl.index.factory import measured_recall
 from asl.index.saved import SavedIndex
 from asl.models import Embedder, load_embedder
 from asl.pipeline import embed_images, embedded_ids
 from asl.scoring.ensemble import ensemble
 from asl.scoring.postprocess import PostProcess
-from asl.scoring.score import Score
-from asl.types import Embeddings, ScoredPairs, UsageError
+from asl.types import Embeddings, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +53,7 @@ class Opener:
         self._embedder: Embedder | None = None
 
     def open(self, role: str, source: str, *, images: str | None = None, regions: str = "none") -> Side:
-        """The embeddings behind ``source``: images, a feature store, or (as references) an index.
+        """The embeddings behind ``source``: images, a feature store, or an index, which is memory-mapped.
 
         Args:
             role: ``queries``, ``references`` or ``background``, for messages and the name of the store.
@@ -73,8 +71,8 @@ class Opener:
                 raise UsageError(f"{role}: only feature stores are joined by +, {strangers[0]} is none")
             return _joined([self.open(role, member, images=images, regions=regions) for member in members])
         if SavedIndex.is_index(source):
-            if role != "references" or regions != "none":
-                raise UsageError(f"{role}: {source} is an index, which holds whole references only")
+            if regions != "none":
+                raise UsageError(f"{role}: {source} is an index, which holds whole images only")
             index = SavedIndex.open(source)
             fast = bool(index.manifest.get("fast_decode"))
             return Side(index.references(), self._catalog(images), index.manifest["model"], [], index.path, fast)
@@ -144,21 +142,3 @@ def say_decoding(fast: Sequence[bool]) -> None:
             "[yellow]only some of the features were made with fast_decode=true: those of large JPEGs differ a little "
             "(1 - cosine = .0003); extract all sides the same way to be rid of this"
         )
-
-
-def say_recall(
-    pairs: ScoredPairs, left: Side, right: Side, background: Side | None, *, score: Score, k: int | None
-) -> None:
-    """A line with the measured recall of an approximate search; ``k`` is None where more than k limited it."""
-    if k is None or left.regions or right.regions:
-        Console().print("[yellow]approximate; its recall is measured for searches with k= alone")
-        return
-    recall = measured_recall(
-        pairs,
-        left.embeddings.as_queries(),
-        right.embeddings.as_references(),
-        score=score,
-        k=k,
-        background=background.embeddings.as_background() if background else None,
-    )
-    Console().print(f"approximate: {100 * recall:.1f} % of the exact {k} best (up to 100 queries)")

@@ -8,6 +8,7 @@ higher always means surer; a score may be negative.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
@@ -113,6 +114,10 @@ class Embeddings:
     def dim(self) -> int:
         """D, the number of dimensions of a vector."""
         return int(self.vectors.shape[1])
+
+    def units(self, rows: I64) -> F32:
+        """float32 ``[m, D]`` the vectors of some rows."""
+        return self.vectors[rows]
 
     def take(self, rows: npt.ArrayLike) -> Self:
         """The embeddings of some rows, in the order given."""
@@ -289,11 +294,7 @@ class TruthPairs:
 
 
 def _check_no_duplicates(query_ids: StrArray, reference_ids: StrArray) -> None:
-    pairs = set(zip(query_ids.tolist(), reference_ids.tolist(), strict=True))
-    if len(pairs) == len(query_ids):
-        return
-    seen: set[tuple[str, str]] = set()
-    for pair in zip(query_ids.tolist(), reference_ids.tolist(), strict=True):
-        if pair in seen:
-            raise AslError(f"TruthPairs: the pair {pair} stands twice")
-        seen.add(pair)
+    pairs = list(zip(query_ids.tolist(), reference_ids.tolist(), strict=True))
+    if len(set(pairs)) < len(pairs):
+        twice = next(pair for pair, count in Counter(pairs).items() if count > 1)
+        raise AslError(f"TruthPairs: the pair {twice} stands twice")

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 
 from asl.data.catalog import Catalog, open_catalog, subset
-from asl.features.extract import Region, decoded_batches, extract_together
+from asl.features.decoding import Region, decoded_batches
+from asl.features.extract import extract_together
 from asl.features.regions import regions_of
 from asl.features.runner import Runner
 from asl.models import Embedder, load_embedder

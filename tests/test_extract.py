@@ -139,3 +139,45 @@ def test_keys_that_exclude_each_other_are_refused(files: Path, tmp_path: Path) -
         command(files, tmp_path / "s", "part=1/2", f"index={tmp_path / 'i'}")
     with pytest.raises(UsageError, match="merge: expected"):
         command(files, tmp_path / "s", "part=1/2", "merge=2")
+    with pytest.raises(UsageError, match="prune: is for whole stores"):
+        command(files, tmp_path / "s", "part=1/2", "prune=true")
+    with pytest.raises(UsageError, match=r"milvus_index: goes with index=milvus\+ADDRESS"):
+        command(files, tmp_path / "s", "milvus_index=HNSW", f"index={tmp_path / 'i'}")
+    with pytest.raises(UsageError, match="milvus_index: expected one of"):
+        command(files, tmp_path / "s", "milvus_index=HMSW", f"index=milvus+{tmp_path / 'l.db'}")
+    assert not (tmp_path / "s").exists()
+
+
+def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(files: Path, tmp_path: Path) -> None:
+    photos = shutil.copytree(files / "photos", tmp_path / "photos")
+    keys = [f"images={photos}", f"index={tmp_path / 'index'}"]
+    command(files, tmp_path / "s", *keys)
+    before = FeatureStore.open(tmp_path / "s").embeddings()
+    aside = [shutil.move(photos / name, tmp_path / name) for name in ("02.png", "05.png", "09.png")]
+    command(files, tmp_path / "s", *keys)
+    assert len(SavedIndex.open(tmp_path / "index")) == 10, "what is gone stays unless it is said"
+    for _ in range(2):
+        command(files, tmp_path / "s", *keys, "prune=true")
+        store = FeatureStore.open(tmp_path / "s")
+        left = [name for name in before.ids.tolist() if name not in ("02.png", "09.png")]
+        assert (store.ids.tolist(), store.failures) == (left, [])
+        assert sorted(SavedIndex.open(tmp_path / "index").ids.tolist()) == left
+        assert np.array_equal(store.embeddings().vectors, before.take(np.isin(before.ids, left)).vectors)
+    assert len(store.manifest["shards"]) == 5, "nothing is written where nothing is gone"
+    for path in aside:
+        shutil.move(path, photos / path.name)
+    command(files, tmp_path / "s", *keys, "prune=true")
+    store = FeatureStore.open(tmp_path / "s")
+    assert len(store.failures) == 1
+    np.testing.assert_allclose(store.embeddings(before.ids).vectors, before.vectors, atol=1e-5)
+
+
+def test_a_shard_that_is_not_what_was_written_is_found_where_asked_for(files: Path, tmp_path: Path) -> None:
+    command(files, tmp_path / "s")
+    shard = tmp_path / "s" / "shard-00001.npy"
+    data = bytearray(shard.read_bytes())
+    data[-3] ^= 1
+    shard.write_bytes(data)
+    command(files, tmp_path / "s")
+    with pytest.raises(AslError, match="shard-00001 is not what was written"):
+        command(files, tmp_path / "s", "verify=true")

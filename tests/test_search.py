@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,12 @@ def test_images_a_store_and_an_index_give_the_same_pairs(files: Path, tmp_path: 
     check(rows, cosines(files))
     for row in rows:
         gap = float(row["query_log_norm"]) - float(row["reference_log_norm"])
-        assert row["direction"] == ("reference->query" if gap <= 0 else "query->reference")
+        assert row["direction"] == ("reference->query" if gap <= 1e-5 else "query->reference")
+
+
+def test_queries_from_an_index_give_the_same_pairs(files: Path, tmp_path: Path) -> None:
+    rows = searched(files, tmp_path, "k=3", f"queries={files / 'new.index'}")
+    assert sorted(map(str, rows)) == sorted(map(str, searched(files, tmp_path, "k=3")))
 
 
 def test_most_and_above_are_over_all_queries(files: Path, tmp_path: Path) -> None:
@@ -170,10 +176,15 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["references=nowhere"], UsageError, "references: there is no nowhere"),
         (["output=pairs.txt"], UsageError, "ends in .csv or .parquet"),
         (["regions=fine"], AslError, "has no regions"),
-        (["references={files}/library.index", "regions=coarse"], UsageError, "whole references only"),
-        (["queries={files}/new.index"], UsageError, "whole references only"),
+        (["references={files}/library.index", "regions=coarse"], UsageError, "whole images only"),
         (["queries={files}/empty"], AslError, "empty"),
-        (["k=0"], AslError, "k"),
+        (["k=0", "queries={files}/new"], UsageError, "^k: must be 1 or more, got 0"),
+        (["k=null", "queries={files}/new"], UsageError, "^k: None needs most or above"),
+        (["most=0", "queries={files}/new"], UsageError, "^most: must be 1 or more, got 0"),
+        (["above=nan", "queries={files}/new"], UsageError, "^above: must be finite"),
+        (["memory=0", "queries={files}/new"], UsageError, "^memory: must be more than 0"),
+        (["factory=HNSW8", "nprobe=0", "queries={files}/new"], UsageError, "^nprobe: must be 1 or more, got 0"),
+        (["factory=HNSW8", "recall=-1", "queries={files}/new"], UsageError, "^recall: must be 0 or more, got -1"),
         (["clip=[1,2,3]", "score=soft"], UsageError, "clip: expected two"),
         (["score=verified"], UsageError, "query_images"),
         (["score=verified", "local=-2"], UsageError, "local: must be 0 or more, got -2"),
@@ -274,6 +285,23 @@ def test_references_in_milvus_give_the_same_lines(files: Path, tmp_path: Path, m
 
 
 @pytest.mark.filterwarnings("ignore")  # of milvus-lite's own dependencies
+def test_an_approximate_collection_says_what_it_finds(files: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
+    address = f"milvus+{tmp_path / 'library.db'}"
+    fill = [f"images={files / 'library'}", f"model={files / 'm.safetensors'}", f"output={files / 'library.store'}"]
+    assert extract_command.run(compose("extract", [*fill, f"index={address}", 'milvus_index="IVF_FLAT,nlist=4"'])) == 0
+    searched(files, tmp_path, "k=3", f"references={address}", "nprobe=1")
+    said = capsys.readouterr().out
+    share = float(re.search(r"approximate: ([\d.]+) % of the exact 3 best", said)[1])  # type: ignore[index]
+    assert 20 <= share < 100
+    assert "milvus IVF_FLAT,nlist=4" in said.replace("\n", " ")
+    assert searched(files, tmp_path, "k=3", f"references={address}", "nprobe=4") == searched(files, tmp_path, "k=3")
+    assert "100.0 % of the exact" in capsys.readouterr().out
+    searched(files, tmp_path, "k=3", f"references={address}", "recall=0")
+    assert "approximate; its recall is measured with recall=100" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")  # of milvus-lite's own dependencies
 def test_a_side_that_was_decoded_fast_beside_one_that_was_not_is_said(files: Path, tmp_path: Path, capfd) -> None:
     keys = [f"images={files / 'library'}", f"model={files / 'm.safetensors'}", f"output={tmp_path / 'fast'}"]
     keys.append("fast_decode=true")
@@ -293,7 +321,8 @@ def test_the_command_ends_with_the_code_that_scripts_expect(files: Path, tmp_pat
     stores = [f"queries={files / 'new.store'}", f"references={files / 'library.store'}", f"output={tmp_path / 'p.csv'}"]
     for keys, code in (
         ([*stores, "score=cosine"], 0),
-        ([*stores, "k=0"], 1),
+        ([*stores, "k=0"], 2),
+        ([*stores, "regions=fine"], 1),
         ([*stores, "skore=cosine"], 2),
         ([*stores, "references=nowhere"], 2),
         (stores[:2], 2),

@@ -17,7 +17,8 @@ from asl.app.facts import Facts, read_facts
 from asl.app.records import Name, Record
 from asl.app.store import ImageStore
 from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, read_file, resize_image
-from asl.features.extract import Progress, cut
+from asl.features.decoding import cut
+from asl.features.extract import Progress
 from asl.features.regions import regions_key, regions_of
 from asl.features.runner import Runner
 from asl.matching.prepare import working_image

@@ -5,46 +5,25 @@ Images that have changed since they were embedded are embedded again; see :mod:`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch.utils.data import DataLoader, Dataset
 
 from asl.data.catalog import Catalog
-from asl.data.images import ImageError, Pixels, decode_image, resize_image
+from asl.features.decoding import Batch, Region, decoded_batches
 from asl.features.runner import Runner
-from asl.features.stamps import Outdated, content, glance
+from asl.features.stamps import Outdated
 from asl.features.store import FeatureStore
+from asl.features.writer import one_writer
 from asl.models import Embedder, Preprocessing, model_hash
 from asl.types import F32, AslError
 
 Progress = Callable[[int, int], None]
 _ENOUGH = 20  # images from which on a failure rate says something
 _NO_DIRECTION = "its feature is not finite, or 0"
-
-
-class Region(NamedTuple):
-    """A part of an image, as shares of its sides.
-
-    Attributes:
-        left: where it begins.
-        top: where it begins.
-        width: of the region.
-        height: of the region.
-        pixels: its longer side is drawn at so many pixels first (a thumbnail); 0 leaves it as it is.
-    """
-
-    left: float
-    top: float
-    width: float
-    height: float
-    pixels: int = 0
 
 
 def extract(
@@ -107,19 +86,48 @@ def extract_together(
     """
     if not 0 <= max_failure_rate <= 1 or batch_size < 1 or shard_size < 1:
         raise AslError("extract: batch_size and shard_size must be 1 or more, max_failure_rate in 0..1")
-    every = [_store(path, embedder, region, fast_decode) for path, region in outputs.items()]
-    outdated = Outdated(catalog)
-    wanted = {place: lacking for place, store in enumerate(every) if (lacking := outdated.of(store))}
-    if not wanted:
-        return every
-    regions, stores = [list(outputs.values())[place] for place in wanted], [every[place] for place in wanted]
-    anywhere: set[str] = set().union(*wanted.values())
+    with one_writer(outputs):
+        every = [_store(path, embedder, region, fast_decode) for path, region in outputs.items()]
+        outdated, sides = Outdated(catalog), zip(every, outputs.values(), strict=True)
+        jobs = [_Job(store, region, wanted) for store, region in sides if (wanted := outdated.of(store))]
+        if jobs:
+            runner = Runner(embedder, device, batch_size)
+            _fill(
+                jobs, catalog, embedder.preprocessing, runner,
+                batch_size=batch_size, workers=runner.decoders() if workers is None else workers,
+                shard_size=shard_size, max_failure_rate=max_failure_rate, fast=fast_decode, progress=progress,
+            )  # fmt: skip
+    return every
+
+
+class _Job(NamedTuple):
+    """A store, which part of the images goes there, and the ids that it lacks (True: changed since they got there)."""
+
+    store: FeatureStore
+    region: Region | None
+    wanted: Mapping[str, bool]
+
+
+def _fill(
+    jobs: Sequence[_Job],
+    catalog: Catalog,
+    plan: Preprocessing,
+    runner: Runner,
+    *,
+    batch_size: int,
+    workers: int,
+    shard_size: int,
+    max_failure_rate: float,
+    fast: bool,
+    progress: Progress | None,
+) -> None:
+    """Embed what any store lacks, a shard at a time."""
+    anywhere: set[str] = set().union(*(job.wanted for job in jobs))
     rows = np.array([row for row, name in enumerate(catalog.ids.tolist()) if name in anywhere], dtype=np.int64)
-    runner = Runner(embedder, device, batch_size)
-    group = max(1, batch_size // len(regions))
-    plan, workers = embedder.preprocessing, runner.decoders() if workers is None else workers
+    group = max(1, batch_size // len(jobs))
+    regions = [job.region for job in jobs]
     batches = decoded_batches(
-        catalog, plan, regions, rows, batch_size=group, workers=workers, shard_size=shard_size, fast=fast_decode
+        catalog, plan, regions, rows, batch_size=group, workers=workers, shard_size=shard_size, fast=fast
     )
     done = failed = 0
     for start in range(0, len(rows), shard_size):
@@ -127,7 +135,7 @@ def extract_together(
         stamps: dict[str, str] = {}
         part = rows[start : start + shard_size]
         for _ in range(0, len(part), group):
-            chunk, embedded, broken, marks = _embedded(runner, next(batches), len(regions))
+            chunk, embedded, broken, marks = _embedded(runner, next(batches), len(jobs))
             features.append(embedded)
             names += [str(catalog.ids[row]) for row in chunk]
             failures += [(str(catalog.ids[row]), reason) for row, reason in broken]
@@ -138,11 +146,10 @@ def extract_together(
         failed += len(failures)
         _check_rate(failed, len(catalog) - len(rows) + done, max_failure_rate, failures)  # one new one may be broken
         joined = np.concatenate(features)
-        for place, (store, lacking) in enumerate(zip(stores, wanted.values(), strict=True)):
-            _add(store, lacking, names, joined[:, place], failures, stamps)
-    for store in stores:
-        _check_complete(store, catalog)
-    return every
+        for place, job in enumerate(jobs):
+            _add(job.store, job.wanted, names, joined[:, place], failures, stamps)
+    for job in jobs:
+        _check_complete(job.store, catalog)
 
 
 def _store(path: Path, embedder: Embedder, region: Region | None, fast_decode: bool) -> FeatureStore:
@@ -175,9 +182,7 @@ def _add(
         store.add(added[: len(new)], np.ascontiguousarray(features[new]), broken, stamps=marks, replaces=replaces)
 
 
-def _embedded(
-    runner: Runner, batch: _Batch, parts: int
-) -> tuple[list[int], F32, list[tuple[int, str]], dict[int, str]]:
+def _embedded(runner: Runner, batch: Batch, parts: int) -> tuple[list[int], F32, list[tuple[int, str]], dict[int, str]]:
     """A batch with features ``[B, parts, D]``; rows of which one is not finite or has no direction are broken ones."""
     rows, images, broken, marks = batch
     # Lists of a row's parts: [rows, parts] pictures in one forward pass.
@@ -196,89 +201,3 @@ def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, 
         raise AslError(
             f"extract: {failed} of {done} images cannot be read{first}; the limit is max_failure_rate={limit:g}"
         )
-
-
-class _Decoded(Dataset[tuple[int, str, Any]]):
-    """Row number -> (row, its stamp, its parts ready for the network, or the reason why there are none)."""
-
-    def __init__(
-        self, catalog: Catalog, plan: Preprocessing, regions: Sequence[Region | None], fast: bool = False
-    ) -> None:
-        self._catalog, self._plan, self._regions = catalog, plan, regions
-        share = min((min(region[2:4]) for region in regions if region), default=1.0)
-        self._least = int(2 * plan.size / share) if fast else 0
-
-    def __len__(self) -> int:
-        return len(self._catalog)
-
-    def __getitem__(self, row: int) -> tuple[int, str, Any]:
-        # The glance comes first: what is written in between is noticed the next time.
-        stamp = f"{glance(self._catalog, row)}:"
-        try:
-            data = self._catalog.read(row)
-            stamp += content(data)
-            image = decode_image(data, least=self._least)
-            parts = [cut(image, region) for region in self._regions]
-            return row, stamp, [resize_image(part, self._plan.size, mode=self._plan.resize) for part in parts]
-        except (AslError, OSError) as error:
-            return row, stamp, error.reason if isinstance(error, ImageError) else f"cannot be read: {error}"
-
-
-_Batch = tuple[list[int], list[list[Pixels]], list[tuple[int, str]], dict[int, str]]
-
-
-def cut(image: Pixels, region: Region | None) -> Pixels:
-    """A region of an image, one pixel at least, perhaps as a thumbnail; None is the whole."""
-    if region is None:
-        return image
-    height, width = image.shape[:2]
-    left, top = min(int(region[0] * width), width - 1), min(int(region[1] * height), height - 1)
-    right, bottom = round((region[0] + region[2]) * width), round((region[1] + region[3]) * height)
-    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-    longest = max(part.shape[:2])
-    if not 0 < region.pixels < longest:
-        return part
-    size = [max(1, round(side * region.pixels / longest)) for side in part.shape[1::-1]]
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
-
-
-def decoded_batches(
-    catalog: Catalog,
-    plan: Preprocessing,
-    regions: Sequence[Region | None],
-    rows: npt.NDArray[np.int64],
-    *,
-    batch_size: int,
-    workers: int,
-    shard_size: int = 4096,
-    fast: bool = False,
-) -> Iterator[_Batch]:
-    """Images ready for the network, in order: batches of (rows, parts, unreadable rows with reasons, row -> stamp).
-
-    Batches never cross a shard's border, so that a resumed run forms the same ones.
-    """
-    groups = [
-        rows[low : min(low + batch_size, start + shard_size)].tolist()
-        for start in range(0, len(rows), shard_size)
-        for low in range(start, min(start + shard_size, len(rows)), batch_size)
-    ]
-    loader = DataLoader(
-        _Decoded(catalog, plan, regions, fast),
-        batch_sampler=groups,
-        num_workers=workers,
-        collate_fn=_split,
-        worker_init_fn=_one_thread if workers else None,
-        prefetch_factor=4 if workers else None,
-    )
-    return iter(loader)
-
-
-def _split(items: list[tuple[int, str, Any]]) -> _Batch:
-    good = [(row, value) for row, _, value in items if not isinstance(value, str)]
-    broken = [(row, value) for row, _, value in items if isinstance(value, str)]
-    return [row for row, _ in good], [value for _, value in good], broken, {row: stamp for row, stamp, _ in items}
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asl.features.store import FeatureStore, write_durably
+from asl.features.writer import one_writer
 from asl.types import AslError, UsageError
 
 
@@ -46,6 +47,11 @@ def join_parts(output: str | Path, parts: Sequence[FeatureStore]) -> FeatureStor
     """
     if not parts:
         raise AslError("merge: there are no parts")
+    with one_writer([Path(output)]):
+        return _joined(output, parts)
+
+
+def _joined(output: str | Path, parts: Sequence[FeatureStore]) -> FeatureStore:
     first = parts[0].manifest
     store = FeatureStore.create(output, model=first["model"], dim=first["dim"], preprocessing=first["preprocessing"])
     shards = [(part, shard) for part in parts for shard in part.manifest["shards"]]

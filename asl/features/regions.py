@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from asl.data.catalog import Catalog
-from asl.features.extract import Region, extract_together
+from asl.features.decoding import Region
+from asl.features.extract import extract_together
 from asl.features.store import FeatureStore
 from asl.models import Embedder
 from asl.types import AslError, Embeddings, UsageError

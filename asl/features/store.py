@@ -10,7 +10,8 @@ A shard is listed in the manifest only when both of its files are whole, on disk
 whatever else lies in the folder is a left-over of a killed run and is overwritten. Nothing in a store depends on when
 or where it was made (stamps know the images' times of change), so a resumed extraction ends byte-identical to one that
 was never interrupted. An image that has changed is embedded again into a later shard, which ``replaces`` what earlier
-ones say of it; to be rid of the old rows on the disk, delete the store and extract again.
+ones say of it, and one that was ``forgotten`` is named by a later shard without features; to be rid of the old rows on
+the disk, delete the store and extract again.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from asl.features.piece import Piece
 from asl.types import F32, AslError, Embeddings, StrArray
 
 FORMAT = "asl-features-1"
@@ -79,6 +81,8 @@ class FeatureStore:
                         f"{folder}: holds features of another {name} ({store.manifest[name]}, now {value}); "
                         "choose another output or delete it"
                     )
+            for shard in store.manifest["shards"]:  # better now than after hours of embedding
+                store._part(shard)
             return store
         folder.mkdir(parents=True, exist_ok=True)
         start = {"format": FORMAT, "model": model, "dim": dim, "preprocessing": dict(preprocessing), "shards": []}
@@ -109,18 +113,34 @@ class FeatureStore:
             stamps: of the ids, then of the failures (:mod:`asl.features.stamps`); none where nothing is known.
             replaces: some of these images are in earlier shards, too, which no longer count for them.
         """
-        name = f"shard-{len(self.manifest['shards']):05d}"
         array = np.ascontiguousarray(features, dtype=np.float32)
         if array.shape != (len(ids), self.manifest["dim"]):
             raise AslError(f"shard: expected shape ({len(ids)}, {self.manifest['dim']}), got {array.shape}")
+        facts: dict[str, Any] = {"ids": list(ids), "failures": [list(failure) for failure in failures]}
+        self._append(array, facts | ({"stamps": [*stamps]} if stamps else {}), replaces=replaces)
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Let images count no longer: neither as embedded nor as failed.
+
+        Raises:
+            AslError: one is not in the store (it is named).
+        """
+        missing = set(ids) - self.stamps().keys()
+        if missing:
+            raise AslError(f"{self.path}: {len(missing)} id(s) are not in this store, e.g. {min(missing)!r}")
+        if ids:
+            facts = {"ids": [], "failures": [], "forgotten": list(ids)}
+            self._append(np.empty((0, self.manifest["dim"]), dtype=np.float32), facts, replaces=True)
+
+    def _append(self, features: F32, facts: Mapping[str, Any], *, replaces: bool) -> None:
+        name = f"shard-{len(self.manifest['shards']):05d}"
         buffer = io.BytesIO()
-        np.save(buffer, array)
-        facts = {"ids": list(ids), "failures": [list(f) for f in failures]} | ({"stamps": [*stamps]} if stamps else {})
+        np.save(buffer, features)
         listing = json.dumps(facts, ensure_ascii=False).encode()
         for suffix, data in ((".npy", buffer.getvalue()), (".json", listing)):
             write_durably(self.path / f"{name}{suffix}", data)
         digest = hashlib.sha256(buffer.getvalue() + listing).hexdigest()
-        entry = {"name": name, "images": len(ids), "failures": len(failures), "sha256": digest}
+        entry = {"name": name, "images": len(facts["ids"]), "failures": len(facts["failures"]), "sha256": digest}
         self.append_entry(entry | ({"replaces": True} if replaces else {}))
 
     def append_entry(self, entry: dict[str, Any]) -> None:
@@ -171,8 +191,10 @@ class FeatureStore:
         """Id of every image, embedded or failed -> its stamp; None where it was added without."""
         known: dict[str, str | None] = {}
         for listing in self._listings():
-            names = _names(listing)
+            names = [*listing["ids"], *(name for name, _ in listing["failures"])]
             known.update(zip(names, listing.get("stamps") or [None] * len(names), strict=True))
+            for name in listing.get("forgotten", ()):
+                del known[name]
         return known
 
     def __len__(self) -> int:
@@ -184,20 +206,34 @@ class FeatureStore:
         Raises:
             AslError: a shard is missing or not what the manifest says.
         """
-        parts = []
-        kept = [listing["rows"] for listing in self._current()] if self._replaced else None
-        for place, shard in enumerate(self.manifest["shards"]):
-            file = self.path / f"{shard['name']}.npy"
-            try:
-                part = np.load(file, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise AslError(f"{file}: cannot be read ({error}); delete the store and extract again") from error
-            if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
-                raise AslError(f"{file}: has shape {part.shape}, the manifest says {shard['images']} images")
-            parts.append(part if kept is None else part[kept[place]])
+        parts = [self._part(shard) for shard in self.manifest["shards"]]
+        if self._replaced:
+            parts = [part[listing["rows"]] for part, listing in zip(parts, self._current(), strict=True)]
         if not parts:
             return np.empty((0, self.manifest["dim"]), dtype=np.float32)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _part(self, shard: Mapping[str, Any]) -> F32:
+        """The features of a shard, memory-mapped."""
+        file = self.path / f"{shard['name']}.npy"
+        try:
+            part: F32 = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise AslError(f"{file}: cannot be read ({error}); delete the store and extract again") from error
+        if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
+            raise AslError(f"{file}: has shape {part.shape}, the manifest says {shard['images']} images")
+        return part
+
+    def pieces(self) -> Iterator[Piece]:
+        """The images of one shard after the other; features stay on the disk until they are asked for.
+
+        Raises:
+            AslError: as :meth:`features`, or a feature of length 0.
+        """
+        for shard, listing in zip(self.manifest["shards"], self._current(), strict=True):
+            rows = np.array(listing.get("rows", range(shard["images"])), dtype=np.int64)
+            if len(rows):
+                yield Piece.of(np.array(listing["ids"], dtype=np.str_), self._part(shard), rows)
 
     def embeddings(self, ids: Sequence[str] | StrArray | None = None) -> Embeddings:
         """Unit vectors and log-norms, of all images or of some in the order given.
@@ -215,7 +251,7 @@ class FeatureStore:
         return whole.take([row[name] for name in ids])
 
     def verify(self) -> None:
-        """Compare every shard with its hash.
+        """Compare every shard with its hash, which reads all of them.
 
         Raises:
             AslError: one differs (it is named).
@@ -229,7 +265,7 @@ class FeatureStore:
 
 
 def _names(listing: Mapping[str, Any]) -> list[str]:
-    return [*listing["ids"], *(name for name, _ in listing["failures"])]
+    return [*listing["ids"], *(name for name, _ in listing["failures"]), *listing.get("forgotten", ())]
 
 
 def _empty(path: str | Path) -> bool:

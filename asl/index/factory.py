@@ -2,7 +2,7 @@
 
 ``IVF4096,SQ8``, ``HNSW32``, ``OPQ32,IVF4096,PQ32`` ...: it proposes candidates, which are scored again like those of
 any engine, so scores and their order are right. What it does not propose is lost: the list is not exact,
-and no certificate is asked for. How much is lost has to be measured (:func:`measured_recall`).
+and no certificate is asked for. How much is lost has to be measured (:mod:`asl.index.recall`).
 """
 
 from __future__ import annotations
@@ -15,18 +15,7 @@ import numpy as np
 
 from asl.index.engine import ROUNDING
 from asl.index.faiss import MOST_ON_GPU, load_faiss
-from asl.index.search import search
-from asl.scoring.score import Score
-from asl.types import (
-    F32,
-    I64,
-    AslError,
-    BackgroundEmbeddings,
-    QueryEmbeddings,
-    ReferenceEmbeddings,
-    ScoredPairs,
-    UsageError,
-)
+from asl.types import F32, I64, AslError, UsageError
 
 _ANY_DIM = 3840  # divisible by what strings divide by (PQ80, PQ96 ...): only the spelling is checked with it
 _TRAIN = 2**18  # vectors that an index is trained on at most
@@ -129,21 +118,3 @@ class Factory:
 def _reason(error: RuntimeError) -> str:
     """What FAISS says, without where in its source it says so."""
     return str(error).strip().splitlines()[-1].rsplit(": ", 1)[-1][:160]
-
-
-def measured_recall(
-    found: ScoredPairs,
-    queries: QueryEmbeddings,
-    references: ReferenceEmbeddings,
-    *,
-    score: Score,
-    k: int,
-    background: BackgroundEmbeddings | None = None,
-    sample: int = 100,
-) -> float:
-    """Share of the exact k best pairs of some queries, evenly chosen, that an approximate search found."""
-    rows = np.unique(np.linspace(0, len(queries) - 1, min(sample, len(queries))).astype(np.int64))
-    exact = search(queries.take(rows), references, score=score, k=k, background=background)
-    ours = set(zip(found.query_ids.tolist(), found.reference_ids.tolist(), strict=True))
-    right = sum(pair in ours for pair in zip(exact.query_ids.tolist(), exact.reference_ids.tolist(), strict=True))
-    return right / max(1, len(exact))

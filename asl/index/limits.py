@@ -44,7 +44,7 @@ class Limits:
         if each.ndim and each.shape != (shape[0],):
             raise AslError(f"k: expected one number or {shape[0]} of them, got shape {each.shape}")
         if each.min() < 1:
-            raise AslError(f"k: must be 1 or more, got {each.min()}")
+            raise UsageError(f"k: must be 1 or more, got {each.min()}")
         floor = -np.inf if above is None else float(above)
         return cls(np.minimum(np.broadcast_to(each, shape[:1]), shape[1]), most, floor)
 

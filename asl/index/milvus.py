@@ -9,16 +9,18 @@ similar norm, and drops the rest here. All lists are scored again in float64 and
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from asl.index.milvus_search import MOST, MilvusSearch
+from asl.index.milvus_kind import IndexKind
+from asl.index.milvus_search import MOST, MilvusSearch, Progress
 from asl.scoring.score import Score, encode_references
 from asl.types import AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, StrArray
 
 _BYTES = 16 * 2**20  # per request; a server refuses 64 MiB
+_BLOCK = 2**25  # numbers that are read at once
 _LARGEST = 128.0  # log-norms of float32 features are smaller
 
 
@@ -39,7 +41,7 @@ class MilvusIndex:
         model: str = "",
         fast_decode: bool = False,
         token: str = "",
-        index_type: str = "FLAT",
+        kind: str = "FLAT",
     ) -> None:
         """Open a collection, or make it.
 
@@ -51,7 +53,8 @@ class MilvusIndex:
             model: hash of the model that made the features; fixed, too.
             fast_decode: whether large JPEGs were decoded at a fraction of their size for them; fixed, too.
             token: of the server.
-            index_type: ``FLAT`` keeps every answer exact; others (``HNSW`` ...) only what they find; fixed, too.
+            kind: index type and its parameters (:class:`asl.index.milvus_kind.IndexKind`); ``FLAT`` keeps every answer
+                exact, others (``HNSW,M=32`` ...) only what they find; fixed, too.
 
         Raises:
             NoCollectionError: there is none, and no ``dim`` to make it.
@@ -63,7 +66,7 @@ class MilvusIndex:
         except ImportError as error:
             raise AslError("milvus: pymilvus is not installed: `pip install 'asl-icd[milvus]'`") from error
         self._name, self.clip, self.model = collection, clip, model
-        self.fast_decode, self.index_type = fast_decode, index_type
+        self.fast_decode, self.kind = fast_decode, IndexKind.of(kind)
         try:
             self._client: Any = _Told(MilvusClient(uri, token=token), uri, MilvusException)
         except MilvusException as error:
@@ -78,24 +81,19 @@ class MilvusIndex:
             self._create()
         self._client.load_collection(collection)
 
-    @property
-    def exact(self) -> bool:
-        """Whether every list is complete."""
-        return self.index_type == "FLAT"
-
     def _create(self) -> None:
         # What the collection is lies in one beside it: milvus-lite forgets descriptions. It comes first, so that a
         # collection that is there is also known.
         if self._client.has_collection(f"{self._name}_about"):
             self._client.drop_collection(f"{self._name}_about")
-        facts = {"clip": self.clip, "model": self.model, "fast_decode": self.fast_decode, "index_type": self.index_type}
+        facts = {"clip": self.clip, "model": self.model, "fast_decode": self.fast_decode, "index_type": str(self.kind)}
         about = json.dumps(facts)
-        self._add_collection(f"{self._name}_about", 2, "FLAT", norms=False)
+        self._add_collection(f"{self._name}_about", 2, IndexKind.of("FLAT"), norms=False)
         self._client.upsert(f"{self._name}_about", [{"id": about, "vector": [0.0, 0.0]}])
         self._client.flush(f"{self._name}_about")
-        self._add_collection(self._name, self._dim + 2, self.index_type, norms=True)
+        self._add_collection(self._name, self._dim + 2, self.kind, norms=True)
 
-    def _add_collection(self, name: str, dim: int, index_type: str, *, norms: bool) -> None:
+    def _add_collection(self, name: str, dim: int, kind: IndexKind, *, norms: bool) -> None:
         from pymilvus import DataType
 
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -104,7 +102,9 @@ class MilvusIndex:
             schema.add_field("log_norm", DataType.FLOAT)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         index = self._client.prepare_index_params()
-        index.add_index("vector", index_type=index_type, metric_type="IP")
+        # Twice, as milvus-lite reads the parameters only where a server also looks for them.
+        params = {"params": {"params": kind.parameters}} if kind.parameters else {}
+        index.add_index("vector", index_type=kind.name, metric_type="IP", **params)
         self._client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
 
     def _checked(self, dim: int | None) -> int:
@@ -121,7 +121,7 @@ class MilvusIndex:
         if self.model and note["model"] != self.model:
             raise AslError(f"milvus: collection {self._name!r} is of another model ({note['model']})")
         self.clip, self.model = clip, note["model"]
-        self.fast_decode, self.index_type = note["fast_decode"], note["index_type"]
+        self.fast_decode, self.kind = note["fast_decode"], IndexKind.of(note["index_type"])
         return there
 
     def _note(self) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class MilvusIndex:
         Raises:
             AslError: an id that is not in the collection.
         """
-        wanted = sorted(self._ids(-_LARGEST, _LARGEST)) if ids is None else [str(name) for name in ids]
+        wanted = self.ids() if ids is None else [str(name) for name in ids]
         fields, rows = ["id", "log_norm", "vector"], {}
         for start in range(0, len(wanted), 1000):
             only = _one_of(wanted[start : start + 1000])
@@ -192,6 +192,10 @@ class MilvusIndex:
         vectors = np.array([rows[name][1] for name in wanted], dtype=np.float32).reshape(-1, self._dim)
         return ReferenceEmbeddings(np.array(wanted, dtype=np.str_), vectors, norms)
 
+    def ids(self) -> list[str]:
+        """The ids of all references, sorted."""
+        return sorted(self._ids(-_LARGEST, _LARGEST))
+
     def _ids(self, low: float, high: float) -> list[str]:
         """Ids of low <= log-norm < high, in halves where one answer has no room for all (iterators break on quotes)."""
         only = f"log_norm >= {low:.9f} and log_norm < {high:.9f}"
@@ -202,6 +206,19 @@ class MilvusIndex:
             raise AslError(f"milvus: more than {MOST} references have the log-norm {low:.6f}; they cannot be listed")
         return self._ids(low, (low + high) / 2) + self._ids((low + high) / 2, high)
 
+    def blocks(self, progress: Progress | None = None) -> Iterator[ReferenceEmbeddings]:
+        """All references, some thousand at a time, by id.
+
+        Args:
+            progress: called with (references read, references to read).
+        """
+        names = self.ids()
+        step = max(1000, _BLOCK // self._dim)
+        for start in range(0, len(names), step):
+            yield self.references(names[start : start + step])
+            if progress:
+                progress(min(start + step, len(names)), len(names))
+
     def merge(self, other: MilvusIndex) -> None:
         """Add all references of another collection; those whose ids are here already replace them.
 
@@ -210,7 +227,8 @@ class MilvusIndex:
         """
         if self.model != other.model:
             raise AslError(f"milvus: the collections are of different models ({self.model}, {other.model})")
-        self.add(other.references())
+        for block in other.blocks():
+            self.add(block)
 
     def search(
         self,
@@ -219,8 +237,18 @@ class MilvusIndex:
         score: Score,
         k: int = 10,
         background: BackgroundEmbeddings | None = None,
+        nprobe: int = 16,
+        progress: Progress | None = None,
     ) -> ScoredPairs:
-        """The k best references of every query: the same list as :func:`asl.index.search.search`.
+        """The k best references of every query: with a ``FLAT`` index the list of :func:`asl.index.search.search`.
+
+        Args:
+            queries: Q of them.
+            score: which score; ``soft`` with the collection's own clipping range.
+            k: references per query.
+            background: needed where the score is normalised.
+            nprobe: how far an approximate index looks (:meth:`asl.index.milvus_kind.IndexKind.searching`).
+            progress: called with (queries done, queries to do).
 
         Raises:
             AslError: another dimension or clipping range than the collection's, or a list that would need more than
@@ -232,7 +260,8 @@ class MilvusIndex:
             raise AslError(f"milvus: the collection was made with clip={self.clip}, the score has {score.clip}")
         if k < 1 or not len(self):
             raise AslError(f"milvus: nothing to search, or k below 1 (k={k}, {len(self)} references)")
-        return MilvusSearch(self._client, self._name, queries, score, k, len(self), background).run()
+        options = (len(self), background, self.kind, nprobe)
+        return MilvusSearch(self._client, self._name, queries, score, k, *options).run(progress)
 
 
 class _Told:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from asl.index.engine import ROUNDING
+from asl.index.milvus_kind import IndexKind
 from asl.scoring.normalization import query_maps
 from asl.scoring.score import Score, admissible, encode_queries, from_cosines, pair_cosines
 from asl.types import I64, AslError, BackgroundEmbeddings, QueryEmbeddings, ScoredPairs, StrArray
@@ -18,7 +19,9 @@ _LARGEST = 48 * 2**20  # so that no list of one query may be longer than this
 MOST = 16_384  # neighbours that a server returns for one query
 _GROUP = 128  # queries of one request, and of one filter on the norm
 _SLACK = 8
+_OVER = 4  # times as many candidates from an index that is not exact
 _F64 = npt.NDArray[np.float64]
+Progress = Callable[[int, int], None]
 
 
 class MilvusSearch:
@@ -33,8 +36,11 @@ class MilvusSearch:
         k: int,
         count: int,
         background: BackgroundEmbeddings | None,
+        kind: IndexKind,
+        nprobe: int,
     ) -> None:
         self._client, self._name, self._q, self._score = client, name, queries, score
+        self._kind, self._nprobe = kind, nprobe
         self._k, self._count = min(k, count), count
         self._maps = query_maps(queries, background, score.normalization)
         inner = "soft" if score.mode == "soft" else "cosine"
@@ -43,11 +49,13 @@ class MilvusSearch:
             self._vectors[:, -2:] = 0.0
         self._found: list[tuple[int, StrArray, _F64]] = []
 
-    def run(self) -> ScoredPairs:
+    def run(self, progress: Progress | None = None) -> ScoredPairs:
         """The k best references of every query."""
         order = np.argsort(self._q.log_norms, kind="stable")
         for start in range(0, len(order), _GROUP):
             self._group(order[start : start + _GROUP])
+            if progress:
+                progress(min(start + _GROUP, len(order)), len(order))
         self._found.sort(key=lambda item: item[0])
         lengths = [len(names) for _, names, _ in self._found]
         query = np.repeat([row for row, _, _ in self._found], lengths).astype(np.int64)
@@ -58,7 +66,8 @@ class MilvusSearch:
 
     def _group(self, rows: I64) -> None:
         most = max(1, min(MOST, _LARGEST // (4 * (self._q.dim + 2) + 256)))
-        pending, m = rows, min(self._count, self._k + _SLACK, most)
+        over = 1 if self._kind.exact else _OVER  # no list is proved then, and the order of its candidates may be wrong
+        pending, m = rows, min(self._count, over * (self._k + _SLACK), most)
         while len(pending):
             hits = self._request(pending, m)
             again = [row for row in pending.tolist() if not self._take(row, next(hits), m)]
@@ -78,6 +87,7 @@ class MilvusSearch:
         for start in range(0, len(rows), step):
             yield from self._client.search(
                 self._name, self._vectors[rows[start : start + step]].tolist(), limit=m, filter=only,
+                search_params={"params": self._kind.searching(self._nprobe, m)},
                 output_fields=["log_norm", "vector"], consistency_level="Strong",
             )  # fmt: skip
 
@@ -95,7 +105,7 @@ class MilvusSearch:
         scores = self._maps.apply(from_cosines(cosines, self._q.log_norms[own], norms, inner), own)
         order = np.lexsort((names, -scores.astype(np.float32)))
         order = order[np.isfinite(scores[order])][: self._k]
-        if len(hits) == m < self._count:
+        if self._kind.exact and len(hits) == m < self._count:
             # For `hinge` the cosine itself is the bound: no norm makes a score larger.
             length = float(np.abs(self._vectors[row, -2:]).max() * np.abs(vectors[:, -2:]).max())
             bound = hits[-1]["distance"] + ROUNDING * (1.0 + 2.0 * length)

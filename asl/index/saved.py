@@ -16,19 +16,42 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from asl.types import AslError, Embeddings, ReferenceEmbeddings, StrArray, UsageError
+from asl.types import F32, I64, AslError, Embeddings, ReferenceEmbeddings, StrArray, UsageError, as_ids
 
 FORMAT = "asl-index-1"
 _BLOCK = 65536  # rows that are written at once
 _OWN = re.compile(r"\d{8}\.\w+\.(npy|faiss)")  # files of a generation
+
+
+class Rows(Protocol):
+    """Some references whose vectors are read when they are written: a piece of a feature store, for one.
+
+    Attributes:
+        ids: ``[n]``.
+        log_norms: float32 ``[n]``.
+        dim: D.
+    """
+
+    @property
+    def ids(self) -> StrArray: ...  # noqa: D102
+
+    @property
+    def log_norms(self) -> F32: ...  # noqa: D102
+
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+
+    def units(self, rows: I64) -> F32:
+        """float32 ``[m, D]`` unit vectors of some of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,20 +73,23 @@ class SavedIndex:
 
     @classmethod
     def create(
-        cls, path: str | Path, references: Embeddings, *, model: str = "", fast_decode: bool = False
+        cls, path: str | Path, references: Embeddings | Iterable[Rows], *, model: str = "", fast_decode: bool = False
     ) -> SavedIndex:
         """Write an index; one that is there is replaced.
 
         Args:
             path: folder.
-            references: R of them, at least one.
+            references: R of them, at least one; as pieces they need not fit in memory.
             model: hash of the model that made the features.
             fast_decode: whether large JPEGs were decoded at a fraction of their size for them.
 
         Raises:
             UsageError: the folder holds something else.
-            AslError: no references.
+            AslError: no references, or an id that stands twice.
         """
+        parts = [references] if isinstance(references, Embeddings) else list(references)
+        if not parts:
+            raise AslError(f"{path}: an index holds at least one reference")
         folder = Path(path)
         before = cls.open(folder).manifest["generation"] if cls.is_index(folder) else 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,8 +97,8 @@ class SavedIndex:
         foreign = [file.name for file in folder.iterdir() if not _OWN.fullmatch(file.name) and file.name[0] != "."]
         if foreign and not cls.is_index(folder):
             raise UsageError(f"index: {folder} holds other files ({min(foreign)}); choose a folder of its own")
-        facts = {"format": FORMAT, "model": model, "fast_decode": fast_decode, "dim": references.dim}
-        return cls(folder, {**facts, "count": 0, "generation": before})._rewritten([references])
+        facts = {"format": FORMAT, "model": model, "fast_decode": fast_decode, "dim": parts[0].dim}
+        return cls(folder, {**facts, "count": 0, "generation": before})._rewritten(parts)
 
     @classmethod
     def open(cls, path: str | Path) -> SavedIndex:
@@ -163,8 +189,8 @@ class SavedIndex:
         except (OSError, ValueError, EOFError) as error:
             raise AslError(f"{file}: cannot be read ({error}); build the index again") from error
 
-    def _rewritten(self, parts: list[Any], keep: npt.NDArray[np.bool_] | None = None) -> SavedIndex:
-        ids = np.concatenate([part.ids for part in parts])
+    def _rewritten(self, parts: Sequence[Rows], keep: npt.NDArray[np.bool_] | None = None) -> SavedIndex:
+        ids = as_ids(np.concatenate([part.ids for part in parts]), name=f"{self.path}")
         norms = np.concatenate([part.log_norms for part in parts])
         order = np.lexsort((ids, -norms))
         order = order if keep is None else order[keep[order]]
@@ -185,8 +211,8 @@ class SavedIndex:
         self._delete_others(generation)
         return SavedIndex(self.path, manifest)
 
-    def _write_vectors(self, path: Path, parts: list[Any], order: npt.NDArray[np.int64]) -> None:
-        starts = np.cumsum([0] + [len(part) for part in parts])
+    def _write_vectors(self, path: Path, parts: Sequence[Rows], order: I64) -> None:
+        starts = np.cumsum([0] + [len(part.ids) for part in parts])
         shape = (len(order), self.manifest["dim"])
         with path.open("wb") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -194,9 +220,10 @@ class SavedIndex:
             for low in range(0, len(order), _BLOCK):
                 rows = order[low : low + _BLOCK]
                 block = np.empty((len(rows), shape[1]), dtype="<f4")
-                for start, part in zip(starts, parts, strict=False):
-                    mine = (rows >= start) & (rows < start + len(part))
-                    block[mine] = part.vectors[rows[mine] - start]
+                owners = np.searchsorted(starts, rows, side="right") - 1
+                for owner in np.unique(owners).tolist():
+                    mine = owners == owner
+                    block[mine] = parts[owner].units(rows[mine] - starts[owner])
                 file.write(block.tobytes())
             _to_disk(file)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from asl.data.catalog import open_catalog, subset
-from asl.features.extract import Region, cut, extract
+from asl.features.decoding import Region, cut
+from asl.features.extract import extract
 from asl.features.regions import REGIONS, THUMBNAIL, extract_regions, region_embeddings, region_path, regions_of
 from asl.features.store import FeatureStore
 from asl.models import build_embedder

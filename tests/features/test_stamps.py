@@ -14,7 +14,7 @@ import pytest
 from asl.data.catalog import open_catalog, subset
 from asl.data.scenes import render_scene
 from asl.features import FeatureStore, extract
-from asl.features.extract import Region
+from asl.features.decoding import Region
 from asl.features.parts import join_parts
 from asl.features.regions import extract_regions
 from asl.models import Embedder, build_embedder

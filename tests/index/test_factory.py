@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asl.index.factory import Factory, measured_recall
+from asl.index.factory import Factory
+from asl.index.recall import measured_recall
 from asl.index.saved import SavedIndex
 from asl.index.search import search
 from asl.scoring.score import MODES, Score, pair_scores
@@ -39,20 +40,7 @@ def test_scores_are_exact_and_most_pairs_are_found(sides, spec: str, mode: str) 
     rows = {"query_index": found.query_index, "reference_index": found.reference_index}
     np.testing.assert_array_equal(found.scores, pair_scores(queries, references, score=score, **rows))
     if mode != "strict":  # what a filter leaves of a list that was fetched by cosine is fewer
-        assert measured_recall(found, queries, references, score=score, k=5) > 0.85
-
-
-def test_recall_is_that_of_the_exact_list(sides) -> None:
-    queries, references = sides
-    score = Score("cosine")
-    exact = search(queries, references, score=score, k=4)
-    assert measured_recall(exact, queries, references, score=score, k=4, sample=17) == 1.0
-    first = exact.take(np.arange(0, len(exact), 2))  # every query's first and third
-    assert measured_recall(first, queries, references, score=score, k=4, sample=200) == 0.5
-    few = search(queries, references, score=score, k=4, engine=Factory("IVF64,Flat", nprobe=1))
-    many = search(queries, references, score=score, k=4, engine=Factory("IVF64,Flat", nprobe=64))
-    recalls = [measured_recall(found, queries, references, score=score, k=4) for found in (few, many)]
-    assert recalls[0] < recalls[1] == 1.0
+        assert measured_recall(found, queries, [references], score=score, k=5) > 0.85
 
 
 def test_a_built_index_is_kept_and_belongs_to_its_references(sides, tmp_path: Path, monkeypatch) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asl.index.recall import measured_recall
 from asl.index.search import search
 from asl.scoring.normalization import ScoreNormalization
-from asl.scoring.score import MODES, Score
+from asl.scoring.score import MODES, Score, pair_scores
 from asl.types import AslError, Embeddings, ScoredPairs
 
 pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
@@ -93,7 +94,7 @@ def test_what_was_stored_is_there_again_and_collections_merge(tmp_path: Path) ->
     parts = REFERENCES.take(np.arange(60)), REFERENCES.take(np.arange(40, 90))
     for name, part in zip(("one", "two"), parts, strict=True):
         index = MilvusIndex(
-            str(tmp_path / f"{name}.db"), dim=6, clip=CLIP, model="m", fast_decode=True, index_type="IVF_FLAT"
+            str(tmp_path / f"{name}.db"), dim=6, clip=CLIP, model="m", fast_decode=True, kind="IVF_FLAT,nlist=8"
         )
         index.add(part.as_references())
         index.close()
@@ -102,7 +103,8 @@ def test_what_was_stored_is_there_again_and_collections_merge(tmp_path: Path) ->
     with pytest.raises(NoCollectionError, match="holds no collection"):
         MilvusIndex(str(tmp_path / "none.db"))
     one, two = MilvusIndex(str(tmp_path / "one.db")), MilvusIndex(str(tmp_path / "two.db"))
-    assert (one.clip, one.model, one.fast_decode, one.exact) == (CLIP, "m", True, False), "opened without being told"
+    assert (one.clip, one.model, one.fast_decode) == (CLIP, "m", True), "opened without being told"
+    assert (str(one.kind), one.kind.exact) == ("IVF_FLAT,nlist=8", False)
     one.merge(two)
     everything = one.references()
     assert everything.ids.tolist() == sorted(REFERENCES.ids[:90].tolist())
@@ -143,10 +145,53 @@ def test_a_collection_clips_as_it_was_told_or_as_its_references_say(
     from asl.scoring.score import usual_clip
 
     references, address = REFERENCES.take(np.arange(100)).as_references(), f"milvus+{tmp_path / 'l.db'}"
-    assert fill_served(address, references, model="m", clip=clip) == 100
+    parts = [references.take(rows) for rows in np.split(np.arange(100), [30])]
+    assert fill_served(address, parts, model="m", clip=clip) == 100
     index = open_served(address)
     try:
         assert index.clip == pytest.approx(clip or usual_clip(references.log_norms))
         assert index.clip != pytest.approx(usual_clip(references.log_norms) if clip else CLIP)
     finally:
         index.close()
+
+
+def test_pruned_references_are_gone_and_another_index_type_is_refused(tmp_path: Path) -> None:
+    from asl.index.served import fill_served, open_served
+
+    address, seen = f"milvus+{tmp_path / 'l.db'}", []
+    fill_served(address, [REFERENCES.take(np.arange(100))], model="m", kind="HNSW,M=8")
+    parts = [REFERENCES.take(np.arange(50, 80)), REFERENCES.take(np.arange(110, 120))]
+    count = fill_served(address, parts, model="m", prune=True, progress=lambda *state: seen.append(state))
+    assert (count, seen) == (40, [(30, 40), (40, 40)])
+    index = open_served(address)
+    assert index.ids() == sorted([*REFERENCES.ids[50:80].tolist(), *REFERENCES.ids[110:120].tolist()])
+    assert str(index.kind) == "HNSW,M=8,efConstruction=200"
+    index.close()
+    with pytest.raises(AslError, match=r"made with milvus_index=HNSW,M=8,.* cannot be changed to HNSW"):
+        fill_served(address, parts, model="m", kind="HNSW")
+    with pytest.raises(AslError, match="no references to add"):
+        fill_served(address, [], model="m")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_approximate_index_finds_more_where_it_looks_farther(tmp_path: Path, mode: str) -> None:
+    from asl.index.milvus import MilvusIndex
+
+    index = MilvusIndex(str(tmp_path / "ivf.db"), dim=6, clip=CLIP, kind="IVF_FLAT,nlist=32")
+    index.add(REFERENCES.as_references())
+    score = Score(mode, 0.3, 0.1, CLIP if mode == "soft" else None)  # type: ignore[arg-type]
+    queries, seen, ids = QUERIES.as_queries(), [], REFERENCES.ids
+    order = np.argsort(ids)
+    recalls = []
+    for nprobe in (1, 32):
+        found = index.search(queries, score=score, k=5, nprobe=nprobe, progress=lambda *state: seen.append(state))
+        rows = {"query_index": found.query_index, "reference_index": np.searchsorted(ids[order], found.reference_ids)}
+        exact = pair_scores(queries, REFERENCES.take(order).as_references(), score=score, **rows)
+        np.testing.assert_array_equal(found.scores, exact)
+        blocks = list(index.blocks())
+        recalls.append(measured_recall(found, queries, blocks, score=score, k=5))
+    assert sum(len(block) for block in blocks) == 1200
+    assert recalls[0] < recalls[1]
+    assert recalls[1] == 1.0 or mode in ("strict", "hinge"), "those look for more in a list of fixed length"
+    assert seen == [(128, 150), (150, 150)] * 2
+    index.close()

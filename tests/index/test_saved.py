@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
 from asl.index.search import search
 from asl.scoring.score import MODES, Score
@@ -42,6 +43,26 @@ def test_a_search_of_the_index_is_that_of_the_embeddings(tmp_path: Path, mode: s
     expected = search(QUERIES.as_queries(), A.as_references(), score=score, k=9)
     assert found.reference_ids.tolist() == expected.reference_ids.tolist()
     assert found.scores.tolist() == expected.scores.tolist()
+
+
+def test_pieces_of_a_store_make_the_same_index_as_the_whole(tmp_path: Path) -> None:
+    store = FeatureStore.create(tmp_path / "s", model="m", dim=6, preprocessing={})
+    rng = np.random.default_rng(4)
+    features = (rng.normal(size=(500, 6)) * 7).astype(np.float32)
+    names = [f"{n}.jpg" for n in rng.permutation(500)]
+    for low, high in ((0, 3), (3, 250), (250, 500)):
+        store.add(names[low:high], features[low:high], [])
+    store.add(names[100:120], features[:20], [], replaces=True)
+    store.forget(names[7:9])
+    whole = SavedIndex.create(tmp_path / "whole", store.embeddings(), model="m")
+    pieces = SavedIndex.create(tmp_path / "pieces", store.pieces(), model="m")
+    assert len(pieces) == 498
+    assert contents(pieces.path) == contents(whole.path)
+    with pytest.raises(AslError, match="stand more than once"):
+        SavedIndex.create(tmp_path / "twice", [A, B, A])
+    with pytest.raises(AslError, match="at least one reference"):
+        SavedIndex.create(tmp_path / "none", [])
+    assert not (tmp_path / "none").exists()
 
 
 def test_however_it_was_built_it_is_the_same(tmp_path: Path) -> None:
@@ -99,6 +120,7 @@ def test_wrong_use_is_refused_with_words(tmp_path: Path) -> None:
 CHANGE = """
 import sys
 import numpy as np
+from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
 from asl.types import Embeddings
 index = SavedIndex.open(sys.argv[1])
