@@ -6,12 +6,11 @@
     shard-00000.npy        float32 [n, D] un-normalised features
     shard-00000.json       their n ids, the failures met on the way (id, reason), and the stamps of both
 
-A shard is listed in the manifest only when both of its files are whole, on disk and renamed to their final names;
-whatever else lies in the folder is a left-over of a killed run and is overwritten. Nothing in a store depends on when
-or where it was made (stamps know the images' times of change), so a resumed extraction ends byte-identical to one that
-was never interrupted. An image that has changed is embedded again into a later shard, which ``replaces`` what earlier
-ones say of it, and one that was ``forgotten`` is named by a later shard without features; to be rid of the old rows on
-the disk, delete the store and extract again.
+A shard is listed in the manifest only when both of its files are whole, on disk and renamed to their final names; else
+it is a left-over of a killed run and is overwritten. Nothing in a store depends on when or where it was made (stamps
+know the images' times of change), so a resumed extraction ends byte-identical to one that was never interrupted. An
+image that has changed is embedded again into a later shard, which ``replaces`` what earlier ones say of it; one that
+was ``forgotten`` is named by a later shard without features. To be rid of their rows on the disk, delete the store.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from asl.features.piece import Piece
 from asl.types import F32, AslError, Embeddings, StrArray
 
 FORMAT = "asl-features-1"
+_KEYS = {"model", "dim", "preprocessing", "shards"}
 Failure = tuple[str, str]
 
 
@@ -60,7 +60,7 @@ class FeatureStore:
             raise AslError(f"{folder}: is no feature store (no manifest.json); make one with asl.extract") from error
         except (OSError, ValueError) as error:
             raise AslError(f"{folder}/manifest.json: cannot be read ({error})") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not manifest.keys() >= _KEYS:
             raise AslError(f"{folder}: is no feature store of this version (expected format {FORMAT!r})")
         return cls(folder, manifest)
 
@@ -221,7 +221,7 @@ class FeatureStore:
         except (OSError, ValueError, EOFError) as error:
             raise AslError(f"{file}: cannot be read ({error}); delete the store and extract again") from error
         if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
-            raise AslError(f"{file}: has shape {part.shape}, the manifest says {shard['images']} images")
+            raise AslError(f"{file}: is {part.dtype} {part.shape}, expected float32 of {shard['images']} images")
         return part
 
     def pieces(self) -> Iterator[Piece]:
@@ -291,7 +291,7 @@ def check_models(models: Mapping[str, str]) -> None:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write under a temporary name, flush to the disk, rename: the name never shows half a file."""
+    """Write under a temporary name, flush, rename: the name never shows half a file."""
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
         file.write(data)

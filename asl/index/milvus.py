@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class MilvusIndex:
             raise AslError("milvus: pymilvus is not installed: `pip install 'asl-icd[milvus]'`") from error
         self._name, self.clip, self.model = collection, clip, model
         self.fast_decode, self.kind = fast_decode, IndexKind.of(kind)
+        if dim is None and uri.endswith(".db") and not Path(uri).exists():  # milvus-lite would make the file
+            raise NoCollectionError(f"milvus: there is no {uri}; make it with asl.extract index=milvus+{uri}")
         try:
             self._client: Any = _Told(MilvusClient(uri, token=token), uri, MilvusException)
         except MilvusException as error:

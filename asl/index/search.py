@@ -158,6 +158,8 @@ class _Finder:
         proposed = self._inner if engine.exact and mode == "soft" else replace(self._inner, mode="cosine")
         tile = min(width, max(1024, _ENCODED // row)) if proposed.mode == "soft" else width
         self._tiles, self._width = Tiles(references, proposed, engine, tile if engine.exact else len(references)), width
+        if isinstance(engine, TensorCore) and (self._prefixes is None or self._prefixes.order is None):
+            engine.hold(references.vectors)  # they are read in place, strip by strip
         self._parts: list[tuple[_I32, _I32, F32]] = []  # query rows, reference rows, scores; a query is in one of them
         self._best = np.empty(0, dtype=np.float32)  # of the pairs found so far, where only the best are wanted
 

@@ -14,6 +14,7 @@ is complete when its m-th float32 score is above the n-th 16-bit score plus e; w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,24 @@ def cuda_devices() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """References on the device: as float32, in 16 bits, and their largest length."""
+
+    host: F32
+    right: Any
+    small: Any
+    longest: float
+
+    def rows(self, references: F32) -> tuple[int, int] | None:
+        """Which rows of what is held these are, by where they lie in memory; None: others."""
+        width = self.host.strides[0]
+        low, rest = divmod(references.ctypes.data - self.host.ctypes.data, width)
+        if references.strides != self.host.strides or references.shape[1:] != self.host.shape[1:] or rest:
+            return None
+        return (low, low + len(references)) if 0 <= low <= len(self.host) - len(references) else None
 
 
 class TensorCore:
@@ -54,16 +73,43 @@ class TensorCore:
         self._torch, self._device, self._dtype = torch, torch.device(device), getattr(torch, dtype)
         self._unit = 2.0**-11 if dtype == "float16" else 2.0**-8
         self._block, self._width = block, width
+        self._held: _Held | None = None
         self.name = f"tensorcore ({device}, {dtype})"
+
+    def hold(self, references: F32) -> None:
+        """Keep references on the device, so that searches of them or of a run of their rows send nothing again.
+
+        Args:
+            references: float32 ``[R, D]`` contiguous; must not be written while the engine is used. Where the device
+                has no room for all of them, each search sends what it needs.
+        """
+        if self._held is None or self._held.rows(references) != (0, len(references)):
+            self._held = None  # before its successor needs the room
+            if 6 * references.size <= self._room():
+                with self._torch.inference_mode():
+                    self._held = self._sent(references)
+
+    def _room(self) -> float:
+        """Bytes that references may take: what is left over is for tiles of products and lists."""
+        if self._device.type != "cuda":
+            return float("inf")
+        return 0.6 * float(self._torch.cuda.mem_get_info(self._device)[0])
+
+    def _sent(self, references: F32) -> _Held:
+        right = self._torch.empty(references.shape, device=self._device)
+        for low in range(0, len(references), self._width):  # whole maps are never in memory
+            # A copy: torch warns about memory that it may not write, such as that of a read-only map.
+            right[low : low + self._width] = self._torch.tensor(references[low : low + self._width])
+        return _Held(references, right, self._small(right), float(right.norm(dim=1).max()))
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
         """See :class:`asl.index.engine.Engine`; the references have to fit the device."""
         torch = self._torch
         with torch.inference_mode():
-            # A copy: torch warns about memory that it may not write, such as that of a read-only map.
-            right = torch.tensor(references, device=self._device)
-            small = self._small(right)
-            longest = float(right.norm(dim=1).max())
+            there = self._held.rows(references) if self._held else None
+            held = self._held if self._held and there else self._sent(references)
+            low, high = there or (0, len(references))
+            right, small, longest = held.right[low:high], held.small[low:high], held.longest
             scores = np.empty((len(queries), m), dtype=np.float32)
             rows = np.empty((len(queries), m), dtype=np.int64)
             for start in range(0, len(queries), self._block):

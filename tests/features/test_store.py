@@ -73,3 +73,12 @@ def test_two_processes_do_not_write_into_one_store(store: FeatureStore) -> None:
     allowed = subprocess.run(command, capture_output=True, text=True)
     assert allowed.stdout == "written\n", allowed.stderr
     assert not list(store.path.rglob(".lock"))
+
+
+def test_a_store_of_another_kind_is_refused_in_words(store: FeatureStore) -> None:
+    np.save(store.path / "shard-00000.npy", np.zeros((3, 5), dtype=np.float16))
+    with pytest.raises(AslError, match=r"shard-00000\.npy: is float16 \(3, 5\), expected float32 of 3 images"):
+        store.features()
+    (store.path / "manifest.json").write_text('{"format": "asl-features-1", "dim": 5}')
+    with pytest.raises(AslError, match="no feature store of this version"):
+        FeatureStore.open(store.path)

@@ -100,8 +100,11 @@ def test_what_was_stored_is_there_again_and_collections_merge(tmp_path: Path) ->
         index.close()
     with pytest.raises(AslError, match="another model"):
         MilvusIndex(str(tmp_path / "one.db"), model="n")
-    with pytest.raises(NoCollectionError, match="holds no collection"):
+    with pytest.raises(NoCollectionError, match=r"there is no .*none\.db; make it with asl\.extract"):
         MilvusIndex(str(tmp_path / "none.db"))
+    assert not (tmp_path / "none.db").exists(), "a misspelt name leaves no file"
+    with pytest.raises(NoCollectionError, match="holds no collection 'others'"):
+        MilvusIndex(str(tmp_path / "one.db"), collection="others")
     one, two = MilvusIndex(str(tmp_path / "one.db")), MilvusIndex(str(tmp_path / "two.db"))
     assert (one.clip, one.model, one.fast_decode) == (CLIP, "m", True), "opened without being told"
     assert (str(one.kind), one.kind.exact) == ("IVF_FLAT,nlist=8", False)

@@ -12,7 +12,7 @@ from asl.index.engine import Exact
 from asl.index.search import make_engine, search
 from asl.index.tensorcore import TensorCore
 from asl.scoring.score import Score
-from asl.types import AslError, Embeddings
+from asl.types import AslError, Embeddings, ReferenceEmbeddings
 
 index_search = import_module("asl.index.search")  # the package has a function of this name
 
@@ -89,6 +89,51 @@ def test_searches_are_the_same_as_in_numpy(mode: str) -> None:
     ]
     assert found[0].reference_index.tolist() == found[1].reference_index.tolist()
     assert found[0].scores.tolist() == found[1].scores.tolist()
+
+
+def test_what_is_held_is_sent_once_and_nothing_else_passes_for_it(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    queries, references = unit(30, 16, 20), unit(2500, 16, 21)
+    engine, sent = TensorCore(device="cpu", width=512), []
+    send = engine._sent
+    monkeypatch.setattr(engine, "_sent", lambda vectors: sent.append(len(vectors)) or send(vectors))
+    others = {
+        "all": (references, 0),
+        "some": (references[700:1300], 0),
+        "the last": (references[-5:], 0),
+        "a copy": (references[700:1300].copy(), 1),
+        "every second": (np.ascontiguousarray(references[::2]), 1),
+        "half of the dimensions": (references.reshape(5000, 8)[:2500], 1),
+    }
+    for _ in range(2):
+        engine.hold(references)
+    assert sent == [2500]
+    for name, (part, more) in others.items():
+        sent.clear()
+        left = queries[:, : part.shape[1]].copy()
+        scores, rows = engine.top(left, part, 4)
+        expected, places = Exact().top(left, part, 4)
+        assert np.abs(scores - expected).max() <= 2 * engine.rounding, name
+        assert rows.tolist() == places.tolist(), name
+        assert len(sent) == more, name
+    monkeypatch.setattr(engine, "_room", lambda: 6 * 16 * 2000)
+    engine.hold(unit(2001, 16, 22))
+    assert engine._held is None, "no room: each search sends what it needs"
+
+
+@pytest.mark.parametrize("mode", ["cosine", "strict", "hinge"])
+def test_a_sorted_index_is_sent_once(monkeypatch, mode: str) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(23)
+    norms = -np.sort(-rng.normal(0, 0.3, 4000)).astype(np.float32)
+    references = ReferenceEmbeddings(np.arange(4000).astype(str), unit(4000, 12, 24), norms)
+    queries = Embeddings.from_features([f"q{n}" for n in range(300)], rng.normal(size=(300, 12))).as_queries()
+    engine, sent = TensorCore(device="cpu", width=1024), []
+    send = engine._sent
+    monkeypatch.setattr(engine, "_sent", lambda vectors: sent.append(len(vectors)) or send(vectors))
+    for _ in range(2):
+        found = search(queries, references, score=Score(mode, lam=0.2), k=7, engine=engine, memory=2**-8)  # type: ignore[arg-type]
+    assert sent == [4000]
+    expected = search(queries, references, score=Score(mode, lam=0.2), k=7, engine="exact")  # type: ignore[arg-type]
+    assert found.reference_index.tolist() == expected.reference_index.tolist()
 
 
 def test_without_a_gpu_the_name_says_what_runs_instead() -> None:
