@@ -1,9 +1,8 @@
 """The values that travel between rooms: frozen, validated, numpy only.
 
-``Embeddings`` -> (``asl.scoring``) -> engine -> ``ScoredPairs`` + ``TruthPairs`` -> ``asl.metrics``.
-An id is a string; its role (query, reference, background) is in the type that holds it, so that a
-function that takes ``QueryEmbeddings`` refuses references. Scores are *query -> reference* and
-higher always means surer; a score may be negative.
+``Embeddings`` -> (``asl.scoring``) -> engine -> ``ScoredPairs`` + ``TruthPairs`` -> ``asl.metrics``. An id is a string;
+its role (query, reference, background) is in the type that holds it: what takes ``QueryEmbeddings`` refuses references.
+Scores are *query -> reference* and higher always means surer; a score may be negative.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy.typing as npt
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 StrArray = npt.NDArray[np.str_]
-_Role = TypeVar("_Role", bound="Embeddings")
+_Value = TypeVar("_Value")
 
 
 class AslError(Exception):
@@ -43,8 +42,8 @@ def as_ids(ids: Sequence[str] | StrArray, *, name: str, unique: bool = True) -> 
         raise AslError(f"{name}: id number {int(np.flatnonzero(array == '')[0])} is empty; every image needs an id")
     if unique:
         values, counts = np.unique(array, return_counts=True)
-        if np.any(counts > 1):
-            twice = values[counts > 1]
+        twice = values[counts > 1]
+        if len(twice):
             raise AslError(f"{name}: {len(twice)} id(s) stand more than once, the first is {str(twice[0])!r}")
     return array
 
@@ -57,9 +56,15 @@ def _check_length(name: str, array: npt.NDArray[Any], expected: int) -> None:
 def _check_finite(name: str, array: npt.NDArray[Any]) -> None:
     bad = ~np.isfinite(array)
     if bad.any():
-        raise AslError(
-            f"{name}: {int(bad.sum())} value(s) are not finite, the first at row {int(np.argwhere(bad)[0][0])}"
-        )
+        first = int(np.argwhere(bad)[0][0])
+        raise AslError(f"{name}: {int(bad.sum())} value(s) are not finite, the first at row {first}")
+
+
+def _checked(kind: type[_Value], parts: Mapping[str, Any]) -> _Value:
+    """A value of parts that were checked before: a million ids would take a second each time."""
+    made = object.__new__(kind)
+    made.__dict__.update(parts)
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,21 +131,15 @@ class Embeddings:
 
     def as_queries(self) -> QueryEmbeddings:
         """The same values in the role of queries (no copy)."""
-        return self._in_role(QueryEmbeddings)
+        return _checked(QueryEmbeddings, self.__dict__)
 
     def as_references(self) -> ReferenceEmbeddings:
         """The same values in the role of references (no copy)."""
-        return self._in_role(ReferenceEmbeddings)
+        return _checked(ReferenceEmbeddings, self.__dict__)
 
     def as_background(self) -> BackgroundEmbeddings:
         """The same values in the role of background images, e.g. the training set (no copy)."""
-        return self._in_role(BackgroundEmbeddings)
-
-    def _in_role(self, role: type[_Role]) -> _Role:
-        """What is checked once is not checked again: a million ids take a second."""
-        same = object.__new__(role)
-        same.__dict__.update(self.__dict__)
-        return same
+        return _checked(BackgroundEmbeddings, self.__dict__)
 
 
 def _check_unit(vectors: F32) -> None:
@@ -225,19 +224,24 @@ class ScoredPairs:
 
     def take(self, rows: npt.ArrayLike) -> Self:
         """Some of the pairs, in the order given; the vocabularies stay whole."""
-        index = np.asarray(rows)
-        return type(self)(
-            self.queries, self.references, self.query_index[index], self.reference_index[index], self.scores[index]
-        )
+        index, per_pair = np.asarray(rows), ("query_index", "reference_index", "scores")
+        return _checked(type(self), self.__dict__ | {name: getattr(self, name)[index] for name in per_pair})
 
     def with_scores(self, scores: npt.ArrayLike) -> Self:
         """The same pairs with other scores."""
         return type(self)(self.queries, self.references, self.query_index, self.reference_index, np.asarray(scores))
 
+    @classmethod
+    def between(
+        cls, queries: Embeddings, references: Embeddings, query_index: I64, reference_index: I64, scores: F32
+    ) -> Self:
+        """Pairs of embeddings, whose ids were checked; rows in range and finite scores are the caller's word."""
+        ids = {"queries": queries.ids, "references": references.ids}
+        return _checked(cls, ids | {"query_index": query_index, "reference_index": reference_index, "scores": scores})
+
 
 def _factorize(ids: Sequence[str] | StrArray, name: str) -> tuple[StrArray, I64]:
-    flat = as_ids(ids, name=name, unique=False)
-    vocabulary, index = np.unique(flat, return_inverse=True)
+    vocabulary, index = np.unique(as_ids(ids, name=name, unique=False), return_inverse=True)
     return vocabulary, index.astype(np.int64)
 
 
@@ -263,7 +267,10 @@ class TruthPairs:
             object.__setattr__(self, name, as_ids(getattr(self, name), name=f"TruthPairs.{name}", unique=False))
         object.__setattr__(self, "queries", as_ids(self.queries, name="TruthPairs.queries"))
         _check_length("reference_ids", self.reference_ids, len(self.query_ids))
-        _check_no_duplicates(self.query_ids, self.reference_ids)
+        pairs = list(zip(self.query_ids.tolist(), self.reference_ids.tolist(), strict=True))
+        if len(set(pairs)) < len(pairs):
+            twice = next(pair for pair, count in Counter(pairs).items() if count > 1)
+            raise AslError(f"TruthPairs: the pair {twice} stands twice")
         unknown = np.setdiff1d(self.query_ids, self.queries)
         if len(unknown):
             raise AslError(f"TruthPairs: {len(unknown)} query id(s) are not in queries, e.g. {str(unknown[0])!r}")
@@ -291,10 +298,3 @@ class TruthPairs:
 
     def __len__(self) -> int:
         return len(self.query_ids)
-
-
-def _check_no_duplicates(query_ids: StrArray, reference_ids: StrArray) -> None:
-    pairs = list(zip(query_ids.tolist(), reference_ids.tolist(), strict=True))
-    if len(set(pairs)) < len(pairs):
-        twice = next(pair for pair, count in Counter(pairs).items() if count > 1)
-        raise AslError(f"TruthPairs: the pair {twice} stands twice")

@@ -86,3 +86,15 @@ def test_truth_refuses_what_cannot_be() -> None:
         TruthPairs.from_pairs([("q", "r")], kinds={"x": "crop"})
     with pytest.raises(AslError, match="not in queries"):
         TruthPairs(np.array(["q"]), np.array(["r"]), np.array(["other"]))
+
+
+def test_what_was_checked_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = Embeddings.from_features(["a", "b"], np.eye(2))
+    sides = QueryEmbeddings(["q"], values.vectors[:1], values.log_norms[:1]), values.as_references()
+    pairs = ScoredPairs.from_ids(["q", "q"], ["a", "b"], [0.5, 0.25])
+    monkeypatch.setattr("asl.types.as_ids", lambda *_, **__: pytest.fail("a million ids would take a second"))
+    assert isinstance(values.as_queries(), QueryEmbeddings)
+    assert values.as_background().vectors is values.vectors
+    assert pairs.take([1]).reference_ids.tolist() == ["b"]
+    found = ScoredPairs.between(*sides, np.array([0]), np.array([1]), np.array([0.5], dtype=np.float32))
+    assert (found.query_ids.tolist(), found.reference_ids.tolist(), found.scores.tolist()) == (["q"], ["b"], [0.5])

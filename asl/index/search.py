@@ -111,8 +111,7 @@ def search(
         finder.find(np.arange(start, stop))
         if progress:
             progress(stop, len(queries))
-    query_index, rows, values = finder.result()
-    return ScoredPairs(queries.ids, references.ids, query_index, rows, values)
+    return ScoredPairs.between(queries, references, *finder.result())
 
 
 def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings) -> None:
