@@ -6,7 +6,9 @@
   python scripts/bench_approximate.py STORE ASKED --indexes "IVF1024,SQ8 HNSW32" --nprobe 4,16,64
 
 The references are all vectors of STORE, those of its regions included: real features, sixteen for each photograph.
-An index proposes candidates, which are scored again with the stored vectors, as `asl.search factory=` does.
+An index proposes candidates, which are scored again with the stored vectors, as `asl.search factory=` does. The table
+says bytes a vector, the share of the exact k best and of the very best that were found, the time of the search beside
+the exact one, and the seconds that building took.
 """
 
 from __future__ import annotations
@@ -100,7 +102,7 @@ def main() -> None:
         "time / exact",
         "built in s",
     ):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for row in rows:
         ratio, built = f"{row['seconds'] / flat['seconds']:.2f}", f"{row['build']:.0f}" if "build" in row else ""
         shown = f"{row['bytes']:.0f}", f"{row['recall']:.3f}", f"{row['first']:.3f}", ratio, built
