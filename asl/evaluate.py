@@ -173,7 +173,8 @@ def _read(config: EvaluateConfig) -> dict[str, ScoredPairs]:
 
 def _features(config: EvaluateConfig) -> Features:
     # Only searches need an engine; the other ways load none.
-    from asl.features.store import FeatureStore, check_models
+    from asl.features.store import FeatureStore
+    from asl.features.stores import check_models
     from asl.pipeline import Features
 
     paths = [(key, getattr(config, key) or "") for key in ("queries", "references", "background")]

@@ -6,7 +6,7 @@
   python -m asl.extract images=PHOTOS output=store part=3/8      the third of eight tasks, each on a machine of its own
   python -m asl.extract images=PHOTOS output=store merge=8       join the eight parts once all of them are finished
   python -m asl.extract images=PHOTOS output=store index=library.index
-  python -m asl.extract images=PHOTOS output=store prune=true     forget images that are no longer there
+  python -m asl.extract images=PHOTOS output=store prune=0.1      forget images that are gone, a tenth of them at most
   python -m asl.extract images=PHOTOS output=store regions=fine   parts of the images, too: small crops are found
 
 images: a folder, an image, a .txt or .csv list, an uncompressed .tar or a folder of them, a .parquet. Unreadable
@@ -29,6 +29,7 @@ from asl.entry import entry_point
 from asl.features.parts import join_parts, parse_part, part_path, part_rows
 from asl.features.regions import regions_of
 from asl.features.store import FeatureStore
+from asl.features.stores import forget_gone, gone_images, verify_all
 from asl.index.milvus_kind import IndexKind
 from asl.index.saved import SavedIndex
 from asl.index.served import fill_served, is_served
@@ -56,10 +57,11 @@ class ExtractConfig:
         part: I/N embeds the I-th of N parts only, for array jobs.
         merge: joins so many finished parts; embeds nothing.
         index: folder of an index that is written from the finished store, or ``milvus+ADDRESS``: a collection there.
-        milvus_index: index type of a new collection with its parameters (``HNSW,M=16``, ``IVF_SQ8,nlist=1024`` ...);
-            all but ``FLAT`` are approximate.
-        prune: images of the store that are no longer among ``images`` are forgotten, in its index, too.
-        verify: compares every shard of a store that is there with its hash before anything is added.
+        milvus_index: index type of a new collection with its parameters (``'milvus_index="HNSW,M=16"'``,
+            ``IVF_SQ8`` ...); all but ``FLAT`` are approximate.
+        prune: images that are no longer among ``images`` are forgotten, in the store and in the index that is written
+            from it, up to this share of them; more are an error (a wrong folder, a disk that is missing). null: none.
+        verify: compares every shard of a store that is there with its hash first.
         fast_decode: large JPEGs are decoded at a half, a quarter or an eighth of their size: faster, features differ a
             little (docs/performance.md); give it for queries and references alike.
         regions: parts of every image that are embedded, too: ``none``, ``coarse`` (6), ``fine`` (15).
@@ -79,7 +81,7 @@ class ExtractConfig:
     merge: int | None = None
     index: str | None = None
     milvus_index: str = "FLAT"
-    prune: bool = False
+    prune: float | None = None
     verify: bool = False
     fast_decode: bool = False
     regions: str = "none"
@@ -93,14 +95,19 @@ def run(config: ExtractConfig) -> int:
         )
     if config.index and config.part:
         raise UsageError("index: is written from a whole store; give it with merge=, not with part=")
-    if config.prune and (config.part or config.merge is not None):
-        raise UsageError("prune: is for whole stores; a part that lacks images is extracted again")
+    if config.prune is not None and not 0 <= config.prune <= 1:
+        raise UsageError(f"prune: must be in 0..1, got {config.prune:g}")
+    if config.prune is not None and (config.part or config.merge is not None):
+        raise UsageError("prune: is for stores of one machine; delete the parts and extract them again")
     if config.milvus_index != "FLAT" and not is_served(config.index or ""):
         raise UsageError("milvus_index: goes with index=milvus+ADDRESS")
-    IndexKind.of(config.milvus_index)
+    if is_served(config.index or ""):
+        IndexKind.of(config.milvus_index).check_place(str(config.index))
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1" and not config.part:
         raise UsageError(f"part: each of {processes} processes needs a part of its own; docs/scale.md has the lines")
+    if config.verify:
+        verify_all(part_path(config.output, *parse_part(config.part)) if config.part else config.output)
     store = join_images(config) if config.merge is not None else extract_images(config)
     console = Console()
     console.print(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
@@ -117,6 +124,7 @@ def _write_index(config: ExtractConfig, store: FeatureStore) -> int:
     if not is_served(address):
         return len(SavedIndex.create(address, store.pieces(), model=model, fast_decode=fast))
     soft = find_calibrations(config.model, model).get("soft")  # as a search without a collection would clip
+    forgotten = store.forgotten() if config.prune is not None else set()
     with progress_bar("filling the collection", unit="images") as progress:
         return fill_served(
             address,
@@ -125,7 +133,7 @@ def _write_index(config: ExtractConfig, store: FeatureStore) -> int:
             fast_decode=fast,
             clip=soft.score.clip if soft else None,
             kind=config.milvus_index,
-            prune=config.prune,
+            without=forgotten,
             progress=progress,
         )
 
@@ -138,8 +146,8 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
         part, of = parse_part(config.part)
         rows = part_rows(len(catalog), shard_size=config.shard_size, part=part, of=of)
         catalog, output = subset(catalog, rows), part_path(output, part, of)
-    if config.verify and FeatureStore.is_store(output):
-        FeatureStore.open(output).verify()
+    if config.prune is not None:
+        gone_images(output, catalog.ids.tolist(), share=config.prune)  # better refused now than after the work
     store = embed_images(
         catalog,
         load_embedder(config.model, size=config.size),
@@ -153,11 +161,11 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
         device=config.device,
         fast_decode=config.fast_decode,
     )
-    if config.prune:
-        gone = sorted(store.stamps().keys() - set(catalog.ids.tolist()))
-        store.forget(gone)
-        Console().print(f"{len(gone)} images are no longer there and forgotten")
-    return store
+    if config.prune is None:
+        return store
+    gone = forget_gone(output, catalog.ids.tolist(), share=config.prune)
+    Console().print(f"{gone} images are no longer there and forgotten")
+    return FeatureStore.open(output)
 
 
 def join_images(config: ExtractConfig) -> FeatureStore:

@@ -8,8 +8,8 @@
   python -m asl.search queries=NEW references=store background=TRAIN beta=1 output=pairs.csv
   python -m asl.search queries=new.a+new.b references=lib.a+lib.b output=pairs.csv      stores of several models as one
 
-queries, references, background: images (a folder, a list, a tar, a Parquet table) or a feature store of asl.extract;
-references may be an index, too. Stores joined by + are searched as one: the mean of their cosines.
+queries, references, background: images (a folder, a list, a tar, a Parquet table), a feature store of asl.extract or an
+index of it, which is memory-mapped. Stores joined by + are searched as one: the mean of their cosines.
 Images are embedded first, into OUTPUT.features/, which a second run goes on with. The output has one line a pair:
 query_id, reference_id, score (higher = surer), cosine, both log-norms, a probability where the model is calibrated, and
 a direction: `reference->query` where the reference holds at least as much of the original as the query, else
@@ -29,7 +29,7 @@ from rich.console import Console
 from asl.candidates import add_local, images_of, verify_candidates
 from asl.data.pairs import write_pairs
 from asl.entry import entry_point
-from asl.features.store import check_models
+from asl.features.stores import check_models
 from asl.index.engine import Engine
 from asl.index.factory import Factory
 from asl.index.recall import measured_recall

@@ -24,7 +24,7 @@ class SearchConfig:
     """Keys of ``python -m asl.search``.
 
     Attributes:
-        queries: images or a feature store.
+        queries: images, a feature store or an index.
         references: images, a feature store, an index (``asl.extract index=``), or ``milvus+ADDRESS``.
         output: ``.csv`` or ``.parquet``.
         model: embeds images; not needed where everything is a store.

@@ -14,6 +14,7 @@ from asl.features.decoding import Region
 from asl.features.regions import region_embeddings, regions_of
 from asl.features.store import FeatureStore
 from asl.index.saved import SavedIndex
+from asl.index.served import is_served
 from asl.models import Embedder, load_embedder
 from asl.pipeline import embed_images, embedded_ids
 from asl.scoring.ensemble import ensemble
@@ -61,6 +62,8 @@ class Opener:
             images: the images behind a store or an index, where they are needed.
             regions: which parts of the images are searched, too.
         """
+        if is_served(source):
+            raise UsageError(f"{role}: only references may lie in Milvus; take images, a store or an index")
         members = [source] if Path(source).exists() else source.split("+")
         missing = [member for member in members if not Path(member).exists()]
         if missing:

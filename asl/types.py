@@ -83,8 +83,7 @@ class Embeddings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", as_ids(self.ids, name=f"{type(self).__name__}.ids"))
-        # asarray, not array: memory-mapped float32 features stay where they are.
-        object.__setattr__(self, "vectors", np.asarray(self.vectors, dtype=np.float32))
+        object.__setattr__(self, "vectors", np.asarray(self.vectors, dtype=np.float32))  # what is mapped stays so
         object.__setattr__(self, "log_norms", np.asarray(self.log_norms, dtype=np.float32))
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.ids):
             raise AslError(f"vectors: expected shape ({len(self.ids)}, D), got {self.vectors.shape}")
@@ -235,7 +234,8 @@ class ScoredPairs:
     def between(
         cls, queries: Embeddings, references: Embeddings, query_index: I64, reference_index: I64, scores: F32
     ) -> Self:
-        """Pairs of embeddings, whose ids were checked; rows in range and finite scores are the caller's word."""
+        """Pairs of embeddings, whose ids were checked; that rows are in range is the caller's word."""
+        _check_finite("scores", scores)
         ids = {"queries": queries.ids, "references": references.ids}
         return _checked(cls, ids | {"query_index": query_index, "reference_index": reference_index, "scores": scores})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from asl.entry import compose
 from asl.extract import run
 from asl.features import FeatureStore
 from asl.features.parts import join_parts, parse_part, part_path, part_rows
+from asl.features.regions import region_embeddings, regions_of
 from asl.index.saved import SavedIndex
 from asl.models import build_embedder, save_embedder
 from asl.types import AslError, UsageError
@@ -139,10 +142,14 @@ def test_keys_that_exclude_each_other_are_refused(files: Path, tmp_path: Path) -
         command(files, tmp_path / "s", "part=1/2", f"index={tmp_path / 'i'}")
     with pytest.raises(UsageError, match="merge: expected"):
         command(files, tmp_path / "s", "part=1/2", "merge=2")
-    with pytest.raises(UsageError, match="prune: is for whole stores"):
-        command(files, tmp_path / "s", "part=1/2", "prune=true")
+    with pytest.raises(UsageError, match="prune: is for stores of one machine"):
+        command(files, tmp_path / "s", "part=1/2", "prune=1")
     with pytest.raises(UsageError, match=r"milvus_index: goes with index=milvus\+ADDRESS"):
         command(files, tmp_path / "s", "milvus_index=HNSW", f"index={tmp_path / 'i'}")
+    with pytest.raises(UsageError, match=r"prune: must be in 0\.\.1, got 2"):
+        command(files, tmp_path / "s", "prune=2")
+    with pytest.raises(UsageError, match="milvus_index: DISKANN needs a server"):
+        command(files, tmp_path / "s", "milvus_index=DISKANN", f"index=milvus+{tmp_path / 'l.db'}")
     with pytest.raises(UsageError, match="milvus_index: expected one of"):
         command(files, tmp_path / "s", "milvus_index=HMSW", f"index=milvus+{tmp_path / 'l.db'}")
     assert not (tmp_path / "s").exists()
@@ -156,8 +163,10 @@ def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(files: Pa
     aside = [shutil.move(photos / name, tmp_path / name) for name in ("02.png", "05.png", "09.png")]
     command(files, tmp_path / "s", *keys)
     assert len(SavedIndex.open(tmp_path / "index")) == 10, "what is gone stays unless it is said"
+    with pytest.raises(AslError, match=r"prune: 3 of 11 images of .* are not among the images, e\.g\. '02\.png'"):
+        command(files, tmp_path / "s", *keys, "prune=0.2")
     for _ in range(2):
-        command(files, tmp_path / "s", *keys, "prune=true")
+        command(files, tmp_path / "s", *keys, "prune=0.5")
         store = FeatureStore.open(tmp_path / "s")
         left = [name for name in before.ids.tolist() if name not in ("02.png", "09.png")]
         assert (store.ids.tolist(), store.failures) == (left, [])
@@ -166,7 +175,7 @@ def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(files: Pa
     assert len(store.manifest["shards"]) == 5, "nothing is written where nothing is gone"
     for path in aside:
         shutil.move(path, photos / path.name)
-    command(files, tmp_path / "s", *keys, "prune=true")
+    command(files, tmp_path / "s", *keys, "prune=0.5")
     store = FeatureStore.open(tmp_path / "s")
     assert len(store.failures) == 1
     np.testing.assert_allclose(store.embeddings(before.ids).vectors, before.vectors, atol=1e-5)
@@ -181,3 +190,79 @@ def test_a_shard_that_is_not_what_was_written_is_found_where_asked_for(files: Pa
     command(files, tmp_path / "s")
     with pytest.raises(AslError, match="shard-00001 is not what was written"):
         command(files, tmp_path / "s", "verify=true")
+    command(files, tmp_path / "t", "regions=coarse")
+    part = next((tmp_path / "t" / "regions").glob("*")) / "shard-00002.npy"
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    with pytest.raises(AslError, match="shard-00002 is not what was written"):
+        command(files, tmp_path / "t", "verify=true")
+    command(files, tmp_path / "joined", "part=1/1")
+    command(files, tmp_path / "joined", "merge=1")
+    (tmp_path / "joined" / "shard-00003.json").unlink()
+    with pytest.raises(AslError, match="shard-00003 cannot be read"):
+        command(files, tmp_path / "joined", "merge=1", "verify=true")
+
+
+def test_a_prune_that_would_leave_nothing_changes_nothing(files: Path, tmp_path: Path) -> None:
+    photos = shutil.copytree(files / "photos", tmp_path / "photos")
+    keys = [f"images={photos}", f"index={tmp_path / 'index'}", "max_failure_rate=1"]
+    command(files, tmp_path / "s", *keys)
+    for path in photos.glob("*.png"):
+        if path.name != "05.png":  # the one that cannot be read
+            path.unlink()
+    with pytest.raises(AslError, match="prune: nothing would be left"):
+        command(files, tmp_path / "s", *keys, "prune=1")
+    assert len(FeatureStore.open(tmp_path / "s")) == len(SavedIndex.open(tmp_path / "index")) == 10
+
+
+def test_regions_go_and_come_with_their_images(files: Path, tmp_path: Path) -> None:
+    photos = shutil.copytree(files / "photos", tmp_path / "photos")
+    keys = [f"images={photos}", "regions=coarse"]
+    command(files, tmp_path / "s", *keys)
+    (photos / "03.png").unlink()
+    command(files, tmp_path / "s", *keys, "prune=0.1")
+    for path in (tmp_path / "s", *(tmp_path / "s" / "regions").iterdir()):
+        assert "03.png" not in FeatureStore.open(path).stamps()
+    shutil.copy(files / "photos" / "04.png", photos / "03.png")
+    shutil.copy(files / "photos" / "00.png", photos / "01.png")
+    command(files, tmp_path / "s", f"images={photos}")
+    store = FeatureStore.open(tmp_path / "s")
+    with pytest.raises(AslError, match=r"1 image\(s\) were other ones, e\.g\. '01\.png'; extract again"):
+        region_embeddings(store, regions_of("coarse"), store.embeddings(["00.png", "01.png"]))
+    command(files, tmp_path / "s", *keys)
+    assert len(region_embeddings(store, regions_of("coarse"), store.embeddings())) == 6
+
+
+def test_a_store_that_another_process_writes_is_left_alone(files: Path, tmp_path: Path) -> None:
+    command(files, tmp_path / "s")
+    command(files, tmp_path / "s", "part=1/1")
+    holder = "import sys, pathlib; from asl.features.writer import one_writer\n"
+    holder += "with one_writer([pathlib.Path(sys.argv[1])]): print('held', flush=True); sys.stdin.read()"
+    for more in ((), ("prune=1",), ("merge=1",)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", holder, str(tmp_path / "s")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+            with pytest.raises(AslError, match="another process writes into it"):
+                command(files, tmp_path / "s", *more)
+        finally:
+            process.communicate()
+        command(files, tmp_path / "s", *more)
+
+
+def test_a_collection_keeps_what_other_stores_put_there(files: Path, tmp_path: Path) -> None:
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
+    from asl.index.served import open_served
+
+    photos, others, address = tmp_path / "photos", tmp_path / "others", f"milvus+{tmp_path / 'l.db'}"
+    for folder, names in ((photos, ("00", "01", "02")), (others, ("08", "09"))):
+        folder.mkdir()
+        for name in names:
+            shutil.copy(files / "photos" / f"{name}.png", folder)
+        command(files, tmp_path / f"{folder.name}.store", f"images={folder}", f"index={address}")
+    (photos / "01.png").unlink()
+    command(files, tmp_path / "photos.store", f"images={photos}", f"index={address}", "prune=0.5")
+    index = open_served(address)
+    assert index.ids() == ["00.png", "02.png", "08.png", "09.png"]
+    index.close()

@@ -177,6 +177,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["output=pairs.txt"], UsageError, "ends in .csv or .parquet"),
         (["regions=fine"], AslError, "has no regions"),
         (["references={files}/library.index", "regions=coarse"], UsageError, "whole images only"),
+        (["queries=milvus+library.db"], UsageError, "queries: only references may lie in Milvus"),
         (["queries={files}/empty"], AslError, "empty"),
         (["k=0", "queries={files}/new"], UsageError, "^k: must be 1 or more, got 0"),
         (["k=null", "queries={files}/new"], UsageError, "^k: None needs most or above"),

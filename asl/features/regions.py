@@ -10,6 +10,7 @@ blurred, pixelated or much compressed copy looks more like that than like the wh
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,19 @@ def region_embeddings(store: FeatureStore, regions: tuple[Region, ...], whole: E
         path = region_path(store.path, region)
         if not FeatureStore.is_store(path):
             raise AslError(f"{store.path}: has no regions; extract it again with regions=, or search with regions=none")
-        part = FeatureStore.open(path).embeddings(whole.ids.tolist())
+        own = FeatureStore.open(path)
+        _check_same(own, store.stamps(), whole.ids.tolist())
+        part = own.embeddings(whole.ids.tolist())
         found.append(type(part)(part.ids, part.vectors, whole.log_norms))
     return found
+
+
+def _check_same(part: FeatureStore, whole: Mapping[str, str | None], names: list[str]) -> None:
+    """Parts and whole are of the same bytes, as far as their stamps say."""
+    own = part.stamps()
+    states = ((name, own.get(name), whole.get(name)) for name in names)
+    other = [name for name, one, two in states if one and two and one.partition(":")[2] != two.partition(":")[2]]
+    if other:
+        raise AslError(
+            f"{part.path}: {len(other)} image(s) were other ones, e.g. {other[0]!r}; extract again with regions="
+        )

@@ -21,6 +21,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ class FeatureStore:
         self._append(array, facts | ({"stamps": [*stamps]} if stamps else {}), replaces=replaces)
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Let images count no longer: neither as embedded nor as failed.
+        """Let images count no longer, neither as embedded nor as failed; for who holds the store as its one writer.
 
         Raises:
             AslError: one is not in the store (it is named).
@@ -197,6 +198,10 @@ class FeatureStore:
                 del known[name]
         return known
 
+    def forgotten(self) -> set[str]:
+        """Ids of the images that it held once."""
+        return {name for listing in self._listings() for name in _names(listing)} - self.stamps().keys()
+
     def __len__(self) -> int:
         return len(self.ids) if self._replaced else sum(shard["images"] for shard in self.manifest["shards"])
 
@@ -206,20 +211,26 @@ class FeatureStore:
         Raises:
             AslError: a shard is missing or not what the manifest says.
         """
-        parts = [self._part(shard) for shard in self.manifest["shards"]]
-        if self._replaced:
-            parts = [part[listing["rows"]] for part, listing in zip(parts, self._current(), strict=True)]
-        if not parts:
-            return np.empty((0, self.manifest["dim"]), dtype=np.float32)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        shards = self.manifest["shards"]
+        if len(shards) == 1 and not self._replaced:
+            return self._part(shards[0])
+        whole, done = np.empty((len(self), self.manifest["dim"]), dtype=np.float32), 0
+        kept = [listing["rows"] for listing in self._current()] if self._replaced else [slice(None)] * len(shards)
+        for shard, rows in zip(shards, kept, strict=True):  # one map at a time: each is an open file
+            part = self._part(shard)[rows]
+            whole[done : done + len(part)] = part
+            done += len(part)
+        return whole
 
     def _part(self, shard: Mapping[str, Any]) -> F32:
         """The features of a shard, memory-mapped."""
         file = self.path / f"{shard['name']}.npy"
         try:
             part: F32 = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (FileNotFoundError, ValueError, EOFError) as error:
             raise AslError(f"{file}: cannot be read ({error}); delete the store and extract again") from error
+        except OSError as error:
+            raise AslError(f"{file}: cannot be read ({error})") from error
         if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
             raise AslError(f"{file}: is {part.dtype} {part.shape}, expected float32 of {shard['images']} images")
         return part
@@ -233,7 +244,7 @@ class FeatureStore:
         for shard, listing in zip(self.manifest["shards"], self._current(), strict=True):
             rows = np.array(listing.get("rows", range(shard["images"])), dtype=np.int64)
             if len(rows):
-                yield Piece.of(np.array(listing["ids"], dtype=np.str_), self._part(shard), rows)
+                yield Piece.of(np.array(listing["ids"], dtype=np.str_), partial(self._part, shard), rows)
 
     def embeddings(self, ids: Sequence[str] | StrArray | None = None) -> Embeddings:
         """Unit vectors and log-norms, of all images or of some in the order given.
@@ -258,7 +269,11 @@ class FeatureStore:
         """
         for shard in self.manifest["shards"]:
             files = [self.path / f"{shard['name']}{suffix}" for suffix in (".npy", ".json")]
-            if hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() != shard["sha256"]:
+            try:
+                digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+            except OSError as error:
+                raise AslError(f"{self.path}: {shard['name']} cannot be read ({error})") from error
+            if digest != shard["sha256"]:
                 raise AslError(
                     f"{self.path}: {shard['name']} is not what was written; delete the store and extract again"
                 )
@@ -273,21 +288,6 @@ def _empty(path: str | Path) -> bool:
         return bool(json.loads((Path(path) / "manifest.json").read_text(encoding="utf-8")).get("format") == FORMAT)
     except (OSError, ValueError):
         return False
-
-
-def check_models(models: Mapping[str, str]) -> None:
-    """Refuse a search between features of different models.
-
-    Args:
-        models: key of a side -> hash of the model that made it; an empty one is not known.
-
-    Raises:
-        AslError: two differ (keys and models are named).
-    """
-    known = {key: model for key, model in models.items() if model}
-    if len(set(known.values())) > 1:
-        said = ", ".join(f"{key} {model}" for key, model in known.items())
-        raise AslError(f"{', '.join(known)}: are of different models ({said}); extract all of them with one model=")
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -68,6 +68,7 @@ class MilvusIndex:
             raise AslError("milvus: pymilvus is not installed: `pip install 'asl-icd[milvus]'`") from error
         self._name, self.clip, self.model = collection, clip, model
         self.fast_decode, self.kind = fast_decode, IndexKind.of(kind)
+        self.kind.check_place(uri)
         if dim is None and uri.endswith(".db") and not Path(uri).exists():  # milvus-lite would make the file
             raise NoCollectionError(f"milvus: there is no {uri}; make it with asl.extract index=milvus+{uri}")
         try:

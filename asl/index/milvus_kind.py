@@ -6,11 +6,18 @@ from dataclasses import dataclass
 
 from asl.types import UsageError
 
-_NPROBE = ("IVF_FLAT", "IVF_SQ8", "IVF_PQ", "IVF_RABITQ", "SCANN")
-_EF = ("HNSW", "HNSW_SQ", "HNSW_PQ")
-_DEFAULT = {"nlist": 128, "M": 16, "efConstruction": 200}  # Milvus has no defaults for these in all of its versions
-_WANTED = {"FLAT": (), "AUTOINDEX": (), "DISKANN": (), **dict.fromkeys(_NPROBE, ("nlist",))}
-_WANTED |= dict.fromkeys(_EF, ("M", "efConstruction"))
+# Index type -> its parameters with our defaults; servers have none for all of them. Product quantisation is left out:
+# it wants dimensions that divide by its parts, and vectors here have D + 2.
+_KINDS: dict[str, dict[str, int]] = {
+    "FLAT": {},
+    "AUTOINDEX": {},
+    "IVF_FLAT": {"nlist": 128},
+    "IVF_SQ8": {"nlist": 128},
+    "IVF_RABITQ": {"nlist": 128},
+    "HNSW": {"M": 16, "efConstruction": 200},
+    "DISKANN": {},
+}
+_EMBEDDED = {"FLAT", "AUTOINDEX", "IVF_FLAT", "IVF_SQ8", "HNSW"}  # what milvus-lite has
 
 
 @dataclass(frozen=True)
@@ -23,24 +30,25 @@ class IndexKind:
     """
 
     name: str
-    parameters: dict[str, int | str]
+    parameters: dict[str, int]
 
     @classmethod
     def of(cls, text: str) -> IndexKind:
-        """Read ``FLAT``, ``HNSW,M=32``, ``IVF_SQ8,nlist=1024`` ...; what an index needs and is not given has a default.
+        """Read ``FLAT``, ``HNSW,M=32``, ``IVF_SQ8,nlist=1024`` ...; parameters that are not given have a default.
 
         Raises:
-            UsageError: no such index type, or a parameter that is no ``name=value``.
+            UsageError: no such index type, or no such parameter of it, or no number of 1 or more.
         """
         name, *given = text.replace(" ", "").split(",")
-        if name not in _WANTED:
-            raise UsageError(f"milvus_index: expected one of {', '.join(sorted(_WANTED))}, got {name!r}")
-        parameters: dict[str, int | str] = {key: _DEFAULT[key] for key in _WANTED[name]}
+        if name not in _KINDS:
+            raise UsageError(f"milvus_index: expected one of {', '.join(sorted(_KINDS))}, got {name!r}")
+        parameters = dict(_KINDS[name])
         for pair in given:
-            key, equals, value = pair.partition("=")
-            if not (key and equals and value):
-                raise UsageError(f"milvus_index: expected {name},NAME=VALUE,... got {text!r}")
-            parameters[key] = int(value) if value.isdigit() else value
+            key, _, value = pair.partition("=")
+            if key not in parameters or not (value.isascii() and value.isdigit() and int(value)):
+                known = ", ".join(f"{known}=NUMBER" for known in parameters) or "no parameters"
+                raise UsageError(f"milvus_index: {name} takes {known}, got {pair!r}")
+            parameters[key] = int(value)
         return cls(name, parameters)
 
     def __str__(self) -> str:
@@ -52,6 +60,15 @@ class IndexKind:
         """Whether every list is complete."""
         return self.name == "FLAT"
 
+    def check_place(self, address: str) -> None:
+        """Refuse what the embedded milvus-lite does not have: it would fail after the filling, in the background.
+
+        Raises:
+            UsageError: ``address`` is a file (it ends in ``.db``), and this index needs a server.
+        """
+        if address.endswith(".db") and self.name not in _EMBEDDED:
+            raise UsageError(f"milvus_index: {self.name} needs a server; a file has {', '.join(sorted(_EMBEDDED))}")
+
     def searching(self, nprobe: int, m: int) -> dict[str, int]:
         """Parameters of a request for m neighbours.
 
@@ -59,8 +76,8 @@ class IndexKind:
             nprobe: lists of an inverted file that a query looks into; of graphs, ``ef`` is four times that.
             m: what is asked for; a graph refuses to look at fewer.
         """
-        if self.name in _NPROBE:
-            return {"nprobe": min(nprobe, int(self.parameters["nlist"]))}
-        if self.name in _EF:
+        if "nlist" in self.parameters:
+            return {"nprobe": min(nprobe, self.parameters["nlist"])}
+        if self.name == "HNSW":
             return {"ef": max(4 * nprobe, m)}
         return {"search_list": max(4 * nprobe, m)} if self.name == "DISKANN" else {}

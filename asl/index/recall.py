@@ -51,4 +51,4 @@ def measured_recall(
         query, names = query[allowed], names[allowed]
     ours = set(zip(found.query_ids.tolist(), found.reference_ids.tolist(), strict=True))
     exact = list(zip(chosen.ids[query].tolist(), names.tolist(), strict=True))
-    return sum(pair in ours for pair in exact) / max(1, len(exact))
+    return sum(pair in ours for pair in exact) / len(exact) if exact else 1.0

@@ -86,7 +86,8 @@ def search(
             ``strict``) or exist. None: as many as ``most`` and ``above`` allow.
         most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge).
         above: only pairs with at least this score.
-        engine: a name for :func:`make_engine`, or an engine.
+        engine: a name for :func:`make_engine`, or an engine, which may keep references (on a GPU, as an index) for
+            the next search of the same array: write to a new one instead.
         background: needed where the score is normalised; training images, never references.
         memory: GiB that the search may take beside its inputs and its result (``strict`` also sorts a copy of
             references that are not sorted by falling log-norm).
@@ -157,8 +158,9 @@ class _Finder:
         proposed = self._inner if engine.exact and mode == "soft" else replace(self._inner, mode="cosine")
         tile = min(width, max(1024, _ENCODED // row)) if proposed.mode == "soft" else width
         self._tiles, self._width = Tiles(references, proposed, engine, tile if engine.exact else len(references)), width
-        if isinstance(engine, TensorCore) and (self._prefixes is None or self._prefixes.order is None):
-            engine.hold(references.vectors)  # they are read in place, strip by strip
+        if isinstance(engine, TensorCore):
+            in_place = self._prefixes is None or self._prefixes.order is None
+            engine.hold(references.vectors if in_place else None)
         self._parts: list[tuple[_I32, _I32, F32]] = []  # query rows, reference rows, scores; a query is in one of them
         self._best = np.empty(0, dtype=np.float32)  # of the pairs found so far, where only the best are wanted
 

@@ -7,7 +7,7 @@ read from the environment variable ``MILVUS_TOKEN``.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def fill_served(
     fast_decode: bool = False,
     clip: tuple[float, float] | None = None,
     kind: str = "FLAT",
-    prune: bool = False,
+    without: Collection[str] = (),
     progress: Progress | None = None,
 ) -> int:
     """Add references to a collection, which is made where there is none; ids that are there already are replaced.
@@ -60,7 +60,7 @@ def fill_served(
         fast_decode: whether large JPEGs were decoded at a fraction of their size for them.
         clip: range of log-norms with which ``soft`` is served for good; None: the middle 98 % of these references'.
         kind: index type of a collection that is made, with its parameters (:mod:`asl.index.milvus_kind`).
-        prune: references that the collection holds beside these are removed.
+        without: ids that are removed where the collection holds them.
         progress: called with (references added, references to add).
 
     Returns:
@@ -86,8 +86,8 @@ def fill_served(
             done += len(part.ids)
             if progress:
                 progress(done, total)
-        if prune:
-            index.remove(sorted(set(index.ids()).difference(*(part.ids.tolist() for part in references))))
+        if without:
+            index.remove(sorted(set(index.ids()).intersection(without)))
         return len(index)
     finally:
         index.close()

@@ -76,16 +76,16 @@ class TensorCore:
         self._held: _Held | None = None
         self.name = f"tensorcore ({device}, {dtype})"
 
-    def hold(self, references: F32) -> None:
+    def hold(self, references: F32 | None) -> None:
         """Keep references on the device, so that searches of them or of a run of their rows send nothing again.
 
         Args:
             references: float32 ``[R, D]`` contiguous; must not be written while the engine is used. Where the device
-                has no room for all of them, each search sends what it needs.
+                has no room for all of them, each search sends what it needs. None: nothing is kept.
         """
-        if self._held is None or self._held.rows(references) != (0, len(references)):
+        if self._held is None or references is None or self._held.rows(references) != (0, len(references)):
             self._held = None  # before its successor needs the room
-            if 6 * references.size <= self._room():
+            if references is not None and 6 * references.size <= self._room():
                 with self._torch.inference_mode():
                     self._held = self._sent(references)
 
@@ -93,7 +93,9 @@ class TensorCore:
         """Bytes that references may take: what is left over is for tiles of products and lists."""
         if self._device.type != "cuda":
             return float("inf")
-        return 0.6 * float(self._torch.cuda.mem_get_info(self._device)[0])
+        cuda = self._torch.cuda
+        unused = cuda.memory_reserved(self._device) - cuda.memory_allocated(self._device)  # by torch
+        return 0.6 * float(cuda.mem_get_info(self._device)[0] + unused)
 
     def _sent(self, references: F32) -> _Held:
         right = self._torch.empty(references.shape, device=self._device)
@@ -106,8 +108,9 @@ class TensorCore:
         """See :class:`asl.index.engine.Engine`; the references have to fit the device."""
         torch = self._torch
         with torch.inference_mode():
-            there = self._held.rows(references) if self._held else None
-            held = self._held if self._held and there else self._sent(references)
+            kept = self._held  # read once: another thread may hold others meanwhile
+            there = kept.rows(references) if kept else None
+            held = kept if kept and there else self._sent(references)
             low, high = there or (0, len(references))
             right, small, longest = held.right[low:high], held.small[low:high], held.longest
             scores = np.empty((len(queries), m), dtype=np.float32)

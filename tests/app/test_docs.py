@@ -115,7 +115,7 @@ def check(line: str) -> None:
 def composed(verb: str, overrides: list[str]) -> None:
     importlib.import_module(f"asl.{verb}")
     # Of a sweep the first value of each key.
-    compose(verb, [re.sub(r"^([^=]+=[^\[{,]*),.*$", r"\1", word) for word in overrides if not word.startswith("-")])
+    compose(verb, [re.sub(r"^([^=]+=[^\[{,\"]*),.*$", r"\1", word) for word in overrides if not word.startswith("-")])
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from asl.features.store import FeatureStore
 from asl.features.writer import one_writer
+from asl.index.saved import SavedIndex
 from asl.types import AslError, Embeddings
 
 
@@ -70,6 +71,8 @@ def test_two_processes_do_not_write_into_one_store(store: FeatureStore) -> None:
         refused = subprocess.run(command, capture_output=True, text=True)
         assert "another process writes into it" in refused.stderr
         assert not (store.path / ".lock").exists(), "what it had taken already is free again"
+    with one_writer([store.path]), pytest.raises(AslError, match="writes into it"), one_writer([store.path]):
+        pass  # nor two threads of one process
     allowed = subprocess.run(command, capture_output=True, text=True)
     assert allowed.stdout == "written\n", allowed.stderr
     assert not list(store.path.rglob(".lock"))
@@ -82,3 +85,35 @@ def test_a_store_of_another_kind_is_refused_in_words(store: FeatureStore) -> Non
     (store.path / "manifest.json").write_text('{"format": "asl-features-1", "dim": 5}')
     with pytest.raises(AslError, match="no feature store of this version"):
         FeatureStore.open(store.path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="limits of open files are those of Unix")
+def test_a_store_of_more_shards_than_a_process_may_open(tmp_path: Path) -> None:
+    import resource
+
+    store = FeatureStore.create(tmp_path / "many", model="m", dim=5, preprocessing={})
+    for number in range(120):
+        store.add([f"{number}"], some(1, number), [])
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 100
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 60, before[1]))
+    try:
+        pieces = list(store.pieces())
+        index = SavedIndex.create(tmp_path / "index", pieces)
+        assert len(store.features()) == 120
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len(index) == 120
+
+
+def test_a_store_that_cannot_be_written_can_be_read(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def refuse(path: Path, mode: str = "r", *rest: object, **options: object) -> object:
+        if mode[0] != "r":
+            raise OSError(30, "Read-only file system")
+        return opened(path, mode, *rest, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with one_writer([store.path]):
+        assert len(store) == 6

@@ -164,7 +164,8 @@ def test_pruned_references_are_gone_and_another_index_type_is_refused(tmp_path: 
     address, seen = f"milvus+{tmp_path / 'l.db'}", []
     fill_served(address, [REFERENCES.take(np.arange(100))], model="m", kind="HNSW,M=8")
     parts = [REFERENCES.take(np.arange(50, 80)), REFERENCES.take(np.arange(110, 120))]
-    count = fill_served(address, parts, model="m", prune=True, progress=lambda *state: seen.append(state))
+    gone = {*REFERENCES.ids[:50].tolist(), *REFERENCES.ids[80:100].tolist(), "nobody"}
+    count = fill_served(address, parts, model="m", without=gone, progress=lambda *state: seen.append(state))
     assert (count, seen) == (40, [(30, 40), (40, 40)])
     index = open_served(address)
     assert index.ids() == sorted([*REFERENCES.ids[50:80].tolist(), *REFERENCES.ids[110:120].tolist()])

@@ -14,9 +14,9 @@ from asl.types import UsageError
         ("FLAT", "FLAT", True, {}),
         ("AUTOINDEX", "AUTOINDEX", False, {}),
         ("HNSW", "HNSW,M=16,efConstruction=200", False, {"ef": 100}),
-        ("IVF_SQ8, nlist=8", "IVF_SQ8,nlist=8", False, {"nprobe": 8}),
-        ("IVF_PQ,m=8", "IVF_PQ,nlist=128,m=8", False, {"nprobe": 16}),
-        ("HNSW_SQ,sq_type=SQ8", "HNSW_SQ,M=16,efConstruction=200,sq_type=SQ8", False, {"ef": 100}),
+        ("HNSW, M=8", "HNSW,M=8,efConstruction=200", False, {"ef": 100}),
+        ("IVF_SQ8,nlist=8", "IVF_SQ8,nlist=8", False, {"nprobe": 8}),
+        ("IVF_FLAT", "IVF_FLAT,nlist=128", False, {"nprobe": 16}),
         ("DISKANN", "DISKANN", False, {"search_list": 100}),
     ],
 )
@@ -24,10 +24,26 @@ def test_types_and_their_parameters(text: str, whole: str, exact: bool, searchin
     kind = IndexKind.of(text)
     assert (str(kind), kind.exact, kind.searching(16, 100)) == (whole, exact, searching)
     assert IndexKind.of(whole) == kind
-    assert kind.searching(40, 10) != searching or exact or whole in ("AUTOINDEX", "IVF_SQ8,nlist=8")
+    farther = kind.searching(40, 10)
+    assert farther == {"ef": 160} or farther == {"search_list": 160} or farther.get("nprobe", 8) in (8, 40)
 
 
-@pytest.mark.parametrize("text", ["", "FLATTER", "HNSW,M", "HNSW,=3", "HNSW,M=", "hnsw"])
-def test_what_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^milvus_index: expected"):
+@pytest.mark.parametrize("text", ["", "FLATTER", "hnsw", "IVF_PQ"])
+def test_a_type_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^milvus_index: expected one of AUTOINDEX, DISKANN"):
         IndexKind.of(text)
+
+
+@pytest.mark.parametrize("pair", ["M", "=3", "M=", "m=32", "M=0", "M=-5", "M=1e3", "M=abc", "M=²", "nlist=4"])
+def test_a_parameter_that_is_none_is_refused(pair: str) -> None:
+    with pytest.raises(UsageError, match=r"^milvus_index: HNSW takes M=NUMBER, efConstruction=NUMBER, got"):
+        IndexKind.of(f"HNSW,{pair}")
+    with pytest.raises(UsageError, match=r"^milvus_index: FLAT takes no parameters"):
+        IndexKind.of(f"FLAT,{pair}")
+
+
+def test_a_file_has_fewer_types_than_a_server() -> None:
+    IndexKind.of("DISKANN").check_place("http://milvus.example:19530")
+    IndexKind.of("HNSW").check_place("library.db")
+    with pytest.raises(UsageError, match="DISKANN needs a server"):
+        IndexKind.of("DISKANN").check_place("library.db")

@@ -45,3 +45,10 @@ def test_blocks_of_references_are_the_whole(mode: str) -> None:
         how = {"score": score, "k": 7, "background": BACKGROUND, "sample": 150}
         assert measured_recall(found, QUERIES, BLOCKS, **how) == pytest.approx(expected)  # type: ignore[arg-type]
         assert measured_recall(found, QUERIES, WHOLE, **how) == pytest.approx(expected)  # type: ignore[arg-type]
+
+
+def test_where_there_is_nothing_to_find_nothing_is_missed() -> None:
+    score = Score("strict", tau=-50.0)
+    nothing = search(QUERIES, WHOLE[0], score=score, k=3)
+    assert len(nothing) == 0
+    assert measured_recall(nothing, QUERIES, WHOLE, score=score, k=3) == 1.0

@@ -134,6 +134,9 @@ def test_a_sorted_index_is_sent_once(monkeypatch, mode: str) -> None:  # type: i
     assert sent == [4000]
     expected = search(queries, references, score=Score(mode, lam=0.2), k=7, engine="exact")  # type: ignore[arg-type]
     assert found.reference_index.tolist() == expected.reference_index.tolist()
+    unsorted = references.take(np.roll(np.arange(4000), 7))
+    search(queries, unsorted, score=Score("strict"), k=7, engine=engine)
+    assert engine._held is None, "what is no longer searched does not stay"
 
 
 def test_without_a_gpu_the_name_says_what_runs_instead() -> None:
