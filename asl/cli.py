@@ -96,7 +96,9 @@ def completion(shell: str) -> str:
 
 def _keys(verb: str) -> list[str]:
     """``key=`` for every key of a verb's schema, read from its text: importing it would load torch."""
-    tree = ast.parse(Path(__file__).with_name(f"{verb}.py").read_text(encoding="utf-8"))
+    file = Path(__file__).with_name(f"{verb}_keys.py")
+    file = file if file.is_file() else file.with_name(f"{verb}.py")
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     (schema,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == f"{verb.title()}Config")
     fields = (node.target for node in schema.body if isinstance(node, ast.AnnAssign))
     return [f"{field.id}=" for field in fields if isinstance(field, ast.Name)]

@@ -164,7 +164,7 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
     if config.prune is None:
         return store
     gone = forget_gone(output, catalog.ids.tolist(), share=config.prune)
-    Console().print(f"{gone} images are no longer there and forgotten")
+    Console().print(f"{gone} image(s) forgotten that are no longer there")
     return FeatureStore.open(output)
 
 

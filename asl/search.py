@@ -110,7 +110,7 @@ def _run_served(config: SearchConfig) -> int:
             how: dict[str, Any] = {"background": behind, "nprobe": config.nprobe, "progress": progress}
             pairs = index.search(left.embeddings.as_queries(), score=score, k=config.k, **how)
         if not index.kind.exact:
-            with progress_bar("reading references to measure the recall", unit="references") as progress:
+            with progress_bar("measuring the recall", unit="references") as progress:
                 blocks = index.blocks(progress) if config.recall else None
                 _say_recall(config, pairs, left, blocks, background, score=score)
         if config.above is not None:

@@ -9,6 +9,7 @@ similar norm, and drops the rest here. All lists are scored again in float64 and
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from asl.types import AslError, BackgroundEmbeddings, QueryEmbeddings, Reference
 
 _BYTES = 16 * 2**20  # per request; a server refuses 64 MiB
 _BLOCK = 2**25  # numbers that are read at once
+# What milvus-lite tells of itself; calls that it does not know end in a traceback there, and are done without here.
+_CHATTER = {"milvus_lite": logging.ERROR, "faiss.loader": logging.WARNING, "grpc._server": logging.CRITICAL}
 _LARGEST = 128.0  # log-norms of float32 features are smaller
 
 
@@ -66,6 +69,8 @@ class MilvusIndex:
             from pymilvus import MilvusClient, MilvusException
         except ImportError as error:
             raise AslError("milvus: pymilvus is not installed: `pip install 'asl-icd[milvus]'`") from error
+        for name, level in _CHATTER.items():
+            logging.getLogger(name).setLevel(level)
         self._name, self.clip, self.model = collection, clip, model
         self.fast_decode, self.kind = fast_decode, IndexKind.of(kind)
         self.kind.check_place(uri)
