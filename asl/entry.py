@@ -20,7 +20,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -106,7 +106,12 @@ def _compose_tree(config_name: str, overrides: Sequence[str]) -> DictConfig:
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(_folder(config_name))):
         try:
             return hydra.compose(config_name, overrides=list(overrides))
-        except (HydraException, OmegaConfBaseException) as error:
+        except OverrideParseException as error:
+            example = "'factory=\"IVF4096,SQ8\"'"
+            raise UsageError(
+                f"{error.override}: cannot be read; a value with commas or equals signs stands in quotes, as {example}"
+            ) from error
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: `=3`
             raise UsageError(_explain(config_name, error)) from error
 
 

@@ -32,6 +32,16 @@ def test_help_teaches(entry: str, tmp_path: Path) -> None:
     assert "Keys and their defaults" in done.stdout
 
 
+@pytest.mark.parametrize("override", ["milvus_index=HNSW,M=8", "images=a(b", "=3"])
+def test_a_value_that_cannot_be_read_is_said_with_the_way_out(override: str, tmp_path: Path) -> None:
+    done = run("asl.extract", override, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    if override != "=3":
+        assert f"{override}: cannot be read; a value with commas or equals signs stands in quotes" in done.stderr
+
+
 def test_a_misspelt_key_fails_and_says_what_is_near(tmp_path: Path) -> None:
     done = run("asl.train", "data.trian=x", cwd=tmp_path)
     assert done.returncode == 2
