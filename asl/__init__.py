@@ -8,8 +8,8 @@ if TYPE_CHECKING:
 
 # albumentations asks the network for its newest version at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-# Threads that wait for work otherwise spin; two busy processes on two cores then run several times slower. Read when
-# the OpenMP library is loaded, so it has to stand before torch and numpy are.
+# Threads that wait for work otherwise spin; two busy processes on two cores then run several times
+# slower. Read when the OpenMP library is loaded, so it has to stand before torch and numpy are.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -13,7 +13,8 @@
 
   asl completion bash             lines for ~/.bashrc (or zsh, fish) that complete verbs and options
 
-`asl VERB --help` explains a verb and lists its keys, which are set as key=value (`scan` and `serve` take --options).
+`asl VERB --help` explains a verb and lists its keys, which are set as key=value (`scan` and `serve`
+take --options).
 Exit code: 0 everything was done, 2 wrong use, 1 anything else.
 """
 
@@ -29,7 +30,19 @@ from pathlib import Path
 
 from asl import __version__
 
-VERBS = ("train", "extract", "search", "evaluate", "reproduce", "edit", "export", "data", "scan", "serve", "completion")
+VERBS = (
+    "train",
+    "extract",
+    "search",
+    "evaluate",
+    "reproduce",
+    "edit",
+    "export",
+    "data",
+    "scan",
+    "serve",
+    "completion",
+)
 HYDRA = ("train", "extract", "search", "evaluate", "reproduce", "edit", "export")  # take key=value
 SHELLS = ("bash", "zsh", "fish")
 
@@ -50,17 +63,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"error: there is no `asl {verb}`; {hint}", file=sys.stderr)
         sys.exit(2)
     if verb == "data":
-        from asl.data.check import main as check
+        from asl.data.completeness import main as check
 
         sys.exit(check(rest))
     if verb == "completion":
         if len(rest) != 1 or rest[0] not in SHELLS:
-            print(f"error: asl completion: say for which shell, one of {', '.join(SHELLS)}", file=sys.stderr)
+            print(
+                f"error: asl completion: say for which shell, one of {', '.join(SHELLS)}",
+                file=sys.stderr,
+            )
             sys.exit(2)
         print(completion(rest[0]))
         return
     sys.argv = [f"asl {verb}", *rest]
-    if verb == "train":  # on several devices Lightning starts it again, as the module that it must be
+    if (
+        verb == "train"
+    ):  # on several devices Lightning starts it again, as the module that it must be
         runpy.run_module("asl.train", run_name="__main__", alter_sys=True)
     else:
         import_module(f"asl.{verb}").main()
@@ -77,7 +95,10 @@ def completion(shell: str) -> str:
     }
     if shell == "fish":
         lines = [f"complete -c asl -n __fish_use_subcommand -a '{' '.join(VERBS)}'"]
-        lines += [f"complete -c asl -n '__fish_seen_subcommand_from {verb}' -a '{words[verb]}'" for verb in VERBS]
+        lines += [
+            f"complete -c asl -n '__fish_seen_subcommand_from {verb}' -a '{words[verb]}'"
+            for verb in VERBS
+        ]
         return "\n".join(lines)
     cases = "".join(f'    {verb}) words="{words[verb]}";;\n' for verb in VERBS)
     script = (
@@ -96,10 +117,14 @@ def completion(shell: str) -> str:
 
 def _keys(verb: str) -> list[str]:
     """``key=`` for every key of a verb's schema, read from its text: importing it would load torch."""
-    file = Path(__file__).with_name(f"{verb}_keys.py")
-    file = file if file.is_file() else file.with_name(f"{verb}.py")
+    here = Path(__file__).parent
+    file = here / "pipeline" / "search_plan.py" if verb == "search" else here / f"{verb}.py"
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    (schema,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == f"{verb.title()}Config")
+    (schema,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == f"{verb.title()}Config"
+    )
     fields = (node.target for node in schema.body if isinstance(node, ast.AnnAssign))
     return [f"{field.id}=" for field in fields if isinstance(field, ast.Name)]
 

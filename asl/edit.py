@@ -1,15 +1,16 @@
 """Edit images, and say what was done: a contact sheet to look at, a table, and a query set with ground truth.
 
-  python -m asl.edit images=photo.jpg output=out                   four views by the recipe disc_like
-  python -m asl.edit images=photo.jpg output=out edits=every       each edit once
-  python -m asl.edit images=PHOTOS output=out edits=kinds          a query of every held-out kind of each image
-  python -m asl.edit images=PHOTOS output=out edits=kinds views=1  the kinds in turn, one query of each image
-  python -m asl.edit images=PHOTOS output=out edits=lyakaap_v98 views=8 size=256
+  python -m asl.edit images=photo.jpg output=out                   four views by the recipe
+  disc_like python -m asl.edit images=photo.jpg output=out edits=every       each edit once
+  python -m asl.edit images=PHOTOS output=out edits=kinds          a query of every held-out kind of
+  each image python -m asl.edit images=PHOTOS output=out edits=kinds views=1  the kinds in turn, one
+  query of each image python -m asl.edit images=PHOTOS output=out edits=lyakaap_v98 views=8 size=256
   python -m asl.edit images=PHOTOS output=out edits=mine.yaml pool=BACKGROUNDS
 
-output gets queries/Q000000.jpg ..., truth.csv (query_id, reference_id, kind; the reference is the id of the image that
-the query was made from), edits.csv (what was done to each, and how much of the original is left), sheet.jpg and, where
-images could not be read, failures.csv. The same seed gives the same files.
+output gets queries/Q000000.jpg ..., truth.csv (query_id, reference_id, kind; the reference is the
+id of the image that the query was made from), edits.csv (what was done to each, and how much of the
+original is left), sheet.jpg and, where images could not be read, failures.csv. The same seed gives
+the same files.
 """
 
 from __future__ import annotations
@@ -27,22 +28,33 @@ from omegaconf import MISSING
 from PIL import Image, ImageDraw
 from rich.console import Console
 
+from asl.console.entry import entry_point
+from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
 from asl.data.files import atomic_path, atomic_text
 from asl.data.images import ImageError, Pixels, decode_image
 from asl.data.truth import write_truth
+from asl.edits.benchmark_kinds import benchmark_kinds
 from asl.edits.catalogue import every_edit
-from asl.edits.edit import Edit
-from asl.edits.kinds import benchmark_kinds
-from asl.edits.pool import Pool
+from asl.edits.engine.edit_base import Edit
+from asl.edits.engine.foreign_images import Pool
+from asl.edits.engine.make_views import view_rng
+from asl.edits.engine.view import View
 from asl.edits.recipes import load_recipe
-from asl.edits.view import View
-from asl.edits.views import view_rng
-from asl.entry import entry_point
-from asl.report.progress import progress_bar
 from asl.types import AslError, TruthPairs, UsageError
 
-_COLUMNS = ("query_id", "source", "kind", "width", "height", "content", "cover", "fidelity", "amount", "edits")
+_COLUMNS = (
+    "query_id",
+    "source",
+    "kind",
+    "width",
+    "height",
+    "content",
+    "cover",
+    "fidelity",
+    "amount",
+    "edits",
+)
 _THUMB = 160
 _SHEET = 240  # thumbnails on a contact sheet at most
 
@@ -54,8 +66,10 @@ class EditConfig:
     Attributes:
         images: an image, a folder, a list, an archive (as for ``asl.extract``).
         output: folder for what is made; must not hold queries yet.
-        edits: name or path of a recipe, ``kinds`` (the held-out kinds of benchmarks) or ``every`` (each edit once).
-        views: queries of each image; of ``kinds`` and ``every`` that many in turn. null: 4 by a recipe, else all.
+        edits: name or path of a recipe, ``kinds`` (the held-out kinds of benchmarks) or ``every``
+            (each edit once).
+        views: queries of each image; of ``kinds`` and ``every`` that many in turn. null: 4 by a
+            recipe, else all.
         size: side of the square that a query is resized to; null: as the edits leave it.
         pool: folder of images for overlays; null: the other images of ``images``.
         id_style: ids are paths (``path``) or file names without suffix (``stem``).
@@ -88,7 +102,9 @@ def run(config: EditConfig) -> int:
     """Edit, write, report."""
     output, console = Path(config.output), Console()
     if (output / "queries").exists():
-        raise UsageError(f"output: {output} holds queries already; delete it or choose another folder")
+        raise UsageError(
+            f"output: {output} holds queries already; delete it or choose another folder"
+        )
     _check(config)
     catalog = open_catalog(config.images, id_style=config.id_style)  # type: ignore[arg-type]
     failures: list[tuple[str, str]] = []
@@ -106,14 +122,18 @@ def run(config: EditConfig) -> int:
                 thumbs.append(_thumbnail(made))
             progress(done, total)
     if not rows:
-        raise AslError(f"images: none of {len(catalog)} could be read, e.g. {failures[0][0]}: {failures[0][1]}")
+        raise AslError(
+            f"images: none of {len(catalog)} could be read, e.g. {failures[0][0]}: {failures[0][1]}"
+        )
     _write_table(output / "edits.csv", _COLUMNS, rows)
     write_truth(TruthPairs.from_pairs(pairs, kinds=kinds), output / "truth.csv")
     with atomic_path(output / "sheet.jpg") as path:
         _sheet(thumbs).save(path, format="JPEG", quality=90)
     if failures:
         _write_table(output / "failures.csv", ("source", "reason"), failures)
-        console.print(f"[yellow]{len(failures)} image(s) could not be read; see {output / 'failures.csv'}")
+        console.print(
+            f"[yellow]{len(failures)} image(s) could not be read; see {output / 'failures.csv'}"
+        )
     console.print(f"{len(rows)} views of {len(catalog) - len(failures)} images: {output}")
     return 0
 
@@ -143,7 +163,9 @@ def _edits(config: EditConfig) -> list[tuple[str, Edit]]:
     return [(Path(config.edits).stem, recipe)] * (config.views or 4)
 
 
-def _make(config: EditConfig, catalog: Catalog, failures: list[tuple[str, str]]) -> Iterator[tuple[_Made, int]]:
+def _make(
+    config: EditConfig, catalog: Catalog, failures: list[tuple[str, str]]
+) -> Iterator[tuple[_Made, int]]:
     edits = _edits(config)
     count = min(config.views or len(edits), len(edits))
     pool = _pool(config, catalog)
@@ -177,7 +199,9 @@ def _write_image(folder: Path, made: _Made, quality: int) -> None:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if quality else []
     fine, data = cv2.imencode(".jpg" if quality else ".png", made.view.image[..., ::-1], options)
     if not fine:
-        raise ImageError(f"{made.query}: {made.view.size[1]} x {made.view.size[0]} pixels cannot be encoded")
+        raise ImageError(
+            f"{made.query}: {made.view.size[1]} x {made.view.size[0]} pixels cannot be encoded"
+        )
     with atomic_path(folder / f"{made.query}{'.jpg' if quality else '.png'}") as path:
         path.write_bytes(data.tobytes())
 
@@ -186,7 +210,14 @@ def _row(made: _Made) -> tuple[Any, ...]:
     view = made.view
     shares = (f"{value:.4f}" for value in (view.content, view.cover, view.fidelity, view.amount))
     size = (view.size[1], view.size[0])
-    return (made.query, made.source, made.kind, *size, *shares, json.dumps(list(view.log), ensure_ascii=False))
+    return (
+        made.query,
+        made.source,
+        made.kind,
+        *size,
+        *shares,
+        json.dumps(list(view.log), ensure_ascii=False),
+    )
 
 
 def _write_table(path: Path, columns: tuple[str, ...], rows: list[Any]) -> None:

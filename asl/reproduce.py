@@ -5,9 +5,10 @@
   python -m asl.reproduce benchmark=sample model=lite0
   python -m asl.reproduce benchmark=folder root=BENCH verify=true output=runs/bench
 
-Embeds queries, references and training images, optionally whitens, searches in every score mode, optionally
-normalises scores and verifies the candidates' pixels, evaluates, reports. Every stage is kept under OUTPUT and reused
-when the same command is started again; features belong to the model's hash, so another model starts anew.
+Embeds queries, references and training images, optionally whitens, searches in every score mode,
+optionally normalises scores and verifies the candidates' pixels, evaluates, reports. Every stage is
+kept under OUTPUT and reused when the same command is started again; features belong to the model's
+hash, so another model starts anew.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ import numpy as np
 from omegaconf import MISSING
 from rich.console import Console
 
-from asl.candidates import verify_run
+from asl.console.entry import entry_point
 from asl.data.catalog import subset
 from asl.data.layouts import Benchmark, open_benchmark
-from asl.data.sample import sample_benchmark
-from asl.entry import entry_point
+from asl.data.sample_benchmark import sample_benchmark
 from asl.features.regions import regions_of
 from asl.models import Embedder, load_embedder, model_hash
-from asl.pipeline import (
+from asl.pipeline.benchmark_run import (
     Features,
     extract_benchmark,
     join_features,
@@ -36,9 +36,10 @@ from asl.pipeline import (
     report_runs,
     score_modes,
 )
+from asl.pipeline.candidates import verify_run
+from asl.report.headline_table import rich_table
 from asl.report.provenance import provenance
 from asl.report.published import published_table
-from asl.report.table import rich_table
 from asl.scoring.normalization import ScoreNormalization, normalization_of
 from asl.scoring.score import Score
 from asl.types import UsageError
@@ -51,23 +52,28 @@ class ReproduceConfig:
     """Keys of ``python -m asl.reproduce``.
 
     Attributes:
-        benchmark: one of ``ndec``, ``disc21_dev1``, ``disc21_dev2``, ``disc21_final``, ``copydays``, ``folder``,
-            ``sample``.
+        benchmark: one of ``ndec``, ``disc21_dev1``, ``disc21_dev2``, ``disc21_final``,
+            ``copydays``, ``folder``, ``sample``.
         root: its folder; not needed for ``sample``.
-        model: ``asl_lite0``, ``lite0`` or the path of a saved embedder; several joined by ``+`` count as one (the
-            mean of their cosines).
+        model: ``asl_lite0``, ``lite0`` or the path of a saved embedder; several joined by ``+``
+            count as one (the mean of their cosines).
         sizes: pixels of the images instead of the model's own; several count as one.
         output: folder for every stage; null: outputs/reproduce-<benchmark>-<model hash>.
         lam: weight of the log-norm difference; null: as calibrated for the model.
         tau: log-norm difference that is free; null: as calibrated for the model.
         k: references per query.
-        regions: parts of the references that are embedded and searched beside the whole: ``none``, ``coarse`` (6) or
-            ``fine`` (15, for small crops).
-        query_regions: parts of the queries, for the candidates of ``verify`` (pictures in pictures).
-        background: training images that are embedded for the three below, evenly over their list; 0: all.
-        whiten: dimensions to whiten to, fitted on the training images; 0 leaves the embeddings alone.
-        negatives: weight of negative embedding subtraction with the training images (0.35 in its paper); 0: none.
-        normalize: score normalisation with the training images: ``none``, ``subtract``, ``stretch``.
+        regions: parts of the references that are embedded and searched beside the whole: ``none``,
+            ``coarse`` (6) or ``fine`` (15, for small crops).
+        query_regions: parts of the queries, for the candidates of ``verify`` (pictures in
+            pictures).
+        background: training images that are embedded for the three below, evenly over their list;
+            0: all.
+        whiten: dimensions to whiten to, fitted on the training images; 0 leaves the embeddings
+            alone.
+        negatives: weight of negative embedding subtraction with the training images (0.35 in its
+            paper); 0: none.
+        normalize: score normalisation with the training images: ``none``, ``subtract``,
+            ``stretch``.
         beta: weight of score normalisation.
         first: rank of its first neighbour.
         last: rank of its last neighbour.
@@ -75,7 +81,8 @@ class ReproduceConfig:
         verify_top: candidates of a query by its embeddings that are looked at.
         verify_local: candidates of a query by local features that are looked at; 0: none.
         bootstrap: replicates of the intervals.
-        workers: processes that decode and verify; null: one a core, but none that decode beside a model on the CPU.
+        workers: processes that decode and verify; null: one a core, but none that decode beside a
+            model on the CPU.
         batch_size: images per forward pass.
         device: ``auto``, ``cpu``, ``cuda``.
     """
@@ -109,7 +116,9 @@ class ReproduceConfig:
 def run(config: ReproduceConfig) -> int:
     """Every stage, then the table."""
     _check(config)
-    rule = normalization_of(config.normalize, beta=config.beta, first=config.first, last=config.last)
+    rule = normalization_of(
+        config.normalize, beta=config.beta, first=config.first, last=config.last
+    )
     benchmark = _open(config)
     if benchmark.train is None and (config.whiten or config.negatives or rule):
         raise UsageError("whiten, negatives, normalize: this benchmark has no training images")
@@ -136,11 +145,21 @@ def run(config: ReproduceConfig) -> int:
     runs = score_modes(features, scores, k=config.k)
     if config.verify:
         runs["verified"] = verify_run(
-            benchmark, features, scores["hinge"], top=config.verify_top, local=config.verify_local,
-            workers=config.workers, cache=output / "local_features",
-        )  # fmt: skip
-    context: dict[str, Any] = {"model": config.model, **provenance(vars(config), command="reproduce")}
-    evaluations = report_runs(benchmark, features, runs, output=output, bootstrap=config.bootstrap, context=context)
+            benchmark,
+            features,
+            scores["hinge"],
+            top=config.verify_top,
+            local=config.verify_local,
+            workers=config.workers,
+            cache=output / "local_features",
+        )
+    context: dict[str, Any] = {
+        "model": config.model,
+        **provenance(vars(config), command="reproduce"),
+    }
+    evaluations = report_runs(
+        benchmark, features, runs, output=output, bootstrap=config.bootstrap, context=context
+    )
     console = Console()
     console.print(rich_table(evaluations, title=f"{benchmark.name}, {config.model}"))
     rows = published_table(config.benchmark)
@@ -168,7 +187,9 @@ def _members(config: ReproduceConfig) -> dict[str, Embedder]:
 
 def _open(config: ReproduceConfig) -> Benchmark:
     if config.benchmark not in BENCHMARKS:
-        raise UsageError(f"benchmark: expected one of {', '.join(BENCHMARKS)}, got {config.benchmark!r}")
+        raise UsageError(
+            f"benchmark: expected one of {', '.join(BENCHMARKS)}, got {config.benchmark!r}"
+        )
     if config.benchmark == "sample":
         return _thin(open_benchmark(sample_benchmark()), config.background)
     if config.root is None:
@@ -191,7 +212,9 @@ def _scores(
     scores = model_modes(features, config.model, model, lam=config.lam, tau=config.tau)
     if rule is None:
         return scores
-    return scores | {f"{name}+SN": replace(scores[name], normalization=rule) for name in ("cosine", "hinge")}
+    return scores | {
+        f"{name}+SN": replace(scores[name], normalization=rule) for name in ("cosine", "hinge")
+    }
 
 
 main = entry_point("reproduce", ReproduceConfig, run)

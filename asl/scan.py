@@ -1,19 +1,21 @@
 """Find copies in a folder of photographs, or against a library. No labels, no configuration.
 
   asl scan PHOTOS                                      copies within a folder
-  asl scan NEW --against LIBRARY                       which of the new images come from the library?
-  asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
-  asl scan PHOTOS --precision 0.99                     fewer, surer pairs
-  asl scan PHOTOS --details 0                          quicker, misses small crops and pasted pictures
-  asl scan PHOTOS --exit-code                          for scripts: exit code 3 where copies were found
+  asl scan NEW --against LIBRARY                       which of the new images come from the
+  library? asl scan PHOTOS --output found --format parquet      found/copies.parquet,
+  found/gallery.html asl scan PHOTOS --precision 0.99                     fewer, surer pairs
+  asl scan PHOTOS --details 0                          quicker, misses small crops and pasted
+  pictures asl scan PHOTOS --exit-code                          for scripts: exit code 3 where
+  copies were found
 
-PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .txt/.csv list of paths. OUTPUT gets
-copies.csv (one row a pair: group, original, copy, probability, direction, why, edits), gallery.html (open it in a
-browser; move the slider), summary.json, unreadable.csv where files could not be read, and the cache: the next scan
-reads only files that are new or changed, also after they were moved.
+PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .txt/.csv list of
+paths. OUTPUT gets copies.csv (one row a pair: group, original, copy, probability, direction, why,
+edits), gallery.html (open it in a browser; move the slider), summary.json, unreadable.csv where
+files could not be read, and the
+cache: the next scan reads only files that are new or changed, also after they were moved.
 
-Exit code: 0 done, 3 done and copies were found (with --exit-code), 1 it failed or too many files are unreadable,
-2 wrong use, 130 stopped from the keyboard.
+Exit code: 0 done, 3 done and copies were found (with --exit-code), 1 it failed or too many files
+are unreadable, 2 wrong use, 130 stopped from the keyboard.
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asl.app.options import Parser
-from asl.app.regions import REGIONS
-from asl.app.tables import FORMATS, rows_of, summary, write_failures, write_table
-from asl.app.thresholds import DEFAULT_PRECISION, verifier_table
+from asl.app.region_names import REGIONS
+from asl.app.scanning.tables import FORMATS, rows_of, summary, write_failures, write_table
+from asl.console.options import Parser
+from asl.matching.decision.thresholds import DEFAULT_PRECISION, verifier_table
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
-    from asl.app.findings import ScanResult
+    from asl.app.scanning.result import ScanResult
 
 _FOUND = 3
 
@@ -45,25 +47,66 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of ``asl scan``."""
     text = (__doc__ or "").split("\n\n")
     made = Parser(
-        prog="asl scan", description="\n\n".join(text[:2]), epilog="\n\n".join(text[2:]),
+        prog="asl scan",
+        description="\n\n".join(text[:2]),
+        epilog="\n\n".join(text[2:]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     add = made.add_argument
     add("photos", metavar="PHOTOS", type=Path, help="folder, image, or list of paths")
-    add("--against", metavar="LIBRARY", type=Path, help="look for originals (and copies) there, not within PHOTOS")
-    add("--output", metavar="DIR", type=Path, default=Path("asl-scan"), help="folder of the results (%(default)s)")
+    add(
+        "--against",
+        metavar="LIBRARY",
+        type=Path,
+        help="look for originals (and copies) there, not within PHOTOS",
+    )
+    add(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path("asl-scan"),
+        help="folder of the results (%(default)s)",
+    )
     add(
         "--cache",
         metavar="FILE",
         type=Path,
         help="what is remembered between scans (OUTPUT/cache.sqlite); with the model in its name",
     )
-    add("--precision", type=float, default=DEFAULT_PRECISION, help="share of pairs that shall be right (%(default)s)")
+    add(
+        "--precision",
+        type=float,
+        default=DEFAULT_PRECISION,
+        help="share of pairs that shall be right (%(default)s)",
+    )
     add("--format", choices=FORMATS, default="csv", help="of the table (%(default)s)")
-    add("--gallery", metavar="N", type=int, default=2000, help="most pairs in the page; 0: no page (%(default)s)")
-    add("--details", metavar="K", type=int, default=3, help="candidates of each photo by its details (%(default)s)")
-    add("--neighbours", metavar="K", type=int, default=10, help="candidates by the whole picture (%(default)s)")
-    add("--regions", choices=REGIONS, default="none", help="parts that are embedded, too; slow (%(default)s)")
+    add(
+        "--gallery",
+        metavar="N",
+        type=int,
+        default=2000,
+        help="most pairs in the page; 0: no page (%(default)s)",
+    )
+    add(
+        "--details",
+        metavar="K",
+        type=int,
+        default=3,
+        help="candidates of each photo by its details (%(default)s)",
+    )
+    add(
+        "--neighbours",
+        metavar="K",
+        type=int,
+        default=10,
+        help="candidates by the whole picture (%(default)s)",
+    )
+    add(
+        "--regions",
+        choices=REGIONS,
+        default="none",
+        help="parts that are embedded, too; slow (%(default)s)",
+    )
     add(
         "--effort",
         metavar="X",
@@ -71,9 +114,19 @@ def parser() -> argparse.ArgumentParser:
         default=2.0,
         help="pairs compared per photo, on average, 10,000 at least (%(default)s)",
     )
-    add("--max-failure-rate", metavar="X", type=float, default=0.1, help="unreadable files tolerated (%(default)s)")
     add(
-        "--max-megapixels", metavar="X", type=float, default=100, help="of a photo, JPEGs four times that (%(default)s)"
+        "--max-failure-rate",
+        metavar="X",
+        type=float,
+        default=0.1,
+        help="unreadable files tolerated (%(default)s)",
+    )
+    add(
+        "--max-megapixels",
+        metavar="X",
+        type=float,
+        default=100,
+        help="of a photo, JPEGs four times that (%(default)s)",
     )
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
@@ -95,16 +148,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
-        print("stopped; what was done is remembered, the same command goes on from here", file=sys.stderr)
+        print(
+            "stopped; what was done is remembered, the same command goes on from here",
+            file=sys.stderr,
+        )
         code = 130
     sys.exit(code)
 
 
 def run(options: argparse.Namespace) -> int:
     """Scan and write; returns the exit code."""
-    from asl.app.findings import ScanOptions
-    from asl.app.scan import scan
-    from asl.entry import keep_memory
+    from asl.app.scanning.result import ScanOptions
+    from asl.app.scanning.scan_folder import scan
+    from asl.console.entry import keep_memory
 
     keep_memory()
     if options.gallery < 0 or not 0 <= options.max_failure_rate <= 1:
@@ -113,10 +169,19 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
     cores = options.workers if options.workers is not None else os.cpu_count() or 1
     plan = ScanOptions(
-        options.photos, options.against, options.cache or options.output / "cache.sqlite", options.model,
-        options.precision, options.regions, options.details, options.neighbours, options.effort, cores, options.device,
+        options.photos,
+        options.against,
+        options.cache or options.output / "cache.sqlite",
+        options.model,
+        options.precision,
+        options.regions,
+        options.details,
+        options.neighbours,
+        options.effort,
+        cores,
+        options.device,
         round(1e6 * options.max_megapixels),
-    )  # fmt: skip
+    )
     # Before the work, which would be for nothing where there is no place for its result.
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"--output: {options.output} is a file, not a folder")
@@ -128,7 +193,9 @@ def run(options: argparse.Namespace) -> int:
     table = options.output / f"copies.{options.format}"
     write_table(rows, table)
     _write_failures(result, options.output / "unreadable.csv")
-    (options.output / "summary.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    (options.output / "summary.json").write_text(
+        json.dumps(numbers, indent=1) + "\n", encoding="utf-8"
+    )
     if options.gallery:
         _write_gallery(result, options, numbers)
     if not options.quiet:
@@ -136,14 +203,15 @@ def run(options: argparse.Namespace) -> int:
     if numbers["unreadable"] > options.max_failure_rate * result.files:
         print(
             f"error: {numbers['unreadable']} of {result.files} files are unreadable, more than --max-failure-rate "
-            f"{options.max_failure_rate:g} allows; see {options.output / 'unreadable.csv'}", file=sys.stderr,
-        )  # fmt: skip
+            f"{options.max_failure_rate:g} allows; see {options.output / 'unreadable.csv'}",
+            file=sys.stderr,
+        )
         return 1
     return _FOUND if options.exit_code and rows else 0
 
 
 def _bar(label: str, unit: str) -> AbstractContextManager[Any]:
-    from asl.report.progress import progress_bar
+    from asl.console.progress import progress_bar
 
     return progress_bar(label, unit=unit)
 
@@ -158,17 +226,25 @@ def _write_failures(result: ScanResult, path: Path) -> None:
         write_failures(result.synced.failures, path)
 
 
-def _write_gallery(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any]) -> None:
-    from asl.app.gallery import write_gallery
+def _write_gallery(
+    result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any]
+) -> None:
+    from asl.app.scanning.scan_gallery import write_gallery
 
-    facts = {name.replace("_", " "): value for name, value in numbers.items() if not isinstance(value, dict)}
+    facts = {
+        name.replace("_", " "): value
+        for name, value in numbers.items()
+        if not isinstance(value, dict)
+    }
     facts |= {f"seconds for {name}": value for name, value in result.seconds.items()}
     path = options.output / "gallery.html"
     with closing(result.pictures()) as pictures:
         write_gallery(result, path, picture=pictures, limit=options.gallery, facts=facts)
 
 
-def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any], table: Path) -> None:
+def _say(
+    result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any], table: Path
+) -> None:
     from asl.data.catalog import skipped_text
 
     print(
@@ -188,8 +264,12 @@ def _say(result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any
         f"{numbers['pairs']} pairs in {numbers['groups']} groups (probability {result.threshold:.3g} and more, "
         f"for a precision of {result.precision:g})"
     )
-    if (top := max((precision for precision, _ in verifier_table()), default=1.0)) < result.precision:
-        print(f"  note: precision was measured up to {top:g}; above it little more than identical files is left")
+    if (
+        top := max((precision for precision, _ in verifier_table()), default=1.0)
+    ) < result.precision:
+        print(
+            f"  note: precision was measured up to {top:g}; above it little more than identical files is left"
+        )
     print(f"  table    {table}")
     if options.gallery:
         print(f"  gallery  {options.output / 'gallery.html'}")

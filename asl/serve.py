@@ -1,16 +1,16 @@
 """A copy detector as a service on this machine: add, search, list, delete, with a page to drop images on.
 
-  asl serve                                         http://127.0.0.1:8765, references in ./asl-library
-  asl serve --library refs --add PHOTOS             put a folder of photographs in first
-  asl serve --model runs/mine --port 9000
+  asl serve                                         http://127.0.0.1:8765, references in
+  ./asl-library asl serve --library refs --add PHOTOS             put a folder of photographs in
+  first asl serve --model runs/mine --port 9000
   ASL_TOKEN=secret asl serve --host 0.0.0.0 --allow-host photos.lan
 
   curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' 'http://127.0.0.1:8765/references?label=photo.jpg'
   curl --data-binary @suspect.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8765/search
 
-It listens on this machine only unless told otherwise, and then asks for a token (environment variable ASL_TOKEN, or
---token-file). There is no encryption: put a proxy with TLS in front of it where others can listen. The interface is
-described at /openapi.json, counters are at /metrics.
+It listens on this machine only unless told otherwise, and then asks for a token (environment
+variable ASL_TOKEN, or --token-file). There is no encryption: put a proxy with TLS in front of it
+where others can listen. The interface is described at /openapi.json, counters are at /metrics.
 
 Exit code: 0 stopped by a signal, 1 it failed, 2 wrong use.
 """
@@ -31,9 +31,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asl.app.options import Parser
-from asl.app.regions import REGIONS
-from asl.app.thresholds import DEFAULT_PRECISION
+from asl.app.region_names import REGIONS
+from asl.console.options import Parser
+from asl.matching.decision.thresholds import DEFAULT_PRECISION
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -46,14 +46,27 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of ``asl serve``."""
     text = (__doc__ or "").split("\n\n")
     made = Parser(
-        prog="asl serve", description="\n\n".join(text[:3]), epilog="\n\n".join(text[3:]),
+        prog="asl serve",
+        description="\n\n".join(text[:3]),
+        epilog="\n\n".join(text[3:]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     add = made.add_argument
-    add("--library", metavar="DIR", type=Path, default=Path("asl-library"), help="keeps the references (%(default)s)")
+    add(
+        "--library",
+        metavar="DIR",
+        type=Path,
+        default=Path("asl-library"),
+        help="keeps the references (%(default)s)",
+    )
     add("--add", metavar="PHOTOS", type=Path, help="a folder whose images are added first")
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
-    add("--regions", choices=REGIONS, default="coarse", help="parts that are searched, too, for crops (%(default)s)")
+    add(
+        "--regions",
+        choices=REGIONS,
+        default="coarse",
+        help="parts that are searched, too, for crops (%(default)s)",
+    )
     add(
         "--precision",
         type=float,
@@ -62,10 +75,26 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--port", type=int, default=8765, help="%(default)s")
-    add("--allow-host", metavar="NAME", action="append", default=[], help="another name clients may use for it")
-    add("--token-file", metavar="FILE", type=Path, help="its first line is the token that clients must send")
+    add(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="another name clients may use for it",
+    )
+    add(
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        help="its first line is the token that clients must send",
+    )
     add("--max-megabytes", type=float, default=32, help="of an upload (%(default)s)")
-    add("--max-megapixels", type=float, default=50, help="of an image, JPEGs four times that (%(default)s)")
+    add(
+        "--max-megapixels",
+        type=float,
+        default=50,
+        help="of an image, JPEGs four times that (%(default)s)",
+    )
     add("--max-uploads", type=int, default=16, help="taken at once (%(default)s)")
     add("--workers", type=int, default=2, help="images looked at at once (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
@@ -89,33 +118,51 @@ def run(options: argparse.Namespace) -> None:
     """Check the arguments, open the library, listen."""
     token = read_token(options.token_file)
     check_exposure(options.host, token)
-    if min(options.max_megabytes, options.max_megapixels, options.max_uploads, options.workers) <= 0:
-        raise UsageError("--max-megabytes, --max-megapixels, --max-uploads and --workers must be above 0")
+    if (
+        min(options.max_megabytes, options.max_megapixels, options.max_uploads, options.workers)
+        <= 0
+    ):
+        raise UsageError(
+            "--max-megabytes, --max-megapixels, --max-uploads and --workers must be above 0"
+        )
     try:
         import uvicorn
 
-        from asl.app.service import ServiceOptions, create_app
+        from asl.app.service.routes import ServiceOptions, create_app
     except ImportError as error:
-        raise AslError(f"`pip install asl-icd[serve]` gives what the service needs ({error})") from error
+        raise AslError(
+            f"`pip install asl-icd[serve]` gives what the service needs ({error})"
+        ) from error
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             # The server ends its requests first and then passes the signal on to this.
             signal.signal(number, lambda *_: sys.exit(0))
     # The port first: what would be refused is refused before a folder is added.
-    with bound(options.host, options.port) as listener, alone(options.library), open_detector(options) as detector:
+    with (
+        bound(options.host, options.port) as listener,
+        alone(options.library),
+        open_detector(options) as detector,
+    ):
         if options.add:
             _add_first(detector, options.add)
         limits = ServiceOptions(
-            token=token, hosts=("127.0.0.1", "localhost", "::1", options.host, *options.allow_host),
-            max_bytes=int(2**20 * options.max_megabytes), max_uploads=options.max_uploads, workers=options.workers,
-        )  # fmt: skip
+            token=token,
+            hosts=("127.0.0.1", "localhost", "::1", options.host, *options.allow_host),
+            max_bytes=int(2**20 * options.max_megabytes),
+            max_uploads=options.max_uploads,
+            workers=options.workers,
+        )
         where = address(options.host, listener.getsockname()[1])
         print(f"{len(detector)} references in {options.library}; {where}", flush=True)
         config = uvicorn.Config(
-            create_app(detector, limits), log_level="warning", server_header=False, timeout_keep_alive=5,
-            timeout_graceful_shutdown=10, limit_concurrency=8 * options.max_uploads,
-        )  # fmt: skip
+            create_app(detector, limits),
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=10,
+            limit_concurrency=8 * options.max_uploads,
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -129,12 +176,18 @@ def bound(host: str, port: int) -> socket.socket:
     if not 0 <= port < 2**16:  # 0: any that is free
         raise UsageError(f"--port must be in 0..65535, got {port}")
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
     except (OSError, OverflowError) as error:
-        raise UsageError(f"--host {host} --port {port}: there is no such address ({error})") from error
+        raise UsageError(
+            f"--host {host} --port {port}: there is no such address ({error})"
+        ) from error
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if os.name == "posix":  # a port whose last connections are still closing is free; elsewhere it means more
+        if (
+            os.name == "posix"
+        ):  # a port whose last connections are still closing is free; elsewhere it means more
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except (OSError, OverflowError) as error:
@@ -161,11 +214,15 @@ def alone(library: Path) -> Iterator[None]:
     if library.exists() and not library.is_dir():
         raise UsageError(f"--library: {library} is a file, not a folder")
     library.mkdir(parents=True, exist_ok=True)
-    with (library / "serve.lock").open("a") as file:  # the lock ends with the process, however that ends
+    with (library / "serve.lock").open(
+        "a"
+    ) as file:  # the lock ends with the process, however that ends
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise AslError(f"{library}: another asl serve has it open; stop that one or choose --library") from error
+            raise AslError(
+                f"{library}: another asl serve has it open; stop that one or choose --library"
+            ) from error
         except OSError:
             pass  # a file system without locks
         yield
@@ -183,20 +240,29 @@ def address(host: str, port: int) -> str:
 def open_detector(options: argparse.Namespace) -> CopyDetector:
     """The detector; references of a library that was made with other regions get their parts first."""
     from asl.app.detector import CopyDetector
-    from asl.report.progress import progress_bar
+    from asl.console.progress import progress_bar
 
     with ExitStack() as stack:
         bars: list[Callable[[int, int], None]] = []
 
         def progress(done: int, total: int) -> None:
             if not bars:  # only where there is something to do
-                bars.append(stack.enter_context(progress_bar(f"embedding parts ({options.regions})", unit="images")))
+                bars.append(
+                    stack.enter_context(
+                        progress_bar(f"embedding parts ({options.regions})", unit="images")
+                    )
+                )
             bars[0](done, total)
 
         return CopyDetector(
-            options.model, folder=options.library, precision=options.precision, device=options.device,
-            max_pixels=int(1e6 * options.max_megapixels), regions=options.regions, progress=progress,
-        )  # fmt: skip
+            options.model,
+            folder=options.library,
+            precision=options.precision,
+            device=options.device,
+            max_pixels=int(1e6 * options.max_megapixels),
+            regions=options.regions,
+            progress=progress,
+        )
 
 
 def read_token(path: Path | None) -> str:
@@ -211,7 +277,9 @@ def read_token(path: Path | None) -> str:
             token = (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--token-file: {path} cannot be read ({error})") from error
-    if (token or path is not None) and (len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token):
+    if (token or path is not None) and (
+        len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token
+    ):
         raise UsageError(f"token: needs {_SHORTEST_TOKEN} or more ASCII characters without spaces")
     return token
 
@@ -227,13 +295,15 @@ def check_exposure(host: str, token: str) -> None:
     except ValueError:
         local = False
     if not local and not token:
-        raise UsageError(f"--host {host}: other machines could reach it; set ASL_TOKEN or --token-file first")
+        raise UsageError(
+            f"--host {host}: other machines could reach it; set ASL_TOKEN or --token-file first"
+        )
 
 
 def _add_first(detector: CopyDetector, photos: Path) -> None:
     """Put a folder in by content, as uploads are, so that the same image is never there twice."""
-    from asl.app.inputs import by_content
-    from asl.report.progress import progress_bar
+    from asl.app.library.sources import by_content
+    from asl.console.progress import progress_bar
 
     with progress_bar("adding", unit="images") as progress:
         added = detector.add_sources(*by_content(photos), progress=progress)

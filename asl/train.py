@@ -1,15 +1,15 @@
 """Train a copy detector, then (where there is a benchmark) search it in the right direction and score it.
 
-  python -m asl.train                                       generated images, no download, a few minutes
-  python -m asl.train data=folder data.train=PHOTOS         your own photographs
+  python -m asl.train                                       generated images, no download, a few
+  minutes python -m asl.train data=folder data.train=PHOTOS         your own photographs
   python -m asl.train data=folder data.train=PHOTOS data.benchmark=BENCH output=runs/mine
   python -m asl.train data=ndec data.root=NDEC experiment=asl
   python -m asl.train loss=cosface                          without the norm-ratio loss
   python -m asl.train -m loss.weights.norm_ratio=0,0.5,1,2  a sweep
 
-The output folder gets config.yaml, model.safetensors, checkpoints/, metrics.csv of the training and, with a
-benchmark, features/, predictions/, metrics.json, report.md and report.html. Started again on the same output, a
-killed training goes on from the end of its last epoch.
+The output folder gets config.yaml, model.safetensors, checkpoints/, metrics.csv of the training
+and, with a benchmark, features/, predictions/, metrics.json, report.md and report.html. Started
+again on the same output, a killed training goes on from the end of its last epoch.
 """
 
 from __future__ import annotations
@@ -27,35 +27,54 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import MISSING, OmegaConf
 from rich.console import Console
 
-from asl.config import flatten_values
+from asl.console.configuration import flatten_values
+from asl.console.entry import entry_point
 from asl.data.datamodule import CopyDataModule
 from asl.data.images import decode_image
-from asl.data.sources import DataConfig, Sources, open_sources
 from asl.data.training_set import TrainingSet, ViewPlan
-from asl.edits.pool import Pool
-from asl.entry import entry_point
-from asl.features.store import FeatureStore
+from asl.data.training_sources import DataConfig, Sources, open_sources
+from asl.edits.engine.foreign_images import Pool
+from asl.features.feature_store import FeatureStore
 from asl.models import Embedder, load_embedder, save_embedder
-from asl.models.files import model_hash
-from asl.pipeline import every_mode, score_benchmark
+from asl.models.io import model_hash
+from asl.pipeline.benchmark_run import every_mode, score_benchmark
+from asl.report.headline_table import rich_table
 from asl.report.provenance import provenance
-from asl.report.table import rich_table
 from asl.scoring.score import Score
 from asl.training import CopyDetectionModule, FitSettings, fit
 from asl.training.callbacks import RetrievalCheck
 from asl.training.checks import check_loss, check_watch
-from asl.training.memory import class_bytes, free_bytes, refuse_large_classes
+from asl.training.class_memory import class_bytes, free_bytes, refuse_large_classes
 from asl.training.schedule import WarmupCosine
 from asl.types import UsageError
 
-# What may differ when a training is gone on with: where and how it runs, how long, and what it is scored on.
+# What may differ when a training is gone on with: where and how it runs, how long, and what it is
+# scored on.
 _MAY_CHANGE = (
-    "output", "resume", "experiment", "score.", "data.benchmark", "data.evaluate", "data.validation", "data.workers",
-    *(f"trainer.{key}" for key in (
-        "epochs", "max_steps", "accelerator", "devices", "strategy", "num_nodes", "compile", "progress", "log_every",
-        "check_every",
-    )),
-)  # fmt: skip
+    "output",
+    "resume",
+    "experiment",
+    "score.",
+    "data.benchmark",
+    "data.evaluate",
+    "data.validation",
+    "data.workers",
+    *(
+        f"trainer.{key}"
+        for key in (
+            "epochs",
+            "max_steps",
+            "accelerator",
+            "devices",
+            "strategy",
+            "num_nodes",
+            "compile",
+            "progress",
+            "log_every",
+            "check_every",
+        )
+    ),
+)
 
 
 @dataclass
@@ -68,7 +87,8 @@ class TrainerConfig(FitSettings):
         final: share of the learning rate at the last step.
         backbone_rate: factor on the backbone's learning rate.
         freeze_backbone_norm: keep the backbone's batch-norm statistics as pretrained.
-        freeze: parts of the embedder that stay as they are, e.g. ``[backbone,neck.neck]`` to train a norm head alone.
+        freeze: parts of the embedder that stay as they are, e.g. ``[backbone,neck.neck]`` to train
+            a norm head alone.
         channels_last: memory layout, faster for convolutions.
         check_every: epochs between retrieval checks on data.validation.
     """
@@ -119,14 +139,20 @@ def run(config: TrainConfig) -> int:
     if not first:
         return 0
     plain: dict[str, Any] = OmegaConf.to_container(OmegaConf.structured(config))  # type: ignore[assignment]
-    card = {"training_images": len(sources.train), **provenance(plain, command="train", seed=config.seed)}
+    card = {
+        "training_images": len(sources.train),
+        **provenance(plain, command="train", seed=config.seed),
+    }
     save_embedder(module.embedder, output / "model.safetensors", card=card)
     _write_failures(failed, output, console)
     console.print(f"saved {output / 'model.safetensors'}")
     if sources.benchmark is None:
         return 0
     if not (config.data.evaluate or config.data.benchmark):
-        console.print(f"not scored (data.evaluate=false): {reproduction(config, sources, output)}", soft_wrap=True)
+        console.print(
+            f"not scored (data.evaluate=false): {reproduction(config, sources, output)}",
+            soft_wrap=True,
+        )
         return 0
     score = instantiate(config.score, _convert_="all")
     _drop_stale(output / "features", module.embedder)
@@ -157,7 +183,11 @@ def smaller_than_trained(config: TrainConfig) -> str | None:
 
 def reproduction(config: TrainConfig, sources: Sources, output: Path) -> str:
     """The command that scores the training on the benchmark that its data came with."""
-    own = sources.benchmark.name if sources.benchmark and config.data.name in ("ndec", "disc21") else config.data.name
+    own = (
+        sources.benchmark.name
+        if sources.benchmark and config.data.name in ("ndec", "disc21")
+        else config.data.name
+    )
     root = f" root={config.data.root}" if config.data.root else ""
     return f"python -m asl.reproduce benchmark={own}{root} model={output}"
 
@@ -166,13 +196,20 @@ def keep_config(config: TrainConfig, output: Path) -> None:
     """Write ``config.yaml``; a training that is gone on with must be the one that was begun.
 
     Raises:
-        UsageError: the output holds a checkpoint of a training with other settings; the keys are named.
+        UsageError: the output holds a checkpoint of a training with other settings; the keys are
+            named.
     """
     path, now = output / "config.yaml", OmegaConf.structured(config)
     if config.resume and path.is_file() and (output / "checkpoints" / "last.ckpt").is_file():
-        before, after = (flatten_values(OmegaConf.to_container(tree)) for tree in (OmegaConf.load(path), now))
+        before, after = (
+            flatten_values(OmegaConf.to_container(tree)) for tree in (OmegaConf.load(path), now)
+        )
         names = sorted(before.keys() | after.keys())
-        changed = [name for name in names if before.get(name) != after.get(name) and not name.startswith(_MAY_CHANGE)]
+        changed = [
+            name
+            for name in names
+            if before.get(name) != after.get(name) and not name.startswith(_MAY_CHANGE)
+        ]
         if changed:
             said = ", ".join(f"{name} was {before.get(name)!r}" for name in changed[:5])
             raise UsageError(
@@ -203,8 +240,12 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
     """Build the parts that the configuration names and train them."""
     trainer = config.trainer
     check_loss(config.loss, grid=config.data.grid, teacher=config.teacher, pairs=sources.pairs)
-    check_watch(every=trainer.check_every, epochs=trainer.epochs, watched=sources.validation is not None)
-    torch.manual_seed(config.seed)  # necks, heads and class weights start at random, before the loop seeds itself
+    check_watch(
+        every=trainer.check_every, epochs=trainer.epochs, watched=sources.validation is not None
+    )
+    torch.manual_seed(
+        config.seed
+    )  # necks, heads and class weights start at random, before the loop seeds itself
     embedder = instantiate(config.model, _convert_="all")
     data = CopyDataModule(
         TrainingSet(sources.train, _view_plan(config, sources)),
@@ -214,7 +255,9 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         workers=config.data.workers,
         seed=config.seed,
     )
-    loss = partial(instantiate, config.loss, classes=len(sources.train), dim=embedder.dim, _convert_="all")
+    loss = partial(
+        instantiate, config.loss, classes=len(sources.train), dim=embedder.dim, _convert_="all"
+    )
     optimizer = instantiate(config.optim, _convert_="all")
     needed = class_bytes(loss, optimizer)
     refuse_large_classes(needed, free_bytes(trainer.accelerator), images=len(sources.train))
@@ -232,13 +275,27 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
     checks: tuple[RetrievalCheck, ...] = ()
     if sources.validation is not None:
         score: Score = instantiate(config.score, _convert_="all")
-        checks = (RetrievalCheck(sources.validation, score=score, every=trainer.check_every, folder=output / "check"),)
-    return fit(module, data, trainer, output=output, seed=config.seed, resume=config.resume, callbacks=checks)
+        checks = (
+            RetrievalCheck(
+                sources.validation, score=score, every=trainer.check_every, folder=output / "check"
+            ),
+        )
+    return fit(
+        module,
+        data,
+        trainer,
+        output=output,
+        seed=config.seed,
+        resume=config.resume,
+        callbacks=checks,
+    )
 
 
 def _view_plan(config: TrainConfig, sources: Sources) -> ViewPlan:
     if len(config.data.sizes) != len(config.data.size_starts):
-        raise UsageError(f"data.size_starts: needs one epoch for each of data.sizes={config.data.sizes}")
+        raise UsageError(
+            f"data.size_starts: needs one epoch for each of data.sizes={config.data.sizes}"
+        )
     return ViewPlan(
         recipe=instantiate(config.edits, _convert_="all"),
         views=config.data.views,
@@ -253,7 +310,9 @@ def _view_plan(config: TrainConfig, sources: Sources) -> ViewPlan:
 def _write_failures(failed: dict[str, str], output: Path, console: Console) -> None:
     if failed:
         (output / "unreadable.json").write_text(json.dumps(failed, indent=1, ensure_ascii=False))
-        console.print(f"[yellow]{len(failed)} training image(s) could not be read; see unreadable.json")
+        console.print(
+            f"[yellow]{len(failed)} training image(s) could not be read; see unreadable.json"
+        )
 
 
 main = entry_point("train", TrainConfig, run)

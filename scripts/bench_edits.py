@@ -1,13 +1,14 @@
 """How many tracked views a second one core makes, for every recipe, beside the same without tracking.
 
   python scripts/bench_edits.py                       generated photographs of 500 x 375
-  python scripts/bench_edits.py --photos FOLDER       your own, brought to 500 x 375 and JPEG quality 90
-  python scripts/bench_edits.py --recipes disc_like light --sizes 256 160
+  python scripts/bench_edits.py --photos FOLDER       your own, brought to 500 x 375 and JPEG
+  quality 90 python scripts/bench_edits.py --recipes disc_like light --sizes 256 160
 
-Columns: `tracked` decodes, edits, resizes and measures content, cover and fidelity; `map only` leaves the measuring
-out; `untracked` makes the same pixels with no way back at all; `cost` is what tracking adds to the time of untracked.
-The line `albumentations` is a plain pipeline of the families of disc_like without overlays, text and frames, untracked.
-Times are CPU seconds of one thread over several rounds; the columns take turns at every source.
+Columns: `tracked` decodes, edits, resizes and measures content, cover and fidelity; `map only`
+leaves the measuring out; `untracked` makes the same pixels with no way back at all; `cost` is what
+tracking adds to the time of untracked. The line `albumentations` is a plain pipeline of the
+families of disc_like without overlays, text and frames, untracked. Times are CPU seconds of one
+thread over several rounds; the columns take turns at every source.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from rich.table import Table
 from asl.data.catalog import open_catalog
 from asl.data.images import decode_image
 from asl.data.scenes import render_scene
-from asl.edits import views
-from asl.edits.pool import Pool
+from asl.edits.engine import make_views as views
+from asl.edits.engine.foreign_images import Pool
+from asl.edits.engine.trace import Trace
+from asl.edits.engine.view import View
 from asl.edits.recipes import load_recipe, recipe_names
-from asl.edits.trace import Trace
-from asl.edits.view import View
 
 Make = Callable[[bytes, int, int], Any]
 
@@ -125,7 +126,10 @@ def sources(folder: Path | None, count: int) -> list[bytes]:
         catalog = open_catalog(folder)
         rows = np.linspace(0, len(catalog) - 1, min(count, len(catalog))).astype(int)
         images = [cv2.resize(decode_image(catalog.read(int(row))), (500, 375)) for row in rows]
-    encoded = [cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for image in images]
+    encoded = [
+        cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+        for image in images
+    ]
     return [data.tobytes() for data in encoded]
 
 
@@ -134,7 +138,13 @@ def makers(recipe_name: str, size: int, per_source: int, pool: Pool) -> dict[str
 
     def edited(data: bytes, number: int, seed: int) -> list[View]:
         image = decode_image(data)
-        options = {"key": str(number), "seed": seed, "views": per_source, "size": size, "pool": pool}
+        options = {
+            "key": str(number),
+            "seed": seed,
+            "views": per_source,
+            "size": size,
+            "pool": pool,
+        }
         return views.make_views(image, recipe, first="edited", **options)  # type: ignore[arg-type]
 
     def tracked(data: bytes, number: int, seed: int) -> list[float]:
@@ -151,7 +161,9 @@ def makers(recipe_name: str, size: int, per_source: int, pool: Pool) -> dict[str
     return {"tracked": tracked, "map only": edited, "untracked": untracked}
 
 
-def measure(functions: dict[str, Make], data: list[bytes], per_source: int, rounds: int) -> dict[str, float]:
+def measure(
+    functions: dict[str, Make], data: list[bytes], per_source: int, rounds: int
+) -> dict[str, float]:
     """Views per CPU second; the columns take turns at every source, so that a busy machine slows all of them alike."""
     spent = dict.fromkeys(functions, 0.0)
     names = list(functions)
@@ -168,7 +180,9 @@ def measure(functions: dict[str, Make], data: list[bytes], per_source: int, roun
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--recipes", nargs="+", default=recipe_names())
     parser.add_argument("--sizes", nargs="+", type=int, default=[256])
@@ -185,10 +199,14 @@ def main() -> int:
     figures = []
     for size in options.sizes:
         for name in options.recipes:
-            found = measure(makers(name, size, options.views, pool), data, options.views, options.rounds)
+            found = measure(
+                makers(name, size, options.views, pool), data, options.views, options.rounds
+            )
             cost = found["untracked"] / found["tracked"] - 1
             figures.append({"recipe": name, "size": size, **found, "cost": cost})
-            table.add_row(name, str(size), *(f"{value:.0f}" for value in found.values()), f"{cost:+.0%}")
+            table.add_row(
+                name, str(size), *(f"{value:.0f}" for value in found.values()), f"{cost:+.0%}"
+            )
         plain = plain_pipeline(size)
         functions: dict[str, Make] = {
             "untracked": lambda item, number, seed, plain=plain: [  # type: ignore[misc]

@@ -3,8 +3,8 @@
   python scripts/bench_evaluate.py
   python scripts/bench_evaluate.py --predictions 10000000 --queries 1000000
 
-Every stage runs in a process of its own, so that its peak memory is its own: reading the files, the numbers without
-and with bootstrap intervals, and the whole command `python -m asl.evaluate`.
+Every stage runs in a process of its own, so that its peak memory is its own: reading the files, the
+numbers without and with bootstrap intervals, and the whole command `python -m asl.evaluate`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from asl.data.pairs import read_pairs, write_pairs
 from asl.data.truth import read_truth, write_truth
-from asl.metrics.evaluate import evaluate
+from asl.metrics.evaluation import evaluate
 from asl.types import ScoredPairs, TruthPairs
 
 KINDS = ("crop", "overlay", "blur", "hard:reverse_crop", "hard:video", "distractor")
@@ -32,7 +32,9 @@ def make(folder: Path, *, predictions: int, queries: int) -> None:
     rng = np.random.default_rng(0)
     per_query = predictions // queries
     query_index = np.repeat(np.arange(queries), per_query)
-    reference_index = (query_index * 7919 + np.tile(np.arange(per_query), queries) * 104729) % 1_000_000
+    reference_index = (
+        query_index * 7919 + np.tile(np.arange(per_query), queries) * 104729
+    ) % 1_000_000
     matched = np.arange(0, queries, 5)
     true = np.zeros(len(query_index), dtype=bool)
     true[matched * per_query] = True
@@ -45,7 +47,9 @@ def make(folder: Path, *, predictions: int, queries: int) -> None:
     listed = zip(ids[matched].tolist(), names[place[matched * per_query]].tolist(), strict=True)
     write_pairs(pairs, folder / "pairs.csv")
     write_pairs(pairs, folder / "pairs.parquet")
-    write_truth(TruthPairs.from_pairs(listed, other_queries=ids.tolist(), kinds=kinds), folder / "truth.csv")
+    write_truth(
+        TruthPairs.from_pairs(listed, other_queries=ids.tolist(), kinds=kinds), folder / "truth.csv"
+    )
 
 
 def stage(name: str, folder: Path) -> float:
@@ -53,7 +57,9 @@ def stage(name: str, folder: Path) -> float:
         command = [sys.executable, "-m", "asl.evaluate", f"predictions={folder}/pairs.csv"]
         start = time.perf_counter()
         subprocess.run(
-            [*command, f"truth={folder}/truth.csv", f"output={folder}/out"], check=True, stdout=subprocess.DEVNULL
+            [*command, f"truth={folder}/truth.csv", f"output={folder}/out"],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         return time.perf_counter() - start
     if name.startswith("read"):
@@ -71,7 +77,9 @@ STAGES = ("read CSV", "read Parquet", "evaluate", "evaluate, 200 replicates", "c
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--predictions", type=int, default=500_000)
     parser.add_argument("--queries", type=int, default=50_000)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
@@ -84,7 +92,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), predictions=arguments.predictions, queries=arguments.queries)
-        print(f"{arguments.predictions} predictions x {arguments.queries} queries, {os.cpu_count()} CPU cores")
+        print(
+            f"{arguments.predictions} predictions x {arguments.queries} queries, {os.cpu_count()} CPU cores"
+        )
         for name in STAGES:
             command = [sys.executable, __file__, "--stage", name, "--folder", folder]
             done = subprocess.run(command, check=True, capture_output=True, text=True)

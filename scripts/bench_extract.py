@@ -1,12 +1,14 @@
 """How near extraction comes to what decoding and the model allow, in one run.
 
   python scripts/bench_extract.py PHOTOS
-  python scripts/bench_extract.py PHOTOS --model asl_lite0 --workers 0 --images 600 --output bench_extract.json
+  python scripts/bench_extract.py PHOTOS --model asl_lite0 --workers 0 --images 600 --output
+  bench_extract.json
 
-Three contestants take turns on the same images: *decode* reads, decodes and resizes with the same workers and no model;
-*model* embeds pixels that lie in memory; *extract* is the whole way from files to a store on disk, as asl.extract goes.
-The limit is the slower of the first two where they run on different devices. On one CPU they share its cores, and a
-second of both takes 1 / (1/decode + 1/model); both limits are printed. Medians over the repeats. *fast* is extract with
+Three contestants take turns on the same images: *decode* reads, decodes and resizes with the same
+workers and no model; *model* embeds pixels that lie in memory; *extract* is the whole way from
+files to a store on disk, as asl.extract goes. The limit is the slower of the first two where they
+run on different devices. On one CPU they share its cores, and a second of both takes 1 / (1/decode
++ 1/model); both limits are printed. Medians over the repeats. *fast* is extract with
 fast_decode=true, and how far its features are from the others.
 """
 
@@ -27,21 +29,29 @@ import torch
 
 from asl.data.catalog import Catalog, open_catalog, subset
 from asl.features.decoding import Region, decoded_batches
-from asl.features.extract import extract_together
+from asl.features.extraction import extract_together
+from asl.features.inference import Runner
 from asl.features.regions import regions_of
-from asl.features.runner import Runner
 from asl.models import Embedder, load_embedder
 from asl.types import AslError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("--model", default="asl_lite0")
-    parser.add_argument("--regions", default="none", help="parts of the images instead of the whole")
-    parser.add_argument("--images", type=int, default=600, help="how many of the photos, evenly chosen")
+    parser.add_argument(
+        "--regions", default="none", help="parts of the images instead of the whole"
+    )
+    parser.add_argument(
+        "--images", type=int, default=600, help="how many of the photos, evenly chosen"
+    )
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--workers", type=int, help="that decode; as asl.extract chooses unless given")
+    parser.add_argument(
+        "--workers", type=int, help="that decode; as asl.extract chooses unless given"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path)
@@ -51,7 +61,9 @@ def main() -> int:
     except AslError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    rows = np.unique(np.linspace(0, len(catalog) - 1, min(options.images, len(catalog))).astype(np.int64))
+    rows = np.unique(
+        np.linspace(0, len(catalog) - 1, min(options.images, len(catalog))).astype(np.int64)
+    )
     report = measure(subset(catalog, rows), load_embedder(options.model), options)
     print(table(report))
     if options.output:
@@ -70,7 +82,9 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
     def batches() -> Any:
         rows = np.arange(len(catalog), dtype=np.int64)
         plan = embedder.preprocessing
-        return decoded_batches(catalog, plan, regions, rows, batch_size=group, workers=options.workers)
+        return decoded_batches(
+            catalog, plan, regions, rows, batch_size=group, workers=options.workers
+        )
 
     kept = [[picture for parts in images for picture in parts] for _, images, *_ in batches()]
 
@@ -78,9 +92,14 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
         with tempfile.TemporaryDirectory() as folder:
             outputs = {Path(folder) / str(number): region for number, region in enumerate(regions)}
             stores = extract_together(
-                catalog, embedder, outputs, batch_size=options.batch_size, workers=options.workers,
-                device=options.device, fast_decode=fast,
-            )  # fmt: skip
+                catalog,
+                embedder,
+                outputs,
+                batch_size=options.batch_size,
+                workers=options.workers,
+                device=options.device,
+                fast_decode=fast,
+            )
             return np.concatenate([part.embeddings().vectors for part in stores])
 
     contestants: dict[str, Callable[[], object]] = {
@@ -100,14 +119,23 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
             seconds[name].append(time.perf_counter() - started)
     rates = {name: len(catalog) / float(np.median(values)) for name, values in seconds.items()}
     device = Runner(embedder, "auto", options.batch_size).device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
     return {
-        "images": len(catalog), "regions": len(regions), "workers": options.workers, "batch_size": options.batch_size,
-        "size": embedder.preprocessing.size, "device": f"{name}, {torch.get_num_threads()} threads", "rates": rates,
+        "images": len(catalog),
+        "regions": len(regions),
+        "workers": options.workers,
+        "batch_size": options.batch_size,
+        "size": embedder.preprocessing.size,
+        "device": f"{name}, {torch.get_num_threads()} threads",
+        "rates": rates,
         "fast_change": {"mean": float(change.mean()), "largest": float(change.max())},
         "of_slower": rates["extract"] / min(rates["decode"], rates["model"]),
         "of_shared": rates["extract"] * (1 / rates["decode"] + 1 / rates["model"]),
-    }  # fmt: skip
+    }
 
 
 def table(report: dict[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
   python scripts/bench_local.py PHOTOS --images 1000 --queries 200
 
-Queries are photographs of the folder edited by a training recipe. Half of the references are measured first, so that
-the cost of their number shows. Times are processor seconds of one process.
+Queries are photographs of the folder edited by a training recipe. Half of the references are
+measured first, so that the cost of their number shows. Times are processor seconds of one process.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ import numpy as np
 from asl.data.catalog import Catalog, open_catalog
 from asl.data.images import decode_image
 from asl.edits import View
-from asl.edits.pool import Pool
+from asl.edits.engine.foreign_images import Pool
+from asl.edits.engine.make_views import view_rng
 from asl.edits.recipes import load_recipe
-from asl.edits.views import view_rng
-from asl.index.faiss import load_faiss
-from asl.index.local import LocalFeatures, LocalIndex
-from asl.matching.local import local_features, readings
-from asl.matching.prepare import prepare
+from asl.index.engines.faiss_flat import load_faiss
+from asl.matching.align.prepare import prepare
+from asl.matching.candidates.local_features import local_features, readings
+from asl.matching.candidates.votes import LocalFeatures, LocalIndex
 from asl.matching.values import Settings
 from asl.types import AslError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--queries", type=int, default=200)
@@ -40,9 +42,13 @@ def main() -> int:
     load_faiss().omp_set_num_threads(1)
     try:
         catalog = open_catalog(options.photos)
-        rows = np.linspace(0, len(catalog) - 1, min(options.images, len(catalog))).astype(int).tolist()
+        rows = (
+            np.linspace(0, len(catalog) - 1, min(options.images, len(catalog))).astype(int).tolist()
+        )
         features, seconds = find(catalog, rows)
-        print(f"local features: {len(rows) / seconds:.0f} images/s, {np.mean([len(f) for f in features]):.0f} an image")
+        print(
+            f"local features: {len(rows) / seconds:.0f} images/s, {np.mean([len(f) for f in features]):.0f} an image"
+        )
         queries = make_queries(catalog, rows, options.queries, options.recipe)
         for share in (0.5, 1.0):
             measure(features[: int(share * len(features))], queries)
@@ -59,11 +65,15 @@ def find(catalog: Catalog, rows: list[int]) -> tuple[list[LocalFeatures], float]
     return found, time.process_time() - start
 
 
-def make_queries(catalog: Catalog, rows: list[int], count: int, recipe: str) -> list[tuple[int, LocalFeatures]]:
+def make_queries(
+    catalog: Catalog, rows: list[int], count: int, recipe: str
+) -> list[tuple[int, LocalFeatures]]:
     """(place of the original, local features of a copy), evenly chosen."""
     edit, pool = load_recipe(recipe), Pool(catalog, decode=decode_image)
     made = []
-    for place in np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)).tolist():
+    for place in np.unique(
+        np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
+    ).tolist():
         view = View.original(decode_image(catalog.read(rows[place])), foreign=pool)
         edited = edit(view, view_rng(key=f"bench/{place}", seed=0, number=0)).image
         made.append((place, local_features(prepare(edited, Settings()))))

@@ -1,16 +1,17 @@
 """How fast exact directional search is, beside plain nearest neighbours, in one run.
 
   python scripts/bench_search.py
-  python scripts/bench_search.py --cases 1000000x256x4096 --threads 2 --repeats 5 --output bench_search.json
-  python scripts/bench_search.py --cases 100000x256x1000 --milvus
+  python scripts/bench_search.py --cases 1000000x256x4096 --threads 2 --repeats 5 --output
+  bench_search.json python scripts/bench_search.py --cases 100000x256x1000 --milvus
 
-Contestants take turns, and every ratio is that of one round to plain FAISS in the same round; the table gives medians.
-CPU time says the same on a busy machine, where seconds do not.
-Queries are half noisy copies of references and half strangers; both sides have log-norms of one law. References lie
-sorted by falling log-norm, as an index of asl keeps them. Besides our scores: FAISS flat with its defaults (the
-baseline), a numpy matrix product with and without a partial sort (the limit of this machine), the strict rule applied
-to a list that FAISS fetched ten times too long (with the share of the true lists that it finds), milvus-lite; where
-there is a GPU, the tensor-core engine alone and under our scores, and FAISS on every GPU, copies to them included.
+Contestants take turns, and every ratio is that of one round to plain FAISS in the same round; the
+table gives medians. CPU time says the same on a busy machine, where seconds do not.
+Queries are half noisy copies of references and half strangers; both sides have log-norms of one
+law. References lie sorted by falling log-norm, as an index of asl keeps them. Besides our scores:
+FAISS flat with its defaults (the baseline), a numpy matrix product with and without a partial sort
+(the limit of this machine), the strict rule applied to a list that FAISS fetched ten times too long
+(with the share of the true lists that it finds), milvus-lite; where there is a GPU, the tensor-core
+engine alone and under our scores, and FAISS on every GPU, copies to them included.
 """
 
 from __future__ import annotations
@@ -40,9 +41,14 @@ def make(references: int, dim: int, queries: int) -> tuple[Any, Any]:
     rng = np.random.default_rng(0)
     right = _unit(rng.standard_normal((references, dim), dtype=np.float32))
     left = rng.standard_normal((queries, dim), dtype=np.float32)
-    left[::2] = right[rng.integers(references, size=len(left[::2]))] + left[::2] * np.float32(0.7 / np.sqrt(dim))
+    left[::2] = right[rng.integers(references, size=len(left[::2]))] + left[::2] * np.float32(
+        0.7 / np.sqrt(dim)
+    )
     norms = [rng.normal(0.0, 0.3, size=n).astype(np.float32) for n in (queries, references)]
-    names = [np.char.add(prefix, np.arange(n).astype(str)) for prefix, n in (("q", queries), ("r", references))]
+    names = [
+        np.char.add(prefix, np.arange(n).astype(str))
+        for prefix, n in (("q", queries), ("r", references))
+    ]
     order = np.argsort(-norms[1], kind="stable")
     return (
         QueryEmbeddings(names[0], _unit(left), norms[0]),
@@ -72,17 +78,19 @@ def post_filter(index: Any, queries: Any, references: Any, k: int, fetch: int) -
 def contestants(queries: Any, references: Any, k: int) -> Contestants:
     import faiss
 
-    from asl.index.faiss import Faiss
-    from asl.index.search import search
-    from asl.index.tensorcore import TensorCore, cuda_devices
+    from asl.index.engines.faiss_flat import FaissFlat
+    from asl.index.engines.tensorcore import TensorCore, cuda_devices
+    from asl.index.exact.exact_search import search
     from asl.scoring.score import Score
 
     index = faiss.IndexFlatIP(queries.dim)
     index.add(references.vectors)
-    engine = Faiss(gpus=0)
+    engine = FaissFlat(gpus=0)
     low, high = np.quantile(references.log_norms, [0.01, 0.99]).tolist()
-    scores = {mode: Score(mode, lam=0.1, clip=(low, high) if mode == "soft" else None) for mode in
-              ("cosine", "strict", "hinge", "soft")}  # fmt: skip
+    scores = {
+        mode: Score(mode, lam=0.1, clip=(low, high) if mode == "soft" else None)
+        for mode in ("cosine", "strict", "hinge", "soft")
+    }
     found: Contestants = {
         "faiss flat": lambda: index.search(queries.vectors, k),
         "numpy product": lambda: product(queries.vectors, references.vectors, None),
@@ -90,13 +98,17 @@ def contestants(queries: Any, references: Any, k: int) -> Contestants:
         "post-filter, 10 k fetched": lambda: post_filter(index, queries, references, k, 10 * k),
     }
     for mode, score in scores.items():
-        found[f"asl {mode}"] = lambda score=score: search(queries, references, score=score, k=k, engine=engine)
+        found[f"asl {mode}"] = lambda score=score: search(
+            queries, references, score=score, k=k, engine=engine
+        )
     if cuda_devices():
         cores = TensorCore()
         found["tensor cores, exact"] = lambda: cores.top(queries.vectors, references.vectors, k)
         for mode, score in scores.items():
-            found[f"asl {mode}, GPU"] = lambda score=score: search(queries, references, score=score, k=k, engine=cores)
-    if (gpus := Faiss()).gpus:
+            found[f"asl {mode}, GPU"] = lambda score=score: search(
+                queries, references, score=score, k=k, engine=cores
+            )
+    if (gpus := FaissFlat()).gpus:
         found["faiss on every GPU"] = lambda: gpus.top(queries.vectors, references.vectors, k)
     return found
 
@@ -105,7 +117,9 @@ def recall(found: list[list[int]], truth: Any, k: int) -> float:
     lists: list[set[int]] = [set() for _ in found]
     for query, row in zip(truth.query_index.tolist(), truth.reference_index.tolist(), strict=True):
         lists[query].add(row)
-    shares = [len(set(mine) & true) / len(true) for mine, true in zip(found, lists, strict=True) if true]
+    shares = [
+        len(set(mine) & true) / len(true) for mine, true in zip(found, lists, strict=True) if true
+    ]
     return float(np.mean(shares))
 
 
@@ -137,7 +151,14 @@ def measure(case: str, k: int, repeats: int, milvus: bool) -> dict[str, Any]:
         for name, times in seconds.items()
     ]
     share = recall(results["post-filter, 10 k fetched"], results["asl strict"], k)
-    return {"references": references, "dim": dim, "queries": count, "k": k, "rows": rows, "post_filter_recall": share}
+    return {
+        "references": references,
+        "dim": dim,
+        "queries": count,
+        "k": k,
+        "rows": rows,
+        "post_filter_recall": share,
+    }
 
 
 def _milvus(queries: Any, references: Any, k: int) -> Callable[[], Any]:
@@ -152,7 +173,10 @@ def _milvus(queries: Any, references: Any, k: int) -> Callable[[], Any]:
     index.add_index("vector", index_type="FLAT", metric_type="IP")
     client.create_collection("bench", schema=schema, index_params=index)
     for start in range(0, len(references), 10_000):
-        rows = [{"id": start + n, "vector": v} for n, v in enumerate(references.vectors[start : start + 10_000])]
+        rows = [
+            {"id": start + n, "vector": v}
+            for n, v in enumerate(references.vectors[start : start + 10_000])
+        ]
         client.insert("bench", rows)
     client.flush("bench")
     client.load_collection("bench")
@@ -166,27 +190,46 @@ def _milvus(queries: Any, references: Any, k: int) -> Callable[[], Any]:
 
 def table(result: dict[str, Any]) -> str:
     head = f"{result['references']:,} x {result['dim']}, {result['queries']:,} queries, k = {result['k']}"
-    lines = [head, "", "| | seconds | time / FAISS | CPU time / FAISS | queries/s |", "|---|---|---|---|---|"]
+    lines = [
+        head,
+        "",
+        "| | seconds | time / FAISS | CPU time / FAISS | queries/s |",
+        "|---|---|---|---|---|",
+    ]
     for row in result["rows"]:
         lines.append(
             f"| {row['name']} | {row['seconds']:.2f} | {row['time_ratio']:.2f} | {row['cpu_ratio']:.2f} "
             f"| {row['queries_per_second']:.0f} |"
         )
     share = f"{100 * result['post_filter_recall']:.1f} %"
-    return "\n".join([*lines, "", f"post-filtering finds {share} of the true strict lists; asl strict all of them"])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"post-filtering finds {share} of the true strict lists; asl strict all of them",
+        ]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", default=CASES, help="REFERENCESxDIMxQUERIES, with commas between")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cases", default=CASES, help="REFERENCESxDIMxQUERIES, with commas between"
+    )
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--milvus", action="store_true", help="milvus-lite, too (loading a million takes minutes)")
+    parser.add_argument(
+        "--milvus", action="store_true", help="milvus-lite, too (loading a million takes minutes)"
+    )
     parser.add_argument("--output", type=Path, help="a JSON file")
     arguments = parser.parse_args()
     os.environ.update(OMP_WAIT_POLICY="PASSIVE", OMP_NUM_THREADS=str(arguments.threads))
-    if os.environ.get("OPENBLAS_NUM_THREADS") != str(arguments.threads):  # read when numpy starts: start again
+    if os.environ.get("OPENBLAS_NUM_THREADS") != str(
+        arguments.threads
+    ):  # read when numpy starts: start again
         os.environ["OPENBLAS_NUM_THREADS"] = str(arguments.threads)
         sys.exit(subprocess.run([sys.executable, *sys.argv], check=False).returncode)
     results = []
@@ -194,8 +237,15 @@ def main() -> None:
         results.append(measure(case, arguments.k, arguments.repeats, arguments.milvus))
         print(table(results[-1]), flush=True)
     if arguments.output:
-        facts = {"command": " ".join(sys.argv), "machine": platform.processor() or platform.machine()}
-        facts |= {"threads": arguments.threads, "python": platform.python_version(), "numpy": np.__version__}
+        facts = {
+            "command": " ".join(sys.argv),
+            "machine": platform.processor() or platform.machine(),
+        }
+        facts |= {
+            "threads": arguments.threads,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        }
         arguments.output.write_text(json.dumps({**facts, "results": results}, indent=1) + "\n")
 
 

@@ -3,11 +3,12 @@
   python scripts/bench_train.py data=folder data.train=PHOTOS
   python scripts/bench_train.py data.identities=16 data.sizes=[112] --steps 12 --workers 1 2
 
-Takes the keys of `python -m asl.train`. *bare* is a plain PyTorch loop over batches that lie in memory: forward, the
-same losses, backward, clipping, optimiser, schedule. *lightning* is `asl.training.fit` as asl.train runs it, with
-loggers, checkpoints and checks, on the same batches. They take turns; the ratio is the median over rounds. *views* are
-decoded and edited by the data pipeline alone. On a CPU, workers and model share the cores: then the step of a real run
-takes the time of both, and one worker a core is too many.
+Takes the keys of `python -m asl.train`. *bare* is a plain PyTorch loop over batches that lie in
+memory: forward, the same losses, backward, clipping, optimiser, schedule. *lightning* is
+`asl.training.fit` as asl.train runs it, with loggers, checkpoints and checks, on the same batches.
+They take turns; the ratio is the median over rounds. *views* are decoded and edited by the data
+pipeline alone. On a CPU, workers and model share
+the cores: then the step of a real run takes the time of both, and one worker a core is too many.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
 import asl.train  # registers its schema
+from asl.console.entry import compose
 from asl.data.datamodule import CopyDataModule
-from asl.data.sources import open_sources
 from asl.data.training_set import TrainingSet
-from asl.entry import compose
+from asl.data.training_sources import open_sources
 from asl.train import TrainerConfig
 from asl.training import CopyDetectionModule, fit
 from asl.training.schedule import WarmupCosine
@@ -80,7 +81,10 @@ def bare(module: CopyDetectionModule, batches: list[Batch], settings: TrainerCon
     schedule = WarmupCosine(warmup=0.05, final=0.01).attach(optimizer, steps=len(batches))
     times = []
     for batch in batches:
-        moved = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
+        moved = {
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in batch.items()
+        }
         with torch.autocast(device.type, kind or torch.bfloat16, enabled=kind is not None):
             inputs = module._loss_inputs(moved)
         total, _ = loss(inputs)
@@ -110,11 +114,17 @@ def views_per_second(data: CopyDataModule, count: int) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("keys", nargs="*", help="of python -m asl.train")
-    parser.add_argument("--steps", type=int, default=16, help="of each round; the first quarter is not counted")
+    parser.add_argument(
+        "--steps", type=int, default=16, help="of each round; the first quarter is not counted"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1], help="processes that make views")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1], help="processes that make views"
+    )
     options = parser.parse_args()
     try:
         run(options.keys, steps=options.steps, rounds=options.rounds, workers=options.workers)
@@ -126,12 +136,16 @@ def main() -> int:
 
 def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None:
     """Measure and print."""
-    config = compose("train", [*keys, "trainer.progress=false", "trainer.epochs=1", "trainer.devices=1"])
+    config = compose(
+        "train", [*keys, "trainer.progress=false", "trainer.epochs=1", "trainer.devices=1"]
+    )
     sources = open_sources(config.data, seed=config.seed)
     training = TrainingSet(sources.train, asl.train._view_plan(config, sources))
 
     def data(count: int) -> CopyDataModule:
-        return CopyDataModule(training, identities=config.data.identities, workers=count, seed=config.seed)
+        return CopyDataModule(
+            training, identities=config.data.identities, workers=count, seed=config.seed
+        )
 
     batches = list(islice(data(0).train_dataloader(), steps))
     module = build(config, len(sources.train))
@@ -140,19 +154,31 @@ def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None
         alone = step(bare(copy.deepcopy(module), batches, config.trainer))
         clock = Clock()
         with tempfile.TemporaryDirectory() as folder:
-            fit(copy.deepcopy(module), Kept(batches), config.trainer, output=Path(folder), callbacks=(clock,))  # type: ignore[arg-type]
+            fit(
+                copy.deepcopy(module),
+                Kept(batches),
+                config.trainer,
+                output=Path(folder),
+                callbacks=(clock,),
+            )  # type: ignore[arg-type]
         seconds.append((alone, step(clock.times[: len(batches)])))
         ratios.append(seconds[-1][1] / alone)
     views = len(batches[0]["images"])
     plain, ours = np.median(seconds, axis=0)
     size = config.data.sizes[0]
-    print(f"{len(batches)} steps of {views} views of {size} px, {rounds} rounds, {torch.get_num_threads()} threads")
+    print(
+        f"{len(batches)} steps of {views} views of {size} px, {rounds} rounds, {torch.get_num_threads()} threads"
+    )
     print(f"bare loop   {1000 * plain:8.1f} ms a step  {views / plain:8.1f} views/s")
     print(f"lightning   {1000 * ours:8.1f} ms a step  {views / ours:8.1f} views/s")
-    print(f"lightning / bare: {np.median(ratios):.3f} (rounds: {', '.join(f'{ratio:.3f}' for ratio in ratios)})")
+    print(
+        f"lightning / bare: {np.median(ratios):.3f} (rounds: {', '.join(f'{ratio:.3f}' for ratio in ratios)})"
+    )
     for count in workers:
         rate = views_per_second(data(count), max(2, steps // 2))
-        print(f"views, {count} worker(s) alone: {rate:8.1f} views/s, {rate * plain / views:.2f} x what the model takes")
+        print(
+            f"views, {count} worker(s) alone: {rate:8.1f} views/s, {rate * plain / views:.2f} x what the model takes"
+        )
 
 
 def build(config: Any, classes: int) -> CopyDetectionModule:
@@ -163,7 +189,9 @@ def build(config: Any, classes: int) -> CopyDetectionModule:
         embedder,
         instantiate(config.loss, classes=classes, dim=embedder.dim, _convert_="all"),
         optimizer=instantiate(config.optim, _convert_="all"),
-        schedule=WarmupCosine(warmup=config.trainer.warmup, final=config.trainer.final, flat=config.trainer.flat),
+        schedule=WarmupCosine(
+            warmup=config.trainer.warmup, final=config.trainer.final, flat=config.trainer.flat
+        ),
         channels_last=config.trainer.channels_last,
     )
 

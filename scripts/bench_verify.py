@@ -2,8 +2,9 @@
 
     python scripts/bench_verify.py [--images DIR] [--queries 40] [--candidates 10] [--size 320]
 
-Without a folder, generated scenes stand in for photographs. Every query is an edited copy of one reference; its other
-candidates are second looks at the same scene and other scenes, so most pairs are no copies, as in a real ranking.
+Without a folder, generated scenes stand in for photographs. Every query is an edited copy of one
+reference; its other candidates are second looks at the same scene and other scenes, so most pairs
+are no copies, as in a real ranking.
 """
 
 from __future__ import annotations
@@ -40,8 +41,15 @@ STEPS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, default=None, help="folder of photographs instead of generated scenes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        default=None,
+        help="folder of photographs instead of generated scenes",
+    )
     parser.add_argument("--queries", type=int, default=40)
     parser.add_argument("--candidates", type=int, default=10)
     parser.add_argument("--size", type=int, default=320)
@@ -49,7 +57,9 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     references, queries, pairs = make_pairs(options.images, options.queries, options.candidates)
-    print_result(measure(references, queries, pairs, Settings(size=options.size)), as_json=options.json)
+    print_result(
+        measure(references, queries, pairs, Settings(size=options.size)), as_json=options.json
+    )
 
 
 def make_pairs(
@@ -58,13 +68,20 @@ def make_pairs(
     """References, edited queries, and for every query its source and ``candidates - 1`` others."""
     references = _photographs(folder, 4 * count) if folder else _scenes(4 * count)
     names = sorted(references)
-    queries = {f"q{n:04d}": edited(references[names[4 * n]], np.random.default_rng(n)) for n in range(count)}
+    queries = {
+        f"q{n:04d}": edited(references[names[4 * n]], np.random.default_rng(n))
+        for n in range(count)
+    }
     rows = [
         (query, names[(4 * n + step) % len(names)], 1.0 - 0.05 * step)
         for n, query in enumerate(queries)
         for step in range(candidates)
     ]
-    return references, queries, ScoredPairs.from_ids(*(list(column) for column in zip(*rows, strict=True)))
+    return (
+        references,
+        queries,
+        ScoredPairs.from_ids(*(list(column) for column in zip(*rows, strict=True))),
+    )
 
 
 def _scenes(count: int) -> dict[str, Image]:
@@ -72,8 +89,13 @@ def _scenes(count: int) -> dict[str, Image]:
 
 
 def _photographs(folder: Path, count: int) -> dict[str, Image]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".png"})[:count]
-    return {f"r{n:05d}": cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for n, path in enumerate(paths)}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".png"})[
+        :count
+    ]
+    return {
+        f"r{n:05d}": cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        for n, path in enumerate(paths)
+    }
 
 
 def edited(image: Image, rng: np.random.Generator) -> Image:
@@ -82,7 +104,9 @@ def edited(image: Image, rng: np.random.Generator) -> Image:
     top, left = (int(rng.uniform(0, 0.3) * side) for side in (height, width))
     view = image[top : top + int(0.7 * height), left : left + int(0.7 * width)]
     view = view[:, ::-1] if rng.random() < 0.5 else view
-    return np.clip(view.astype(np.float32) * rng.uniform(0.7, 1.2) + rng.uniform(-20, 20), 0, 255).astype(np.uint8)
+    return np.clip(
+        view.astype(np.float32) * rng.uniform(0.7, 1.2) + rng.uniform(-20, 20), 0, 255
+    ).astype(np.uint8)
 
 
 def measure(
@@ -123,7 +147,9 @@ def _shares(stats: pstats.Stats) -> dict[str, float]:
     total = sum(row[2] for row in table.values())
     shares = {}
     for label, (file, function) in STEPS.items():
-        spent = sum(row[3] for key, row in table.items() if Path(key[0]).name == file and key[2] == function)
+        spent = sum(
+            row[3] for key, row in table.items() if Path(key[0]).name == file and key[2] == function
+        )
         shares[label] = round(spent / total, 3)
     shares["the rest"] = round(max(0.0, 1.0 - sum(shares.values())), 3)
     return shares

@@ -1,10 +1,11 @@
 """Draw the pictures of docs/how-it-works.md and write its numbers, from one generated scene and the packaged models.
 
-  python scripts/draw_docs.py                    docs/pictures/*.svg, and the tables of docs/how-it-works.md
-  python scripts/draw_docs.py --docs FOLDER      of the copy of the page in another folder
+  python scripts/draw_docs.py                    docs/pictures/*.svg, and the tables of
+  docs/how-it-works.md python scripts/draw_docs.py --docs FOLDER      of the copy of the page in
+  another folder
 
-Nothing is downloaded and no photograph is used, so the pictures have no licence but the project's. Each is one SVG file
-with its own background, light or dark as the reader's system is.
+Nothing is downloaded and no photograph is used, so the pictures have no licence but the project's.
+Each is one SVG file with its own background, light or dark as the reader's system is.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from asl.edits import Sequence as Steps
 from asl.edits.composite import OverlayOnto
 from asl.edits.detail import GaussianBlur
 from asl.edits.drawing import Text
+from asl.edits.engine.foreign_images import Pool
+from asl.edits.engine.make_views import view_rng
 from asl.edits.geometric import Crop, Pad
 from asl.edits.photometric import Grayscale
-from asl.edits.pool import Pool
-from asl.edits.views import view_rng
-from asl.features.runner import Runner
+from asl.features.inference import Runner
 from asl.matching import Verdict, Verifier
-from asl.matching.compare import DISAGREE
-from asl.matching.evidence import Findings, examine
+from asl.matching.evidence.agreement import DISAGREE
+from asl.matching.evidence.examine import Findings, examine
 from asl.models import load_embedder, model_hash
-from asl.pipeline import base_score
+from asl.models.scores import base_score
 from asl.report.pictures import Cell, Place, rows_of_pictures, scattered, signed
 from asl.scoring.score import Score, from_cosines
 from asl.types import F32, AslError
@@ -52,7 +53,9 @@ EDITS: dict[str, Edit] = {
     "padded": Pad(share=(0.35, 0.35)),
     "blurred": GaussianBlur(sigma=(3.0, 3.0)),
     "pasted in": OverlayOnto(area=(0.4, 0.4)),
-    "crop and text": Steps([Crop(area=(0.6, 0.6), aspect=(1.2, 1.4)), Text(height=(0.12, 0.12), lines=(1, 1))]),
+    "crop and text": Steps(
+        [Crop(area=(0.6, 0.6), aspect=(1.2, 1.4)), Text(height=(0.12, 0.12), lines=(1, 1))]
+    ),
 }
 PHOTO, LOOK, OTHER = "the photo", "another shot", "another scene"
 CROP = "crop to 30 %"
@@ -95,22 +98,52 @@ def prepare() -> Material:
     images |= {LOOK: render_scene(SCENE, look=1, **SIZE), OTHER: render_scene(BACKGROUND, **SIZE)}
     embedder = load_embedder("asl_lite0")
     plan, runner = embedder.preprocessing, Runner(embedder, "cpu", 16)
-    features = runner.embed([resize_image(image, plan.size, mode=plan.resize) for image in images.values()])
+    features = runner.embed(
+        [resize_image(image, plan.size, mode=plan.resize) for image in images.values()]
+    )
     norms = np.linalg.norm(features, axis=1)
     unit = dict(zip(images, features / norms[:, None], strict=True))
     score = base_score("asl_lite0", model_hash(embedder))
-    return Material(views, images, unit, dict(zip(images, np.log(norms).tolist(), strict=True)), Verifier(), score)
+    return Material(
+        views,
+        images,
+        unit,
+        dict(zip(images, np.log(norms).tolist(), strict=True)),
+        Verifier(),
+        score,
+    )
 
 
 def angle_and_norm(material: Material) -> str:
     """Every view where its feature puts it."""
-    shown = [PHOTO, "made grey", "padded", "crop to 60 %", CROP, "crop to 12 %", "pasted in", LOOK, OTHER]
+    shown = [
+        PHOTO,
+        "made grey",
+        "padded",
+        "crop to 60 %",
+        CROP,
+        "crop to 12 %",
+        "pasted in",
+        LOOK,
+        OTHER,
+    ]
     places = [
-        Place(material.angle(name), material.log_norm[name], name, material.images[name], name in (LOOK, OTHER))
+        Place(
+            material.angle(name),
+            material.log_norm[name],
+            name,
+            material.images[name],
+            name in (LOOK, OTHER),
+        )
         for name in shown
     ]
-    labels = "angle to the photo, degrees: what is shown", "log-norm: how much of the original is left"
-    return scattered(places, "views of one photo by angle and norm", x_label=labels[0], y_label=labels[1])
+    labels = (
+        "angle to the photo, degrees: what is shown",
+        "log-norm: how much of the original is left",
+    )
+    return scattered(
+        places, "views of one photo by angle and norm", x_label=labels[0], y_label=labels[1]
+    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -125,11 +158,22 @@ def direction(material: Material) -> tuple[str, str]:
     for query, reference in ((CROP, PHOTO), (PHOTO, CROP)):
         chance = material.look(query, reference)[1].probability
         gap = material.log_norm[reference] - material.log_norm[query]
-        rows.append((f"{query} → {reference}", f"{material.cosine(query, reference):.2f}", f"{gap:+.2f}",
-                     f"{material.hinge(query, reference):.2f}", f"{chance:.2f}"))  # fmt: skip
+        rows.append(
+            (
+                f"{query} → {reference}",
+                f"{material.cosine(query, reference):.2f}",
+                f"{gap:+.2f}",
+                f"{material.hinge(query, reference):.2f}",
+                f"{chance:.2f}",
+            )
+        )
         answer = "a copy" if chance > 0.5 else "no copy"
-        cells += [Cell(material.images[query], ["query"]),
-                  Cell(material.images[reference], ["reference", f"{answer}: P = {chance:.2f}"], sign="→")]  # fmt: skip
+        cells += [
+            Cell(material.images[query], ["query"]),
+            Cell(
+                material.images[reference], ["reference", f"{answer}: P = {chance:.2f}"], sign="→"
+            ),
+        ]
     head = ("query → reference", "cosine", "n_r − n_q", "`hinge`", "`verified`")
     return rows_of_pictures([cells], "one pair, asked both ways"), table(head, rows)
 
@@ -152,10 +196,18 @@ def tracked(material: Material) -> tuple[str, str]:
     """Views, and below each what it leaves of the photo."""
     names = [CROP, "text on it", "padded", "pasted in", "blurred"]
     views = [material.views[name] for name in names]
-    top = [Cell(view.image, [name, f"fidelity {view.fidelity:.2f}"]) for name, view in zip(names, views, strict=True)]
-    below = [Cell(left_of_photo(view), [f"content {view.content:.2f}", f"cover {view.cover:.2f}"]) for view in views]
-    rows = [(name, *(f"{getattr(view, key):.2f}" for key in ("content", "cover", "fidelity", "amount")))
-            for name, view in zip(names, views, strict=True)]  # fmt: skip
+    top = [
+        Cell(view.image, [name, f"fidelity {view.fidelity:.2f}"])
+        for name, view in zip(names, views, strict=True)
+    ]
+    below = [
+        Cell(left_of_photo(view), [f"content {view.content:.2f}", f"cover {view.cover:.2f}"])
+        for view in views
+    ]
+    rows = [
+        (name, *(f"{getattr(view, key):.2f}" for key in ("content", "cover", "fidelity", "amount")))
+        for name, view in zip(names, views, strict=True)
+    ]
     return rows_of_pictures([top, below], "what is left of a photo", box=(132, 99)), table(
         ("view", "content", "cover", "fidelity", "amount"), rows
     )
@@ -164,10 +216,18 @@ def tracked(material: Material) -> tuple[str, str]:
 def norms(material: Material) -> tuple[str, str]:
     """Views of one photo, the longest feature first."""
     names = sorted(material.views, key=lambda name: -material.log_norm[name])
-    cells = [Cell(material.images[name], [name, f"log-norm {signed(material.log_norm[name], 2)}"]) for name in names]
-    rows = [(name, f"{material.log_norm[name]:.2f}", f"{material.views[name].amount:.2f}") for name in names]
+    cells = [
+        Cell(material.images[name], [name, f"log-norm {signed(material.log_norm[name], 2)}"])
+        for name in names
+    ]
+    rows = [
+        (name, f"{material.log_norm[name]:.2f}", f"{material.views[name].amount:.2f}")
+        for name in names
+    ]
     half = (len(cells) + 1) // 2
-    drawn = rows_of_pictures([cells[:half], cells[half:]], "views by the length of their feature", box=(132, 99))
+    drawn = rows_of_pictures(
+        [cells[:half], cells[half:]], "views by the length of their feature", box=(132, 99)
+    )
     return drawn, table(("view", "log-norm", "amount left"), rows)
 
 
@@ -175,9 +235,13 @@ def differences(findings: Findings) -> tuple[Pixels, Pixels, Pixels]:
     """Query and photo on one grid, and where they agree (blue) and disagree (orange); grey: nothing to compare."""
     overlay, comparison = findings.overlay, findings.comparison
     if overlay is None or comparison is None:
-        raise AslError("draw_docs: a pair that was meant to be aligned is not; choose another SCENE")
-    sides = [np.repeat(np.clip(side, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-             for side in (overlay.query, overlay.reference)]  # fmt: skip
+        raise AslError(
+            "draw_docs: a pair that was meant to be aligned is not; choose another SCENE"
+        )
+    sides = [
+        np.repeat(np.clip(side, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        for side in (overlay.query, overlay.reference)
+    ]
     shades = np.where(comparison.correlation[..., None] < DISAGREE, (235, 110, 20), (60, 130, 230))
     mixed = np.where(comparison.judged[..., None], 0.25 * sides[1] + 0.75 * shades, sides[1])
     return sides[0], sides[1], mixed.astype(np.uint8)
@@ -188,30 +252,53 @@ def aligned(material: Material, query: str, words: str) -> tuple[str, list[str]]
     findings, verdict = material.look(query)
     region, evidence = verdict.regions[0], verdict.evidence
     ours, theirs, where = differences(findings)
-    cells = [Cell(material.images[query], [words], region.query_outline),
-             Cell(material.images[PHOTO], ["the photo"], region.reference_outline),
-             Cell(ours, ["both on one grid"]), Cell(theirs, ["the photo there"]),
-             Cell(where, [f"agree, differ: P = {verdict.probability:.2f}"])]  # fmt: skip
-    row = [query, f"{material.cosine(query, PHOTO):.2f}", f"{evidence.corr_quarter:.2f}", f"{evidence.diffuse:.2f}",
-           f"{evidence.added:.2f}", f"{verdict.probability:.2f}"]  # fmt: skip
+    cells = [
+        Cell(material.images[query], [words], region.query_outline),
+        Cell(material.images[PHOTO], ["the photo"], region.reference_outline),
+        Cell(ours, ["both on one grid"]),
+        Cell(theirs, ["the photo there"]),
+        Cell(where, [f"agree, differ: P = {verdict.probability:.2f}"]),
+    ]
+    row = [
+        query,
+        f"{material.cosine(query, PHOTO):.2f}",
+        f"{evidence.corr_quarter:.2f}",
+        f"{evidence.diffuse:.2f}",
+        f"{evidence.added:.2f}",
+        f"{verdict.probability:.2f}",
+    ]
     return rows_of_pictures([cells], f"{words}, laid over the photo", box=(150, 112)), row
 
 
 def seam(material: Material) -> tuple[str, str]:
     """A pasted picture has an edge around it; where a photo contains its own crop, the scene goes on."""
     cells, rows = [], []
-    for query, reference, words in (("pasted in", PHOTO, "pasted: an edge"), (PHOTO, CROP, "photo, its crop: none")):
+    for query, reference, words in (
+        ("pasted in", PHOTO, "pasted: an edge"),
+        (PHOTO, CROP, "photo, its crop: none"),
+    ):
         verdict = material.look(query, reference)[1]
         outline = verdict.regions[0].query_outline
         image = material.images[query]
         low, high = outline.min(axis=0), outline.max(axis=0)
         corner = np.clip(
-            (low if low.min() > 0.05 else high) * image.shape[1::-1], 90, np.array(image.shape[1::-1]) - 90
+            (low if low.min() > 0.05 else high) * image.shape[1::-1],
+            90,
+            np.array(image.shape[1::-1]) - 90,
         )
         x, y = corner.astype(int)
-        cells += [Cell(image, [words], outline), Cell(image[y - 67 : y + 67, x - 90 : x + 90], ["its corner, larger"])]
-        rows.append((f"{query} → {reference}", f"{verdict.evidence.cover_query:.2f}",
-                     f"{verdict.evidence.seam_query:.2f}", f"{verdict.probability:.2f}"))  # fmt: skip
+        cells += [
+            Cell(image, [words], outline),
+            Cell(image[y - 67 : y + 67, x - 90 : x + 90], ["its corner, larger"]),
+        ]
+        rows.append(
+            (
+                f"{query} → {reference}",
+                f"{verdict.evidence.cover_query:.2f}",
+                f"{verdict.evidence.seam_query:.2f}",
+                f"{verdict.probability:.2f}",
+            )
+        )
     head = ("query → reference", "share of the query covered", "seam", "`verified`")
     return rows_of_pictures([cells], "a seam and none"), table(head, rows)
 
@@ -219,11 +306,23 @@ def seam(material: Material) -> tuple[str, str]:
 def draw(material: Material) -> tuple[dict[str, str], dict[str, str]]:
     """Name -> picture, and name -> table."""
     pictures, tables = {"angle-and-norm": angle_and_norm(material)}, {}
-    for name, make in (("direction", direction), ("tracked", tracked), ("norms", norms), ("seam", seam)):
+    for name, make in (
+        ("direction", direction),
+        ("tracked", tracked),
+        ("norms", norms),
+        ("seam", seam),
+    ):
         pictures[name], tables[name] = make(material)
     pictures["aligned"], copy = aligned(material, "crop and text", "crop with text")
     pictures["look-alike"], other = aligned(material, LOOK, "another shot")
-    head = ("query", "cosine", "correlation, lowest quarter", "differs in lines", "differs in pieces", "`verified`")
+    head = (
+        "query",
+        "cosine",
+        "correlation, lowest quarter",
+        "differs in lines",
+        "differs in pieces",
+        "`verified`",
+    )
     tables["aligned"] = table(head, [copy, other])
     return pictures, tables
 
@@ -240,14 +339,19 @@ def filled(page: str, tables: Mapping[str, str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--docs", type=Path, default=Path(__file__).resolve().parents[1] / "docs")
     folder = parser.parse_args(arguments).docs
     try:
         pictures, tables = draw(prepare())
         page = filled((folder / PAGE).read_text(encoding="utf-8"), tables)
         (folder / "pictures").mkdir(exist_ok=True)
-        for name, text in {**{f"pictures/{name}.svg": text for name, text in pictures.items()}, PAGE: page}.items():
+        for name, text in {
+            **{f"pictures/{name}.svg": text for name, text in pictures.items()},
+            PAGE: page,
+        }.items():
             with atomic_text(folder / name) as file:
                 file.write(text)
             print(f"{folder / name}: {len(text) / 1000:.0f} kB")

@@ -3,8 +3,9 @@
   python -m asl.reproduce benchmark=folder root=BENCH verify=true output=RUN
   python scripts/draw_failures.py BENCH RUN/predictions/verified.csv failures.svg
 
-One of every kind of edit is drawn before a second one of any. The threshold is the one that gives 90 % precision over
-the whole benchmark. The photographs are drawn small into the file: mind their licence.
+One of every kind of edit is drawn before a second one of any. The threshold is the one that gives
+90 % precision over the whole benchmark. The photographs are drawn small into the file: mind their
+licence.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from asl.data.files import atomic_text
 from asl.data.images import Pixels, decode_image
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.pairs import read_pairs
-from asl.metrics.evaluate import evaluate
-from asl.report.gallery import Case, worst_false_matches, worst_misses
+from asl.metrics.evaluation import evaluate
+from asl.report.mistakes import Case, worst_false_matches, worst_misses
 from asl.report.pictures import Cell, rows_of_pictures
 from asl.types import AslError
 
@@ -27,11 +28,15 @@ ACROSS = 3  # pairs in a row
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("benchmark", type=Path)
     parser.add_argument("predictions", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--rows", type=int, default=2, help="rows of each sort of mistake (%(default)s)")
+    parser.add_argument(
+        "--rows", type=int, default=2, help="rows of each sort of mistake (%(default)s)"
+    )
     options = parser.parse_args()
     try:
         drawn = draw(open_benchmark(options.benchmark), options.predictions, options.rows)
@@ -48,11 +53,15 @@ def draw(benchmark: Benchmark, predictions: Path, rows: int) -> str:
     pairs, truth = read_pairs(predictions), benchmark.truth
     threshold = evaluate(pairs, truth, bootstrap=0).threshold_at_p90
     if threshold is None:
-        raise AslError(f"{predictions}: never reaches a precision of 0.9, so that nothing is accepted or missed")
+        raise AslError(
+            f"{predictions}: never reaches a precision of 0.9, so that nothing is accepted or missed"
+        )
     strangers = set(pairs.query_ids) - set(benchmark.queries.ids)
     strangers |= set(pairs.reference_ids) - set(benchmark.references.ids)
     if strangers:
-        raise AslError(f"{predictions}: {len(strangers)} ids are not in the benchmark, e.g. {min(strangers)}")
+        raise AslError(
+            f"{predictions}: {len(strangers)} ids are not in the benchmark, e.g. {min(strangers)}"
+        )
     wrong = worst_false_matches(pairs, truth, count=len(pairs))
     accepted = [case for case in wrong if (case.score or 0.0) >= threshold]
     missed = worst_misses(pairs, truth, threshold=threshold, count=len(truth))
@@ -60,7 +69,13 @@ def draw(benchmark: Benchmark, predictions: Path, rows: int) -> str:
     for cases, words in ((accepted, "taken for a copy"), (missed, "missed")):
         chosen = one_of_each(cases, truth.kinds, rows * ACROSS)
         for start in range(0, len(chosen) // ACROSS * ACROSS, ACROSS):
-            cells.append([cell for case in chosen[start : start + ACROSS] for cell in pair(case, words, benchmark)])
+            cells.append(
+                [
+                    cell
+                    for case in chosen[start : start + ACROSS]
+                    for cell in pair(case, words, benchmark)
+                ]
+            )
     if not cells:
         raise AslError(f"{predictions}: fewer than {ACROSS} mistakes of different kinds")
     return rows_of_pictures(cells, "mistakes", box=(126, 96))

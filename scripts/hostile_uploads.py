@@ -1,11 +1,14 @@
 """Send a thousand hostile uploads to a service of our own, and say what it did: answers, memory, files, still alive?
 
-  python scripts/hostile_uploads.py                       starts `asl serve` in a temporary folder, on this machine
-  python scripts/hostile_uploads.py --count 200 --model runs/mine --report hostile.json
+  python scripts/hostile_uploads.py                       starts `asl serve` in a temporary folder,
+  on this machine python scripts/hostile_uploads.py --count 200 --model runs/mine --report
+  hostile.json
 
-Bombs (pixels, compression, frames), truncated and mutated images, wrong types and formats, path tricks in labels and
-addresses, forged lengths, broken HTTP, endless and very slow streams, foreign hosts and origins. Exit code 0: no
-crash, no answer of 5xx (503 aside), no file out of place, memory within bounds, all good references still found.
+Bombs (pixels, compression, frames), truncated and mutated images, wrong types and formats, path
+tricks in labels and addresses, forged lengths, broken HTTP, endless and very slow streams, foreign
+hosts and origins.
+Exit code 0: no crash, no answer of 5xx (503 aside), no file out of place, memory within bounds, all
+good references still found.
 """
 
 from __future__ import annotations
@@ -41,10 +44,15 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--model", default="asl_lite0")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--gigabyte", action="store_true", help="let one stream offer a whole gigabyte")
+    parser.add_argument(
+        "--gigabyte", action="store_true", help="let one stream offer a whole gigabyte"
+    )
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, started(Path(folder), options.model) as (process, port):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        started(Path(folder), options.model) as (process, port),
+    ):
         report = attack(Path(folder), process, port, options)
     text = json.dumps(report, indent=1)
     print(text)
@@ -60,11 +68,26 @@ def started(folder: Path, model: str):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     (folder / "work").mkdir()
-    command = [sys.executable, "-m", "asl", "serve", "--port", str(port), "--library", str(folder / "library")]
+    command = [
+        sys.executable,
+        "-m",
+        "asl",
+        "serve",
+        "--port",
+        str(port),
+        "--library",
+        str(folder / "library"),
+    ]
     command += ["--max-megabytes", str(MEGABYTES), "--max-megapixels", "20", "--model", model]
-    environment = {**os.environ, "TMPDIR": str(folder / "work"), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {
+        **os.environ,
+        "TMPDIR": str(folder / "work"),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder / "work", env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=folder / "work", env=environment, stdout=log, stderr=log
+        )
         try:
             for _ in range(600):
                 if process.poll() is not None:
@@ -82,7 +105,10 @@ def attack(folder: Path, process: subprocess.Popen, port: int, options: argparse
     """Send everything, and look what is left."""
     rng = random.Random(options.seed)
     good = [photo(seed) for seed in range(5)]
-    names = [json.loads(request(port, "POST", "/references", data)[1])["reference"]["id"] for data in good]
+    names = [
+        json.loads(request(port, "POST", "/references", data)[1])["reference"]["id"]
+        for data in good
+    ]
     before = files(folder)
     kinds = attacks(rng, good, options)
     statuses: Counter[str] = Counter()
@@ -101,21 +127,33 @@ def attack(folder: Path, process: subprocess.Popen, port: int, options: argparse
         memory.append(resident(process.pid))
     seconds = time.monotonic() - began
     found = [matches(port, data) for data in good] if process.poll() is None else []
-    lost = sum(name not in ids for name, ids in zip(names, found, strict=False)) + len(good) - len(found)
+    lost = (
+        sum(name not in ids for name, ids in zip(names, found, strict=False))
+        + len(good)
+        - len(found)
+    )
     added = sorted(set(files(folder)) - set(before) - {"log"})
     growth = max(memory[-20:]) - max(memory[: max(20, len(memory) // 10)]) if memory else 0
     held = not bad and not lost and not added and growth < LEAK
     return {
-        "verdict": "held" if held else "failed", "uploads": len(memory), "seconds": round(seconds, 1),
-        "answers": dict(sorted(statuses.items())), "crashes_and_5xx": bad, "files_out_of_place": added,
-        "references_lost": lost, "memory_start_mib": memory[0] >> 20 if memory else 0,
-        "memory_end_mib": memory[-1] >> 20 if memory else 0, "memory_peak_mib": max(memory, default=0) >> 20,
+        "verdict": "held" if held else "failed",
+        "uploads": len(memory),
+        "seconds": round(seconds, 1),
+        "answers": dict(sorted(statuses.items())),
+        "crashes_and_5xx": bad,
+        "files_out_of_place": added,
+        "references_lost": lost,
+        "memory_start_mib": memory[0] >> 20 if memory else 0,
+        "memory_end_mib": memory[-1] >> 20 if memory else 0,
+        "memory_peak_mib": max(memory, default=0) >> 20,
         "memory_growth_after_warm_up_mib": growth >> 20,
         "log_lines_of_errors": (folder / "log").read_text(encoding="utf-8").count("Traceback"),
-    }  # fmt: skip
+    }
 
 
-def request(port: int, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Reply:
+def request(
+    port: int, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+) -> Reply:
     """A plain HTTP request; whatever is refused half-way counts with the answer that came."""
     fields = {
         "Host": f"127.0.0.1:{port}",
@@ -123,7 +161,9 @@ def request(port: int, method: str, path: str, body: bytes = b"", headers: dict[
         "Content-Length": str(len(body)),
         **(headers or {}),
     }
-    head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{key}: {value}\r\n" for key, value in fields.items())
+    head = f"{method} {path} HTTP/1.1\r\n" + "".join(
+        f"{key}: {value}\r\n" for key, value in fields.items()
+    )
     return raw(port, head.encode("latin-1", "replace") + b"Connection: close\r\n\r\n", body)
 
 
@@ -167,14 +207,19 @@ def endless(port: int, total: int) -> int:
 
 def matches(port: int, data: bytes) -> list[str]:
     """Ids that a good image finds."""
-    return [match["reference"]["id"] for match in json.loads(request(port, "POST", "/search", data)[1])["matches"]]
+    return [
+        match["reference"]["id"]
+        for match in json.loads(request(port, "POST", "/search", data)[1])["matches"]
+    ]
 
 
 def photo(seed: int) -> bytes:
     """A JPEG with structure."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    noisy = np.asarray(Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC)).astype(int)
+    noisy = np.asarray(Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC)).astype(
+        int
+    )
     image = np.clip(noisy + rng.integers(-20, 20, noisy.shape), 0, 255).astype(np.uint8)
     return encoded(Image.fromarray(image), "JPEG")
 
@@ -189,17 +234,32 @@ def png(width: int, height: int, data: bytes, *, ancillary: bytes = b"") -> byte
     """A PNG that says what it likes about itself."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), ancillary, chunk(b"IDAT", zlib.compress(data, 9)), chunk(b"IEND", b"")]
+    parts = [
+        chunk(b"IHDR", header),
+        ancillary,
+        chunk(b"IDAT", zlib.compress(data, 9)),
+        chunk(b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def text_bomb() -> bytes:
     """A compressed text chunk of 64 MB in a tiny PNG."""
     content = b"key\0\0" + zlib.compress(b"a" * (64 * 2**20), 9)
-    chunk = struct.pack(">I", len(content)) + b"zTXt" + content + struct.pack(">I", zlib.crc32(b"zTXt" + content))
+    chunk = (
+        struct.pack(">I", len(content))
+        + b"zTXt"
+        + content
+        + struct.pack(">I", zlib.crc32(b"zTXt" + content))
+    )
     return png(8, 8, b"\0" * 200, ancillary=chunk)
 
 
@@ -208,7 +268,10 @@ def attacks(
 ) -> list[tuple[str, Callable[[int], int]]]:
     """(kind, what sends one of it and gives the status); a search or an addition, by turns."""
     gif = encoded(
-        Image.new("P", (64, 64)), "GIF", save_all=True, append_images=[Image.new("P", (64, 64), n) for n in range(200)]
+        Image.new("P", (64, 64)),
+        "GIF",
+        save_all=True,
+        append_images=[Image.new("P", (64, 64), n) for n in range(200)],
     )
     tiff = encoded(Image.new("RGB", (64, 64)), "TIFF")
     route = lambda: rng.choice(["/references", "/search"])  # noqa: E731
@@ -221,7 +284,14 @@ def attacks(
 
     def mutated(port: int) -> int:
         data = bytearray(
-            rng.choice([*good, gif, tiff, encoded(Image.new("RGB", (50, 40)), rng.choice(["PNG", "WEBP", "BMP"]))])
+            rng.choice(
+                [
+                    *good,
+                    gif,
+                    tiff,
+                    encoded(Image.new("RGB", (50, 40)), rng.choice(["PNG", "WEBP", "BMP"])),
+                ]
+            )
         )
         for _ in range(rng.randrange(1, 40)):
             data[rng.randrange(len(data))] = rng.randrange(256)
@@ -239,7 +309,13 @@ def attacks(
             ]
         )
         kind = rng.choice(
-            ["image/jpeg", "image/svg+xml", "text/html", "multipart/form-data; boundary=x", "application/json"]
+            [
+                "image/jpeg",
+                "image/svg+xml",
+                "text/html",
+                "multipart/form-data; boundary=x",
+                "application/json",
+            ]
         )
         return request(port, "POST", route(), body, {"Content-Type": kind})[0]
 
@@ -249,14 +325,19 @@ def attacks(
         return request(port, "POST", "/references?label=" + label(), rng.choice(good)[:200])[0]
 
     def forged_length(port: int) -> int:
-        length = rng.choice(["-1", "99999999999999999999", "0x10", "10, 20", "1e3", str(2**31), " "])
+        length = rng.choice(
+            ["-1", "99999999999999999999", "0x10", "10, 20", "1e3", str(2**31), " "]
+        )
         return request(port, "POST", route(), rng.choice(good), {"Content-Length": length})[0]
 
     def broken_http(port: int) -> int:
         return raw(port, rng.choice(BROKEN), wait=6)[0]
 
     def half_way(port: int) -> int:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
+        ):
             connection.sendall(
                 f"POST /search HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 5000\r\n\r\nabc".encode()
             )
@@ -278,14 +359,30 @@ def attacks(
 
     huge = encoded(Image.new("L", (20_000, 20_000)), "PNG", optimize=True)
     return [
-        ("truncated", truncated), ("mutated", mutated), ("wrong type", wrong_type), ("path trick", path_trick),
-        ("pixel bomb, forged", post(png(60_000, 60_000, b"\0" * 10_000_000))), ("forged length", forged_length),
-        ("pixel bomb, real", post(huge)), ("text bomb", post(text_bomb())), ("broken HTTP", broken_http),
-        ("too large", lambda port: request(port, "POST", route(), b"\xff" * (MEGABYTES * 2**20 + 1))[0]),
-        ("frames", post(gif)), ("gone half-way", half_way), ("stranger", stranger), ("mutated", mutated),
-        ("endless stream", lambda port: endless(port, big)), ("truncated", truncated), ("path trick", path_trick),
-        ("short of data", post(png(4000, 4000, b"\0" * 1000))), ("empty", post(b"")), ("mutated", mutated),
-    ]  # fmt: skip
+        ("truncated", truncated),
+        ("mutated", mutated),
+        ("wrong type", wrong_type),
+        ("path trick", path_trick),
+        ("pixel bomb, forged", post(png(60_000, 60_000, b"\0" * 10_000_000))),
+        ("forged length", forged_length),
+        ("pixel bomb, real", post(huge)),
+        ("text bomb", post(text_bomb())),
+        ("broken HTTP", broken_http),
+        (
+            "too large",
+            lambda port: request(port, "POST", route(), b"\xff" * (MEGABYTES * 2**20 + 1))[0],
+        ),
+        ("frames", post(gif)),
+        ("gone half-way", half_way),
+        ("stranger", stranger),
+        ("mutated", mutated),
+        ("endless stream", lambda port: endless(port, big)),
+        ("truncated", truncated),
+        ("path trick", path_trick),
+        ("short of data", post(png(4000, 4000, b"\0" * 1000))),
+        ("empty", post(b"")),
+        ("mutated", mutated),
+    ]
 
 
 _CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -299,10 +396,24 @@ BROKEN = [
     b"GET http://169.254.169.254/ HTTP/1.1\r\nHost: x\r\n\r\n",
 ]
 LABELS = [
-    "../../../etc/passwd", "..%2f..%2fetc%2fshadow", "%2e%2e/%2e%2e/library.sqlite", "/etc/passwd", "C:%5Cboot.ini",
-    "%00.jpg", "a" * 3000, "%F0%9F%92%A5.jpg", "%ff%fe", "CON", "library.sqlite", "%0d%0aSet-Cookie:%20x=1",
-    "http://127.0.0.1:22/", "file:///etc/passwd", "%3Cscript%3Ealert(1)%3C/script%3E", "0" * 32, "g" * 32,
-]  # fmt: skip
+    "../../../etc/passwd",
+    "..%2f..%2fetc%2fshadow",
+    "%2e%2e/%2e%2e/library.sqlite",
+    "/etc/passwd",
+    "C:%5Cboot.ini",
+    "%00.jpg",
+    "a" * 3000,
+    "%F0%9F%92%A5.jpg",
+    "%ff%fe",
+    "CON",
+    "library.sqlite",
+    "%0d%0aSet-Cookie:%20x=1",
+    "http://127.0.0.1:22/",
+    "file:///etc/passwd",
+    "%3Cscript%3Ealert(1)%3C/script%3E",
+    "0" * 32,
+    "g" * 32,
+]
 
 
 def files(folder: Path) -> list[str]:
@@ -314,7 +425,9 @@ def files(folder: Path) -> list[str]:
 def resident(pid: int) -> int:
     """Bytes of memory that a process holds."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
     return 0
 
 

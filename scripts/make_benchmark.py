@@ -1,11 +1,13 @@
 """Make an NDEC-shaped benchmark from folders of photographs.
 
   python scripts/make_benchmark.py PHOTOS OUT --copies 600 --distractors 550 --reverse-crops 150
-  python scripts/make_benchmark.py PHOTOS OUT --groups video=VIDEOS --crops CROPS/query CROPS/reference
+  python scripts/make_benchmark.py PHOTOS OUT --groups video=VIDEOS --crops CROPS/query
+  CROPS/reference
 
-PHOTOS: unrelated photographs (look-alikes among them make it harder). --groups KIND=FOLDER: a folder with one folder
-for each group of look-alikes (frames of a video, shots of a scene). --crops: crops that somebody made and their
-originals, with the same file names. Nothing in PHOTOS may be used for training a model that is scored on OUT.
+PHOTOS: unrelated photographs (look-alikes among them make it harder). --groups KIND=FOLDER: a
+folder with one folder for each group of look-alikes (frames of a video, shots of a scene). --crops:
+crops that somebody made and their originals, with the same file names. Nothing in PHOTOS may be
+used for training a model that is scored on OUT.
 """
 
 from __future__ import annotations
@@ -15,15 +17,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from asl.data.benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
+from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
-from asl.edits.kinds import benchmark_kinds
-from asl.report.progress import progress_bar
+from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
+from asl.edits.benchmark_kinds import benchmark_kinds
 from asl.types import AslError
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--copies", type=int, default=600)
@@ -42,7 +46,9 @@ def open_groups(specifications: Sequence[str]) -> dict[str, list[Catalog]]:
     for specification in specifications:
         kind, _, folder = specification.partition("=")
         if not folder or not Path(folder).is_dir():
-            raise AslError(f"--groups: expected KIND=FOLDER of an existing folder, got {specification!r}")
+            raise AslError(
+                f"--groups: expected KIND=FOLDER of an existing folder, got {specification!r}"
+            )
         members = sorted(path for path in Path(folder).iterdir() if path.is_dir())
         groups.setdefault(kind, []).extend(open_catalog(path) for path in members)
     return groups
@@ -58,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=options.seed,
     )
     try:
-        crops = tuple(open_catalog(path, id_style="stem") for path in options.crops) if options.crops else None
+        crops = (
+            tuple(open_catalog(path, id_style="stem") for path in options.crops)
+            if options.crops
+            else None
+        )
         if crops and crops[0].ids.tolist() != crops[1].ids.tolist():
             raise AslError("--crops: both folders must hold the same file names")
         sources = BenchmarkSources(
@@ -68,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             licences=dict(entry.partition("=")[::2] for entry in options.licence),
         )
         with progress_bar("writing", unit="images") as progress:
-            path = build_benchmark(options.output, sources, kinds=benchmark_kinds(), plan=plan, progress=progress)
+            path = build_benchmark(
+                options.output, sources, kinds=benchmark_kinds(), plan=plan, progress=progress
+            )
     except AslError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

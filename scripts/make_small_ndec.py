@@ -1,10 +1,12 @@
 """Write a small set of generated scenes in exactly NDEC's layout: to try every step before the real one has arrived.
 
-  python scripts/make_small_ndec.py SMALL                       80 training images, 60 references, 40 queries, 12 pairs
-  python scripts/make_small_ndec.py SMALL --train 20 --references 16 --queries 12 --pairs 4
+  python scripts/make_small_ndec.py SMALL                       80 training images, 60 references,
+  40 queries, 12 pairs python scripts/make_small_ndec.py SMALL --train 20 --references 16 --queries
+  12 --pairs 4
 
-Half of the queries are edited copies, a quarter show something else, a quarter are hard negatives: another shot of a
-reference. What comes out of it says that the steps work, and nothing about how good a detector is.
+Half of the queries are edited copies, a quarter show something else, a quarter are hard negatives:
+another shot of a reference. What comes out of it says that the steps work, and nothing about how
+good a detector is.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ from asl.data.files import atomic_text
 from asl.data.images import Pixels
 from asl.data.scenes import render_scene
 from asl.edits import View
-from asl.edits.kinds import benchmark_kinds
-from asl.edits.pool import Pool
-from asl.edits.views import view_rng
+from asl.edits.benchmark_kinds import benchmark_kinds
+from asl.edits.engine.foreign_images import Pool
+from asl.edits.engine.make_views import view_rng
 from asl.types import AslError
 
 TRAIN, REFERENCES, ELSEWHERE = 0, 100_000, 200_000  # the first scene of each; none is in two places
@@ -53,7 +55,9 @@ def write_benchmark(folder: Path, references: int, queries: int) -> None:
     for number in range(copies + others):
         seed = REFERENCES + number if number < copies else ELSEWHERE + number
         name, (kind, edit) = f"Q{25_000 + number:05}", kinds[number % len(kinds)]
-        view = edit(View.original(render_scene(seed), foreign=pool), view_rng(key=kind, seed=seed, number=0))
+        view = edit(
+            View.original(render_scene(seed), foreign=pool), view_rng(key=kind, seed=seed, number=0)
+        )
         write(folder / "query_images_h5" / f"{name}.jpg", view.image)
         rows.append(f"{name},{f'R{number:06}' if number < copies else ''}")
     for number in range(hard):
@@ -64,7 +68,9 @@ def write_benchmark(folder: Path, references: int, queries: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("output", type=Path)
     for name, count in (("train", 80), ("references", 60), ("queries", 40), ("pairs", 12)):
         parser.add_argument(f"--{name}", type=int, default=count)
@@ -72,8 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.output.exists():
             raise AslError(f"{options.output}: exists already; delete it or choose another output")
-        if options.queries < 4 or options.references < options.queries or options.train < max(4, options.pairs):
-            raise AslError("expected 4 or more queries, as many references, and as many training images as pairs")
+        if (
+            options.queries < 4
+            or options.references < options.queries
+            or options.train < max(4, options.pairs)
+        ):
+            raise AslError(
+                "expected 4 or more queries, as many references, and as many training images as pairs"
+            )
         write_training(options.output, options.train, options.pairs)
         write_benchmark(options.output, options.references, options.queries)
     except AslError as error:

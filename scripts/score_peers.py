@@ -5,10 +5,11 @@
   python scripts/score_peers.py BENCH PEERS --hash phash
   python scripts/score_peers.py BENCH PEERS --hash pdq
 
-An ONNX descriptor takes uint8 [N, H, W, 3] RGB and returns [N, D]. A hash becomes a vector of +1 and -1 with cosine
-1 - 2 (Hamming distance) / bits. PEERS/<name>/ gets the descriptors (queries.h5, references.h5: what asl.evaluate and
-asl.search take), predictions.csv and metrics.json; the scores with all queries and without hard negatives are printed.
-Peers are never a dependency, and nothing is trained from them.
+An ONNX descriptor takes uint8 [N, H, W, 3] RGB and returns [N, D]. A hash becomes a vector of +1
+and -1 with cosine 1 - 2 (Hamming distance) / bits. PEERS/<name>/ gets the descriptors (queries.h5,
+references.h5: what asl.evaluate and asl.search take), predictions.csv and metrics.json; the scores
+with all queries and without hard negatives are printed. Peers are never a dependency, and nothing
+is trained from them.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog
 from asl.data.files import atomic_text
 from asl.data.images import ImageError, decode_image, resize_image
 from asl.data.isc_hdf5 import write_descriptors
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.pairs import write_pairs
-from asl.index.search import search
-from asl.metrics.evaluate import Evaluation, evaluate
-from asl.report.progress import progress_bar
+from asl.index.exact.exact_search import search
+from asl.metrics.evaluation import Evaluation, evaluate
 from asl.scoring.score import Score
 from asl.types import AslError, Embeddings, ScoredPairs, TruthPairs
 
@@ -58,7 +59,9 @@ def hash_descriptor(kind: str) -> Describe:
     if kind == "phash":
         import imagehash  # type: ignore[import-not-found, unused-ignore]
 
-        return lambda image: np.where(imagehash.phash(Image.fromarray(image)).hash.ravel(), 1, -1).astype(np.float32)
+        return lambda image: np.where(
+            imagehash.phash(Image.fromarray(image)).hash.ravel(), 1, -1
+        ).astype(np.float32)
     import pdqhash  # type: ignore[import-not-found, unused-ignore]
 
     return lambda image: np.where(pdqhash.compute(image)[0].astype(bool), 1, -1).astype(np.float32)
@@ -87,27 +90,40 @@ def without_hard_negatives(truth: TruthPairs) -> TruthPairs:
 
 def score(found: ScoredPairs, benchmark: Benchmark) -> dict[str, Evaluation]:
     """The list as it is, and without the queries that are hard negatives."""
-    truths = {"all queries": benchmark.truth, "without hard negatives": without_hard_negatives(benchmark.truth)}
+    truths = {
+        "all queries": benchmark.truth,
+        "without hard negatives": without_hard_negatives(benchmark.truth),
+    }
     results = {}
     for name, truth in truths.items():
         kept = found.take(np.flatnonzero(np.isin(found.query_ids, list(truth.kinds))))
-        results[name] = evaluate(ScoredPairs.from_ids(kept.query_ids, kept.reference_ids, kept.scores), truth)
+        results[name] = evaluate(
+            ScoredPairs.from_ids(kept.query_ids, kept.reference_ids, kept.scores), truth
+        )
     return results
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("benchmark", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--onnx", help="descriptor as an ONNX file")
     parser.add_argument("--size", type=int, default=288, help="pixels of its square input")
     parser.add_argument("--hash", choices=("phash", "pdq"))
-    parser.add_argument("--name", help="folder of its results (default: the file's stem or the hash)")
+    parser.add_argument(
+        "--name", help="folder of its results (default: the file's stem or the hash)"
+    )
     options = parser.parse_args()
     if bool(options.onnx) == bool(options.hash):
         parser.error("give either --onnx FILE or --hash KIND")
     name = options.name or options.hash or Path(options.onnx).stem
-    describe = hash_descriptor(options.hash) if options.hash else onnx_descriptor(options.onnx, options.size)
+    describe = (
+        hash_descriptor(options.hash)
+        if options.hash
+        else onnx_descriptor(options.onnx, options.size)
+    )
     try:
         benchmark = open_benchmark(options.benchmark)
         queries = describe_all(benchmark.queries, describe, f"{name}: queries")
@@ -115,7 +131,9 @@ def main() -> int:
         folder = options.output / name
         write_descriptors(queries, folder / "queries.h5")
         write_descriptors(references, folder / "references.h5")
-        found = search(queries.as_queries(), references.as_references(), score=Score("cosine"), k=10)
+        found = search(
+            queries.as_queries(), references.as_references(), score=Score("cosine"), k=10
+        )
         results = score(found, benchmark)
         write_pairs(found, folder / "predictions.csv")
         with atomic_text(folder / "metrics.json") as file:
@@ -124,8 +142,10 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for key, result in results.items():
-        print(f"{name}, {key}: µAP {result.uap:.3f}, R@P90 {result.recall_at_p90:.3f}, R@1 {result.recall_at_1:.3f}, "
-              f"R@10 {result.recall_at_10:.3f}")  # fmt: skip
+        print(
+            f"{name}, {key}: µAP {result.uap:.3f}, R@P90 {result.recall_at_p90:.3f}, R@1 {result.recall_at_1:.3f}, "
+            f"R@10 {result.recall_at_10:.3f}"
+        )
     return 0
 
 

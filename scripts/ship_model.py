@@ -1,10 +1,12 @@
 """Make a trained model ready to be shipped: choose its directional constants, calibrate its scores, write its card.
 
-  python scripts/ship_model.py runs/mine CALIBRATION OUT.safetensors --data "Caltech-101 (CC BY 4.0)"
+  python scripts/ship_model.py runs/mine CALIBRATION OUT.safetensors --data "Caltech-101 (CC BY
+  4.0)"
 
-CALIBRATION is a benchmark folder (scripts/make_benchmark.py) of photographs that are neither trained on nor reported
-on. lam and tau of `hinge` and lam of `soft` are the gentlest within one standard error of the best µAP there; every
-score gets its probability curve and its thresholds. The weights are stored in half precision.
+CALIBRATION is a benchmark folder (scripts/make_benchmark.py) of photographs that are neither
+trained on nor reported on. lam and tau of `hinge` and lam of `soft` are the gentlest within one
+standard error of the best µAP there; every score gets its probability curve and its thresholds. The
+weights are stored in half precision.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ import numpy as np
 import torch
 
 from asl.data.layouts import Benchmark, open_benchmark
-from asl.metrics.evaluate import evaluate
-from asl.metrics.ranking import label_pairs
+from asl.metrics.average_precision import label_pairs
+from asl.metrics.evaluation import evaluate
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
-from asl.models.files import read_card, shipped_model
-from asl.pipeline import Features, every_mode, extract_benchmark, score_modes
+from asl.models.io import read_card, shipped_model
+from asl.pipeline.benchmark_run import Features, every_mode, extract_benchmark, score_modes
 from asl.scoring.calibration import Calibration, calibrate
 from asl.scoring.score import Score
 from asl.types import AslError, ScoredPairs, TruthPairs
@@ -34,14 +36,22 @@ TAUS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("calibration", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--data", required=True, help="training images and their licence, for the card")
-    parser.add_argument("--calibration-data", default="", help="calibration images and their licence, for the card")
     parser.add_argument(
-        "--start", default="", help="weights that the training started from and their licence, for the card"
+        "--data", required=True, help="training images and their licence, for the card"
+    )
+    parser.add_argument(
+        "--calibration-data", default="", help="calibration images and their licence, for the card"
+    )
+    parser.add_argument(
+        "--start",
+        default="",
+        help="weights that the training started from and their licence, for the card",
     )
     parser.add_argument("--licence", default="MIT")
     options = parser.parse_args()
@@ -57,7 +67,10 @@ def main() -> int:
             "data": options.data,
             "calibration_data": options.calibration_data,
             "training": training_facts(options.model),
-            "calibration": {"model": model_hash(embedder), **{n: c.to_card() for n, c in calibrations.items()}},
+            "calibration": {
+                "model": model_hash(embedder),
+                **{n: c.to_card() for n, c in calibrations.items()},
+            },
         }
         save_embedder(embedder, options.output, card=card, half=True)
     except AslError as error:
@@ -92,9 +105,15 @@ def without_paths(value: Any) -> Any:
 
 
 def calibrate_modes(features: Features, benchmark: Benchmark) -> dict[str, Calibration]:
-    hinge = choose(features, benchmark.truth, [Score("hinge", lam=lam, tau=tau) for lam in LAMBDAS for tau in TAUS])
+    hinge = choose(
+        features,
+        benchmark.truth,
+        [Score("hinge", lam=lam, tau=tau) for lam in LAMBDAS for tau in TAUS],
+    )
     scores = every_mode(features, hinge)
-    scores["soft"] = choose(features, benchmark.truth, [replace(scores["soft"], lam=lam) for lam in LAMBDAS])
+    scores["soft"] = choose(
+        features, benchmark.truth, [replace(scores["soft"], lam=lam) for lam in LAMBDAS]
+    )
     result = {}
     for name, score in scores.items():
         pairs = score_modes(features, {name: score})[name]
@@ -106,28 +125,44 @@ def calibrate_modes(features: Features, benchmark: Benchmark) -> dict[str, Calib
 def choose(features: Features, truth: TruthPairs, candidates: list[Score]) -> Score:
     """The gentlest score whose µAP is within one standard error of the best one's (Breiman et al. 1984, 1-SE rule).
 
-    Among photographs that nobody calibrated on, a large penalty costs true copies more than it costs false ones.
+    Among photographs that nobody calibrated on, a large penalty costs true copies more than it
+    costs false ones.
     """
-    found = [evaluate(score_modes(features, {"": score})[""], truth, bootstrap=0).uap for score in candidates]
+    found = [
+        evaluate(score_modes(features, {"": score})[""], truth, bootstrap=0).uap
+        for score in candidates
+    ]
     best = candidates[int(np.argmax(found))]
-    interval = evaluate(score_modes(features, {"": best})[""], truth, bootstrap=200).intervals["uap"]
+    interval = evaluate(score_modes(features, {"": best})[""], truth, bootstrap=200).intervals[
+        "uap"
+    ]
     enough = max(found) - (interval.high - interval.low) / (2 * 1.96)
     place = min(
         (place for place, uap in enumerate(found) if uap >= enough),
         key=lambda place: (candidates[place].lam, candidates[place].tau),
     )
-    print(f"{best.mode}: best {best.lam=} {best.tau=} µAP {max(found):.3f}; lam={candidates[place].lam} "
-          f"tau={candidates[place].tau} µAP {found[place]:.3f} is within a standard error")  # fmt: skip
+    print(
+        f"{best.mode}: best {best.lam=} {best.tau=} µAP {max(found):.3f}; lam={candidates[place].lam} "
+        f"tau={candidates[place].tau} µAP {found[place]:.3f} is within a standard error"
+    )
     return candidates[place]
 
 
 def calibrate_score(score: Score, pairs: ScoredPairs, truth: TruthPairs) -> Calibration:
     number = {name: place for place, name in enumerate(pairs.queries.tolist())}
-    hard = [number[name] for name, kind in truth.kinds.items() if kind.startswith("hard:") and name in number]
+    hard = [
+        number[name]
+        for name, kind in truth.kinds.items()
+        if kind.startswith("hard:") and name in number
+    ]
     return calibrate(
-        score, pairs.scores, label_pairs(pairs, truth),
-        query=pairs.query_index, true_pairs=len(truth), hard_queries=hard,
-    )  # fmt: skip
+        score,
+        pairs.scores,
+        label_pairs(pairs, truth),
+        query=pairs.query_index,
+        true_pairs=len(truth),
+        hard_queries=hard,
+    )
 
 
 if __name__ == "__main__":

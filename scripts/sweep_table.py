@@ -1,12 +1,13 @@
 """One table of a Hydra sweep: what differed between the runs, and what it did to the scores.
 
-  python -m asl.train -m data=folder data.train=PHOTOS data.benchmark=BENCH loss.weights.norm_ratio=0,0.5 seed=0,1,2
-  python scripts/sweep_table.py multirun/train-20261124-120000
-  python scripts/sweep_table.py SWEEP --scores cosine hinge --output sweep.csv
+  python -m asl.train -m data=folder data.train=PHOTOS data.benchmark=BENCH
+  loss.weights.norm_ratio=0,0.5 seed=0,1,2 python scripts/sweep_table.py
+  multirun/train-20261124-120000 python scripts/sweep_table.py SWEEP --scores cosine hinge --output
+  sweep.csv
 
-One row for every setting; runs that differ in `seed` only are one row, as mean ± standard deviation. Each cell is
-µAP / recall at 90 % precision. *norms in order*: share of the true pairs whose reference has the larger norm. Runs that
-did not finish are listed, not left out in silence.
+One row for every setting; runs that differ in `seed` only are one row, as mean ± standard
+deviation. Each cell is µAP / recall at 90 % precision. *norms in order*: share of the true pairs
+whose reference has the larger norm. Runs that did not finish are listed, not left out in silence.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ Setting = tuple[tuple[str, str], ...]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sweep", type=Path)
     parser.add_argument("--scores", nargs="+", help="which score modes; all unless given")
     parser.add_argument("--output", type=Path, help="the same numbers as CSV")
@@ -55,7 +58,9 @@ def read_sweep(folder: Path) -> tuple[list[tuple[dict[str, str], dict[str, Any]]
         AslError: no finished run.
     """
     runs, unfinished = [], []
-    for overrides in sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.parent.parent.name):
+    for overrides in sorted(
+        folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.parent.parent.name
+    ):
         run = overrides.parent.parent
         metrics = run / "metrics.json"
         if not metrics.is_file():
@@ -64,7 +69,9 @@ def read_sweep(folder: Path) -> tuple[list[tuple[dict[str, str], dict[str, Any]]
         chosen = dict(entry.partition("=")[::2] for entry in yaml.safe_load(overrides.read_text()))
         runs.append((chosen, json.loads(metrics.read_text())))
     if not runs:
-        raise AslError(f"{folder}: holds no finished run of a sweep (no N/metrics.json; was there a benchmark?)")
+        raise AslError(
+            f"{folder}: holds no finished run of a sweep (no N/metrics.json; was there a benchmark?)"
+        )
     return runs, unfinished
 
 
@@ -74,7 +81,9 @@ def summarise(
     """What differs between the runs (the seed aside) -> the metrics of the runs that share it."""
     runs = list(runs)
     names = {name for chosen, _ in runs for name in chosen}
-    varied = sorted(name for name in names - {"seed"} if len({chosen.get(name) for chosen, _ in runs}) > 1)
+    varied = sorted(
+        name for name in names - {"seed"} if len({chosen.get(name) for chosen, _ in runs}) > 1
+    )
     rows: dict[Setting, list[dict[str, Any]]] = {}
     for chosen, metrics in runs:
         rows.setdefault(tuple((name, chosen.get(name, "")) for name in varied), []).append(metrics)
@@ -111,7 +120,11 @@ def write_csv(rows: dict[Setting, list[dict[str, Any]]], scores: list[str], path
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
-            [*names, *(f"{score}_{what}" for score in scores for what in ("uap", "recall_at_p90")), "norms"]
+            [
+                *names,
+                *(f"{score}_{what}" for score in scores for what in ("uap", "recall_at_p90")),
+                "norms",
+            ]
         )
         for setting, group in rows.items():
             for number, metrics in enumerate(group):

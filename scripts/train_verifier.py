@@ -1,18 +1,20 @@
 """Fit the verifier's decision on photographs: edited copies against every kind of pair that only looks like one.
 
-  python scripts/train_verifier.py PHOTOS [PHOTOS ...] --output asl/matching/verifier.json --evidence evidence.npz
+  python scripts/train_verifier.py PHOTOS [PHOTOS ...] --output asl/matching/verifier.json
+  --evidence evidence.npz
 
-Copies are photographs edited by the training recipes and by edits of the catalogue, not by the held-out kinds of
-scripts/make_benchmark.py (other parameters, other chains). What is no copy: what the shipped model and local features
-propose for the queries among the other photographs, as in use; reverse crops (the whole asked against its crop);
-reverse copies (the photograph asked against a picture that it was framed or pasted in); other photographs in the same
-mount (border, letterbox, bar, text, sticker, screenshot); and *frames*: the same scene a
-moment later, made from one photograph by moving what is in front against what is behind (the camera pans and zooms or
-stands still, the subject moves and bends, what it uncovers is painted in). Photographs that results are reported on
-must not be among PHOTOS.
+Copies are photographs edited by the training recipes and by edits of the catalogue, not by the
+held-out kinds of scripts/make_benchmark.py (other parameters, other chains). What is no copy: what
+the shipped model and local features propose for the queries among the other photographs, as in use;
+reverse crops (the whole asked against its crop); reverse copies (the photograph asked against a
+picture that it was framed or pasted in); other photographs in the same mount (border, letterbox,
+bar, text, sticker, screenshot);
+and *frames*: the same scene a moment later, made from one photograph by moving what is in front
+against what is behind (the camera pans and zooms or stands still, the subject moves and bends, what
+it uncovers is painted in). Photographs that results are reported on must not be among PHOTOS.
 
-The evidence of all pairs is collected once (--evidence keeps it), the decision is fitted and calibrated in
-cross-validation over source photographs, and the thresholds go into the model's card.
+The evidence of all pairs is collected once (--evidence keeps it), the decision is fitted and
+calibrated in cross-validation over source photographs, and the thresholds go into the model's card.
 """
 
 from __future__ import annotations
@@ -30,22 +32,33 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from verifier_queries import MOUNTED, MOUNTS, RECIPES, Maker, Pixels, Task, plan, recipes, sources_of
+from verifier_queries import (
+    MOUNTED,
+    MOUNTS,
+    RECIPES,
+    Maker,
+    Pixels,
+    Task,
+    plan,
+    recipes,
+    sources_of,
+)
 
+from asl.console.progress import progress_bar
 from asl.data.catalog import CatalogLoader, open_catalog
 from asl.data.files import atomic_path, atomic_text
 from asl.data.images import decode_image
 from asl.features import extract
 from asl.matching import Verifier
-from asl.matching.fit import calibrate, fit_trees
-from asl.matching.local import local_candidates
-from asl.matching.prepare import Prepared
+from asl.matching.align.prepare import Prepared
+from asl.matching.candidates.local_features import local_candidates
+from asl.matching.decision.fit_trees import calibrate, fit_trees
 from asl.matching.values import EVIDENCE
 from asl.models import load_embedder
-from asl.report.progress import progress_bar
 from asl.types import AslError
 
-INSIDE = 0.75  # a copy that fills less of its picture stands inside another one: the photograph is no copy of that
+# a copy that fills less of its picture stands inside another one: the photograph is no copy of that
+INSIDE = 0.75
 TWINS = 0.97  # cosine from which on two photographs may be one
 MOUNT_WEIGHT = 0.5  # of pairs in one mount: a seventh of all pairs here, fewer in people's folders
 PRECISIONS = (0.5, 0.75, 0.9, 0.95, 0.99)
@@ -72,7 +85,9 @@ class Looker:
         query = self._prepared(decode_image(self.folder / f"{task.name}.jpg"))
         reference = self._prepared(self.maker.reference(task))
         own = self.verifier.judge(query, reference)
-        looked: list[Looked] = [(own.evidence.vector(), task.kind == "copy", task.kind, task.source)]
+        looked: list[Looked] = [
+            (own.evidence.vector(), task.kind == "copy", task.kind, task.source)
+        ]
         if task.kind == "copy" and cover < INSIDE:
             back = self.verifier.judge(reference, query)
             looked.append((back.evidence.vector(), False, "reverse copy", task.source))
@@ -102,16 +117,22 @@ class Photos:
         return self.maker.photo(int(name))
 
 
-def propose(looker: Looker, tasks: list[Task], rows: list[int], *, each: int, workers: int) -> list[tuple[int, ...]]:
+def propose(
+    looker: Looker, tasks: list[Task], rows: list[int], *, each: int, workers: int
+) -> list[tuple[int, ...]]:
     """For every query the other photographs that its features and its details are most like, ``each`` by each."""
     queries, names = open_catalog(looker.folder, id_style="stem"), [task.name for task in tasks]
     embedder, unit = load_embedder("asl_lite0"), []
     with tempfile.TemporaryDirectory() as folder:
         for number, catalog in enumerate([queries, *looker.maker.catalogs]):
             with progress_bar("embedding", unit="images") as progress:
-                store = extract(catalog, embedder, output=Path(folder) / str(number), progress=progress)
+                store = extract(
+                    catalog, embedder, output=Path(folder) / str(number), progress=progress
+                )
             if len(store.embeddings()) != len(catalog):
-                raise AslError(f"{catalog.locate(0)} ...: some images are unreadable; take them out")
+                raise AslError(
+                    f"{catalog.locate(0)} ...: some images are unreadable; take them out"
+                )
             unit.append(store.embeddings().vectors)
     place = {name: row for row, name in enumerate(queries.ids.tolist())}
     photos = np.concatenate(unit[1:])
@@ -121,10 +142,17 @@ def propose(looker: Looker, tasks: list[Task], rows: list[int], *, each: int, wo
     found = [set(np.array(rows)[near].tolist()) for near in np.argsort(-similar, axis=1)[:, :each]]
     with progress_bar("local features", unit="images") as progress:
         voted = local_candidates(
-            np.array(names), np.array([str(row) for row in rows]), load_query=CatalogLoader.of(queries),
-            load_reference=Photos(looker.maker), k=each + 1, workers=workers, progress=progress,
-        ).pairs  # fmt: skip
-    for query, reference in zip(voted.query_index.tolist(), voted.reference_index.tolist(), strict=True):
+            np.array(names),
+            np.array([str(row) for row in rows]),
+            load_query=CatalogLoader.of(queries),
+            load_reference=Photos(looker.maker),
+            k=each + 1,
+            workers=workers,
+            progress=progress,
+        ).pairs
+    for query, reference in zip(
+        voted.query_index.tolist(), voted.reference_index.tolist(), strict=True
+    ):
         if sources[query, reference] <= TWINS:
             found[query].add(rows[reference])
     return [tuple(sorted(others)) for others in found]
@@ -169,8 +197,12 @@ def collect(maker: Maker, *, queries: int, each: int, workers: int) -> dict[str,
         looker = Looker(maker, Path(folder), Verifier())
         covers = in_processes(looker, _write, tasks, workers, "making")
         others = propose(looker, tasks, rows, each=each, workers=workers)
-        looked = in_processes(looker, _look, zip(tasks, covers, others, strict=True), workers, "looking")
-    evidence, copies, kinds, sources = zip(*(pair for pairs in looked for pair in pairs), strict=True)
+        looked = in_processes(
+            looker, _look, zip(tasks, covers, others, strict=True), workers, "looking"
+        )
+    evidence, copies, kinds, sources = zip(
+        *(pair for pairs in looked for pair in pairs), strict=True
+    )
     return {
         "evidence": np.stack(evidence),
         "copy": np.array(copies),
@@ -185,22 +217,30 @@ def pair_weights(kinds: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return np.where(kinds == "same mount", MOUNT_WEIGHT, 1.0)
 
 
-def fit(found: dict[str, npt.NDArray[Any]], *, seed: int, card: dict[str, Any]) -> tuple[Any, npt.NDArray[np.float64]]:
+def fit(
+    found: dict[str, npt.NDArray[Any]], *, seed: int, card: dict[str, Any]
+) -> tuple[Any, npt.NDArray[np.float64]]:
     """The decision on all pairs, calibrated on out-of-fold answers; and those answers (probabilities)."""
     evidence, labels = found["evidence"], found["copy"]
     weights = pair_weights(found["kind"])
-    fold = np.random.default_rng(seed).integers(0, 5, int(found["source"].max()) + 1)[found["source"]]
+    fold = np.random.default_rng(seed).integers(0, 5, int(found["source"].max()) + 1)[
+        found["source"]
+    ]
     odds = np.empty(len(labels))
     for number in range(5):
         kept = fold != number
-        odds[~kept] = fit_trees(evidence[kept], labels[kept], weights=weights[kept], seed=seed).log_odds(
-            evidence[~kept]
-        )
-    model = calibrate(fit_trees(evidence, labels, weights=weights, seed=seed, card=card), odds, labels)
+        odds[~kept] = fit_trees(
+            evidence[kept], labels[kept], weights=weights[kept], seed=seed
+        ).log_odds(evidence[~kept])
+    model = calibrate(
+        fit_trees(evidence, labels, weights=weights, seed=seed, card=card), odds, labels
+    )
     return model, 1 / (1 + np.exp(-(model.slope * odds + model.offset)))
 
 
-def thresholds(probability: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> list[dict[str, float]]:
+def thresholds(
+    probability: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]
+) -> list[dict[str, float]]:
     """The lowest out-of-fold probability above which each precision holds, with the recall there."""
     order = np.argsort(-probability, kind="stable")
     right = np.cumsum(labels[order])
@@ -210,18 +250,32 @@ def thresholds(probability: npt.NDArray[np.float64], labels: npt.NDArray[np.bool
         held = np.flatnonzero(precision >= wanted)
         if len(held):
             recall = float(right[held[-1]] / labels.sum())
-            rows.append({"precision": wanted, "threshold": float(probability[order[held[-1]]]), "recall": recall})
+            rows.append(
+                {
+                    "precision": wanted,
+                    "threshold": float(probability[order[held[-1]]]),
+                    "recall": recall,
+                }
+            )
     return rows
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", nargs="+")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--evidence", type=Path, help="keep the evidence here, or read it where it is there")
+    parser.add_argument(
+        "--evidence", type=Path, help="keep the evidence here, or read it where it is there"
+    )
     parser.add_argument("--queries", type=int, default=2, help="queries made of each photograph")
-    parser.add_argument("--each", type=int, default=2, help="look-alikes by features, and by details, beside each")
-    parser.add_argument("--data", default="", help="the photographs and their licence, for the card")
+    parser.add_argument(
+        "--each", type=int, default=2, help="look-alikes by features, and by details, beside each"
+    )
+    parser.add_argument(
+        "--data", default="", help="the photographs and their licence, for the card"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
@@ -240,7 +294,9 @@ def run(options: argparse.Namespace) -> None:
         if found["names"].tolist() != list(EVIDENCE):
             raise AslError(f"{options.evidence}: was collected by another version; remove it")
     else:
-        maker = Maker(tuple(open_catalog(folder) for folder in options.photos), recipes(), options.seed)
+        maker = Maker(
+            tuple(open_catalog(folder) for folder in options.photos), recipes(), options.seed
+        )
         found = collect(maker, queries=options.queries, each=options.each, workers=options.workers)
         if options.evidence:
             with atomic_path(options.evidence) as path, path.open("wb") as file:
@@ -260,7 +316,11 @@ def run(options: argparse.Namespace) -> None:
     with atomic_text(options.output) as file:
         file.write(model.to_json())
     for row in model.card["thresholds"]:
-        print("precision {precision:.2f}: threshold {threshold:.4f}, recall {recall:.3f}".format(**row))
+        print(
+            "precision {precision:.2f}: threshold {threshold:.4f}, recall {recall:.3f}".format(
+                **row
+            )
+        )
     for kind in kinds.tolist():
         chosen = probability[found["kind"] == kind]
         print(

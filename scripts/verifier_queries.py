@@ -19,14 +19,14 @@ from asl.edits import Edit, View
 from asl.edits.catalogue import every_edit
 from asl.edits.composite import Meme, Screenshot
 from asl.edits.drawing import Sticker, Text
-from asl.edits.edit import OneOf, SomeOf
-from asl.edits.edit import Sequence as Chain
+from asl.edits.engine.edit_base import OneOf, SomeOf
+from asl.edits.engine.edit_base import Sequence as Chain
+from asl.edits.engine.foreign_images import Pool
+from asl.edits.engine.make_views import view_rng
 from asl.edits.geometric import Affine, Translate
 from asl.edits.hard_negatives import reverse_crop
-from asl.edits.local import Elastic, OpticalDistortion, Swirl
-from asl.edits.pool import Pool
+from asl.edits.local_warps import Elastic, OpticalDistortion, Swirl
 from asl.edits.recipes import load_recipe
-from asl.edits.views import view_rng
 
 RECIPES = {
     "disc_like": 0.3,
@@ -37,13 +37,17 @@ RECIPES = {
     "lyakaap_v86": 0.1,
     "light": 0.1,
     "bent": 0.1,  # waves, lenses and swirls; not the grids of the benchmark
-    "refilled": 0.1,  # moved or shrunk in the frame, the empty rest filled with reflections or streaks
+    # moved or shrunk in the frame, the empty rest filled with reflections or streaks
+    "refilled": 0.1,
 }
 REVERSE, FRAMES = 0.2, 0.25  # shares of the queries; the others are copies
 STILL = 0.35  # share of the frames whose camera stands still
-MOUNTED = 0.25  # share of copies and frames whose photographs, the look-alikes too, stand in mounts of one kind
+# share of copies and frames whose photographs, the look-alikes too, stand in mounts of one kind
+MOUNTED = 0.25
 PLAIN = 0.5  # share of those that nothing else is done to
-ASIDE = 8  # every so many-th photograph is no query and no reference, but what is pasted on the others
+ASIDE = (
+    8  # every so many-th photograph is no query and no reference, but what is pasted on the others
+)
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -70,7 +74,9 @@ def recipes() -> dict[str, Edit]:
         "single": OneOf(single),
         "several": SomeOf(single, 2, 4),
         "bent": OneOf([Elastic(), OpticalDistortion(), Swirl()]),
-        "refilled": OneOf([edit for border in ("reflect", "replicate") for edit in _refilling(border)]),
+        "refilled": OneOf(
+            [edit for border in ("reflect", "replicate") for edit in _refilling(border)]
+        ),
     }
     return own | {name: load_recipe(name) for name in RECIPES if name not in own}
 
@@ -79,7 +85,9 @@ def _refilling(border: str) -> list[Edit]:
     """What leaves a part of the frame empty; little is turned or tilted, which the benchmark does."""
     return [
         Translate(share=(-0.3, 0.3), border=border),
-        Affine(degrees=(-8, 8), shear=(-8, 8), scale=(0.55, 0.95), shift=(-0.15, 0.15), border=border),
+        Affine(
+            degrees=(-8, 8), shear=(-8, 8), scale=(0.55, 0.95), shift=(-0.15, 0.15), border=border
+        ),
     ]
 
 
@@ -88,7 +96,9 @@ def plan(sources: Sequence[int], *, queries: int, seed: int) -> Iterator[Task]:
     rng = np.random.default_rng(seed)
     names, shares = list(RECIPES), np.array(list(RECIPES.values()))
     for place, number in np.ndindex(len(sources), queries):
-        kind = str(rng.choice(["copy", "reverse", "frame"], p=[1 - REVERSE - FRAMES, REVERSE, FRAMES]))
+        kind = str(
+            rng.choice(["copy", "reverse", "frame"], p=[1 - REVERSE - FRAMES, REVERSE, FRAMES])
+        )
         recipe = str(rng.choice(names, p=shares / shares.sum()))
         if kind != "copy":
             recipe = str(rng.choice(["", "light", "moderate"], p=[0.5, 0.3, 0.2]))
@@ -168,13 +178,17 @@ MOUNTS: dict[str, Edit | None] = {
     "letterbox": None,
     "caption": None,
     "bar": Meme(bar=(0.08, 0.35)),
-    "text": Chain([Text(height=(0.06, 0.15), lines=(1, 2)), Text(height=(0.06, 0.15), lines=(1, 2))]),
+    "text": Chain(
+        [Text(height=(0.06, 0.15), lines=(1, 2)), Text(height=(0.06, 0.15), lines=(1, 2))]
+    ),
     "sticker": Sticker(side=(0.2, 0.5), count=(1, 2)),
     "screenshot": Screenshot(share=(0.35, 0.8)),
 }
 
 
-def mount(image: Pixels, rng: np.random.Generator, *, foreign: Pool, kind: str | None = None) -> Pixels:
+def mount(
+    image: Pixels, rng: np.random.Generator, *, foreign: Pool, kind: str | None = None
+) -> Pixels:
     """The photograph in a border, a letterbox, with a caption, in an app: what unlike pictures of one folder share.
 
     The same state of ``rng`` makes the same mount around any photograph.
@@ -190,12 +204,26 @@ def _bordered(image: Pixels, rng: np.random.Generator, kind: str) -> Pixels:
     height, width = image.shape[:2]
     side = min(height, width)
     share, corner, level = rng.uniform(0.02, 0.08), rng.uniform(0.0, 0.1), rng.random()
-    colour = np.full(3, 0) if level < 0.6 else np.full(3, 255) if level < 0.8 else rng.integers(0, 256, 3)
+    colour = (
+        np.full(3, 0)
+        if level < 0.6
+        else np.full(3, 255)
+        if level < 0.8
+        else rng.integers(0, 256, 3)
+    )
     shown = np.zeros((height, width), np.uint8)
     low, radius = max(1, round(share * side)), round(corner * side)
     if kind == "border":
-        cv2.rectangle(shown, (low + radius, low + radius), (width - 1 - low - radius, height - 1 - low - radius), 1, -1)
-        shown = cv2.dilate(shown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
+        cv2.rectangle(
+            shown,
+            (low + radius, low + radius),
+            (width - 1 - low - radius, height - 1 - low - radius),
+            1,
+            -1,
+        )
+        shown = cv2.dilate(
+            shown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        )
     elif kind == "letterbox":
         shown[2 * low : height - 2 * low] = 1
     else:
@@ -205,14 +233,24 @@ def _bordered(image: Pixels, rng: np.random.Generator, kind: str) -> Pixels:
     if kind == "caption":
         text = "".join(rng.choice(list("abcdefghijklmno prstuvw"), 24))
         ink = [int(value) for value in 255 * (colour < 128)]
-        cv2.putText(mounted, text, (low, height - low), cv2.FONT_HERSHEY_SIMPLEX, 2 * low / 30, ink, 1, cv2.LINE_AA)
+        cv2.putText(
+            mounted,
+            text,
+            (low, height - low),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            2 * low / 30,
+            ink,
+            1,
+            cv2.LINE_AA,
+        )
     return mounted
 
 
 def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
     """The scene a moment later: the camera moves a little or stands still, one to three subjects move and bend.
 
-    A subject is a smooth blob; what it uncovers is painted in. No global map takes the two images into each other.
+    A subject is a smooth blob; what it uncovers is painted in. No global map takes the two images
+    into each other.
     """
     still = rng.random() < STILL
     height, width = image.shape[:2]
@@ -223,20 +261,34 @@ def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
         hole = cv2.dilate((mask > 0.2).astype(np.uint8), np.ones((3, 3), np.uint8))
         small = (max(8, width // 2), max(8, height // 2))
         painted = cv2.inpaint(
-            cv2.resize(background, small), cv2.resize(hole, small, interpolation=0), 3, cv2.INPAINT_TELEA
+            cv2.resize(background, small),
+            cv2.resize(hole, small, interpolation=0),
+            3,
+            cv2.INPAINT_TELEA,
         )
         background = np.where(hole[..., None] > 0, cv2.resize(painted, (width, height)), background)
         layers.append(mask)
-    moved = background.astype(np.float32) if still else warped(background, rng, side, shift=0.05, bend=0.006)
+    moved = (
+        background.astype(np.float32)
+        if still
+        else warped(background, rng, side, shift=0.05, bend=0.006)
+    )
     reach = 0.25 if still else 0.11
     for mask in layers:
         layer = warped(
-            np.dstack([image.astype(np.float32), 255 * mask]), rng, side, shift=reach, bend=0.02, least=0.025
+            np.dstack([image.astype(np.float32), 255 * mask]),
+            rng,
+            side,
+            shift=reach,
+            bend=0.02,
+            least=0.025,
         )
         alpha = layer[..., 3:] / 255
         moved = (moved * (1 - alpha) + layer[..., :3] * alpha).astype(np.float32)
     gain = rng.uniform(0.92, 1.08)
-    return np.clip(moved * gain + rng.normal(0, rng.uniform(0.7, 4), moved.shape), 0, 255).astype(np.uint8)
+    return np.clip(moved * gain + rng.normal(0, rng.uniform(0.7, 4), moved.shape), 0, 255).astype(
+        np.uint8
+    )
 
 
 def blob(rng: np.random.Generator, height: int, width: int) -> npt.NDArray[np.float32]:
@@ -245,25 +297,43 @@ def blob(rng: np.random.Generator, height: int, width: int) -> npt.NDArray[np.fl
     centre = rng.uniform(0.25, 0.75, 2) * (width, height)
     radii = rng.uniform(0.15, 0.42, 2) * (width, height)
     angle = np.arctan2(y - centre[1], x - centre[0])
-    wave = sum(rng.uniform(-0.15, 0.15) * np.cos(n * angle + rng.uniform(0, 6.3)) for n in (2, 3, 5))
+    wave = sum(
+        rng.uniform(-0.15, 0.15) * np.cos(n * angle + rng.uniform(0, 6.3)) for n in (2, 3, 5)
+    )
     distance = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
     edge = 1.0 / (1.0 + np.exp(np.clip((distance - 1 - wave) * 25, -30, 30)))
     return np.asarray(edge, dtype=np.float32)
 
 
 def warped(
-    image: npt.NDArray[Any], rng: np.random.Generator, side: float, *, shift: float, bend: float, least: float = 0.0
+    image: npt.NDArray[Any],
+    rng: np.random.Generator,
+    side: float,
+    *,
+    shift: float,
+    bend: float,
+    least: float = 0.0,
 ) -> npt.NDArray[np.float32]:
     """Moved by up to ``shift`` of the side, turned, scaled, and bent smoothly by ``bend`` of the side (deviation)."""
     height, width = image.shape[:2]
     direction, length = rng.uniform(0, 2 * np.pi), rng.uniform(least, shift) * side
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, 2.5), float(np.exp(rng.normal(0, 0.04))))
+    matrix = cv2.getRotationMatrix2D(
+        (width / 2, height / 2), rng.normal(0, 2.5), float(np.exp(rng.normal(0, 0.04)))
+    )
     matrix[:, 2] += length * np.array([np.cos(direction), np.sin(direction)])
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    coarse = rng.normal(0, bend * side, (2, int(rng.integers(3, 6)), int(rng.integers(3, 6)))).astype(np.float32)
+    coarse = rng.normal(
+        0, bend * side, (2, int(rng.integers(3, 6)), int(rng.integers(3, 6)))
+    ).astype(np.float32)
     flow = [cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC) for part in coarse]
     map_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] + flow[0]
     map_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] + flow[1]
     border = cv2.BORDER_CONSTANT if image.shape[2] == 4 else cv2.BORDER_REFLECT
-    drawn = cv2.remap(image, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR, borderMode=border)
+    drawn = cv2.remap(
+        image,
+        map_x.astype(np.float32),
+        map_y.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=border,
+    )
     return np.asarray(drawn, dtype=np.float32)

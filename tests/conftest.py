@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-# Without these two, a pair of busy processes on two cores slows down several times over (spinning threads).
+# Without these two, a pair of busy processes on two cores slows down several times over (spinning
+# threads).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -22,7 +23,9 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 def shared_data() -> Path:
     """The folder of real photographs and golden numbers; tests that use it skip where it is missing."""
     if not SHARED.is_dir():
-        pytest.skip(f"the folder of real photographs is not beside this checkout ({SHARED.name} is missing)")
+        pytest.skip(
+            f"the folder of real photographs is not beside this checkout ({SHARED.name} is missing)"
+        )
     return SHARED
 
 
@@ -33,7 +36,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("photos")
     for number in range(8):
-        cv2.imwrite(str(folder / f"{number}.png"), render_scene(number, height=64, width=80)[..., ::-1])
+        cv2.imwrite(
+            str(folder / f"{number}.png"), render_scene(number, height=64, width=80)[..., ::-1]
+        )
     return folder
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from asl.data.images import decode_image
 from asl.data.truth import read_truth
 from asl.edit import EditConfig, run
-from asl.edits.kinds import benchmark_kinds
+from asl.edits.benchmark_kinds import benchmark_kinds
 from asl.types import AslError, UsageError
 
 
@@ -23,7 +23,9 @@ def photos(tmp_path: Path) -> Path:
     folder.mkdir()
     for number in range(3):
         pixels = np.random.default_rng(number).integers(0, 256, size=(6, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((80, 60), Image.Resampling.BICUBIC).save(folder / f"p{number}.png")
+        Image.fromarray(pixels).resize((80, 60), Image.Resampling.BICUBIC).save(
+            folder / f"p{number}.png"
+        )
     return folder
 
 
@@ -37,7 +39,14 @@ def test_a_query_set_with_its_truth(photos: Path, tmp_path: Path) -> None:
     assert run(EditConfig(images=str(photos), output=str(output), edits="kinds", views=2)) == 0
     truth, table = read_truth(output / "truth.csv"), rows(output)
     assert truth.query_ids.tolist() == [f"Q{number:06d}" for number in range(6)]
-    assert truth.reference_ids.tolist() == ["p0.png", "p0.png", "p1.png", "p1.png", "p2.png", "p2.png"]
+    assert truth.reference_ids.tolist() == [
+        "p0.png",
+        "p0.png",
+        "p1.png",
+        "p1.png",
+        "p2.png",
+        "p2.png",
+    ]
     assert list(truth.kinds.values()) == list(benchmark_kinds())[:6]
     for row in table:
         image = decode_image(output / "queries" / f"{row['query_id']}.jpg")
@@ -50,8 +59,13 @@ def test_a_query_set_with_its_truth(photos: Path, tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_files(photos: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run(EditConfig(images=str(photos), output=str(tmp_path / name), views=2, size=48, seed=seed))
-    files = {name: [path.read_bytes() for path in sorted((tmp_path / name / "queries").iterdir())] for name in "abc"}
+        run(
+            EditConfig(images=str(photos), output=str(tmp_path / name), views=2, size=48, seed=seed)
+        )
+    files = {
+        name: [path.read_bytes() for path in sorted((tmp_path / name / "queries").iterdir())]
+        for name in "abc"
+    }
     assert files["a"] == files["b"]
     assert files["a"] != files["c"]
     assert [row["width"] + row["height"] for row in rows(tmp_path / "a")] == ["4848"] * 6
@@ -64,7 +78,10 @@ def test_one_image_through_every_edit_without_loss(photos: Path, tmp_path: Path)
     assert len(table) > 50
     assert {row["source"] for row in table} == {"p0.png"}
     flipped = next(row["query_id"] for row in table if row["kind"] == "flip")
-    assert np.array_equal(decode_image(output / "queries" / f"{flipped}.png"), decode_image(photos / "p0.png")[:, ::-1])
+    assert np.array_equal(
+        decode_image(output / "queries" / f"{flipped}.png"),
+        decode_image(photos / "p0.png")[:, ::-1],
+    )
 
 
 def test_unreadable_and_strange_images(photos: Path, tmp_path: Path) -> None:
@@ -107,9 +124,13 @@ def test_refusals(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_command(photos: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "asl.edit", f"images={photos}", "output=out", "views=1"]
-    done = subprocess.run(command, cwd=tmp_path, env=None, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=None, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out" / "queries").iterdir())) == 3
-    wrong = subprocess.run([*command[:-1], "view=1"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    wrong = subprocess.run(
+        [*command[:-1], "view=1"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert wrong.returncode == 2
     assert "did you mean views" in wrong.stderr

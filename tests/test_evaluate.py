@@ -13,16 +13,23 @@ import h5py
 import numpy as np
 import pytest
 
+from asl.console.entry import compose
 from asl.data.isc_hdf5 import write_descriptors, write_submission
 from asl.data.truth import read_groups
-from asl.entry import compose
 from asl.evaluate import EvaluateConfig, main, run  # noqa: F401  # the import registers the schema
-from asl.features.store import FeatureStore
-from asl.index.search import search
-from asl.metrics.evaluate import evaluate
+from asl.features.feature_store import FeatureStore
+from asl.index.exact.exact_search import search
+from asl.metrics.evaluation import evaluate
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.score import Score
-from asl.types import AslError, BackgroundEmbeddings, Embeddings, QueryEmbeddings, ReferenceEmbeddings, UsageError
+from asl.types import (
+    AslError,
+    BackgroundEmbeddings,
+    Embeddings,
+    QueryEmbeddings,
+    ReferenceEmbeddings,
+    UsageError,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PREDICTIONS = "Q1,R1,0.9\nQ9,R1,0.8\nQ2,R2,0.7\nQ3,R3,0.6\nQ4,R9,0.5\n"
@@ -51,7 +58,11 @@ def test_the_contract_of_metrics_json(files: Path) -> None:
     assert result["intervals"]["uap"][0] <= result["uap"] <= result["intervals"]["uap"][1]
     assert result["hard_false_match_rate"] == 0
     assert result["context"]["command"] == "asl evaluate"
-    assert sorted(p.name for p in (files / "out").iterdir()) == ["metrics.json", "report.html", "report.md"]
+    assert sorted(p.name for p in (files / "out").iterdir()) == [
+        "metrics.json",
+        "report.html",
+        "report.md",
+    ]
 
 
 def test_a_precision_that_is_never_reached_is_null(files: Path) -> None:
@@ -100,9 +111,18 @@ def test_files_of_one_name_are_told_apart(files: Path) -> None:
         ({"queries": "store"}, "references: needed"),
         ({"queries": "gone.h5"}, r"queries: there is no"),
         ({"benchmark": "x"}, "truth: benchmark= brings its own"),
-        ({"benchmark": "x", "truth": None, "background": "b"}, "background: benchmark= brings its own"),
-        ({"benchmark": "x", "truth": None, "query_images": "q"}, "query_images: benchmark= brings its own"),
-        ({"benchmark": "x", "truth": None, "reference_images": "q"}, "reference_images: benchmark= brings its own"),
+        (
+            {"benchmark": "x", "truth": None, "background": "b"},
+            "background: benchmark= brings its own",
+        ),
+        (
+            {"benchmark": "x", "truth": None, "query_images": "q"},
+            "query_images: benchmark= brings its own",
+        ),
+        (
+            {"benchmark": "x", "truth": None, "reference_images": "q"},
+            "reference_images: benchmark= brings its own",
+        ),
     ],
 )
 def test_wrong_use_is_told_in_a_line(
@@ -131,7 +151,11 @@ def test_broken_files_are_named_with_the_line(files: Path) -> None:
 
 def some(names: list[str], seed: int, *, near: np.ndarray | None = None) -> Embeddings:
     rng = np.random.default_rng(seed)
-    features = rng.normal(size=(len(names), 16)) if near is None else near + 0.3 * rng.normal(size=near.shape)
+    features = (
+        rng.normal(size=(len(names), 16))
+        if near is None
+        else near + 0.3 * rng.normal(size=near.shape)
+    )
     return Embeddings.from_features(names, features * rng.uniform(1, 2, (len(names), 1)))
 
 
@@ -140,15 +164,26 @@ def sides(files: Path) -> tuple[QueryEmbeddings, ReferenceEmbeddings, Background
     references = some([f"R{n}" for n in range(30)], 0)
     near = references.vectors[[1, 2, 3, 4, 9]] * 4
     queries = some(["Q1", "Q2", "Q3", "Q4", "Q9"], 1, near=near)
-    return queries.as_queries(), references.as_references(), some([f"T{n}" for n in range(20)], 2).as_background()
+    return (
+        queries.as_queries(),
+        references.as_references(),
+        some([f"T{n}" for n in range(20)], 2).as_background(),
+    )
 
 
 def test_descriptors_of_a_submission_are_searched(files: Path, sides) -> None:
     queries, references, _ = sides
     write_submission(queries, references, files / "s.h5")
-    keys = {"queries": f"{files}/s.h5", "truth": f"{files}/t.csv", "score": "cosine", "engine": "exact"}
+    keys = {
+        "queries": f"{files}/s.h5",
+        "truth": f"{files}/t.csv",
+        "score": "cosine",
+        "engine": "exact",
+    }
     result = call(files, **keys)
-    expected = evaluate(search(queries, references, score=Score("cosine"), engine="exact"), truth(files))
+    expected = evaluate(
+        search(queries, references, score=Score("cosine"), engine="exact"), truth(files)
+    )
     assert result["uap"] == pytest.approx(expected.uap, abs=1e-9)
     assert (files / "out" / "predictions" / "cosine.csv").is_file()
 
@@ -164,16 +199,26 @@ def test_descriptors_and_stores_in_every_mode_with_normalisation(files: Path, si
     write_descriptors(queries, files / "q.hdf5")
     write_descriptors(background, files / "b.hdf5")
     store = FeatureStore.create(files / "r", model="m", dim=16, preprocessing={})
-    store.add(references.ids.tolist(), references.vectors * np.exp(references.log_norms)[:, None], [])
+    store.add(
+        references.ids.tolist(), references.vectors * np.exp(references.log_norms)[:, None], []
+    )
     keys = {
-        "queries": f"{files}/q.hdf5", "references": f"{files}/r", "background": f"{files}/b.hdf5",
-        "truth": f"{files}/t.csv", "score": "all", "normalize": "subtract", "engine": "exact", "lam": 0.02,
-    }  # fmt: skip
+        "queries": f"{files}/q.hdf5",
+        "references": f"{files}/r",
+        "background": f"{files}/b.hdf5",
+        "truth": f"{files}/t.csv",
+        "score": "all",
+        "normalize": "subtract",
+        "engine": "exact",
+        "lam": 0.02,
+    }
     result = call(files, **keys)
     assert list(result["scores"]) == ["cosine", "paper", "strict", "soft", "hinge"]
     rule = Score("hinge", 0.02, 0.0, None, ScoreNormalization())
     pairs = search(queries, references, score=rule, engine="exact", background=background)
-    assert result["scores"]["hinge"]["uap"] == pytest.approx(evaluate(pairs, truth(files)).uap, abs=1e-6)
+    assert result["scores"]["hinge"]["uap"] == pytest.approx(
+        evaluate(pairs, truth(files)).uap, abs=1e-6
+    )
     assert result["directional"]["norm_order_accuracy"] <= 1
 
 
@@ -181,10 +226,14 @@ def test_descriptors_and_stores_in_every_mode_with_normalisation(files: Path, si
 def test_stores_of_different_models_are_refused_by_name(files: Path, sides, odd: str) -> None:
     keys = {}
     for key, side in zip(("queries", "references", "background"), sides, strict=True):
-        store = FeatureStore.create(files / key, model="other" if key == odd else "m", dim=16, preprocessing={})
+        store = FeatureStore.create(
+            files / key, model="other" if key == odd else "m", dim=16, preprocessing={}
+        )
         store.add(side.ids.tolist(), side.vectors, [])
         keys[key] = str(store.path)
-    with pytest.raises(AslError, match=rf"are of different models \(.*{odd} other.*extract all .* one model="):
+    with pytest.raises(
+        AslError, match=rf"are of different models \(.*{odd} other.*extract all .* one model="
+    ):
         call(files, **keys, truth=f"{files}/t.csv", score="cosine")
     assert not (files / "out").exists()
 
@@ -219,7 +268,9 @@ def test_pairs_are_evaluated_without_torch(files: Path) -> None:
         "print('HEAVY', sorted({'torch', 'faiss', 'lightning', 'timm', 'albumentations'} & set(sys.modules)))"
     )
     keys = [f"predictions={files}/p.csv", f"truth={files}/t.csv", f"output={files}/out"]
-    done = subprocess.run([sys.executable, "-c", code, *keys], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *keys], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "HEAVY []" in done.stdout
     assert (files / "out" / "metrics.json").is_file()
@@ -237,7 +288,9 @@ def test_exit_codes(files: Path, key: str, code: int, text: str) -> None:
     (files / "bad.csv").write_text("Q1;R1;0.5\n")
     command = [sys.executable, "-m", "asl.evaluate", key, "truth=t.csv", "output=out"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=files, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        command, cwd=files, capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == code, done.stderr
     assert text in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -252,12 +305,18 @@ def test_the_keys_compose() -> None:
 @pytest.mark.parametrize(
     ("codec", "rule", "k"),
     [
-        ("Flat", None, 10), ("Flat", "1.0[0,2]", 1), ("Flat", "0.5[0]", 10), ("Flat", "1.0[9]", 1),
-        ("PCAW128,L2norm,Flat", None, 1), ("PCAW64,L2norm,Flat", None, 10),
-        ("PCAW128,L2norm,Flat", "1.0[0,2]", 10), ("PCAW64,L2norm,Flat", "1.0[0,2]", 1),
-        ("PCAW128,L2norm,Flat", "0.5[0]", 1), ("PCAW64,L2norm,Flat", "0.5[0]", 10),
+        ("Flat", None, 10),
+        ("Flat", "1.0[0,2]", 1),
+        ("Flat", "0.5[0]", 10),
+        ("Flat", "1.0[9]", 1),
+        ("PCAW128,L2norm,Flat", None, 1),
+        ("PCAW64,L2norm,Flat", None, 10),
+        ("PCAW128,L2norm,Flat", "1.0[0,2]", 10),
+        ("PCAW64,L2norm,Flat", "1.0[0,2]", 1),
+        ("PCAW128,L2norm,Flat", "0.5[0]", 1),
+        ("PCAW64,L2norm,Flat", "0.5[0]", 10),
     ],
-)  # fmt: skip
+)
 def test_official_numbers_from_real_descriptors(
     shared_data: Path, tmp_path: Path, codec: str, rule: str | None, k: int
 ) -> None:
@@ -281,11 +340,20 @@ def test_official_numbers_from_real_descriptors(
                 )
     beta, _, ranks = (rule or "1.0[0,2]").rstrip("]").partition("[")
     keys = {
-        "queries": f"{tmp_path}/queries.h5", "references": f"{tmp_path}/refs.h5", "background": f"{tmp_path}/train.h5",
-        "truth": f"{golden}/corel5k_bsds500_gt.csv", "score": "cosine", "k": k, "bootstrap": 0, "engine": "exact",
-        "normalize": "subtract" if rule is not None else "none", "beta": float(beta), "first": int(ranks.split(",")[0]),
-        "last": int(ranks.split(",")[-1]), "whiten": 0 if codec == "Flat" else int(codec.split(",")[0][4:]),
-    }  # fmt: skip
+        "queries": f"{tmp_path}/queries.h5",
+        "references": f"{tmp_path}/refs.h5",
+        "background": f"{tmp_path}/train.h5",
+        "truth": f"{golden}/corel5k_bsds500_gt.csv",
+        "score": "cosine",
+        "k": k,
+        "bootstrap": 0,
+        "engine": "exact",
+        "normalize": "subtract" if rule is not None else "none",
+        "beta": float(beta),
+        "first": int(ranks.split(",")[0]),
+        "last": int(ranks.split(",")[-1]),
+        "whiten": 0 if codec == "Flat" else int(codec.split(",")[0][4:]),
+    }
     result = call(tmp_path, **keys)
     assert result["uap"] == pytest.approx(expected["uAP"], abs=2e-4)
     assert result["recall_at_p90"] == pytest.approx(expected["recall-at-p90"], abs=1e-9)

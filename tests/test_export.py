@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from asl import export
-from asl.entry import compose
+from asl.console.entry import compose
 from asl.models import Embedder, build_embedder, save_embedder
 from asl.types import AslError, UsageError
 
@@ -31,7 +31,9 @@ def exported(path: Path, output: Path, *more: str) -> int:
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_torch_export_takes_any_batch(model: tuple[Embedder, Path], tmp_path: Path, count: int) -> None:
+def test_torch_export_takes_any_batch(
+    model: tuple[Embedder, Path], tmp_path: Path, count: int
+) -> None:
     embedder, path = model
     assert exported(path, tmp_path / "m.pt2") == 0
     images = torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8)
@@ -60,7 +62,9 @@ def test_onnx_takes_any_batch_and_carries_its_facts(
         torch.testing.assert_close(torch.from_numpy(answer), embedder(images), rtol=1e-3, atol=1e-4)
     facts = {item.key: item.value for item in onnx.load(str(tmp_path / "m.onnx")).metadata_props}
     assert json.loads(facts["preprocessing"])["size"] == 64
-    assert not [record for record in caplog.records if "onnx" in record.name], "the optimiser's steps are nobody's news"
+    assert not [record for record in caplog.records if "onnx" in record.name], (
+        "the optimiser's steps are nobody's news"
+    )
 
 
 def test_a_file_that_differs_is_not_left(
@@ -68,7 +72,9 @@ def test_a_file_that_differs_is_not_left(
 ) -> None:
     wrong = build_embedder(backbone="mobilenetv3_small_050", neck="sqrt", size=64).eval()
     right = export.WRITERS["torch_export"]
-    monkeypatch.setitem(export.WRITERS, "torch_export", lambda _, path, facts: right(wrong, path, facts))
+    monkeypatch.setitem(
+        export.WRITERS, "torch_export", lambda _, path, facts: right(wrong, path, facts)
+    )
     with pytest.raises(AslError, match="differs by"):
         exported(model[1], tmp_path / "m.pt2")
     assert not list(tmp_path.iterdir())

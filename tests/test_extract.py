@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
+from asl.console.entry import compose
 from asl.data.scenes import render_scene
-from asl.entry import compose
 from asl.extract import run
 from asl.features import FeatureStore
-from asl.features.parts import join_parts, parse_part, part_path, part_rows
+from asl.features.array_jobs import join_parts, parse_part, part_path, part_rows
 from asl.features.regions import region_embeddings, regions_of
-from asl.index.saved import SavedIndex
+from asl.index.saved_index import SavedIndex
 from asl.models import build_embedder, save_embedder
 from asl.types import AslError, UsageError
 
@@ -33,13 +33,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / "photos" / f"{number:02d}.png"), image[..., ::-1])
     (folder / "photos" / "05.png").write_bytes(b"broken")
     save_embedder(
-        build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8).eval(), folder / "m.safetensors", card={}
+        build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8).eval(),
+        folder / "m.safetensors",
+        card={},
     )
     return folder
 
 
 def command(files: Path, output: Path, *more: str) -> int:
-    keys = [f"images={files / 'photos'}", f"model={files / 'm.safetensors'}", f"output={output}", "workers=0"]
+    keys = [
+        f"images={files / 'photos'}",
+        f"model={files / 'm.safetensors'}",
+        f"output={output}",
+        "workers=0",
+    ]
     return run(compose("extract", [*keys, "batch_size=2", "shard_size=3", *more]))
 
 
@@ -48,21 +55,28 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("parts", [1, 3, 6])
-def test_joined_parts_are_byte_identical_to_one_extraction(files: Path, tmp_path: Path, parts: int) -> None:
+def test_joined_parts_are_byte_identical_to_one_extraction(
+    files: Path, tmp_path: Path, parts: int
+) -> None:
     command(files, tmp_path / "whole")
     with pytest.raises(AslError, match="is no feature store"):
         command(files, tmp_path / "joined", f"merge={parts}")
     for part in range(parts, 0, -1):
         command(files, tmp_path / "joined", f"part={part}/{parts}")
     for _ in range(2):  # joined again, it stays as it is
-        assert command(files, tmp_path / "joined", f"merge={parts}", f"index={tmp_path / 'index'}") == 0
+        assert (
+            command(files, tmp_path / "joined", f"merge={parts}", f"index={tmp_path / 'index'}")
+            == 0
+        )
     assert contents(tmp_path / "joined") == contents(tmp_path / "whole")
     index, store = SavedIndex.open(tmp_path / "index"), FeatureStore.open(tmp_path / "whole")
     assert sorted(index.ids.tolist()) == sorted(store.ids.tolist())
     assert index.manifest["model"] == store.manifest["model"]
 
 
-def test_an_interrupted_join_goes_on_and_a_damaged_part_is_named(files: Path, tmp_path: Path) -> None:
+def test_an_interrupted_join_goes_on_and_a_damaged_part_is_named(
+    files: Path, tmp_path: Path
+) -> None:
     for part in (1, 2):
         command(files, tmp_path / "s", f"part={part}/2")
     parts = [FeatureStore.open(part_path(tmp_path / "s", part, 2)) for part in (1, 2)]
@@ -77,18 +91,24 @@ def test_an_interrupted_join_goes_on_and_a_damaged_part_is_named(files: Path, tm
         join_parts(tmp_path / "s", parts[1:])
 
 
-def test_parts_that_overlap_because_images_came_between_are_refused(files: Path, tmp_path: Path) -> None:
+def test_parts_that_overlap_because_images_came_between_are_refused(
+    files: Path, tmp_path: Path
+) -> None:
     shutil.copytree(files, tmp_path / "f")
     command(tmp_path / "f", tmp_path / "s", "part=1/2")
     for number in range(6):
         shutil.copy(files / "photos" / "00.png", tmp_path / "f" / "photos" / f"!{number}.png")
     command(tmp_path / "f", tmp_path / "s", "part=2/2")
     command(tmp_path / "f", tmp_path / "s", "part=1/2")
-    with pytest.raises(AslError, match=r"merge: '0\d.png' is in .* and in .*; the images changed meanwhile"):
+    with pytest.raises(
+        AslError, match=r"merge: '0\d.png' is in .* and in .*; the images changed meanwhile"
+    ):
         command(tmp_path / "f", tmp_path / "s", "merge=2")
 
 
-def test_several_processes_need_a_part_each(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_need_a_part_each(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="each of 2 processes needs a part of its own"):
         command(files, tmp_path / "s")
@@ -127,7 +147,9 @@ def test_an_unfinished_part_is_noticed(files: Path, tmp_path: Path) -> None:
 def test_parts_cover_every_image_once(count: int) -> None:
     for of in (1, 3, 7):
         rows = [part_rows(count, shard_size=4, part=part, of=of) for part in range(1, of + 1)]
-        assert np.concatenate([np.array(part, dtype=int) for part in rows]).tolist() == list(range(count))
+        assert np.concatenate([np.array(part, dtype=int) for part in rows]).tolist() == list(
+            range(count)
+        )
         assert all(part.start % 4 == 0 or not len(part) for part in rows)
 
 
@@ -155,7 +177,9 @@ def test_keys_that_exclude_each_other_are_refused(files: Path, tmp_path: Path) -
     assert not (tmp_path / "s").exists()
 
 
-def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(files: Path, tmp_path: Path) -> None:
+def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(
+    files: Path, tmp_path: Path
+) -> None:
     photos = shutil.copytree(files / "photos", tmp_path / "photos")
     keys = [f"images={photos}", f"index={tmp_path / 'index'}"]
     command(files, tmp_path / "s", *keys)
@@ -163,7 +187,9 @@ def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(files: Pa
     aside = [shutil.move(photos / name, tmp_path / name) for name in ("02.png", "05.png", "09.png")]
     command(files, tmp_path / "s", *keys)
     assert len(SavedIndex.open(tmp_path / "index")) == 10, "what is gone stays unless it is said"
-    with pytest.raises(AslError, match=r"prune: 3 of 11 images of .* are not among the images, e\.g\. '02\.png'"):
+    with pytest.raises(
+        AslError, match=r"prune: 3 of 11 images of .* are not among the images, e\.g\. '02\.png'"
+    ):
         command(files, tmp_path / "s", *keys, "prune=0.2")
     for _ in range(2):
         command(files, tmp_path / "s", *keys, "prune=0.5")
@@ -171,7 +197,9 @@ def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(files: Pa
         left = [name for name in before.ids.tolist() if name not in ("02.png", "09.png")]
         assert (store.ids.tolist(), store.failures) == (left, [])
         assert sorted(SavedIndex.open(tmp_path / "index").ids.tolist()) == left
-        assert np.array_equal(store.embeddings().vectors, before.take(np.isin(before.ids, left)).vectors)
+        assert np.array_equal(
+            store.embeddings().vectors, before.take(np.isin(before.ids, left)).vectors
+        )
     assert len(store.manifest["shards"]) == 5, "nothing is written where nothing is gone"
     for path in aside:
         shutil.move(path, photos / path.name)
@@ -181,7 +209,9 @@ def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(files: Pa
     np.testing.assert_allclose(store.embeddings(before.ids).vectors, before.vectors, atol=1e-5)
 
 
-def test_a_shard_that_is_not_what_was_written_is_found_where_asked_for(files: Path, tmp_path: Path) -> None:
+def test_a_shard_that_is_not_what_was_written_is_found_where_asked_for(
+    files: Path, tmp_path: Path
+) -> None:
     command(files, tmp_path / "s")
     shard = tmp_path / "s" / "shard-00001.npy"
     data = bytearray(shard.read_bytes())
@@ -226,7 +256,9 @@ def test_regions_go_and_come_with_their_images(files: Path, tmp_path: Path) -> N
     shutil.copy(files / "photos" / "00.png", photos / "01.png")
     command(files, tmp_path / "s", f"images={photos}")
     store = FeatureStore.open(tmp_path / "s")
-    with pytest.raises(AslError, match=r"1 image\(s\) were other ones, e\.g\. '01\.png'; extract again"):
+    with pytest.raises(
+        AslError, match=r"1 image\(s\) were other ones, e\.g\. '01\.png'; extract again"
+    ):
         region_embeddings(store, regions_of("coarse"), store.embeddings(["00.png", "01.png"]))
     command(files, tmp_path / "s", *keys)
     assert len(region_embeddings(store, regions_of("coarse"), store.embeddings())) == 6
@@ -235,11 +267,15 @@ def test_regions_go_and_come_with_their_images(files: Path, tmp_path: Path) -> N
 def test_a_store_that_another_process_writes_is_left_alone(files: Path, tmp_path: Path) -> None:
     command(files, tmp_path / "s")
     command(files, tmp_path / "s", "part=1/1")
-    holder = "import sys, pathlib; from asl.features.writer import one_writer\n"
-    holder += "with one_writer([pathlib.Path(sys.argv[1])]): print('held', flush=True); sys.stdin.read()"
+    holder = "import sys, pathlib; from asl.features.writer_lock import one_writer\n"
+    holder += (
+        "with one_writer([pathlib.Path(sys.argv[1])]): print('held', flush=True); sys.stdin.read()"
+    )
     for more in ((), ("prune=1",), ("merge=1",)):
         process = subprocess.Popen(
-            [sys.executable, "-c", holder, str(tmp_path / "s")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", holder, str(tmp_path / "s")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         try:
             assert process.stdout is not None
@@ -253,9 +289,13 @@ def test_a_store_that_another_process_writes_is_left_alone(files: Path, tmp_path
 
 def test_a_collection_keeps_what_other_stores_put_there(files: Path, tmp_path: Path) -> None:
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
-    from asl.index.served import open_served
+    from asl.index.milvus.address import open_served
 
-    photos, others, address = tmp_path / "photos", tmp_path / "others", f"milvus+{tmp_path / 'l.db'}"
+    photos, others, address = (
+        tmp_path / "photos",
+        tmp_path / "others",
+        f"milvus+{tmp_path / 'l.db'}",
+    )
     for folder, names in ((photos, ("00", "01", "02")), (others, ("08", "09"))):
         folder.mkdir()
         for name in names:

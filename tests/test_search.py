@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from asl import extract as extract_command
+from asl.console.entry import compose
 from asl.data.scenes import render_scene
-from asl.entry import compose
 from asl.features import FeatureStore
-from asl.index.search import search
+from asl.index.exact.exact_search import search
 from asl.models import build_embedder, save_embedder
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.postprocess import PostProcess
@@ -45,14 +45,32 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         card={},
     )
     for role in ("library", "new"):
-        keys = [f"images={folder / role}", f"model={folder / 'm.safetensors'}", f"output={folder / role}.store"]
-        assert extract_command.run(compose("extract", [*keys, "regions=coarse", f"index={folder / role}.index"])) == 0
+        keys = [
+            f"images={folder / role}",
+            f"model={folder / 'm.safetensors'}",
+            f"output={folder / role}.store",
+        ]
+        assert (
+            extract_command.run(
+                compose("extract", [*keys, "regions=coarse", f"index={folder / role}.index"])
+            )
+            == 0
+        )
     return folder
 
 
-def searched(files: Path, output: Path, *more: str, references: str = "library.store") -> list[dict[str, str]]:
-    keys = [f"queries={files / 'new.store'}", f"references={files / references}", f"output={output / 'pairs.csv'}"]
-    assert run(compose("search", [*keys, f"model={files / 'm.safetensors'}", "score=cosine", *more])) == 0
+def searched(
+    files: Path, output: Path, *more: str, references: str = "library.store"
+) -> list[dict[str, str]]:
+    keys = [
+        f"queries={files / 'new.store'}",
+        f"references={files / references}",
+        f"output={output / 'pairs.csv'}",
+    ]
+    assert (
+        run(compose("search", [*keys, f"model={files / 'm.safetensors'}", "score=cosine", *more]))
+        == 0
+    )
     with (output / "pairs.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -67,10 +85,18 @@ def cosines(files: Path, *, regions_of: tuple[str, ...] = ()) -> dict[tuple[str,
             parts = [path for path in parts if not path.name.endswith("px")]
         sides[role] = [FeatureStore.open(path).embeddings() for path in (store, *parts)]
     (query, *of_query), (reference, *of_reference) = sides["new"], sides["library"]
-    rounds = [(query, reference), *((query, part) for part in of_reference), *((part, reference) for part in of_query)]
+    rounds = [
+        (query, reference),
+        *((query, part) for part in of_reference),
+        *((part, reference) for part in of_query),
+    ]
     best = np.max([left.vectors @ right.vectors.T for left, right in rounds], axis=0)
     names = reference.ids.tolist()
-    return {(q, r): float(best[i, j]) for i, q in enumerate(query.ids.tolist()) for j, r in enumerate(names)}
+    return {
+        (q, r): float(best[i, j])
+        for i, q in enumerate(query.ids.tolist())
+        for j, r in enumerate(names)
+    }
 
 
 def check(rows: list[dict[str, str]], expected: dict[tuple[str, str], float]) -> None:
@@ -86,7 +112,9 @@ def best(scores: dict[tuple[str, str], float], count: int) -> dict[tuple[str, st
 
 
 @pytest.mark.parametrize("references", ["library", "library.store", "library.index"])
-def test_images_a_store_and_an_index_give_the_same_pairs(files: Path, tmp_path: Path, references: str) -> None:
+def test_images_a_store_and_an_index_give_the_same_pairs(
+    files: Path, tmp_path: Path, references: str
+) -> None:
     rows = searched(files, tmp_path, "k=12", references=references)
     check(rows, cosines(files))
     for row in rows:
@@ -139,11 +167,24 @@ def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path:
         query = scenes[8 + number].copy()
         query[40:130, 60:180] = scenes[number][60:150, 80:200]
         cv2.imwrite(str(tmp_path / "pasted" / f"{number}.png"), query[..., ::-1])
-    keys = ["score=verified", "candidates=cosine", "k=1", f"output={tmp_path / 'pairs.csv'}", "workers=0"]
+    keys = [
+        "score=verified",
+        "candidates=cosine",
+        "k=1",
+        f"output={tmp_path / 'pairs.csv'}",
+        "workers=0",
+    ]
     sides = [f"queries={tmp_path / 'pasted'}", f"references={tmp_path / 'originals'}"]
     right = {}
     for local in (0, 2):
-        assert run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", f"local={local}"])) == 0
+        assert (
+            run(
+                compose(
+                    "search", [*keys, *sides, f"model={files / 'm.safetensors'}", f"local={local}"]
+                )
+            )
+            == 0
+        )
         with (tmp_path / "pairs.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == 6, "k pairs a query, however many were looked at"
@@ -151,14 +192,18 @@ def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path:
     assert right[0] < 5 <= right[2]
     kept = tmp_path / "pairs.csv.features" / "references" / "local.npz"
     before = kept.stat().st_mtime_ns
-    assert run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", "local=2"])) == 0
+    assert (
+        run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", "local=2"])) == 0
+    )
     assert kept.stat().st_mtime_ns == before, "the index of local features is used again"
     scores = [float(row["score"]) for row in rows]
     least = sorted(scores)[2]
     above = ["local=2", f"above={least}", f"model={files / 'm.safetensors'}"]
     assert run(compose("search", [*keys, *sides, *above])) == 0
     with (tmp_path / "pairs.csv").open(newline="") as file:
-        assert [float(row["score"]) for row in csv.DictReader(file)] == [score for score in scores if score >= least]
+        assert [float(row["score"]) for row in csv.DictReader(file)] == [
+            score for score in scores if score >= least
+        ]
     with pytest.raises(UsageError, match="reference_images="):
         searched(files, tmp_path, "score=verified", "local=2")
 
@@ -184,24 +229,72 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["most=0", "queries={files}/new"], UsageError, "^most: must be 1 or more, got 0"),
         (["above=nan", "queries={files}/new"], UsageError, "^above: must be finite"),
         (["memory=0", "queries={files}/new"], UsageError, "^memory: must be more than 0"),
-        (["factory=HNSW8", "nprobe=0", "queries={files}/new"], UsageError, "^nprobe: must be 1 or more, got 0"),
-        (["factory=HNSW8", "recall=-1", "queries={files}/new"], UsageError, "^recall: must be 0 or more, got -1"),
+        (
+            ["factory=HNSW8", "nprobe=0", "queries={files}/new"],
+            UsageError,
+            "^nprobe: must be 1 or more, got 0",
+        ),
+        (
+            ["factory=HNSW8", "recall=-1", "queries={files}/new"],
+            UsageError,
+            "^recall: must be 0 or more, got -1",
+        ),
         (["clip=[1,2,3]", "score=soft"], UsageError, "clip: expected two"),
         (["score=verified"], UsageError, "query_images"),
         (["score=verified", "local=-2"], UsageError, "local: must be 0 or more, got -2"),
-        (["score=verified", "k=null", "above=0.5"], UsageError, "k: score=verified .* give a number"),
-        (["score=verified", "most=0", "queries={files}/new"], UsageError, "^most: must be 1 or more, got 0"),
-        (["score=verified", "pairs=-1", "queries={files}/new"], UsageError, "^pairs: must be 0 or more, got -1"),
-        (["score=verified", "seconds=-1", "queries={files}/new"], UsageError, "^seconds: must be 0 or more"),
-        (["score=verified", "precision=2", "queries={files}/new"], UsageError, "precision: must be in 0..1, got 2"),
-        (["score=verified", "precision=0.3", "queries={files}/new"], UsageError, "precision: must be in 0.5..1"),
-        (["score=hinge", "precision=2", "queries={files}/new"], UsageError, "precision: must be in 0..1, got 2"),
+        (
+            ["score=verified", "k=null", "above=0.5"],
+            UsageError,
+            "k: score=verified .* give a number",
+        ),
+        (
+            ["score=verified", "most=0", "queries={files}/new"],
+            UsageError,
+            "^most: must be 1 or more, got 0",
+        ),
+        (
+            ["score=verified", "pairs=-1", "queries={files}/new"],
+            UsageError,
+            "^pairs: must be 0 or more, got -1",
+        ),
+        (
+            ["score=verified", "seconds=-1", "queries={files}/new"],
+            UsageError,
+            "^seconds: must be 0 or more",
+        ),
+        (
+            ["score=verified", "precision=2", "queries={files}/new"],
+            UsageError,
+            "precision: must be in 0..1, got 2",
+        ),
+        (
+            ["score=verified", "precision=0.3", "queries={files}/new"],
+            UsageError,
+            "precision: must be in 0.5..1",
+        ),
+        (
+            ["score=hinge", "precision=2", "queries={files}/new"],
+            UsageError,
+            "precision: must be in 0..1, got 2",
+        ),
         (["factory=IFV4"], UsageError, "FAISS cannot build 'IFV4'"),
         (["factory=HNSW8", "engine=exact"], UsageError, "factory: is an engine of its own"),
         (["whiten=4"], UsageError, "fitted on training images"),
-        (["background={files}/library.store", "normalize=zscore"], UsageError, "normalize: expected none, subtract"),
-        (["references={files}/library.store+{files}/gone.store"], UsageError, "there is no .*gone.store"),
-        (["references={files}/library.store+{files}/library"], UsageError, "only feature stores are joined"),
+        (
+            ["background={files}/library.store", "normalize=zscore"],
+            UsageError,
+            "normalize: expected none, subtract",
+        ),
+        (
+            ["references={files}/library.store+{files}/gone.store"],
+            UsageError,
+            "there is no .*gone.store",
+        ),
+        (
+            ["references={files}/library.store+{files}/library"],
+            UsageError,
+            "only feature stores are joined",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(
@@ -213,19 +306,27 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "pairs.csv").exists()
     if error is UsageError:
-        assert not (tmp_path / "pairs.csv.features" / "queries").exists(), "it is refused before anything is embedded"
+        assert not (tmp_path / "pairs.csv.features" / "queries").exists(), (
+            "it is refused before anything is embedded"
+        )
 
 
-def test_an_index_from_a_factory_string_is_kept_beside_the_index(files: Path, tmp_path: Path, capsys) -> None:
+def test_an_index_from_a_factory_string_is_kept_beside_the_index(
+    files: Path, tmp_path: Path, capsys
+) -> None:
     exact = searched(files, tmp_path, "k=3")
     rows = searched(files, tmp_path, "k=3", "factory=HNSW8", references="library.index")
     assert rows == exact
     assert "100.0 % of the exact 3 best" in capsys.readouterr().out
-    assert [path.name for path in (files / "library.index").glob("*.faiss")] == ["00000001.HNSW8.faiss"]
+    assert [path.name for path in (files / "library.index").glob("*.faiss")] == [
+        "00000001.HNSW8.faiss"
+    ]
     (files / "library.index" / "00000001.HNSW8.faiss").unlink()
     steps = ["negatives=0.35", "normalize=none", f"background={files / 'library.store'}", "k=3"]
     searched(files, tmp_path, *steps, "factory=HNSW8", references="library.index")
-    assert not list((files / "library.index").glob("*.faiss")), "an index of changed features is none of these"
+    assert not list((files / "library.index").glob("*.faiss")), (
+        "an index of changed features is none of these"
+    )
 
 
 def test_background_steps_change_scores_as_the_library_does(files: Path, tmp_path: Path) -> None:
@@ -245,14 +346,24 @@ def test_background_steps_change_scores_as_the_library_does(files: Path, tmp_pat
             k=12,
             background=steps.background,
         )
-        assert [float(row["score"]) for row in rows] == pytest.approx(expected.scores.tolist(), abs=1e-5)
+        assert [float(row["score"]) for row in rows] == pytest.approx(
+            expected.scores.tolist(), abs=1e-5
+        )
 
 
 def test_stores_joined_by_a_plus_are_the_mean_of_their_cosines(files: Path, tmp_path: Path) -> None:
     for role in ("library", "new"):
-        keys = [f"images={files / role}", f"model={files / 'm.safetensors'}", f"output={files / role}.96", "size=96"]
+        keys = [
+            f"images={files / role}",
+            f"model={files / 'm.safetensors'}",
+            f"output={files / role}.96",
+            "size=96",
+        ]
         assert extract_command.run(compose("extract", keys)) == 0
-    one = {(row["query_id"], row["reference_id"]): float(row["score"]) for row in searched(files, tmp_path, "k=12")}
+    one = {
+        (row["query_id"], row["reference_id"]): float(row["score"])
+        for row in searched(files, tmp_path, "k=12")
+    }
     keys = ["k=12", f"queries={files / 'new.96'}"]
     other = searched(files, tmp_path, *keys, references="library.96")
     joined = searched(
@@ -273,7 +384,11 @@ def test_stores_joined_by_a_plus_are_the_mean_of_their_cosines(files: Path, tmp_
 def test_references_in_milvus_give_the_same_lines(files: Path, tmp_path: Path, mode: str) -> None:
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
     address, keys = f"milvus+{tmp_path / 'library.db'}", ["k=4", f"score={mode}", "lam=0.2"]
-    fill = [f"images={files / 'library'}", f"model={files / 'm.safetensors'}", f"output={files / 'library.store'}"]
+    fill = [
+        f"images={files / 'library'}",
+        f"model={files / 'm.safetensors'}",
+        f"output={files / 'library.store'}",
+    ]
     for _ in range(2):  # what is there already is replaced
         assert extract_command.run(compose("extract", [*fill, f"index={address}"])) == 0
     served = searched(files, tmp_path, *keys, f"references={address}")
@@ -289,22 +404,39 @@ def test_references_in_milvus_give_the_same_lines(files: Path, tmp_path: Path, m
 def test_an_approximate_collection_says_what_it_finds(files: Path, tmp_path: Path, capsys) -> None:
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
     address = f"milvus+{tmp_path / 'library.db'}"
-    fill = [f"images={files / 'library'}", f"model={files / 'm.safetensors'}", f"output={files / 'library.store'}"]
-    assert extract_command.run(compose("extract", [*fill, f"index={address}", 'milvus_index="IVF_FLAT,nlist=4"'])) == 0
+    fill = [
+        f"images={files / 'library'}",
+        f"model={files / 'm.safetensors'}",
+        f"output={files / 'library.store'}",
+    ]
+    assert (
+        extract_command.run(
+            compose("extract", [*fill, f"index={address}", 'milvus_index="IVF_FLAT,nlist=4"'])
+        )
+        == 0
+    )
     searched(files, tmp_path, "k=3", f"references={address}", "nprobe=1")
     said = capsys.readouterr().out
     share = float(re.search(r"approximate: ([\d.]+) % of the exact 3 best", said)[1])  # type: ignore[index]
     assert 20 <= share < 100
     assert "milvus IVF_FLAT,nlist=4" in said.replace("\n", " ")
-    assert searched(files, tmp_path, "k=3", f"references={address}", "nprobe=4") == searched(files, tmp_path, "k=3")
+    assert searched(files, tmp_path, "k=3", f"references={address}", "nprobe=4") == searched(
+        files, tmp_path, "k=3"
+    )
     assert "100.0 % of the exact" in capsys.readouterr().out
     searched(files, tmp_path, "k=3", f"references={address}", "recall=0")
     assert "approximate; its recall is measured with recall=100" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore")  # of milvus-lite's own dependencies
-def test_a_side_that_was_decoded_fast_beside_one_that_was_not_is_said(files: Path, tmp_path: Path, capfd) -> None:
-    keys = [f"images={files / 'library'}", f"model={files / 'm.safetensors'}", f"output={tmp_path / 'fast'}"]
+def test_a_side_that_was_decoded_fast_beside_one_that_was_not_is_said(
+    files: Path, tmp_path: Path, capfd
+) -> None:
+    keys = [
+        f"images={files / 'library'}",
+        f"model={files / 'm.safetensors'}",
+        f"output={tmp_path / 'fast'}",
+    ]
     keys.append("fast_decode=true")
     references = [str(tmp_path / "fast"), str(tmp_path / "fast.index")]
     if importlib.util.find_spec("milvus_lite"):
@@ -319,7 +451,11 @@ def test_a_side_that_was_decoded_fast_beside_one_that_was_not_is_said(files: Pat
 
 
 def test_the_command_ends_with_the_code_that_scripts_expect(files: Path, tmp_path: Path) -> None:
-    stores = [f"queries={files / 'new.store'}", f"references={files / 'library.store'}", f"output={tmp_path / 'p.csv'}"]
+    stores = [
+        f"queries={files / 'new.store'}",
+        f"references={files / 'library.store'}",
+        f"output={tmp_path / 'p.csv'}",
+    ]
     for keys, code in (
         ([*stores, "score=cosine"], 0),
         ([*stores, "k=0"], 2),
@@ -328,7 +464,12 @@ def test_the_command_ends_with_the_code_that_scripts_expect(files: Path, tmp_pat
         ([*stores, "references=nowhere"], 2),
         (stores[:2], 2),
     ):
-        done = subprocess.run([sys.executable, "-m", "asl.search", *keys], capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(
+            [sys.executable, "-m", "asl.search", *keys],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
         assert done.returncode == code, (keys, done.stderr)
         assert "Traceback" not in done.stderr
         said = [line for line in done.stderr.splitlines() if "error" in line]

@@ -6,20 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from asl.candidates import verify_run
-from asl.data.benchmark import BenchmarkPlan
 from asl.data.layouts import open_benchmark
-from asl.data.sample import SamplePlan, sample_benchmark
-from asl.metrics.evaluate import evaluate
+from asl.data.sample_benchmark import SamplePlan, sample_benchmark
+from asl.data.synthetic_benchmark import BenchmarkPlan
+from asl.metrics.evaluation import evaluate
 from asl.models import load_embedder, model_hash
-from asl.pipeline import extract_benchmark, model_modes, score_modes
+from asl.pipeline.benchmark_run import extract_benchmark, model_modes, score_modes
+from asl.pipeline.candidates import verify_run
 
 PLAN = SamplePlan(
-    train=6, looks=2, photos=110, groups=8,
+    train=6,
+    looks=2,
+    photos=110,
+    groups=8,
     benchmark=BenchmarkPlan(copies=56, distractor_queries=20, reverse_crops=15, group_negatives=15),
-)  # fmt: skip
-# µAP as measured when the files were last changed. Generated scenes are not photographs: these numbers say nothing but
-# that nothing has moved. Other versions of OpenCV draw a little differently, hence the tolerance.
+)
+# µAP as measured when the files were last changed. Generated scenes are not photographs: these
+# numbers say nothing but that nothing has moved. Other versions of OpenCV draw a little
+# differently, hence the tolerance.
 EXPECTED = {"cosine": 0.414, "hinge": 0.393, "verified": 0.984}
 TOLERANCE = 0.03
 
@@ -32,6 +36,8 @@ def test_the_shipped_model_and_verifier_score_what_they_did(tmp_path: Path) -> N
     scores = model_modes(features, "asl_lite0", model_hash(embedder))
     runs = score_modes(features, {name: scores[name] for name in ("cosine", "hinge")}, k=5)
     runs["verified"] = verify_run(benchmark, features, scores["hinge"])
-    found = {name: evaluate(pairs, benchmark.truth, bootstrap=0).uap for name, pairs in runs.items()}
+    found = {
+        name: evaluate(pairs, benchmark.truth, bootstrap=0).uap for name, pairs in runs.items()
+    }
     assert found == pytest.approx(EXPECTED, abs=TOLERANCE), found
     assert found["verified"] > found["hinge"] + 0.2

@@ -11,17 +11,20 @@ import pytest
 import torch
 
 from asl import reproduce, search
+from asl.console.entry import compose
 from asl.data.layouts import open_benchmark
 from asl.data.scenes import render_scene
-from asl.entry import compose
 from asl.models import build_embedder, load_embedder, save_embedder
-from asl.pipeline import extract_benchmark
+from asl.pipeline.benchmark_run import extract_benchmark
 
 
 def draw(folder: Path, prefix: str, seeds: list[int]) -> Path:
     folder.mkdir(parents=True)
     for number, seed in enumerate(seeds):
-        cv2.imwrite(str(folder / f"{prefix}{number}.png"), render_scene(seed, height=96, width=128)[..., ::-1])
+        cv2.imwrite(
+            str(folder / f"{prefix}{number}.png"),
+            render_scene(seed, height=96, width=128)[..., ::-1],
+        )
     return folder
 
 
@@ -29,7 +32,9 @@ def draw(folder: Path, prefix: str, seeds: list[int]) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "m.safetensors"
     torch.manual_seed(0)
-    save_embedder(build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval(), path, card={})
+    save_embedder(
+        build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval(), path, card={}
+    )
     return path
 
 
@@ -45,7 +50,9 @@ def test_queries_of_another_folder_get_answers_of_their_own(model: Path, tmp_pat
         queries = draw(tmp_path / name, "q", seeds)
         keys = [f"queries={queries}", f"references={library}", f"output={output}", f"model={model}"]
         assert search.run(compose("search", [*keys, "score=cosine", "k=1"])) == 0
-        assert best(output) == {f"q{number}.png": f"r{seed}.png" for number, seed in enumerate(seeds)}
+        assert best(output) == {
+            f"q{number}.png": f"r{seed}.png" for number, seed in enumerate(seeds)
+        }
 
 
 def bench(folder: Path, queries: list[int], references: list[int]) -> Path:
@@ -57,11 +64,22 @@ def bench(folder: Path, queries: list[int], references: list[int]) -> Path:
     return folder
 
 
-def test_a_benchmark_in_the_folder_of_another_is_measured_itself(model: Path, tmp_path: Path) -> None:
-    first, second = bench(tmp_path / "a", [0, 1, 2], [0, 1, 2, 3]), bench(tmp_path / "b", [3, 2, 9], [3, 4, 2])
+def test_a_benchmark_in_the_folder_of_another_is_measured_itself(
+    model: Path, tmp_path: Path
+) -> None:
+    first, second = (
+        bench(tmp_path / "a", [0, 1, 2], [0, 1, 2, 3]),
+        bench(tmp_path / "b", [3, 2, 9], [3, 4, 2]),
+    )
     found = {}
     for output, root in (("one", first), ("one", second), ("fresh", second)):
-        keys = ["benchmark=folder", f"root={root}", f"model={model}", f"output={tmp_path / output}", "bootstrap=0"]
+        keys = [
+            "benchmark=folder",
+            f"root={root}",
+            f"model={model}",
+            f"output={tmp_path / output}",
+            "bootstrap=0",
+        ]
         assert reproduce.run(compose("reproduce", keys)) == 0
         found[output] = json.loads((tmp_path / output / "metrics.json").read_text())["scores"]
         assert found[output]["cosine"]["uap"] == pytest.approx(1.0)
@@ -70,9 +88,14 @@ def test_a_benchmark_in_the_folder_of_another_is_measured_itself(model: Path, tm
 
 def test_what_is_left_of_another_benchmark_is_no_distractor(model: Path, tmp_path: Path) -> None:
     embedder = load_embedder(str(model))
-    first, second = bench(tmp_path / "a", [0, 1, 2], [0, 1, 2, 3]), bench(tmp_path / "b", [3], [3, 4])
+    first, second = (
+        bench(tmp_path / "a", [0, 1, 2], [0, 1, 2, 3]),
+        bench(tmp_path / "b", [3], [3, 4]),
+    )
     extract_benchmark(open_benchmark(first), embedder, tmp_path / "features")
-    features = extract_benchmark(open_benchmark(second), embedder, tmp_path / "features", regions="coarse")
+    features = extract_benchmark(
+        open_benchmark(second), embedder, tmp_path / "features", regions="coarse"
+    )
     assert features.queries.ids.tolist() == ["q0"]
     assert features.references.ids.tolist() == ["r0", "r1"]
     assert [part.ids.tolist() for part in features.reference_regions] == [["r0", "r1"]] * 6

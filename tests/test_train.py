@@ -12,15 +12,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from asl.entry import compose
+from asl.console.entry import compose
 from asl.models import load_embedder
 from asl.train import run, smaller_than_trained
 from asl.types import UsageError
 
 
 def keys(photos: Path) -> list[str]:
-    found = ["data=folder", f"data.train={photos}", "data.identities=4", "data.views=2", "data.workers=0"]
-    found += ["data.sizes=[32]", "data.size_starts=[0]", "trainer.accelerator=cpu", "trainer.progress=false"]
+    found = [
+        "data=folder",
+        f"data.train={photos}",
+        "data.identities=4",
+        "data.views=2",
+        "data.workers=0",
+    ]
+    found += [
+        "data.sizes=[32]",
+        "data.size_starts=[0]",
+        "trainer.accelerator=cpu",
+        "trainer.progress=false",
+    ]
     return [*found, "model.backbone=resnet10t", "model.pretrained=null", "model.size=32"]
 
 
@@ -33,7 +44,9 @@ def trained(photos: Path, output: Path, seed: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_seed_makes_one_model(photos: Path, tmp_path: Path) -> None:
-    first, again, other = (trained(photos, tmp_path / name, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    first, again, other = (
+        trained(photos, tmp_path / name, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
     for name, value in first.items():
         torch.testing.assert_close(value, again[name], rtol=0, atol=0, msg=name)
     assert any(not torch.equal(value, other[name]) for name, value in first.items())
@@ -42,17 +55,24 @@ def test_a_seed_makes_one_model(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_only_the_training_that_was_begun_is_gone_on_with(photos: Path, tmp_path: Path) -> None:
     def start(*more: str) -> int:
-        return run(compose("train", [*keys(photos), "trainer.epochs=1", f"output={tmp_path}", *more]))
+        return run(
+            compose("train", [*keys(photos), "trainer.epochs=1", f"output={tmp_path}", *more])
+        )
 
     assert start() == 0
     before = load_embedder(tmp_path).state_dict()
-    with pytest.raises(UsageError, match=r"other settings \(optim.lr was .*, seed was 0\).*resume=false"):
+    with pytest.raises(
+        UsageError, match=r"other settings \(optim.lr was .*, seed was 0\).*resume=false"
+    ):
         start("seed=5", "optim.lr=0.1", "data.workers=1")
     assert start("data.workers=1") == 0, "where it runs may change"
     for name, value in load_embedder(tmp_path).state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg=name)
     assert start("seed=5", "resume=false") == 0
-    assert any(not torch.equal(value, before[name]) for name, value in load_embedder(tmp_path).state_dict().items())
+    assert any(
+        not torch.equal(value, before[name])
+        for name, value in load_embedder(tmp_path).state_dict().items()
+    )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -74,7 +94,9 @@ def test_a_published_set_is_scored_by_the_command_that_is_printed(
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_training_that_is_prolonged_is_scored_with_its_new_weights(photos: Path, tmp_path: Path) -> None:
+def test_a_training_that_is_prolonged_is_scored_with_its_new_weights(
+    photos: Path, tmp_path: Path
+) -> None:
     bench = tmp_path / "bench"
     for role in ("queries", "references"):
         shutil.copytree(photos, bench / role)
@@ -84,7 +106,9 @@ def test_a_training_that_is_prolonged_is_scored_with_its_new_weights(photos: Pat
     for epochs in (1, 2):
         more = [f"data.benchmark={bench}", f"trainer.epochs={epochs}", f"output={output}"]
         assert run(compose("train", [*keys(photos), *more])) == 0
-        hashes.append(json.loads((output / "features" / "queries" / "manifest.json").read_text())["model"])
+        hashes.append(
+            json.loads((output / "features" / "queries" / "manifest.json").read_text())["model"]
+        )
     assert hashes[0] != hashes[1]
 
 
@@ -94,19 +118,34 @@ def test_an_extraction_smaller_than_the_training_is_said() -> None:
             compose("train", ["data=folder", "data.sizes=[64,96]", "data.size_starts=[0,3]", *more])
         )
 
-    assert said("model.size=80") == "trained on 96 pixels and embedded at 80: did you mean model.size=96?"
+    assert (
+        said("model.size=80")
+        == "trained on 96 pixels and embedded at 80: did you mean model.size=96?"
+    )
     assert said("model.size=80", "trainer.epochs=3") is None, "the second size is never reached"
     assert said("model.size=96") is None
     assert said("model.size=128") is None
 
 
 @pytest.mark.slow
-def test_two_processes_that_the_command_starts_itself_leave_one_result(photos: Path, tmp_path: Path) -> None:
-    more = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.epochs=1", "data.identities=2", f"output={tmp_path}"]
+def test_two_processes_that_the_command_starts_itself_leave_one_result(
+    photos: Path, tmp_path: Path
+) -> None:
+    more = [
+        "trainer.devices=2",
+        "trainer.strategy=ddp",
+        "trainer.epochs=1",
+        "data.identities=2",
+        f"output={tmp_path}",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", "from asl.cli import main; main()", "train", *keys(photos), *more],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=250, check=False,
-    )  # fmt: skip
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("saved ") == 1
     assert len(load_embedder(tmp_path).state_dict()) > 10
@@ -115,7 +154,14 @@ def test_two_processes_that_the_command_starts_itself_leave_one_result(photos: P
 def test_what_lightning_refuses_is_said_in_one_line(photos: Path, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
-    words = [sys.executable, "-m", "asl.train", *keys(photos), "trainer.accelerator=gpu", f"output={tmp_path}"]
+    words = [
+        sys.executable,
+        "-m",
+        "asl.train",
+        *keys(photos),
+        "trainer.accelerator=gpu",
+        f"output={tmp_path}",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
+from asl.types import (
+    AslError,
+    Embeddings,
+    QueryEmbeddings,
+    ReferenceEmbeddings,
+    ScoredPairs,
+    TruthPairs,
+)
 
 
 def test_from_features_splits_direction_and_norm() -> None:
@@ -45,14 +52,20 @@ def test_roles_are_types() -> None:
 
 
 def test_take_keeps_the_role() -> None:
-    found = Embeddings.from_features(["a", "b", "c"], np.diag([1.0, 2.0, 3.0])).as_queries().take([2, 0])
+    found = (
+        Embeddings.from_features(["a", "b", "c"], np.diag([1.0, 2.0, 3.0]))
+        .as_queries()
+        .take([2, 0])
+    )
     assert isinstance(found, QueryEmbeddings)
     assert found.ids.tolist() == ["c", "a"]
     np.testing.assert_allclose(found.log_norms, np.log([3.0, 1.0]), rtol=1e-6)
 
 
 def test_scored_pairs_keep_order_and_precision() -> None:
-    pairs = ScoredPairs.from_ids(["q2", "q1", "q2"], ["r1", "r1", "r9"], np.array([0.5, -1.0, 1e-12]))
+    pairs = ScoredPairs.from_ids(
+        ["q2", "q1", "q2"], ["r1", "r1", "r9"], np.array([0.5, -1.0, 1e-12])
+    )
     assert pairs.query_ids.tolist() == ["q2", "q1", "q2"]
     assert pairs.reference_ids.tolist() == ["r1", "r1", "r9"]
     assert pairs.scores.dtype == np.float64
@@ -74,7 +87,9 @@ def test_no_pairs_at_all() -> None:
 
 
 def test_truth_lists_queries_without_a_match() -> None:
-    truth = TruthPairs.from_pairs([("q1", "r1"), ("q1", "r2")], other_queries=["q2"], kinds={"q2": "distractor"})
+    truth = TruthPairs.from_pairs(
+        [("q1", "r1"), ("q1", "r2")], other_queries=["q2"], kinds={"q2": "distractor"}
+    )
     assert truth.queries.tolist() == ["q1", "q2"]
     assert len(truth) == 2
 
@@ -92,9 +107,17 @@ def test_what_was_checked_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) 
     values = Embeddings.from_features(["a", "b"], np.eye(2))
     sides = QueryEmbeddings(["q"], values.vectors[:1], values.log_norms[:1]), values.as_references()
     pairs = ScoredPairs.from_ids(["q", "q"], ["a", "b"], [0.5, 0.25])
-    monkeypatch.setattr("asl.types.as_ids", lambda *_, **__: pytest.fail("a million ids would take a second"))
+    monkeypatch.setattr(
+        "asl.types.as_ids", lambda *_, **__: pytest.fail("a million ids would take a second")
+    )
     assert isinstance(values.as_queries(), QueryEmbeddings)
     assert values.as_background().vectors is values.vectors
     assert pairs.take([1]).reference_ids.tolist() == ["b"]
-    found = ScoredPairs.between(*sides, np.array([0]), np.array([1]), np.array([0.5], dtype=np.float32))
-    assert (found.query_ids.tolist(), found.reference_ids.tolist(), found.scores.tolist()) == (["q"], ["b"], [0.5])
+    found = ScoredPairs.between(
+        *sides, np.array([0]), np.array([1]), np.array([0.5], dtype=np.float32)
+    )
+    assert (found.query_ids.tolist(), found.reference_ids.tolist(), found.scores.tolist()) == (
+        ["q"],
+        ["b"],
+        [0.5],
+    )

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from asl import search
-from asl.candidates import join_candidates
+from asl.console.entry import compose
 from asl.data.scenes import render_scene
-from asl.entry import compose
-from asl.index.regions import search_regions
+from asl.index.exact.region_search import search_regions
 from asl.models import build_embedder, save_embedder
+from asl.pipeline.candidates import join_candidates
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score, pair_scores
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
@@ -42,14 +42,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def verified(files: Path, output: Path, *more: str) -> list[dict[str, str]]:
-    keys = [f"queries={files / 'new'}", f"references={files / 'library'}", f"output={output / 'p.csv'}", "workers=0"]
+    keys = [
+        f"queries={files / 'new'}",
+        f"references={files / 'library'}",
+        f"output={output / 'p.csv'}",
+        "workers=0",
+    ]
     keys += ["score=verified", "candidates=cosine", f"model={files / 'm.safetensors'}"]
     assert search.run(compose("search", [*keys, *more])) == 0
     with (output / "p.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_the_direction_is_what_was_seen(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_direction_is_what_was_seen(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calibration = Calibration(Score("cosine"), offset=0.0, slope=1.0, thresholds=())
     monkeypatch.setattr(search, "find_calibrations", lambda *_: {"cosine": calibration})
     rows = {(row["query_id"], row["reference_id"]): row for row in verified(files, tmp_path, "k=4")}
@@ -90,17 +97,27 @@ def test_the_kept_index_follows_changed_images(files: Path, tmp_path: Path) -> N
 def test_candidates_of_local_features_are_scored_over_regions_too() -> None:
     rng = np.random.default_rng(0)
     queries = QueryEmbeddings.from_features(["a", "b"], rng.normal(size=(2, 8)))
-    references, region = (ReferenceEmbeddings.from_features(list("wxyz"), rng.normal(size=(4, 8))) for _ in range(2))
+    references, region = (
+        ReferenceEmbeddings.from_features(list("wxyz"), rng.normal(size=(4, 8))) for _ in range(2)
+    )
     score, parts = Score("cosine"), {"reference_regions": [region]}
     every = search_regions(queries, references, score=score, k=4, **parts)
     first = search_regions(queries, references, score=score, k=1, **parts)
     rest = np.flatnonzero(~np.isin(every.scores, first.scores))
     votes = ScoredPairs(
-        every.queries, every.references, every.query_index[rest], every.reference_index[rest], np.ones(6, np.float32)
+        every.queries,
+        every.references,
+        every.query_index[rest],
+        every.reference_index[rest],
+        np.ones(6, np.float32),
     )
     joined = join_candidates(first, votes, queries, references, score=score, **parts)
     np.testing.assert_allclose(joined.scores, every.scores, atol=1e-6)
     whole = pair_scores(
-        queries, references, score=score, query_index=joined.query_index, reference_index=joined.reference_index
+        queries,
+        references,
+        score=score,
+        query_index=joined.query_index,
+        reference_index=joined.reference_index,
     )
     assert (joined.scores > whole + 0.1).any(), "some are surer by a region"

@@ -27,13 +27,22 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_wheel_brings_its_configuration(installed: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    code = "import asl.config; print(asl.config.config_dir())"
+    code = "import asl.console.configuration; print(asl.console.configuration.config_dir())"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert Path(done.stdout.strip()) == installed / "asl" / "conf"
     helped = subprocess.run(
-        [sys.executable, "-m", "asl.train", "--help"], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "asl.train", "--help"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert helped.returncode == 0, helped.stderr
     assert "edits" in helped.stdout
@@ -42,6 +51,9 @@ def test_the_wheel_brings_its_configuration(installed: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_every_configuration_file_is_in_the_wheel(installed: Path) -> None:
     here = {str(path.relative_to(ROOT / "conf")) for path in (ROOT / "conf").rglob("*.yaml")}
-    there = {str(path.relative_to(installed / "asl" / "conf")) for path in (installed / "asl" / "conf").rglob("*.yaml")}
+    there = {
+        str(path.relative_to(installed / "asl" / "conf"))
+        for path in (installed / "asl" / "conf").rglob("*.yaml")
+    }
     assert here == there
     assert here

@@ -16,18 +16,18 @@ from typing import Self
 
 import numpy as np
 
-from asl.app.collection import Collection, View
-from asl.app.facts import Facts
-from asl.app.inputs import ImageInput, encoded, read_sources
-from asl.app.intake import Intake, Source
-from asl.app.judge import Judge
+from asl.app.library.facts import Facts
+from asl.app.library.image_store import ImageStore
+from asl.app.library.ingest import Intake, Source
+from asl.app.library.records import Name
+from asl.app.library.sources import ImageInput, encoded, read_sources
+from asl.app.library.vectors import Collection, View
 from asl.app.matches import Added, Match
+from asl.app.pair_verifier import PairVerifier
 from asl.app.query import Candidate, Query, compare
-from asl.app.records import Name
-from asl.app.store import ImageStore
-from asl.app.thresholds import DEFAULT_PRECISION, threshold_for
 from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of
+from asl.matching.decision.thresholds import DEFAULT_PRECISION, threshold_for
 from asl.models import Embedder
 from asl.types import AslError, UsageError
 
@@ -39,8 +39,8 @@ Progress = Callable[[int, int], None]
 class CopyDetector:
     """Finds what an image was made from, among references that can be added and removed at any time.
 
-    References are kept in memory, or in a folder that survives the process. Several threads may add, remove and
-    query at once.
+    References are kept in memory, or in a folder that survives the process. Several threads may
+    add, remove and query at once.
     """
 
     def __init__(
@@ -58,18 +58,19 @@ class CopyDetector:
         """Load a model, and the references of the folder where there is one.
 
         Args:
-            model: ``asl_lite0`` (comes with the package, nothing is downloaded), the path of a trained model, or an
-                embedder.
+            model: ``asl_lite0`` (comes with the package, nothing is downloaded), the path of a
+                trained model, or an embedder.
             folder: where references are kept; made if it is not there. None: in memory.
             precision: share of accepted matches that shall be right.
             device: ``auto``, ``cpu``, ``cuda``.
             engine: of the search: ``auto``, ``faiss``, ``exact``.
             max_pixels: larger images are refused.
-            regions: parts of the images that are searched beside the whole, so that small crops and pasted pictures are
-                found: ``none``, ``coarse`` (5 crops and a thumbnail), ``fine`` (14 and a thumbnail). A reference takes
-                4 D bytes of memory for the whole and for each part: 36 KB with ``coarse`` and the packaged model.
-            progress: called with (references done, references to do) while the folder's references get parts that
-                they do not have yet, having been added with other regions.
+            regions: parts of the images that are searched beside the whole, so that small crops and
+                pasted pictures are found: ``none``, ``coarse`` (5 crops and a thumbnail), ``fine``
+                (14 and a thumbnail). A reference takes 4 D bytes of memory for the whole and for
+                each part: 36 KB with ``coarse`` and the packaged model.
+            progress: called with (references done, references to do) while the folder's references
+                get parts that they do not have yet, having been added with other regions.
 
         Raises:
             AslError: no such model, or the folder was made with another one.
@@ -82,7 +83,7 @@ class CopyDetector:
         self._vectors = Collection(self._intake.dim, parts=len(regions_of(regions)), engine=engine)
         self._writing = threading.Lock()
         self._names: dict[str, Name] = {}
-        self._judge = Judge(self._store.picture)
+        self._judge = PairVerifier(self._store.picture)
         self._load(progress)
 
     def _load(self, progress: Progress | None) -> None:
@@ -91,7 +92,9 @@ class CopyDetector:
         names = self._store.names()
         broken = self._store.failures(sorted({name.digest for name in names}))
         self._names = {name.name: name for name in names if name.digest not in broken}
-        self._intake.embed_parts(self._store, [name.digest for name in self._names.values()], progress=progress)
+        self._intake.embed_parts(
+            self._store, [name.digest for name in self._names.values()], progress=progress
+        )
         self._vectors.reserve(len(self._names))
         self._publish(list(self._names.values()))
 
@@ -167,10 +170,11 @@ class CopyDetector:
         """Add references. A name that is there already gets the new content; the same content is not embedded again.
 
         Args:
-            images: a folder, a file, a list of paths (``.txt``, ``.csv``), an archive, encoded bytes, a uint8
-                ``[H, W, 3]`` RGB array, a Pillow image, or a sequence of files, bytes, arrays and Pillow images.
-            names: one per image; needed for bytes, arrays and Pillow images. Files are named by their path inside the
-                folder, or by their own name.
+            images: a folder, a file, a list of paths (``.txt``, ``.csv``), an archive, encoded
+                bytes, a uint8 ``[H, W, 3]`` RGB array, a Pillow image, or a sequence of files,
+                bytes, arrays and Pillow images.
+            names: one per image; needed for bytes, arrays and Pillow images. Files are named by
+                their path inside the folder, or by their own name.
             progress: called with (images done, images to do).
 
         Raises:
@@ -178,7 +182,9 @@ class CopyDetector:
         """
         return self.add_sources(*read_sources(images, names), progress=progress)
 
-    def add_sources(self, sources: Iterable[Source], total: int, *, progress: Progress | None = None) -> Added:
+    def add_sources(
+        self, sources: Iterable[Source], total: int, *, progress: Progress | None = None
+    ) -> Added:
         """:meth:`add` for sources, whose names must differ; where they are fewer than ``total``, it ends there, too."""
         done: list[tuple[str, str]] = []
         failures: list[tuple[str, str]] = []
@@ -227,14 +233,16 @@ class CopyDetector:
                 self._names.pop(name, None)
             return self._store.remove(wanted)
 
-    def query(self, image: ImageInput, *, k: int = 10, min_probability: float | None = None) -> list[Match]:
+    def query(
+        self, image: ImageInput, *, k: int = 10, min_probability: float | None = None
+    ) -> list[Match]:
         """References that an image was made from, or that were made from it; the surest first.
 
         Args:
             image: a file, encoded bytes, a uint8 ``[H, W, 3]`` RGB array, or a Pillow image.
             k: how many candidates of the index are looked at.
-            min_probability: less probable candidates are left out; 0 gives all of them, None those that are more likely
-                wrong than right and not accepted.
+            min_probability: less probable candidates are left out; 0 gives all of them, None those
+                that are more likely wrong than right and not accepted.
 
         Raises:
             ImageError: the image cannot be used.
@@ -256,8 +264,12 @@ class CopyDetector:
             return None
         try:
             facts = self._store.facts([known.digest])[known.digest]
-            candidate = Candidate(name, known.digest, facts, view.vectors[row], float(view.log_norms[row]))
-            return compare(query, candidate, self._judge, score=self._intake.score, threshold=self.threshold)
+            candidate = Candidate(
+                name, known.digest, facts, view.vectors[row], float(view.log_norms[row])
+            )
+            return compare(
+                query, candidate, self._judge, score=self._intake.score, threshold=self.threshold
+            )
         except (AslError, KeyError):
             if self._names.get(name) is known:
                 raise

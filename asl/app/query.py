@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asl.app.facts import Facts
-from asl.app.intake import Intake
-from asl.app.judge import SAME, Judge
+from asl.app.library.facts import Facts
+from asl.app.library.ingest import Intake
 from asl.app.matches import Match
 from asl.app.origin import find_origin
-from asl.matching.prepare import Prepared
+from asl.app.pair_verifier import SAME, PairVerifier
+from asl.matching.align.prepare import Prepared
 from asl.scoring.score import Score, from_cosines
 from asl.types import F32, AslError
 
@@ -36,7 +36,7 @@ class Query:
     prepared: Prepared
 
     @classmethod
-    def of(cls, data: bytes, intake: Intake, judge: Judge) -> Query:
+    def of(cls, data: bytes, intake: Intake, judge: PairVerifier) -> Query:
         """Look at encoded bytes.
 
         Raises:
@@ -50,8 +50,12 @@ class Query:
         kept = np.isfinite(norms) & (norms > 0)
         looks = (features[kept] / norms[kept, None]).astype(np.float32)
         return cls(
-            hashlib.sha256(data).hexdigest(), looks, float(np.log(norms[0])), facts, judge.prepare(picture)
-        )  # fmt: skip
+            hashlib.sha256(data).hexdigest(),
+            looks,
+            float(np.log(norms[0])),
+            facts,
+            judge.prepare(picture),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +77,18 @@ class Candidate:
     log_norm: float
 
 
-def compare(query: Query, candidate: Candidate, judge: Judge, *, score: Score, threshold: float) -> Match:
+def compare(
+    query: Query, candidate: Candidate, judge: PairVerifier, *, score: Score, threshold: float
+) -> Match:
     """What the pixels and the features say of a pair."""
     same = query.digest == candidate.digest
     judgement = SAME if same else judge.compare(query.prepared, candidate.digest)
     origin = find_origin(
-        judgement, query.facts, candidate.facts, first_log_norm=query.log_norm, second_log_norm=candidate.log_norm
+        judgement,
+        query.facts,
+        candidate.facts,
+        first_log_norm=query.log_norm,
+        second_log_norm=candidate.log_norm,
     )
     cosine = float(query.looks[0] @ candidate.vector)
     norms = np.array([query.log_norm, candidate.log_norm], dtype=np.float32)

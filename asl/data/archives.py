@@ -96,7 +96,9 @@ class ParquetCatalog:
         held: dict[int, Any] = self.__dict__.setdefault("_held", {})
         if group not in held:
             held.clear()
-            held[group] = pq.ParquetFile(self.path).read_row_group(group, columns=[self.column]).column(0)
+            held[group] = (
+                pq.ParquetFile(self.path).read_row_group(group, columns=[self.column]).column(0)
+            )
         return held[group]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -125,7 +127,9 @@ def open_tar(paths: Sequence[Path], name: Name) -> TarCatalog:
         except (tarfile.TarError, OSError) as error:
             raise AslError(f"{path}: is not an uncompressed tar archive ({error})") from error
     offsets, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
-    return TarCatalog(as_ids(names, name=", ".join(map(str, paths[:3]))), tuple(archives), offsets, sizes)
+    return TarCatalog(
+        as_ids(names, name=", ".join(map(str, paths[:3]))), tuple(archives), offsets, sizes
+    )
 
 
 def open_parquet(path: Path, name: Name) -> ParquetCatalog:
@@ -135,11 +139,19 @@ def open_parquet(path: Path, name: Name) -> ParquetCatalog:
 
     try:
         table = pq.ParquetFile(path)
-        columns = [column for column in ("image", "bytes", "jpg", "jpeg", "png") if column in table.schema_arrow.names]
+        columns = [
+            column
+            for column in ("image", "bytes", "jpg", "jpeg", "png")
+            if column in table.schema_arrow.names
+        ]
         if not columns or "id" not in table.schema_arrow.names:
-            raise AslError(f"{path}: needs a column `id` and one of bytes (`image`, `bytes`, `jpg`)")
+            raise AslError(
+                f"{path}: needs a column `id` and one of bytes (`image`, `bytes`, `jpg`)"
+            )
         ids = [name(str(value)) for value in table.read(columns=["id"]).column("id").to_pylist()]
     except (pa.ArrowException, OSError) as error:
         raise AslError(f"{path}: is not a readable Parquet table ({error})") from error
     sizes = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
-    return ParquetCatalog(as_ids(ids, name=str(path)), str(path), columns[0], np.cumsum([0, *sizes])[:-1])
+    return ParquetCatalog(
+        as_ids(ids, name=str(path)), str(path), columns[0], np.cumsum([0, *sizes])[:-1]
+    )

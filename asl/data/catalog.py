@@ -1,8 +1,9 @@
 """Lists of images, wherever they lie: a folder, a list, a tar archive, a Parquet table.
 
-A catalog knows the id of every image and how to get its encoded bytes; decoding is somebody else's work. Catalogs are
-small and picklable, so that worker processes can read for themselves. Those of files also have ``stamp(row)``, which
-tells without reading whether an image may have changed, wherever its folder was moved.
+A catalog knows the id of every image and how to get its encoded bytes; decoding is somebody else's
+work. Catalogs are small and picklable, so that worker processes can read for themselves. Those of
+files also have ``stamp(row)``, which tells without reading whether an image may have changed,
+wherever its folder was moved.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class FileCatalog:
     Attributes:
         ids: ``[N]`` unique strings.
         paths: one path per id.
-        skipped: (ending, how many files) of pictures in formats that cannot be read, the most frequent first.
+        skipped: (ending, how many files) of pictures in formats that cannot be read, the most
+            frequent first.
     """
 
     ids: StrArray
@@ -144,10 +146,11 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
     """Open images by what their source is.
 
     Args:
-        source: a folder (searched through all levels, sorted by path; or one of ``.tar`` shards), an image file, a
-            ``.txt`` of paths, a ``.csv`` with a column ``path`` (and, where there is one, ``id``), a ``.tar``, or a
-            ``.parquet`` with a column of bytes (``image``, ``bytes`` or ``jpg``) and a column ``id``. Relative paths
-            in a list are taken from the list's own folder.
+        source: a folder (searched through all levels, sorted by path; or one of ``.tar`` shards),
+            an image file, a ``.txt`` of paths, a ``.csv`` with a column ``path`` (and, where there
+            is one, ``id``), a ``.tar``, or a ``.parquet`` with a column of bytes (``image``,
+            ``bytes`` or ``jpg``) and a column ``id``. Relative paths in a list are taken from the
+            list's own folder.
         id_style: ``path`` keeps ``sub/name.jpg``; ``stem`` is ``name`` alone, as DISC21 does.
 
     Raises:
@@ -158,7 +161,9 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
     if path.is_dir():
         names, unread = _image_files(path)
         skipped = tuple(unread.most_common())
-        catalog: Catalog = replace(_files([path / name for name in names], names, id_style), skipped=skipped)
+        catalog: Catalog = replace(
+            _files([path / name for name in names], names, id_style), skipped=skipped
+        )
         if not names and (shards := sorted(path.glob("*.tar"))):
             catalog = open_tar(shards, lambda name: _id(name, id_style))
     elif not path.exists():
@@ -173,17 +178,23 @@ def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
             ".parquet": lambda file, style: open_parquet(file, lambda name: _id(name, style)),
         }
         if path.suffix.lower() not in opener:
-            raise AslError(f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images")
+            raise AslError(
+                f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images"
+            )
         catalog = opener[path.suffix.lower()](path, id_style)
     if not len(catalog):
         there = f"has {skipped_text(skipped)}, but " if skipped else ""
-        raise AslError(f"{path}: {there}no image in it (looked for {', '.join(sorted(EXTENSIONS))})")
+        raise AslError(
+            f"{path}: {there}no image in it (looked for {', '.join(sorted(EXTENSIONS))})"
+        )
     return catalog
 
 
 def skipped_text(skipped: Sequence[tuple[str, int]]) -> str:
     """Pictures that are passed over, for people: ``5 .heic, 3 .cr2 (formats this cannot read)``."""
-    return f"{', '.join(f'{count} {ending}' for ending, count in skipped)} (formats this cannot read)"
+    return (
+        f"{', '.join(f'{count} {ending}' for ending, count in skipped)} (formats this cannot read)"
+    )
 
 
 def _image_files(folder: Path) -> tuple[list[str], Counter[str]]:
@@ -204,9 +215,13 @@ def _image_files(folder: Path) -> tuple[list[str], Counter[str]]:
 
 def _walk(folder: Path) -> Any:
     def refuse(error: OSError) -> None:
-        raise AslError(f"{error.filename}: cannot be read ({error.strerror}); what is in it would be missing silently")
+        raise AslError(
+            f"{error.filename}: cannot be read ({error.strerror}); what is in it would be missing silently"
+        )
 
-    return ((Path(parent), folders, files) for parent, folders, files in os.walk(folder, onerror=refuse))
+    return (
+        (Path(parent), folders, files) for parent, folders, files in os.walk(folder, onerror=refuse)
+    )
 
 
 def _files(paths: Sequence[Path], names: Sequence[str], id_style: IdStyle) -> FileCatalog:
@@ -238,4 +253,6 @@ def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
     if "" in names:
         raise AslError(f"{path}: row {names.index('') + 1} below the header has no path")
     ids = [row.get("id") or _id(row["path"], id_style) for row in rows]
-    return FileCatalog(as_ids(ids, name=str(path)), tuple(str(path.parent / name) for name in names))
+    return FileCatalog(
+        as_ids(ids, name=str(path)), tuple(str(path.parent / name) for name in names)
+    )

@@ -9,15 +9,15 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from asl.data.sampler import IdentityBatches
+from asl.data.batch_sampler import IdentityBatches
 from asl.data.training_set import HardPairs, TrainingSet, collate
 
 
 class CopyDataModule(L.LightningDataModule):
     """Batches of P identities times K views, the same for any number of worker processes.
 
-    The loader is made anew each epoch (``reload_dataloaders_every_n_epochs=1``), so that a resumed run continues with
-    the batches that an uninterrupted one would have had.
+    The loader is made anew each epoch (``reload_dataloaders_every_n_epochs=1``), so that a resumed
+    run continues with the batches that an uninterrupted one would have had.
     """
 
     def __init__(

@@ -1,7 +1,9 @@
 """Decoding of untrusted image files to upright RGB, by one decoder for queries and references alike.
 
-Decoders differ in leniency and in pixels, so the same one must embed both sides. Pillow is used for its
-explicit limits: a list of allowed formats, the size known before any pixel is decoded, truncated files refused.
+Decoders differ in leniency and in pixels, so the same one must embed both sides. Pillow is used for
+its
+explicit limits: a list of allowed formats, the size known before any pixel is decoded, truncated
+files refused.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ FORMATS = (  # JPEG covers its multi-picture form
     *("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"),
     *(["JPEG2000"] if _JP2 else []),
 )
-# Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them, and a process
-# forked after the pool has started waits for threads that it does not have.
+# Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them,
+# and a process forked after the pool has started waits for threads that it does not have.
 cv2.setNumThreads(1)
 
 _READ = "jpg jpeg jpe jfif png webp bmp gif tif tiff ppm pgm avif" + (" jp2" if _JP2 else "")
@@ -41,7 +43,8 @@ _CAMERA_RAW = "dng cr2 cr3 crw nef nrw arw srf sr2 orf rw2 raf pef srw x3f 3fr i
 _UNREAD = f"heic heif hif jxl jp2 j2k jpx psd psb {_CAMERA_RAW}"
 UNREAD = frozenset(f".{ending}" for ending in _UNREAD.split()) - EXTENSIONS
 MAX_PIXELS = 100_000_000
-TOO_LARGE = "too many pixels"  # how the reason of an image beyond the limit starts; reasons are kept as text
+# how the reason of an image beyond the limit starts; reasons are kept as text
+TOO_LARGE = "too many pixels"
 MAX_BYTES = 256 * 2**20
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
 
@@ -64,16 +67,18 @@ def decode_image(
 ) -> Pixels:
     """Decode to RGB, upright.
 
-    EXIF rotation is applied, CMYK, palette, gray and 16-bit become 8-bit RGB, transparent pixels are laid on
-    white, an animation gives its first frame. Size limits are checked before a pixel is decoded; a JPEG of up to four
-    times ``max_pixels`` comes out half as large instead of being refused.
+    EXIF rotation is applied, CMYK, palette, gray and 16-bit become 8-bit RGB, transparent pixels
+    are laid on white, an animation gives its first frame. Size limits are checked before a pixel is
+    decoded; a JPEG of up to four times ``max_pixels`` comes out half as large instead of being
+    refused.
 
     Args:
         data: the encoded bytes, or the file that has them.
         max_pixels: width x height that is still decoded.
         max_bytes: size of the encoded file that is still read.
-        least: a JPEG may come out a half, a quarter or an eighth as large, as long as its shorter side keeps so many
-            pixels: several times faster for large photos, and slightly other pixels. 0: always the full size.
+        least: a JPEG may come out a half, a quarter or an eighth as large, as long as its shorter
+            side keeps so many pixels: several times faster for large photos, and slightly other
+                pixels. 0: always the full size.
 
     Returns:
         uint8 ``[H, W, 3]``, contiguous.
@@ -97,10 +102,25 @@ def decode_image(
     except Image.DecompressionBombError as error:
         counted = re.search(r"\d+", str(error))
         raise _too_large(int(counted[0]) if counted else 0, max_pixels) from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, KeyError, TypeError) as error:
-        raise ImageError(f"corrupt or truncated: {str(error)[:120] or type(error).__name__}") from error
-    except Exception as error:  # A decoder's own error classes (zlib.error, struct.error ...) on hostile bytes.
-        raise ImageError(f"cannot be decoded: {type(error).__name__}: {str(error)[:120]}") from error
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        MemoryError,
+        IndexError,
+        KeyError,
+        TypeError,
+    ) as error:
+        raise ImageError(
+            f"corrupt or truncated: {str(error)[:120] or type(error).__name__}"
+        ) from error
+    except (
+        Exception
+    ) as error:  # A decoder's own error classes (zlib.error, struct.error ...) on hostile bytes.
+        raise ImageError(
+            f"cannot be decoded: {type(error).__name__}: {str(error)[:120]}"
+        ) from error
 
 
 def open_image(encoded: bytes) -> Image.Image:
@@ -120,7 +140,8 @@ def _wanted(image: Image.Image, max_pixels: int, least: int) -> tuple[int, int]:
     """The size at which a JPEG may be decoded; the others have one.
 
     Raises:
-        ImageError: too many pixels, also at half the size. A progressive JPEG is kept whole by the decoder at any size.
+        ImageError: too many pixels, also at half the size. A progressive JPEG is kept whole by the
+            decoder at any size.
     """
     width, height = image.size
     pixels, jpeg = width * height, image.format == "JPEG"
@@ -184,14 +205,17 @@ def _eight_bits(image: Image.Image) -> Pixels:
     return scaled
 
 
-def resize_image(image: Pixels, size: int | tuple[int, int], *, mode: ResizeMode = "squash") -> Pixels:
+def resize_image(
+    image: Pixels, size: int | tuple[int, int], *, mode: ResizeMode = "squash"
+) -> Pixels:
     """Bring an image to a size: area averaging when it shrinks, cubic when it grows.
 
     Args:
         image: uint8 ``[H, W, 3]``.
         size: side of a square, or (height, width).
-        mode: ``squash`` changes the aspect to fit exactly; ``short`` keeps it and makes the shorter side ``size``
-            (an int); ``pad`` keeps it, fits the image inside and fills the rest with gray (128).
+        mode: ``squash`` changes the aspect to fit exactly; ``short`` keeps it and makes the shorter
+            side ``size`` (an int); ``pad`` keeps it, fits the image inside and fills the rest with
+            gray (128).
 
     Returns:
         uint8; exactly ``size`` except with ``short``.
@@ -218,5 +242,7 @@ def _resize(image: Pixels, height: int, width: int) -> Pixels:
         return image
     shrinks = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    resized: Pixels = cv2.resize(image, (width, height), interpolation=method).astype(np.uint8, copy=False)
+    resized: Pixels = cv2.resize(image, (width, height), interpolation=method).astype(
+        np.uint8, copy=False
+    )
     return resized

@@ -38,10 +38,14 @@ def read_submission(path: str | Path) -> tuple[QueryEmbeddings, ReferenceEmbeddi
     with _opened(Path(path)) as file:
         _need(file, path, "query", "reference", "query_ids", "reference_ids")
         queries = QueryEmbeddings.from_features(_names(file["query_ids"]), file["query"][:])
-        return queries, ReferenceEmbeddings.from_features(_names(file["reference_ids"]), file["reference"][:])
+        return queries, ReferenceEmbeddings.from_features(
+            _names(file["reference_ids"]), file["reference"][:]
+        )
 
 
-def write_submission(queries: QueryEmbeddings, references: ReferenceEmbeddings, path: str | Path) -> None:
+def write_submission(
+    queries: QueryEmbeddings, references: ReferenceEmbeddings, path: str | Path
+) -> None:
     """Write a submission: unit vectors, ids in ascending order, as the challenge asks."""
     with atomic_path(Path(path)) as temporary, h5py.File(temporary, "w") as file:
         for role, embeddings in (("query", queries), ("reference", references)):
@@ -64,6 +68,13 @@ def _need(file: Any, path: str | Path, *names: str) -> None:
 
 
 def _names(dataset: Any) -> StrArray:
-    raw = [value.decode() if isinstance(value, bytes) else str(value) for value in dataset[:].tolist()]
+    raw = [
+        value.decode() if isinstance(value, bytes) else str(value) for value in dataset[:].tolist()
+    ]
     names = [name.rsplit("/", 1)[-1] for name in raw]
-    return np.array([name.rsplit(".", 1)[0] if name.lower().endswith((".jpg", ".png")) else name for name in names])
+    return np.array(
+        [
+            name.rsplit(".", 1)[0] if name.lower().endswith((".jpg", ".png")) else name
+            for name in names
+        ]
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from asl.data.catalog import Catalog, FileCatalog, open_catalog, subset
-from asl.data.hard_pairs import HardPair, read_hard_pairs
+from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.truth import read_truth
 from asl.types import AslError, TruthPairs, UsageError, as_ids
 
@@ -24,7 +24,8 @@ class Benchmark:
         references: images that queries may be copies of.
         queries: images that are asked about.
         truth: which query is a copy of which reference, and the kinds of the queries.
-        train: training images; also the background of score normalisation. None where there are none.
+        train: training images; also the background of score normalisation. None where there are
+            none.
         hard_pairs: training images that look alike and are not copies.
     """
 
@@ -53,14 +54,14 @@ def open_benchmark(path: str | Path, *, layout: str = "auto") -> Benchmark:
 
     Args:
         path: its folder.
-        layout: ``folder`` (references/, queries/, truth.csv), ``ndec``, ``disc21_dev1``, ``disc21_dev2``,
-            ``disc21_final``, ``disc21`` (whichever of the three is the only one there), ``copydays``, or ``auto`` to
-            look.
+        layout: ``folder`` (references/, queries/, truth.csv), ``ndec``, ``disc21_dev1``,
+            ``disc21_dev2``, ``disc21_final``, ``disc21`` (whichever of the three is the only one
+            there), ``copydays``, or ``auto`` to look.
 
     Raises:
         UsageError: no such folder or layout.
-        AslError: something that the layout needs is missing (it is named), several parts of DISC21 are there and
-            none is chosen, or the truth names unknown images.
+        AslError: something that the layout needs is missing (it is named), several parts of DISC21
+            are there and none is chosen, or the truth names unknown images.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -103,7 +104,9 @@ def guess_layout(folder: Path) -> str:
 def _images(folder: Path, *parts: str) -> Catalog:
     path = folder.joinpath(*parts)
     if not path.is_dir():
-        raise AslError(f"{folder}: has no folder {'/'.join(parts)}; data/README.md shows the layout")
+        raise AslError(
+            f"{folder}: has no folder {'/'.join(parts)}; data/README.md shows the layout"
+        )
     return open_catalog(path, id_style="stem")
 
 
@@ -134,7 +137,9 @@ def _file(folder: Path, *names: str) -> Path:
 
 def _complete(truth: TruthPairs, queries: Catalog) -> TruthPairs:
     """Published truths may leave out queries without a match; the folder knows them."""
-    return TruthPairs(truth.query_ids, truth.reference_ids, np.union1d(truth.queries, queries.ids), truth.kinds)
+    return TruthPairs(
+        truth.query_ids, truth.reference_ids, np.union1d(truth.queries, queries.ids), truth.kinds
+    )
 
 
 def _open_ndec(folder: Path) -> Benchmark:
@@ -144,7 +149,11 @@ def _open_ndec(folder: Path) -> Benchmark:
     # Ids from Q50000 on are the hard negatives, those below DISC21's development queries.
     matched = set(truth.query_ids.tolist())
     kinds = {
-        query: "copy" if query in matched else "hard:ndec" if _number(query) >= 50_000 else "distractor"
+        query: "copy"
+        if query in matched
+        else "hard:ndec"
+        if _number(query) >= 50_000
+        else "distractor"
         for query in truth.queries.tolist()
     }
     truth = TruthPairs(truth.query_ids, truth.reference_ids, truth.queries, kinds)
@@ -157,13 +166,21 @@ def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[HardPair, ...]]:
     ids = train.ids.tolist() if train else []
     paths = [train.locate(row) for row in range(len(train))] if train else []
     known, pairs = set(ids), []
-    for pair in sorted((folder / "negative_pair").glob("*/")) if (folder / "negative_pair").is_dir() else []:
-        files = sorted(file for file in pair.iterdir() if file.is_file() and not file.name.startswith("."))
+    for pair in (
+        sorted((folder / "negative_pair").glob("*/")) if (folder / "negative_pair").is_dir() else []
+    ):
+        files = sorted(
+            file for file in pair.iterdir() if file.is_file() and not file.name.startswith(".")
+        )
         if len(files) != 2:
             raise AslError(f"{pair}: a pair is two images, found {len(files)}")
         sides = []
         for file in files:
-            own = file.stem if file.stem[:1] == "T" and file.stem[1:].isdigit() else f"{pair.name}/{file.stem}"
+            own = (
+                file.stem
+                if file.stem[:1] == "T" and file.stem[1:].isdigit()
+                else f"{pair.name}/{file.stem}"
+            )
             if own not in known:
                 known.add(own)
                 ids.append(own)
@@ -175,10 +192,15 @@ def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[HardPair, ...]]:
     return FileCatalog(as_ids(ids, name="train"), tuple(paths)), tuple(pairs)
 
 
-# Part -> ids of its queries, folders that may hold them, files that may hold its truth (the first with a pair of it).
+# Part -> ids of its queries, folders that may hold them, files that may hold its truth (the first
+# with a pair of it).
 _DISC_PARTS = {
     "dev1": (range(25_000), ("queries", "dev_queries"), ("public_ground_truth.csv", "*dev*1*.csv")),
-    "dev2": (range(25_000, 50_000), ("queries", "dev_queries"), ("*dev*2*.csv", "*phase2*dev*.csv")),
+    "dev2": (
+        range(25_000, 50_000),
+        ("queries", "dev_queries"),
+        ("*dev*2*.csv", "*phase2*dev*.csv"),
+    ),
     "final": (range(50_000, 100_000), ("final_queries", "queries"), ("*final*ground_truth*.csv",)),
 }
 
@@ -192,7 +214,11 @@ def _open_disc(folder: Path, part: str) -> Benchmark:
     queries, truth = _disc_queries(folder, part), _disc_truth(folder, part)
     if queries is None or truth is None:
         ids, folders, files = _DISC_PARTS[part]
-        what = f"query in {' or '.join(folders)}/" if queries is None else f"true pair in {', '.join(files)}"
+        what = (
+            f"query in {' or '.join(folders)}/"
+            if queries is None
+            else f"true pair in {', '.join(files)}"
+        )
         raise AslError(
             f"{folder}: has no {what} with an id of Q{ids.start:05d} to Q{ids.stop - 1:05d}, which layout "
             f"disc21_{part} needs; data/README.md shows the layout"
@@ -203,10 +229,16 @@ def _open_disc(folder: Path, part: str) -> Benchmark:
 
 def _open_only_disc(folder: Path) -> Benchmark:
     """The part that is there with queries and truth, where it is the only one."""
-    there = [part for part in _DISC_PARTS if _disc_queries(folder, part) and _disc_truth(folder, part)]
+    there = [
+        part for part in _DISC_PARTS if _disc_queries(folder, part) and _disc_truth(folder, part)
+    ]
     if len(there) == 1:
         return _open_disc(folder, there[0])
-    held = f"queries and truth of {' and '.join(there)}" if there else "no part of DISC21 with queries and truth"
+    held = (
+        f"queries and truth of {' and '.join(there)}"
+        if there
+        else "no part of DISC21 with queries and truth"
+    )
     raise AslError(
         f"{folder}: holds {held}; name the layout: disc21_dev1 (Q00000 to Q24999), disc21_dev2 (Q25000 to Q49999) "
         "or disc21_final (from Q50000)"
@@ -217,7 +249,11 @@ def _disc_queries(folder: Path, part: str) -> Catalog | None:
     ids, folders, _ = _DISC_PARTS[part]
     for name in folders:
         images = _optional(folder, name)
-        rows = [row for row, query in enumerate(images.ids.tolist()) if _number(query) in ids] if images else []
+        rows = (
+            [row for row, query in enumerate(images.ids.tolist()) if _number(query) in ids]
+            if images
+            else []
+        )
         if images and rows:
             return images if len(rows) == len(images) else subset(images, rows)
     return None
@@ -225,13 +261,19 @@ def _disc_queries(folder: Path, part: str) -> Catalog | None:
 
 def _disc_truth(folder: Path, part: str) -> TruthPairs | None:
     ids, _, patterns = _DISC_PARTS[part]
-    for file in [path for pattern in (*patterns, "*ground_truth*.csv") for path in sorted(folder.glob(pattern))]:
+    for file in [
+        path
+        for pattern in (*patterns, "*ground_truth*.csv")
+        for path in sorted(folder.glob(pattern))
+    ]:
         whole = read_truth(file)
         rows = [row for row, query in enumerate(whole.query_ids.tolist()) if _number(query) in ids]
         if rows:
             own = [query for query in whole.queries.tolist() if _number(query) in ids]
             kinds = {query: whole.kinds[query] for query in own if query in whole.kinds}
-            return TruthPairs(whole.query_ids[rows], whole.reference_ids[rows], as_ids(own, name="queries"), kinds)
+            return TruthPairs(
+                whole.query_ids[rows], whole.reference_ids[rows], as_ids(own, name="queries"), kinds
+            )
     return None
 
 
@@ -254,7 +296,13 @@ def _open_copydays(folder: Path) -> Benchmark:
             ids.append(own)
             paths.append(block_images.locate(row))
             kinds[own] = block
-            matches = by_number.get(name[:4], []) if block == "strong" else [name] if name in originals.ids else []
+            matches = (
+                by_number.get(name[:4], [])
+                if block == "strong"
+                else [name]
+                if name in originals.ids
+                else []
+            )
             pairs += [(own, match) for match in matches]
     references = originals
     if (folder / "distractors").is_dir():
@@ -262,7 +310,9 @@ def _open_copydays(folder: Path) -> Benchmark:
         names = [f"distractors/{name}" for name in extra.ids.tolist()]
         located = [extra.locate(row) for row in range(len(extra))]
         own_paths = [originals.locate(row) for row in range(len(originals))]
-        references = FileCatalog(as_ids(originals.ids.tolist() + names, name="references"), tuple(own_paths + located))
+        references = FileCatalog(
+            as_ids(originals.ids.tolist() + names, name="references"), tuple(own_paths + located)
+        )
     queries = FileCatalog(as_ids(ids, name="queries"), tuple(paths))
     truth = TruthPairs.from_pairs(pairs, other_queries=ids, kinds=kinds)
     return Benchmark("copydays", references, queries, truth, _optional(folder, "train"))

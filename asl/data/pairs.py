@@ -1,6 +1,7 @@
 """Scored pairs as CSV (the ISC 2021 columns, scores with every digit) or Parquet.
 
-Six decimals, as the challenge's own writer uses, make ties that cost µAP; here a score survives the round trip.
+Six decimals, as the challenge's own writer uses, make ties that cost µAP; here a score survives the
+round trip.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ COLUMNS = ["query_id", "reference_id", "score"]
 
 
 def write_pairs(
-    pairs: ScoredPairs, path: str | Path, *, columns: Mapping[str, npt.ArrayLike | list[str]] | None = None
+    pairs: ScoredPairs,
+    path: str | Path,
+    *,
+    columns: Mapping[str, npt.ArrayLike | list[str]] | None = None,
 ) -> None:
     """Write pairs; ``.parquet`` or CSV by the suffix.
 
@@ -35,7 +39,9 @@ def write_pairs(
     """
     path = Path(path)
     table = {
-        "query_id": pa.DictionaryArray.from_arrays(pairs.query_index.astype(np.int32), pairs.queries.tolist()),
+        "query_id": pa.DictionaryArray.from_arrays(
+            pairs.query_index.astype(np.int32), pairs.queries.tolist()
+        ),
         "reference_id": pa.DictionaryArray.from_arrays(
             pairs.reference_index.astype(np.int32), pairs.references.tolist()
         ),
@@ -46,13 +52,17 @@ def write_pairs(
         if path.suffix == ".parquet":
             pq.write_table(pa.table(table), temporary)
         else:
-            _write_csv(pa.table({name: _plain(column) for name, column in table.items()}), temporary)
+            _write_csv(
+                pa.table({name: _plain(column) for name, column in table.items()}), temporary
+            )
 
 
 def _write_csv(table: Any, path: Path) -> None:
     """Plain lines as the challenge's tools write them; Arrow's quotes only where some text needs them."""
     texts = [column for column in table.columns if pa.types.is_string(column.type)]
-    plain = not any(pc.any(pc.match_substring_regex(column, r'[",\r\n]')).as_py() for column in texts)
+    plain = not any(
+        pc.any(pc.match_substring_regex(column, r'[",\r\n]')).as_py() for column in texts
+    )
     with path.open("wb") as file:
         file.write((",".join(table.column_names) + "\n").encode())
         style = "none" if plain else "needed"
@@ -67,7 +77,8 @@ def read_pairs(path: str | Path) -> ScoredPairs:
     """Read pairs from ``.parquet`` or CSV (header optional, more columns are ignored).
 
     Raises:
-        AslError: the file cannot be read, has not these columns, or a line is malformed (it is named).
+        AslError: the file cannot be read, has not these columns, or a line is malformed (it is
+            named).
     """
     path = Path(path)
     if path.suffix != ".parquet":
@@ -110,7 +121,11 @@ def _read_csv(path: Path) -> ScoredPairs:
             path,
             pacsv.ReadOptions(column_names=names, skip_rows=int(first[:3] == COLUMNS)),
             convert_options=pacsv.ConvertOptions(
-                column_types={"query_id": pa.string(), "reference_id": pa.string(), "score": pa.float64()},
+                column_types={
+                    "query_id": pa.string(),
+                    "reference_id": pa.string(),
+                    "score": pa.float64(),
+                },
                 include_columns=COLUMNS,
                 null_values=[],
                 strings_can_be_null=False,
@@ -135,7 +150,9 @@ def _read_slowly(path: Path) -> ScoredPairs:
     for number, row in read_rows(path, header=COLUMNS):
         if len(row) < 3 or not row[0] or not row[1] or not _is_number(row[2]):
             got = ",".join(row)
-            raise AslError(f"{path}, line {number}: expected query_id,reference_id,score (finite), got {got!r}")
+            raise AslError(
+                f"{path}, line {number}: expected query_id,reference_id,score (finite), got {got!r}"
+            )
         queries.append(row[0])
         references.append(row[1])
         scores.append(float(row[2]))

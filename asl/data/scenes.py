@@ -1,8 +1,9 @@
 """Generated scenes: photographs' stand-ins, so that the main job needs no download.
 
-A scene is a sky, a ground and a few textured objects at different depths, all drawn from one seed. The same
-scene can be looked at again from elsewhere: near things move more than far ones and the light changes. Such a
-second look shares colours and layout with the first and is *not* a copy of it: a hard negative, as NDEC calls it.
+A scene is a sky, a ground and a few textured objects at different depths, all drawn from one seed.
+The same scene can be looked at again from elsewhere: near things move more than far ones and the
+light changes. Such a second look shares colours and layout with the first and is *not* a copy of
+it: a hard negative, as NDEC calls it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def render_scene(seed: int, *, look: int = 0, height: int = 240, width: int = 32
 
     Args:
         seed: what is in the scene, where, in which colours and textures.
-        look: 0 is the photograph; other numbers are other photographs of the same place, from elsewhere.
+        look: 0 is the photograph; other numbers are other photographs of the same place, from
+            elsewhere.
         height: pixels.
         width: pixels.
 
@@ -43,7 +45,10 @@ def render_scene(seed: int, *, look: int = 0, height: int = 240, width: int = 32
     rng = np.random.default_rng([seed, 1])
     base, ground = _palette(rng)
     horizon = float(rng.uniform(0.35, 0.7))
-    layers = sorted((_random_layer(rng, horizon) for _ in range(int(rng.integers(6, 11)))), key=lambda it: it.depth)
+    layers = sorted(
+        (_random_layer(rng, horizon) for _ in range(int(rng.integers(6, 11)))),
+        key=lambda it: it.depth,
+    )
     camera = np.random.default_rng([seed, 2, look])
     shift = camera.uniform(-0.16, 0.16, 2) * (look != 0)
     canvas = _backdrop(seed, base, ground, horizon + 0.1 * float(shift[1]), (height, width))
@@ -65,7 +70,10 @@ def _random_layer(rng: np.random.Generator, horizon: float) -> _Layer:
     r, g, b = rng.uniform(20, 240, 3)
     return _Layer(
         kind=str(rng.choice(["ellipse", "polygon", "facade"])),
-        centre=(float(rng.uniform(0.05, 0.95)), float(np.clip(horizon + rng.normal(0, 0.15) + 0.2 * depth, 0.1, 0.95))),
+        centre=(
+            float(rng.uniform(0.05, 0.95)),
+            float(np.clip(horizon + rng.normal(0, 0.15) + 0.2 * depth, 0.1, 0.95)),
+        ),
         radius=float(rng.uniform(0.06, 0.13) * (1 + 1.3 * depth)),
         depth=depth,
         colour=(float(r), float(g), float(b)),
@@ -84,11 +92,15 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], octaves: tuple[int,
     return total
 
 
-def _backdrop(seed: int, sky: _Float, ground: _Float, horizon: float, shape: tuple[int, int]) -> _Float:
+def _backdrop(
+    seed: int, sky: _Float, ground: _Float, horizon: float, shape: tuple[int, int]
+) -> _Float:
     height, width = shape
     rng = np.random.default_rng([seed, 3])
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-    upper = sky * (0.7 + 0.3 * rows / max(horizon, 0.1)) + 14 * _noise(rng, shape, (4, 9))[..., None]
+    upper = (
+        sky * (0.7 + 0.3 * rows / max(horizon, 0.1)) + 14 * _noise(rng, shape, (4, 9))[..., None]
+    )
     lower = ground * (0.6 + 0.6 * rows) + 22 * _noise(rng, shape, (16, 48, 120))[..., None]
     edge = horizon + 0.02 * _noise(rng, (2, width), (6, 24))[0][None, :, None]
     return np.where(rows < edge, upper, lower).astype(np.float32)
@@ -102,7 +114,9 @@ def _paint(canvas: _Float, layer: _Layer, seed: int, shift: npt.NDArray[np.float
     mask = np.zeros((height, width), np.uint8)
     if layer.kind == "ellipse":
         axes = (int(radius), int(radius * rng.uniform(0.5, 1)))
-        cv2.ellipse(mask, centre.astype(int).tolist(), axes, layer.angle, 0, 360, 255, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            mask, centre.astype(int).tolist(), axes, layer.angle, 0, 360, 255, -1, cv2.LINE_AA
+        )
     else:
         corners = 4 if layer.kind == "facade" else int(rng.integers(3, 8))
         cv2.fillPoly(mask, [_outline(rng, centre, radius, corners)], 255, cv2.LINE_AA)
@@ -112,13 +126,19 @@ def _paint(canvas: _Float, layer: _Layer, seed: int, shift: npt.NDArray[np.float
     window = (slice(top, top + tall), slice(left, left + wide))
     shade = _texture(layer, rng, centre - (left, top), radius, (tall, wide))
     alpha = mask[window][..., None].astype(np.float32) / 255
-    canvas[window] += alpha * (np.array(layer.colour, np.float32) * shade[..., None] - canvas[window])
+    canvas[window] += alpha * (
+        np.array(layer.colour, np.float32) * shade[..., None] - canvas[window]
+    )
 
 
 def _outline(
     rng: np.random.Generator, centre: npt.NDArray[np.float64], radius: float, corners: int
 ) -> npt.NDArray[np.int32]:
-    turn = np.sort(rng.uniform(0, 2 * np.pi, corners)) if corners != 4 else np.pi / 4 + np.pi / 2 * np.arange(4)
+    turn = (
+        np.sort(rng.uniform(0, 2 * np.pi, corners))
+        if corners != 4
+        else np.pi / 4 + np.pi / 2 * np.arange(4)
+    )
     reach = radius * (rng.uniform(0.6, 1.2, corners) if corners != 4 else 1.0)
     points = centre + np.stack([np.cos(turn) * reach, np.sin(turn) * reach], axis=1)
     outline: npt.NDArray[np.int32] = np.round(points).astype(np.int32)
@@ -126,7 +146,11 @@ def _outline(
 
 
 def _texture(
-    layer: _Layer, rng: np.random.Generator, centre: npt.NDArray[np.float64], radius: float, shape: tuple[int, int]
+    layer: _Layer,
+    rng: np.random.Generator,
+    centre: npt.NDArray[np.float64],
+    radius: float,
+    shape: tuple[int, int],
 ) -> _Float:
     """Brightness factors fixed to the object, so that its texture travels with it between looks."""
     height, width = shape

@@ -1,7 +1,8 @@
 """Training items: k tracked views of one source image, the same for the same seed, epoch and image.
 
-A *draw* names what to make, so that a worker process needs no state: whoever makes draw (row 17, epoch 3) makes the
-same bytes. Hard-negative pairs are two sources whose views travel side by side in one batch.
+A *draw* names what to make, so that a worker process needs no state: whoever makes draw (row 17,
+epoch 3) makes the same bytes. Hard-negative pairs are two sources whose views travel side by side
+in one batch.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import torch
 from torch.utils.data import Dataset
 
 from asl.data.catalog import Catalog
-from asl.data.hard_pairs import HardPair
+from asl.data.hard_pair_lists import HardPair
 from asl.data.images import ImageError, Pixels, decode_image
 from asl.edits import Edit, View, make_views
-from asl.edits.views import overlap
+from asl.edits.engine.make_views import overlap
 from asl.types import I64, AslError
 
 Content = Literal["visible", "detail", "area"]
@@ -34,7 +35,8 @@ class Draw(NamedTuple):
         epoch: views differ from epoch to epoch.
         paired: a side of a hard pair.
         directed: of one that has an order.
-        number: of the draw within the epoch, where an image may come several times: each time has other views.
+        number: of the draw within the epoch, where an image may come several times: each time has
+            other views.
     """
 
     row: int
@@ -50,15 +52,20 @@ class HardPairs:
 
     Attributes:
         rows: int64 ``[P, 2]`` rows of the training catalog.
-        directed: bool ``[P]``: the first image is known to hold more than the second (a reverse crop's source and
-            crop), so that their norms may be ordered; False where only the difference is known.
+        directed: bool ``[P]``: the first image is known to hold more than the second (a reverse
+            crop's source and crop), so that their norms may be ordered; False where only the
+            difference is known.
     """
 
     rows: I64
     directed: npt.NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        if self.rows.ndim != 2 or self.rows.shape[1] != 2 or self.directed.shape != (len(self.rows),):
+        if (
+            self.rows.ndim != 2
+            or self.rows.shape[1] != 2
+            or self.directed.shape != (len(self.rows),)
+        ):
             raise AslError(
                 f"hard pairs: expected rows [P, 2] and directed [P], got {self.rows.shape} and {self.directed.shape}"
             )
@@ -74,10 +81,16 @@ class HardPairs:
             AslError: an id is not in the catalog (it is named).
         """
         row = {name: index for index, name in enumerate(catalog.ids.tolist())}
-        missing = sorted({name for pair in pairs for name in (pair.first, pair.second)} - row.keys())
+        missing = sorted(
+            {name for pair in pairs for name in (pair.first, pair.second)} - row.keys()
+        )
         if missing:
-            raise AslError(f"hard pairs: {len(missing)} id(s) are no training image, e.g. {missing[0]!r}")
-        rows = np.array([[row[pair.first], row[pair.second]] for pair in pairs], dtype=np.int64).reshape(-1, 2)
+            raise AslError(
+                f"hard pairs: {len(missing)} id(s) are no training image, e.g. {missing[0]!r}"
+            )
+        rows = np.array(
+            [[row[pair.first], row[pair.second]] for pair in pairs], dtype=np.int64
+        ).reshape(-1, 2)
         return cls(rows, np.array([pair.directed for pair in pairs], dtype=np.bool_))
 
 
@@ -91,9 +104,10 @@ class ViewPlan:
         sizes: epoch from which on -> pixels of the square side (progressive resolution).
         seed: of every draw.
         pool: images for overlays; never references.
-        content: what ``content`` of a view is: ``visible`` = share of the original still visible, ``detail`` = that
-            times the detail that is left in it and the root of its share of the view, ``area`` = share of the original
-            inside the view's frame, blind to what covers it or blurs it (the published reading).
+        content: what ``content`` of a view is: ``visible`` = share of the original still visible,
+            ``detail`` = that times the detail that is left in it and the root of its share of the
+            view, ``area`` = share of the original inside the view's frame, blind to what covers it
+            or blurs it (the published reading).
         grid: side of the patch grid for overlaps; 0 leaves them out.
     """
 
@@ -107,9 +121,13 @@ class ViewPlan:
 
     def __post_init__(self) -> None:
         if self.views < 2:
-            raise AslError(f"views: at least 2 views of a source make a positive pair, got {self.views}")
+            raise AslError(
+                f"views: at least 2 views of a source make a positive pair, got {self.views}"
+            )
         if 0 not in self.sizes or min(self.sizes.values()) < 32:
-            raise AslError(f"sizes: must name epoch 0, and sides of at least 32 pixels; got {dict(self.sizes)}")
+            raise AslError(
+                f"sizes: must name epoch 0, and sides of at least 32 pixels; got {dict(self.sizes)}"
+            )
 
     def size(self, epoch: int) -> int:
         """Pixels of the square side in an epoch."""
@@ -121,7 +139,9 @@ class TrainingSet(Dataset[dict[str, Any]]):
 
     def __init__(self, catalog: Catalog, plan: ViewPlan) -> None:
         if not len(catalog):
-            raise AslError("training images: there are none; data.train must hold at least a few hundred photographs")
+            raise AslError(
+                "training images: there are none; data.train must hold at least a few hundred photographs"
+            )
         self.catalog = catalog
         self.plan = plan
 
@@ -132,9 +152,10 @@ class TrainingSet(Dataset[dict[str, Any]]):
         """The views of one source.
 
         Returns:
-            ``images`` uint8 ``[K, 3, S, S]``, ``content`` float32 ``[K]``, ``source`` int, ``overlaps`` float32
-            ``[K - 1, G*G, G*G]`` (view 0 with each other one; where the plan has a grid), ``paired`` and ``directed``
-            as drawn, ``failed`` list of (id, reason) of unreadable images that this one stands in for.
+            ``images`` uint8 ``[K, 3, S, S]``, ``content`` float32 ``[K]``, ``source`` int,
+            ``overlaps`` float32 ``[K - 1, G*G, G*G]`` (view 0 with each other one; where the plan
+            has a grid), ``paired`` and ``directed`` as drawn, ``failed`` list of (id, reason) of
+            unreadable images that this one stands in for.
 
         Raises:
             AslError: twenty images in a row cannot be read.
@@ -154,8 +175,12 @@ class TrainingSet(Dataset[dict[str, Any]]):
             first="original",
         )
         item: dict[str, Any] = {
-            "images": torch.from_numpy(np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy()),
-            "content": torch.tensor([content_of(view, plan.content) for view in views], dtype=torch.float32),
+            "images": torch.from_numpy(
+                np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy()
+            ),
+            "content": torch.tensor(
+                [content_of(view, plan.content) for view in views], dtype=torch.float32
+            ),
             "source": row,
             "paired": draw.paired,
             "directed": draw.directed,
@@ -173,8 +198,12 @@ class TrainingSet(Dataset[dict[str, Any]]):
             try:
                 return decode_image(self.catalog.read(candidate), least=least), candidate, failed
             except (ImageError, OSError) as error:
-                failed.append((str(self.catalog.ids[candidate]), getattr(error, "reason", str(error))))
-        raise AslError(f"training images: {len(failed)} in a row cannot be read, e.g. {failed[0][0]}: {failed[0][1]}")
+                failed.append(
+                    (str(self.catalog.ids[candidate]), getattr(error, "reason", str(error)))
+                )
+        raise AslError(
+            f"training images: {len(failed)} in a row cannot be read, e.g. {failed[0][0]}: {failed[0][1]}"
+        )
 
 
 def content_of(view: View, kind: Content) -> float:
@@ -197,9 +226,10 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Stack the P items of a batch; hard pairs stand at its end, their two sides one after the other.
 
     Returns:
-        ``images`` uint8 ``[P * K, 3, S, S]``, ``content`` float32 ``[P * K]``, ``source`` and ``view`` int64
-        ``[P * K]``, ``pair_index`` int64 ``[Q * K, 2]`` rows of the batch (the same view of both sides of Q pairs),
-        ``pair_directed`` bool ``[Q * K]``, ``overlaps`` float32 ``[P, K - 1, G*G, G*G]`` or None, ``failed``.
+        ``images`` uint8 ``[P * K, 3, S, S]``, ``content`` float32 ``[P * K]``, ``source`` and
+        ``view`` int64 ``[P * K]``, ``pair_index`` int64 ``[Q * K, 2]`` rows of the batch (the same
+        view of both sides of Q pairs), ``pair_directed`` bool ``[Q * K]``, ``overlaps`` float32
+        ``[P, K - 1, G*G, G*G]`` or None, ``failed``.
     """
     views = items[0]["images"].shape[0]
     firsts = [place for place, item in enumerate(items) if item["paired"]][::2]
@@ -213,6 +243,8 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "view": torch.arange(views).repeat(len(items)),
         "pair_index": torch.stack([sides, sides + views], dim=1),
         "pair_directed": directed.repeat_interleave(views),
-        "overlaps": torch.stack([item["overlaps"] for item in items]) if "overlaps" in items[0] else None,
+        "overlaps": torch.stack([item["overlaps"] for item in items])
+        if "overlaps" in items[0]
+        else None,
         "failed": [entry for item in items for entry in item["failed"]],
     }

@@ -1,7 +1,8 @@
 """Ground truth in the ISC 2021 CSV format, with an optional column for the kind of each query.
 
-``query_id,reference_id[,kind]``, header optional; a row with an empty reference names a query without a match
-(a distractor, a hard negative). A query with several true references has several rows.
+``query_id,reference_id[,kind]``, header optional; a row with an empty reference names a query
+without a match (a distractor, a hard negative). A query with several true references has several
+rows.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ def read_truth(path: str | Path) -> TruthPairs:
     """Read ground truth.
 
     Raises:
-        AslError: the file cannot be read, a line is malformed (it is named by its number), a pair stands twice.
+        AslError: the file cannot be read, a line is malformed (it is named by its number), a pair
+            stands twice.
     """
     rows = read_rows(Path(path), header=HEADER[:2])
     pairs: list[tuple[str, str]] = []
@@ -27,13 +29,17 @@ def read_truth(path: str | Path) -> TruthPairs:
     kinds: dict[str, str] = {}
     for number, row in rows:
         if len(row) not in (2, 3) or not row[0]:
-            raise AslError(f"{path}, line {number}: expected query_id,reference_id[,kind], got {','.join(row)!r}")
+            raise AslError(
+                f"{path}, line {number}: expected query_id,reference_id[,kind], got {','.join(row)!r}"
+            )
         query, reference = row[0], row[1]
         queries[query] = None
         if reference:
             pairs.append((query, reference))
         if len(row) == 3 and row[2] and kinds.setdefault(query, row[2]) != row[2]:
-            raise AslError(f"{path}, line {number}: {query} is of two kinds, {kinds[query]!r} and {row[2]!r}")
+            raise AslError(
+                f"{path}, line {number}: {query} is of two kinds, {kinds[query]!r} and {row[2]!r}"
+            )
     if not queries:
         raise AslError(f"{path}: no query in it")
     try:
@@ -45,7 +51,9 @@ def read_truth(path: str | Path) -> TruthPairs:
 def write_truth(truth: TruthPairs, path: str | Path) -> None:
     """Write ground truth in the order of its queries; ``kind`` only where one is known."""
     references: dict[str, list[str]] = {}
-    for query, reference in zip(truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True):
+    for query, reference in zip(
+        truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True
+    ):
         references.setdefault(query, []).append(reference)
     with atomic_text(Path(path)) as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -66,5 +74,7 @@ def read_groups(path: str | Path) -> dict[str, str]:
         if len(row) != 2 or not all(row):
             raise AslError(f"{path}, line {number}: expected query_id,group, got {','.join(row)!r}")
         if groups.setdefault(row[0], row[1]) != row[1]:
-            raise AslError(f"{path}, line {number}: {row[0]} is in two groups, {groups[row[0]]!r} and {row[1]!r}")
+            raise AslError(
+                f"{path}, line {number}: {row[0]} is in two groups, {groups[row[0]]!r} and {row[1]!r}"
+            )
     return groups

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from asl.edits.edit import Edit, Rng, check_range, draw
+from asl.edits.drawn.glyphs import font, sentence
+from asl.edits.drawn.paste import foreign_image, paste, random_box
+from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
+from asl.edits.engine.view import View
 from asl.edits.geometric import random_colour
-from asl.edits.glyphs import font, sentence
-from asl.edits.paste import foreign_image, paste, random_box
-from asl.edits.view import View
 
 
 @dataclass
@@ -30,15 +30,23 @@ class OverlayOnto(Edit):
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Paste."""
-        area, opacity = draw(rng, self.area), draw(rng, self.opacity) if rng.random() < self.faint else 1.0
+        area, opacity = (
+            draw(rng, self.area),
+            draw(rng, self.opacity) if rng.random() < self.faint else 1.0,
+        )
         height, width = view.size
         stretch = float(np.exp(rng.uniform(-0.3, 0.3)))
         canvas = round(height / np.sqrt(area) * stretch), round(width / np.sqrt(area) / stretch)
         canvas = max(height, canvas[0]), max(width, canvas[1])
         scene = foreign_image(view, rng, canvas).copy()
-        top, left = int(rng.integers(0, canvas[0] - height + 1)), int(rng.integers(0, canvas[1] - width + 1))
+        top, left = (
+            int(rng.integers(0, canvas[0] - height + 1)),
+            int(rng.integers(0, canvas[1] - width + 1)),
+        )
         spot = scene[top : top + height, left : left + width]
-        scene[top : top + height, left : left + width] = cv2.addWeighted(view.image, opacity, spot, 1 - opacity, 0)
+        scene[top : top + height, left : left + width] = cv2.addWeighted(
+            view.image, opacity, spot, 1 - opacity, 0
+        )
         trace = view.trace.place(top, left, canvas[0], canvas[1])
         return view.replaced(scene, self.entry(area=area, opacity=opacity), trace=trace)
 
@@ -60,8 +68,12 @@ class ImageOnTop(Edit):
         area, aspect = draw(rng, self.area), float(np.exp(rng.uniform(-0.5, 0.5)))
         opacity = draw(rng, self.opacity) if rng.random() < self.faint else 1.0
         top, left, height, width = random_box(rng, view.size, area, aspect)
-        entry = self.entry(area=area, opacity=opacity, top=top / view.size[0], left=left / view.size[1])
-        return paste(view, foreign_image(view, rng, (height, width)), None, top, left, entry, opacity=opacity)
+        entry = self.entry(
+            area=area, opacity=opacity, top=top / view.size[0], left=left / view.size[1]
+        )
+        return paste(
+            view, foreign_image(view, rng, (height, width)), None, top, left, entry, opacity=opacity
+        )
 
 
 @dataclass
@@ -142,9 +154,13 @@ class Meme(Edit):
         canvas.paste(Image.fromarray(view.image), (0, 0 if below else bar))
         text, size = sentence(rng, int(rng.integers(2, 7))), max(6, round(bar * 0.4))
         where = (round(width * 0.04), (height if below else 0) + round(bar * 0.25))
-        ImageDraw.Draw(canvas).text(where, text, fill=(255, 255, 255) if dark else (0, 0, 0), font=font(size))
+        ImageDraw.Draw(canvas).text(
+            where, text, fill=(255, 255, 255) if dark else (0, 0, 0), font=font(size)
+        )
         trace = view.trace.place(0 if below else bar, 0, height + bar, width)
-        return view.replaced(np.asarray(canvas, np.uint8), self.entry(text=text, below=below), trace=trace)
+        return view.replaced(
+            np.asarray(canvas, np.uint8), self.entry(text=text, below=below), trace=trace
+        )
 
 
 @dataclass
@@ -171,11 +187,17 @@ class Screenshot(Edit):
         self._furniture(pen, rng, size, (top, bottom), ink)
         canvas.paste(Image.fromarray(view.image), (left, top))
         trace = view.trace.place(top, left, size[0], size[1])
-        return view.replaced(np.asarray(canvas, np.uint8), self.entry(share=share, dark=dark), trace=trace)
+        return view.replaced(
+            np.asarray(canvas, np.uint8), self.entry(share=share, dark=dark), trace=trace
+        )
 
     @staticmethod
     def _furniture(
-        pen: ImageDraw.ImageDraw, rng: Rng, size: tuple[int, int], bars: tuple[int, int], ink: tuple[int, int, int]
+        pen: ImageDraw.ImageDraw,
+        rng: Rng,
+        size: tuple[int, int],
+        bars: tuple[int, int],
+        ink: tuple[int, int, int],
     ) -> None:
         height, width = size
         accent = tuple(rng.integers(40, 220, size=3).tolist())

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.edits.edit import Edit, Rng, check_range, draw
-from asl.edits.view import Pixels, View
+from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
+from asl.edits.engine.view import Pixels, View
 from asl.types import AslError
 
 
@@ -49,7 +49,9 @@ class MotionBlur(Edit):
         step = np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))]) * middle
         ends = [tuple(int(v) for v in np.rint(middle + sign * step)) for sign in (-1, 1)]
         cv2.line(kernel, ends[0], ends[1], 1.0)
-        pixels = cv2.filter2D(view.image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+        pixels = cv2.filter2D(
+            view.image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101
+        )
         return view.replaced(pixels, self.entry(length=length, degrees=degrees))
 
 
@@ -66,7 +68,9 @@ class DefocusBlur(Edit):
         """Blur."""
         radius = draw(rng, self.radius)
         pixels = max(1, round(radius / 100 * max(view.size)))
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1)).astype(np.float32)
+        disc = cv2.getStructuringElement(
+            cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1)
+        ).astype(np.float32)
         blurred = cv2.filter2D(view.image, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT_101)
         return view.replaced(blurred, self.entry(radius=radius))
 
@@ -114,7 +118,9 @@ def _bank() -> npt.NDArray[np.float32]:
 def _grain(rng: Rng, size: tuple[int, int], coloured: bool) -> npt.NDArray[np.float32]:
     """Unit Gaussian noise ``[H, W, 3]``: a random window of a fixed bank (wrapped round), not millions of new draws."""
     bank, offset = _bank(), rng.integers(0, 640, size=2)
-    rows, columns = ((np.arange(length) + start) % 640 for length, start in zip(size, offset, strict=True))
+    rows, columns = (
+        (np.arange(length) + start) % 640 for length, start in zip(size, offset, strict=True)
+    )
     window = bank[rows][:, columns]
     return window if coloured else np.ascontiguousarray(np.repeat(window[..., :1], 3, axis=2))
 
@@ -136,7 +142,9 @@ class Pixelise(Edit):
         small = max(2, round(view.size[1] * factor)), max(2, round(view.size[0] * factor))
         method = cv2.INTER_LINEAR if rng.random() < self.smooth else cv2.INTER_NEAREST
         pixels = cv2.resize(
-            cv2.resize(view.image, small, interpolation=cv2.INTER_AREA), view.size[::-1], interpolation=method
+            cv2.resize(view.image, small, interpolation=cv2.INTER_AREA),
+            view.size[::-1],
+            interpolation=method,
         )
         return view.replaced(pixels, self.entry(squares=squares))
 
@@ -160,7 +168,9 @@ class Recompress(Edit):
             flag = cv2.IMWRITE_WEBP_QUALITY if webp else cv2.IMWRITE_JPEG_QUALITY
             fine, encoded = cv2.imencode(".webp" if webp else ".jpg", pixels, [flag, quality])
             if not fine:
-                raise AslError(f"recompress: the codec refused {pixels.shape[1]} x {pixels.shape[0]} pixels")
+                raise AslError(
+                    f"recompress: the codec refused {pixels.shape[1]} x {pixels.shape[0]} pixels"
+                )
             pixels = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
             chain.append(["webp" if webp else "jpeg", quality])
         return view.replaced(_rgb(pixels), self.entry(chain=chain))
@@ -188,4 +198,6 @@ class Sharpen(Edit):
             difference = cv2.absdiff(view.image, blurred)
             pixels = 255 - cv2.convertScaleAbs(difference, alpha=2 + 2 * amount)
             return view.replaced(pixels, self.entry(amount=amount, edges=True))
-        return view.replaced(cv2.addWeighted(view.image, 1 + amount, blurred, -amount, 0), self.entry(amount=amount))
+        return view.replaced(
+            cv2.addWeighted(view.image, 1 + amount, blurred, -amount, 0), self.entry(amount=amount)
+        )

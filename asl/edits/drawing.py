@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from asl.edits.edit import Edit, Rng, check_range, draw
+from asl.edits.drawn.glyphs import font, gibberish, letters, sentence
+from asl.edits.drawn.paste import Alpha, paste, random_box
+from asl.edits.drawn.stickers import KINDS, sticker
+from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
+from asl.edits.engine.view import View
 from asl.edits.geometric import random_colour
-from asl.edits.glyphs import font, gibberish, letters, sentence
-from asl.edits.paste import Alpha, paste, random_box
-from asl.edits.stickers import KINDS, sticker
-from asl.edits.view import View
 from asl.types import AslError
 
 
@@ -32,7 +32,8 @@ class Text(Edit):
         opacity: of the whole text.
         words: in a line.
         signs: random letters instead of words, that many to a line; 0: words.
-        fonts: files of fonts to choose from; none: the one that comes with Pillow, in four weights and slants.
+        fonts: files of fonts to choose from; none: the one that comes with Pillow, in four weights
+            and slants.
     """
 
     height: Sequence[float] = (0.05, 0.15)
@@ -54,7 +55,9 @@ class Text(Edit):
         """Write."""
         height, width = view.size
         size = int(np.clip(round(draw(rng, self.height) * height), 6, 400))
-        text = "\n".join(self._line(rng) for _ in range(int(rng.integers(self.lines[0], self.lines[1] + 1))))
+        text = "\n".join(
+            self._line(rng) for _ in range(int(rng.integers(self.lines[0], self.lines[1] + 1)))
+        )
         path = self.fonts[int(rng.integers(len(self.fonts)))] if self.fonts else ""
         bold, slant = int(rng.random() < 0.4) * max(1, size // 24), 0.25 * float(rng.random() < 0.2)
         alpha, colour, opacity = (
@@ -63,12 +66,15 @@ class Text(Edit):
             draw(rng, self.opacity),
         )
         top = int(rng.integers(0, max(1, height - alpha.shape[0] + 1)))
-        left = int(rng.integers(min(0, width - alpha.shape[1]) // 2, max(1, width - alpha.shape[1] + 1)))
+        left = int(
+            rng.integers(min(0, width - alpha.shape[1]) // 2, max(1, width - alpha.shape[1] + 1))
+        )
         entry = self.entry(text=text, top=top / height, left=left / width, opacity=opacity)
         if rng.random() < 0.4:
             edge = max(1, size // 14)
             around = np.asarray(
-                cv2.dilate(np.pad(alpha, edge), np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)), np.uint8
+                cv2.dilate(np.pad(alpha, edge), np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)),
+                np.uint8,
             )
             paper = 0 if sum(colour) > 380 else 255
             patch = solid(around, (paper, paper, paper))
@@ -104,7 +110,9 @@ class Watermark(Edit):
         sheet = np.tile(word, (side // word.shape[0] + 1, side // word.shape[1] + 1))
         turn = cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 1.0)
         turn[:, 2] -= [(side - view.size[1]) / 2, (side - view.size[0]) / 2]
-        alpha = np.asarray(cv2.warpAffine(sheet, turn, view.size[::-1], borderMode=cv2.BORDER_WRAP), np.uint8)
+        alpha = np.asarray(
+            cv2.warpAffine(sheet, turn, view.size[::-1], borderMode=cv2.BORDER_WRAP), np.uint8
+        )
         colour = random_colour(rng)
         entry = self.entry(text=text, degrees=degrees, opacity=opacity)
         return paste(view, solid(alpha, colour), alpha, 0, 0, entry, opacity=opacity)
@@ -112,7 +120,7 @@ class Watermark(Edit):
 
 @dataclass
 class Sticker(Edit):
-    """Emoji-like stickers and logos, each ``side`` of the view's shorter side (see :mod:`asl.edits.stickers`)."""
+    """Emoji-like stickers and logos, each ``side`` of the view's shorter side (see :mod:`asl.edits.drawn.stickers`)."""
 
     side: Sequence[float] = (0.1, 0.4)
     count: Sequence[int] = (1, 2)
@@ -125,7 +133,9 @@ class Sticker(Edit):
         check_range("opacity", self.opacity, 0, 1)
         unknown = set(self.kinds) - set(KINDS)
         if unknown or not self.kinds:
-            raise AslError(f"kinds: expected some of {', '.join(KINDS)}, got {', '.join(sorted(unknown)) or 'none'}")
+            raise AslError(
+                f"kinds: expected some of {', '.join(KINDS)}, got {', '.join(sorted(unknown)) or 'none'}"
+            )
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Stick them on."""
@@ -162,7 +172,10 @@ class Stripes(Edit):
         smear, colour = bool(rng.random() < self.smear), random_colour(rng)
         count = int(rng.integers(self.count[0], self.count[1] + 1))
         for _ in range(count):
-            points = rng.uniform(-0.1, 1.1, size=(int(rng.integers(5, 20)) if smear else 2, 2)) * [width, height]
+            points = rng.uniform(-0.1, 1.1, size=(int(rng.integers(5, 20)) if smear else 2, 2)) * [
+                width,
+                height,
+            ]
             cv2.polylines(alpha, [points.astype(np.int32).reshape(-1, 1, 2)], False, 255, thickness)
             if smear:
                 break
@@ -186,8 +199,12 @@ class Erase(Edit):
         pixels, mask = view.image.copy(), view.trace.valid().copy()
         count = int(rng.integers(self.count[0], self.count[1] + 1))
         for _ in range(count):
-            top, left, h, w = random_box(rng, view.size, draw(rng, self.area), float(np.exp(rng.uniform(-1, 1))))
-            noise = rng.integers(0, 256, size=(h, w, 3), dtype=np.uint8) if rng.random() < 0.3 else None
+            top, left, h, w = random_box(
+                rng, view.size, draw(rng, self.area), float(np.exp(rng.uniform(-1, 1)))
+            )
+            noise = (
+                rng.integers(0, 256, size=(h, w, 3), dtype=np.uint8) if rng.random() < 0.3 else None
+            )
             pixels[top : top + h, left : left + w] = random_colour(rng) if noise is None else noise
             mask[top : top + h, left : left + w] = 0
         return view.replaced(pixels, self.entry(count=count), trace=view.trace.masked(mask))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from asl.edits.edit import Edit, Rng, check_range, draw
+from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
+from asl.edits.engine.trace import pixel_grid
+from asl.edits.engine.view import Gray, View
 from asl.edits.geometric import random_colour
-from asl.edits.trace import pixel_grid
-from asl.edits.view import Gray, View
 
 
 @dataclass
@@ -26,8 +26,12 @@ class Tint(Edit):
     def __call__(self, view: View, rng: Rng) -> View:
         """Paint."""
         share = draw(rng, self.share)
-        colours = np.stack([rng.integers(low, low + 96, size=3) for low in (0, 80, 160)]).astype(np.float64)
-        table = np.stack([np.interp(np.arange(256), [0, 128, 255], colours[:, c]) for c in range(3)], axis=-1)
+        colours = np.stack([rng.integers(low, low + 96, size=3) for low in (0, 80, 160)]).astype(
+            np.float64
+        )
+        table = np.stack(
+            [np.interp(np.arange(256), [0, 128, 255], colours[:, c]) for c in range(3)], axis=-1
+        )
         gray = cv2.cvtColor(cv2.cvtColor(view.image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         painted = cv2.LUT(gray, table.astype(np.uint8)[None])
         pixels = cv2.addWeighted(painted, share, view.image, 1 - share, 0)
@@ -63,7 +67,9 @@ class Darken(Edit):
     def __call__(self, view: View, rng: Rng) -> View:
         """Darken or lighten."""
         factor = draw(rng, self.factor)
-        return view.replaced(cv2.convertScaleAbs(view.image, alpha=factor), self.entry(factor=factor))
+        return view.replaced(
+            cv2.convertScaleAbs(view.image, alpha=factor), self.entry(factor=factor)
+        )
 
 
 @dataclass
@@ -106,7 +112,9 @@ class Moire(Edit):
         phase = phase + bend * np.sin(phase / 7)
         bands = np.stack([np.sin(phase + channel * 0.7) for channel in range(3)], axis=-1)
         pixels = view.image * (1 + np.float32(strength) * bands.astype(np.float32))
-        return view.replaced(np.clip(pixels, 0, 255).astype(np.uint8), self.entry(period=period, strength=strength))
+        return view.replaced(
+            np.clip(pixels, 0, 255).astype(np.uint8), self.entry(period=period, strength=strength)
+        )
 
 
 @dataclass
@@ -151,6 +159,8 @@ class Cartoon(Edit):
         step = 256 / count
         table = np.clip((np.arange(256) // step + 0.5) * step, 0, 255).astype(np.uint8)
         gray = cv2.GaussianBlur(cv2.cvtColor(view.image, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-        lines = cv2.adaptiveThreshold(gray, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 2 * side + 1, 6)
+        lines = cv2.adaptiveThreshold(
+            gray, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 2 * side + 1, 6
+        )
         pixels = cv2.bitwise_and(cv2.LUT(smooth, table), cv2.cvtColor(lines, cv2.COLOR_GRAY2RGB))
         return view.replaced(pixels, self.entry(colours=count))

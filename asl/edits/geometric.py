@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from asl.edits.edit import Edit, Rng, check_range, draw, draw_log
-from asl.edits.trace import Matrix
-from asl.edits.view import View
+from asl.edits.engine.edit_base import Edit, Rng, check_range, draw, draw_log
+from asl.edits.engine.trace import Matrix
+from asl.edits.engine.view import View
 
-_BORDERS = {"constant": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101, "replicate": cv2.BORDER_REPLICATE}
+_BORDERS = {
+    "constant": cv2.BORDER_CONSTANT,
+    "reflect": cv2.BORDER_REFLECT_101,
+    "replicate": cv2.BORDER_REPLICATE,
+}
 _MOST_PIXELS = 40_000_000
 
 
@@ -44,7 +48,9 @@ class Crop(Edit):
         new_width = int(np.clip(round(width * np.sqrt(area * aspect)), 2, width))
         top = int(rng.integers(0, height - new_height + 1))
         left = int(rng.integers(0, width - new_width + 1))
-        entry = self.entry(top=top / height, left=left / width, height=new_height / height, width=new_width / width)
+        entry = self.entry(
+            top=top / height, left=left / width, height=new_height / height, width=new_width / width
+        )
         return view.cropped(top, left, new_height, new_width, entry)
 
 
@@ -118,15 +124,24 @@ class Pad(Edit):
         height, width = view.size
         if rng.random() < 0.25 and height != width:
             side = max(height, width)
-            sides = [(side - height) // 2, (side - height + 1) // 2, (side - width) // 2, (side - width + 1) // 2]
+            sides = [
+                (side - height) // 2,
+                (side - height + 1) // 2,
+                (side - width) // 2,
+                (side - width + 1) // 2,
+            ]
         else:
             both = rng.random(2) < 0.7
             both[int(rng.integers(2))] = True
-            sides = [round(draw(rng, self.share) * length) for length in (height, height, width, width)]
+            sides = [
+                round(draw(rng, self.share) * length) for length in (height, height, width, width)
+            ]
             sides = [pixels * int(both[place // 2]) for place, pixels in enumerate(sides)]
         top, bottom, left, right = sides
         colour = random_colour(rng)
-        pixels = cv2.copyMakeBorder(view.image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour)
+        pixels = cv2.copyMakeBorder(
+            view.image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour
+        )
         trace = view.trace.place(top, left, pixels.shape[0], pixels.shape[1])
         return view.replaced(pixels, self.entry(sides=sides, colour=list(colour)), trace=trace)
 
@@ -144,9 +159,13 @@ class RotateRight(Edit):
             2: [[-1, 0, width - 1], [0, -1, height - 1], [0, 0, 1]],
             3: [[0, 1, 0], [-1, 0, height - 1], [0, 0, 1]],
         }
-        code = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}[turns]
+        code = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}[
+            turns
+        ]
         matrix = np.array(matrices[turns], dtype=np.float64)
-        return view.rearranged(matrix, lambda pixels: cv2.rotate(pixels, code), self.entry(degrees=90 * turns))
+        return view.rearranged(
+            matrix, lambda pixels: cv2.rotate(pixels, code), self.entry(degrees=90 * turns)
+        )
 
 
 @dataclass
@@ -165,7 +184,9 @@ class Flip(Edit):
         else:
             matrix[0] = [-1, 0, width - 1]
         code = 0 if upside_down else 1
-        return view.rearranged(matrix, lambda pixels: cv2.flip(pixels, code), self.entry(vertical=upside_down))
+        return view.rearranged(
+            matrix, lambda pixels: cv2.flip(pixels, code), self.entry(vertical=upside_down)
+        )
 
 
 @dataclass
@@ -211,7 +232,9 @@ class Shear(Edit):
         x, y = draw(rng, self.factor), draw(rng, self.factor) * 0.3
         matrix = _about_centres(np.array([[1.0, x], [y, 1.0]]), view.size, view.size)
         entry = self.entry(x=x, y=y)
-        return view.warped(matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng))
+        return view.warped(
+            matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng)
+        )
 
 
 @dataclass
@@ -232,14 +255,26 @@ class Affine(Edit):
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Move."""
-        degrees, shear, scale = draw(rng, self.degrees), draw(rng, self.shear), draw_log(rng, self.scale)
-        shift = np.array([draw(rng, self.shift) * view.size[1], draw(rng, self.shift) * view.size[0]])
+        degrees, shear, scale = (
+            draw(rng, self.degrees),
+            draw(rng, self.shear),
+            draw_log(rng, self.scale),
+        )
+        shift = np.array(
+            [draw(rng, self.shift) * view.size[1], draw(rng, self.shift) * view.size[0]]
+        )
         cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
         slant = np.array([[1.0, np.tan(np.deg2rad(shear))], [0.0, 1.0]])
-        matrix = _about_centres(np.array([[cos, -sin], [sin, cos]]) @ slant / scale, view.size, view.size)
+        matrix = _about_centres(
+            np.array([[cos, -sin], [sin, cos]]) @ slant / scale, view.size, view.size
+        )
         matrix[:2, 2] -= matrix[:2, :2] @ shift
-        entry = self.entry(degrees=degrees, shear=shear, scale=scale, shift=[round(float(v), 2) for v in shift])
-        return view.warped(matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng))
+        entry = self.entry(
+            degrees=degrees, shear=shear, scale=scale, shift=[round(float(v), 2) for v in shift]
+        )
+        return view.warped(
+            matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng)
+        )
 
 
 @dataclass
@@ -260,9 +295,13 @@ class Perspective(Edit):
         corner = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64)
         moved = np.abs(corner - inward)
         scale = np.array([width - 1, height - 1])
-        matrix = cv2.getPerspectiveTransform((moved * scale).astype(np.float32), (corner * scale).astype(np.float32))
+        matrix = cv2.getPerspectiveTransform(
+            (moved * scale).astype(np.float32), (corner * scale).astype(np.float32)
+        )
         entry = self.entry(strength=strength)
-        return view.warped(matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng))
+        return view.warped(
+            matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng)
+        )
 
 
 @dataclass
@@ -281,7 +320,9 @@ class Translate(Edit):
         matrix = np.eye(3)
         matrix[:2, 2] = x * view.size[1], y * view.size[0]
         entry = self.entry(x=x, y=y)
-        return view.warped(matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng))
+        return view.warped(
+            matrix, view.size, entry, border=_BORDERS[self.border], value=random_colour(rng)
+        )
 
 
 def _about_centres(linear: Matrix, new: tuple[int, int], old: tuple[int, int]) -> Matrix:

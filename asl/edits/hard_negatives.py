@@ -1,6 +1,7 @@
 """Hard negatives from what any folder of photographs has: reversed crops, mined look-alikes, groups that people name.
 
-A pair here is (first, second): two images that a detector may confuse and that are *not* copies in that direction.
+A pair here is (first, second): two images that a detector may confuse and that are *not* copies in
+that direction.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asl.edits.edit import Rng
+from asl.edits.engine.edit_base import Rng
+from asl.edits.engine.make_views import view_rng
+from asl.edits.engine.view import Pixels, View
 from asl.edits.geometric import Crop
-from asl.edits.view import Pixels, View
-from asl.edits.views import view_rng
 from asl.types import AslError, Embeddings, StrArray
 
 _BLOCK = 2048
@@ -29,7 +30,12 @@ class LookAlike(NamedTuple):
 
 
 def reverse_crop(
-    image: Pixels, *, key: str, seed: int, area: Sequence[float] = (0.25, 0.7), aspect: Sequence[float] = (0.6, 1.6)
+    image: Pixels,
+    *,
+    key: str,
+    seed: int,
+    area: Sequence[float] = (0.25, 0.7),
+    aspect: Sequence[float] = (0.6, 1.6),
 ) -> tuple[Pixels, View]:
     """The same image asked the wrong way round: the whole as query, a crop of it as reference.
 
@@ -41,7 +47,8 @@ def reverse_crop(
         aspect: factor on its width over height.
 
     Returns:
-        query (the image itself) and reference (the crop, with its content); the query is no copy of the reference.
+        query (the image itself) and reference (the crop, with its content); the query is no copy of
+        the reference.
     """
     crop = Crop(area=area, aspect=aspect)(
         View.original(image), view_rng(key=f"reverse_crop/{key}", seed=seed, number=0)
@@ -60,8 +67,8 @@ def look_alikes(
 ) -> list[LookAlike]:
     """Pairs of different images that a pretrained embedder takes for nearly the same.
 
-    Exact search in blocks. Pairs above ``most`` are left out: among unlabelled photographs those are copies as often as
-    not, and a copy taken for a negative teaches the wrong thing.
+    NumpyExact search in blocks. Pairs above ``most`` are left out: among unlabelled photographs those
+    are copies as often as not, and a copy taken for a negative teaches the wrong thing.
 
     Args:
         embeddings: of N images.
@@ -85,7 +92,9 @@ def look_alikes(
             f"neighbours={neighbours}, per_image={per_image}"
         )
     origin = (
-        embeddings.ids if sources is None else np.array([sources.get(name, name) for name in embeddings.ids.tolist()])
+        embeddings.ids
+        if sources is None
+        else np.array([sources.get(name, name) for name in embeddings.ids.tolist()])
     )
     found = set(_near(embeddings, min(neighbours, len(embeddings) - 1), least, most, origin))
     used: dict[str, int] = {}
@@ -98,7 +107,9 @@ def look_alikes(
     return chosen
 
 
-def _near(embeddings: Embeddings, count: int, least: float, most: float, origin: StrArray) -> Iterator[LookAlike]:
+def _near(
+    embeddings: Embeddings, count: int, least: float, most: float, origin: StrArray
+) -> Iterator[LookAlike]:
     vectors, (_, group) = embeddings.vectors, np.unique(origin, return_inverse=True)
     for start in range(0, len(vectors), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(vectors)))
@@ -108,8 +119,11 @@ def _near(embeddings: Embeddings, count: int, least: float, most: float, origin:
         best = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
         value = np.take_along_axis(cosine, best, axis=1)
         for place, neighbour in np.argwhere(value >= least).tolist():
-            # Both sides see the same pair, summed in another order: round, so that it is found once.
-            names = sorted((str(embeddings.ids[rows[place]]), str(embeddings.ids[best[place, neighbour]])))
+            # Both sides see the same pair, summed in another order: round, so that it is found
+            # once.
+            names = sorted(
+                (str(embeddings.ids[rows[place]]), str(embeddings.ids[best[place, neighbour]]))
+            )
             yield LookAlike(names[0], names[1], round(float(value[place, neighbour]), 5))
 
 
@@ -118,10 +132,12 @@ def named_groups(ids: Sequence[str] | StrArray, *, by: str = "folder") -> dict[s
 
     Args:
         ids: of the images, paths as a rule.
-        by: ``folder``, or a regular expression whose first group names the group (``(IMG_\d{5})_BURST``).
+        by: ``folder``, or a regular expression whose first group names the group
+            (``(IMG_\d{5})_BURST``).
 
     Returns:
-        group -> its ids; groups of one image and ids that the expression does not match are left out.
+        group -> its ids; groups of one image and ids that the expression does not match are left
+        out.
 
     Raises:
         AslError: not a regular expression, one without a group, or no two images share a group.
@@ -146,7 +162,9 @@ def named_groups(ids: Sequence[str] | StrArray, *, by: str = "folder") -> dict[s
     return kept
 
 
-def group_pairs(groups: Mapping[str, Sequence[str]], rng: Rng, *, per_group: int = 10) -> list[tuple[str, str]]:
+def group_pairs(
+    groups: Mapping[str, Sequence[str]], rng: Rng, *, per_group: int = 10
+) -> list[tuple[str, str]]:
     """Random pairs of different members of a group, each pair once, at most ``per_group`` of every group."""
     pairs = []
     for members in groups.values():

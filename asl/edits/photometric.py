@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.edits.edit import Edit, Rng, check_range, draw, draw_log
-from asl.edits.view import View
+from asl.edits.engine.edit_base import Edit, Rng, check_range, draw, draw_log
+from asl.edits.engine.view import View
 from asl.types import AslError
 
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -39,14 +39,21 @@ class Pixelwise(Edit):
         import albumentations
 
         kind = getattr(albumentations, self.transform, None)
-        if kind is None or not (isinstance(kind, type) and issubclass(kind, albumentations.ImageOnlyTransform)):
-            raise AslError(f"transform: {self.transform!r} is no Albumentations transform that keeps pixels in place")
+        if kind is None or not (
+            isinstance(kind, type) and issubclass(kind, albumentations.ImageOnlyTransform)
+        ):
+            raise AslError(
+                f"transform: {self.transform!r} is no Albumentations transform that keeps pixels in place"
+            )
         parameters = {
-            name: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+            name: tuple(value)
+            if isinstance(value, Sequence) and not isinstance(value, str)
+            else value
             for name, value in self.parameters.items()
         }
         with warnings.catch_warnings():
-            # An argument that the transform does not know is only warned about; here it must not pass.
+            # An argument that the transform does not know is only warned about; here it must not
+            # pass.
             warnings.simplefilter("error")
             try:
                 self._transform = kind(**parameters, p=1.0)
@@ -65,7 +72,10 @@ class Pixelwise(Edit):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pixels = self._transform(image=view.image)["image"]
-        return view.replaced(np.asarray(pixels, np.uint8), {**self.entry(), "transform": self.transform, "seed": seed})
+        return view.replaced(
+            np.asarray(pixels, np.uint8),
+            {**self.entry(), "transform": self.transform, "seed": seed},
+        )
 
 
 @dataclass
@@ -117,7 +127,8 @@ class Contrast(Edit):
         factor = draw_log(rng, self.factor)
         middle = float(view.image[::4, ::4].mean())
         return view.replaced(
-            cv2.LUT(view.image, _table((np.arange(256) - middle) * factor + middle)), self.entry(factor=factor)
+            cv2.LUT(view.image, _table((np.arange(256) - middle) * factor + middle)),
+            self.entry(factor=factor),
         )
 
 
@@ -150,7 +161,9 @@ class ToneCurve(Edit):
             bent = np.clip(knots + rng.uniform(-strength, strength, 5) * 255, 0, 255)
             tables.append(_table(np.interp(np.arange(256), knots, np.maximum.accumulate(bent))))
         table = np.stack(tables if split else tables * 3, axis=-1)
-        return view.replaced(cv2.LUT(view.image, table[None]), self.entry(strength=strength, split=split))
+        return view.replaced(
+            cv2.LUT(view.image, table[None]), self.entry(strength=strength, split=split)
+        )
 
 
 @dataclass
@@ -161,7 +174,9 @@ class Levels(Edit):
 
     def __post_init__(self) -> None:
         if self.kind not in ("invert", "solarise", "posterise", "equalise", "swap"):
-            raise AslError(f"kind: expected invert, solarise, posterise, equalise or swap, got {self.kind!r}")
+            raise AslError(
+                f"kind: expected invert, solarise, posterise, equalise or swap, got {self.kind!r}"
+            )
 
     @property
     def name(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from asl.config import check_targets, config_dir
-from asl.edits.edit import Edit
+from asl.console.configuration import check_targets, config_dir
+from asl.edits.engine.edit_base import Edit
 from asl.types import UsageError
 
 
@@ -23,9 +23,15 @@ def load_recipe(name: str | Path) -> Edit:
     """
     from hydra.utils import instantiate
 
-    path = Path(name) if str(name).endswith((".yaml", ".yml")) else config_dir() / "edits" / f"{name}.yaml"
+    path = (
+        Path(name)
+        if str(name).endswith((".yaml", ".yml"))
+        else config_dir() / "edits" / f"{name}.yaml"
+    )
     if not path.is_file():
-        raise UsageError(f"recipe: there is no {str(name)!r}; known are {', '.join(recipe_names())}")
+        raise UsageError(
+            f"recipe: there is no {str(name)!r}; known are {', '.join(recipe_names())}"
+        )
     tree = _tree(path)
     check_targets(tree)
     recipe = instantiate(tree, _convert_="all")

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from asl.data.catalog import Catalog
 from asl.data.images import ImageError, Pixels, decode_image, resize_image
-from asl.features.stamps import content, glance
+from asl.features.fingerprints import content, glance
 from asl.models import Preprocessing
 from asl.types import AslError
 
@@ -28,7 +28,8 @@ class Region(NamedTuple):
         top: where it begins.
         width: of the region.
         height: of the region.
-        pixels: its longer side is drawn at so many pixels first (a thumbnail); 0 leaves it as it is.
+        pixels: its longer side is drawn at so many pixels first (a thumbnail); 0 leaves it as it
+            is.
     """
 
     left: float
@@ -88,7 +89,11 @@ class _Decoded(Dataset[tuple[int, str, Any]]):
     """Row number -> (row, its stamp, its parts ready for the network, or the reason why there are none)."""
 
     def __init__(
-        self, catalog: Catalog, plan: Preprocessing, regions: Sequence[Region | None], fast: bool = False
+        self,
+        catalog: Catalog,
+        plan: Preprocessing,
+        regions: Sequence[Region | None],
+        fast: bool = False,
     ) -> None:
         self._catalog, self._plan, self._regions = catalog, plan, regions
         share = min((min(region[2:4]) for region in regions if region), default=1.0)
@@ -105,15 +110,28 @@ class _Decoded(Dataset[tuple[int, str, Any]]):
             stamp += content(data)
             image = decode_image(data, least=self._least)
             parts = [cut(image, region) for region in self._regions]
-            return row, stamp, [resize_image(part, self._plan.size, mode=self._plan.resize) for part in parts]
+            return (
+                row,
+                stamp,
+                [resize_image(part, self._plan.size, mode=self._plan.resize) for part in parts],
+            )
         except (AslError, OSError) as error:
-            return row, stamp, error.reason if isinstance(error, ImageError) else f"cannot be read: {error}"
+            return (
+                row,
+                stamp,
+                error.reason if isinstance(error, ImageError) else f"cannot be read: {error}",
+            )
 
 
 def _split(items: list[tuple[int, str, Any]]) -> Batch:
     good = [(row, value) for row, _, value in items if not isinstance(value, str)]
     broken = [(row, value) for row, _, value in items if isinstance(value, str)]
-    return [row for row, _ in good], [value for _, value in good], broken, {row: stamp for row, stamp, _ in items}
+    return (
+        [row for row, _ in good],
+        [value for _, value in good],
+        broken,
+        {row: stamp for row, stamp, _ in items},
+    )
 
 
 def _one_thread(_: int) -> None:

@@ -1,10 +1,12 @@
 """Parts of an image embedded on their own: a crop is found by the part that it was cut from.
 
-One vector speaks for a whole image, and a third of the image says little in it. So references are also embedded part by
-part (the regions of Tolias et al., R-MAC, arXiv 1511.05879, as crops rather than windows of one feature map, so that a
-part has the scale at which a query shows it). Query against parts of the reference is a directional comparison of its
-own: it finds the crop's photo, and not the photo's crop. A thumbnail of the reference is a part, too: of its detail. A
-blurred, pixelated or much compressed copy looks more like that than like the whole.
+One vector speaks for a whole image, and a third of the image says little in it. So references are
+also embedded part by part (the regions of Tolias et al., R-MAC, arXiv 1511.05879, as crops rather
+than windows of one feature map, so that a part has the scale at which a query shows it). Query
+against parts of the reference is a directional comparison of its
+own: it finds the crop's photo, and not the photo's crop. A thumbnail of the reference is a part,
+too: of its detail. A blurred, pixelated or much compressed copy looks more like that than like the
+whole.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ from typing import Any
 
 from asl.data.catalog import Catalog
 from asl.features.decoding import Region
-from asl.features.extract import extract_together
-from asl.features.store import FeatureStore
+from asl.features.extraction import extract_together
+from asl.features.feature_store import FeatureStore
 from asl.models import Embedder
 from asl.types import AslError, Embeddings, UsageError
 
 
 def _grid(side: float, steps: int) -> tuple[Region, ...]:
     starts = [(1.0 - side) * step / (steps - 1) for step in range(steps)]
-    return tuple(Region(round(left, 4), round(top, 4), side, side) for top in starts for left in starts)
+    return tuple(
+        Region(round(left, 4), round(top, 4), side, side) for top in starts for left in starts
+    )
 
 
 THUMBNAIL = Region(0.0, 0.0, 1.0, 1.0, pixels=24)
@@ -43,8 +47,8 @@ def regions_of(name: str, *, key: str = "regions", role: str = "") -> tuple[Regi
     Args:
         name: of the set.
         key: of the configuration, for the message.
-        role: ``queries`` have no thumbnails: a query of less detail than its reference is what a copy may be, the
-            other way round it is not.
+        role: ``queries`` have no thumbnails: a query of less detail than its reference is what a
+            copy may be, the other way round it is not.
 
     Raises:
         UsageError: no such set.
@@ -84,15 +88,19 @@ def extract_regions(
         embedder: the model.
         output: folder of the store of the whole images.
         regions: which parts.
-        options: of :func:`asl.features.extract.extract_together`.
+        options: of :func:`asl.features.extraction.extract_together`.
 
     Returns:
         One store a region; each is continued where it stopped.
     """
-    return extract_together(catalog, embedder, {region_path(output, region): region for region in regions}, **options)
+    return extract_together(
+        catalog, embedder, {region_path(output, region): region for region in regions}, **options
+    )
 
 
-def region_embeddings(store: FeatureStore, regions: tuple[Region, ...], whole: Embeddings) -> list[Embeddings]:
+def region_embeddings(
+    store: FeatureStore, regions: tuple[Region, ...], whole: Embeddings
+) -> list[Embeddings]:
     """The vectors of regions with the log-norms of the whole images, whose content direction is about.
 
     Args:
@@ -107,7 +115,9 @@ def region_embeddings(store: FeatureStore, regions: tuple[Region, ...], whole: E
     for region in regions:
         path = region_path(store.path, region)
         if not FeatureStore.is_store(path):
-            raise AslError(f"{store.path}: has no regions; extract it again with regions=, or search with regions=none")
+            raise AslError(
+                f"{store.path}: has no regions; extract it again with regions=, or search with regions=none"
+            )
         own = FeatureStore.open(path)
         _check_same(own, store.stamps(), whole.ids.tolist())
         part = own.embeddings(whole.ids.tolist())
@@ -119,7 +129,11 @@ def _check_same(part: FeatureStore, whole: Mapping[str, str | None], names: list
     """Parts and whole are of the same bytes, as far as their stamps say."""
     own = part.stamps()
     states = ((name, own.get(name), whole.get(name)) for name in names)
-    other = [name for name, one, two in states if one and two and one.partition(":")[2] != two.partition(":")[2]]
+    other = [
+        name
+        for name, one, two in states
+        if one and two and one.partition(":")[2] != two.partition(":")[2]
+    ]
     if other:
         raise AslError(
             f"{part.path}: {len(other)} image(s) were other ones, e.g. {other[0]!r}; extract again with regions="

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asl.losses.inputs import LossInputs
+from asl.losses.loss_inputs import LossInputs
 
 
 def cosface_logits(cosines: Tensor, target: Tensor, *, scale: float, margin: float) -> Tensor:
@@ -22,7 +22,9 @@ def arcface_logits(cosines: Tensor, target: Tensor, *, scale: float, margin: flo
     right = cosines.gather(1, target[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
     moved = torch.cos(torch.acos(right) + margin)
     # Past π − m the cosine would rise again; the usual straight line goes on from there.
-    moved = torch.where(right > math.cos(math.pi - margin), moved, right - margin * math.sin(margin))
+    moved = torch.where(
+        right > math.cos(math.pi - margin), moved, right - margin * math.sin(margin)
+    )
     return scale * cosines.scatter(1, target[:, None], moved)
 
 
@@ -42,14 +44,18 @@ class _ClassWeights(nn.Module):
 class CosFace(_ClassWeights):
     """Large-margin cosine loss with the originals of the training set as classes."""
 
-    def __init__(self, *, classes: int, dim: int, scale: float = 64.0, margin: float = 0.35) -> None:
+    def __init__(
+        self, *, classes: int, dim: int, scale: float = 64.0, margin: float = 0.35
+    ) -> None:
         """Set s and m."""
         super().__init__(classes=classes, dim=dim)
         self._scale, self._margin = scale, margin
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """Mean cross-entropy."""
-        logits = cosface_logits(self.cosines(inputs.unit), inputs.source, scale=self._scale, margin=self._margin)
+        logits = cosface_logits(
+            self.cosines(inputs.unit), inputs.source, scale=self._scale, margin=self._margin
+        )
         return F.cross_entropy(logits, inputs.source)
 
 
@@ -63,7 +69,9 @@ class ArcFace(_ClassWeights):
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """Mean cross-entropy."""
-        logits = arcface_logits(self.cosines(inputs.unit), inputs.source, scale=self._scale, margin=self._margin)
+        logits = arcface_logits(
+            self.cosines(inputs.unit), inputs.source, scale=self._scale, margin=self._margin
+        )
         return F.cross_entropy(logits, inputs.source)
 
 
@@ -77,4 +85,6 @@ class SmoothedCrossEntropy(_ClassWeights):
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """Mean cross-entropy against the smoothed labels."""
-        return F.cross_entropy(inputs.features @ self.weight.T, inputs.source, label_smoothing=self._smoothing)
+        return F.cross_entropy(
+            inputs.features @ self.weight.T, inputs.source, label_smoothing=self._smoothing
+        )

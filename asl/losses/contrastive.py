@@ -6,20 +6,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asl.losses.inputs import LossInputs
+from asl.losses.loss_inputs import LossInputs
 
 
-def info_nce(unit: Tensor, source: Tensor, *, temperature: float, ignore: Tensor | None = None) -> Tensor:
+def info_nce(
+    unit: Tensor, source: Tensor, *, temperature: float, ignore: Tensor | None = None
+) -> Tensor:
     """Mean over all ordered pairs (i, j) of one original of −log e^{s_ij/t} / (e^{s_ij/t} + Σ_n e^{s_in/t}).
 
-    n runs over the rows of other originals (van den Oord et al., arXiv 1807.03748; with several positives as in SSCD,
-    Pizzi et al., CVPR 2022, eq. 1-2: the other positives are in no denominator).
+    n runs over the rows of other originals (van den Oord et al., arXiv 1807.03748; with several
+    positives as in SSCD, Pizzi et al., CVPR 2022, eq. 1-2: the other positives are in no
+    denominator).
 
     Args:
         unit: ``[B, D]`` unit rows.
         source: int64 ``[B]``.
         temperature: t.
-        ignore: bool ``[B, B]`` pairs of different originals that are no negatives (suspected copies).
+        ignore: bool ``[B, B]`` pairs of different originals that are no negatives (suspected
+            copies).
     """
     logits = unit @ unit.T / temperature
     same = source[:, None] == source[None, :]
@@ -47,25 +51,38 @@ class InfoNCE(nn.Module):
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """See :func:`info_nce`."""
-        ignore = None if self._suspect is None else mask_suspects(inputs.unit, inputs.source, above=self._suspect)
-        if ignore is not None and inputs.pair_index is not None:  # known to be no copies, however alike
+        ignore = (
+            None
+            if self._suspect is None
+            else mask_suspects(inputs.unit, inputs.source, above=self._suspect)
+        )
+        if (
+            ignore is not None and inputs.pair_index is not None
+        ):  # known to be no copies, however alike
             first, second = inputs.pair_index.T
             ignore[first, second] = ignore[second, first] = False
         return info_nce(inputs.unit, inputs.source, temperature=self._temperature, ignore=ignore)
 
 
 def contrastive(
-    unit: Tensor, source: Tensor, keys: Tensor, key_source: Tensor, *, positive_margin: float, negative_margin: float
+    unit: Tensor,
+    source: Tensor,
+    keys: Tensor,
+    key_source: Tensor,
+    *,
+    positive_margin: float,
+    negative_margin: float,
 ) -> Tensor:
     """Mean of max(0, d − m_p) over positive pairs plus mean of max(0, m_n − d) over violating negative ones.
 
-    d is the Euclidean distance of unit vectors (Hadsell et al., CVPR 2006, without squares, as in lyakaap's ISC21
-    solution).
+    d is the Euclidean distance of unit vectors (Hadsell et al., CVPR 2006, without squares, as in
+    lyakaap's ISC21 solution).
 
     Args:
         unit: ``[B, D]``.
         source: ``[B]``.
-        keys: ``[M, D]`` the batch itself, then what a memory holds; a row is not paired with itself.
+        keys: ``[M, D]`` the batch itself, then what a memory holds; a row is not paired with
+            itself.
         key_source: ``[M]``.
         positive_margin: m_p.
         negative_margin: m_n.
@@ -80,7 +97,7 @@ def contrastive(
     return (pull.mean() if len(pull) else zero) + (push.mean() if len(push) else zero)
 
 
-class _Memory(nn.Module):
+class MemoryBank(nn.Module):
     """The unit features of the last ``size`` rows, part of the state so that a resumed run has them too."""
 
     keys: Tensor
@@ -107,7 +124,7 @@ class _Memory(nn.Module):
         self.filled += len(unit)
 
 
-class CrossBatchContrastive(_Memory):
+class CrossBatchContrastive(MemoryBank):
     """Contrastive loss against the batch and a memory of earlier ones (Wang et al., XBM, CVPR 2020, algorithm 1)."""
 
     def __init__(
@@ -127,16 +144,24 @@ class CrossBatchContrastive(_Memory):
         """Compare with batch and memory, then remember the batch."""
         keys, key_source = self.held()
         keys = torch.cat([inputs.unit, keys.to(inputs.unit.dtype)])
-        loss = contrastive(inputs.unit, inputs.source, keys, torch.cat([inputs.source, key_source]), **self._margins)
+        loss = contrastive(
+            inputs.unit,
+            inputs.source,
+            keys,
+            torch.cat([inputs.source, key_source]),
+            **self._margins,
+        )
         if self.training:
             self.push(inputs.unit, inputs.source)
         return loss
 
 
-class QueueNCE(_Memory):
+class QueueNCE(MemoryBank):
     """InfoNCE whose negatives also come from a queue of earlier rows (He et al., MoCo, CVPR 2020)."""
 
-    def __init__(self, *, dim: int, classes: int | None = None, size: int = 65536, temperature: float = 0.07) -> None:
+    def __init__(
+        self, *, dim: int, classes: int | None = None, size: int = 65536, temperature: float = 0.07
+    ) -> None:
         """Set the queue and the temperature; ``classes`` is not used."""
         super().__init__(size=size, dim=dim)
         self._temperature = temperature
@@ -151,7 +176,9 @@ class QueueNCE(_Memory):
         positive[:, len(unit) :] = False
         positive.fill_diagonal_(False)
         negatives = torch.logsumexp(logits.masked_fill(same, float("-inf")), dim=1, keepdim=True)
-        loss = F.softplus(negatives - logits)[positive].mean() if positive.any() else unit.sum() * 0.0
+        loss = (
+            F.softplus(negatives - logits)[positive].mean() if positive.any() else unit.sum() * 0.0
+        )
         if self.training:
             self.push(unit, source)
         return loss
@@ -160,7 +187,8 @@ class QueueNCE(_Memory):
 def soft_triplet(features: Tensor, source: Tensor) -> Tensor:
     """Mean over anchors of softplus(d(hardest positive) − d(hardest negative)).
 
-    The soft-margin batch-hard triplet loss (Hermans et al., arXiv 1703.07737, eq. 5 and section 3.4).
+    The soft-margin batch-hard triplet loss (Hermans et al., arXiv 1703.07737, eq. 5 and section
+    3.4).
 
     Args:
         features: ``[B, D]``, compared by Euclidean distance.
@@ -171,12 +199,16 @@ def soft_triplet(features: Tensor, source: Tensor) -> Tensor:
     usable = positive.any(dim=1) & (~same).any(dim=1)
     if not usable.any():
         return features.sum() * 0.0
-    with torch.no_grad():  # who is hardest; the gradient of all B² distances would take B² D numbers
+    with (
+        torch.no_grad()
+    ):  # who is hardest; the gradient of all B² distances would take B² D numbers
         distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
         far = distance.masked_fill(~positive, float("-inf")).argmax(dim=1)[usable]
         near = distance.masked_fill(same, float("inf")).argmin(dim=1)[usable]
     anchors = features[usable]
-    to_far, to_near = (torch.linalg.vector_norm(anchors - features[place], dim=1) for place in (far, near))
+    to_far, to_near = (
+        torch.linalg.vector_norm(anchors - features[place], dim=1) for place in (far, near)
+    )
     return F.softplus(to_far - to_near).mean()
 
 
@@ -196,7 +228,8 @@ class SoftTriplet(nn.Module):
 def koleo(unit: Tensor, source: Tensor) -> Tensor:
     """−mean ln ‖u_i − u_nearest‖ over rows, the nearest being of another original.
 
-    The differential-entropy term of SSCD (Pizzi et al., CVPR 2022, eq. 4; Sablayrolles et al., ICLR 2019).
+    The differential-entropy term of SSCD (Pizzi et al., CVPR 2022, eq. 4; Sablayrolles et al., ICLR
+    2019).
     """
     same = source[:, None] == source[None, :]
     if bool(same.all()):

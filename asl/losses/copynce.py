@@ -5,11 +5,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asl.losses.inputs import LossInputs
+from asl.losses.loss_inputs import LossInputs
 from asl.types import AslError
 
 
-def copy_nce(first: Tensor, second: Tensor, overlap: Tensor, *, scale: float, gamma: float) -> Tensor:
+def copy_nce(
+    first: Tensor, second: Tensor, overlap: Tensor, *, scale: float, gamma: float
+) -> Tensor:
     """Soft cross-entropy between patch similarities and q_ij ∝ overlap_ij^γ, both ways, halved.
 
     Args:
@@ -23,7 +25,10 @@ def copy_nce(first: Tensor, second: Tensor, overlap: Tensor, *, scale: float, ga
         Mean over patches that overlap anything; 0 where none does.
     """
     logits = scale * F.normalize(first, dim=2) @ F.normalize(second, dim=2).transpose(1, 2)
-    return 0.5 * (_one_way(logits, overlap, gamma) + _one_way(logits.transpose(1, 2), overlap.transpose(1, 2), gamma))
+    return 0.5 * (
+        _one_way(logits, overlap, gamma)
+        + _one_way(logits.transpose(1, 2), overlap.transpose(1, 2), gamma)
+    )
 
 
 def _one_way(logits: Tensor, overlap: Tensor, gamma: float) -> Tensor:
@@ -58,5 +63,9 @@ class CopyNCE(nn.Module):
         grouped = tokens.reshape(originals, others + 1, patches, -1)
         first = grouped[:, :1].expand(-1, others, -1, -1).flatten(0, 1)
         return copy_nce(
-            first, grouped[:, 1:].flatten(0, 1), overlaps.flatten(0, 1), scale=self._scale, gamma=self._gamma
+            first,
+            grouped[:, 1:].flatten(0, 1),
+            overlaps.flatten(0, 1),
+            scale=self._scale,
+            gamma=self._gamma,
         )

@@ -1,7 +1,8 @@
 """Ordering feature norms by how much of the original is left: the asymmetric half of ASL.
 
-Wang, Sun & Yang, "A Benchmark and Asymmetrical-Similarity Learning for Practical Image Copy Detection", AAAI 2023,
-arXiv 2205.12358. For two views a, b of one original where a holds more of it: L = exp(1 − |f_a| / |f_b|).
+Wang, Sun & Yang, "A Benchmark and Asymmetrical-Similarity Learning for Practical Image Copy
+Detection", AAAI 2023, arXiv 2205.12358. For two views a, b of one original where a holds more of
+it: L = exp(1 − |f_a| / |f_b|).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asl.losses.inputs import LossInputs
+from asl.losses.loss_inputs import LossInputs
 from asl.types import UsageError
 
 Form = Literal["ratio", "log_ratio", "margin"]
@@ -31,7 +32,8 @@ def norm_ratio(larger: Tensor, smaller: Tensor) -> Tensor:
 def norm_log_ratio(larger: Tensor, smaller: Tensor, *, scale: float = 10.0) -> Tensor:
     """softplus(−scale · (ln|f_a| − ln|f_b|)) / scale: a logistic loss on the log-norms; ours.
 
-    Its gradient does not depend on which of the two norms is large, and it dies out once the order is clear.
+    Its gradient does not depend on which of the two norms is large, and it dies out once the order
+    is clear.
     """
     return F.softplus(-scale * (larger.log() - smaller.log())) / scale
 
@@ -41,11 +43,14 @@ def norm_margin(larger: Tensor, smaller: Tensor, *, margin: Tensor | float) -> T
     return F.relu(margin - (larger.log() - smaller.log()))
 
 
-def draw_published_pairs(content: Tensor, *, tries: int = 5, generator: torch.Generator | None = None) -> Tensor:
+def draw_published_pairs(
+    content: Tensor, *, tries: int = 5, generator: torch.Generator | None = None
+) -> Tensor:
     """Draw a pair of views of every original as the published code does.
 
-    Two of the K views are drawn independently, with replacement; again while their contents are equal, ``tries`` times
-    at most. Where they stay equal both places are the first drawn one, so the ratio is 1 and has no gradient.
+    Two of the K views are drawn independently, with replacement; again while their contents are
+    equal, ``tries`` times at most. Where they stay equal both places are the first drawn one, so
+    the ratio is 1 and has no gradient.
 
     Args:
         content: ``[P, K]`` of K views of P originals.
@@ -99,12 +104,13 @@ class NormRatio(nn.Module):
         """Choose pairs and the form of the loss.
 
         Args:
-            pairs: ``published`` draws one pair of every original (needs the same number of views of each, side by
-                side), ``all`` takes every ordered pair.
+            pairs: ``published`` draws one pair of every original (needs the same number of views of
+                each, side by side), ``all`` takes every ordered pair.
             form: ``ratio`` as published, ``log_ratio`` or ``margin``.
             gap: least difference of content of a pair (``all``).
             margin: of ``margin``, in log-norm.
-            per_content: the margin is ``margin`` times ln(content_a / content_b): twice the content, one more margin.
+            per_content: the margin is ``margin`` times ln(content_a / content_b): twice the
+                content, one more margin.
             scale: of ``log_ratio``.
         """
         super().__init__()
@@ -128,7 +134,9 @@ class NormRatio(nn.Module):
             return norm_log_ratio(larger, smaller, scale=self._scale).mean()
         margin: Tensor | float = self._margin
         if self._per_content:
-            margin = self._margin * (content[rows[:, 0]].log() - content[rows[:, 1]].clamp_min(0.02).log())
+            margin = self._margin * (
+                content[rows[:, 0]].log() - content[rows[:, 1]].clamp_min(0.02).log()
+            )
         return norm_margin(larger, smaller, margin=margin).mean()
 
     def _rows(self, inputs: LossInputs, content: Tensor) -> Tensor:

@@ -22,9 +22,11 @@ class Settings:
     Attributes:
         size: pixels of the longer side at which two images are compared.
         features: most local features that are kept per image.
-        ratio: a match counts when its distance is below this share of the second best one's (Lowe's ratio test).
+        ratio: a match counts when its distance is below this share of the second best one's (Lowe's
+            ratio test).
         tolerance: pixels, how far a match may lie from its alignment.
-        regions: most regions of one pair that are aligned on their own (collage, picture in a scene).
+        regions: most regions of one pair that are aligned on their own (collage, picture in a
+            scene).
         mirrored: also try the mirrored reading.
         dense: where local features find no alignment, look for one in the pixels themselves.
     """
@@ -42,7 +44,9 @@ class Settings:
             if not low <= getattr(self, name) <= high:
                 raise AslError(f"{name}: must be in {low}..{high}, got {getattr(self, name)}")
         if not 0 < self.ratio < 1 or not 0 < self.tolerance < 50:
-            raise AslError(f"ratio must be in 0..1 and tolerance in 0..50, got {self.ratio} and {self.tolerance}")
+            raise AslError(
+                f"ratio must be in 0..1 and tolerance in 0..50, got {self.ratio} and {self.tolerance}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +54,12 @@ class Alignment:
     """Where the reference lies in the query.
 
     Attributes:
-        matrix: float64 ``[3, 3]``, reference pixel -> query pixel (both at working size), a homography.
+        matrix: float64 ``[3, 3]``, reference pixel -> query pixel (both at working size), a
+            homography.
         mirrored: the query shows the reference mirrored.
         inliers: local features that agree with the matrix (0 for a dense alignment).
-        near: matches that nearly agree: another viewpoint or a moved object leaves many, an edit hardly any.
+        near: matches that nearly agree: another viewpoint or a moved object leaves many, an edit
+            hardly any.
         residual: pixels, median distance of the inliers.
         dense: found in the pixels, not with local features.
     """
@@ -70,7 +76,8 @@ class Alignment:
 class Evidence:
     """What was seen when the reference was laid over the query; every field is one number of the decision.
 
-    Shares are 0..1. ``corr_*`` are quantiles of the local correlation of the aligned pair (1 = same structure).
+    Shares are 0..1. ``corr_*`` are quantiles of the local correlation of the aligned pair (1 = same
+    structure).
 
     Attributes:
         aligned: 1 where an alignment was found.
@@ -85,43 +92,52 @@ class Evidence:
         corr_median: median.
         corr_coarse: first decile at a quarter of the resolution: forgives blur.
         corr_tiny: first quartile at an eighth of the resolution: forgives pixelation.
-        corr_inner: median at a quarter of the resolution without the rim: two photos in the same frame agree there.
+        corr_inner: median at a quarter of the resolution without the rim: two photos in the same
+            frame agree there.
         structure: share of the compared area without its rim that is not plain at that resolution.
         corr_kept: first decile outside compact added regions.
-        corr_fine: median of the finest detail's local correlation where the structure agrees: two shots of one scene
-            agree in structure, not in noise and texture.
-        core: share of the compared area inside the outline of the largest compact piece that agrees.
+        corr_fine: median of the finest detail's local correlation where the structure agrees: two
+            shots of one scene agree in structure, not in noise and texture.
+        core: share of the compared area inside the outline of the largest compact piece that
+            agrees.
         core_low: first decile of the local correlation inside that outline.
-        core_holes: share of what has structure inside that outline that disagrees; 1 where nothing agrees.
-        bent_low: ``corr_low`` after a smooth bend of the reference, where one was tried; else ``corr_low`` itself.
+        core_holes: share of what has structure inside that outline that disagrees; 1 where nothing
+            agrees.
+        bent_low: ``corr_low`` after a smooth bend of the reference, where one was tried; else
+            ``corr_low`` itself.
         bent_quarter: the same of ``corr_quarter``.
         bent_kept: the same of ``corr_kept``.
-        bend: how far that bend is from an affine map; 0 where none was tried. Across as a share of the compared area's
-            width and down as one of its height, both in one root mean square.
-        moved: share of what disagrees that is found a little elsewhere in the reference; 0 where no bend was tried.
-        rough: how far single places move beside the smooth bend, median, in the same shares; 0 where none was tried.
+        bend: how far that bend is from an affine map; 0 where none was tried. Across as a share of
+            the compared area's width and down as one of its height, both in one root mean square.
+        moved: share of what disagrees that is found a little elsewhere in the reference; 0 where no
+            bend was tried.
+        rough: how far single places move beside the smooth bend, median, in the same shares; 0
+            where none was tried.
         gradient: agreement of edge directions, -1..1.
         tone: share of the query's brightness that one tone curve over the reference explains.
         diffuse: share of the compared area that disagrees in thin lines: another shot.
         added: share of the compared area that disagrees in compact pieces: an overlay.
-        added_box: how much of its smallest rectangle the largest piece that disagrees fills: nearly all where a picture
-            was pasted on, less where somebody moved.
+        added_box: how much of its smallest rectangle the largest piece that disagrees fills: nearly
+            all where a picture was pasted on, less where somebody moved.
         cover_query: share of the query that the reference covers.
         cover_reference: share of the reference that is seen in the query.
-        seam_query: ln contrast across the reference's outline inside the query: a pasted picture has an edge there,
-            a wider shot of the same scene goes on.
-        seam_reference: the same across the query's outline inside the reference: near 0 when the query was cut from it.
-        edge_query: share of the points of that outline inside the query that lie on an edge: nearly all of a pasted
-            picture's, some of any other.
+        seam_query: ln contrast across the reference's outline inside the query: a pasted picture
+            has an edge there, a wider shot of the same scene goes on.
+        seam_reference: the same across the query's outline inside the reference: near 0 when the
+            query was cut from it.
+        edge_query: share of the points of that outline inside the query that lie on an edge: nearly
+            all of a pasted picture's, some of any other.
         edge_reference: the same of the query's outline inside the reference.
         inside_query: share of the reference's outline that lies inside the query.
         inside_reference: share of the query's outline that lies inside the reference.
-        join_query: how alike brightness varies just inside and just outside the reference's outline in the query, on
-            its most alike side: a wider shot goes on, a pasted picture does not, even where an edge of the scene is.
+        join_query: how alike brightness varies just inside and just outside the reference's outline
+            in the query, on its most alike side: a wider shot goes on, a pasted picture does not,
+                even where an edge of the scene is.
         join_reference: the same of the query's outline inside the reference.
         break_query: 1 - the same on the least alike side.
         break_reference: the same of the query's outline inside the reference.
-        echo_query: the same further from the outline, mean of the sides: a border filled with a reflection.
+        echo_query: the same further from the outline, mean of the sides: a border filled with a
+            reflection.
         echo_reference: the same of the query's outline inside the reference.
         outside_flat: share of the uncovered query that is one plain colour (padding).
         detail: ln(detail of the query / detail of the reference) in the compared area.
@@ -181,7 +197,9 @@ class Evidence:
     def __post_init__(self) -> None:
         for item in fields(self):
             if not math.isfinite(getattr(self, item.name)):
-                raise AslError(f"evidence.{item.name}: must be finite, got {getattr(self, item.name)}")
+                raise AslError(
+                    f"evidence.{item.name}: must be finite, got {getattr(self, item.name)}"
+                )
 
     def vector(self) -> npt.NDArray[np.float64]:
         """``[E]`` float64 in the order of :data:`EVIDENCE`."""
@@ -196,11 +214,13 @@ class Region:
     """One region that both images show.
 
     Attributes:
-        query_outline: float32 ``[V, 2]`` corners (x, y) in the query as shares of its width and height.
+        query_outline: float32 ``[V, 2]`` corners (x, y) in the query as shares of its width and
+            height.
         reference_outline: float32 ``[V, 2]`` the same corners in the reference.
         mirrored: the query shows it mirrored.
         rotation: degrees, counter-clockwise on screen, by which the query shows it turned.
-        scale: its share of the query's side over its share of the reference's side (2 = a crop of a quarter).
+        scale: its share of the query's side over its share of the reference's side (2 = a crop of a
+            quarter).
     """
 
     query_outline: npt.NDArray[np.float32]
@@ -219,9 +239,10 @@ class Verdict:
         evidence: the numbers that it was decided on.
         regions: where the two images show the same, best first; empty when no alignment was found.
         reason: one sentence for people.
-        direction: ``"query<-reference"`` (the query was made from the reference), ``"reference<-query"`` (the pair is
-            consistent, but the other way round) or ``"none"``.
-        seen: False where there was too little to look at, so that the embedding score should decide.
+        direction: ``"query<-reference"`` (the query was made from the reference),
+            ``"reference<-query"`` (the pair is consistent, but the other way round) or ``"none"``.
+        seen: False where there was too little to look at, so that the embedding score should
+            decide.
     """
 
     probability: float

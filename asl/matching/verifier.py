@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from asl.matching.decide import TreeModel, load_model
-from asl.matching.evidence import Findings, examine
-from asl.matching.geometry import apply, clipped_outline, corners, inverse, jacobian, polygon_area
-from asl.matching.prepare import Prepared, prepare
-from asl.matching.reason import direction_of, explain
+from asl.matching.align.homography import (
+    apply,
+    clipped_outline,
+    corners,
+    inverse,
+    jacobian,
+    polygon_area,
+)
+from asl.matching.align.prepare import Prepared, prepare
+from asl.matching.decision.explain import direction_of, explain
+from asl.matching.decision.trees import TreeModel, load_model
+from asl.matching.evidence.examine import Findings, examine
 from asl.matching.values import Alignment, Matrix, Region, Settings, Verdict
 
 _LITTLE = 0.2  # with less than this to look at and no alignment, the embedding should decide
@@ -30,10 +37,12 @@ class Verifier:
     settings: Settings = field(default_factory=Settings)
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> Prepared:
-        """Working-size copy and local features of one image; can be kept (see :mod:`asl.matching.cache`)."""
+        """Working-size copy and local features of one image; can be kept (see :mod:`asl.matching.run.disk_cache`)."""
         return prepare(image, self.settings)
 
-    def verify(self, query_image: npt.NDArray[np.uint8], reference_image: npt.NDArray[np.uint8]) -> Verdict:
+    def verify(
+        self, query_image: npt.NDArray[np.uint8], reference_image: npt.NDArray[np.uint8]
+    ) -> Verdict:
         """Decide one pair of images.
 
         Args:
@@ -53,7 +62,7 @@ class Verifier:
         return self.verdict(query, reference, examine(query, reference, self.settings))
 
     def verdict(self, query: Prepared, reference: Prepared, findings: Findings) -> Verdict:
-        """The verdict on what :func:`asl.matching.evidence.examine` found."""
+        """The verdict on what :func:`asl.matching.evidence.examine.examine` found."""
         evidence = findings.evidence
         probability = float(self.model.probability(evidence.vector()[None])[0])
         regions = tuple(_region(item, query.shape, reference.shape) for item in findings.alignments)
@@ -79,7 +88,9 @@ def _region(alignment: Alignment, query: tuple[int, int], reference: tuple[int, 
         query_outline=_as_shares(outline, query),
         reference_outline=_as_shares(back, reference),
         mirrored=alignment.mirrored,
-        rotation=float(-np.rad2deg(np.arctan2(local[1, 0] - local[0, 1], local[0, 0] + local[1, 1]))),
+        rotation=float(
+            -np.rad2deg(np.arctan2(local[1, 0] - local[0, 1], local[0, 0] + local[1, 1]))
+        ),
         scale=float(np.sqrt(polygon_area(outline) / _pixels(query) / max(whole, 1e-9))),
     )
 

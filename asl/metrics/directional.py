@@ -1,7 +1,8 @@
 """How well the norms know the direction, whatever the angles say (Wang, Sun & Yang, AAAI 2023).
 
-The quantity is the log-norm difference d = n_r - n_q of an ordered pair query -> reference: positive says "the
-reference holds more of the original". A true pair should have d > 0; read backwards it has -d.
+The quantity is the log-norm difference d = n_r - n_q of an ordered pair query -> reference:
+positive says "the reference holds more of the original". A true pair should have d > 0; read
+backwards it has -d.
 """
 
 from __future__ import annotations
@@ -13,8 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asl.metrics.evaluate import HARD
-from asl.types import F32, AslError, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, StrArray, TruthPairs
+from asl.metrics.evaluation import HARD
+from asl.types import (
+    F32,
+    AslError,
+    QueryEmbeddings,
+    ReferenceEmbeddings,
+    ScoredPairs,
+    StrArray,
+    TruthPairs,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +32,16 @@ class Directional:
 
     Attributes:
         norm_order_accuracy: share of true pairs with n_r > n_q; equal norms count half.
-        auroc_reversed: how well d separates true pairs from the same pairs reversed (0.5 = not at all).
-        auroc_hard: ... from hard negatives (each with its nearest wrong reference); None without any.
-        uap_both: µAP over both directions of the true pairs, scored by d, only the right direction positive.
+        auroc_reversed: how well d separates true pairs from the same pairs reversed (0.5 = not at
+            all).
+        auroc_hard: ... from hard negatives (each with its nearest wrong reference); None without
+            any.
+        uap_both: µAP over both directions of the true pairs, scored by d, only the right direction
+            positive.
         by_kind: kind of query -> (norm_order_accuracy, number of pairs).
         pairs: how many true pairs were measured.
-        missing: true pairs left out because an image of them has no embedding (it could not be read).
+        missing: true pairs left out because an image of them has no embedding (it could not be
+            read).
         differences: d of ``true``, ``reversed`` and (where given) ``hard`` pairs, for histograms.
     """
 
@@ -50,7 +63,10 @@ class Directional:
             "uap_both": self.uap_both,
             "pairs": self.pairs,
             "missing": self.missing,
-            "by_kind": {kind: {"accuracy": rate, "pairs": count} for kind, (rate, count) in self.by_kind.items()},
+            "by_kind": {
+                kind: {"accuracy": rate, "pairs": count}
+                for kind, (rate, count) in self.by_kind.items()
+            },
         }
 
 
@@ -67,10 +83,12 @@ def directional(
         truth: true pairs query -> reference, and the kinds of the queries.
         queries: embeddings of the queries.
         references: embeddings of the references.
-        hard: predictions; those of queries of a kind ``hard:...`` are what true pairs are separated from.
+        hard: predictions; those of queries of a kind ``hard:...`` are what true pairs are separated
+            from.
 
     Raises:
-        AslError: the truth is empty, or no pair of it has embeddings on both sides (an id is named).
+        AslError: the truth is empty, or no pair of it has embeddings on both sides (an id is
+            named).
     """
     if not len(truth):
         raise AslError("truth: it has no true pair, so there is no direction to measure")
@@ -87,7 +105,9 @@ def directional(
         against = _hard_differences(hard, truth, queries, references)
         if len(against):
             groups["hard"] = against
-    kinds = np.array([truth.kinds.get(query, "unknown") for query in truth.query_ids[known].tolist()])
+    kinds = np.array(
+        [truth.kinds.get(query, "unknown") for query in truth.query_ids[known].tolist()]
+    )
     return Directional(
         norm_order_accuracy=order_accuracy(difference),
         auroc_reversed=auroc(difference, -difference),
@@ -137,7 +157,10 @@ def _hard_differences(
     if not len(rows):
         return np.empty(0, dtype=np.float32)
     # Strings only of the chosen rows: a list of predictions can be long.
-    left, right = pairs.queries[pairs.query_index[rows]], pairs.references[pairs.reference_index[rows]]
+    left, right = (
+        pairs.queries[pairs.query_index[rows]],
+        pairs.references[pairs.reference_index[rows]],
+    )
     difference = _norms(right, references) - _norms(left, queries)
     measured: F32 = difference[np.isfinite(difference)]
     return measured
@@ -146,7 +169,8 @@ def _hard_differences(
 def uap_both_directions(forward: npt.ArrayLike, backward: npt.ArrayLike) -> float:
     """µAP of every true pair asked in both directions; only query -> reference counts as true.
 
-    A symmetric score cannot tell them apart: it ties, ties count against, and half is all it can get.
+    A symmetric score cannot tell them apart: it ties, ties count against, and half is all it can
+    get.
 
     Args:
         forward: ``[T]`` scores query -> reference.

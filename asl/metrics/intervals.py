@@ -1,8 +1,9 @@
 """Bootstrap over queries: how far a number would move had other queries been drawn.
 
-A replicate draws as many queries as there are, with replacement; a query brings all its predictions and its true
-pairs. It is computed from the one sorted list with a whole-number weight per query, which gives exactly what scoring
-the drawn list would give (copies of a prediction tie; negatives first) at the cost of one pass.
+A replicate draws as many queries as there are, with replacement; a query brings all its predictions
+and its true pairs. It is computed from the one sorted list with a whole-number weight per query,
+which gives exactly what scoring the drawn list would give (copies of a prediction tie; negatives
+first) at the cost of one pass.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asl.metrics.ranking import F64, Ranking
+from asl.metrics.average_precision import F64, Ranking
 from asl.types import I64, AslError
 
 Weights = npt.NDArray[np.int64]
@@ -44,7 +45,9 @@ def query_weights(queries: int, replicates: int, seed: int) -> Iterator[Weights]
         AslError: fewer than two replicates.
     """
     if replicates < 2:
-        raise AslError(f"bootstrap: at least 2 replicates make an interval, got {replicates}; 0 turns it off")
+        raise AslError(
+            f"bootstrap: at least 2 replicates make an interval, got {replicates}; 0 turns it off"
+        )
     rng = np.random.default_rng(seed)
     for _ in range(replicates):
         yield np.bincount(rng.integers(queries, size=queries), minlength=queries).astype(np.int64)
@@ -69,14 +72,18 @@ class WeightedRanking:
             return 0.0, 0.0
         own = weights[self._positive_query]
         found = np.cumsum(own)
-        seen = np.cumsum(np.add.reduceat(weights.astype(np.int32)[self._query], self._starts, dtype=np.int64))
+        seen = np.cumsum(
+            np.add.reduceat(weights.astype(np.int32)[self._query], self._starts, dtype=np.int64)
+        )
         drawn = own > 0
         reached = found[drawn][found[drawn] / seen[drawn] >= precision]
-        return self._precision_sum(own, found, seen) / total, float(reached[-1] / total) if len(reached) else 0.0
+        return self._precision_sum(own, found, seen) / total, float(reached[-1] / total) if len(
+            reached
+        ) else 0.0
 
     def _precision_sum(self, own: I64, found: I64, seen: I64) -> float:
-        # w copies of a positive after n predictions of which t are true add Σ_{j=1..w} (t+j)/(n+j), which is
-        # w − (n−t) (H(n+w) − H(n)) with harmonic numbers H.
+        # w copies of a positive after n predictions of which t are true add Σ_{j=1..w} (t+j)/(n+j),
+        # which is w − (n−t) (H(n+w) − H(n)) with harmonic numbers H.
         harmonic = self._harmonics(int(seen[-1]))
         return float((own - (seen - found) * (harmonic[seen] - harmonic[seen - own])).sum())
 
@@ -93,7 +100,8 @@ def bootstrap_replicates(
 
     Args:
         ranking: the predictions.
-        per_query: name -> (numerator ``[Q]``, denominator ``[Q]``), e.g. hits at rank 1 over true pairs.
+        per_query: name -> (numerator ``[Q]``, denominator ``[Q]``), e.g. hits at rank 1 over true
+            pairs.
         replicates: how many.
         seed: of the draws; equal seeds and query vocabularies give paired draws.
         precision: of the recall.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asl.metrics.evaluate import per_query_sums
+from asl.metrics.average_precision import all_queries, average_precision, rank, recall_at_precision
+from asl.metrics.evaluation import per_query_sums
 from asl.metrics.intervals import Interval, bootstrap_replicates
-from asl.metrics.ranking import all_queries, average_precision, rank, recall_at_precision
-from asl.metrics.retrieval import group_by_query
+from asl.metrics.per_query import group_by_query
 from asl.types import ScoredPairs, TruthPairs
 
 
@@ -18,7 +18,8 @@ class Difference:
     Attributes:
         value: on the whole set.
         interval: 95 % over redrawn queries.
-        p_value: two-sided: share of replicates on the other side of zero, doubled; never below 2 / (replicates + 1).
+        p_value: two-sided: share of replicates on the other side of zero, doubled; never below 2 /
+            (replicates + 1).
     """
 
     value: float
@@ -27,7 +28,12 @@ class Difference:
 
 
 def compare(
-    first: ScoredPairs, second: ScoredPairs, truth: TruthPairs, *, bootstrap: int = 1000, seed: int = 0
+    first: ScoredPairs,
+    second: ScoredPairs,
+    truth: TruthPairs,
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> dict[str, Difference]:
     """Compare two runs on the same truth; both see the same redrawn queries.
 
@@ -46,7 +52,9 @@ def compare(
     for run in (first, second):
         ranking = rank(run, truth, queries=queries)
         sums = per_query_sums(group_by_query(ranking))
-        ratios = {name: float(above.sum() / max(below.sum(), 1)) for name, (above, below) in sums.items()}
+        ratios = {
+            name: float(above.sum() / max(below.sum(), 1)) for name, (above, below) in sums.items()
+        }
         recall = recall_at_precision(ranking, 0.9).recall
         values.append({"uap": average_precision(ranking), "recall_at_p90": recall, **ratios})
         draws.append(bootstrap_replicates(ranking, sums, replicates=bootstrap, seed=seed))

@@ -1,7 +1,14 @@
 """Networks: timm backbones, pooling, necks, the embedder that is trained, saved, loaded and exported."""
 
-from asl.models.build import build_embedder
 from asl.models.embedder import Embedder, Preprocessing
-from asl.models.files import load_embedder, model_hash, save_embedder
+from asl.models.initial_weights import build_embedder
+from asl.models.io import load_embedder, model_hash, save_embedder
 
-__all__ = ["Embedder", "Preprocessing", "build_embedder", "load_embedder", "model_hash", "save_embedder"]
+__all__ = [
+    "Embedder",
+    "Preprocessing",
+    "build_embedder",
+    "load_embedder",
+    "model_hash",
+    "save_embedder",
+]

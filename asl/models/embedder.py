@@ -20,7 +20,8 @@ class Preprocessing:
 
     Attributes:
         size: pixels of the square side (or of the shorter side).
-        resize: ``squash`` to the square, keep the aspect with the ``short`` side at size, or ``pad`` to the square.
+        resize: ``squash`` to the square, keep the aspect with the ``short`` side at size, or
+            ``pad`` to the square.
         mean: of each RGB channel in 0..1.
         std: of each RGB channel in 0..1.
     """
@@ -34,7 +35,9 @@ class Preprocessing:
         if not 16 <= self.size <= 4096:
             raise UsageError(f"preprocessing.size: must be in 16..4096, got {self.size}")
         if self.resize not in ("squash", "short", "pad"):
-            raise UsageError(f"preprocessing.resize: expected squash, short or pad, got {self.resize!r}")
+            raise UsageError(
+                f"preprocessing.resize: expected squash, short or pad, got {self.resize!r}"
+            )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise UsageError("preprocessing: mean and std need three numbers each, std above 0")
 
@@ -56,8 +59,10 @@ class Recipe:
         scale: its last batch norm learns its scale.
         norm_head: a log-norm of its own beside the direction.
         detach_norm: the norm head does not train the backbone.
-        without: parts of the backbone that are left out, e.g. the last convolution of an EfficientNet (``conv_head``).
-        wave: names of backbone stages after which a WaveBlock stands while training, e.g. ``layer2``.
+        without: parts of the backbone that are left out, e.g. the last convolution of an
+            EfficientNet (``conv_head``).
+        wave: names of backbone stages after which a WaveBlock stands while training, e.g.
+            ``layer2``.
     """
 
     backbone: str
@@ -83,7 +88,8 @@ class Embedder(nn.Module):
         backbone: images -> map of features (or tokens).
         pool: map -> one feature.
         neck: feature -> embedding.
-        preprocessing: what the caller does before (resize) and what :meth:`forward` does itself (mean and std).
+        preprocessing: what the caller does before (resize) and what :meth:`forward` does itself
+            (mean and std).
         recipe: how it was built.
     """
 
@@ -104,8 +110,12 @@ class Embedder(nn.Module):
         super().__init__()
         self.backbone, self.pool, self.neck = backbone, pool, neck
         self.dim, self.preprocessing, self.recipe = dim, preprocessing, recipe
-        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), persistent=False
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Embed images.
@@ -122,7 +132,8 @@ class Embedder(nn.Module):
         """Embed images and give the patch features too: ``[B, D]`` and ``[B, C, h, w]``."""
         features = self.backbone.forward_features(self.normalise(images))  # type: ignore[operator]
         patches, token = self._as_map(features)
-        # Pooling and neck are small and make the length: not in 16 bits, whatever the backbone runs in.
+        # Pooling and neck are small and make the length: not in 16 bits, whatever the backbone runs
+        # in.
         with torch.autocast(images.device.type, enabled=False):
             pooled = self.pool(patches.float()) if self.pool is not None else token.float()
             embedding: Tensor = self.neck(pooled)
@@ -137,7 +148,9 @@ class Embedder(nn.Module):
         if features.ndim == 4:
             return features, features.mean(dim=(2, 3))
         if features.ndim != 3:
-            raise AslError(f"backbone: features of shape {tuple(features.shape)} are neither a map nor tokens")
+            raise AslError(
+                f"backbone: features of shape {tuple(features.shape)} are neither a map nor tokens"
+            )
         prefix = int(getattr(self.backbone, "num_prefix_tokens", 0))
         patches = features[:, prefix:]
         side = round(patches.shape[1] ** 0.5)

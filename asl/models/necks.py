@@ -12,7 +12,8 @@ from torch.nn import functional as F
 class LinearBN(nn.Module):
     """Linear to D dimensions, then batch norm without a learned shift: a whitened, un-normalised embedding.
 
-    Over a batch the mean squared length is D, so lengths say how images compare and cannot all grow.
+    Over a batch the mean squared length is D, so lengths say how images compare and cannot all
+    grow.
     """
 
     def __init__(self, width: int, dim: int) -> None:
@@ -51,7 +52,9 @@ class BatchNorm(nn.Module):
         """``[B, width]`` -> ``[B, width]``; ``dim`` must be the width where it is given."""
         super().__init__()
         if dim not in (None, width):
-            raise ValueError(f"BatchNorm keeps the {width} dimensions of the pooled feature; dim={dim} asks for others")
+            raise ValueError(
+                f"BatchNorm keeps the {width} dimensions of the pooled feature; dim={dim} asks for others"
+            )
         self.dim = width
         self.norm = nn.BatchNorm1d(width)
         self.norm.bias.requires_grad_(False)
@@ -66,7 +69,13 @@ class Projector(nn.Module):
     """Linear, batch norm, leaky ReLU, repeated; the last linear layer bare (2048-4096-8192 in the D2LV baseline)."""
 
     def __init__(
-        self, width: int, dim: int, hidden: Sequence[int] = (4096,), *, slope: float = 0.0, scale: bool = False
+        self,
+        width: int,
+        dim: int,
+        hidden: Sequence[int] = (4096,),
+        *,
+        slope: float = 0.0,
+        scale: bool = False,
     ) -> None:
         """``[B, width]`` -> ``[B, dim]`` through ``hidden`` layers.
 
@@ -81,7 +90,11 @@ class Projector(nn.Module):
         self.dim = dim
         layers: list[nn.Module] = []
         for wide in hidden:
-            layers += [nn.Linear(width, wide, bias=False), nn.BatchNorm1d(wide), nn.LeakyReLU(slope, inplace=True)]
+            layers += [
+                nn.Linear(width, wide, bias=False),
+                nn.BatchNorm1d(wide),
+                nn.LeakyReLU(slope, inplace=True),
+            ]
             width = wide
         last = nn.BatchNorm1d(dim, affine=scale)
         if scale:
@@ -97,7 +110,8 @@ class Projector(nn.Module):
 class Sqrt(nn.Module):
     """Element-wise square root of a non-negative feature: a few strong channels no longer outvote the others.
 
-    Power-law normalisation (Perronnin et al., ECCV 2010, section 3.2, alpha = 1/2). Keeps the width.
+    Power-law normalisation (Perronnin et al., ECCV 2010, section 3.2, alpha = 1/2). Keeps the
+    width.
     """
 
     def __init__(self, width: int) -> None:
@@ -113,13 +127,19 @@ class Sqrt(nn.Module):
 class NormHead(nn.Module):
     """Give the embedding a length of its own: direction from a neck, log-norm from a small network beside it.
 
-    With a single vector the two pull at the same weights; here the norm-ratio loss may shape the length as it likes
-    without moving the angle. The log-norm is bounded to ±``bound`` around 0 by a soft clip, so that it stays usable
-    as a dimension of an inner product.
+    With a single vector the two pull at the same weights; here the norm-ratio loss may shape the
+    length as it likes without moving the angle. The log-norm is bounded to ±``bound`` around 0 by a
+    soft clip, so that it stays usable as a dimension of an inner product.
     """
 
     def __init__(
-        self, neck: nn.Module, width: int, *, hidden: int = 256, bound: float = 2.0, detach: bool = False
+        self,
+        neck: nn.Module,
+        width: int,
+        *,
+        hidden: int = 256,
+        bound: float = 2.0,
+        detach: bool = False,
     ) -> None:
         """Stand beside a neck.
 
@@ -133,7 +153,9 @@ class NormHead(nn.Module):
         super().__init__()
         self.neck, self.dim = neck, int(neck.dim)  # type: ignore[arg-type]
         self.bound, self._detach = bound, detach
-        self.head = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(width), nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
 
     def forward(self, pooled: Tensor) -> Tensor:
         """``[B, D]`` = exp(bounded log-norm) times the unit direction."""

@@ -50,7 +50,11 @@ class RMAC(nn.Module):
             side = max(1, int(2 * min(height, width) / (level + 1)))
             for top in _starts(height, side, level):
                 for left in _starts(width, side, level):
-                    region = features[:, :, top : top + side, left : left + side].float().amax(dim=(2, 3))
+                    region = (
+                        features[:, :, top : top + side, left : left + side]
+                        .float()
+                        .amax(dim=(2, 3))
+                    )
                     total = total + F.normalize(region, dim=1)
         return total
 

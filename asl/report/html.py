@@ -14,8 +14,9 @@ import numpy as np
 from asl.data.catalog import Catalog
 from asl.data.files import atomic_text
 from asl.metrics.directional import Directional, directional
-from asl.metrics.evaluate import Evaluation
+from asl.metrics.evaluation import Evaluation
 from asl.metrics.significance import Difference
+from asl.report.headline_table import difference_rows, kind_rows, markdown_rows, markdown_table
 from asl.report.sections import (
     difference_section,
     foot,
@@ -26,7 +27,6 @@ from asl.report.sections import (
     score_section,
 )
 from asl.report.style import STYLE
-from asl.report.table import difference_rows, kind_rows, markdown_rows, markdown_table
 from asl.types import Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 Differences = Mapping[str, Mapping[str, Difference]]
@@ -95,19 +95,39 @@ def write_report(
         query_images: for the gallery, which is left out without images.
         reference_images: for the gallery.
         remarks: (query, reference) -> what a second stage said of the pair, for the gallery.
-        differences: run -> metric -> paired difference to the first run (:func:`asl.metrics.significance.compare`).
-        context: facts for the foot of the page; a :class:`Directional` named ``directional`` is used as it is.
+        differences: run -> metric -> paired difference to the first run
+            (:func:`asl.metrics.significance.compare`).
+        context: facts for the foot of the page; a :class:`Directional` named ``directional`` is
+            used as it is.
     """
     path = Path(path)
     facts = dict(context or {})
     norms: Directional | None = facts.pop("directional", None)
-    if norms is None and queries is not None and references is not None and _has_lengths(queries, references):
+    if (
+        norms is None
+        and queries is not None
+        and references is not None
+        and _has_lengths(queries, references)
+    ):
         norms = directional(truth, queries, references, hard=next(iter(pairs.values())))
-    chosen = max(evaluations, key=lambda name: (evaluations[name].uap, evaluations[name].recall_at_p90))
+    chosen = max(
+        evaluations, key=lambda name: (evaluations[name].uap, evaluations[name].recall_at_p90)
+    )
     material = Material(
-        title, evaluations, pairs, truth, chosen, norms, queries, references, query_images, reference_images,
-        remarks or {}, differences or {}, facts,
-    )  # fmt: skip
+        title,
+        evaluations,
+        pairs,
+        truth,
+        chosen,
+        norms,
+        queries,
+        references,
+        query_images,
+        reference_images,
+        remarks or {},
+        differences or {},
+        facts,
+    )
     with atomic_text(path) as file:
         file.write(page(material))
     with atomic_text(path.with_suffix(".md")) as file:
@@ -126,7 +146,9 @@ def page(material: Material) -> str:
         headline(material.title, material.evaluations, material.chosen),
         difference_section(material.differences, next(iter(material.evaluations))),
         plots_section(material.evaluations, material.chosen, material.norms),
-        score_section(material.evaluations[material.chosen], material.pairs[material.chosen], material.truth),
+        score_section(
+            material.evaluations[material.chosen], material.pairs[material.chosen], material.truth
+        ),
         _breakdowns(material),
         _gallery(material),
         foot(material.facts),
@@ -142,14 +164,23 @@ def page(material: Material) -> str:
 
 
 def _breakdowns(material: Material) -> str:
-    chosen, (name, first) = material.evaluations[material.chosen], next(iter(material.evaluations.items()))
+    chosen, (name, first) = (
+        material.evaluations[material.chosen],
+        next(iter(material.evaluations.items())),
+    )
     note = f"{escape(material.chosen)}; found and wrongly matched at the threshold."
     other = first is not chosen
     note += f" Strokes: {escape(name)}." * other
     kinds = kind_section(
-        "By kind of query", chosen.by_kind, first.by_kind if other else {}, note=note, norms=material.norms
+        "By kind of query",
+        chosen.by_kind,
+        first.by_kind if other else {},
+        note=note,
+        norms=material.norms,
     )
-    groups = kind_section("By group", chosen.by_group, first.by_group if other else {}, note=note, norms=None)
+    groups = kind_section(
+        "By group", chosen.by_group, first.by_group if other else {}, note=note, norms=None
+    )
     return kinds + groups
 
 
@@ -179,7 +210,11 @@ def document(material: Material) -> dict[str, Any]:
         "directional": material.norms.to_json() if material.norms else None,
         "differences": {
             run: {
-                name: {"value": d.value, "interval": [d.interval.low, d.interval.high], "p": d.p_value}
+                name: {
+                    "value": d.value,
+                    "interval": [d.interval.low, d.interval.high],
+                    "p": d.p_value,
+                }
                 for name, d in metrics.items()
             }
             for run, metrics in material.differences.items()
@@ -200,7 +235,10 @@ def markdown(material: Material) -> str:
     parts = [f"# {material.title}\n", markdown_table(material.evaluations)]
     if material.differences:
         first = next(iter(material.evaluations))
-        parts += [f"## Difference to {first}\n", markdown_rows(difference_rows(material.differences))]
+        parts += [
+            f"## Difference to {first}\n",
+            markdown_rows(difference_rows(material.differences)),
+        ]
     if norms is not None:
         hard = "" if norms.auroc_hard is None else f", true/hard {norms.auroc_hard:.3f}"
         parts.append(
@@ -209,6 +247,13 @@ def markdown(material: Material) -> str:
         )
     for title, breakdown in (("kind", chosen.by_kind), ("group", chosen.by_group)):
         if breakdown:
-            parts += [f"## By {title} ({material.chosen})\n", markdown_rows(kind_rows(breakdown, head=title))]
-    parts += ["## How this was made\n", *[f"- {name}: {value}" for name, value in material.facts.items()], ""]
+            parts += [
+                f"## By {title} ({material.chosen})\n",
+                markdown_rows(kind_rows(breakdown, head=title)),
+            ]
+    parts += [
+        "## How this was made\n",
+        *[f"- {name}: {value}" for name, value in material.facts.items()],
+        "",
+    ]
     return "\n".join(parts)

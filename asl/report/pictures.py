@@ -56,7 +56,9 @@ def _webp(image: Pixels, width: float, height: float) -> tuple[str, float, float
     return "data:image/webp;base64," + base64.b64encode(data).decode(), wide / 1.5, tall / 1.5
 
 
-def _framed(cell: Cell, left: float, top: float, width: float, height: float, edge: str = "edge") -> str:
+def _framed(
+    cell: Cell, left: float, top: float, width: float, height: float, edge: str = "edge"
+) -> str:
     """One picture in the middle of its box, with its outline."""
     data, wide, tall = _webp(cell.image, width, height)
     x, y = left + (width - wide) / 2, top + (height - tall) / 2
@@ -71,12 +73,16 @@ def _framed(cell: Cell, left: float, top: float, width: float, height: float, ed
 def card(width: float, height: float, parts: Sequence[str], title: str) -> str:
     """A drawing on a card of its own, light or dark as the reader's system is."""
     size = f'width="{width:g}" height="{height:g}"'
-    back = f'<rect class="card" x=".5" y=".5" width="{width - 1:g}" height="{height - 1:g}" rx="8"/>'
+    back = (
+        f'<rect class="card" x=".5" y=".5" width="{width - 1:g}" height="{height - 1:g}" rx="8"/>'
+    )
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" {size}>'
     return f"{head}<title>{escape(title)}</title><style>{_STYLE.strip()}</style>{back}{''.join(parts)}</svg>\n"
 
 
-def rows_of_pictures(rows: Sequence[Sequence[Cell]], title: str, *, box: tuple[int, int] = (168, 126)) -> str:
+def rows_of_pictures(
+    rows: Sequence[Sequence[Cell]], title: str, *, box: tuple[int, int] = (168, 126)
+) -> str:
     """Pictures side by side, each with its lines below it."""
     width, height = box
     parts, step = [], height + 24 + 18 * max(len(cell.lines) for row in rows for cell in row)
@@ -88,7 +94,12 @@ def rows_of_pictures(rows: Sequence[Sequence[Cell]], title: str, *, box: tuple[i
                 parts.append(_text("arrow", left - 14, top + height / 2 + 9, cell.sign))
             for number, line in enumerate(cell.lines):
                 parts.append(
-                    _text("soft" if number else "name", left + width / 2, top + height + 18 * (number + 1), line)
+                    _text(
+                        "soft" if number else "name",
+                        left + width / 2,
+                        top + height + 18 * (number + 1),
+                        line,
+                    )
                 )
     return card(len(rows[0]) * (width + 28) + 4, len(rows) * step + 10, parts, title)
 
@@ -97,7 +108,13 @@ def scattered(places: Sequence[Place], title: str, *, x_label: str, y_label: str
     """Pictures in a plot, each beside its point."""
     xs, ys = [place.x for place in places], [place.y for place in places]
     room = 0.06 * (max(xs) - min(xs)), 0.15 * (max(ys) - min(ys))
-    frame = Frame((min(xs) - room[0], max(xs) + 3 * room[0]), (min(ys) - room[1], max(ys) + room[1]), 800, 500, 70)
+    frame = Frame(
+        (min(xs) - room[0], max(xs) + 3 * room[0]),
+        (min(ys) - room[1], max(ys) + room[1]),
+        800,
+        500,
+        70,
+    )
     points = [(frame.right(place.x), frame.down(place.y)) for place in places]
     parts, taken = _axes(frame, x_label, y_label), [(x, y, 5.0, 5.0) for x, y in points]
     for place, (x, y) in zip(places, points, strict=True):
@@ -105,7 +122,9 @@ def scattered(places: Sequence[Place], title: str, *, x_label: str, y_label: str
         taken.append((left + 42, top + 39, 42, 39))
         parts.append(f'<line class="lead" x1="{x}" y1="{y}" x2="{left + 42:g}" y2="{top + 31:g}"/>')
         parts.append(f'<circle class="dot{" wrong" * place.odd}" cx="{x}" cy="{y}" r="5"/>')
-        parts.append(_framed(Cell(place.image, ()), left, top, 84, 62, "other" if place.odd else "edge"))
+        parts.append(
+            _framed(Cell(place.image, ()), left, top, 84, 62, "other" if place.odd else "edge")
+        )
         parts.append(_text("soft", left + 42, top + 76, place.name))
     return card(frame.width, frame.height, parts, title)
 
@@ -122,7 +141,9 @@ def _axes(frame: Frame, x_label: str, y_label: str) -> list[str]:
         parts.append(_text("soft", frame.left - 24, y + 4, signed(value)))
     parts.append(_text("soft", (frame.left + right) / 2, frame.height - 6, x_label))
     turned = f"translate(22 {bottom / 2:g}) rotate(-90)"
-    parts.append(f'<text class="soft" transform="{turned}" text-anchor="middle">{escape(y_label)}</text>')
+    parts.append(
+        f'<text class="soft" transform="{turned}" text-anchor="middle">{escape(y_label)}</text>'
+    )
     return parts
 
 
@@ -136,8 +157,13 @@ def _free(taken: Sequence[_Box], frame: Frame, x: float, y: float) -> tuple[floa
     for distance in range(52, 240, 12):
         for turn in np.arange(0, 2 * np.pi, np.pi / 8).tolist():
             a, b = x + distance * np.cos(turn), y + distance * np.sin(turn)
-            inside = frame.left + wide < a < frame.width - 16 - wide and 14 + tall < b < frame.height - 44 - tall
-            if inside and all(abs(a - c) > e + wide or abs(b - d) > f + tall for c, d, e, f in taken):
+            inside = (
+                frame.left + wide < a < frame.width - 16 - wide
+                and 14 + tall < b < frame.height - 44 - tall
+            )
+            if inside and all(
+                abs(a - c) > e + wide or abs(b - d) > f + tall for c, d, e, f in taken
+            ):
                 return float(a - wide), float(b - tall)
     return x - wide, y - tall
 

@@ -13,10 +13,21 @@ from typing import Any
 
 from asl import __version__
 
-_LIBRARIES = ("torch", "timm", "lightning", "faiss-gpu", "faiss-cpu", "albumentations", "numpy", "pillow")
+_LIBRARIES = (
+    "torch",
+    "timm",
+    "lightning",
+    "faiss-gpu",
+    "faiss-cpu",
+    "albumentations",
+    "numpy",
+    "pillow",
+)
 
 
-def provenance(config: Mapping[str, Any], *, command: str, seed: int | None = None) -> dict[str, Any]:
+def provenance(
+    config: Mapping[str, Any], *, command: str, seed: int | None = None
+) -> dict[str, Any]:
     """Facts that belong into every result file.
 
     Args:
@@ -25,7 +36,8 @@ def provenance(config: Mapping[str, Any], *, command: str, seed: int | None = No
         seed: of the run, where it has one.
 
     Returns:
-        JSON-ready: ``command``, ``config_hash``, ``seed``, ``versions``, ``machine``, ``created`` (UTC).
+        JSON-ready: ``command``, ``config_hash``, ``seed``, ``versions``, ``machine``, ``created``
+        (UTC).
     """
     text = json.dumps(config, sort_keys=True, default=str)
     facts: dict[str, Any] = {

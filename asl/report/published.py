@@ -28,12 +28,19 @@ ROWS: dict[str, list[_Row]] = {"ndec": _NDEC, "disc21_dev2": _DEV2, "disc21_fina
 def published_table(benchmark: str) -> Table | None:
     """The known rows of a benchmark; None where there are none.
 
-    Re-runs of the public SSCD weights land within 0.2 µAP of the printed row, which is the tolerance to expect of a
-    correct protocol.
+    Re-runs of the public SSCD weights land within 0.2 µAP of the printed row, which is the
+    tolerance to expect of a correct protocol.
     """
     if benchmark not in ROWS:
         return None
-    table = Table("published", "µAP", "R@P90", "source", title="For comparison (percent)", title_justify="left")
+    table = Table(
+        "published",
+        "µAP",
+        "R@P90",
+        "source",
+        title="For comparison (percent)",
+        title_justify="left",
+    )
     for method, uap, recall, source in ROWS[benchmark]:
         table.add_row(method, f"{uap:.1f}", "–" if recall is None else f"{recall:.1f}", source)
     return table

@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 
 from asl.data.catalog import Catalog
+from asl.metrics.average_precision import F64, label_pairs
 from asl.metrics.directional import Directional
-from asl.metrics.evaluate import Evaluation, KindResult
-from asl.metrics.ranking import F64, label_pairs
+from asl.metrics.evaluation import Evaluation, KindResult
 from asl.metrics.significance import Difference
-from asl.report.gallery import Case, norm_lookup, scores_of, thumbnails, worst_false_matches, worst_misses
+from asl.report.headline_table import COLUMNS, LOWER_IS_BETTER, digits
+from asl.report.mistakes import (
+    Case,
+    norm_lookup,
+    scores_of,
+    thumbnails,
+    worst_false_matches,
+    worst_misses,
+)
 from asl.report.svg import bar, box_rows, histogram, line_plot
-from asl.report.table import COLUMNS, LOWER_IS_BETTER, digits
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 Embedded = tuple[QueryEmbeddings | None, ReferenceEmbeddings | None]
@@ -32,9 +39,14 @@ def headline(title: str, evaluations: Mapping[str, Evaluation], chosen: str) -> 
         f"<b>{counts['true_pairs']:,}</b> true pairs, {candidates:.1%} of them among the "
         f"<b>{counts['predictions']:,}</b> predictions"
     )
-    shown = [name for name in COLUMNS if any(getattr(e, name) is not None for e in evaluations.values())]
+    shown = [
+        name for name in COLUMNS if any(getattr(e, name) is not None for e in evaluations.values())
+    ]
     head = "".join(f"<th>{escape(COLUMNS[name])}" for name in shown)
-    rows = "".join(_run_row(name, evaluation, shown, name == chosen) for name, evaluation in evaluations.items())
+    rows = "".join(
+        _run_row(name, evaluation, shown, name == chosen)
+        for name, evaluation in evaluations.items()
+    )
     return (
         f"<header><h1>{escape(title)}</h1><p class=lead>{facts}</p></header>{_advice(chosen, first)}"
         f"<div class=wide><table class=head><thead><tr><th>run{head}<th>threshold<tbody>{rows}</table></div>"
@@ -48,7 +60,9 @@ def _run_row(name: str, evaluation: Evaluation, shown: list[str], chosen: bool) 
         value, interval = getattr(evaluation, column), evaluation.intervals.get(column)
         span = (interval.low, interval.high) if interval and value is not None else None
         text = f"<small>{span[0]:.3f} – {span[1]:.3f}</small>" if span else ""
-        cells.append(f"<td>{bar(value, text=digits(value), interval=span, worse=column in LOWER_IS_BETTER)}{text}")
+        cells.append(
+            f"<td>{bar(value, text=digits(value), interval=span, worse=column in LOWER_IS_BETTER)}{text}"
+        )
     threshold = evaluation.threshold_at_p90
     cells.append(f"<td>{'–' if threshold is None else f'{threshold:.4f}'}")
     return f"<tr{' class=chosen' if chosen else ''}><th>{escape(name)}{''.join(cells)}"
@@ -68,7 +82,9 @@ def _advice(chosen: str, evaluation: Evaluation) -> str:
 
 
 def _table_note(evaluations: Mapping[str, Evaluation], shown: list[str]) -> str:
-    notes = ["The marked run has the best µAP; breakdowns and pictures below are its own."] * (len(evaluations) > 1)
+    notes = ["The marked run has the best µAP; breakdowns and pictures below are its own."] * (
+        len(evaluations) > 1
+    )
     if any(evaluation.intervals for evaluation in evaluations.values()):
         notes.append("Small numbers: 95 % bootstrap interval over queries.")
     if "hard_false_match_rate" in shown:
@@ -97,7 +113,9 @@ def difference_section(differences: Mapping[str, Mapping[str, Difference]], firs
     )
 
 
-def plots_section(evaluations: Mapping[str, Evaluation], chosen: str, norms: Directional | None) -> str:
+def plots_section(
+    evaluations: Mapping[str, Evaluation], chosen: str, norms: Directional | None
+) -> str:
     """Precision over recall of every run in one plot; beside it what the norms know."""
     curves = {name: evaluation.curve[:2] for name, evaluation in evaluations.items()}
     marks = {}
@@ -105,7 +123,9 @@ def plots_section(evaluations: Mapping[str, Evaluation], chosen: str, norms: Dir
         if evaluations[name].threshold_at_p90 is not None:
             at = int(np.searchsorted(recall, evaluations[name].recall_at_p90 - 1e-12))
             marks[name] = (float(recall[at]), float(precision[at]))
-    plot = line_plot(curves, x_label="recall", y_label="precision", strong=chosen, level=0.9, marks=marks)
+    plot = line_plot(
+        curves, x_label="recall", y_label="precision", strong=chosen, level=0.9, marks=marks
+    )
     left = f"<h2>Precision over recall</h2><p class=note>Dots: the best recall at 90 % precision.</p>{plot}"
     return f"<div class=columns><section>{left}</section><section>{_norms(norms)}</section></div>"
 
@@ -113,14 +133,18 @@ def plots_section(evaluations: Mapping[str, Evaluation], chosen: str, norms: Dir
 def _norms(norms: Directional | None) -> str:
     if norms is None:
         return ""
-    hard = "" if norms.auroc_hard is None else f", from hard negatives <b>{norms.auroc_hard:.3f}</b>"
+    hard = (
+        "" if norms.auroc_hard is None else f", from hard negatives <b>{norms.auroc_hard:.3f}</b>"
+    )
     missing = f" {norms.missing} true pairs have no embeddings." if norms.missing else ""
     return (
         "<h2>Do the norms know the direction?</h2><p class=note>The reference has the larger norm in "
         f"<b>{norms.norm_order_accuracy:.1%}</b> of the true pairs. AUROC of true from reversed pairs "
         f"<b>{norms.auroc_reversed:.3f}</b>{hard}; µAP over both directions <b>{norms.uap_both:.3f}</b> "
         f"(chance: 0.5).{missing}</p>"
-        + histogram(norms.differences, x_label="ln |f(reference)| − ln |f(query)|", zero="equal norms")
+        + histogram(
+            norms.differences, x_label="ln |f(reference)| − ln |f(query)|", zero="equal norms"
+        )
     )
 
 
@@ -167,11 +191,15 @@ def kind_section(
         return ""
     ordered = norms.by_kind if norms else {}
     rows = []
-    for name, result in sorted(breakdown.items(), key=lambda item: (item[1].true_pairs == 0, item[0])):
+    for name, result in sorted(
+        breakdown.items(), key=lambda item: (item[1].true_pairs == 0, item[0])
+    ):
         cells = []
         for metric in ("uap", "recall_at_1", "found", "false_match_rate"):
             now, old = getattr(result, metric), getattr(base.get(name), metric, None)
-            cells.append(f"<td>{bar(now, text=digits(now), before=old, worse=metric == 'false_match_rate')}")
+            cells.append(
+                f"<td>{bar(now, text=digits(now), before=old, worse=metric == 'false_match_rate')}"
+            )
         if ordered:
             rate = ordered[name][0] if name in ordered else None
             cells.append(f"<td>{bar(rate, text=digits(rate))}")
@@ -208,9 +236,18 @@ def gallery_section(
         return _card(case, shown, lengths, kind, scores[case.pair], remarks.get(case.pair, ""))
 
     parts = []
-    for label, cases in (("The surest false matches", false), ("True pairs that were missed", misses)):
-        body = f"<div class=gallery>{''.join(card(case) for case in cases)}</div>" if cases else "<p>None.</p>"
-        parts.append(f"<h2>{label}</h2><p class=note>{escape(name)}; query left, reference right.</p>{body}")
+    for label, cases in (
+        ("The surest false matches", false),
+        ("True pairs that were missed", misses),
+    ):
+        body = (
+            f"<div class=gallery>{''.join(card(case) for case in cases)}</div>"
+            if cases
+            else "<p>None.</p>"
+        )
+        parts.append(
+            f"<h2>{label}</h2><p class=note>{escape(name)}; query left, reference right.</p>{body}"
+        )
     return "".join(parts)
 
 
@@ -227,8 +264,12 @@ def _card(
     if query is not None and reference is not None:
         right = query <= reference
         arrow = "←" if right else "→"
-        direction = f"norms: {'the query may come from the reference' if right else 'the query holds more'}"
-    listed = "".join(f"<span>{escape(run)} <b>{score:.4f}</b></span>" for run, score in scores.items())
+        direction = (
+            f"norms: {'the query may come from the reference' if right else 'the query holds more'}"
+        )
+    listed = "".join(
+        f"<span>{escape(run)} <b>{score:.4f}</b></span>" for run, score in scores.items()
+    )
     said = "<br>".join(escape(text) for text in (case.verdict, direction, remark) if text)
     return (
         f"<figure><div class=pair>{_side('query', case.query, shown[0], query)}<span>{arrow}</span>"
@@ -238,7 +279,11 @@ def _card(
 
 
 def _side(role: str, name: str, source: str, length: float | None) -> str:
-    picture = f'<img loading=lazy alt="{role} {escape(name)}" src="{source}">' if source else "<i>no image</i>"
+    picture = (
+        f'<img loading=lazy alt="{role} {escape(name)}" src="{source}">'
+        if source
+        else "<i>no image</i>"
+    )
     norm = "" if length is None else f"<br>ln|f| = {length:.3f}"
     return f'<div><div class=frame>{picture}</div><small title="{escape(name)}">{escape(name)}{norm}</small></div>'
 

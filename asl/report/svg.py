@@ -75,18 +75,28 @@ def _axes(frame: Frame, *, x_label: str, y_label: str, y_ticks: bool = True) -> 
     ]
     for value in ticks(*frame.y) if y_ticks else ():
         at = frame.down(value)
-        parts.append(f'<line class="grid" x1="{frame.left:g}" x2="{frame.width - 12:g}" y1="{at}" y2="{at}"/>')
-        parts.append(f'<text class="tick" x="{frame.left - 7:g}" y="{at + 4}" text-anchor="end">{value:.3g}</text>')
+        parts.append(
+            f'<line class="grid" x1="{frame.left:g}" x2="{frame.width - 12:g}" y1="{at}" y2="{at}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{frame.left - 7:g}" y="{at + 4}" text-anchor="end">{value:.3g}</text>'
+        )
     for value in ticks(*frame.x):
         at = frame.right(value)
-        parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{bottom:g}" y2="{bottom + 4:g}"/>')
-        parts.append(f'<text class="tick" x="{at}" y="{bottom + 17:g}" text-anchor="middle">{value:.4g}</text>')
+        parts.append(
+            f'<line class="grid" x1="{at}" x2="{at}" y1="{bottom:g}" y2="{bottom + 4:g}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{at}" y="{bottom + 17:g}" text-anchor="middle">{value:.4g}</text>'
+        )
     parts.append(
         f'<text class="label" x="{middle:g}" y="{frame.height - 5:g}" text-anchor="middle">{escape(x_label)}</text>'
     )
     if y_label:
         turned = f"translate(13 {(bottom + 12) / 2:g}) rotate(-90)"
-        parts.append(f'<text class="label" transform="{turned}" text-anchor="middle">{escape(y_label)}</text>')
+        parts.append(
+            f'<text class="label" transform="{turned}" text-anchor="middle">{escape(y_label)}</text>'
+        )
     return parts
 
 
@@ -129,7 +139,9 @@ def line_plot(
     return "".join([*parts, "</svg>", legend(list(curves))])
 
 
-def histogram(groups: Mapping[str, npt.ArrayLike], *, x_label: str, bins: int = 41, zero: str = "") -> str:
+def histogram(
+    groups: Mapping[str, npt.ArrayLike], *, x_label: str, bins: int = 41, zero: str = ""
+) -> str:
     """Outlined histograms on common bins, each scaled to its own total; ``zero`` labels a line at 0."""
     values = {name: np.asarray(group, dtype=np.float64) for name, group in groups.items()}
     every = np.concatenate(list(values.values()))
@@ -144,13 +156,17 @@ def histogram(groups: Mapping[str, npt.ArrayLike], *, x_label: str, bins: int = 
     parts = _axes(frame, x_label=x_label, y_label="share of the pairs")
     if zero and edges[0] < 0 < edges[-1]:
         at = frame.right(0.0)
-        parts.append(f'<line class="level" x1="{at}" x2="{at}" y1="12" y2="{frame.height - 40:g}"/>')
+        parts.append(
+            f'<line class="level" x1="{at}" x2="{at}" y1="12" y2="{frame.height - 40:g}"/>'
+        )
         parts.append(f'<text class="tick" x="{at + 5}" y="22">{escape(zero)}</text>')
     for number, (name, share) in enumerate(shares.items()):
         xs = np.repeat(edges, 2)
         ys = np.concatenate([[0.0], np.repeat(share, 2), [0.0]])
         style = f"c{number % COLOURS} area"
-        parts.append(f'<polygon class="{style}" points="{frame.path(xs, ys)}"><title>{escape(name)}</title></polygon>')
+        parts.append(
+            f'<polygon class="{style}" points="{frame.path(xs, ys)}"><title>{escape(name)}</title></polygon>'
+        )
     counts = [f"{name} ({len(group)})" for name, group in values.items()]
     return "".join([*parts, "</svg>", legend(counts)])
 
@@ -177,11 +193,15 @@ def box_rows(
     low, high = float(np.quantile(every, 0.002)), float(np.quantile(every, 0.998))
     low, high = (low, high) if line is None else (min(low, line), max(high, line))
     room = 0.02 * (high - low) + 1e-9
-    frame = Frame((low - room, high + room), (0, 1), width=860, height=62 + 24 * len(rows), left=210)
+    frame = Frame(
+        (low - room, high + room), (0, 1), width=860, height=62 + 24 * len(rows), left=210
+    )
     parts = _axes(frame, x_label=x_label, y_label="", y_ticks=False)
     for number, (name, group) in enumerate(values.items()):
         middle = 22 + 24 * number
-        a, b, c, d, e = (frame.right(v) for v in np.quantile(group, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist())
+        a, b, c, d, e = (
+            frame.right(v) for v in np.quantile(group, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
+        )
         style = f"c{colour[name] % COLOURS}"
         parts.append(
             f'<g class="row"><title>{escape(name)}: median {np.median(group):.4g} of {len(group)}</title>'
@@ -203,7 +223,8 @@ def box_rows(
 def legend(names: Sequence[str]) -> str:
     """Colour and name of every series."""
     items = "".join(
-        f'<span class="key"><i class="b{n % COLOURS}"></i>{escape(name)}</span>' for n, name in enumerate(names)
+        f'<span class="key"><i class="b{n % COLOURS}"></i>{escape(name)}</span>'
+        for n, name in enumerate(names)
     )
     return f'<div class="legend">{items}</div>'
 

@@ -1,7 +1,7 @@
 """What a score means: the probability of a copy, and the threshold that gives a precision.
 
-Fitted once per model and score on queries that neither trained the model nor are reported on, and stored in the
-model's card, so that a user can ask for a precision instead of guessing a cosine.
+Fitted once per model and score on queries that neither trained the model nor are reported on, and
+stored in the model's card, so that a user can ask for a precision instead of guessing a cosine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Threshold:
         precision: share of the accepted pairs that are right, at least; what was asked for.
         threshold: lowest score that is accepted.
         recall: share of all true pairs that are accepted.
-        hard_false_match_rate: share of the hard-negative queries that match something; None where there were none.
+        hard_false_match_rate: share of the hard-negative queries that match something; None where
+            there were none.
     """
 
     precision: float
@@ -65,12 +66,15 @@ class Calibration:
         """The row with the smallest precision that is at least ``precision``.
 
         Raises:
-            AslError: that precision was not reached in the calibration; the highest one that was is named.
+            AslError: that precision was not reached in the calibration; the highest one that was is
+                named.
         """
         for row in self.thresholds:
             if row.precision >= precision:
                 return row
-        best = f"the highest was {self.thresholds[-1].precision:g}" if self.thresholds else "none was"
+        best = (
+            f"the highest was {self.thresholds[-1].precision:g}" if self.thresholds else "none was"
+        )
         raise AslError(
             f"precision: {precision:g} was not reached by {self.score.mode} in this model's calibration ({best}); "
             "score=verified reaches more"
@@ -94,7 +98,9 @@ class Calibration:
             rows = tuple(Threshold(**row) for row in card["thresholds"])
             return cls(Score(**card["score"]), float(card["slope"]), float(card["offset"]), rows)
         except (KeyError, TypeError, ValueError) as error:
-            raise AslError(f"calibration: the card cannot be read ({type(error).__name__}: {error})") from error
+            raise AslError(
+                f"calibration: the card cannot be read ({type(error).__name__}: {error})"
+            ) from error
 
 
 def calibrate(
@@ -109,8 +115,8 @@ def calibrate(
 ) -> Calibration:
     """Fit the logistic curve and the thresholds of a score.
 
-    The curve is fitted on each query's best pair, which is what somebody decides about (Platt, 1999, with his smoothed
-    targets, so that separable scores give no infinite slope).
+    The curve is fitted on each query's best pair, which is what somebody decides about (Platt,
+    1999, with his smoothed targets, so that separable scores give no infinite slope).
 
     Args:
         score: what the scores are.
@@ -127,13 +133,17 @@ def calibrate(
     values, right = np.asarray(scores, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
     of = np.asarray(query, dtype=np.int64)
     if not len(values) or values.shape != right.shape or values.shape != of.shape:
-        raise AslError(f"calibrate: needs pairs, got {values.shape} scores, {right.shape} labels, {of.shape} queries")
+        raise AslError(
+            f"calibrate: needs pairs, got {values.shape} scores, {right.shape} labels, {of.shape} queries"
+        )
     if right.all() or not right.any():
         raise AslError("calibrate: needs true and false pairs")
     order = np.lexsort((right, -values, of))  # ties against us: the false pair of a tie comes first
     best = order[np.unique(of[order], return_index=True)[1]]
     slope, offset = _logistic(values[best], right[best])
-    rows = _thresholds(values, right, of, true_pairs, np.asarray(list(hard_queries), dtype=np.int64), precisions)
+    rows = _thresholds(
+        values, right, of, true_pairs, np.asarray(list(hard_queries), dtype=np.int64), precisions
+    )
     return Calibration(score, slope, offset, rows)
 
 
@@ -149,18 +159,26 @@ def _logistic(values: _F64, right: _Bool) -> tuple[float, float]:
         value = float((np.logaddexp(0.0, logit) - target * logit).mean())
         return value, np.array([(error * z).mean(), error.mean()])
 
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, bounds=[(0.0, None), (None, None)], method="L-BFGS-B")
+    found = minimize(
+        loss, np.array([1.0, 0.0]), jac=True, bounds=[(0.0, None), (None, None)], method="L-BFGS-B"
+    )
     slope, offset = (float(w) for w in found.x)
     return slope / spread, offset - slope * centre / spread
 
 
 def _thresholds(
-    values: _F64, right: _Bool, of: npt.NDArray[np.int64], true_pairs: int, hard: npt.NDArray[np.int64],
+    values: _F64,
+    right: _Bool,
+    of: npt.NDArray[np.int64],
+    true_pairs: int,
+    hard: npt.NDArray[np.int64],
     precisions: Sequence[float],
-) -> tuple[Threshold, ...]:  # fmt: skip
+) -> tuple[Threshold, ...]:
     order = np.argsort(-values, kind="stable")
     descending, hits = values[order], np.cumsum(right[order])
-    ends = np.flatnonzero(np.r_[descending[1:] != descending[:-1], True])  # a threshold takes all of a tie or none
+    ends = np.flatnonzero(
+        np.r_[descending[1:] != descending[:-1], True]
+    )  # a threshold takes all of a tie or none
     precision, recall = hits[ends] / (ends + 1), hits[ends] / true_pairs
     # Each hard query is matched from its best score on.
     hardest = [values[of == number].max(initial=-np.inf) for number in hard.tolist()]
@@ -176,7 +194,12 @@ def _thresholds(
 
 
 def score_of(
-    mode: str, *, lam: float | None, tau: float | None, clip: Sequence[float] | None, calibration: Calibration | None
+    mode: str,
+    *,
+    lam: float | None,
+    tau: float | None,
+    clip: Sequence[float] | None,
+    calibration: Calibration | None,
 ) -> Score:
     """The score of a mode with the constants given, else those of a calibration, else the usual ones.
 
@@ -189,4 +212,5 @@ def score_of(
     elif len(clip) != 2:
         raise AslError(f"clip: expected two log-norms, [low, high], got {clip}")
     between = (clip[0], clip[1]) if clip else None
-    return Score(mode, usual.lam if lam is None else lam, usual.tau if tau is None else tau, between)  # type: ignore[arg-type]
+    lam, tau = usual.lam if lam is None else lam, usual.tau if tau is None else tau
+    return Score(mode, lam, tau, between)  # type: ignore[arg-type]

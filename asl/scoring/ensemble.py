@@ -15,8 +15,9 @@ Some = TypeVar("Some", bound=Embeddings)
 def ensemble(members: Sequence[Some], weights: Sequence[float] | None = None) -> Some:
     """Join features of the same images.
 
-    Each member's unit vectors are scaled by the root of its share of the weights and laid side by side, so that the
-    joined cosine is the weighted mean of the members'; so is the log-norm, and with it n_r - n_q.
+    Each member's unit vectors are scaled by the root of its share of the weights and laid side by
+    side, so that the joined cosine is the weighted mean of the members'; so is the log-norm, and
+    with it n_r - n_q.
 
     Args:
         members: embeddings with the same ids in the same order; their dimensions may differ.
@@ -33,11 +34,17 @@ def ensemble(members: Sequence[Some], weights: Sequence[float] | None = None) ->
     first = members[0]
     for number, member in enumerate(members[1:], 2):
         if not np.array_equal(member.ids, first.ids):
-            raise AslError(f"ensemble: member {number} is of other images, or has them in another order")
+            raise AslError(
+                f"ensemble: member {number} is of other images, or has them in another order"
+            )
     shares = given / given.sum()
     roots = np.sqrt(shares)
     vectors = np.concatenate(
-        [member.vectors * np.float32(root) for member, root in zip(members, roots, strict=True)], axis=1
+        [member.vectors * np.float32(root) for member, root in zip(members, roots, strict=True)],
+        axis=1,
     )
-    norms = sum(share * member.log_norms.astype(np.float64) for member, share in zip(members, shares, strict=True))
+    norms = sum(
+        share * member.log_norms.astype(np.float64)
+        for member, share in zip(members, shares, strict=True)
+    )
     return type(first)(first.ids, vectors, np.asarray(norms, dtype=np.float32))

@@ -1,7 +1,8 @@
 """Score normalisation: what is similar to everything is believed less. One affine map per query, from a background.
 
-The background must be unrelated images (training images), never references: a score must not depend on what else is in
-the index. Rankings of a single query do not change; the ranking over all queries does.
+The background must be unrelated images (training images), never references: a score must not depend
+on what else is in the index. Rankings of a single query do not change; the ranking over all queries
+does.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ _LEAST = 1e-3  # a query that is like no background image at all keeps the order
 class ScoreNormalization:
     """How a score s of a query becomes s', with m the mean of its ``first``..``last``-th highest background cosines.
 
-    ``subtract``: s' = s - beta m. ``ScoreNormalization(1.0, 0, 2)`` is SSCD's ``1.0[0,2]`` (Pizzi et al., CVPR 2022,
-    eq. 8); ``(2.0, 9, 9)`` the ISC 2021 tutorial's; ``(2.0, 0, 9)`` that of D2LV; ``(1.0, 1, 4)`` CopyNCE's.
+    ``subtract``: s' = s - beta m. ``ScoreNormalization(1.0, 0, 2)`` is SSCD's ``1.0[0,2]`` (Pizzi
+    et al., CVPR 2022, eq. 8); ``(2.0, 9, 9)`` the ISC 2021 tutorial's; ``(2.0, 0, 9)`` that of
+    D2LV; ``(1.0, 1, 4)`` CopyNCE's.
 
-    ``stretch``: s' = 2 t s - t^2 - 1 with t = beta m, which is -|t u_q - u_r|^2 where s is the cosine: descriptor
-    stretching, ``(2.5, 0, 4, "stretch")`` in Bag of Tricks (arXiv 2111.07090), made for systems that rank by L2.
+    ``stretch``: s' = 2 t s - t^2 - 1 with t = beta m, which is -|t u_q - u_r|^2 where s is the
+    cosine: descriptor stretching, ``(2.5, 0, 4, "stretch")`` in Bag of Tricks (arXiv 2111.07090),
+    made for systems that rank by L2.
 
     Attributes:
         beta: weight.
@@ -45,7 +48,9 @@ class ScoreNormalization:
 
     def __post_init__(self) -> None:
         if not 0 <= self.first <= self.last:
-            raise AslError(f"normalization: needs 0 <= first <= last, got first={self.first}, last={self.last}")
+            raise AslError(
+                f"normalization: needs 0 <= first <= last, got first={self.first}, last={self.last}"
+            )
         if not np.isfinite(self.beta):
             raise AslError(f"normalization.beta: must be finite, got {self.beta}")
         if self.kind not in KINDS:
@@ -91,31 +96,42 @@ class QueryMaps:
 
 
 def query_maps(
-    queries: QueryEmbeddings, background: BackgroundEmbeddings | None, rule: ScoreNormalization | None
+    queries: QueryEmbeddings,
+    background: BackgroundEmbeddings | None,
+    rule: ScoreNormalization | None,
 ) -> QueryMaps:
     """What score normalisation does to the scores of each query; nothing without a rule.
 
     Raises:
-        AslError: there is a rule and no background, or one that is too small or of another dimension.
+        AslError: there is a rule and no background, or one that is too small or of another
+            dimension.
     """
     if rule is None:
         return QueryMaps(np.ones(len(queries)), np.zeros(len(queries)))
     if background is None:
-        raise AslError("normalization: needs background embeddings (training images, never references)")
+        raise AslError(
+            "normalization: needs background embeddings (training images, never references)"
+        )
     if len(background) <= rule.last:
         raise AslError(
             f"normalization: rank {rule.last} needs {rule.last + 1} background images, got {len(background)}"
         )
     if background.dim != queries.dim:
-        raise AslError(f"normalization: queries have {queries.dim} dimensions, the background has {background.dim}")
-    weighed = rule.beta * _nearest_cosines(queries, background, rule.last + 1)[:, rule.first :].mean(axis=1)
+        raise AslError(
+            f"normalization: queries have {queries.dim} dimensions, the background has {background.dim}"
+        )
+    weighed = rule.beta * _nearest_cosines(queries, background, rule.last + 1)[
+        :, rule.first :
+    ].mean(axis=1)
     if rule.kind == "subtract":
         return QueryMaps(np.ones(len(queries)), weighed)
     weighed = np.maximum(weighed, _LEAST)
     return QueryMaps(2.0 * weighed, weighed**2 + 1.0)
 
 
-def _nearest_cosines(queries: QueryEmbeddings, background: BackgroundEmbeddings, count: int) -> _F64:
+def _nearest_cosines(
+    queries: QueryEmbeddings, background: BackgroundEmbeddings, count: int
+) -> _F64:
     """float64 ``[Q, count]`` cosines of the nearest background images, falling."""
     nearest = np.empty((len(queries), count), dtype=np.float64)
     for start in range(0, len(queries), 1024):

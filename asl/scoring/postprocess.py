@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from asl.scoring.negatives import average_neighbours, subtract_negatives
+from asl.scoring.negative_subtraction import average_neighbours, subtract_negatives
 from asl.scoring.whitening import Whitening
 from asl.types import BackgroundEmbeddings, Embeddings, UsageError
 
@@ -18,9 +18,11 @@ class PostProcess:
 
     Attributes:
         whitening: applied first; None: not at all.
-        negatives: background vectors, averaged with their neighbours, that features are freed of; None: not at all.
+        negatives: background vectors, averaged with their neighbours, that features are freed of;
+            None: not at all.
         weight: of the subtraction.
-        background: the background after whitening, for score normalisation; None where there is none.
+        background: the background after whitening, for score normalisation; None where there is
+            none.
     """
 
     whitening: Whitening | None
@@ -29,7 +31,9 @@ class PostProcess:
     background: BackgroundEmbeddings | None
 
     @classmethod
-    def fit(cls, background: BackgroundEmbeddings | None, *, whiten: int = 0, negatives: float = 0.0) -> PostProcess:
+    def fit(
+        cls, background: BackgroundEmbeddings | None, *, whiten: int = 0, negatives: float = 0.0
+    ) -> PostProcess:
         """Fit on background images.
 
         Args:
@@ -44,10 +48,16 @@ class PostProcess:
         if not (whiten or negatives):
             return cls(None, None, 0.0, background)
         if background is None:
-            raise UsageError("whiten, negatives: are fitted on training images (a background), and there are none")
+            raise UsageError(
+                "whiten, negatives: are fitted on training images (a background), and there are none"
+            )
         whitening = Whitening.fit(background, dim=whiten) if whiten else None
         background = whitening.apply(background) if whitening else background
-        near = average_neighbours(background, neighbours=min(10, len(background))) if negatives else None
+        near = (
+            average_neighbours(background, neighbours=min(10, len(background)))
+            if negatives
+            else None
+        )
         return cls(whitening, near, negatives, background)
 
     def apply(self, embeddings: Some) -> Some:
@@ -56,5 +66,7 @@ class PostProcess:
             embeddings = self.whitening.apply(embeddings)
         if self.negatives is not None:
             count = min(10, len(self.negatives))
-            embeddings = subtract_negatives(embeddings, self.negatives, weight=self.weight, neighbours=count)
+            embeddings = subtract_negatives(
+                embeddings, self.negatives, weight=self.weight, neighbours=count
+            )
         return embeddings

@@ -1,20 +1,24 @@
 """The score of an ordered pair query -> reference, in one place.
 
-Write u for the unit direction and n = ln |f| for the log-norm of a feature f (Wang, Sun & Yang, "A Benchmark and
-Asymmetrical-Similarity Learning for Practical Image Copy Detection", AAAI 2023, arXiv 2205.12358: content in the
-angle, amount of original content in the norm). Higher always means surer; a score may be negative.
+Write u for the unit direction and n = ln |f| for the log-norm of a feature f (Wang, Sun & Yang, "A
+Benchmark and Asymmetrical-Similarity Learning for Practical Image Copy Detection", AAAI 2023, arXiv
+2205.12358: content in the angle, amount of original content in the norm). Higher always means
+surer; a score may be negative.
 
-==========  =============================================  ==========================================================
-mode        s(q -> r)                                      note
-==========  =============================================  ==========================================================
-``cosine``  u_q . u_r                                      symmetric baseline
-``paper``   u_q . u_r                                      pairs with n_q - n_r > tau are deleted from the k nearest
-``strict``  u_q . u_r                                      the k best among the references with n_q - n_r <= tau
-``soft``    u_q . u_r + lam (n_r - n_q)                    n clipped to a range; an inner product in D + 2 dimensions
-``hinge``   u_q . u_r - lam max(0, n_q - n_r - tau)        never above the cosine
-==========  =============================================  ==========================================================
+==========  =============================================
+========================================================== mode        s(q -> r)
+note ==========  =============================================
+========================================================== ``cosine``  u_q . u_r
+symmetric baseline ``paper``   u_q . u_r                                      pairs with n_q - n_r >
+tau are deleted from the k nearest ``strict``  u_q . u_r                                      the k
+best among the references with n_q
+- n_r <= tau ``soft``    u_q . u_r + lam (n_r - n_q)                    n clipped to a range; an
+inner product in D + 2 dimensions ``hinge``   u_q . u_r - lam max(0, n_q - n_r - tau)        never
+above the cosine ==========  =============================================
+==========================================================
 
-Score normalisation (:mod:`asl.scoring.normalization`) maps the scores of a query from any of them to others.
+Score normalisation (:mod:`asl.scoring.normalization`) maps the scores of a query from any of them
+to others.
 """
 
 from __future__ import annotations
@@ -28,13 +32,25 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.scoring.normalization import ScoreNormalization, query_maps
-from asl.types import F32, I64, AslError, BackgroundEmbeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+from asl.types import (
+    F32,
+    I64,
+    AslError,
+    BackgroundEmbeddings,
+    QueryEmbeddings,
+    ReferenceEmbeddings,
+    ScoredPairs,
+)
 
 Mode = Literal["cosine", "paper", "strict", "soft", "hinge"]
 MODES: tuple[str, ...] = get_args(Mode)
 _F64 = npt.NDArray[np.float64]
-SAME_NORM = 1e-5  # log-norms of one image differ by some 1e-6 between batches: so near, they count as equal
-_PAIRS = 256  # pairs that are gathered at once: more fall out of the cache, fewer make threads wait for each other
+SAME_NORM = (
+    1e-5  # log-norms of one image differ by some 1e-6 between batches: so near, they count as equal
+)
+# pairs that are gathered at once: more fall out of the cache, fewer make threads wait for each
+# other
+_PAIRS = 256
 _THREADED = 8192  # pairs that a thread of their own is worth
 
 
@@ -46,8 +62,8 @@ class Score:
         mode: see the table of this module.
         lam: weight of the log-norm difference (``soft``, ``hinge``).
         tau: log-norm difference that is still free (``paper``, ``strict``, ``hinge``).
-        clip: range to which log-norms are clipped in ``soft``, from a calibration set; unbounded norms let it
-            prefer any reference with a large norm.
+        clip: range to which log-norms are clipped in ``soft``, from a calibration set; unbounded
+            norms let it prefer any reference with a large norm.
         normalization: score normalisation, where wanted.
     """
 
@@ -61,7 +77,9 @@ class Score:
         if self.mode not in MODES:
             raise AslError(f"score: expected one of {', '.join(MODES)}, got {self.mode!r}")
         if not (np.isfinite(self.lam) and self.lam >= 0 and np.isfinite(self.tau)):
-            raise AslError(f"score: lam must be 0 or more and tau finite, got lam={self.lam}, tau={self.tau}")
+            raise AslError(
+                f"score: lam must be 0 or more and tau finite, got lam={self.lam}, tau={self.tau}"
+            )
         if self.clip is not None:
             object.__setattr__(self, "clip", (float(self.clip[0]), float(self.clip[1])))
             if not self.clip[0] <= self.clip[1]:
@@ -134,7 +152,9 @@ def pair_scores(
         float32 ``[P]``, higher = surer that the query is a copy of the reference.
     """
     cosines = pair_cosines(queries.vectors, references.vectors, query_index, reference_index)
-    values = from_cosines(cosines, queries.log_norms[query_index], references.log_norms[reference_index], score)
+    values = from_cosines(
+        cosines, queries.log_norms[query_index], references.log_norms[reference_index], score
+    )
     maps = query_maps(queries, background, score.normalization)
     return maps.apply(values, query_index).astype(np.float32)
 
@@ -145,12 +165,16 @@ def describe_pairs(
     """What people want to know of a pair beside its score: ``cosine``, both log-norms, ``direction``."""
     query_norms = queries.log_norms[pairs.query_index]
     reference_norms = references.log_norms[pairs.reference_index]
-    cosines = pair_cosines(queries.vectors, references.vectors, pairs.query_index, pairs.reference_index)
+    cosines = pair_cosines(
+        queries.vectors, references.vectors, pairs.query_index, pairs.reference_index
+    )
     return {
         "cosine": cosines.astype(np.float32),
         "query_log_norm": query_norms,
         "reference_log_norm": reference_norms,
-        "direction": np.where(admissible(query_norms, reference_norms), "reference->query", "query->reference"),
+        "direction": np.where(
+            admissible(query_norms, reference_norms), "reference->query", "query->reference"
+        ),
     }
 
 
@@ -161,26 +185,35 @@ def from_cosines(cosines: _F64, query_norms: F32, reference_norms: F32, score: S
     if score.mode in ("paper", "strict"):
         return np.where(admissible(query_norms, reference_norms, tau=score.tau), cosines, -np.inf)
     if score.mode == "soft":
-        gain = score.clipped(reference_norms).astype(np.float64) - score.clipped(query_norms).astype(np.float64)
+        gain = score.clipped(reference_norms).astype(np.float64) - score.clipped(
+            query_norms
+        ).astype(np.float64)
         return np.asarray(cosines + score.lam * gain)
     excess = query_norms.astype(np.float64) - reference_norms.astype(np.float64) - score.tau
     return np.asarray(cosines - score.lam * np.maximum(0.0, excess))
 
 
-def encode_queries(queries: QueryEmbeddings, score: Score, *, background: BackgroundEmbeddings | None = None) -> F32:
+def encode_queries(
+    queries: QueryEmbeddings, score: Score, *, background: BackgroundEmbeddings | None = None
+) -> F32:
     """Query vectors ``[Q, D + 2]`` whose inner product with :func:`encode_references` is the score.
 
-    ``soft``: [g u_q, g lam, -g lam n_q - h] . [u_r, n_r, 1] with the gain g and the offset h of score normalisation
-    (1 and 0 without it). ``cosine`` is the case lam = 0. Any engine that serves inner products serves these.
+    ``soft``: [g u_q, g lam, -g lam n_q - h] . [u_r, n_r, 1] with the gain g and the offset h of
+    score normalisation (1 and 0 without it). ``cosine`` is the case lam = 0. Any engine that serves
+    inner products serves these.
 
     Raises:
         AslError: ``hinge``, ``strict`` and ``paper`` are no inner products.
     """
     lam = _weight(score)
     maps = query_maps(queries, background, score.normalization)
-    last = maps.apply(-lam * score.clipped(queries.log_norms).astype(np.float64), np.arange(len(queries)))
+    last = maps.apply(
+        -lam * score.clipped(queries.log_norms).astype(np.float64), np.arange(len(queries))
+    )
     gain = maps.gain.astype(np.float32)
-    return np.column_stack([gain[:, None] * queries.vectors, np.float32(lam) * gain, last.astype(np.float32)])
+    return np.column_stack(
+        [gain[:, None] * queries.vectors, np.float32(lam) * gain, last.astype(np.float32)]
+    )
 
 
 def encode_references(references: ReferenceEmbeddings, score: Score) -> F32:

@@ -37,7 +37,9 @@ class Whitening:
         """
         most = min(background.dim, len(background) - 1)
         if not 1 <= dim <= most:
-            raise AslError(f"whitening: dim must be in 1..{most} with {len(background)} background images, got {dim}")
+            raise AslError(
+                f"whitening: dim must be in 1..{most} with {len(background)} background images, got {dim}"
+            )
         vectors = background.vectors.astype(np.float64)
         mean = vectors.mean(axis=0)
         values, axes = np.linalg.eigh(np.cov(vectors - mean, rowvar=False))
@@ -52,12 +54,18 @@ class Whitening:
             AslError: another dimension, or an embedding that is exactly the mean.
         """
         if embeddings.dim != len(self.mean):
-            raise AslError(f"whitening: fitted on {len(self.mean)} dimensions, got {embeddings.dim}")
+            raise AslError(
+                f"whitening: fitted on {len(self.mean)} dimensions, got {embeddings.dim}"
+            )
         result = np.empty((len(embeddings), len(self.projection)), dtype=np.float32)
         for low in range(0, len(embeddings), _ROWS):
-            moved = (embeddings.vectors[low : low + _ROWS].astype(np.float64) - self.mean) @ self.projection.T
+            moved = (
+                embeddings.vectors[low : low + _ROWS].astype(np.float64) - self.mean
+            ) @ self.projection.T
             lengths = np.linalg.norm(moved, axis=1, keepdims=True)
             if np.any(lengths == 0):
-                raise AslError("whitening: an embedding equals the background's mean, its direction is undefined")
+                raise AslError(
+                    "whitening: an embedding equals the background's mean, its direction is undefined"
+                )
             result[low : low + _ROWS] = moved / lengths
         return type(embeddings)(embeddings.ids, result, embeddings.log_norms)

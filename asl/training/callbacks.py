@@ -13,28 +13,33 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from asl.data.layouts import Benchmark
-from asl.features.extract import extract
-from asl.index.faiss import Faiss
-from asl.index.search import search
-from asl.metrics.evaluate import evaluate
+from asl.features.extraction import extract
+from asl.index.engines.faiss_flat import FaissFlat
+from asl.index.exact.exact_search import search
+from asl.metrics.evaluation import evaluate
 from asl.models import Embedder
 from asl.scoring.score import Score
-from asl.training.averaging import AveragedEmbedder
+from asl.training.ema import AveragedEmbedder
 
 
 class SeededSteps(Callback):
     """What is random in the network and the losses depends on seed, epoch and batch, so that a resumed run repeats it.
 
-    All processes draw the same: each computes the loss of the joined batch, and they must agree in it.
+    All processes draw the same: each computes the loss of the joined batch, and they must agree in
+    it.
     """
 
     def __init__(self, seed: int) -> None:
         """Set the seed."""
         self._seed = seed
 
-    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Seed torch on every device."""
-        mixed = np.random.SeedSequence([self._seed, trainer.current_epoch, batch_idx]).generate_state(1, np.uint32)
+        mixed = np.random.SeedSequence(
+            [self._seed, trainer.current_epoch, batch_idx]
+        ).generate_state(1, np.uint32)
         torch.manual_seed(int(mixed[0]))
 
 
@@ -50,7 +55,12 @@ class SourceRate(Callback):
         self._since, self._images = time.perf_counter(), 0
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Count the views of all processes."""
         self._images += len(batch["images"]) * trainer.world_size
@@ -84,17 +94,35 @@ class RetrievalCheck(Callback):
         embedder = averaged.embedder if averaged else cast(Embedder, module.embedder)
         was_training = embedder.training
         embedder.eval()
-        shutil.rmtree(self._folder, ignore_errors=True)  # a run killed inside a check leaves features of other weights
+        shutil.rmtree(
+            self._folder, ignore_errors=True
+        )  # a run killed inside a check leaves features of other weights
         stores = []
-        for name, catalog in (("queries", self._benchmark.queries), ("references", self._benchmark.references)):
-            store = extract(catalog, embedder, output=self._folder / name, device=str(module.device))
+        for name, catalog in (
+            ("queries", self._benchmark.queries),
+            ("references", self._benchmark.references),
+        ):
+            store = extract(
+                catalog, embedder, output=self._folder / name, device=str(module.device)
+            )
             stores.append(store.embeddings())
         shutil.rmtree(self._folder)
         embedder.train(was_training)
         # On the CPU: the other processes' GPUs are full, and wait.
-        found = search(stores[0].as_queries(), stores[1].as_references(), score=self._score, k=10, engine=Faiss(gpus=0))
+        found = search(
+            stores[0].as_queries(),
+            stores[1].as_references(),
+            score=self._score,
+            k=10,
+            engine=FaissFlat(gpus=0),
+        )
         result = evaluate(found, self._benchmark.truth)
-        values = {"uap": result.uap, "recall_at_p90": result.recall_at_p90, "recall_at_1": result.recall_at_1}
+        values = {
+            "uap": result.uap,
+            "recall_at_p90": result.recall_at_p90,
+            "recall_at_1": result.recall_at_1,
+        }
         module.log_dict(
-            {f"validation/{name}": float(value or 0.0) for name, value in values.items()}, rank_zero_only=True
+            {f"validation/{name}": float(value or 0.0) for name, value in values.items()},
+            rank_zero_only=True,
         )

@@ -9,18 +9,24 @@ from hydra.utils import get_class
 
 from asl.types import UsageError
 
-# Field of the loss inputs -> the key that gives it, how to give it, and whether it is of use to such losses alone.
+# Field of the loss inputs -> the key that gives it, how to give it, and whether it is of use to
+# such losses alone.
 _KEYS = {
     "overlaps": ("data.grid", "set it to the side of the model's patch grid", True),
     "teacher": ("teacher", "set teacher=MODEL", True),
-    "pair_index": ("data.pairs", "set data.pairs and, where the data has none, data.hard_pairs=FILE", False),
+    "pair_index": (
+        "data.pairs",
+        "set data.pairs and, where the data has none, data.hard_pairs=FILE",
+        False,
+    ),
 }
 
 
 def check_loss(loss: Mapping[str, Any], *, grid: int, teacher: str | None, pairs: int) -> None:
     """Every counted part of the loss gets what it needs, and what is given is used.
 
-    A part of weight 0 uses what it would need: a sweep over its weight keeps the other keys as they are.
+    A part of weight 0 uses what it would need: a sweep over its weight keeps the other keys as they
+    are.
 
     Args:
         loss: the ``loss`` group: ``parts`` with a ``_target_`` each, and their ``weights``.
@@ -38,7 +44,9 @@ def check_loss(loss: Mapping[str, Any], *, grid: int, teacher: str | None, pairs
         users = [name for name in needs if field in needs[name]]
         counted = [name for name in users if weights.get(name)]
         if counted and not given[field]:
-            raise UsageError(f"{key}: loss.weights.{counted[0]}={weights[counted[0]]} needs it; {remedy}")
+            raise UsageError(
+                f"{key}: loss.weights.{counted[0]}={weights[counted[0]]} needs it; {remedy}"
+            )
         if given[field] and alone and not users:
             raise UsageError(
                 f"{key}: none of the losses {', '.join(needs)} reads it; leave it out or choose another loss"

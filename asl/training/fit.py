@@ -14,9 +14,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from asl.data.datamodule import CopyDataModule
-from asl.training.averaging import AveragedEmbedder
 from asl.training.callbacks import SeededSteps, SourceRate
-from asl.training.gather import TimmSyncBatchNorm
+from asl.training.distributed import TimmSyncBatchNorm
+from asl.training.ema import AveragedEmbedder
 from asl.training.module import CopyDetectionModule
 from asl.types import AslError
 
@@ -31,7 +31,8 @@ class FitSettings:
         devices: how many, which (``[0,2]``), or ``auto`` for all; several want ``strategy: ddp``.
         strategy: ``auto``, ``ddp`` ...
         num_nodes: machines (started by torchrun or Slurm).
-        precision: ``32-true``, ``bf16-mixed`` ...; depthwise networks train faster in 32-true on a CPU.
+        precision: ``32-true``, ``bf16-mixed`` ...; depthwise networks train faster in 32-true on a
+            CPU.
         accumulate: batches per optimiser step.
         clip: largest gradient norm; 0 leaves it alone.
         ema: decay of the average of the weights that is saved in the end; 0 turns it off.
@@ -74,10 +75,11 @@ def fit(
         module: embedder and losses.
         data: the training images.
         settings: of the loop.
-        output: gets ``checkpoints/last.ckpt`` after every epoch, ``logs/`` (TensorBoard) and ``metrics.csv``.
+        output: gets ``checkpoints/last.ckpt`` after every epoch, ``logs/`` (TensorBoard) and
+            ``metrics.csv``.
         seed: of everything random.
-        resume: go on from ``output/checkpoints/last.ckpt`` where there is one; on a CPU the weights end up
-            bit-identical to those of an uninterrupted run.
+        resume: go on from ``output/checkpoints/last.ckpt`` where there is one; on a CPU the weights
+            end up bit-identical to those of an uninterrupted run.
         callbacks: more of Lightning's callbacks.
 
     Raises:
@@ -102,8 +104,15 @@ def fit(
         use_distributed_sampler=False,  # IdentityBatches deals batches to the processes itself
         reload_dataloaders_every_n_epochs=1,
         log_every_n_steps=settings.log_every,
-        logger=[CSVLogger(output, name="", version=""), TensorBoardLogger(output, name="logs", version="")],
-        callbacks=[*_callbacks(settings, output, seed), *([averaged] if averaged else []), *callbacks],
+        logger=[
+            CSVLogger(output, name="", version=""),
+            TensorBoardLogger(output, name="logs", version=""),
+        ],
+        callbacks=[
+            *_callbacks(settings, output, seed),
+            *([averaged] if averaged else []),
+            *callbacks,
+        ],
         enable_progress_bar=settings.progress,
         enable_model_summary=False,
     )
@@ -112,14 +121,21 @@ def fit(
     if resume and last.is_file():
         _check_resumable(last, module)
     elif first:
-        last.unlink(missing_ok=True)  # begun anew, and killed before its first epoch's end, it must not go on there
+        last.unlink(
+            missing_ok=True
+        )  # begun anew, and killed before its first epoch's end, it must not go on there
     if first:
         _keep_metrics(output)
     with warnings.catch_warnings():
         for folder in ("Experiment logs", "Checkpoint"):  # they hold what is gone on from
             warnings.filterwarnings("ignore", message=f"{folder} directory")
         # weights_only: a checkpoint is data; it must not be able to run code.
-        trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None, weights_only=True)
+        trainer.fit(
+            module,
+            data,
+            ckpt_path=str(last) if resume and last.is_file() else None,
+            weights_only=True,
+        )
     if averaged:
         averaged.give(module.embedder)
     return module
@@ -134,7 +150,8 @@ def _keep_metrics(output: Path) -> None:
 
 def _callbacks(settings: FitSettings, output: Path, seed: int) -> list[Callback]:
     chosen: list[Callback] = [
-        # With nothing monitored save_top_k=1 keeps the newest; save_last alone writes nothing before the end.
+        # With nothing monitored save_top_k=1 keeps the newest; save_last alone writes nothing
+        # before the end.
         ModelCheckpoint(
             output / "checkpoints",
             filename="last",
@@ -154,11 +171,15 @@ def _check_resumable(path: Path, module: CopyDetectionModule) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     except Exception as error:
-        raise AslError(f"{path}: cannot be resumed from ({error}); delete it or choose another output") from error
+        raise AslError(
+            f"{path}: cannot be resumed from ({error}); delete it or choose another output"
+        ) from error
     own = {name: value.shape for name, value in module.state_dict().items()}
     theirs = {name: value.shape for name, value in state.items()}
     if own != theirs:
-        different = sorted(name for name in own.keys() | theirs.keys() if own.get(name) != theirs.get(name))
+        different = sorted(
+            name for name in own.keys() | theirs.keys() if own.get(name) != theirs.get(name)
+        )
         raise AslError(
             f"{path}: belongs to another model or loss ({len(different)} tensor(s) differ, e.g. {different[0]}); "
             "choose another output or set resume=false"

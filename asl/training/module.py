@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from asl.losses import LossInputs, WeightedSum
 from asl.models import Embedder
-from asl.training.gather import gather
+from asl.training.distributed import gather
 from asl.training.schedule import OptimizerFactory, WarmupCosine, parameter_groups, scale_rates
 from asl.types import AslError, UsageError
 
@@ -20,8 +20,8 @@ from asl.types import AslError, UsageError
 class CopyDetectionModule(L.LightningModule):
     """Trains an embedder with a weighted sum of losses on views of P sources.
 
-    The losses see the joined batch of all processes (a differentiable gather), so one process with the joined batch
-    and several with parts of it take the same step.
+    The losses see the joined batch of all processes (a differentiable gather), so one process with
+    the joined batch and several with parts of it take the same step.
     """
 
     def __init__(
@@ -45,10 +45,11 @@ class CopyDetectionModule(L.LightningModule):
             optimizer: parameter groups -> optimiser (a ``functools.partial``).
             schedule: of the learning rate; constant where None.
             backbone_rate: factor on the backbone's learning rate.
-            teacher: a frozen embedder for distillation; its features reach the losses as ``teacher``.
+            teacher: a frozen embedder for distillation; its features reach the losses as
+                ``teacher``.
             freeze_backbone_norm: keep the backbone's batch-norm statistics as they were pretrained.
-            freeze: parts of the embedder that stay as they are, statistics included, e.g. ``backbone`` and
-                ``neck.neck`` for a norm head on somebody else's features.
+            freeze: parts of the embedder that stay as they are, statistics included, e.g.
+                ``backbone`` and ``neck.neck`` for a norm head on somebody else's features.
             channels_last: memory layout of the network, faster for convolutions.
         """
         super().__init__()
@@ -80,7 +81,10 @@ class CopyDetectionModule(L.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             total, parts = self.loss(inputs)
         self._refuse_non_finite(parts)
-        self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()}, batch_size=len(inputs.source))
+        self.log_dict(
+            {f"train/{name}": value.detach() for name, value in parts.items()},
+            batch_size=len(inputs.source),
+        )
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(inputs.source))
         result: Tensor = total
         return result
@@ -90,7 +94,9 @@ class CopyDetectionModule(L.LightningModule):
         if self._channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         wants_tokens = batch["overlaps"] is not None
-        features, tokens = self.embedder.tokens(images) if wants_tokens else (self.embedder(images), None)
+        features, tokens = (
+            self.embedder.tokens(images) if wants_tokens else (self.embedder(images), None)
+        )
         teacher = None
         if self._teacher:
             with torch.no_grad():
@@ -133,7 +139,10 @@ class CopyDetectionModule(L.LightningModule):
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = self._schedule.attach(optimizer, steps=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
 
 def _part_of(embedder: nn.Module, name: str) -> nn.Module:
@@ -141,4 +150,6 @@ def _part_of(embedder: nn.Module, name: str) -> nn.Module:
         return embedder.get_submodule(name)
     except AttributeError as error:
         known = ", ".join(part for part, _ in embedder.named_children())
-        raise UsageError(f"freeze: the embedder has no part {name!r}; it has {known} and what is inside") from error
+        raise UsageError(
+            f"freeze: the embedder has no part {name!r}; it has {known} and what is inside"
+        ) from error

@@ -31,7 +31,11 @@ class WarmupCosine:
     flat: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.warmup, self.flat) < 0 or self.warmup + self.flat >= 1 or not 0 <= self.final <= 1:
+        if (
+            min(self.warmup, self.flat) < 0
+            or self.warmup + self.flat >= 1
+            or not 0 <= self.final <= 1
+        ):
             raise AslError(
                 "schedule: warmup and flat must be 0 or more and less than 1 together, final in 0..1; got "
                 f"{self.warmup}, {self.flat} and {self.final}"
@@ -51,21 +55,26 @@ class WarmupCosine:
         return LambdaLR(optimizer, lambda step: self.factor(step, steps))
 
 
-def parameter_groups(embedder: nn.Module, loss: nn.Module, *, backbone_rate: float = 1.0) -> list[dict[str, Any]]:
+def parameter_groups(
+    embedder: nn.Module, loss: nn.Module, *, backbone_rate: float = 1.0
+) -> list[dict[str, Any]]:
     """Split the trainable parameters for an optimiser.
 
-    Weight decay is kept off biases, norms and other one-dimensional parameters; a pretrained backbone may learn more
-    slowly than what stands on it.
+    Weight decay is kept off biases, norms and other one-dimensional parameters; a pretrained
+    backbone may learn more slowly than what stands on it.
 
     Args:
         embedder: parameters whose name starts with ``backbone.`` are the backbone.
         loss: class weights and other parameters of losses.
-        backbone_rate: factor on the learning rate of the backbone; stored as ``rate`` in its groups.
+        backbone_rate: factor on the learning rate of the backbone; stored as ``rate`` in its
+            groups.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in [*embedder.named_parameters(), *loss.named_parameters()]:
         if parameter.requires_grad:
-            groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
+            groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(
+                parameter
+            )
     if not groups:
         raise AslError("nothing to train: every parameter is frozen")
     result = []

@@ -36,15 +36,28 @@ class Browser:
             os.dup2(ends[0], 3)
             os.dup2(ends[1], 4)
 
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--hide-scrollbars",
-                   "--disable-background-networking", f"--user-data-dir={folder / 'profile'}"]  # fmt: skip
+        options = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            "--hide-scrollbars",
+            "--disable-background-networking",
+            f"--user-data-dir={folder / 'profile'}",
+        ]
         self._process = subprocess.Popen(
-            [path, *options], close_fds=False, preexec_fn=connect, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [path, *options],
+            close_fds=False,
+            preexec_fn=connect,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(read_theirs)
         os.close(write_theirs)
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
-        self._session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+        self._session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "DOM"):
             self.page(f"{domain}.enable")
 
@@ -57,7 +70,9 @@ class Browser:
         os.close(self._write)
         os.close(self._read)
 
-    def call(self, method: str, params: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    def call(
+        self, method: str, params: dict[str, Any] | None = None, **more: Any
+    ) -> dict[str, Any]:
         """One command of the protocol and its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": params or {}, **more}
@@ -100,7 +115,9 @@ class Browser:
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; promises are waited for."""
-        answer = self.page("Runtime.evaluate", {"expression": script, "returnByValue": True, "awaitPromise": True})
+        answer = self.page(
+            "Runtime.evaluate", {"expression": script, "returnByValue": True, "awaitPromise": True}
+        )
         if "exceptionDetails" in answer:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
@@ -118,7 +135,10 @@ class Browser:
         text = {"Enter": "\r", " ": " "}.get(name, "")
         for kind in ("keyDown", "keyUp"):
             down = {"text": text} if kind == "keyDown" and text else {}
-            self.page("Input.dispatchKeyEvent", {"type": kind, "key": name, "windowsVirtualKeyCode": code, **down})
+            self.page(
+                "Input.dispatchKeyEvent",
+                {"type": kind, "key": name, "windowsVirtualKeyCode": code, **down},
+            )
 
     def choose(self, selector: str, files: list[Path]) -> None:
         """Put files into a file input."""

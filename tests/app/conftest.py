@@ -43,7 +43,9 @@ def encode(image: Pixels, kind: str = "JPEG", **options: object) -> bytes:
 def crop(image: Pixels) -> Pixels:
     """The middle 60 % of each side."""
     height, width = image.shape[:2]
-    return np.ascontiguousarray(image[height // 5 : height - height // 5, width // 5 : width - width // 5])
+    return np.ascontiguousarray(
+        image[height // 5 : height - height // 5, width // 5 : width - width // 5]
+    )
 
 
 @pytest.fixture(scope="session")

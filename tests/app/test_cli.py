@@ -28,7 +28,9 @@ def complete(line: str) -> list[str]:
     words = line.split(" ")
     listed = " ".join(f"'{word}'" for word in words)
     script = f'{completion("bash")}\nCOMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _asl; echo "${{COMPREPLY[@]}}"'
-    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash on this machine")
@@ -42,7 +44,9 @@ def test_bash_completes_verbs_and_options() -> None:
 
 
 @pytest.mark.parametrize("verb", ["scan", "serve"])
-def test_a_misspelt_option_is_told_its_neighbour(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelt_option_is_told_its_neighbour(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([verb, *(["photos"] if verb == "scan" else []), "--precison", "0.9"])
     assert stopped.value.code == 2
@@ -56,7 +60,9 @@ def test_every_shell_gets_every_verb(shell: str, capsys: pytest.CaptureFixture[s
     assert all(verb in printed for verb in VERBS)
     assert "--exit-code" in printed
     if shutil.which(shell):
-        checked = subprocess.run([shell, "-n"], input=printed, text=True, capture_output=True, check=False)
+        checked = subprocess.run(
+            [shell, "-n"], input=printed, text=True, capture_output=True, check=False
+        )
         assert checked.returncode == 0, checked.stderr
 
 
@@ -68,7 +74,7 @@ def test_an_unknown_shell_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_the_commands_know_every_set_of_regions() -> None:
-    from asl.app import regions
+    from asl.app import region_names
     from asl.features.regions import REGIONS
 
-    assert tuple(REGIONS) == regions.REGIONS
+    assert tuple(REGIONS) == region_names.REGIONS

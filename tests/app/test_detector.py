@@ -14,17 +14,16 @@ from PIL import Image
 
 from asl import CopyDetector
 from asl.app.detector import FILE
-from asl.app.inputs import by_content
-from asl.app.intake import BATCH, Source
-from asl.app.store import ImageStore
+from asl.app.library.image_store import ImageStore
+from asl.app.library.ingest import BATCH, Source
+from asl.app.library.sources import by_content
 from asl.data.scenes import render_scene
 from asl.features.regions import REGIONS
 from asl.models import Embedder, build_embedder, load_embedder, model_hash, save_embedder
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score
 from asl.types import AslError, UsageError
-
-from .conftest import crop, encode, textured
+from tests.app.conftest import crop, encode, textured
 
 
 def test_importing_the_package_loads_no_torch() -> None:
@@ -41,7 +40,11 @@ def test_five_lines(photos: Path, embedder: Embedder) -> None:
     matches = detector.query(photos / "sub" / "crop-of-0.jpg")
     assert [match.reference for match in matches] == ["sub/crop-of-0.jpg", "p0.jpg"]
     same, cut = matches
-    assert (same.probability, same.direction, same.reason) == (1.0, "unclear", "the same file, byte for byte")
+    assert (same.probability, same.direction, same.reason) == (
+        1.0,
+        "unclear",
+        "the same file, byte for byte",
+    )
     assert cut.direction == "reference->query"
     assert cut.probability > 0.5
     assert cut.edits == ("cropped to 36 %",), "nothing that was not done"
@@ -86,7 +89,9 @@ def test_every_form_of_an_image_is_the_same_image(photos: Path, embedder: Embedd
         assert min(match.cosine for match in found) > 0.9999
 
 
-def test_min_probability_0_gives_all_candidates_and_k_bounds_them(photos: Path, embedder: Embedder) -> None:
+def test_min_probability_0_gives_all_candidates_and_k_bounds_them(
+    photos: Path, embedder: Embedder
+) -> None:
     detector = CopyDetector(embedder)
     detector.add(photos)
     everything = detector.query(textured(20), k=7, min_probability=0)
@@ -128,7 +133,9 @@ def test_a_name_with_new_content_is_replaced(photos: Path, embedder: Embedder) -
     assert "p2.jpg" not in detector
 
 
-def test_identical_files_are_one_reference_and_the_bar_comes_to_its_end(photos: Path, embedder: Embedder) -> None:
+def test_identical_files_are_one_reference_and_the_bar_comes_to_its_end(
+    photos: Path, embedder: Embedder
+) -> None:
     (photos / "p2 (1).jpg").write_bytes((photos / "p2.jpg").read_bytes())
     told: list[tuple[int, int]] = []
     detector = CopyDetector(embedder, regions="none")
@@ -141,10 +148,15 @@ def test_identical_files_are_one_reference_and_the_bar_comes_to_its_end(photos: 
 def contents(folder: Path) -> dict[str, int]:
     """Rows of what is kept of contents."""
     with closing(sqlite3.connect(folder / FILE)) as db:
-        return {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("images", "parts")}
+        return {
+            table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("images", "parts")
+        }
 
 
-def test_a_replaced_content_is_forgotten_unless_another_name_has_it(embedder: Embedder, tmp_path: Path) -> None:
+def test_a_replaced_content_is_forgotten_unless_another_name_has_it(
+    embedder: Embedder, tmp_path: Path
+) -> None:
     with CopyDetector(embedder, folder=tmp_path) as detector:
         detector.add([textured(0), textured(1)], names=["a", "b"])
         detector.add([textured(1), textured(0)], names=["a", "b"])
@@ -164,13 +176,17 @@ def test_a_replaced_content_is_forgotten_unless_another_name_has_it(embedder: Em
     assert contents(tmp_path) == {"images": 0, "parts": 0}
 
 
-def test_one_content_under_many_names_is_embedded_once(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_content_under_many_names_is_embedded_once(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More names than a batch holds: all were decoded before the first of them was stored."""
     batches: list[int] = []
     detector = CopyDetector(embedder, regions="none")
     runner = detector._intake._runner
     embed = runner.embed
-    monkeypatch.setattr(runner, "embed", lambda images: [batches.append(len(images)), embed(images)][1])
+    monkeypatch.setattr(
+        runner, "embed", lambda images: [batches.append(len(images)), embed(images)][1]
+    )
     data = encode(textured(0, 60, 80))
     sources = [Source(f"n{number}", data) for number in range(3 * BATCH)]
     # None is known when it is prepared, as with many threads.
@@ -217,7 +233,10 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
         (lambda: detector.query(textured(0), k=0), "k: must be"),
         (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
         (lambda: CopyDetector(embedder, precision=1.0), "precision"),
-        (lambda: CopyDetector(embedder, regions="tiny"), "regions: expected one of none, coarse, fine"),
+        (
+            lambda: CopyDetector(embedder, regions="tiny"),
+            "regions: expected one of none, coarse, fine",
+        ),
     ):
         with pytest.raises(UsageError, match=message):
             call()
@@ -249,7 +268,8 @@ def test_adds_removes_and_queries_at_once_stay_consistent(embedder: Embedder) ->
             assert f"keep{seed}" in [match.reference for match in found]
 
     threads = [
-        threading.Thread(target=guard, args=(work,)) for work in (lambda: churn(100), lambda: churn(200), ask, ask)
+        threading.Thread(target=guard, args=(work,))
+        for work in (lambda: churn(100), lambda: churn(200), ask, ask)
     ]
     for thread in threads:
         thread.start()
@@ -288,7 +308,9 @@ def test_the_score_has_the_model_s_own_constants(embedder: Embedder, tmp_path: P
     detector.add([textured(seed) for seed in range(4)], names=[f"n{seed}" for seed in range(4)])
     found = detector.query(crop(textured(0)), min_probability=0)
     assert len(found) == 4
-    assert any(match.query_log_norm > match.reference_log_norm for match in found), "else this shows nothing"
+    assert any(match.query_log_norm > match.reference_log_norm for match in found), (
+        "else this shows nothing"
+    )
     for match in found:
         excess = max(0.0, match.query_log_norm - match.reference_log_norm)
         assert match.score == pytest.approx(match.cosine - 0.5 * excess, abs=1e-5)
@@ -297,7 +319,9 @@ def test_the_score_has_the_model_s_own_constants(embedder: Embedder, tmp_path: P
 def small_crop(image: np.ndarray) -> np.ndarray:
     """16 % of the area, below the middle."""
     height, width = image.shape[:2]
-    return np.ascontiguousarray(image[height // 2 : 9 * height // 10, 3 * width // 10 : 7 * width // 10])
+    return np.ascontiguousarray(
+        image[height // 2 : 9 * height // 10, 3 * width // 10 : 7 * width // 10]
+    )
 
 
 def seen_as(detector: CopyDetector, query: np.ndarray) -> list[str]:
@@ -319,12 +343,19 @@ def test_a_small_crop_is_found_by_parts_and_missed_without(shipped: Embedder) ->
     scenes = {f"s{seed}": render_scene(seed) for seed in range(24)}
     found: dict[str, list[int]] = {"none": [], "coarse": []}
     for regions, hits in found.items():
-        wholes, crops = CopyDetector(shipped, regions=regions), CopyDetector(shipped, regions=regions)
+        wholes, crops = (
+            CopyDetector(shipped, regions=regions),
+            CopyDetector(shipped, regions=regions),
+        )
         wholes.add(list(scenes.values()), names=list(scenes))
         crops.add([small_crop(scene) for scene in scenes.values()], names=list(scenes))
-        hits.append(sum(name in seen_as(wholes, small_crop(scene)) for name, scene in scenes.items()))
+        hits.append(
+            sum(name in seen_as(wholes, small_crop(scene)) for name, scene in scenes.items())
+        )
         hits.append(sum(name in seen_as(crops, scene) for name, scene in scenes.items()))
-    assert all(coarse >= none + 4 for coarse, none in zip(found["coarse"], found["none"], strict=True)), found
+    assert all(
+        coarse >= none + 4 for coarse, none in zip(found["coarse"], found["none"], strict=True)
+    ), found
 
 
 def test_parts_are_candidates_whatever_the_whole_says(embedder: Embedder) -> None:
@@ -339,18 +370,25 @@ def test_parts_are_candidates_whatever_the_whole_says(embedder: Embedder) -> Non
     plain.add(list(pictures.values()), names=list(pictures))
     everything = {found.reference: found for found in plain.query(query, k=12, min_probability=0)}
     assert match.cosine == pytest.approx(everything["n5"].cosine, abs=1e-5)
-    assert max(everything.values(), key=lambda found: found.cosine).reference != "n5", "else this shows nothing"
+    assert max(everything.values(), key=lambda found: found.cosine).reference != "n5", (
+        "else this shows nothing"
+    )
     detector.remove("n5")
     assert "n5" not in [found.reference for found in detector.query(query, k=12, min_probability=0)]
     detector.add(pictures["n5"], names="n3")
-    assert detector.query(query, k=1, min_probability=0)[0].reference == "n3", "replaced with its parts"
+    assert detector.query(query, k=1, min_probability=0)[0].reference == "n3", (
+        "replaced with its parts"
+    )
 
 
 def test_parts_outlive_the_process_and_missing_ones_are_made(
     photos: Path, embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def candidates(detector: CopyDetector) -> list[str]:
-        return [match.reference for match in detector.query(photos / "sub" / "crop-of-0.jpg", k=7, min_probability=0)]
+        return [
+            match.reference
+            for match in detector.query(photos / "sub" / "crop-of-0.jpg", k=7, min_probability=0)
+        ]
 
     told: list[tuple[int, int]] = []
     with CopyDetector(embedder, folder=tmp_path / "old", regions="none") as plain:
@@ -358,20 +396,28 @@ def test_parts_outlive_the_process_and_missing_ones_are_made(
     with CopyDetector(embedder, folder=tmp_path / "new", regions="fine") as fine:
         fine.add(photos)
         wanted = fine.query(photos / "p2.jpg", min_probability=0)
-    with CopyDetector(embedder, folder=tmp_path / "old", regions="fine", progress=lambda *at: told.append(at)) as old:
+    with CopyDetector(
+        embedder, folder=tmp_path / "old", regions="fine", progress=lambda *at: told.append(at)
+    ) as old:
         assert told[-1] == (7, 7), "the folder was made without parts"
         assert [match.reference for match in old.query(photos / "p2.jpg", min_probability=0)] == [
             match.reference for match in wanted
         ]
     for folder in ("old", "new"):
         with CopyDetector(
-            embedder, folder=tmp_path / folder, regions="fine", progress=lambda *_: pytest.fail("parts were missing")
+            embedder,
+            folder=tmp_path / folder,
+            regions="fine",
+            progress=lambda *_: pytest.fail("parts were missing"),
         ) as again:
             assert again.query(photos / "p2.jpg", min_probability=0) == wanted
-    # The same name for other crops: kept features of the old ones are not taken for those of the new ones.
+    # The same name for other crops: kept features of the old ones are not taken for those of the
+    # new ones.
     monkeypatch.setitem(REGIONS, "fine", REGIONS["fine"][::-1])
     told.clear()
-    with CopyDetector(embedder, folder=tmp_path / "new", regions="fine", progress=lambda *at: told.append(at)):
+    with CopyDetector(
+        embedder, folder=tmp_path / "new", regions="fine", progress=lambda *at: told.append(at)
+    ):
         assert told[-1] == (7, 7)
 
 
@@ -391,7 +437,9 @@ def test_a_content_comes_with_its_parts_or_not_at_all(
         detector.add(photos)
     monkeypatch.undo()
     assert len(detector) == 0
-    assert detector.query(photos / "p1.jpg") == [], "nothing of it is searched before it was acknowledged"
+    assert detector.query(photos / "p1.jpg") == [], (
+        "nothing of it is searched before it was acknowledged"
+    )
     detector.close()
     with CopyDetector(
         embedder, folder=tmp_path / "library", progress=lambda *_: pytest.fail("parts were missing")

@@ -1,8 +1,8 @@
 """Every block of code on README and docs either runs here or is checked: its commands compose, its options exist.
 
-Blocks that are marked with ``<!-- runs -->`` run in order, page by page. What takes hours, a GPU or data that nobody
-may copy is a ``console`` block without the mark: its keys and options are looked up, so that no page names one that
-is gone.
+Blocks that are marked with ``<!-- runs -->`` run in order, page by page. What takes hours, a GPU or
+data that nobody may copy is a ``console`` block without the mark: its keys and options are looked
+up, so that no page names one that is gone.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from asl.data.benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
+from asl.console.entry import compose
 from asl.data.catalog import open_catalog
-from asl.edits.kinds import benchmark_kinds
-from asl.entry import compose
-from asl.models.files import SHIPPED, shipped_model
+from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
+from asl.edits.benchmark_kinds import benchmark_kinds
+from asl.models.io import SHIPPED, shipped_model
 from asl.types import UsageError
-
-from .conftest import crop, encode, textured
+from tests.app.conftest import crop, encode, textured
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,7 +93,9 @@ def check(line: str) -> None:
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
     elif words[0] == "asl":
         assert words[1] in ("scan", "serve", "data"), line
-        module = importlib.import_module({"data": "asl.data.check"}.get(words[1], f"asl.{words[1]}"))
+        module = importlib.import_module(
+            {"data": "asl.data.completeness"}.get(words[1], f"asl.{words[1]}")
+        )
         module.parser().parse_args(words[2:])
     elif "-m" in words and words[words.index("-m") + 1].startswith("asl."):
         start = words.index("-m") + 1
@@ -107,7 +108,9 @@ def check(line: str) -> None:
         text = (ROOT / words[1]).read_text(encoding="utf-8") if (ROOT / words[1]).is_file() else ""
         assert text, line
         for word in words[2:]:
-            assert not word.startswith("--") or f'"{word}"' in text or f'"{word[2:]}"' in text, f"{line}: {word}"
+            assert not word.startswith("--") or f'"{word}"' in text or f'"{word[2:]}"' in text, (
+                f"{line}: {word}"
+            )
         if words[1].endswith("bench_train.py"):
             composed("train", [word for word in words[2:] if "=" in word])
 
@@ -115,7 +118,14 @@ def check(line: str) -> None:
 def composed(verb: str, overrides: list[str]) -> None:
     importlib.import_module(f"asl.{verb}")
     # Of a sweep the first value of each key.
-    compose(verb, [re.sub(r"^([^=]+=[^\[{,\"]*),.*$", r"\1", word) for word in overrides if not word.startswith("-")])
+    compose(
+        verb,
+        [
+            re.sub(r"^([^=]+=[^\[{,\"]*),.*$", r"\1", word)
+            for word in overrides
+            if not word.startswith("-")
+        ],
+    )
 
 
 @pytest.fixture
@@ -129,17 +139,24 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
     for seed in range(6):
         (tmp_path / "photos" / f"IMG_{seed:04}.jpg").write_bytes(encode(textured(seed), quality=94))
-    (tmp_path / "photos" / "IMG_0000 small.jpg").write_bytes(encode(cv2.resize(textured(0), (240, 180))))
+    (tmp_path / "photos" / "IMG_0000 small.jpg").write_bytes(
+        encode(cv2.resize(textured(0), (240, 180)))
+    )
     (tmp_path / "new" / "cut.jpg").write_bytes(encode(crop(textured(2)), quality=85))
     (tmp_path / "suspect.jpg").write_bytes(encode(crop(textured(1)), quality=85))
     (tmp_path / "truth.csv").write_text("query_id,reference_id\nQ1,R1\nQ2,\nQ3,R3\n")
     for name, best in (("predictions", 0.9), ("others", 0.3)):
-        (tmp_path / f"{name}.csv").write_text(f"query_id,reference_id,score\nQ1,R1,{best}\nQ2,R3,0.5\nQ3,R1,0.4\n")
+        (tmp_path / f"{name}.csv").write_text(
+            f"query_id,reference_id,score\nQ1,R1,{best}\nQ2,R3,0.5\nQ3,R1,0.4\n"
+        )
     (tmp_path / "CALTECH").symlink_to("photos")
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     plan = BenchmarkPlan(copies=4, distractor_queries=1, reverse_crops=1, group_negatives=0)
     build_benchmark(
-        tmp_path / "BENCH", BenchmarkSources(open_catalog(tmp_path / "photos")), kinds=benchmark_kinds(), plan=plan
+        tmp_path / "BENCH",
+        BenchmarkSources(open_catalog(tmp_path / "photos")),
+        kinds=benchmark_kinds(),
+        plan=plan,
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -158,12 +175,17 @@ class Shell:
     def run(self, text: str) -> None:
         """The commands of a block, as one script."""
         lines = commands(text)
-        if any(line.startswith(("curl", "until curl")) for line in lines) and not shutil.which("curl"):
+        if any(line.startswith(("curl", "until curl")) for line in lines) and not shutil.which(
+            "curl"
+        ):
             pytest.skip("no curl on this machine")
         script = "\n".join(lines).replace("8765", self.port)
         with (self._folder / "output.txt").open("w+") as output:
             process = subprocess.Popen(
-                ["bash", "-euo", "pipefail", "-c", script], stdout=output, stderr=output, start_new_session=True
+                ["bash", "-euo", "pipefail", "-c", script],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
             self._groups.append(process.pid)
             code = process.wait(400)
@@ -185,7 +207,9 @@ def shell(workplace: Path) -> Iterator[Shell]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
+)
 def test_the_examples_run(page: Path, shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     for language, text in blocks(page):
@@ -217,7 +241,9 @@ def test_the_pictures_and_their_numbers_are_drawn_by_the_code(tmp_path: Path) ->
     except UsageError:
         pytest.skip(f"this checkout has no {SHIPPED}, the model that draws them")
     page = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
-    blank = re.sub(r"(<!-- numbers: \S+ -->\n).*?(\n<!-- /numbers -->)", r"\1\2", page, flags=re.DOTALL)
+    blank = re.sub(
+        r"(<!-- numbers: \S+ -->\n).*?(\n<!-- /numbers -->)", r"\1\2", page, flags=re.DOTALL
+    )
     assert len(blank) < len(page), "there are numbers"
     (tmp_path / "how-it-works.md").write_text(blank, encoding="utf-8")
     command = [sys.executable, str(ROOT / "scripts" / "draw_docs.py"), "--docs", str(tmp_path)]
@@ -230,13 +256,24 @@ def test_the_pictures_and_their_numbers_are_drawn_by_the_code(tmp_path: Path) ->
     pairs = zip(number.findall(old), number.findall(again), strict=True)
     assert all(abs(float(first) - float(second)) < 0.03 for first, second in pairs)
     pictures = ROOT / "docs" / "pictures"
-    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {path.name for path in pictures.iterdir()}
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
+        path.name for path in pictures.iterdir()
+    }
 
 
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="`pip install asl-icd[docs]` builds the site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        str(tmp_path / "site"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "site" / "tutorial.html").is_file()

@@ -7,18 +7,17 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.app.facts import Facts, read_facts
-from asl.app.judge import SAME, Judgement
+from asl.app.library.facts import Facts, read_facts
 from asl.app.origin import Origin, find_origin
-from asl.app.thresholds import read_table, threshold_for
+from asl.app.pair_verifier import SAME, PairVerdict
 from asl.data.images import decode_image
+from asl.matching.decision.thresholds import read_table, threshold_for
 from asl.types import UsageError
-
-from .conftest import Pixels, encode, textured
+from tests.app.conftest import Pixels, encode, textured
 
 WHOLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 MIDDLE = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
-EVEN = Judgement(0.95, 0.95, WHOLE, WHOLE, 1.0, 1.0)
+EVEN = PairVerdict(0.95, 0.95, WHOLE, WHOLE, 1.0, 1.0)
 PLAIN = Facts(1000, 800, 200_000)
 EDITED = Facts(1000, 800, 200_000, camera="Canon", software="Adobe Photoshop")
 
@@ -29,37 +28,106 @@ EDITED = Facts(1000, 800, 200_000, camera="Canon", software="Adobe Photoshop")
         (EVEN, PLAIN, PLAIN, (1.0, 1.0), "unclear", "no cue"),
         (EVEN, Facts(500, 400, 90_000), PLAIN, (1.0, 1.0), "second->first", "more detail"),
         (EVEN, PLAIN, Facts(500, 400, 90_000), (1.0, 1.0), "first->second", "more detail"),
-        (EVEN, PLAIN, Facts(1000, 800, 200_000, camera="Canon"), (1.0, 1.0), "second->first", "camera"),
-        (EVEN, EDITED, Facts(1000, 800, 200_000, camera="Canon"), (1.0, 1.0), "second->first", "editor"),
-        (EVEN, Facts(1000, 800, 200_000, software="GIMP 2.10"), PLAIN, (1.0, 1.0), "unclear", "editor"),
+        (
+            EVEN,
+            PLAIN,
+            Facts(1000, 800, 200_000, camera="Canon"),
+            (1.0, 1.0),
+            "second->first",
+            "camera",
+        ),
+        (
+            EVEN,
+            EDITED,
+            Facts(1000, 800, 200_000, camera="Canon"),
+            (1.0, 1.0),
+            "second->first",
+            "editor",
+        ),
+        (
+            EVEN,
+            Facts(1000, 800, 200_000, software="GIMP 2.10"),
+            PLAIN,
+            (1.0, 1.0),
+            "unclear",
+            "editor",
+        ),
         (EVEN, PLAIN, PLAIN, (3.0, 1.0), "unclear", "feature"),
-        (Judgement(0.95, 0.91, WHOLE, WHOLE, 1, 1), PLAIN, PLAIN, (1.0, 1.0), "unclear", "no cue"),
-        (Judgement(0.95, 0.75, WHOLE, WHOLE, 1, 1), PLAIN, PLAIN, (1.0, 1.0), "second->first", "fit this direction"),
-        (Judgement(0.95, 0.95, WHOLE, WHOLE, 1, 1, greyed=1), PLAIN, PLAIN, (1.0, 1.0), "second->first", "colours"),
-        (Judgement(0.99, 0.02, WHOLE, MIDDLE, 1.0, 0.25), PLAIN, PLAIN, (1.0, 1.0), "second->first", "this direction"),
-        (Judgement(0.02, 0.99, MIDDLE, WHOLE, 0.25, 1.0), PLAIN, PLAIN, (1.0, 1.0), "first->second", "this direction"),
+        (
+            PairVerdict(0.95, 0.91, WHOLE, WHOLE, 1, 1),
+            PLAIN,
+            PLAIN,
+            (1.0, 1.0),
+            "unclear",
+            "no cue",
+        ),
+        (
+            PairVerdict(0.95, 0.75, WHOLE, WHOLE, 1, 1),
+            PLAIN,
+            PLAIN,
+            (1.0, 1.0),
+            "second->first",
+            "fit this direction",
+        ),
+        (
+            PairVerdict(0.95, 0.95, WHOLE, WHOLE, 1, 1, greyed=1),
+            PLAIN,
+            PLAIN,
+            (1.0, 1.0),
+            "second->first",
+            "colours",
+        ),
+        (
+            PairVerdict(0.99, 0.02, WHOLE, MIDDLE, 1.0, 0.25),
+            PLAIN,
+            PLAIN,
+            (1.0, 1.0),
+            "second->first",
+            "this direction",
+        ),
+        (
+            PairVerdict(0.02, 0.99, MIDDLE, WHOLE, 0.25, 1.0),
+            PLAIN,
+            PLAIN,
+            (1.0, 1.0),
+            "first->second",
+            "this direction",
+        ),
     ],
 )
 def test_every_cue_can_decide(
-    judgement: Judgement, first: Facts, second: Facts, norms: tuple[float, float], direction: str, why: str
+    judgement: PairVerdict,
+    first: Facts,
+    second: Facts,
+    norms: tuple[float, float],
+    direction: str,
+    why: str,
 ) -> None:
-    origin = find_origin(judgement, first, second, first_log_norm=norms[0], second_log_norm=norms[1])
+    origin = find_origin(
+        judgement, first, second, first_log_norm=norms[0], second_log_norm=norms[1]
+    )
     assert origin.direction == direction
     assert why in origin.why
-    swapped = find_origin(judgement.flipped(), second, first, first_log_norm=norms[1], second_log_norm=norms[0])
-    assert swapped.vote == pytest.approx(-origin.vote), "the answer does not depend on which one is called first"
+    swapped = find_origin(
+        judgement.flipped(), second, first, first_log_norm=norms[1], second_log_norm=norms[0]
+    )
+    assert swapped.vote == pytest.approx(-origin.vote), (
+        "the answer does not depend on which one is called first"
+    )
 
 
 def test_a_crop_keeps_fewer_pixels_of_the_shared_part_only_where_it_was_shrunk() -> None:
-    cut = Judgement(0.9, 0.9, WHOLE, MIDDLE, 1.0, 0.95)
+    cut = PairVerdict(0.9, 0.9, WHOLE, MIDDLE, 1.0, 0.95)
     same_scale = find_origin(cut, Facts(500, 400, 200_000), PLAIN)
     assert not same_scale.clear, "a quarter of the area, a quarter of the pixels: no cue"
 
 
 def test_equal_files_are_known_by_what_was_compared_and_not_by_the_words() -> None:
     fuller = Facts(1000, 800, 250_000)
-    for judgement in (SAME, SAME.flipped(), Judgement.from_json(SAME.to_json())):
-        assert find_origin(replace(judgement, reason="in other words"), PLAIN, fuller) == Origin(0.0, "the same file")
+    for judgement in (SAME, SAME.flipped(), PairVerdict.from_json(SAME.to_json())):
+        assert find_origin(replace(judgement, reason="in other words"), PLAIN, fuller) == Origin(
+            0.0, "the same file"
+        )
     assert find_origin(replace(EVEN, reason=SAME.reason), PLAIN, fuller).why == "larger file"
 
 
@@ -74,10 +142,14 @@ def test_an_enlarged_copy_has_more_pixels_but_no_more_detail(scale: float) -> No
     size = (round(400 * scale), round(300 * scale))
     small, large = facts_of(image), facts_of(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
     assert not find_origin(EVEN, small, large).clear
-    shrunk = facts_of(cv2.resize(image, (round(400 / scale), round(300 / scale)), interpolation=cv2.INTER_AREA))
+    shrunk = facts_of(
+        cv2.resize(image, (round(400 / scale), round(300 / scale)), interpolation=cv2.INTER_AREA)
+    )
     assert find_origin(EVEN, shrunk, small).direction == "second->first"
     unmeasured = Facts(large.width, large.height, large.bytes, "JPEG")
-    assert find_origin(EVEN, small, unmeasured).direction == "second->first", "of an earlier version's store"
+    assert find_origin(EVEN, small, unmeasured).direction == "second->first", (
+        "of an earlier version's store"
+    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP"])
@@ -85,11 +157,16 @@ def test_a_jpeg_is_the_original_of_a_lossless_file_with_its_pixels(kind: str) ->
     photo = facts_of(textured(3), quality=80)
     pixels = decode_image(encode(textured(3), quality=80))
     origin = find_origin(EVEN, facts_of(pixels, kind), photo)
-    assert (origin.direction, origin.why) == ("second->first", "a JPEG, whose very pixels the other one holds")
+    assert (origin.direction, origin.why) == (
+        "second->first",
+        "a JPEG, whose very pixels the other one holds",
+    )
     changed = pixels.copy()
     changed[0, 0, 0] ^= 1
     assert not find_origin(EVEN, facts_of(changed, kind), photo).clear
-    assert not find_origin(EVEN, facts_of(pixels, kind), facts_of(pixels, "TIFF")).clear, "neither lost anything"
+    assert not find_origin(EVEN, facts_of(pixels, kind), facts_of(pixels, "TIFF")).clear, (
+        "neither lost anything"
+    )
 
 
 def test_a_photograph_left_with_256_colours_is_the_copy() -> None:
@@ -99,7 +176,9 @@ def test_a_photograph_left_with_256_colours_is_the_copy() -> None:
     drawing = np.full((300, 400, 3), 255, np.uint8)
     cv2.circle(drawing, (200, 150), 90, (200, 30, 40), -1)
     assert not facts_of(drawing, "PNG").few_colours, "a drawing has few colours from the start"
-    assert not facts_of(np.repeat(photo[..., :1], 3, axis=2), "PNG").few_colours, "as has a grey photograph"
+    assert not facts_of(np.repeat(photo[..., :1], 3, axis=2), "PNG").few_colours, (
+        "as has a grey photograph"
+    )
 
 
 def test_a_larger_file_leans_only_within_a_format() -> None:
@@ -107,7 +186,9 @@ def test_a_larger_file_leans_only_within_a_format() -> None:
     origin = find_origin(EVEN, jpeg, larger)
     assert (origin.clear, origin.why, origin.vote) == (False, "larger file", pytest.approx(0.2))
     assert find_origin(EVEN, larger, jpeg).vote == pytest.approx(-0.2)
-    assert find_origin(EVEN, jpeg, Facts(1000, 800, 240_000, "JPEG")).vote == 0, "a fifth more is not enough"
+    assert find_origin(EVEN, jpeg, Facts(1000, 800, 240_000, "JPEG")).vote == 0, (
+        "a fifth more is not enough"
+    )
     assert find_origin(EVEN, jpeg, Facts(1000, 800, 900_000, "PNG")).vote == 0
 
 
@@ -125,18 +206,30 @@ def test_facts_come_from_the_file(tmp_path: object) -> None:
     assert len(facts.software) == 80
     assert Facts.from_json(json.dumps(json.loads(facts.to_json()))) == facts
     nothing = read_facts(b"no image", np.zeros((1, 1, 3), np.uint8))
-    assert (nothing.width, nothing.height, nothing.bytes, nothing.format, nothing.camera) == (1, 1, 8, "", "")
+    assert (nothing.width, nothing.height, nothing.bytes, nothing.format, nothing.camera) == (
+        1,
+        1,
+        8,
+        "",
+        "",
+    )
     assert nothing.lost == (0.0,) * 5
     thin = read_facts(b"no image", textured(0, 3000, 1))
     assert (thin.few_colours, len(thin.lost)) == (False, 5)
-    assert Facts.from_json('{"width": 2, "height": 1, "bytes": 8}') == Facts(2, 1, 8), "of an earlier version"
+    assert Facts.from_json('{"width": 2, "height": 1, "bytes": 8}') == Facts(2, 1, 8), (
+        "of an earlier version"
+    )
 
 
 def test_a_threshold_comes_from_the_table_or_is_the_probability_itself() -> None:
-    table = read_table([{"precision": 0.9, "threshold": 0.4}, {"precision": 0.99, "threshold": 0.83}])
+    table = read_table(
+        [{"precision": 0.9, "threshold": 0.4}, {"precision": 0.99, "threshold": 0.83}]
+    )
     assert threshold_for(0.99, table) == 0.83
     assert threshold_for(0.95, table) == 0.83, "the next stricter row"
-    assert threshold_for(0.999, table) == 0.999, "no row is strict enough: the calibrated probability itself"
+    assert threshold_for(0.999, table) == 0.999, (
+        "no row is strict enough: the calibrated probability itself"
+    )
     assert read_table({"0.9": 0.4}) == ((0.9, 0.4),)
     assert read_table(None) == ()
     with pytest.raises(UsageError, match="precision"):

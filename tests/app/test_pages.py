@@ -18,11 +18,10 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.app.groups import Edge, star_groups
+from asl.app.scanning.groups import Edge, star_groups
 from asl.scan import main as scan
-
-from .browser import Browser
-from .conftest import crop, encode, textured
+from tests.app.browser import Browser
+from tests.app.conftest import crop, encode, textured
 
 
 @pytest.fixture
@@ -34,8 +33,22 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 @pytest.fixture
 def gallery(photos: Path, model: Path, tmp_path: Path) -> str:
     with pytest.raises(SystemExit):
-        scan([str(photos), "--model", str(model), "--output", str(tmp_path / "out"), "--precision", "0.6",
-              "--workers", "1", "--quiet", "--max-failure-rate", "0.5"])  # fmt: skip
+        scan(
+            [
+                str(photos),
+                "--model",
+                str(model),
+                "--output",
+                str(tmp_path / "out"),
+                "--precision",
+                "0.6",
+                "--workers",
+                "1",
+                "--quiet",
+                "--max-failure-rate",
+                "0.5",
+            ]
+        )
     return (tmp_path / "out" / "gallery.html").as_uri()
 
 
@@ -43,12 +56,16 @@ def brightness(picture: bytes) -> float:
     return float(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE).mean())
 
 
-def test_the_gallery_groups_sorts_and_compares(browser: Browser, gallery: str, tmp_path: Path) -> None:
+def test_the_gallery_groups_sorts_and_compares(
+    browser: Browser, gallery: str, tmp_path: Path
+) -> None:
     browser.open(gallery)
     assert browser.run("document.querySelectorAll('.group').length") == 2
     assert "2 groups, 2 copies" in browser.run("document.getElementById('count').textContent")
     browser.run("from = data.pairs.at(-1).p; regroup()")
-    assert "2 copies" in browser.run("document.getElementById('count').textContent"), "a pair at the threshold is in"
+    assert "2 copies" in browser.run("document.getElementById('count').textContent"), (
+        "a pair at the threshold is in"
+    )
     light = brightness(browser.picture(tmp_path / "light.png"))
     browser.run("document.querySelector('.copies .shot').focus()")
     browser.key("Enter", 13)
@@ -64,7 +81,9 @@ def test_the_gallery_groups_sorts_and_compares(browser: Browser, gallery: str, t
     browser.run(f"(() => {{ {move.replace('= 1', '= 0.5')} }})()")
     find = "const f = document.getElementById('filter'); f.value = 'SMALL-1'; f.dispatchEvent(new Event('input'))"
     browser.run(f"(() => {{ {find} }})()")
-    assert browser.run("[...document.querySelectorAll('.original .name')].map(e => e.textContent)") == ["p1.jpg"]
+    assert browser.run(
+        "[...document.querySelectorAll('.original .name')].map(e => e.textContent)"
+    ) == ["p1.jpg"]
     browser.open(gallery, dark=True)
     assert brightness(browser.picture(tmp_path / "dark.png")) < light - 80
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
@@ -80,14 +99,26 @@ def test_the_page_groups_as_the_program_does(browser: Browser, gallery: str) -> 
         rng = random.Random(seed)
         ends = {frozenset(rng.sample(range(9), 2)): None for _ in range(rng.randrange(1, 14))}
         pairs = [
-            (*rng.sample(sorted(end), 2), rng.choice([0.6, 0.7, 0.8, rng.random()]), rng.random() < 0.7) for end in ends
+            (
+                *rng.sample(sorted(end), 2),
+                rng.choice([0.6, 0.7, 0.8, rng.random()]),
+                rng.random() < 0.7,
+            )
+            for end in ends
         ]
         edges = [Edge(*pair) for pair in pairs]
-        ours = [[group.original, [list(copy) for copy in group.copies]] for group in star_groups(edges)]
+        ours = [
+            [group.original, [list(copy) for copy in group.copies]] for group in star_groups(edges)
+        ]
         listed = json.dumps(
-            [{"original": e.original, "copy": e.copy, "p": e.probability, "clear": e.clear} for e in edges]
+            [
+                {"original": e.original, "copy": e.copy, "p": e.probability, "clear": e.clear}
+                for e in edges
+            ]
         )
-        theirs = browser.run(f"starGroups({listed}, {list(range(len(edges)))}).map(g => [g.original, g.copies])")
+        theirs = browser.run(
+            f"starGroups({listed}, {list(range(len(edges)))}).map(g => [g.original, g.copies])"
+        )
         assert theirs == ours, seed
 
 
@@ -98,8 +129,24 @@ def test_the_table_and_the_gallery_number_groups_alike(
         shutil.copy(photos / "p3.jpg", photos / f"p3 ({number}).jpg")
         shutil.copy(photos / "p1.jpg", photos / "sub" / "p1 (1).jpg")
     with pytest.raises(SystemExit):
-        scan([str(photos), "--model", str(model), "--output", str(tmp_path / "out"), "--precision", "0.6",
-              "--workers", "1", "--quiet", "--max-failure-rate", "0.5", "--format", "json"])  # fmt: skip
+        scan(
+            [
+                str(photos),
+                "--model",
+                str(model),
+                "--output",
+                str(tmp_path / "out"),
+                "--precision",
+                "0.6",
+                "--workers",
+                "1",
+                "--quiet",
+                "--max-failure-rate",
+                "0.5",
+                "--format",
+                "json",
+            ]
+        )
     rows = json.loads((tmp_path / "out" / "copies.json").read_text())
     table = {row["group"]: Path(row["original"]).name for row in reversed(rows)}
     browser.open((tmp_path / "out" / "gallery.html").as_uri())
@@ -114,7 +161,16 @@ def address(photos: Path, model: Path, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "asl", "serve", "--port", str(port), "--library", str(tmp_path / "library")]
+    command = [
+        sys.executable,
+        "-m",
+        "asl",
+        "serve",
+        "--port",
+        str(port),
+        "--library",
+        str(tmp_path / "library"),
+    ]
     command += ["--add", str(photos), "--model", str(model), "--precision", "0.6"]
     with subprocess.Popen(
         command, env={**os.environ, "ASL_TOKEN": "open-sesame"}, stdout=subprocess.DEVNULL
@@ -132,7 +188,9 @@ def address(photos: Path, model: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_the_service_s_page_searches_adds_and_removes(browser: Browser, address: str, tmp_path: Path) -> None:
+def test_the_service_s_page_searches_adds_and_removes(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
     (tmp_path / "cut.jpg").write_bytes(encode(crop(textured(0)), quality=85))
     (tmp_path / "new-a.jpg").write_bytes(encode(textured(30)))
     (tmp_path / "new-b.jpg").write_bytes(b"no image")
@@ -140,7 +198,9 @@ def test_the_service_s_page_searches_adds_and_removes(browser: Browser, address:
     browser.open(address)
     browser.wait("!document.getElementById('token-row').hidden")
     browser.problems.clear()  # the answer 401 that made the page ask for the token
-    browser.run("document.getElementById('token').focus(); document.getElementById('token').value = 'open-sesame'")
+    browser.run(
+        "document.getElementById('token').focus(); document.getElementById('token').value = 'open-sesame'"
+    )
     browser.key("Enter", 13)
     browser.wait("document.querySelectorAll('#list tr').length === 7")
     browser.choose("#file", [tmp_path / "cut.jpg"])
@@ -148,10 +208,14 @@ def test_the_service_s_page_searches_adds_and_removes(browser: Browser, address:
     assert browser.run("document.querySelectorAll('.match').length") >= 1
     names = "[...document.querySelectorAll('.match .side:first-child b')].map(e => e.textContent)"
     assert "p0.jpg" in browser.run(names)
-    assert "→" in browser.run("[...document.querySelectorAll('.arrow span')].map(e => e.textContent)")
+    assert "→" in browser.run(
+        "[...document.querySelectorAll('.arrow span')].map(e => e.textContent)"
+    )
     assert browser.run("document.querySelectorAll('.match polygon').length") >= 2
     assert "log-norms" in browser.run("document.querySelector('.match dl').textContent")
-    browser.wait("[...document.querySelectorAll('.match img')].every(img => img.complete && img.naturalWidth > 0)")
+    browser.wait(
+        "[...document.querySelectorAll('.match img')].every(img => img.complete && img.naturalWidth > 0)"
+    )
     light = brightness(browser.picture(tmp_path / "light.png"))
     assert browser.problems == []
     browser.choose("#files", [tmp_path / "new-a.jpg", tmp_path / "new-b.jpg"])
@@ -163,4 +227,6 @@ def test_the_service_s_page_searches_adds_and_removes(browser: Browser, address:
     browser.wait("document.querySelectorAll('#list tr').length === 7")
     browser.open(address, dark=True, width=420)
     assert brightness(browser.picture(tmp_path / "dark.png")) < light - 80
-    assert not browser.run("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert not browser.run(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )

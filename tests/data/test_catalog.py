@@ -40,7 +40,9 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         (tmp_path / "photos" / "list.txt").write_text("\n".join(names) + "\n")
         return tmp_path / "photos" / "list.txt"
     if request.param == "csv":
-        (tmp_path / "photos" / "list.csv").write_text("path,note\n" + "\n".join(f"{name},x" for name in names))
+        (tmp_path / "photos" / "list.csv").write_text(
+            "path,note\n" + "\n".join(f"{name},x" for name in names)
+        )
         return tmp_path / "photos" / "list.csv"
     if request.param == "tar":
         with tarfile.open(tmp_path / "p.tar", "w") as archive:
@@ -51,7 +53,9 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         return tmp_path / "p.tar"
     if request.param == "parquet":
         pq.write_table(
-            pa.table({"id": names, "image": list(IMAGES.values())}), tmp_path / "p.parquet", row_group_size=2
+            pa.table({"id": names, "image": list(IMAGES.values())}),
+            tmp_path / "p.parquet",
+            row_group_size=2,
         )
         return tmp_path / "p.parquet"
     return tmp_path / "photos"
@@ -60,7 +64,9 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_a_folder_of_unreadable_formats_says_what_is_in_it(tmp_path: Path) -> None:
     for name in ("a.heic", "b.HEIC", "c.dng"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(AslError, match=r"has 2 \.heic, 1 \.dng \(formats this cannot read\), but no image"):
+    with pytest.raises(
+        AslError, match=r"has 2 \.heic, 1 \.dng \(formats this cannot read\), but no image"
+    ):
         open_catalog(tmp_path)
 
 
@@ -78,7 +84,9 @@ def test_every_source_gives_ids_and_bytes(source: Path) -> None:
     catalog = open_catalog(source)
     assert isinstance(catalog, Catalog)
     assert catalog.ids.tolist() == list(IMAGES)
-    assert [catalog.read(row) for row in (2, 0, 1)] == [IMAGES[name] for name in ("ü c.png", "a.jpg", "sub/b.jpg")]
+    assert [catalog.read(row) for row in (2, 0, 1)] == [
+        IMAGES[name] for name in ("ü c.png", "a.jpg", "sub/b.jpg")
+    ]
     assert all("photos" in catalog.locate(row) or "p." in catalog.locate(row) for row in range(3))
     again = pickle.loads(pickle.dumps(catalog))
     assert again.read(1) == IMAGES["sub/b.jpg"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from asl.app.facts import read_facts
+from asl.app.library.facts import read_facts
 from asl.data.images import EXTENSIONS, ImageError, decode_image, resize_image
 
 RED = (200, 30, 40)
@@ -30,13 +30,23 @@ def half_red() -> Image.Image:
     return image
 
 
-FORMS = ["PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", *(["JPEG2000"] if ".jp2" in EXTENSIONS else [])]
+FORMS = [
+    "PNG",
+    "BMP",
+    "TIFF",
+    "WEBP",
+    "GIF",
+    "PPM",
+    *(["JPEG2000"] if ".jp2" in EXTENSIONS else []),
+]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_formats_give_the_same_pixels(form: str) -> None:
     options = {"lossless": True} if form == "WEBP" else {}
-    assert np.array_equal(decode_image(encoded(half_red(), form, **options)), np.asarray(half_red()))
+    assert np.array_equal(
+        decode_image(encoded(half_red(), form, **options)), np.asarray(half_red())
+    )
 
 
 def test_exif_turns_the_image_upright() -> None:
@@ -51,11 +61,16 @@ def test_exif_turns_the_image_upright() -> None:
 def test_every_mode_becomes_rgb() -> None:
     assert decode_image(encoded(half_red().convert("CMYK"), "JPEG", quality=100))[1, 1, 0] > 150
     assert np.array_equal(decode_image(encoded(half_red().convert("P"))).shape, (4, 6, 3))
-    assert decode_image(encoded(Image.new("L", (3, 3), 77))).tolist() == np.full((3, 3, 3), 77).tolist()
+    assert (
+        decode_image(encoded(Image.new("L", (3, 3), 77))).tolist()
+        == np.full((3, 3, 3), 77).tolist()
+    )
     clear = Image.new("RGBA", (2, 2), (10, 20, 30, 0))
     assert (decode_image(encoded(clear)) == 255).all(), "transparent pixels lie on white"
     deep = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16))
-    assert decode_image(encoded(deep))[0, :, 0].tolist() == [0, 128, 255], "16 bits are scaled, not clipped"
+    assert decode_image(encoded(deep))[0, :, 0].tolist() == [0, 128, 255], (
+        "16 bits are scaled, not clipped"
+    )
 
 
 def test_an_animation_gives_its_first_frame() -> None:
@@ -66,11 +81,16 @@ def test_an_animation_gives_its_first_frame() -> None:
 
 def bomb(width: int, height: int) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + chunk(b"IEND", b"")
     )
 
 
@@ -115,7 +135,9 @@ def test_a_jpeg_beyond_the_limit_is_decoded_at_half_its_size(size: tuple[int, in
         facts = read_facts(data, half)
         assert (facts.height, facts.width) == shape
     for data in (encoded(gradient, "JPEG", progressive=True), encoded(gradient, "PNG")):
-        with pytest.raises(ImageError, match=r"too many pixels: 0\.242. megapixels, the limit is 0\.2$"):
+        with pytest.raises(
+            ImageError, match=r"too many pixels: 0\.242. megapixels, the limit is 0\.2$"
+        ):
             decode_image(data, max_pixels=200_000)
     with pytest.raises(ImageError, match="too many pixels"):
         decode_image(encoded(gradient, "JPEG"), max_pixels=size[0] * size[1] // 5)
@@ -167,5 +189,7 @@ def test_large_jpegs_may_come_out_smaller_but_never_below_what_is_asked() -> Non
     ):
         assert decode_image(data, least=least).shape[:2] == shape
     assert decode_image(encoded(large, "PNG"), least=100).shape[:2] == (1200, 1600), "only JPEG can"
-    exact, fast = (resize_image(decode_image(data, least=least), 150).astype(int) for least in (0, 300))
+    exact, fast = (
+        resize_image(decode_image(data, least=least), 150).astype(int) for least in (0, 300)
+    )
     assert np.abs(exact - fast).mean() < 2

@@ -13,7 +13,9 @@ from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings
 
 
 def some(count: int, prefix: str, seed: int = 0) -> Embeddings:
-    features = np.random.default_rng(seed).normal(size=(count, 8)) * np.linspace(1, 3, count)[:, None]
+    features = (
+        np.random.default_rng(seed).normal(size=(count, 8)) * np.linspace(1, 3, count)[:, None]
+    )
     return Embeddings.from_features([f"{prefix}{n:05d}" for n in range(count)], features)
 
 
@@ -29,7 +31,9 @@ def test_descriptors_keep_direction_and_length(tmp_path: Path) -> None:
 def test_ids_lose_folders_and_suffixes(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "d.hdf5", "w") as file:
         file["vectors"] = np.eye(3, dtype=np.float32)
-        file["image_names"] = np.array(["images/queries/Q00001.jpg", "Q00002.PNG", "a.b"], dtype="S")
+        file["image_names"] = np.array(
+            ["images/queries/Q00001.jpg", "Q00002.PNG", "a.b"], dtype="S"
+        )
     assert read_descriptors(tmp_path / "d.hdf5").ids.tolist() == ["Q00001", "Q00002", "a.b"]
 
 
@@ -43,7 +47,9 @@ def test_submission_is_sorted_by_id(tmp_path: Path) -> None:
     assert isinstance(back, QueryEmbeddings)
     assert isinstance(references, ReferenceEmbeddings)
     row = {name: n for n, name in enumerate(queries.ids.tolist())}
-    assert back.vectors == pytest.approx(queries.vectors[[row[name] for name in back.ids.tolist()]], abs=1e-6)
+    assert back.vectors == pytest.approx(
+        queries.vectors[[row[name] for name in back.ids.tolist()]], abs=1e-6
+    )
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

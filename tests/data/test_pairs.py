@@ -18,13 +18,30 @@ IDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size
 
 
 def triples(pairs: ScoredPairs) -> list[tuple[str, str, float]]:
-    return list(zip(pairs.query_ids.tolist(), pairs.reference_ids.tolist(), pairs.scores.tolist(), strict=True))
+    return list(
+        zip(
+            pairs.query_ids.tolist(),
+            pairs.reference_ids.tolist(),
+            pairs.scores.tolist(),
+            strict=True,
+        )
+    )
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.tuples(IDS, IDS, st.floats(allow_nan=False, allow_infinity=False)), min_size=1, max_size=8))
-def test_round_trip_to_the_last_bit(tmp_path: Path, suffix: str, rows: list[tuple[str, str, float]]) -> None:
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(
+        st.tuples(IDS, IDS, st.floats(allow_nan=False, allow_infinity=False)),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_round_trip_to_the_last_bit(
+    tmp_path: Path, suffix: str, rows: list[tuple[str, str, float]]
+) -> None:
     pairs = ScoredPairs.from_ids([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
     path = tmp_path / f"p.{suffix}"
     write_pairs(pairs, path)
@@ -32,7 +49,9 @@ def test_round_trip_to_the_last_bit(tmp_path: Path, suffix: str, rows: list[tupl
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_single_precision_scores_stay_distinct_and_columns_are_added(tmp_path: Path, suffix: str) -> None:
+def test_single_precision_scores_stay_distinct_and_columns_are_added(
+    tmp_path: Path, suffix: str
+) -> None:
     scores = np.float32(0.7) + np.arange(5, dtype=np.float32) * np.finfo(np.float32).eps
     pairs = ScoredPairs.from_ids([f"q{n}" for n in range(5)], ["r"] * 5, scores)
     write_pairs(pairs, tmp_path / f"p.{suffix}", columns={"verdict": ["copy"] * 5})
@@ -90,7 +109,9 @@ def test_parquet_without_the_columns_and_with_empty_ids(tmp_path: Path) -> None:
     pq.write_table(pa.table({"query_id": ["a"], "score": [1.0]}), path)
     with pytest.raises(AslError, match="reference_id"):
         read_pairs(path)
-    pq.write_table(pa.table({"query_id": ["a", None], "reference_id": ["b", "c"], "score": [1.0, 2.0]}), path)
+    pq.write_table(
+        pa.table({"query_id": ["a", None], "reference_id": ["b", "c"], "score": [1.0, 2.0]}), path
+    )
     with pytest.raises(AslError, match=r"query_id: 1 empty"):
         read_pairs(path)
 

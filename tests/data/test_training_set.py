@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from asl.data.catalog import open_catalog
-from asl.data.hard_pairs import HardPair
+from asl.data.hard_pair_lists import HardPair
 from asl.data.images import decode_image
 from asl.data.scenes import render_scene
 from asl.data.training_set import Draw, HardPairs, TrainingSet, ViewPlan
@@ -23,16 +23,26 @@ from asl.types import AslError
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for number in range(3):
-        cv2.imwrite(str(folder / f"{number}.jpg"), render_scene(number, height=60, width=72)[..., ::-1])
+        cv2.imwrite(
+            str(folder / f"{number}.jpg"), render_scene(number, height=60, width=72)[..., ::-1]
+        )
     return folder
 
 
 def training(photos: Path, **keys: Any) -> TrainingSet:
-    return TrainingSet(open_catalog(photos), ViewPlan(recipe=load_recipe("light"), views=3, sizes={0: 32}, **keys))
+    return TrainingSet(
+        open_catalog(photos), ViewPlan(recipe=load_recipe("light"), views=3, sizes={0: 32}, **keys)
+    )
 
 
 def test_a_draw_names_its_bytes(photos: Path) -> None:
-    draws = [Draw(0, 0), Draw(0, 1), Draw(0, 0, True, number=1), Draw(0, 0, True, number=2), Draw(1, 0)]
+    draws = [
+        Draw(0, 0),
+        Draw(0, 1),
+        Draw(0, 0, True, number=1),
+        Draw(0, 0, True, number=2),
+        Draw(1, 0),
+    ]
     made = [training(photos)[draw]["images"].numpy() for draw in draws]
     again = [training(photos)[draw]["images"].numpy() for draw in draws]
     assert all(np.array_equal(one, other) for one, other in zip(made, again, strict=True))
@@ -59,12 +69,16 @@ def whole(folder: Path, size: int) -> np.ndarray:
     return np.stack([view.image for view in views]).transpose(0, 3, 1, 2)
 
 
-@pytest.mark.parametrize(("height", "decoded"), [(96, 96), (127, 127), (128, 64), (250, 125), (256, 64), (600, 75)])
+@pytest.mark.parametrize(
+    ("height", "decoded"), [(96, 96), (127, 127), (128, 64), (250, 125), (256, 64), (600, 75)]
+)
 def test_a_large_jpeg_is_decoded_at_what_the_edits_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, height: int, decoded: int
 ) -> None:
     """At 32 pixels a side: the half, the quarter and the eighth as long as 64 are left; smaller images to the byte."""
-    cv2.imwrite(str(tmp_path / "a.jpg"), render_scene(3, height=height, width=2 * height)[..., ::-1])
+    cv2.imwrite(
+        str(tmp_path / "a.jpg"), render_scene(3, height=height, width=2 * height)[..., ::-1]
+    )
     heights = []
 
     def decode(data: bytes, **keys: Any) -> np.ndarray:

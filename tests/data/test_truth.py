@@ -33,7 +33,9 @@ def test_header_is_optional_and_kinds_are_kept(tmp_path: Path) -> None:
 
 def test_round_trip(tmp_path: Path) -> None:
     truth = TruthPairs.from_pairs(
-        [("ä, b", "R1"), ("ä, b", "R2"), ("Q2", "R1")], other_queries=["Q3"], kinds={"Q3": "hard:angle", "Q2": "crop"}
+        [("ä, b", "R1"), ("ä, b", "R2"), ("Q2", "R1")],
+        other_queries=["Q3"],
+        kinds={"Q3": "hard:angle", "Q2": "crop"},
     )
     write_truth(truth, tmp_path / "deep" / "t.csv")
     again = read_truth(tmp_path / "deep" / "t.csv")

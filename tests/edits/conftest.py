@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asl.edits.pool import Pool
+from asl.edits.engine.foreign_images import Pool
 
 
 def ramp_image(height: int = 120, width: int = 160) -> np.ndarray:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asl.data.hard_pairs import HardPair, read_hard_pairs
+from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.edits.hard_negatives import group_pairs, look_alikes, named_groups, reverse_crop
-from asl.features.store import FeatureStore
+from asl.features.feature_store import FeatureStore
 from asl.types import AslError, Embeddings
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "mine_look_alikes.py"
@@ -36,9 +36,14 @@ def test_look_alikes_are_the_ones_that_a_loop_finds() -> None:
     items = embeddings(40)
     expected = set()
     for i in range(40):
-        cosines = sorted(((float(items.vectors[i] @ items.vectors[j]), j) for j in range(40) if j != i), reverse=True)
+        cosines = sorted(
+            ((float(items.vectors[i] @ items.vectors[j]), j) for j in range(40) if j != i),
+            reverse=True,
+        )
         allowed = [(value, j) for value, j in cosines if value <= 0.85][:3]
-        expected |= {tuple(sorted((f"i{i:02d}", f"i{j:02d}"))) for value, j in allowed if value >= 0.5}
+        expected |= {
+            tuple(sorted((f"i{i:02d}", f"i{j:02d}"))) for value, j in allowed if value >= 0.5
+        }
     found = look_alikes(items, neighbours=3, least=0.5, most=0.85, per_image=99)
     assert {(pair.first, pair.second) for pair in found} == expected
     assert [pair.cosine for pair in found] == sorted((pair.cosine for pair in found), reverse=True)
@@ -47,12 +52,15 @@ def test_look_alikes_are_the_ones_that_a_loop_finds() -> None:
 def test_look_alikes_leave_out_copies_and_one_source() -> None:
     vectors = np.array([[1, 0], [1, 0.001], [0.8, 0.6], [0.6, 0.8]])
     items = Embeddings.from_features(["a", "copy_of_a", "c", "d"], vectors)
-    pairs = [(pair.first, pair.second) for pair in look_alikes(items, least=0.7, most=0.99, per_image=9)]
+    pairs = [
+        (pair.first, pair.second) for pair in look_alikes(items, least=0.7, most=0.99, per_image=9)
+    ]
     assert ("a", "copy_of_a") not in pairs
     assert ("c", "d") in pairs
     sources = {"c": "x", "d": "x"}
     pairs = [
-        (pair.first, pair.second) for pair in look_alikes(items, least=0.7, most=0.99, per_image=9, sources=sources)
+        (pair.first, pair.second)
+        for pair in look_alikes(items, least=0.7, most=0.99, per_image=9, sources=sources)
     ]
     assert ("c", "d") not in pairs
 

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torchvision.transforms import functional
 
+from asl.edits.engine.view import View
 from asl.edits.photometric import ColourJitter, Contrast, ToneCurve
-from asl.edits.view import View
 
 
-def jittered(image: np.ndarray, brightness: float, contrast: float, hue: float, saturation: float) -> np.ndarray:
+def jittered(
+    image: np.ndarray, brightness: float, contrast: float, hue: float, saturation: float
+) -> np.ndarray:
     """In floating point: nothing is rounded on the way."""
     pixels = torch.from_numpy(image).permute(2, 0, 1) / 255
     pixels = functional.adjust_contrast(functional.adjust_brightness(pixels, brightness), contrast)
@@ -21,7 +23,9 @@ def jittered(image: np.ndarray, brightness: float, contrast: float, hue: float, 
 
 @pytest.mark.parametrize("strength", [0.2, 0.8])
 @pytest.mark.parametrize("hue", [0.0, 0.2])
-def test_jitter_is_what_torchvision_makes_of_the_same_factors(photo: np.ndarray, strength: float, hue: float) -> None:
+def test_jitter_is_what_torchvision_makes_of_the_same_factors(
+    photo: np.ndarray, strength: float, hue: float
+) -> None:
     edit = ColourJitter(strength, strength, strength, hue)
     for seed in range(40):
         edited = edit(View.original(photo), np.random.default_rng(seed))
@@ -34,7 +38,9 @@ def test_jitter_is_what_torchvision_makes_of_the_same_factors(photo: np.ndarray,
 
 def test_jitter_leaves_no_picture_black(photo: np.ndarray) -> None:
     edit = ColourJitter(0.8, 0.8, 0.8, 0.2)
-    means = [edit(View.original(photo), np.random.default_rng(seed)).image.mean() for seed in range(1000)]
+    means = [
+        edit(View.original(photo), np.random.default_rng(seed)).image.mean() for seed in range(1000)
+    ]
     # Brightness alone leaves a fifth.
     assert min(means) > 0.18 * photo.mean()
 

@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 
-from asl.config import config_dir
+from asl.console.configuration import config_dir
 from asl.edits import Sequence, View, make_views
-from asl.edits.pool import Pool
+from asl.edits.engine.foreign_images import Pool
 from asl.edits.recipes import load_recipe, recipe_names
 from asl.types import AslError, UsageError
 
@@ -22,7 +22,9 @@ load = cache(load_recipe)
 def test_a_recipe_makes_views(name: str, photo: np.ndarray, pool: Pool) -> None:
     recipe = load(name)
     for number in range(4):
-        original, view = make_views(photo, recipe, key=str(number), seed=0, views=2, size=48, pool=pool)
+        original, view = make_views(
+            photo, recipe, key=str(number), seed=0, views=2, size=48, pool=pool
+        )
         assert view.image.shape == (48, 48, 3)
         assert 0 <= view.content <= 1
         assert view.amount <= original.amount == 1.0
@@ -70,7 +72,10 @@ def test_a_recipe_may_change_single_steps_of_another() -> None:
 
 
 def test_strengths_of_the_published_series_rise() -> None:
-    shares = [load_recipe(f"lyakaap_v{number}").edits["shuffled"].edits["text"].p for number in (83, 86, 98)]
+    shares = [
+        load_recipe(f"lyakaap_v{number}").edits["shuffled"].edits["text"].p
+        for number in (83, 86, 98)
+    ]
     assert shares == [0.25, 0.3, 0.35]
 
 
@@ -92,7 +97,9 @@ def test_a_recipe_that_builds_on_itself_is_refused(tmp_path: Path) -> None:
         load_recipe(tmp_path / "a.yaml")
 
 
-def test_a_recipe_of_one_s_own_builds_on_one_of_the_package_or_on_one_beside_it(tmp_path: Path) -> None:
+def test_a_recipe_of_one_s_own_builds_on_one_of_the_package_or_on_one_beside_it(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "mine.yaml").write_text("defaults: [d2lv_basic, _self_]\nedits:\n  onto: null\n")
     fewer = load_recipe(tmp_path / "mine.yaml")
     assert len(fewer._steps) == len(load_recipe("d2lv_basic")._steps) - 1

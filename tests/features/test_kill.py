@@ -44,7 +44,8 @@ whole = time.perf_counter() - start
 rng, output = random.Random(int(os.environ.get("SEED", "0"))), Path(folder) / "killed"
 kills = working = 0
 while kills < 20 or working < 3:
-    # Mostly early, so that many attempts are needed; later where a busy machine got nowhere. The store only ever grows.
+    # Mostly early, so that many attempts are needed; later where a busy machine got nowhere. The
+    # store only ever grows.
     reach = 0.1 if kills < 20 else 0.4
     before = len(list(output.glob("shard-*.json"))) if output.exists() else 0
     status = attempt(output, rng.uniform(0.0, reach) * whole)
@@ -66,16 +67,40 @@ def test_a_store_that_was_killed_twenty_times_is_byte_identical(tmp_path: Path) 
     photos = tmp_path / "photos"
     photos.mkdir()
     for number in range(120):
-        cv2.imwrite(str(photos / f"{number:03d}.jpg"), render_scene(number % 9, height=64 + number % 40, width=90))
+        cv2.imwrite(
+            str(photos / f"{number:03d}.jpg"),
+            render_scene(number % 9, height=64 + number % 40, width=90),
+        )
     (photos / "031.jpg").write_bytes(b"broken")
-    save_embedder(build_embedder(backbone="mobilenetv3_small_050", size=96, dim=8).eval(), tmp_path / "m", card={})
-    command = [sys.executable, "-W", "ignore", "-c", DRIVER, str(photos), str(next(tmp_path.glob("m*"))), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    save_embedder(
+        build_embedder(backbone="mobilenetv3_small_050", size=96, dim=8).eval(),
+        tmp_path / "m",
+        card={},
+    )
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        DRIVER,
+        str(photos),
+        str(next(tmp_path.glob("m*"))),
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     assert done.returncode == 0, done.stderr
     kills, working = map(int, done.stdout.split())
     assert kills >= 20, "the attempts were killed while they worked"
     assert working >= 3, "and the store grew in between"
-    sides = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir() if not p.name.endswith(".part")} for name in
-             ("whole", "killed")]  # fmt: skip
+    sides = [
+        {
+            p.name: p.read_bytes()
+            for p in (tmp_path / name).iterdir()
+            if not p.name.endswith(".part")
+        }
+        for name in ("whole", "killed")
+    ]
     assert len(sides[0]) == 81, "40 shards of two files, and the manifest"
     assert sides[0] == sides[1]

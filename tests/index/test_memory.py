@@ -12,7 +12,7 @@ import pytest
 CHILD = """
 import sys, threading, time
 import numpy as np
-from asl.index.search import search
+from asl.index.exact.exact_search import search
 from asl.scoring.score import Score
 from asl.types import QueryEmbeddings, ReferenceEmbeddings
 

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asl.losses import LossInputs, WeightedSum
-from asl.losses.classification import ArcFace, CosFace, SmoothedCrossEntropy, arcface_logits, cosface_logits
+from asl.losses.classification import (
+    ArcFace,
+    CosFace,
+    SmoothedCrossEntropy,
+    arcface_logits,
+    cosface_logits,
+)
 from asl.losses.contrastive import (
     CrossBatchContrastive,
     InfoNCE,
@@ -25,7 +31,7 @@ from asl.losses.contrastive import (
     soft_triplet,
 )
 from asl.losses.copynce import CopyNCE, copy_nce
-from asl.losses.hard_negative import (
+from asl.losses.hard_pairs import (
     HoldTogether,
     NearestNegative,
     PushApart,
@@ -57,14 +63,28 @@ def unit(seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize(
     ("ratio", "value"),
-    [(0.25, 2.117), (0.5, 1.649), (0.8, 1.221), (1.0, 1.0), (1.25, 0.779), (2.0, 0.368), (4.0, 0.0498)],
+    [
+        (0.25, 2.117),
+        (0.5, 1.649),
+        (0.8, 1.221),
+        (1.0, 1.0),
+        (1.25, 0.779),
+        (2.0, 0.368),
+        (4.0, 0.0498),
+    ],
 )
 def test_norm_ratio_has_the_published_values(ratio: float, value: float) -> None:
-    assert float(norm_ratio(torch.tensor(3.0 * ratio), torch.tensor(3.0))) == pytest.approx(value, abs=1e-3)
+    assert float(norm_ratio(torch.tensor(3.0 * ratio), torch.tensor(3.0))) == pytest.approx(
+        value, abs=1e-3
+    )
 
 
 def test_norm_ratio_over_all_pairs_is_the_loop() -> None:
-    inputs = LossInputs(features(), SOURCE, content=torch.tensor([1.0, 0.5, 0.3, 1.0, 0.7, 0.69], dtype=torch.float64))
+    inputs = LossInputs(
+        features(),
+        SOURCE,
+        content=torch.tensor([1.0, 0.5, 0.3, 1.0, 0.7, 0.69], dtype=torch.float64),
+    )
     terms = []
     for a in range(6):
         for b in range(6):
@@ -81,7 +101,9 @@ def test_published_pairs_put_the_fuller_view_first_and_give_up_after_five_draws(
     assert (values[0::2, 0] >= values[0::2, 1]).all()
     assert (values[0::2, 0] > values[0::2, 1]).float().mean() > 0.95
     assert (pairs[1::2, 0] == pairs[1::2, 1]).all(), "equal contents: the same place twice, ratio 1"
-    inputs = LossInputs(features(rows=4), torch.zeros(4), content=torch.full((4,), 0.5), view=torch.arange(4))
+    inputs = LossInputs(
+        features(rows=4), torch.zeros(4), content=torch.full((4,), 0.5), view=torch.arange(4)
+    )
     assert float(NormRatio(pairs="published")(inputs)) == pytest.approx(1.0)
 
 
@@ -98,8 +120,12 @@ def test_published_pairs_of_neighbours_that_show_one_original() -> None:
 
 def test_the_order_of_the_norms_is_what_is_learned() -> None:
     content = torch.tensor([1.0, 0.3])
-    right = LossInputs(torch.tensor([[2.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 0]), content=content)
-    wrong = LossInputs(torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 0]), content=content)
+    right = LossInputs(
+        torch.tensor([[2.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 0]), content=content
+    )
+    wrong = LossInputs(
+        torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 0]), content=content
+    )
     for form in ("ratio", "log_ratio", "margin"):
         loss = NormRatio(form=form)  # type: ignore[arg-type]
         assert float(loss(right)) < float(loss(wrong)), form
@@ -114,7 +140,9 @@ def test_norm_variants_by_hand() -> None:
 
 def test_cosface_and_arcface_by_hand() -> None:
     cosines = torch.tensor([[0.5, 0.2]])
-    assert torch.allclose(cosface_logits(cosines, torch.tensor([0]), scale=10, margin=0.3), torch.tensor([[2.0, 2.0]]))
+    assert torch.allclose(
+        cosface_logits(cosines, torch.tensor([0]), scale=10, margin=0.3), torch.tensor([[2.0, 2.0]])
+    )
     moved = arcface_logits(cosines, torch.tensor([0]), scale=10, margin=0.3)
     assert float(moved[0, 0]) == pytest.approx(10 * math.cos(math.acos(0.5) + 0.3), rel=1e-5)
     assert float(moved[0, 1]) == pytest.approx(2.0)
@@ -128,9 +156,17 @@ def test_info_nce_is_the_loop() -> None:
                 others = [n for n in range(6) if SOURCE[n] != SOURCE[i]]
                 top = math.exp(float(rows[i] @ rows[j]) / temperature)
                 terms.append(
-                    -math.log(top / (top + sum(math.exp(float(rows[i] @ rows[n]) / temperature) for n in others)))
+                    -math.log(
+                        top
+                        / (
+                            top
+                            + sum(math.exp(float(rows[i] @ rows[n]) / temperature) for n in others)
+                        )
+                    )
                 )
-    assert float(info_nce(rows, SOURCE, temperature=temperature)) == pytest.approx(sum(terms) / len(terms))
+    assert float(info_nce(rows, SOURCE, temperature=temperature)) == pytest.approx(
+        sum(terms) / len(terms)
+    )
 
 
 def test_suspected_copies_are_no_negatives() -> None:
@@ -169,7 +205,10 @@ def test_soft_triplet_and_koleo_are_their_loops() -> None:
     ]
     assert float(soft_triplet(rows, SOURCE)) == pytest.approx(sum(terms) / 6)
     u = unit(1)
-    spread = [-math.log(min(float((u[i] - u[n]).norm()) for n in range(6) if SOURCE[n] != SOURCE[i])) for i in range(6)]
+    spread = [
+        -math.log(min(float((u[i] - u[n]).norm()) for n in range(6) if SOURCE[n] != SOURCE[i]))
+        for i in range(6)
+    ]
     assert float(koleo(u, SOURCE)) == pytest.approx(sum(spread) / 6)
 
 
@@ -195,14 +234,23 @@ def test_a_row_is_no_positive_of_itself_in_float32() -> None:
     value = contrastive(rows, source, rows, source, positive_margin=0.0, negative_margin=0.0)
     torch.testing.assert_close(value, pull, rtol=1e-4, atol=0)
     memory = torch.cat([rows, rows[:1]])
-    held = contrastive(rows, source, memory, torch.cat([source, source[:1]]), positive_margin=0.0, negative_margin=0.0)
+    held = contrastive(
+        rows,
+        source,
+        memory,
+        torch.cat([source, source[:1]]),
+        positive_margin=0.0,
+        negative_margin=0.0,
+    )
     assert float(held) < float(pull), "what a memory holds of the same original is a positive"
 
 
 def test_nearest_negative_and_relational_by_loop() -> None:
     u, t = unit(3), unit(4)
     worst = [max(float(u[i] @ u[n]) for n in range(6) if SOURCE[n] != SOURCE[i]) for i in range(6)]
-    assert float(nearest_negative(u, SOURCE)) == pytest.approx(sum(-math.log(max(1 - w, 1e-3)) for w in worst) / 6)
+    assert float(nearest_negative(u, SOURCE)) == pytest.approx(
+        sum(-math.log(max(1 - w, 1e-3)) for w in worst) / 6
+    )
     total = 0.0
     for i in range(6):
         others = [j for j in range(6) if j != i]
@@ -214,19 +262,25 @@ def test_nearest_negative_and_relational_by_loop() -> None:
 
 
 def test_copy_nce_finds_its_own_pixels() -> None:
-    tokens = F.normalize(torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=2)
+    tokens = F.normalize(
+        torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=2
+    )
     same = torch.eye(4, dtype=torch.float64).expand(2, 4, 4)
     aligned = copy_nce(tokens, tokens, same, scale=16, gamma=3)
     shuffled = copy_nce(tokens, tokens[:, [1, 2, 3, 0]], same, scale=16, gamma=3)
     assert float(aligned) < float(shuffled)
     logits = 16 * tokens[0] @ tokens[0].T
     expected = -torch.log_softmax(logits, dim=1).diagonal().mean()
-    assert float(copy_nce(tokens[:1], tokens[:1], same[:1], scale=16, gamma=3)) == pytest.approx(float(expected))
+    assert float(copy_nce(tokens[:1], tokens[:1], same[:1], scale=16, gamma=3)) == pytest.approx(
+        float(expected)
+    )
     assert float(copy_nce(tokens, tokens, torch.zeros_like(same), scale=16, gamma=3)) == 0.0
 
 
 def test_copy_nce_names_a_wrong_grid() -> None:
-    inputs = LossInputs(features(), SOURCE, tokens=torch.zeros(6, 8, 3, 3), overlaps=torch.zeros(3, 1, 4, 4))
+    inputs = LossInputs(
+        features(), SOURCE, tokens=torch.zeros(6, 8, 3, 3), overlaps=torch.zeros(3, 1, 4, 4)
+    )
     with pytest.raises(AslError, match=r"data\.grid to 3"):
         CopyNCE()(inputs)
 
@@ -243,7 +297,10 @@ def test_both_readings_of_a_hard_pair() -> None:
         "same angle; the first holds more, norm 2 to 1"
     )
     unknown = LossInputs(
-        close, torch.tensor([0, 1]), pair_index=pairs["pair_index"], pair_directed=torch.tensor([False])
+        close,
+        torch.tensor([0, 1]),
+        pair_index=pairs["pair_index"],
+        pair_directed=torch.tensor([False]),
     )
     assert float(HoldTogether()(unknown)) == pytest.approx(0.0)
 
@@ -257,11 +314,22 @@ def test_both_readings_of_a_hard_pair() -> None:
         lambda f: nearest_negative(F.normalize(f, dim=1), SOURCE),
         lambda f: relational(F.normalize(f, dim=1), unit(7), temperature=0.2),
         lambda f: contrastive(
-            F.normalize(f, dim=1), SOURCE, unit(8), SOURCE.flip(0), positive_margin=0.0, negative_margin=1.5
+            F.normalize(f, dim=1),
+            SOURCE,
+            unit(8),
+            SOURCE.flip(0),
+            positive_margin=0.0,
+            negative_margin=1.5,
         ),
-        lambda f: NormRatio(form="ratio")(LossInputs(f, SOURCE, content=torch.linspace(0.1, 1, 6).double())),
-        lambda f: NormRatio(form="log_ratio")(LossInputs(f, SOURCE, content=torch.linspace(0.1, 1, 6).double())),
-        lambda f: HoldTogether()(LossInputs(f, SOURCE, pair_index=PAIRS, pair_directed=torch.tensor([True, False]))),
+        lambda f: NormRatio(form="ratio")(
+            LossInputs(f, SOURCE, content=torch.linspace(0.1, 1, 6).double())
+        ),
+        lambda f: NormRatio(form="log_ratio")(
+            LossInputs(f, SOURCE, content=torch.linspace(0.1, 1, 6).double())
+        ),
+        lambda f: HoldTogether()(
+            LossInputs(f, SOURCE, pair_index=PAIRS, pair_directed=torch.tensor([True, False]))
+        ),
         lambda f: F.cross_entropy(
             cosface_logits(F.normalize(f, dim=1) @ unit(5).T, SOURCE, scale=8, margin=0.3), SOURCE
         ),
@@ -269,7 +337,13 @@ def test_both_readings_of_a_hard_pair() -> None:
             arcface_logits(F.normalize(f, dim=1) @ unit(5).T, SOURCE, scale=8, margin=0.3), SOURCE
         ),
         lambda f: (
-            copy_nce(f.view(1, 6, 4), unit(6).view(1, 6, 4), torch.rand(1, 6, 6, dtype=torch.float64), scale=4, gamma=2)
+            copy_nce(
+                f.view(1, 6, 4),
+                unit(6).view(1, 6, 4),
+                torch.rand(1, 6, 6, dtype=torch.float64),
+                scale=4,
+                gamma=2,
+            )
             if torch.manual_seed(0)
             else None
         ),
@@ -312,7 +386,16 @@ def test_memories_are_part_of_the_state_and_wrap_around(kind: type[nn.Module]) -
 
 
 @pytest.mark.parametrize(
-    "loss", [InfoNCE(), KoLeo(), SoftTriplet(), NearestNegative(), QueueNCE(dim=4, size=8), NormRatio(), PushApart()]
+    "loss",
+    [
+        InfoNCE(),
+        KoLeo(),
+        SoftTriplet(),
+        NearestNegative(),
+        QueueNCE(dim=4, size=8),
+        NormRatio(),
+        PushApart(),
+    ],
 )
 def test_a_batch_without_pairs_gives_zero_and_a_gradient(loss: nn.Module) -> None:
     rows = features(rows=1).float().requires_grad_()
@@ -325,7 +408,10 @@ def test_a_batch_without_pairs_gives_zero_and_a_gradient(loss: nn.Module) -> Non
 
 def test_a_weighted_sum_names_its_parts() -> None:
     total = WeightedSum(
-        {"a": InfoNCE(), "b": KoLeo(), "c": partial(CosFace)}, {"a": 2.0, "b": 0.5, "c": 0.0}, classes=3, dim=4
+        {"a": InfoNCE(), "b": KoLeo(), "c": partial(CosFace)},
+        {"a": 2.0, "b": 0.5, "c": 0.0},
+        classes=3,
+        dim=4,
     )
     inputs = LossInputs(features().float(), SOURCE)
     value, parts = total(inputs)

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from asl.data.catalog import open_catalog
+from asl.edits.engine.foreign_images import Pool
 from asl.edits.geometric import Crop, Pad
-from asl.edits.pool import Pool
 from asl.matching import Verifier
-from asl.matching.evidence import examine
-from asl.matching.prepare import prepare
+from asl.matching.align.prepare import prepare
+from asl.matching.evidence.examine import examine
 from asl.matching.values import EVIDENCE, Settings
-
-from .conftest import Image, textured
+from tests.matching.conftest import Image, textured
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 train_verifier = pytest.importorskip("train_verifier", reason="scripts/ is not beside the tests")
@@ -34,7 +33,9 @@ def looker(tmp_path_factory: pytest.TempPathFactory) -> train_verifier.Looker:  
     return train_verifier.Looker(maker, tmp_path_factory.mktemp("queries"), Verifier())
 
 
-def looked(looker: object, *task: object, others: tuple[int, ...] = ()) -> list[tuple[np.ndarray, bool, str, int]]:
+def looked(
+    looker: object, *task: object, others: tuple[int, ...] = ()
+) -> list[tuple[np.ndarray, bool, str, int]]:
     made = verifier_queries.Task(*task)
     return looker.look((made, looker.write(made), others))  # type: ignore[attr-defined]
 
@@ -46,7 +47,9 @@ def value(found: tuple[np.ndarray, bool, str, int], name: str) -> float:
 def test_labels_and_direction_of_every_kind(looker: object) -> None:
     copy, look_alike = looked(looker, 0, 0, "copy", "crop", others=(1,))
     assert (copy[1:], look_alike[1:]) == ((True, "copy", 0), (False, "look-alike", 0))
-    assert value(copy, "cover_query") > 0.9 > value(copy, "cover_reference")  # a crop lies inside its photograph
+    assert (
+        value(copy, "cover_query") > 0.9 > value(copy, "cover_reference")
+    )  # a crop lies inside its photograph
     assert value(look_alike, "inliers") < value(copy, "inliers")
 
     (reverse,) = looked(looker, 1, 0, "reverse")
@@ -69,10 +72,16 @@ def test_a_mount_is_the_same_around_any_photograph(looker: object, kind: str) ->
         return verifier_queries.mount(photos[row], rng, foreign=foreign, kind=kind)
 
     alike = (np.abs(photos[0].astype(int) - photos[1]).max(axis=2) <= 2).mean()
-    same = [(np.abs(mounted(0, n).astype(int) - mounted(1, n)).max(axis=2) <= 2).mean() for n in range(8)]
+    same = [
+        (np.abs(mounted(0, n).astype(int) - mounted(1, n)).max(axis=2) <= 2).mean()
+        for n in range(8)
+    ]
     assert min(same) > alike
     assert np.mean(same) > alike + 0.03
-    assert any(mounted(0, 0).shape != mounted(0, n).shape or np.any(mounted(0, 0) != mounted(0, n)) for n in (1, 2))
+    assert any(
+        mounted(0, 0).shape != mounted(0, n).shape or np.any(mounted(0, 0) != mounted(0, n))
+        for n in (1, 2)
+    )
 
 
 def test_a_mount_stays_where_it_is_when_the_scene_moves(looker: object) -> None:
@@ -84,7 +93,11 @@ def test_a_mount_stays_where_it_is_when_the_scene_moves(looker: object) -> None:
     assert frame.shape == reference.shape
     assert np.abs(frame[:2].astype(int) - reference[:2]).mean() < 6, "but for the JPEG"
     assert np.abs(frame.astype(int) - reference).mean() > 6
-    assert looked(looker, 0, 2, "copy", "crop", True, others=(1,))[1][1:] == (False, "same mount", 0)
+    assert looked(looker, 0, 2, "copy", "crop", True, others=(1,))[1][1:] == (
+        False,
+        "same mount",
+        0,
+    )
 
 
 def _top_is_flat(image: Image) -> bool:

@@ -47,7 +47,10 @@ def test_swapping_the_roles_turns_the_direction_round() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(-3, 3), min_size=1, max_size=8), st.lists(st.integers(-3, 3), min_size=1, max_size=8))
+@given(
+    st.lists(st.integers(-3, 3), min_size=1, max_size=8),
+    st.lists(st.integers(-3, 3), min_size=1, max_size=8),
+)
 def test_auroc_equals_the_definition(positive: list[int], negative: list[int]) -> None:
     wins = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
     assert auroc(positive, negative) == pytest.approx(wins / len(positive) / len(negative))
@@ -58,7 +61,9 @@ def test_auroc_equals_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
     values, labels = rng.integers(0, 30, 400), rng.random(400) < 0.3
-    assert auroc(values[labels], values[~labels]) == pytest.approx(metrics.roc_auc_score(labels, values))
+    assert auroc(values[labels], values[~labels]) == pytest.approx(
+        metrics.roc_auc_score(labels, values)
+    )
 
 
 def test_a_symmetric_score_cannot_pass_for_a_direction() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asl.metrics.average_precision import average_precision, rank, recall_at_precision
 from asl.metrics.intervals import Interval, WeightedRanking, bootstrap_replicates, query_weights
-from asl.metrics.ranking import average_precision, rank, recall_at_precision
 from asl.types import AslError, ScoredPairs, TruthPairs
 
 EVERY = [(f"q{q}", f"r{r}") for q in range(5) for r in range(4)]
@@ -28,26 +28,37 @@ def test_weights_equal_a_list_with_copies(data: st.DataObject) -> None:
     )
     weights = np.array([data.draw(st.integers(0, 3)) for _ in ranking.queries])
     times = dict(zip(ranking.queries.tolist(), weights.tolist(), strict=True))
-    copies = [(f"{q}.{n}", r, s) for (q, r), s in zip(chosen, scores, strict=True) for n in range(times[q])]
+    copies = [
+        (f"{q}.{n}", r, s)
+        for (q, r), s in zip(chosen, scores, strict=True)
+        for n in range(times[q])
+    ]
     drawn = [(f"{q}.{n}", r) for q, r in sorted(truth) for n in range(times[q])]
     got = WeightedRanking(ranking).score(weights)
     if not drawn:
         assert got == (0.0, 0.0)
         return
     listed = rank(
-        ScoredPairs.from_ids([c[0] for c in copies], [c[1] for c in copies], [c[2] for c in copies]),
+        ScoredPairs.from_ids(
+            [c[0] for c in copies], [c[1] for c in copies], [c[2] for c in copies]
+        ),
         TruthPairs.from_pairs(drawn),
     )
-    # Copies of equal scores tie; the weighted pass keeps the copies of one prediction together, which is the same
-    # unless two *different* predictions tie, where it still counts all false ones first.
-    assert got == pytest.approx((average_precision(listed), recall_at_precision(listed, 0.9).recall))
+    # Copies of equal scores tie; the weighted pass keeps the copies of one prediction together,
+    # which is the same unless two *different* predictions tie, where it still counts all false ones
+    # first.
+    assert got == pytest.approx(
+        (average_precision(listed), recall_at_precision(listed, 0.9).recall)
+    )
 
 
 def many(queries: int = 4000, per_query: int = 4, seed: int = 0) -> tuple[ScoredPairs, TruthPairs]:
     rng = np.random.default_rng(seed)
     names = [f"q{n}" for n in range(queries) for _ in range(per_query)]
     places = [f"r{n}" for _ in range(queries) for n in range(per_query)]
-    labels = np.tile(np.arange(per_query) == 0, queries) & (np.repeat(np.arange(queries), per_query) % 2 == 0)
+    labels = np.tile(np.arange(per_query) == 0, queries) & (
+        np.repeat(np.arange(queries), per_query) % 2 == 0
+    )
     pairs = ScoredPairs.from_ids(names, places, rng.normal(size=len(names)) + 2 * labels)
     return pairs, TruthPairs.from_pairs([(f"q{n}", "r0") for n in range(0, queries, 2)])
 

@@ -14,7 +14,9 @@ def run(strength: float, seed: int, queries: int = 300) -> ScoredPairs:
     names = [f"q{n}" for n in range(queries) for _ in range(4)]
     labels = np.tile([1, 0, 0, 0], queries)
     return ScoredPairs.from_ids(
-        names, [f"r{n}" for _ in range(queries) for n in range(4)], rng.normal(size=len(names)) + strength * labels
+        names,
+        [f"r{n}" for _ in range(queries) for n in range(4)],
+        rng.normal(size=len(names)) + strength * labels,
     )
 
 

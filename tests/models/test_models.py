@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from asl.data.images import decode_image
 from asl.models import build_embedder, load_embedder, model_hash, save_embedder
-from asl.models.files import read_card
-from asl.models.lite0 import load_lite_weights
+from asl.models.efficientnet_lite import load_lite_weights
+from asl.models.io import read_card
 from asl.models.pooling import RMAC, Average, GeM
 from asl.types import AslError, UsageError
 
@@ -21,7 +21,13 @@ TINY = {"backbone": "mobilenetv3_small_050", "size": 64, "dim": 16}
 
 
 def images(count: int = 3, side: int = 64) -> torch.Tensor:
-    return torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        0,
+        256,
+        (count, 3, side, side),
+        dtype=torch.uint8,
+        generator=torch.Generator().manual_seed(0),
+    )
 
 
 @pytest.mark.parametrize("norm_head", [False, True])
@@ -34,7 +40,9 @@ def test_a_saved_embedder_comes_back_the_same(tmp_path: Path, neck: str, norm_he
     assert model_hash(embedder) == model_hash(again)
     assert read_card(tmp_path / "model.safetensors") == {"note": "x"}
     assert load_embedder(tmp_path).preprocessing.size == 64, "the folder of a training will do"
-    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"], "no temporary file is left"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"], (
+        "no temporary file is left"
+    )
 
 
 def test_the_published_projector_learns_a_scale_and_no_shift(tmp_path: Path) -> None:
@@ -55,7 +63,9 @@ def test_a_recipe_that_was_saved_before_these_options_loads(tmp_path: Path) -> N
     recipe = json.loads(metadata["recipe"])
     older = {name: value for name, value in recipe.items() if name not in ("slope", "scale")}
     weights = {name: value.contiguous() for name, value in embedder.state_dict().items()}
-    save_file(weights, tmp_path / "old.safetensors", metadata={**metadata, "recipe": json.dumps(older)})
+    save_file(
+        weights, tmp_path / "old.safetensors", metadata={**metadata, "recipe": json.dumps(older)}
+    )
     again = load_embedder(tmp_path / "old.safetensors")
     assert torch.equal(embedder(images()), again(images()))
     assert model_hash(embedder) == model_hash(again)
@@ -79,7 +89,9 @@ def test_a_norm_head_changes_lengths_and_not_directions() -> None:
     with torch.no_grad():
         embedder.neck.head[-1].bias += 1.0
     after = embedder(images())
-    assert torch.allclose(torch.nn.functional.normalize(before), torch.nn.functional.normalize(after), atol=1e-6)
+    assert torch.allclose(
+        torch.nn.functional.normalize(before), torch.nn.functional.normalize(after), atol=1e-6
+    )
     assert (after.norm(dim=1) > 1.2 * before.norm(dim=1)).all()
 
 
@@ -93,7 +105,9 @@ def test_poolings_by_hand() -> None:
 
 
 def test_tokens_are_the_map_behind_the_feature() -> None:
-    embedder = build_embedder(backbone="vit_tiny_patch16_224", size=64, dim=8, pooling="cls", options={"img_size": 64})
+    embedder = build_embedder(
+        backbone="vit_tiny_patch16_224", size=64, dim=8, pooling="cls", options={"img_size": 64}
+    )
     features, tokens = embedder.eval().tokens(images())
     assert features.shape == (3, 8)
     assert tokens.shape == (3, 192, 4, 4)
@@ -131,14 +145,19 @@ def test_the_packaged_imagenet_weights_classify(shared_data: Path) -> None:
     network = timm.create_model("tf_efficientnet_lite0").eval()
     load_lite_weights(network, "tf_efficientnet_lite0", classifier=True)
     files = sorted((shared_data / "train" / "in1k").glob("*.jpg"))[:40]
-    labels = sorted(path.name.split("_")[0] for path in (shared_data / "train" / "in1k").glob("*.jpg"))
+    labels = sorted(
+        path.name.split("_")[0] for path in (shared_data / "train" / "in1k").glob("*.jpg")
+    )
     every = sorted(set(labels))
     right = 0
     for path in files:
-        image = torch.from_numpy(np.ascontiguousarray(_square(decode_image(path)))).permute(2, 0, 1)[None]
+        image = torch.from_numpy(np.ascontiguousarray(_square(decode_image(path)))).permute(
+            2, 0, 1
+        )[None]
         with torch.no_grad():
             logits = network((image.float() / 255 - 0.5) / 0.5)[0]
-        # The classes are in the order of their WordNet ids; only a part of the thousand has a photograph here.
+        # The classes are in the order of their WordNet ids; only a part of the thousand has a
+        # photograph here.
         assert len(every) <= 1000
         right += int(_rank_ok(logits, path.name.split("_")[0]))
     assert right / len(files) > 0.75
@@ -159,15 +178,21 @@ def _rank_ok(logits: torch.Tensor, wnid: str) -> bool:
 
 
 def test_a_saved_model_keeps_its_hash(tmp_path: Path) -> None:
-    embedder = build_embedder(backbone="mobilenetv3_small_050", size=32, dim=8, hidden=(64,), norm_head=True).eval()
+    embedder = build_embedder(
+        backbone="mobilenetv3_small_050", size=32, dim=8, hidden=(64,), norm_head=True
+    ).eval()
     save_embedder(embedder, tmp_path / "m.safetensors", card={})
     assert model_hash(load_embedder(tmp_path / "m.safetensors")) == model_hash(embedder)
-    other = build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8, hidden=(64,), norm_head=True).eval()
+    other = build_embedder(
+        backbone="mobilenetv3_small_050", size=48, dim=8, hidden=(64,), norm_head=True
+    ).eval()
     other.load_state_dict(embedder.state_dict())
     assert model_hash(other) != model_hash(embedder), "another size makes other features"
 
 
 def test_the_shipped_model_is_calibrated_for_itself() -> None:
-    from asl.pipeline import find_calibrations
+    from asl.models.scores import find_calibrations
 
-    assert {"cosine", "hinge"} <= set(find_calibrations("asl_lite0", model_hash(load_embedder("asl_lite0"))))
+    assert {"cosine", "hinge"} <= set(
+        find_calibrations("asl_lite0", model_hash(load_embedder("asl_lite0")))
+    )

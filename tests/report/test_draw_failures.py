@@ -31,14 +31,20 @@ def bench(tmp_path: Path) -> Path:
     for number, kind in enumerate(KINDS):
         truth += [f"m{number:02},s{number:02},{kind}", f"d{number:02},,distractor {kind}"]
         predictions.append(f"d{number:02},r{number:02},{0.97 + number / 1000}")
-    predictions += ["c00,s00,0.05", "c01,s00,0.05", "m01,s01,0.01"]  # so that the threshold lies above them
+    predictions += [
+        "c00,s00,0.05",
+        "c01,s00,0.05",
+        "m01,s01,0.01",
+    ]  # so that the threshold lies above them
     (tmp_path / "truth.csv").write_text("\n".join(truth) + "\n")
     (tmp_path / "predictions.csv").write_text("\n".join(predictions) + "\n")
     return tmp_path
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True
+    )
 
 
 def test_mistakes_of_every_kind_are_drawn(bench: Path) -> None:
@@ -55,8 +61,12 @@ def test_mistakes_of_every_kind_are_drawn(bench: Path) -> None:
 
 
 def test_too_few_mistakes_are_said(bench: Path) -> None:
-    kept = [line for line in (bench / "predictions.csv").read_text().splitlines() if line[0] not in "dm"]
-    (bench / "right.csv").write_text("\n".join([*kept, "m00,s00,0.9", "m01,s01,0.9", "m02,s02,0.9"]) + "\n")
+    kept = [
+        line for line in (bench / "predictions.csv").read_text().splitlines() if line[0] not in "dm"
+    ]
+    (bench / "right.csv").write_text(
+        "\n".join([*kept, "m00,s00,0.9", "m01,s01,0.9", "m02,s02,0.9"]) + "\n"
+    )
     done = run(bench, bench / "right.csv", bench / "none.svg")
     assert done.returncode == 1
     assert "fewer than 3 mistakes" in done.stderr
@@ -65,9 +75,14 @@ def test_too_few_mistakes_are_said(bench: Path) -> None:
 
 @pytest.mark.parametrize(
     ("lines", "message"),
-    [("", "never reaches a precision"), ("c00,r00,0.9\nc01,elsewhere,0.8\n", "1 ids are not in the benchmark")],
+    [
+        ("", "never reaches a precision"),
+        ("c00,r00,0.9\nc01,elsewhere,0.8\n", "1 ids are not in the benchmark"),
+    ],
 )
-def test_predictions_that_say_nothing_of_the_benchmark_are_refused(bench: Path, lines: str, message: str) -> None:
+def test_predictions_that_say_nothing_of_the_benchmark_are_refused(
+    bench: Path, lines: str, message: str
+) -> None:
     (bench / "other.csv").write_text("query_id,reference_id,score\n" + lines)
     done = run(bench, bench / "other.csv", bench / "none.svg")
     assert done.returncode == 1

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from asl.data.catalog import Catalog, open_catalog
-from asl.metrics.evaluate import evaluate
+from asl.metrics.evaluation import evaluate
 from asl.metrics.significance import compare
 from asl.report.html import write_report
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
@@ -20,14 +20,18 @@ from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPa
 QUERIES = [f"q{n}" for n in range(12)]
 KINDS = {f"q{n}": ("crop", "pad", "hard:video")[n % 3] for n in range(12)}
 TRUTH = TruthPairs.from_pairs(
-    [(q, f"r{q[1:]}") for q in QUERIES if KINDS[q][:4] != "hard"], other_queries=QUERIES, kinds=KINDS
+    [(q, f"r{q[1:]}") for q in QUERIES if KINDS[q][:4] != "hard"],
+    other_queries=QUERIES,
+    kinds=KINDS,
 )
 
 
 def run(seed: int) -> ScoredPairs:
     rng = np.random.default_rng(seed)
     names = [(q, f"r{(int(q[1:]) + step) % 12}") for q in QUERIES for step in (0, 1)]
-    scores = [rng.normal(0.3 + 0.5 * (q[1:] == r[1:] and KINDS[q][:4] != "hard"), 0.1) for q, r in names]
+    scores = [
+        rng.normal(0.3 + 0.5 * (q[1:] == r[1:] and KINDS[q][:4] != "hard"), 0.1) for q, r in names
+    ]
     return ScoredPairs.from_ids([q for q, _ in names], [r for _, r in names], scores)
 
 
@@ -41,13 +45,17 @@ class Parser(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        self.sources += [
+            value or "" for name, value in attrs if name in ("src", "href", "action", "srcset")
+        ]
 
 
 def embeddings() -> tuple[QueryEmbeddings, ReferenceEmbeddings]:
     rng = np.random.default_rng(0)
     queries = QueryEmbeddings.from_features(QUERIES, rng.normal(size=(12, 4)))
-    references = ReferenceEmbeddings.from_features([f"r{n}" for n in range(12)], 2 * rng.normal(size=(12, 4)))
+    references = ReferenceEmbeddings.from_features(
+        [f"r{n}" for n in range(12)], 2 * rng.normal(size=(12, 4))
+    )
     return queries, references
 
 
@@ -55,7 +63,9 @@ def images(folder: Path, prefix: str) -> Catalog:
     folder.mkdir()
     rng = np.random.default_rng(1)
     for number in range(12):
-        cv2.imwrite(str(folder / f"{prefix}{number}.png"), rng.integers(0, 255, (20, 30, 3), dtype=np.uint8))
+        cv2.imwrite(
+            str(folder / f"{prefix}{number}.png"), rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)
+        )
     return open_catalog(folder, id_style="stem")
 
 
@@ -67,7 +77,9 @@ def full(tmp_path: Path) -> Path:
     write_report(
         tmp_path / "out" / "report.html",
         title="A & B",
-        evaluations={name: evaluate(p, TRUTH, bootstrap=20, groups=groups) for name, p in pairs.items()},
+        evaluations={
+            name: evaluate(p, TRUTH, bootstrap=20, groups=groups) for name, p in pairs.items()
+        },
         pairs=pairs,
         truth=TRUTH,
         queries=queries,
@@ -75,7 +87,9 @@ def full(tmp_path: Path) -> Path:
         query_images=images(tmp_path / "q", "q"),
         reference_images=images(tmp_path / "r", "r"),
         remarks={("q2", "r2"): "no shared pixels", ("q2", "r3"): "no shared pixels"},
-        differences={"hinge <1>": compare(pairs["hinge <1>"], pairs["cosine"], TRUTH, bootstrap=20)},
+        differences={
+            "hinge <1>": compare(pairs["hinge <1>"], pairs["cosine"], TRUTH, bootstrap=20)
+        },
         context={"model": "m<script>", "seed": 3},
     )
     return tmp_path / "out"
@@ -99,12 +113,26 @@ def test_the_page_has_every_part(full: Path) -> None:
     text = (full / "report.html").read_text()
     headings = re.findall(r"<h[12]>(.*?)</h[12]>", text)
     assert headings == [
-        "A &amp; B", "Against cosine", "Precision over recall", "Do the norms know the direction?",
-        "Score by kind of query", "By kind of query", "By group", "The surest false matches",
-        "True pairs that were missed", "How this was made",
-    ]  # fmt: skip
+        "A &amp; B",
+        "Against cosine",
+        "Precision over recall",
+        "Do the norms know the direction?",
+        "Score by kind of query",
+        "By kind of query",
+        "By group",
+        "The surest false matches",
+        "True pairs that were missed",
+        "How this was made",
+    ]
     assert text.count("<svg") == 3
-    for word in ("hinge &lt;1&gt;", "m&lt;script&gt;", "no shared pixels", "album 1", "hard:video", "reversed (8)"):
+    for word in (
+        "hinge &lt;1&gt;",
+        "m&lt;script&gt;",
+        "no shared pixels",
+        "album 1",
+        "hard:video",
+        "reversed (8)",
+    ):
         assert word in text
     assert "hinge <1>" not in text
 
@@ -148,7 +176,11 @@ def test_pairs_alone_make_a_page_without_norms_and_pictures(tmp_path: Path) -> N
     plain = TruthPairs.from_pairs([("q1", "r1")])
     pairs = {"run": run(0)}
     write_report(
-        tmp_path / "r.html", title="t", evaluations={"run": evaluate(pairs["run"], plain)}, pairs=pairs, truth=plain
+        tmp_path / "r.html",
+        title="t",
+        evaluations={"run": evaluate(pairs["run"], plain)},
+        pairs=pairs,
+        truth=plain,
     )
     text = (tmp_path / "r.html").read_text()
     assert re.findall(r"<h2>(.*?)</h2>", text) == ["Precision over recall"]
@@ -163,9 +195,12 @@ def test_nothing_right_and_nothing_predicted_still_make_a_page(tmp_path: Path) -
         ("none", ScoredPairs.from_ids([], [], [])),
     ):
         write_report(
-            tmp_path / f"{name}.html", title=name, evaluations={name: evaluate(pairs, TRUTH, bootstrap=5)},
-            pairs={name: pairs}, truth=TRUTH,
-        )  # fmt: skip
+            tmp_path / f"{name}.html",
+            title=name,
+            evaluations={name: evaluate(pairs, TRUTH, bootstrap=5)},
+            pairs={name: pairs},
+            truth=TRUTH,
+        )
         text = (tmp_path / f"{name}.html").read_text()
         assert "No threshold on the scores" in text
         assert json.loads((tmp_path / "metrics.json").read_text())["threshold_at_p90"] is None

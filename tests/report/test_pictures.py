@@ -11,7 +11,10 @@ PICTURE = np.full((30, 60, 3), 90, np.uint8)
 
 
 def boxes(tree: ET.Element, tag: str) -> list[tuple[float, float, float, float]]:
-    return [tuple(float(part.attrib[key]) for key in ("x", "y", "width", "height")) for part in tree.iter(SVG + tag)]
+    return [
+        tuple(float(part.attrib[key]) for key in ("x", "y", "width", "height"))
+        for part in tree.iter(SVG + tag)
+    ]
 
 
 def test_a_row_keeps_proportions_outlines_and_names() -> None:
@@ -27,12 +30,18 @@ def test_a_row_keeps_proportions_outlines_and_names() -> None:
     assert corners[2] == (first[0] + first[2], first[1] + first[3])
     assert [text.text for text in tree.iter(SVG + "text")] == ["a < b", "second", "\u2192", "c"]
     width, height = float(tree.attrib["width"]), float(tree.attrib["height"])
-    assert all(x >= 0 and y >= 0 and x + w <= width and y + h <= height for x, y, w, h in boxes(tree, "image"))
+    assert all(
+        x >= 0 and y >= 0 and x + w <= width and y + h <= height
+        for x, y, w, h in boxes(tree, "image")
+    )
 
 
 def test_pictures_of_a_plot_do_not_cover_each_other_or_the_points() -> None:
     rng = np.random.default_rng(1)
-    places = [Place(float(x), float(y), f"n{k}", PICTURE, k == 3) for k, (x, y) in enumerate(rng.random((9, 2)))]
+    places = [
+        Place(float(x), float(y), f"n{k}", PICTURE, k == 3)
+        for k, (x, y) in enumerate(rng.random((9, 2)))
+    ]
     tree = ET.fromstring(scattered(places, "t", x_label="x", y_label="y"))
     pictures = boxes(tree, "image")
     assert len(pictures) == 9

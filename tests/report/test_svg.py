@@ -30,16 +30,27 @@ def coordinates(root: ElementTree.Element, tag: str) -> np.ndarray:
 def test_ticks_are_few_round_and_inside(low: float, span: float) -> None:
     found = ticks(low, low + span)
     assert 1 <= len(found) <= 7
-    slack = 1e-6 * span + 4 * math.ulp(max(abs(low), abs(low + span)))  # far from 0 a small span has few floats
+    slack = 1e-6 * span + 4 * math.ulp(
+        max(abs(low), abs(low + span))
+    )  # far from 0 a small span has few floats
     assert all(low - slack <= value <= low + span + slack for value in found)
     if len(found) > 2:
-        assert np.diff(found) == pytest.approx(np.diff(found)[0], rel=1e-3, abs=1e-9 * max(abs(low), 1))
+        assert np.diff(found) == pytest.approx(
+            np.diff(found)[0], rel=1e-3, abs=1e-9 * max(abs(low), 1)
+        )
 
 
 def test_line_plot_has_every_curve_in_its_frame_and_the_marks() -> None:
     curves = {"cosine & co": ([0.0, 0.5], [1.0, 0.2]), "hinge": ([0.0, 1.0], [1.0, 0.0])}
     root = picture(
-        line_plot(curves, x_label="recall", y_label="precision", strong="hinge", level=0.9, marks={"hinge": (0.5, 0.9)})
+        line_plot(
+            curves,
+            x_label="recall",
+            y_label="precision",
+            strong="hinge",
+            level=0.9,
+            marks={"hinge": (0.5, 0.9)},
+        )
     )
     lines = list(root.iter("polyline"))
     assert ["strong" in line.attrib["class"] for line in lines] == [False, True]
@@ -50,11 +61,15 @@ def test_line_plot_has_every_curve_in_its_frame_and_the_marks() -> None:
 
 
 def test_histogram_areas_are_shares() -> None:
-    groups = {"true": np.full(50, 1.0), "reversed": np.concatenate([np.full(30, -1.0), np.full(70, 1.0)])}
+    groups = {
+        "true": np.full(50, 1.0),
+        "reversed": np.concatenate([np.full(30, -1.0), np.full(70, 1.0)]),
+    }
     text = histogram(groups, x_label="d", bins=2, zero="equal")
     root = picture(text)
     first, second = (coordinates_of(node) for node in root.iter("polygon"))
-    # Of the first group everything lies in the upper bin, of the second 70 %: heights are in that proportion.
+    # Of the first group everything lies in the upper bin, of the second 70 %: heights are in that
+    # proportion.
     base = first[:, 1].max()
     assert (base - second[:, 1].min()) / (base - first[:, 1].min()) == pytest.approx(0.7, abs=0.01)
     assert "true (50)" in text
@@ -62,7 +77,9 @@ def test_histogram_areas_are_shares() -> None:
 
 
 def coordinates_of(node: ElementTree.Element) -> np.ndarray:
-    return np.array([[float(v) for v in point.split(",")] for point in node.attrib["points"].split()])
+    return np.array(
+        [[float(v) for v in point.split(",")] for point in node.attrib["points"].split()]
+    )
 
 
 def test_histogram_of_one_value_and_without_zero_line() -> None:
@@ -71,7 +88,9 @@ def test_histogram_of_one_value_and_without_zero_line() -> None:
 
 def test_box_rows_are_in_order_with_the_median_between_the_quartiles() -> None:
     rows = {"crop": np.arange(101) / 100, "hard:video": [0.5]}
-    text = box_rows(rows, x_label="score", colour={"crop": 0, "hard:video": 1}, line=0.9, line_label="threshold")
+    text = box_rows(
+        rows, x_label="score", colour={"crop": 0, "hard:video": 1}, line=0.9, line_label="threshold"
+    )
     root = picture(text)
     crop, video = root.findall("g")
     box, median = crop.find("rect"), crop.findall("line")[1]

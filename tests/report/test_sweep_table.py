@@ -19,7 +19,9 @@ def sweep(tmp_path: Path) -> Path:
     for number, (weight, seed, uap, recall) in enumerate(runs):
         folder = tmp_path / str(number) / ".hydra"
         folder.mkdir(parents=True)
-        (folder / "overrides.yaml").write_text(f"- data=folder\n- loss.weights.norm_ratio={weight}\n- seed={seed}\n")
+        (folder / "overrides.yaml").write_text(
+            f"- data=folder\n- loss.weights.norm_ratio={weight}\n- seed={seed}\n"
+        )
         if uap is not None:
             scores = {"cosine": {"uap": uap, "recall_at_p90": recall}}
             metrics = {"scores": scores, "directional": {"norm_order_accuracy": 0.5 + uap / 10}}
@@ -28,7 +30,9 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True
+    )
 
 
 def test_a_row_for_each_setting_with_the_spread_of_its_seeds(sweep: Path, tmp_path: Path) -> None:

@@ -43,31 +43,62 @@ def test_probabilities_are_frequencies() -> None:
 def test_only_the_best_pair_of_a_query_counts_for_the_curve() -> None:
     scores, correct, query = drawn(queries=300)
     extra = calibrate(
-        HINGE, np.r_[scores, scores - 1], np.r_[correct, ~correct], query=np.r_[query, query], true_pairs=300
+        HINGE,
+        np.r_[scores, scores - 1],
+        np.r_[correct, ~correct],
+        query=np.r_[query, query],
+        true_pairs=300,
     )
     alone = calibrate(HINGE, scores, correct, query=query, true_pairs=300)
     assert (extra.slope, extra.offset) == (alone.slope, alone.offset)
 
 
 def test_thresholds_by_hand() -> None:
-    #          1    1    0    1    0 and a true pair that was never found; the tie at 0.6 is taken whole
+    #          1    1    0    1    0 and a true pair that was never found; the tie at 0.6 is taken
+    # whole
     scores = [0.9, 0.8, 0.7, 0.6, 0.6]
     fitted = calibrate(
-        HINGE, scores, [1, 1, 0, 1, 0], query=[0, 1, 2, 3, 4], true_pairs=4, hard_queries=[2, 9], precisions=[1.0, 0.6]
+        HINGE,
+        scores,
+        [1, 1, 0, 1, 0],
+        query=[0, 1, 2, 3, 4],
+        true_pairs=4,
+        hard_queries=[2, 9],
+        precisions=[1.0, 0.6],
     )
     low, high = fitted.thresholds
-    assert (low.precision, low.threshold, low.recall, low.hard_false_match_rate) == (0.6, 0.6, 0.75, 0.5)
-    assert (high.precision, high.threshold, high.recall, high.hard_false_match_rate) == (1.0, 0.8, 0.5, 0.0)
+    assert (low.precision, low.threshold, low.recall, low.hard_false_match_rate) == (
+        0.6,
+        0.6,
+        0.75,
+        0.5,
+    )
+    assert (high.precision, high.threshold, high.recall, high.hard_false_match_rate) == (
+        1.0,
+        0.8,
+        0.5,
+        0.0,
+    )
     assert fitted.threshold(0.9) == high
 
 
-@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40), st.sampled_from([0.5, 0.9]))
-def test_a_threshold_holds_its_precision_and_no_lower_one_does(pairs: list[tuple[int, bool]], wanted: float) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40),
+    st.sampled_from([0.5, 0.9]),
+)
+def test_a_threshold_holds_its_precision_and_no_lower_one_does(
+    pairs: list[tuple[int, bool]], wanted: float
+) -> None:
     scores, correct = np.array([p[0] / 7 for p in pairs]), np.array([p[1] for p in pairs])
     if correct.all() or not correct.any():
         return
     fitted = calibrate(
-        HINGE, scores, correct, query=np.arange(len(pairs)), true_pairs=int(correct.sum()), precisions=[wanted]
+        HINGE,
+        scores,
+        correct,
+        query=np.arange(len(pairs)),
+        true_pairs=int(correct.sum()),
+        precisions=[wanted],
     )
     holds = [value for value in np.unique(scores) if correct[scores >= value].mean() >= wanted]
     assert [row.threshold for row in fitted.thresholds] == ([min(holds)] if holds else [])

@@ -14,14 +14,18 @@ QUERIES, BACKGROUND = some(5, "q", 1).as_queries(), some(30, "b", 3).as_backgrou
 
 
 def nearest_mean(row: int, first: int, last: int) -> float:
-    cosines = sorted((float(QUERIES.vectors[row] @ vector) for vector in BACKGROUND.vectors), reverse=True)
+    cosines = sorted(
+        (float(QUERIES.vectors[row] @ vector) for vector in BACKGROUND.vectors), reverse=True
+    )
     return float(np.mean(cosines[first : last + 1]))
 
 
 def test_subtract_takes_the_mean_of_the_chosen_neighbours_away() -> None:
     maps = query_maps(QUERIES, BACKGROUND, ScoreNormalization(2.0, 1, 3))
     for row in range(5):
-        assert maps.apply(np.array([0.7]), row)[0] == pytest.approx(0.7 - 2.0 * nearest_mean(row, 1, 3), abs=1e-6)
+        assert maps.apply(np.array([0.7]), row)[0] == pytest.approx(
+            0.7 - 2.0 * nearest_mean(row, 1, 3), abs=1e-6
+        )
 
 
 def test_stretch_ranks_as_the_distance_to_the_stretched_query() -> None:
@@ -41,8 +45,12 @@ def test_without_a_rule_scores_stay() -> None:
 
 
 def test_a_query_like_nothing_keeps_its_order() -> None:
-    away = Embeddings.from_features(["q"], -BACKGROUND.vectors.mean(axis=0, keepdims=True)).as_queries()
-    gain = query_maps(away, BACKGROUND.take(np.arange(3)), ScoreNormalization(2.5, 2, 2, "stretch")).gain
+    away = Embeddings.from_features(
+        ["q"], -BACKGROUND.vectors.mean(axis=0, keepdims=True)
+    ).as_queries()
+    gain = query_maps(
+        away, BACKGROUND.take(np.arange(3)), ScoreNormalization(2.5, 2, 2, "stretch")
+    ).gain
     assert gain[0] > 0
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from asl.scoring.ensemble import ensemble
-from asl.scoring.negatives import average_neighbours, subtract_negatives
+from asl.scoring.negative_subtraction import average_neighbours, subtract_negatives
 from asl.scoring.postprocess import PostProcess
 from asl.types import AslError, Embeddings
 
@@ -23,7 +23,9 @@ def test_negatives_are_taken_away_as_the_loop_does() -> None:
     ours = subtract_negatives(QUERIES, BACKGROUND, weight=0.35, neighbours=10)
     for row, vector in enumerate(QUERIES.vectors):
         nearest = sorted(BACKGROUND.vectors, key=lambda other: -float(vector @ other))[:10]
-        assert np.allclose(ours.vectors[row], unit(vector - 0.35 * np.mean(nearest, axis=0)), atol=1e-6)
+        assert np.allclose(
+            ours.vectors[row], unit(vector - 0.35 * np.mean(nearest, axis=0)), atol=1e-6
+        )
     assert np.array_equal(ours.log_norms, QUERIES.log_norms)
     assert type(ours) is type(QUERIES)
 
@@ -43,7 +45,9 @@ def test_steps_are_fitted_once_and_applied_in_order() -> None:
     assert steps.background.dim == 4
     whitened = steps.whitening.apply(QUERIES)
     near = average_neighbours(steps.whitening.apply(BACKGROUND))
-    assert np.allclose(steps.apply(QUERIES).vectors, subtract_negatives(whitened, near).vectors, atol=1e-6)
+    assert np.allclose(
+        steps.apply(QUERIES).vectors, subtract_negatives(whitened, near).vectors, atol=1e-6
+    )
     plain = PostProcess.fit(None)
     assert plain.apply(QUERIES) is QUERIES
 
@@ -65,7 +69,9 @@ def test_the_cosine_of_an_ensemble_is_the_weighted_mean() -> None:
     right = [some(5, "r", 3).as_references(), some(5, "r", 4, dim=9).as_references()]
     joined = ensemble(left, [3.0, 1.0]), ensemble(right, [3.0, 1.0])
     cosines = [a.vectors @ b.vectors.T for a, b in zip(left, right, strict=True)]
-    assert np.allclose(joined[0].vectors @ joined[1].vectors.T, 0.75 * cosines[0] + 0.25 * cosines[1], atol=1e-6)
+    assert np.allclose(
+        joined[0].vectors @ joined[1].vectors.T, 0.75 * cosines[0] + 0.25 * cosines[1], atol=1e-6
+    )
     assert np.allclose(joined[0].log_norms, 0.75 * left[0].log_norms + 0.25 * left[1].log_norms)
     assert np.allclose(ensemble([left[0]]).vectors, left[0].vectors)
 

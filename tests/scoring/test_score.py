@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asl.index.search import search
+from asl.index.exact.exact_search import search
 from asl.scoring.score import (
     MODES,
     Score,
@@ -41,7 +41,9 @@ def test_worked_by_hand(score: Score, expected: float) -> None:
 
 def test_the_right_direction_costs_nothing_under_hinge() -> None:
     queries, references = REFERENCE.as_queries(), QUERY.as_references()
-    assert pair_scores(queries, references, score=Score("hinge", lam=9.0), **ONE)[0] == pytest.approx(0.6)
+    assert pair_scores(queries, references, score=Score("hinge", lam=9.0), **ONE)[
+        0
+    ] == pytest.approx(0.6)
     assert pair_scores(queries, references, score=Score("strict"), **ONE)[0] == pytest.approx(0.6)
 
 
@@ -70,12 +72,20 @@ RULES = (None, ScoreNormalization(2.0, 0, 9), ScoreNormalization(2.5, 0, 4, "str
 
 @pytest.mark.parametrize("rule", RULES, ids=["plain", "subtract", "stretch"])
 @pytest.mark.parametrize("mode", ["cosine", "soft"])
-def test_the_inner_product_of_the_encoded_vectors_is_the_score(mode: str, rule: ScoreNormalization | None) -> None:
+def test_the_inner_product_of_the_encoded_vectors_is_the_score(
+    mode: str, rule: ScoreNormalization | None
+) -> None:
     queries, references = some(20, "q", 1).as_queries(), some(30, "r", 2).as_references()
     background = some(40, "b", 3).as_background()
     score = Score(mode, lam=0.3, clip=(-0.2, 2.0), normalization=rule)  # type: ignore[arg-type]
-    products = encode_queries(queries, score, background=background) @ encode_references(references, score).T
-    every = {"query_index": np.repeat(np.arange(20), 30), "reference_index": np.tile(np.arange(30), 20)}
+    products = (
+        encode_queries(queries, score, background=background)
+        @ encode_references(references, score).T
+    )
+    every = {
+        "query_index": np.repeat(np.arange(20), 30),
+        "reference_index": np.tile(np.arange(30), 20),
+    }
     expected = pair_scores(queries, references, score=score, background=background, **every)
     assert np.allclose(products.ravel(), expected, atol=2e-6)
 

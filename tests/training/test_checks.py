@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from asl.config import config_dir
-from asl.entry import compose
+from asl.console.configuration import config_dir
+from asl.console.entry import compose
 from asl.train import TrainConfig  # registers its schema
 from asl.training.checks import check_loss, check_watch
 from asl.types import UsageError
@@ -26,10 +26,22 @@ def check(overrides: list[str], **given: Any) -> None:
     [
         (["data.grid=7"], {}, r"data\.grid: none of the losses infonce, .* reads it; leave it out"),
         ([], {"teacher": "x"}, r"teacher: none of the losses infonce, .* reads it; leave it out"),
-        (["loss=copynce"], {}, r"data\.grid: loss\.weights\.copynce=5\.0 needs it; set it to the side"),
+        (
+            ["loss=copynce"],
+            {},
+            r"data\.grid: loss\.weights\.copynce=5\.0 needs it; set it to the side",
+        ),
         (["loss=rdcd"], {}, r"teacher: loss\.weights\.relational=1\.0 needs it; set teacher=MODEL"),
-        (["loss.weights.push_apart=1"], {}, r"data\.pairs: loss\.weights\.push_apart=1 needs it; set data\.pairs"),
-        (["loss=infonce", "loss.weights.hold_together=2"], {}, r"data\.pairs: loss\.weights\.hold_together=2 needs it"),
+        (
+            ["loss.weights.push_apart=1"],
+            {},
+            r"data\.pairs: loss\.weights\.push_apart=1 needs it; set data\.pairs",
+        ),
+        (
+            ["loss=infonce", "loss.weights.hold_together=2"],
+            {},
+            r"data\.pairs: loss\.weights\.hold_together=2 needs it",
+        ),
     ],
 )
 def test_a_key_without_its_loss_and_a_loss_without_its_key(
@@ -41,15 +53,23 @@ def test_a_key_without_its_loss_and_a_loss_without_its_key(
 
 def test_what_fits_passes() -> None:
     for name in EXPERIMENTS:
-        check([f"experiment={name}"], teacher="x" if name == "rdcd" else None, pairs=32 if name == "ndec" else 0)
+        check(
+            [f"experiment={name}"],
+            teacher="x" if name == "rdcd" else None,
+            pairs=32 if name == "ndec" else 0,
+        )
     check([], pairs=4)
     check(["loss.weights.push_apart=1"], pairs=4)
-    check(["experiment=copynce", "loss.weights.copynce=0"])  # a sweep down to 0 needs no second change
+    check(
+        ["experiment=copynce", "loss.weights.copynce=0"]
+    )  # a sweep down to 0 needs no second change
 
 
 @pytest.mark.parametrize(("every", "epochs"), [(5, 4), (0, 4), (-1, 4)])
 def test_a_check_that_never_comes_is_refused(every: int, epochs: int) -> None:
     check_watch(every=every, epochs=epochs, watched=False)
-    with pytest.raises(UsageError, match=rf"trainer\.check_every: {every} never comes in trainer\.epochs=4.*1\.\.4"):
+    with pytest.raises(
+        UsageError, match=rf"trainer\.check_every: {every} never comes in trainer\.epochs=4.*1\.\.4"
+    ):
         check_watch(every=every, epochs=epochs, watched=True)
     check_watch(every=4, epochs=4, watched=True)

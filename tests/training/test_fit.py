@@ -29,7 +29,7 @@ from asl.losses.contrastive import InfoNCE
 from asl.losses.norm_ratio import NormRatio
 from asl.models import build_embedder
 from asl.training import CopyDetectionModule, FitSettings, fit
-from asl.training.gather import TimmSyncBatchNorm
+from asl.training.distributed import TimmSyncBatchNorm
 from asl.training.schedule import WarmupCosine
 from asl.types import AslError, UsageError
 
@@ -38,7 +38,9 @@ from asl.types import AslError, UsageError
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for number in range(8):
-        cv2.imwrite(str(folder / f"{number}.jpg"), render_scene(number, height=60, width=72)[..., ::-1])
+        cv2.imwrite(
+            str(folder / f"{number}.jpg"), render_scene(number, height=60, width=72)[..., ::-1]
+        )
     return folder
 
 
@@ -103,10 +105,17 @@ def train(
     plan = ViewPlan(recipe=load_recipe("light"), views=2, sizes={0: 32})
     data = CopyDataModule(TrainingSet(open_catalog(photos), plan), identities=identities)
     chosen: dict[str, Any] = {
-        "epochs": 4, "accelerator": "cpu", "devices": devices, "strategy": "ddp" if devices > 1 else "auto",
-        "log_every": 1, "progress": False, **settings,
-    }  # fmt: skip
-    return fit(module, data, FitSettings(**chosen), output=output, callbacks=callbacks, resume=resume)
+        "epochs": 4,
+        "accelerator": "cpu",
+        "devices": devices,
+        "strategy": "ddp" if devices > 1 else "auto",
+        "log_every": 1,
+        "progress": False,
+        **settings,
+    }
+    return fit(
+        module, data, FitSettings(**chosen), output=output, callbacks=callbacks, resume=resume
+    )
 
 
 def weights(module: CopyDetectionModule) -> dict[str, Tensor]:
@@ -119,22 +128,32 @@ def test_a_killed_training_ends_with_the_very_weights_of_an_uninterrupted_one(
     photos: Path, tmp_path: Path, ema: float
 ) -> None:
     def drawing() -> WeightedSum:
-        parts = {"infonce": InfoNCE(), "published": NormRatio(pairs="published"), "random": Random()}
+        parts = {
+            "infonce": InfoNCE(),
+            "published": NormRatio(pairs="published"),
+            "random": Random(),
+        }
         return WeightedSum(parts, dict.fromkeys(parts, 0.3))
 
     whole = weights(train(photos, tmp_path / "whole", ema=ema, loss=drawing()))
     with pytest.raises(Killed):
         train(photos, tmp_path / "killed", ema=ema, loss=drawing(), callbacks=(Kill(),))
     steps = Steps()
-    resumed = weights(train(photos, tmp_path / "killed", ema=ema, loss=drawing(), callbacks=(steps,)))
+    resumed = weights(
+        train(photos, tmp_path / "killed", ema=ema, loss=drawing(), callbacks=(steps,))
+    )
     assert steps.epochs == [2, 3], "it goes on, and does not begin anew"
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
     start = build_embedder(backbone="resnet10t", size=32, neck="sqrt").state_dict()
-    assert any(not torch.equal(value, start[name]) for name, value in whole.items()), "and they have moved"
+    assert any(not torch.equal(value, start[name]) for name, value in whole.items()), (
+        "and they have moved"
+    )
     steps = Steps()
     again = weights(train(photos, tmp_path / "killed", ema=ema, loss=drawing(), callbacks=(steps,)))
     assert not steps.epochs
-    assert all(torch.equal(value, again[name]) for name, value in whole.items()), "a finished run stays as it is"
+    assert all(torch.equal(value, again[name]) for name, value in whole.items()), (
+        "a finished run stays as it is"
+    )
 
 
 def test_what_is_saved_is_the_moving_average_of_the_weights(photos: Path, tmp_path: Path) -> None:
@@ -148,7 +167,9 @@ def test_what_is_saved_is_the_moving_average_of_the_weights(photos: Path, tmp_pa
     assert not torch.allclose(saved[name], steps.weights[-1][name])
 
 
-def test_what_is_begun_anew_does_not_go_on_from_an_older_checkpoint(photos: Path, tmp_path: Path) -> None:
+def test_what_is_begun_anew_does_not_go_on_from_an_older_checkpoint(
+    photos: Path, tmp_path: Path
+) -> None:
     train(photos, tmp_path)
     last = tmp_path / "checkpoints" / "last.ckpt"
     assert last.is_file()
@@ -193,7 +214,9 @@ def test_losses_are_float32_whatever_the_network_runs_in(photos: Path, tmp_path:
 def test_what_is_frozen_stays_to_the_bit_and_the_head_learns(photos: Path, tmp_path: Path) -> None:
     """A norm head on somebody else's features: Adam would turn rounding errors of the rest into steps."""
     torch.manual_seed(0)
-    embedder = build_embedder(backbone="resnet10t", size=32, neck="linear_bn", dim=8, norm_head=True)
+    embedder = build_embedder(
+        backbone="resnet10t", size=32, neck="linear_bn", dim=8, norm_head=True
+    )
     before = {name: value.clone() for name, value in embedder.state_dict().items()}
     module = CopyDetectionModule(
         embedder,
@@ -203,12 +226,23 @@ def test_what_is_frozen_stays_to_the_bit_and_the_head_learns(photos: Path, tmp_p
     )
     plan = ViewPlan(recipe=load_recipe("light"), views=2, sizes={0: 32})
     data = CopyDataModule(TrainingSet(open_catalog(photos), plan), identities=4)
-    fit(module, data, FitSettings(epochs=1, accelerator="cpu", log_every=1, progress=False), output=tmp_path)
-    changed = {name for name, value in embedder.state_dict().items() if not torch.equal(value, before[name])}
+    fit(
+        module,
+        data,
+        FitSettings(epochs=1, accelerator="cpu", log_every=1, progress=False),
+        output=tmp_path,
+    )
+    changed = {
+        name
+        for name, value in embedder.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
     assert changed
     assert all(name.startswith("neck.head.") for name in changed)
     with pytest.raises(UsageError, match="freeze: the embedder has no part 'head'"):
-        CopyDetectionModule(embedder, module.loss, optimizer=partial(torch.optim.SGD, lr=0.1), freeze=["head"])
+        CopyDetectionModule(
+            embedder, module.loss, optimizer=partial(torch.optim.SGD, lr=0.1), freeze=["head"]
+        )
 
 
 def test_a_checkpoint_of_another_model_is_refused(photos: Path, tmp_path: Path) -> None:
@@ -236,17 +270,33 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(photos: Path, tmp_
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one_on_the_joined_batch(photos: Path, tmp_path: Path) -> None:
+def test_two_processes_take_the_steps_of_one_on_the_joined_batch(
+    photos: Path, tmp_path: Path
+) -> None:
     alone = weights(train(photos, tmp_path / "one", identities=8))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     script = Path(__file__).with_name("two_processes.py")
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}", str(script),
-         str(photos), str(tmp_path / "two"), "2", "4"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=250, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc_per_node=2",
+            f"--master_port={port}",
+            str(script),
+            str(photos),
+            str(tmp_path / "two"),
+            "2",
+            "4",
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     joined = load_file(tmp_path / "two" / "weights.safetensors")
     for name, value in alone.items():

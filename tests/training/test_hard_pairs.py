@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.entry import compose
+from asl.console.entry import compose
 from asl.train import run
 
 
@@ -15,13 +15,34 @@ def first_losses(photos: Path, output: Path, directed: int, *more: str) -> dict[
     """The logged parts of the loss of the first step, through the whole command, with two pairs in the batch."""
     pairs = photos / "pairs.csv"
     pairs.write_text(f"first,second,directed\n0.png,1.png,{directed}\n2.png,3.png,{directed}\n")
-    keys = ["data=folder", f"data.train={photos}", f"data.hard_pairs={pairs}", "data.identities=8", "data.views=2"]
-    keys += ["data.workers=0", "data.sizes=[32]", "data.size_starts=[0]", "model.size=32", "model.pretrained=null"]
-    keys += ["trainer.max_steps=1", "trainer.log_every=1", "trainer.progress=false", f"output={output}"]
+    keys = [
+        "data=folder",
+        f"data.train={photos}",
+        f"data.hard_pairs={pairs}",
+        "data.identities=8",
+        "data.views=2",
+    ]
+    keys += [
+        "data.workers=0",
+        "data.sizes=[32]",
+        "data.size_starts=[0]",
+        "model.size=32",
+        "model.pretrained=null",
+    ]
+    keys += [
+        "trainer.max_steps=1",
+        "trainer.log_every=1",
+        "trainer.progress=false",
+        f"output={output}",
+    ]
     assert run(compose("train", [*keys, "model.backbone=mobilenetv3_small_050", *more])) == 0
     with (output / "metrics.csv").open() as file:
         row = next(csv.DictReader(file))
-    return {name.removeprefix("train/"): float(value) for name, value in row.items() if name.startswith("train/")}
+    return {
+        name.removeprefix("train/"): float(value)
+        for name, value in row.items()
+        if name.startswith("train/")
+    }
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -46,8 +67,11 @@ def test_a_loss_on_hard_pairs_is_a_weight_away(
 @pytest.mark.filterwarnings("ignore")
 def test_a_direction_in_the_list_reaches_the_loss(photos: Path, tmp_path: Path) -> None:
     unordered, ordered = (
-        first_losses(photos, tmp_path / str(directed), directed, "loss.weights.hold_together=1")["hold_together"]
+        first_losses(photos, tmp_path / str(directed), directed, "loss.weights.hold_together=1")[
+            "hold_together"
+        ]
         for directed in (0, 1)
     )
-    # The mean of exp(1 - |f_a| / |f_b|) comes on top, about 1 for the norms of an untrained network.
+    # The mean of exp(1 - |f_a| / |f_b|) comes on top, about 1 for the norms of an untrained
+    # network.
     assert ordered - unordered == pytest.approx(1.0, abs=0.3)

@@ -17,7 +17,9 @@ def test_the_rate_rises_then_falls_to_its_end() -> None:
     assert rates[2] == pytest.approx(1.0)
     assert all(earlier > later for earlier, later in itertools.pairwise(rates[2:]))
     assert rates[-1] == pytest.approx(0.1)
-    assert schedule.factor(5, 9) == pytest.approx(0.1 + 0.9 * 0.5), "half way down the cosine at the middle"
+    assert schedule.factor(5, 9) == pytest.approx(0.1 + 0.9 * 0.5), (
+        "half way down the cosine at the middle"
+    )
 
 
 def test_a_flat_stretch_is_that_of_d2lv() -> None:
@@ -25,7 +27,9 @@ def test_a_flat_stretch_is_that_of_d2lv() -> None:
     rates = [schedule.factor(step, 25) for step in range(25)]
     assert rates[4:11] == pytest.approx([1.0] * 7)
     assert rates[11] < 1.0
-    assert rates[17] == pytest.approx(0.01 + 0.99 * 0.5), "half way between the end of the stretch and the last step"
+    assert rates[17] == pytest.approx(0.01 + 0.99 * 0.5), (
+        "half way between the end of the stretch and the last step"
+    )
     assert rates[-1] == pytest.approx(0.01)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from asl.console.entry import compose
 from asl.data.scenes import render_scene
-from asl.data.sources import open_sources
-from asl.entry import compose
+from asl.data.training_sources import open_sources
 from asl.train import _view_plan
 
 

@@ -11,7 +11,12 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
     from test_fit import train
 
-    photos, output, devices, identities = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    photos, output, devices, identities = (
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        int(sys.argv[3]),
+        int(sys.argv[4]),
+    )
     module = train(photos, output, identities=identities, devices=devices)
     if module.trainer.is_global_zero:
         state = {name: value.contiguous() for name, value in module.embedder.state_dict().items()}

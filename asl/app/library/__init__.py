@@ -1,0 +1,1 @@
+"""Store of known images: records, embeddings, thumbnails, file facts."""

@@ -1,0 +1,46 @@
+"""The small pictures of a store on disk, read by processes that do not write to it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Self
+
+from asl.types import AslError
+
+
+class PictureFile:
+    """Content -> small picture. The file is opened at the first one; a copy in another process opens it there."""
+
+    def __init__(self, path: Path) -> None:
+        """Set the store's file."""
+        self.path = path
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
+        return type(self), (self.path,)
+
+    def __call__(self, digest: str) -> bytes:
+        """The picture.
+
+        Raises:
+            AslError: there is none.
+        """
+        with self._lock:
+            if self._db is None:
+                self._db = sqlite3.connect(str(self.path), timeout=30, check_same_thread=False)
+            row = self._db.execute(
+                "SELECT picture FROM images WHERE digest = ?", (digest,)
+            ).fetchone()
+        if not row or not row[0]:
+            raise AslError(f"no picture of content {digest[:16]}")
+        return bytes(row[0])
+
+    def close(self) -> None:
+        """Close the file; the next picture opens it again."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None

@@ -1,0 +1,1 @@
+"""Scan folders for copies: candidates, groups, tables, gallery."""

@@ -1,0 +1,1 @@
+"""HTTP service around a detector."""

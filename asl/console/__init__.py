@@ -1,0 +1,1 @@
+"""Start a verb: configuration, arguments, errors as exit codes, progress."""

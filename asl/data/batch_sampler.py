@@ -1,0 +1,108 @@
+"""Which sources meet in one batch: P identities in random order, then whole hard-negative pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from asl.data.training_set import Draw, HardPairs
+from asl.types import I64, AslError
+
+
+class IdentityBatches(Sampler[list[Draw]]):
+    """The batches of one epoch: every source once, in an order that depends on (seed, epoch) alone.
+
+    A batch has ``identities`` sources; the last ``2 * pairs`` of them are hard pairs. They come in
+    rounds: each once in a random order, then each once in another, over the ends of epochs, so that
+    all come equally often. Sources left over at the end, too few for a batch, wait for another
+    epoch's order. Over ``world`` processes the joined batches are those of one process with
+    ``world`` times the identities.
+    """
+
+    def __init__(
+        self,
+        sources: int,
+        *,
+        identities: int,
+        epoch: int,
+        seed: int = 0,
+        hard_pairs: HardPairs | None = None,
+        pairs: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        """Plan an epoch.
+
+        Args:
+            sources: number of training images.
+            identities: sources in a batch of one process, hard pairs included.
+            epoch: whose order.
+            seed: of the order.
+            hard_pairs: look-alikes to go through.
+            pairs: how many of them a batch of one process holds (each is two identities).
+            rank: this process.
+            world: number of processes.
+
+        Raises:
+            AslError: a batch cannot be filled.
+        """
+        singles = identities - 2 * pairs
+        if pairs and not (hard_pairs and len(hard_pairs)):
+            raise AslError(
+                f"pairs: {pairs} hard pairs a batch are asked for, but there are none; set data.pairs=0"
+            )
+        if singles < 1 or identities < 2:
+            raise AslError(
+                f"identities: {identities} a batch leave no room for single sources beside {pairs} pair(s)"
+            )
+        if sources < singles * world:
+            raise AslError(
+                f"identities: a batch takes {singles * world} training images, there are {sources}; "
+                "give more images or lower data.identities"
+            )
+        self._epoch, self._rank = epoch, rank
+        self._hard_pairs = hard_pairs or HardPairs(
+            np.empty((0, 2), np.int64), np.empty(0, np.bool_)
+        )
+        rng = np.random.default_rng([seed, epoch])
+        steps = sources // (singles * world)
+        self._order = rng.permutation(sources)[: steps * singles * world].reshape(
+            steps, world, singles
+        )
+        drawn = steps * world * pairs
+        chosen = _in_rounds(len(self._hard_pairs), start=epoch * drawn, count=drawn, seed=seed)
+        self._pairs = chosen.reshape(steps, world, pairs)
+        # Numbers of draws in the epoch; 0 is for single sources.
+        self._numbers = np.arange(1, drawn + 1).reshape(steps, world, pairs)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        parts = (part[:, self._rank] for part in (self._order, self._pairs, self._numbers))
+        for singles, pairs, numbers in zip(*parts, strict=True):
+            draws = [Draw(row, self._epoch) for row in singles.tolist()]
+            for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):
+                draws += self._sides(pair, number)
+            yield draws
+
+    def _sides(self, pair: int, number: int) -> list[Draw]:
+        directed = bool(self._hard_pairs.directed[pair])
+        return [
+            Draw(row, self._epoch, True, directed, number)
+            for row in self._hard_pairs.rows[pair].tolist()
+        ]
+
+
+def _in_rounds(length: int, *, start: int, count: int, seed: int) -> I64:
+    """Places ``start`` to ``start + count`` of an endless row of permutations of ``range(length)``."""
+    if not count:
+        return np.empty(0, np.int64)
+    first, last = start // length, (start + count - 1) // length
+    rounds = [
+        np.random.default_rng([seed, number, 1]).permutation(length)
+        for number in range(first, last + 1)
+    ]
+    return np.concatenate(rounds)[start - first * length :][:count]

@@ -1,0 +1,145 @@
+"""The sample benchmark: generated scenes in NDEC's shape, so that the main job needs no download."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from asl.data.hard_pair_lists import write_hard_pairs
+from asl.data.scenes import render_scene
+from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
+from asl.edits.benchmark_kinds import benchmark_kinds
+from asl.types import StrArray
+
+VERSION = 1  # raised when the same seed makes other images
+Progress = Callable[[int, int], None]
+
+
+_BENCHMARK = BenchmarkPlan(copies=140, distractor_queries=100, reverse_crops=60, group_negatives=60)
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """Numbers of scenes; the defaults are what ``python -m asl.train`` uses.
+
+    Attributes:
+        train: training scenes.
+        looks: training scenes of which there is a second look: hard-negative pairs.
+        photos: scenes of the benchmark.
+        groups: scenes of the benchmark with several looks.
+        benchmark: copies, distractors and hard negatives.
+        height: pixels.
+        width: pixels.
+    """
+
+    train: int = 480
+    looks: int = 120
+    photos: int = 520
+    groups: int = 30
+    benchmark: BenchmarkPlan = _BENCHMARK
+    height: int = 192
+    width: int = 256
+
+
+@dataclass(frozen=True, eq=False)
+class SceneCatalog:
+    """Scenes that are drawn when they are read."""
+
+    ids: StrArray
+    seeds: tuple[int, ...]
+    looks: tuple[int, ...]
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, row: int) -> bytes:
+        """The scene as PNG bytes."""
+        image = render_scene(
+            self.seeds[row], look=self.looks[row], height=self.size[0], width=self.size[1]
+        )
+        encoded: bytes = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[
+            1
+        ].tobytes()
+        return encoded
+
+    def locate(self, row: int) -> str:
+        """The numbers that it is drawn from."""
+        return f"scene {self.seeds[row]}, look {self.looks[row]}"
+
+
+def _scenes(first: int, count: int, plan: SamplePlan, looks: int = 1) -> SceneCatalog:
+    seeds = [first + number for number in range(count) for _ in range(looks)]
+    numbers = list(range(looks)) * count
+    ids = np.array([f"{seed}-{look}" for seed, look in zip(seeds, numbers, strict=True)])
+    return SceneCatalog(ids, tuple(seeds), tuple(numbers), (plan.height, plan.width))
+
+
+def cache_folder() -> Path:
+    """``$ASL_CACHE``, or ``asl`` in the user's cache folder."""
+    if os.environ.get("ASL_CACHE"):
+        return Path(os.environ["ASL_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asl"
+
+
+def sample_benchmark(
+    cache: Path | None = None,
+    *,
+    seed: int = 0,
+    plan: SamplePlan | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """The folder of the sample benchmark, made on first use.
+
+    Args:
+        cache: where to keep it; :func:`cache_folder` unless given.
+        seed: another one makes other scenes.
+        plan: numbers of scenes.
+        progress: called with (images written, images to write) while it is made.
+
+    Returns:
+        A benchmark folder with ``train/`` and ``hard_pairs.csv``; the same bytes for the same seed
+        and plan.
+    """
+    plan = plan or SamplePlan()
+    name = f"sample-{VERSION}-{seed}" + ("" if plan == SamplePlan() else f"-{abs(hash(plan)):x}")
+    folder = (cache or cache_folder()) / name
+    if (folder / "manifest.json").is_file() and (folder / "hard_pairs.csv").is_file():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    making = folder.with_name(f"{folder.name}.{os.getpid()}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    base = 10_000_000 * (seed + 1)
+    groups = [_scenes(base + 900_000 + number, 1, plan, looks=4) for number in range(plan.groups)]
+    sources = BenchmarkSources(
+        _scenes(base, plan.photos, plan),
+        groups={"scene": groups},
+        licences={"scenes": "generated, MIT"},
+    )
+    build_benchmark(
+        making, sources, kinds=benchmark_kinds(), plan=plan.benchmark, progress=progress
+    )
+    _write_training(making, base + 500_000, plan)
+    making.rename(folder)
+    return folder
+
+
+def _write_training(folder: Path, first: int, plan: SamplePlan) -> None:
+    (folder / "train").mkdir()
+    pairs = []
+    for number in range(plan.train):
+        looks = 2 if number < plan.looks else 1
+        for look in range(looks):
+            image = render_scene(first + number, look=look, height=plan.height, width=plan.width)
+            path = folder / "train" / f"T{number:06d}{'b' * look}.jpg"
+            cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        if looks == 2:
+            pairs.append((f"T{number:06d}", f"T{number:06d}b"))
+    write_hard_pairs(pairs, folder / "hard_pairs.csv")

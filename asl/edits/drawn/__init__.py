@@ -1,0 +1,1 @@
+"""Drawn material: words, stickers, pasted pictures."""

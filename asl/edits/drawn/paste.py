@@ -1,0 +1,97 @@
+"""Laying pictures on a view, and the foreign pictures to lay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from asl.edits.engine.edit_base import Rng
+from asl.edits.engine.view import Pixels, View, scaled
+
+# What lies on top with at least this opacity hides the original; under less of it the original
+# counts as visible, only duller (its fidelity falls).
+HIDES = 0.7
+Alpha = npt.NDArray[np.uint8]
+
+
+def paste(
+    view: View,
+    patch: Pixels,
+    alpha: Alpha | None,
+    top: int,
+    left: int,
+    entry: dict[str, Any],
+    *,
+    opacity: float = 1.0,
+) -> View:
+    """Lay a picture on a view; what of it hangs over the edge is cut.
+
+    Args:
+        view: the view.
+        patch: uint8 ``[h, w, 3]`` RGB.
+        alpha: uint8 ``[h, w]`` 0..255 shape of the picture; None: a full rectangle.
+        top: row of its first pixel in the view, may be negative.
+        left: its column.
+        entry: for the log.
+        opacity: 0..1 of the whole picture.
+
+    Returns:
+        The view, foreign where the picture hides it.
+    """
+    rows = slice(max(top, 0), min(top + patch.shape[0], view.size[0]))
+    columns = slice(max(left, 0), min(left + patch.shape[1], view.size[1]))
+    pixels, mask = view.image.copy(), view.trace.valid().copy()
+    if rows.start < rows.stop and columns.start < columns.stop:
+        inner = (
+            slice(rows.start - top, rows.stop - top),
+            slice(columns.start - left, columns.stop - left),
+        )
+        weight = None if alpha is None else alpha[inner]
+        pixels[rows, columns] = mixed(patch[inner], pixels[rows, columns], weight, opacity)
+        if weight is None:
+            mask[rows, columns] *= np.uint8(opacity < HIDES)
+        else:
+            mask[rows, columns] &= (weight < 255 * HIDES / max(opacity, 1e-6)).astype(np.uint8)
+    return view.replaced(pixels, entry, trace=view.trace.masked(mask))
+
+
+def mixed(upper: Pixels, lower: Pixels, weight: Alpha | None, opacity: float) -> Pixels:
+    """``upper`` over ``lower`` (both uint8 ``[h, w, 3]``) with an opacity and a shape (uint8 ``[h, w]`` 0..255)."""
+    if weight is None:
+        return (
+            upper
+            if opacity >= 1
+            else np.asarray(cv2.addWeighted(upper, opacity, lower, 1 - opacity, 0), np.uint8)
+        )
+    share = cv2.merge([weight] * 3).astype(np.float32) * np.float32(opacity / 255)
+    blended = lower + share * (upper.astype(np.float32) - lower)
+    return np.asarray(blended + 0.5, np.uint8)
+
+
+def foreign_image(view: View, rng: Rng, size: tuple[int, int]) -> Pixels:
+    """Another image at a size, cut to its aspect; smooth colour noise where the view was given no pool."""
+    if view.foreign is None:
+        coarse = rng.integers(0, 256, size=(6, 6, 3), dtype=np.uint8)
+        return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    image: Pixels = view.foreign.draw(rng)
+    height, width = image.shape[:2]
+    scale = max(size[0] / height, size[1] / width)
+    h, w = min(height, max(1, round(size[0] / scale))), min(width, max(1, round(size[1] / scale)))
+    top, left = (height - h) // 2, (width - w) // 2
+    return scaled(np.ascontiguousarray(image[top : top + h, left : left + w]), *size)
+
+
+def random_box(
+    rng: Rng, size: tuple[int, int], area: float, aspect: float
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a rectangle of a share of the view, anywhere inside it."""
+    height = int(np.clip(round(size[0] * np.sqrt(area / aspect)), 1, size[0]))
+    width = int(np.clip(round(size[1] * np.sqrt(area * aspect)), 1, size[1]))
+    top, left = (
+        int(rng.integers(0, size[0] - height + 1)),
+        int(rng.integers(0, size[1] - width + 1)),
+    )
+    return top, left, height, width

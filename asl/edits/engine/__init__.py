@@ -1,0 +1,1 @@
+"""Edit protocol, tracked views and exact pixel traces."""

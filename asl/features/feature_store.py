@@ -1,0 +1,374 @@
+"""The feature store: a folder of ``.npy`` shards and one JSON manifest that is the only truth.
+
+::
+
+    manifest.json          model hash, dimensions, shards with their counts and hashes
+    shard-00000.npy        float32 [n, D] un-normalised features
+    shard-00000.json       their n ids, the failures met on the way (id, reason), and the stamps of
+    both
+
+A shard is listed in the manifest only when both of its files are whole, on disk and renamed to
+their final names; else it is a left-over of a killed run and is overwritten. Nothing in a store
+depends on when or where it was made (stamps know the images' times of change), so a resumed
+extraction ends byte-identical to one that was never interrupted. An image that has changed is
+embedded again into a later shard, which ``replaces`` what earlier ones say of it; one that was
+``forgotten`` is named by a later shard without features. To be rid of their rows on the disk,
+delete the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asl.features.shard import StoreShard
+from asl.types import F32, AslError, Embeddings, StrArray
+
+FORMAT = "asl-features-1"
+_KEYS = {"model", "dim", "preprocessing", "shards"}
+Failure = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """A store on disk.
+
+    Attributes:
+        path: its folder.
+        manifest: what ``manifest.json`` says.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> FeatureStore:
+        """Open a store.
+
+        Raises:
+            AslError: there is none, or its manifest is broken or of another format.
+        """
+        folder = Path(path)
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise AslError(
+                f"{folder}: is no feature store (no manifest.json); make one with asl.extract"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise AslError(f"{folder}/manifest.json: cannot be read ({error})") from error
+        if (
+            not isinstance(manifest, dict)
+            or manifest.get("format") != FORMAT
+            or not manifest.keys() >= _KEYS
+        ):
+            raise AslError(
+                f"{folder}: is no feature store of this version (expected format {FORMAT!r})"
+            )
+        return cls(folder, manifest)
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, model: str, dim: int, preprocessing: Mapping[str, Any]
+    ) -> FeatureStore:
+        """Start an empty store, or open the one that is there.
+
+        Raises:
+            AslError: the folder holds features of another model or preprocessing.
+        """
+        folder = Path(path)
+        if (folder / "manifest.json").is_file():
+            store = cls.open(folder)
+            wanted = {"model": model, "dim": dim, "preprocessing": dict(preprocessing)}
+            for name, value in wanted.items():
+                if store.manifest[name] != json.loads(json.dumps(value)):
+                    raise AslError(
+                        f"{folder}: holds features of another {name} ({store.manifest[name]}, now {value}); "
+                        "choose another output or delete it"
+                    )
+            for shard in store.manifest["shards"]:  # better now than after hours of embedding
+                store._part(shard)
+            return store
+        folder.mkdir(parents=True, exist_ok=True)
+        start = {
+            "format": FORMAT,
+            "model": model,
+            "dim": dim,
+            "preprocessing": dict(preprocessing),
+            "shards": [],
+        }
+        store = cls(folder, json.loads(json.dumps(start)))
+        store._write_manifest()
+        return store
+
+    @staticmethod
+    def is_store(path: str | Path) -> bool:
+        """Whether a folder is a feature store."""
+        return (Path(path) / "manifest.json").is_file() and bool(
+            list(Path(path).glob("shard-*.npy")) or _empty(path)
+        )
+
+    def add(
+        self,
+        ids: Sequence[str],
+        features: F32,
+        failures: Sequence[Failure],
+        *,
+        stamps: Sequence[str] = (),
+        replaces: bool = False,
+    ) -> None:
+        """Append a shard: features of ``ids``, and the images that could not be embedded.
+
+        Args:
+            ids: n of them.
+            features: float32 ``[n, D]``, not normalised.
+            failures: (id, reason) of the others.
+            stamps: of the ids, then of the failures (:mod:`asl.features.fingerprints`); none where
+                nothing is known.
+            replaces: some of these images are in earlier shards, too, which no longer count for
+                them.
+        """
+        array = np.ascontiguousarray(features, dtype=np.float32)
+        if array.shape != (len(ids), self.manifest["dim"]):
+            raise AslError(
+                f"shard: expected shape ({len(ids)}, {self.manifest['dim']}), got {array.shape}"
+            )
+        facts: dict[str, Any] = {
+            "ids": list(ids),
+            "failures": [list(failure) for failure in failures],
+        }
+        self._append(array, facts | ({"stamps": [*stamps]} if stamps else {}), replaces=replaces)
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Let images count no longer, neither as embedded nor as failed; for who holds the store as its one writer.
+
+        Raises:
+            AslError: one is not in the store (it is named).
+        """
+        missing = set(ids) - self.stamps().keys()
+        if missing:
+            raise AslError(
+                f"{self.path}: {len(missing)} id(s) are not in this store, e.g. {min(missing)!r}"
+            )
+        if ids:
+            facts = {"ids": [], "failures": [], "forgotten": list(ids)}
+            self._append(
+                np.empty((0, self.manifest["dim"]), dtype=np.float32), facts, replaces=True
+            )
+
+    def _append(self, features: F32, facts: Mapping[str, Any], *, replaces: bool) -> None:
+        name = f"shard-{len(self.manifest['shards']):05d}"
+        buffer = io.BytesIO()
+        np.save(buffer, features)
+        listing = json.dumps(facts, ensure_ascii=False).encode()
+        for suffix, data in ((".npy", buffer.getvalue()), (".json", listing)):
+            write_durably(self.path / f"{name}{suffix}", data)
+        digest = hashlib.sha256(buffer.getvalue() + listing).hexdigest()
+        entry = {
+            "name": name,
+            "images": len(facts["ids"]),
+            "failures": len(facts["failures"]),
+            "sha256": digest,
+        }
+        self.append_entry(entry | ({"replaces": True} if replaces else {}))
+
+    def append_entry(self, entry: dict[str, Any]) -> None:
+        """List a shard whose files are on disk under their final names."""
+        self.manifest["shards"].append(entry)
+        self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        write_durably(self.path / "manifest.json", json.dumps(self.manifest, indent=1).encode())
+
+    def _listings(self) -> list[dict[str, Any]]:
+        listings = []
+        for shard in self.manifest["shards"]:
+            try:
+                listings.append(
+                    json.loads((self.path / f"{shard['name']}.json").read_text(encoding="utf-8"))
+                )
+            except (OSError, ValueError) as error:
+                raise AslError(
+                    f"{self.path}/{shard['name']}.json: cannot be read ({error})"
+                ) from error
+        return listings
+
+    @property
+    def _replaced(self) -> bool:
+        return any(shard.get("replaces") for shard in self.manifest["shards"])
+
+    def _current(self) -> list[dict[str, Any]]:
+        """The listings without what later shards replace; ``rows`` are those of the ids that are left."""
+        listings = self._listings()
+        if not self._replaced:
+            return listings
+        last = {name: place for place, listing in enumerate(listings) for name in _names(listing)}
+        for place, listing in enumerate(listings):
+            listing["rows"] = [
+                row for row, name in enumerate(listing["ids"]) if last[name] == place
+            ]
+            listing["ids"] = [listing["ids"][row] for row in listing["rows"]]
+            listing["failures"] = [
+                failure for failure in listing["failures"] if last[failure[0]] == place
+            ]
+        return listings
+
+    @property
+    def ids(self) -> StrArray:
+        """``[N]`` ids of the embedded images, in order."""
+        names = [name for listing in self._current() for name in listing["ids"]]
+        return np.array(names, dtype=np.str_) if names else np.empty(0, dtype="<U1")
+
+    @property
+    def failures(self) -> list[Failure]:
+        """(id, reason) of every image that could not be embedded."""
+        return [
+            (name, reason) for listing in self._current() for name, reason in listing["failures"]
+        ]
+
+    def stamps(self) -> dict[str, str | None]:
+        """Id of every image, embedded or failed -> its stamp; None where it was added without."""
+        known: dict[str, str | None] = {}
+        for listing in self._listings():
+            names = [*listing["ids"], *(name for name, _ in listing["failures"])]
+            known.update(zip(names, listing.get("stamps") or [None] * len(names), strict=True))
+            for name in listing.get("forgotten", ()):
+                del known[name]
+        return known
+
+    def forgotten(self) -> set[str]:
+        """Ids of the images that it held once."""
+        return {
+            name for listing in self._listings() for name in _names(listing)
+        } - self.stamps().keys()
+
+    def __len__(self) -> int:
+        return (
+            len(self.ids)
+            if self._replaced
+            else sum(shard["images"] for shard in self.manifest["shards"])
+        )
+
+    def features(self) -> F32:
+        """``[N, D]`` float32 un-normalised features; one shard is memory-mapped, several are joined in memory.
+
+        Raises:
+            AslError: a shard is missing or not what the manifest says.
+        """
+        shards = self.manifest["shards"]
+        if len(shards) == 1 and not self._replaced:
+            return self._part(shards[0])
+        whole, done = np.empty((len(self), self.manifest["dim"]), dtype=np.float32), 0
+        kept = (
+            [listing["rows"] for listing in self._current()]
+            if self._replaced
+            else [slice(None)] * len(shards)
+        )
+        for shard, rows in zip(
+            shards, kept, strict=True
+        ):  # one map at a time: each is an open file
+            part = self._part(shard)[rows]
+            whole[done : done + len(part)] = part
+            done += len(part)
+        return whole
+
+    def _part(self, shard: Mapping[str, Any]) -> F32:
+        """The features of a shard, memory-mapped."""
+        file = self.path / f"{shard['name']}.npy"
+        try:
+            part: F32 = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (FileNotFoundError, ValueError, EOFError) as error:
+            raise AslError(
+                f"{file}: cannot be read ({error}); delete the store and extract again"
+            ) from error
+        except OSError as error:
+            raise AslError(f"{file}: cannot be read ({error})") from error
+        if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
+            raise AslError(
+                f"{file}: is {part.dtype} {part.shape}, expected float32 of {shard['images']} images"
+            )
+        return part
+
+    def pieces(self) -> Iterator[StoreShard]:
+        """The images of one shard after the other; features stay on the disk until they are asked for.
+
+        Raises:
+            AslError: as :meth:`features`, or a feature of length 0.
+        """
+        for shard, listing in zip(self.manifest["shards"], self._current(), strict=True):
+            rows = np.array(listing.get("rows", range(shard["images"])), dtype=np.int64)
+            if len(rows):
+                yield StoreShard.of(
+                    np.array(listing["ids"], dtype=np.str_), partial(self._part, shard), rows
+                )
+
+    def embeddings(self, ids: Sequence[str] | StrArray | None = None) -> Embeddings:
+        """Unit vectors and log-norms, of all images or of some in the order given.
+
+        Raises:
+            AslError: an id that is not in the store (it is named), or a feature of length 0.
+        """
+        whole = Embeddings.from_features(self.ids, self.features())
+        if ids is None or np.array_equal(ids, whole.ids):
+            return whole
+        row = {name: index for index, name in enumerate(whole.ids.tolist())}
+        missing = [name for name in ids if name not in row]
+        if missing:
+            raise AslError(
+                f"{self.path}: {len(missing)} id(s) are not in this store, e.g. {missing[0]!r}"
+            )
+        return whole.take([row[name] for name in ids])
+
+    def verify(self) -> None:
+        """Compare every shard with its hash, which reads all of them.
+
+        Raises:
+            AslError: one differs (it is named).
+        """
+        for shard in self.manifest["shards"]:
+            files = [self.path / f"{shard['name']}{suffix}" for suffix in (".npy", ".json")]
+            try:
+                digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+            except OSError as error:
+                raise AslError(f"{self.path}: {shard['name']} cannot be read ({error})") from error
+            if digest != shard["sha256"]:
+                raise AslError(
+                    f"{self.path}: {shard['name']} is not what was written; delete the store and extract again"
+                )
+
+
+def _names(listing: Mapping[str, Any]) -> list[str]:
+    return [
+        *listing["ids"],
+        *(name for name, _ in listing["failures"]),
+        *listing.get("forgotten", ()),
+    ]
+
+
+def _empty(path: str | Path) -> bool:
+    try:
+        return bool(
+            json.loads((Path(path) / "manifest.json").read_text(encoding="utf-8")).get("format")
+            == FORMAT
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write under a temporary name, flush, rename: the name never shows half a file."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

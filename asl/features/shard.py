@@ -1,0 +1,75 @@
+"""The images of one shard of a store, for passes over stores that are larger than the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asl.types import F32, I64, AslError, Embeddings, StrArray
+
+_ROWS = 65536  # rows that are read at once
+
+
+@dataclass(frozen=True, eq=False)
+class StoreShard:
+    """Some images of a store; their features stay on the disk.
+
+    Attributes:
+        ids: ``[n]``.
+        norms: float64 ``[n]`` lengths of the features.
+        dim: D, the number of dimensions.
+    """
+
+    ids: StrArray
+    norms: npt.NDArray[np.float64]
+    dim: int
+    _open: Callable[[], F32]
+    _rows: I64
+
+    @classmethod
+    def of(cls, ids: StrArray, opened: Callable[[], F32], rows: I64) -> StoreShard:
+        """Some images of a shard.
+
+        Args:
+            ids: ``[n]`` of them.
+            opened: maps the features of the shard; a map that stays is an open file, of which a
+                process may have few.
+            rows: int64 ``[n]`` theirs.
+
+        Raises:
+            AslError: a feature is not finite, or of length 0 (its image is named).
+        """
+        features = opened()
+        parts = [rows[low : low + _ROWS] for low in range(0, len(rows), _ROWS)]
+        norms = np.concatenate(
+            [np.linalg.norm(features[part].astype(np.float64), axis=1) for part in parts]
+        )
+        bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
+        if len(bad):
+            raise AslError(
+                f"features: {str(ids[bad[0]])!r} has norm {norms[bad[0]]}; a direction is undefined"
+            )
+        return cls(ids, norms, features.shape[1], opened, rows)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def log_norms(self) -> F32:
+        """float32 ``[n]``."""
+        return np.log(self.norms).astype(np.float32)
+
+    def units(self, rows: I64) -> F32:
+        """float32 ``[m, D]`` unit vectors of some of the images, the very ones of :class:`asl.types.Embeddings`."""
+        raw = self._open()[self._rows[rows]]
+        vectors = np.empty(raw.shape, dtype=np.float32)
+        return np.divide(
+            raw, self.norms[rows, None], out=vectors, dtype=np.float64, casting="same_kind"
+        )
+
+    def embeddings(self) -> Embeddings:
+        """All of it in memory."""
+        return Embeddings(self.ids, self.units(np.arange(len(self))), self.log_norms)

@@ -1,0 +1,1 @@
+"""Inner-product search engines behind one protocol; an engine's own library is loaded on use."""

@@ -1,0 +1,1 @@
+"""Exact directional search on top of any engine."""

@@ -1,0 +1,1 @@
+"""Align a pair of images: local features, dense search, homographies, smooth bends."""

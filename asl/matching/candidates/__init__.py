@@ -1,0 +1,1 @@
+"""Retrieve candidate pairs by votes of local features."""

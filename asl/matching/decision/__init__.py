@@ -1,0 +1,1 @@
+"""Turn evidence into a probability: boosted trees, rivals, thresholds, explanations."""

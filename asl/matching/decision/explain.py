@@ -1,0 +1,98 @@
+"""A verdict in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asl.matching.evidence.examine import Findings
+from asl.matching.values import Evidence, Region
+
+_SURE = 0.5
+
+
+def direction_of(probability: float, evidence: Evidence) -> str:
+    """Which way round the pair reads: ``query<-reference``, ``reference<-query`` or ``none``."""
+    if probability >= _SURE:
+        return "query<-reference"
+    if evidence.aligned and _consistent(evidence) and _is_wider(evidence):
+        return "reference<-query"
+    return "none"
+
+
+def explain(
+    probability: float, evidence: Evidence, regions: tuple[Region, ...], findings: Findings
+) -> str:
+    """One sentence or two for people; shares are rounded to whole percents."""
+    if not evidence.aligned:
+        return (
+            "too little structure to compare"
+            if evidence.seen < 0.2
+            else "no part of one was found in the other"
+        )
+    what = (
+        f"{_percent(evidence.cover_query)} of the query matches {_percent(evidence.cover_reference)} of the reference"
+        f"{_pose(regions)}"
+    )
+    return f"{what}; {_remarks(probability, evidence, findings)}"
+
+
+def _percent(share: float) -> str:
+    return "all" if share > 0.985 else f"{max(1, round(100 * share))} %"
+
+
+def _pose(regions: tuple[Region, ...]) -> str:
+    if not regions:
+        return ""
+    first = regions[0]
+    words = ["mirrored"] if first.mirrored else []
+    if abs(first.rotation) >= 3:
+        words.append(f"turned by {abs(first.rotation):.0f}°")
+    if len(regions) > 1:
+        words.append(f"in {len(regions)} regions")
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _consistent(evidence: Evidence) -> bool:
+    return evidence.corr_kept > 0.6 and evidence.diffuse < 0.05
+
+
+def _is_wider(evidence: Evidence) -> bool:
+    return evidence.inside_query > 0.1 and evidence.cover_reference > evidence.cover_query
+
+
+def _remarks(probability: float, evidence: Evidence, findings: Findings) -> str:
+    if probability < _SURE:
+        if _consistent(evidence) and _is_wider(evidence):
+            return (
+                "they agree, but the query shows more of the scene: the reference looks cut from it"
+            )
+        return "what is left differs in structure: another picture of something alike"
+    notes = ["inverted"] if findings.negative else []
+    if evidence.bend > 0 and evidence.bent_low > evidence.corr_low + 0.3:
+        notes.append("bent locally")
+    elif evidence.added > 0.01:
+        notes.append(f"{_percent(evidence.added)} of it covered or added{_place(findings)}")
+    if evidence.detail < -0.7:
+        notes.append("blurred or coarser")
+    if evidence.outside_flat > 0.8 and evidence.cover_query < 0.97:
+        notes.append("padded with a plain colour")
+    elif evidence.cover_query < 0.9 and evidence.inside_query > 0.3:
+        notes.append("pasted into another picture")
+    return ", ".join(notes) if notes else "nothing else differs"
+
+
+def _place(findings: Findings) -> str:
+    """Where the largest added piece lies in the query."""
+    if (
+        findings.comparison is None
+        or findings.overlay is None
+        or not findings.comparison.added.any()
+    ):
+        return ""
+    rows, columns = np.nonzero(findings.comparison.added)
+    height, width = findings.comparison.added.shape
+    y, x = rows.mean() / height, columns.mean() / width
+    vertical = "top" if y < 0.33 else "bottom" if y > 0.67 else ""
+    horizontal = "left" if x < 0.33 else "right" if x > 0.67 else ""
+    where = " ".join(word for word in (vertical, horizontal) if word)
+    return f" at the {where}" if where else " in the middle"

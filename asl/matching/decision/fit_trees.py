@@ -1,0 +1,142 @@
+"""Fitting the decision: monotone boosted trees from scikit-learn, taken apart into plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asl.matching.decision.trees import TreeModel
+from asl.matching.values import EVIDENCE
+from asl.types import AslError
+
+# More of these can only raise (+1) or lower (-1) the probability; what is not named may bend either
+# way.
+MONOTONE: dict[str, int] = {
+    "inliers": 1,
+    "support": 1,
+    "parallax": -1,
+    "residual": -1,
+    "corr_low": 1,
+    "corr_quarter": 1,
+    "corr_median": 1,
+    "corr_coarse": 1,
+    "corr_tiny": 1,
+    "corr_fine": 1,
+    "corr_inner": 1,
+    "corr_kept": 1,
+    "core_low": 1,
+    "core_holes": -1,
+    "bent_low": 1,
+    "bent_quarter": 1,
+    "bent_kept": 1,
+    "gradient": 1,
+    "tone": 1,
+    "diffuse": -1,
+    "seam_query": 1,
+    "seam_reference": -1,
+    "edge_query": 1,
+    "edge_reference": -1,
+    "join_query": -1,
+    "join_reference": 1,
+    "break_query": 1,
+    "break_reference": -1,
+}
+
+
+def fit_trees(
+    evidence: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.bool_],
+    *,
+    weights: npt.NDArray[np.float64] | None = None,
+    names: tuple[str, ...] = EVIDENCE,
+    trees: int = 240,
+    leaves: int = 31,
+    learning_rate: float = 0.05,
+    seed: int = 0,
+    card: dict[str, Any] | None = None,
+) -> TreeModel:
+    """Fit the decision on pairs whose answer is known.
+
+    Args:
+        evidence: float64 ``[N, E]`` in the order of :data:`asl.matching.values.EVIDENCE`.
+        labels: bool ``[N]``, True where the query is a copy of the reference.
+        weights: ``[N]`` how much each pair counts.
+        names: the columns that may be used.
+        trees: boosting rounds.
+        leaves: most leaves of a tree.
+        learning_rate: shrinkage.
+        seed: of the fit.
+        card: goes into the model, for people.
+
+    Raises:
+        AslError: wrong shapes, or only one kind of label.
+    """
+    from sklearn.ensemble import (
+        HistGradientBoostingClassifier,
+    )  # slow to import; only fitting needs it
+
+    if evidence.shape != (len(labels), len(EVIDENCE)):
+        raise AslError(
+            f"evidence: expected shape ({len(labels)}, {len(EVIDENCE)}), got {evidence.shape}"
+        )
+    if len(np.unique(labels)) != 2:
+        raise AslError("labels: copies and other pairs are both needed to fit a decision")
+    classifier = HistGradientBoostingClassifier(
+        max_iter=trees,
+        max_leaf_nodes=leaves,
+        learning_rate=learning_rate,
+        min_samples_leaf=20,
+        l2_regularization=1.0,
+        monotonic_cst=[MONOTONE.get(name, 0) for name in names],
+        early_stopping=False,
+        random_state=seed,
+    )
+    columns = evidence[:, [EVIDENCE.index(name) for name in names]]
+    classifier.fit(columns, labels.astype(int), sample_weight=weights)
+    return take_apart(classifier, names, card or {})
+
+
+def take_apart(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) -> TreeModel:
+    """A fitted binary ``HistGradientBoostingClassifier`` as plain arrays; its answers stay equal (tested)."""
+    nodes = [stage[0].nodes for stage in classifier._predictors]
+    length = max(len(tree) for tree in nodes)
+
+    def column(name: str, kind: type, fill: float) -> npt.NDArray[Any]:
+        padded: npt.NDArray[Any] = np.full((len(nodes), length), fill, dtype=kind)
+        for row, tree in zip(padded, nodes, strict=True):
+            row[: len(tree)] = tree[name]
+        return padded
+
+    leaf = column("is_leaf", np.bool_, 1).astype(bool)
+    threshold = np.where(leaf, 0.0, column("num_threshold", np.float64, 0.0))
+    # Nothing is missing in evidence, so an infinite threshold means "always left".
+    threshold = np.nan_to_num(threshold, posinf=np.finfo(np.float64).max)
+    return TreeModel(
+        names=names,
+        feature=np.where(leaf, -1, column("feature_idx", np.int64, 0)),
+        threshold=threshold,
+        left=np.where(leaf, 0, column("left", np.int64, 0)),
+        right=np.where(leaf, 0, column("right", np.int64, 0)),
+        value=np.where(leaf, column("value", np.float64, 0.0), 0.0),
+        baseline=float(np.ravel(classifier._baseline_prediction)[0]),
+        card=card,
+    )
+
+
+def calibrate(
+    model: TreeModel, odds: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]
+) -> TreeModel:
+    """The model with its log-odds stretched and moved so that its probabilities fit held-out pairs (Platt 1999).
+
+    Args:
+        model: fitted trees.
+        odds: float64 ``[N]`` log-odds of pairs that their model has not seen.
+        labels: bool ``[N]``, True where the query is a copy of the reference.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1e3).fit(odds[:, None], labels.astype(int))
+    return replace(model, slope=float(fitted.coef_[0, 0]), offset=float(fitted.intercept_[0]))

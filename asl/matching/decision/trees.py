@@ -1,0 +1,184 @@
+"""From evidence to a probability: gradient-boosted trees, kept as readable JSON and walked in numpy.
+
+The trees are fitted by ``scripts/train_verifier.py`` with scikit-learn
+(``HistGradientBoostingClassifier`` with monotone constraints) and written as plain numbers, so that
+nothing has to be unpickled and the answer does not depend on the scikit-learn version that is
+installed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asl.matching.values import EVIDENCE
+from asl.types import AslError
+
+_FORMAT = "asl-verifier-trees-1"
+_F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TreeModel:
+    """Boosted trees over named evidence; arrays are ``[T, nodes]``, padded.
+
+    Attributes:
+        names: the evidence columns that the trees look at.
+        feature: int64, column of the split, -1 at a leaf.
+        threshold: float64, go left where value <= threshold.
+        left: int64, node number of the left child.
+        right: int64, node number of the right child.
+        value: float64, log-odds that a leaf adds.
+        baseline: log-odds before the first tree.
+        slope: calibration: log-odds are multiplied by it ...
+        offset: ... and this is added (Platt scaling).
+        card: where the model comes from, for people.
+    """
+
+    names: tuple[str, ...]
+    feature: npt.NDArray[np.int64]
+    threshold: _F64
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    value: _F64
+    baseline: float
+    slope: float = 1.0
+    offset: float = 0.0
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.names if name not in EVIDENCE]
+        if unknown:
+            raise AslError(
+                f"verifier model: looks at evidence that this version does not collect: {unknown}; refit it"
+            )
+        nodes = self.feature.shape[1] if self.feature.ndim == 2 else 0
+        arrays = (self.feature, self.threshold, self.left, self.right, self.value)
+        if nodes == 0 or any(array.shape != self.feature.shape for array in arrays):
+            raise AslError(
+                "verifier model: its tree arrays must all have the same shape [trees, nodes]"
+            )
+        if self.feature.max() >= len(self.names) or not np.all(np.isfinite(self.value)):
+            raise AslError(
+                "verifier model: a split names a column that is not there, or a leaf is not finite"
+            )
+        if (
+            min(self.left.min(), self.right.min()) < 0
+            or max(self.left.max(), self.right.max()) >= nodes
+        ):
+            raise AslError("verifier model: a branch leads out of its tree")
+
+    def log_odds(self, evidence: _F64) -> _F64:
+        """Uncalibrated log-odds.
+
+        Args:
+            evidence: float64 ``[N, E]`` in the order of :data:`asl.matching.values.EVIDENCE`.
+
+        Returns:
+            float64 ``[N]``.
+        """
+        if evidence.ndim != 2 or evidence.shape[1] != len(EVIDENCE):
+            raise AslError(f"evidence: expected shape [N, {len(EVIDENCE)}], got {evidence.shape}")
+        columns = evidence[:, [EVIDENCE.index(name) for name in self.names]]
+        rows, trees = np.arange(len(columns))[:, None], np.arange(len(self.feature))[None, :]
+        node = np.zeros((len(columns), len(self.feature)), dtype=np.int64)
+        for _ in range(self.feature.shape[1]):
+            feature = self.feature[trees, node]
+            if np.all(feature < 0):
+                break
+            low = columns[rows, np.maximum(feature, 0)] <= self.threshold[trees, node]
+            following = np.where(low, self.left[trees, node], self.right[trees, node])
+            node = np.where(feature < 0, node, following)
+        return np.asarray(self.value[trees, node].sum(axis=1) + self.baseline)
+
+    def probability(self, evidence: _F64) -> _F64:
+        """``[N]`` calibrated probability that the query is a copy of the reference."""
+        return np.asarray(
+            1.0
+            / (1.0 + np.exp(-np.clip(self.slope * self.log_odds(evidence) + self.offset, -50, 50)))
+        )
+
+    def to_json(self) -> str:
+        """The model as text; :func:`load_model` reads it back."""
+        trees = [
+            {
+                "feature": f.tolist(),
+                "threshold": t.tolist(),
+                "left": lo.tolist(),
+                "right": hi.tolist(),
+                "value": v.tolist(),
+            }
+            for f, t, lo, hi, v in zip(
+                self.feature, self.threshold, self.left, self.right, self.value, strict=True
+            )
+        ]
+        whole = {
+            "format": _FORMAT,
+            "evidence": list(self.names),
+            "baseline": self.baseline,
+            "slope": self.slope,
+            "offset": self.offset,
+            "card": self.card,
+            "trees": trees,
+        }
+        return json.dumps(whole, separators=(",", ":"))
+
+
+def load_model(path: Path | None = None) -> TreeModel:
+    """Read a verifier model; without a path, the one that comes with the package.
+
+    Raises:
+        AslError: not such a file, or its numbers do not fit together.
+    """
+    if path is None:
+        return _packaged()
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise AslError(f"verifier model {path}: cannot be read ({error.strerror})") from error
+    return parse_model(text, name=str(path))
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> TreeModel:
+    text = resources.files("asl.matching").joinpath("verifier.json").read_text(encoding="utf-8")
+    return parse_model(text, name="the packaged verifier model")
+
+
+def parse_model(text: str, *, name: str) -> TreeModel:
+    """A model from its JSON text; ``name`` stands in error messages."""
+    try:
+        raw = json.loads(text)
+        if raw.get("format") != _FORMAT:
+            raise AslError(f"{name}: its format is {raw.get('format')!r}, expected {_FORMAT!r}")
+        trees = raw["trees"]
+        deepest = max(len(tree["feature"]) for tree in trees)
+        return TreeModel(
+            tuple(raw["evidence"]),
+            _padded(trees, "feature", deepest, -1).astype(np.int64),
+            _padded(trees, "threshold", deepest, 0.0),
+            _padded(trees, "left", deepest, 0).astype(np.int64),
+            _padded(trees, "right", deepest, 0).astype(np.int64),
+            _padded(trees, "value", deepest, 0.0),
+            float(raw["baseline"]),
+            float(raw["slope"]),
+            float(raw["offset"]),
+            dict(raw["card"]),
+        )
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise AslError(
+            f"{name}: is not a verifier model ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _padded(trees: list[dict[str, list[float]]], key: str, length: int, fill: float) -> _F64:
+    return np.array(
+        [tree[key] + [fill] * (length - len(tree[key])) for tree in trees], dtype=np.float64
+    )

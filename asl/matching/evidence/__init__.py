@@ -1,0 +1,1 @@
+"""Measure an aligned pair: agreement of the pixels, coverage, direction."""

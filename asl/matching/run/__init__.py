@@ -1,0 +1,1 @@
+"""Verify many pairs: worker processes, caches on disk and in memory."""

@@ -1,0 +1,79 @@
+"""Prepared images on disk: one plain numpy file per image, nothing pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asl.matching.align.prepare import Prepared
+from asl.matching.values import Settings
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of prepared images.
+
+    Attributes:
+        folder: is made when the first image is kept.
+        settings: part of every key: other settings find nothing.
+        collection: names the set of images, e.g. a store's hash: ids of another set must not be
+            answered.
+    """
+
+    folder: Path
+    settings: Settings
+    collection: str = ""
+
+    def path(self, role: str, image_id: str) -> Path:
+        """Where an image of that role (``query``, ``reference``) is kept."""
+        key = f"{_VERSION}|{self.settings.size}|{self.settings.features}|{self.collection}|{role}|{image_id}"
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        return self.folder / digest[:2] / f"{digest[2:34]}.npz"
+
+    def get(self, role: str, image_id: str) -> Prepared | None:
+        """The prepared image, or None; a damaged file counts as missing and is written anew."""
+        try:
+            # Opened here: numpy leaves the file open when it cannot read it.
+            with (
+                self.path(role, image_id).open("rb") as file,
+                np.load(file, allow_pickle=False) as stored,
+            ):
+                frames, descriptors, image = (
+                    stored["frames"],
+                    stored["descriptors"],
+                    stored["image"],
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        if (
+            frames.shape != (len(descriptors), 4)
+            or descriptors.shape[1:] != (128,)
+            or image.ndim != 3
+        ):
+            return None
+        return Prepared(
+            image, np.ascontiguousarray(frames[:, :2]), frames[:, 2], frames[:, 3], descriptors
+        )
+
+    def put(self, role: str, image_id: str, prepared: Prepared) -> None:
+        """Keep a prepared image (written beside its place, then renamed)."""
+        path = self.path(role, image_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frames = np.column_stack([prepared.points, prepared.scales, prepared.angles]).astype(
+            np.float32
+        )
+        buffer = io.BytesIO()
+        np.savez(buffer, frames=frames, descriptors=prepared.descriptors, image=prepared.image)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(buffer.getvalue())
+        os.replace(temporary, path)

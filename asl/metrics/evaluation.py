@@ -1,0 +1,290 @@
+"""One call from predictions and truth to every headline number, with intervals and breakdowns.
+
+The rules (one global ranking, ties against us, recall over all true pairs) are those of
+``ranking.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from asl.metrics.average_precision import (
+    F64,
+    Bool,
+    Ranking,
+    average_precision,
+    precision_recall_curve,
+    rank,
+    recall_at_precision,
+)
+from asl.metrics.intervals import Interval, PerQuerySums, bootstrap_replicates
+from asl.metrics.per_query import (
+    PerQuery,
+    accuracy_at_1,
+    group_by_query,
+    hits_at,
+    mean_average_precision,
+    query_average_precision,
+    recall_at,
+)
+from asl.types import AslError, ScoredPairs, StrArray, TruthPairs
+
+HARD = "hard:"  # prefix of the kinds of hard-negative queries
+LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class KindResult:
+    """How one kind of query fared at the operating threshold.
+
+    Attributes:
+        queries: how many.
+        true_pairs: how many of their pairs are true.
+        uap: µAP of these queries alone; None where they have no match.
+        recall_at_1: of these queries; None where they have no match.
+        found: share of true pairs at or above the threshold; None where there is no match or no
+            threshold.
+        false_match_rate: share of the queries with a false pair at or above the threshold; None
+            without threshold.
+    """
+
+    queries: int
+    true_pairs: int
+    uap: float | None
+    recall_at_1: float | None
+    found: float | None
+    false_match_rate: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The numbers of one run; rates are 0..1.
+
+    Attributes:
+        uap: micro average precision over the global ranking.
+        recall_at_p90: best recall with precision >= 0.9; 0 where never reached.
+        threshold_at_p90: the score there, None where never reached.
+        recall_at_1: share of true pairs whose reference is the query's first.
+        recall_at_10: ... among the first ten.
+        accuracy_at_1: share of queries with a match whose first prediction is true.
+        mean_ap: macro mAP, rectangles.
+        mean_ap_trapezoid: macro mAP as Copydays and Holidays report it.
+        counts: ``queries``, ``queries_with_match``, ``true_pairs``, ``predictions``, ``found``.
+        recalls: precision -> (recall, threshold or None) at other precisions.
+        by_kind: kind of query -> its numbers, at the operating threshold.
+        by_group: the same for a grouping of the caller's; empty where none was given.
+        precision: the one whose threshold is the operating threshold.
+        threshold: the operating threshold, None where the precision is never reached.
+        intervals: name -> 95 % bootstrap interval over queries; empty where it is off.
+        curve: recall, precision and score at about 400 points of the ranking, for drawing; not in
+            the JSON form.
+    """
+
+    uap: float
+    recall_at_p90: float
+    threshold_at_p90: float | None
+    recall_at_1: float
+    recall_at_10: float
+    accuracy_at_1: float
+    mean_ap: float
+    mean_ap_trapezoid: float
+    counts: Mapping[str, int]
+    recalls: Mapping[float, tuple[float, float | None]] = field(default_factory=dict)
+    by_kind: Mapping[str, KindResult] = field(default_factory=dict)
+    by_group: Mapping[str, KindResult] = field(default_factory=dict)
+    precision: float = 0.9
+    threshold: float | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    curve: tuple[F64, F64, F64] = field(
+        default_factory=lambda: (np.empty(0), np.empty(0), np.empty(0))
+    )
+
+    @property
+    def hard_false_match_rate(self) -> float | None:
+        """Share of hard-negative queries that are matched at the threshold; None without such queries or threshold."""
+        hard = [result for kind, result in self.by_kind.items() if kind.startswith(HARD)]
+        rates = [(r.false_match_rate, r.queries) for r in hard if r.false_match_rate is not None]
+        if not rates:
+            return None
+        return sum(rate * count for rate, count in rates) / sum(count for _, count in rates)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the names of the headline numbers are a contract that other scripts read."""
+        return {
+            "uap": self.uap,
+            "recall_at_p90": self.recall_at_p90,
+            "threshold_at_p90": self.threshold_at_p90,
+            "recall_at_1": self.recall_at_1,
+            "recall_at_10": self.recall_at_10,
+            "accuracy_at_1": self.accuracy_at_1,
+            "mean_ap": self.mean_ap,
+            "mean_ap_trapezoid": self.mean_ap_trapezoid,
+            "hard_false_match_rate": self.hard_false_match_rate,
+            "counts": dict(self.counts),
+            "recalls": {
+                f"{p:g}": {"recall": r, "threshold": t} for p, (r, t) in self.recalls.items()
+            },
+            "operating_point": {"precision": self.precision, "threshold": self.threshold},
+            "by_kind": {kind: vars(result) for kind, result in self.by_kind.items()},
+            "by_group": {group: vars(result) for group, result in self.by_group.items()},
+            "intervals": {
+                name: [interval.low, interval.high] for name, interval in self.intervals.items()
+            },
+        }
+
+
+def evaluate(
+    pairs: ScoredPairs,
+    truth: TruthPairs,
+    *,
+    bootstrap: int = 0,
+    seed: int = 0,
+    precision: float = 0.9,
+    groups: Mapping[str, str] | None = None,
+) -> Evaluation:
+    """Score predictions against the truth.
+
+    Args:
+        pairs: predictions in any order; queries that the truth does not know count as queries
+            without a match.
+        truth: true pairs, all queries, and (where known) their kinds.
+        bootstrap: replicates of the intervals; 0 leaves them out.
+        seed: of the bootstrap.
+        precision: the operating threshold is the lowest that holds it; breakdowns and false-match
+            rates use it.
+        groups: query id -> group, for a breakdown besides the one by kind (source album, difficulty
+            ...).
+
+    Raises:
+        AslError: no true pair, a pair predicted twice, a score that is not finite, a precision
+            outside 0..1.
+    """
+    if not 0 < precision <= 1:
+        raise AslError(f"precision: must be in (0, 1], got {precision}")
+    ranking = rank(pairs, truth)
+    by_query = group_by_query(ranking)
+    points = {level: recall_at_precision(ranking, level) for level in sorted({*LEVELS, precision})}
+    threshold = points[precision].threshold
+    sums = {**per_query_sums(by_query), **_hard_sums(ranking, truth, threshold)}
+    return Evaluation(
+        uap=average_precision(ranking),
+        recall_at_p90=points[0.9].recall,
+        threshold_at_p90=points[0.9].threshold,
+        recall_at_1=recall_at(by_query, 1),
+        recall_at_10=recall_at(by_query, 10),
+        accuracy_at_1=accuracy_at_1(by_query),
+        mean_ap=mean_average_precision(by_query),
+        mean_ap_trapezoid=mean_average_precision(by_query, area="trapezoid"),
+        counts=_counts(ranking, pairs),
+        recalls={level: (point.recall, point.threshold) for level, point in points.items()},
+        by_kind=breakdown(ranking, truth.kinds, threshold=threshold),
+        by_group=breakdown(ranking, groups or {}, threshold=threshold),
+        precision=precision,
+        threshold=threshold,
+        intervals=_intervals(ranking, sums, bootstrap, seed) if bootstrap else {},
+        curve=_thin_curve(ranking, keep=[point.recall for point in points.values()]),
+    )
+
+
+def _thin_curve(ranking: Ranking, *, keep: list[float], points: int = 400) -> tuple[F64, F64, F64]:
+    """The curve at evenly spread positives and at the recalls in ``keep``."""
+    recall, precision, scores = precision_recall_curve(ranking)
+    chosen = np.linspace(0, max(len(recall) - 1, 0), points).astype(np.int64)
+    exact = np.searchsorted(recall, np.array(keep) - 1e-12)
+    rows = np.unique(np.concatenate([chosen, exact]))
+    rows = rows[rows < len(recall)]
+    return recall[rows], precision[rows], scores[rows]
+
+
+def _counts(ranking: Ranking, pairs: ScoredPairs) -> dict[str, int]:
+    return {
+        "queries": len(ranking.queries),
+        "queries_with_match": len(np.unique(ranking.truth_index)),
+        "true_pairs": ranking.truth_count,
+        "predictions": len(pairs),
+        "found": int(ranking.labels.sum()),
+    }
+
+
+def breakdown(
+    ranking: Ranking, groups: Mapping[str, str], *, threshold: float | None
+) -> dict[str, KindResult]:
+    """The numbers of every group of queries; queries without one are ``unknown``, an empty dict without groups."""
+    if not groups:
+        return {}
+    names = np.array([groups.get(query, "unknown") for query in ranking.queries.tolist()])
+    values = np.unique(names)
+    return {
+        str(name): _one_group(ranking.only_queries(names == name), names == name, threshold)
+        for name in values
+    }
+
+
+def _one_group(ranking: Ranking, chosen: Bool, threshold: float | None) -> KindResult:
+    queries = int(chosen.sum())
+    found = false_matches = None
+    if threshold is not None:
+        accepted = ranking.scores >= threshold
+        wrong = np.unique(ranking.query_index[accepted & ~ranking.labels])
+        false_matches = len(wrong) / queries
+        if ranking.truth_count:
+            found = float((accepted & ranking.labels).sum() / ranking.truth_count)
+    if not ranking.truth_count:
+        return KindResult(queries, 0, None, None, None, false_matches)
+    uap, at_1 = average_precision(ranking), recall_at(group_by_query(ranking), 1)
+    return KindResult(queries, ranking.truth_count, uap, at_1, found, false_matches)
+
+
+def _intervals(
+    ranking: Ranking, sums: PerQuerySums, replicates: int, seed: int
+) -> dict[str, Interval]:
+    draws = bootstrap_replicates(ranking, sums, replicates=replicates, seed=seed)
+    return {name: Interval.of(values) for name, values in draws.items()}
+
+
+def per_query_sums(groups: PerQuery) -> PerQuerySums:
+    """What the bootstrap needs of the metrics that are ratios of sums over queries: name -> (above ``[Q]``, below)."""
+    matched = (groups.truth_count > 0).astype(np.int64)
+    right = np.zeros(len(matched), dtype=np.int64)
+    right[groups.query_index[groups.labels & (groups.place == 0)]] = 1
+    return {
+        "recall_at_1": (hits_at(groups, 1), groups.truth_count),
+        "recall_at_10": (hits_at(groups, 10), groups.truth_count),
+        "accuracy_at_1": (right, matched),
+        "mean_ap": (np.nan_to_num(query_average_precision(groups)), matched),
+    }
+
+
+def _hard_sums(ranking: Ranking, truth: TruthPairs, threshold: float | None) -> PerQuerySums:
+    """The false-match rate of hard negatives as a ratio of sums; the threshold is held where it is."""
+    hard = np.array(
+        [truth.kinds.get(query, "").startswith(HARD) for query in ranking.queries.tolist()]
+    )
+    if threshold is None or not hard.any():
+        return {}
+    matched = np.zeros(len(hard), dtype=np.int64)
+    matched[ranking.query_index[(ranking.scores >= threshold) & ~ranking.labels]] = 1
+    return {"hard_false_match_rate": (matched * hard, hard.astype(np.int64))}
+
+
+def missing_predictions(pairs: ScoredPairs, truth: TruthPairs) -> StrArray:
+    """Ids of the truth's queries that have no prediction at all: often a sign of ids that do not fit."""
+    return np.setdiff1d(truth.queries, pairs.queries[np.unique(pairs.query_index)])
+
+
+def check_ids(pairs: ScoredPairs, truth: TruthPairs, *, name: str) -> None:
+    """Refuse predictions whose query ids have nothing in common with the truth's: a path or a suffix too much.
+
+    Raises:
+        AslError: naming one id of either side.
+    """
+    if not len(pairs) or np.isin(pairs.queries, truth.queries).any():
+        return
+    raise AslError(
+        f"{name}: none of its {len(pairs.queries)} query ids is in the truth (predictions: {str(pairs.queries[0])!r}, "
+        f"truth: {str(truth.queries[0])!r}); are the ids written alike?"
+    )

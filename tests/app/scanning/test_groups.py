@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import random
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asl.app.scanning.groups import Edge, Group, missing_spokes, star_groups
+
+
+def test_a_chain_is_not_one_group() -> None:
+    """A -> B -> C where A and C do not match: C is listed with B, and never beside A."""
+    groups = star_groups([Edge(0, 1, 0.9), Edge(1, 2, 0.8)])
+    assert [(group.original, group.copies) for group in groups] == [(0, ((1, 0),)), (1, ((2, 1),))]
+
+
+def test_copies_that_match_each_other_stay_with_their_original() -> None:
+    groups = star_groups([Edge(1, 2, 0.99), Edge(0, 1, 0.7), Edge(0, 2, 0.6)])
+    assert [(group.original, [copy for copy, _ in group.copies]) for group in groups] == [
+        (0, [1, 2])
+    ]
+
+
+def test_without_a_clear_direction_the_best_connected_image_leads() -> None:
+    edges = [
+        Edge(0, 1, 0.9, clear=False),
+        Edge(0, 2, 0.9, clear=False),
+        Edge(3, 0, 0.9, clear=False),
+    ]
+    assert [(group.original, len(group.copies)) for group in star_groups(edges)] == [(0, 3)]
+
+
+def test_fragments_of_a_group_are_to_be_compared() -> None:
+    # 0 was compared with 1 and 2 only; 3 and 4 were found through 2.
+    edges = [Edge(0, 1, 0.9), Edge(0, 2, 0.9), Edge(2, 3, 0.9), Edge(2, 4, 0.9)]
+    assert missing_spokes(edges) == [(0, 3), (0, 4)]
+    assert missing_spokes([Edge(0, 1, 0.9)]) == []
+    assert missing_spokes([]) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 12), st.integers(0, 12), st.floats(0.5, 1), st.booleans()).filter(
+            lambda edge: edge[0] != edge[1]
+        ),
+        unique_by=lambda edge: frozenset(edge[:2]),
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_every_pair_is_in_one_group_and_every_member_was_matched_with_the_original(
+    raw: list[tuple[int, int, float, bool]],
+) -> None:
+    edges = [Edge(*edge) for edge in raw]
+    groups = star_groups(edges)
+    matched = {frozenset((edge.original, edge.copy)) for edge in edges}
+    covered = set()
+    for group in groups:
+        members = [group.original, *(copy for copy, _ in group.copies)]
+        assert len(set(members)) == len(members) >= 2
+        for copy, row in group.copies:
+            assert {edges[row].original, edges[row].copy} == {group.original, copy}
+        covered |= {frozenset((a, b)) for a in members for b in members if a != b} & matched
+    assert covered == matched, "no pair is lost"
+    rows = [row for group in groups for _, row in group.copies]
+    assert len(rows) == len(set(rows)), "no pair stands twice"
+
+
+def test_the_order_of_the_pairs_does_not_matter() -> None:
+    edges = [Edge(0, n, 0.9 - n / 100) for n in range(1, 6)] + [Edge(5, 6, 0.8), Edge(7, 8, 0.99)]
+    expected = [
+        (group.original, {copy for copy, _ in group.copies}) for group in star_groups(edges)
+    ]
+    for seed in range(5):
+        shuffled = random.Random(seed).sample(edges, len(edges))
+        assert [
+            (group.original, {copy for copy, _ in group.copies}) for group in star_groups(shuffled)
+        ] == expected
+
+
+def counted_anew(edges: Sequence[Edge]) -> list[Group]:
+    """Stars by counting everything again for each of them: slow and plain. Components need no looking at."""
+
+    def other(row: int, node: int) -> int:
+        return edges[row].copy if edges[row].original == node else edges[row].original
+
+    def centre(rows: list[int]) -> int:
+        copied: dict[int, int] = defaultdict(int)
+        degree: dict[int, int] = defaultdict(int)
+        weight: dict[int, float] = defaultdict(float)
+        for row in rows:
+            copied[edges[row].copy] += edges[row].clear
+            for node in (edges[row].original, edges[row].copy):
+                degree[node] += 1
+                weight[node] += edges[row].probability
+        return min(
+            degree,
+            key=lambda node: (copied[node] > 0, -degree[node], -round(weight[node], 6), node),
+        )
+
+    groups, left = [], list(range(len(edges)))
+    while left:
+        node = centre(left)
+        spokes = [row for row in left if node in (edges[row].original, edges[row].copy)]
+        spokes.sort(key=lambda row: (-edges[row].probability, other(row, node)))
+        members = {node, *(other(row, node) for row in spokes)}
+        groups.append(Group(node, tuple((other(row, node), row) for row in spokes)))
+        left = [row for row in left if not {edges[row].original, edges[row].copy} <= members]
+    return sorted(
+        groups,
+        key=lambda g: (
+            -len(g.copies),
+            -max(edges[row].probability for _, row in g.copies),
+            g.original,
+        ),
+    )
+
+
+def random_edges(seed: int) -> list[Edge]:
+    """Few probabilities and few images make many ties; like judgements they have six digits at most."""
+    rng = random.Random(seed)
+    nodes = rng.randrange(2, 14)
+    ends = {frozenset(rng.sample(range(nodes), 2)): None for _ in range(rng.randrange(1, 40))}
+    return [
+        Edge(
+            *rng.sample(sorted(end), 2),
+            rng.choice([0.6, 0.7, 0.8, round(rng.random(), 6)]),
+            rng.random() < 0.7,
+        )
+        for end in ends
+    ]
+
+
+def test_counting_down_gives_the_same_stars_as_counting_anew() -> None:
+    for seed in range(400):
+        edges = random_edges(seed)
+        assert star_groups(edges) == counted_anew(edges), seed
+
+
+def test_a_long_chain_takes_no_more_steps_a_pair_than_a_short_one() -> None:
+    """Lines of Python that run, not seconds: the machine may be busy. A quadratic way takes eight times as many."""
+
+    def lines(pairs: int) -> int:
+        count = 0
+
+        def trace(*_: object) -> object:
+            nonlocal count
+            count += 1
+            return trace
+
+        edges = [Edge(number, number + 1, 0.9) for number in range(pairs)]
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            star_groups(edges)
+        finally:
+            sys.settrace(before)
+        return count
+
+    assert lines(1600) < 2 * 8 * lines(200)

@@ -1,0 +1,522 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import pyarrow.parquet as pq
+import pytest
+
+from asl.app.library import ingest
+from asl.app.pair_verifier import PairVerdict, judge_name
+from asl.app.scanning.tables import Row
+from asl.matching.decision.thresholds import threshold_for
+from asl.scan import main
+from tests.app.conftest import crop, encode, textured
+
+
+def scan(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return int(stopped.value.code or 0)
+
+
+def scanned(photos: Path, model: Path, output: Path, *more: object) -> list[dict[str, str]]:
+    code = scan(
+        photos,
+        "--model",
+        model,
+        "--output",
+        output,
+        "--precision",
+        "0.6",
+        "--workers",
+        1,
+        "--quiet",
+        "--max-failure-rate",
+        0.5,
+        *more,
+    )
+    assert code == 0
+    with (output / "copies.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def summary(output: Path) -> dict[str, float]:
+    return json.loads((output / "summary.json").read_text())
+
+
+def names(rows: list[dict[str, str]]) -> set[tuple[str, str, str]]:
+    return {(Path(row["original"]).name, Path(row["copy"]).name, row["direction"]) for row in rows}
+
+
+def test_copies_within_a_folder(photos: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "p2.jpg", photos / "p2 (1).jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert names(rows) == {
+        ("p0.jpg", "crop-of-0.jpg", "original->copy"),
+        ("p1.jpg", "small-1.png", "original->copy"),
+        ("p2.jpg", "p2 (1).jpg", "same file"),
+    }
+    assert {row["group"] for row in rows} == {"1", "2", "3"}
+    cut = next(row for row in rows if row["copy"].endswith("crop-of-0.jpg"))
+    assert "cropped to 3" in cut["edits"]
+    assert cut["reason"].startswith("all of the copy matches 36 % of the original")
+    assert (cut["original_width"], cut["copy_width"]) == ("400", "240")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["usable"], numbers["unreadable"]) == (9, 8, 1)
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        (failure,) = csv.DictReader(file)
+    assert failure["path"].endswith("broken.jpg")
+    assert "truncated" in failure["reason"]
+
+
+def test_what_is_kept_of_an_image_is_found_once_and_forgotten_with_it(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    def kept(output: Path) -> list[int]:
+        """How many contents have local features, and parts by each set of regions."""
+        (cache,) = output.glob("cache-*.sqlite")
+        with closing(sqlite3.connect(cache)) as db:
+            rows = db.execute("SELECT regions, count(*) FROM parts GROUP BY regions").fetchall()
+        details = [count for name, count in rows if name.startswith("local-")]
+        return details + sorted(count for name, count in rows if not name.startswith("local-"))
+
+    output = tmp_path / "out"
+    scanned(photos, model, output, "--details", 0)
+    assert kept(output) == []
+    rows = scanned(photos, model, output)
+    assert kept(output) == [7]
+    assert names(scanned(photos, model, output, "--regions", "coarse")) == names(rows)
+    assert names(scanned(photos, model, output, "--regions", "fine")) == names(rows)
+    assert kept(output) == [7, 7, 7]
+    (photos / "p4.jpg").unlink()
+    scanned(photos, model, output)
+    assert kept(output) == [6, 6, 6]
+    (photos / "p3.jpg").write_bytes((photos / "p2.jpg").read_bytes())
+    scanned(photos, model, output)
+    assert kept(output) == [5, 5, 5], "what was replaced is forgotten"
+    (photos / "p1.jpg").rename(photos / "a.jpg")
+    (photos / "p0.jpg").rename(photos / "p1.jpg")
+    (photos / "a.jpg").rename(photos / "p0.jpg")
+    scanned(photos, model, output)
+    assert summary(output)["embedded"] == 0, "what has moved is kept"
+    (cache,) = output.glob("cache-*.sqlite")
+    with closing(sqlite3.connect(cache)) as db, db:
+        db.execute("UPDATE meta SET value = 'older' WHERE key = 'judge'")
+        db.execute("INSERT INTO verdicts VALUES ('a', 'b', 'older', '')")
+    scanned(photos, model, output)
+    with closing(sqlite3.connect(cache)) as db:
+        judges = db.execute("SELECT DISTINCT judge FROM verdicts").fetchall()
+    assert judges == [(judge_name(),)]
+
+
+def test_less_precision_lists_less_probable_pairs(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsure(pairs: list, **_: object) -> object:  # type: ignore[type-arg]
+        return ((pair, PairVerdict(forward=0.3, backward=0.1)) for pair in pairs)
+
+    monkeypatch.setattr("asl.app.scanning.scan_folder.judge_all", unsure)
+    assert threshold_for(0.75) < 0.3 < threshold_for(0.9)
+    assert not scanned(photos, model, tmp_path / "out", "--precision", 0.9)
+    found = scanned(photos, model, tmp_path / "out", "--precision", 0.75)
+    assert {row["probability"] for row in found} == {"0.3"}
+
+
+def test_links_to_one_file_are_one_file(photos: Path, model: Path, tmp_path: Path) -> None:
+    """Listed as an original, a link would stand above its own target: whoever deletes the copy has neither."""
+    (photos / "A-link.jpg").symlink_to("p0.jpg")
+    os.link(photos / "p3.jpg", photos / "hard link.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert names(rows) == {
+        ("p0.jpg", "crop-of-0.jpg", "original->copy"),
+        ("p1.jpg", "small-1.png", "original->copy"),
+    }
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["links_skipped"]) == (8, 2)
+
+
+def test_a_library_of_links_to_the_photos_holds_no_originals(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "library").mkdir()
+    for seed in range(5):
+        (tmp_path / "library" / f"{seed}.jpg").symlink_to(photos / f"p{seed}.jpg")
+    shutil.copy(photos / "p4.jpg", tmp_path / "library" / "real copy.jpg")
+    rows = scanned(photos, model, tmp_path / "out", "--against", tmp_path / "library")
+    assert names(rows) == {("real copy.jpg", "p4.jpg", "same file")}
+    assert summary(tmp_path / "out")["links_skipped"] == 5
+
+
+def test_pictures_in_other_formats_are_counted(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    for name in ("a.heic", "b.HEIC", "sub/c.cr2", ".d.heic"):
+        (photos / name).write_bytes(b"x")
+    (photos / "p3.jpg").rename(photos / "p3.jfif")
+    assert (
+        scan(photos, "--model", model, "--output", tmp_path / "out", "--max-failure-rate", 0.5) == 0
+    )
+    assert "skipped: 2 .heic, 1 .cr2 (formats this cannot read)" in capsys.readouterr().out
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["formats_skipped"]) == (8, {".heic": 2, ".cr2": 1})
+
+
+def test_a_higher_limit_of_pixels_is_tried_again(photos: Path, model: Path, tmp_path: Path) -> None:
+    (photos / "large.png").write_bytes(encode(textured(7, 500, 600), "PNG"))
+    scanned(photos, model, tmp_path / "out", "--max-megapixels", 0.2)
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["large.png"] == "too many pixels: 0.3 megapixels, the limit is 0.2"
+    scanned(photos, model, tmp_path / "out")
+    assert (summary(tmp_path / "out")["unreadable"], summary(tmp_path / "out")["embedded"]) == (
+        1,
+        1,
+    )
+
+
+def test_a_precision_above_the_table_is_noted(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    for precision, told in (("0.99", False), ("0.999", True)):
+        scan(
+            photos,
+            "--model",
+            model,
+            "--output",
+            tmp_path / "out",
+            "--precision",
+            precision,
+            "--details",
+            0,
+        )
+        assert ("note: precision was measured up to 0.99;" in capsys.readouterr().out) == told
+
+
+def test_a_second_scan_counts_every_file_once(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    for number in range(6):
+        (photos / f"bad{number}.jpg").write_bytes(b"bad %d" % number)
+    for embedded, known in ((7, 0), (0, 7)):
+        scan(photos, "--model", model, "--output", tmp_path / "out")
+        told = capsys.readouterr()
+        assert f"14 files: {embedded} embedded, {known} known, 7 unreadable;" in told.out
+        assert "and 2 more, see" in told.out
+    assert "finding details" not in told.err, "no bar where nothing was done"
+
+
+def test_wrong_places_are_said_in_one_line(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    assert scan(photos, "--model", model, "--output", photos / "p0.jpg") == 2
+    assert (
+        capsys.readouterr().err == f"error: --output: {photos / 'p0.jpg'} is a file, not a folder\n"
+    )
+    assert (
+        scan(
+            photos,
+            "--model",
+            model,
+            "--against",
+            photos / "sub" / "..",
+            "--output",
+            tmp_path / "out",
+        )
+        == 2
+    )
+    assert "is PHOTOS itself" in capsys.readouterr().err
+
+
+def test_a_pipe_with_the_name_of_an_image_is_unreadable(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(photos / "x.jpg")
+    scanned(photos, model, tmp_path / "out")
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["x.jpg"] == "not a regular file"
+
+
+def test_no_place_for_the_results_is_said_in_one_line(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    assert scan(tmp_path / "nothere", "--output", tmp_path / "none") == 2
+    assert not (tmp_path / "none").exists(), "nothing is left behind where nothing was done"
+    (tmp_path / "file").write_text("")
+    assert scan(photos, "--model", model, "--output", tmp_path / "file" / "out", "--quiet") == 1
+    assert (
+        scan(
+            photos,
+            "--model",
+            model,
+            "--output",
+            tmp_path / "out",
+            "--cache",
+            tmp_path / "file" / "c.sqlite",
+        )
+        == 1
+    )
+    assert capsys.readouterr().err.count("error: ") == 3
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_and_forgets_nothing(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions do not stop the superuser, as whom tests may run: what the system would say is said here."""
+    before = scanned(photos, model, tmp_path / "out")
+    listed = os.scandir
+
+    def refuse(path: object) -> object:
+        if Path(str(path)).name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert scan(photos, "--model", model, "--output", tmp_path / "out", "--quiet") == 1
+    assert scanned(photos, model, tmp_path / "out") == before
+    assert summary(tmp_path / "out")["embedded"] == 0
+
+
+def test_a_file_that_cannot_be_read_this_time_is_not_gone(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = scanned(photos, model, tmp_path / "out")
+    os.utime(photos / "p0.jpg")  # changed, so that it is read
+    read = ingest.read_file
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "p0.jpg":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "read_file", refuse)
+        rows = scanned(photos, model, tmp_path / "out")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["forgotten"], numbers["unreadable"], numbers["usable"]) == (0, 2, 6)
+    assert "p0.jpg" not in {Path(row[side]).name for row in rows for side in ("original", "copy")}
+    assert scanned(photos, model, tmp_path / "out") == before
+    assert summary(tmp_path / "out")["embedded"] == 0, "what was known of it was kept"
+
+
+def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Path) -> None:
+    """Small crops: with one neighbour by a model that knows nothing most stay unseen."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(8):
+        (photos / f"p{seed}.png").write_bytes(encode(textured(seed), "PNG"))
+        piece = cv2.resize(
+            textured(seed)[80:230, 110:290], (360, 300), interpolation=cv2.INTER_CUBIC
+        )
+        (photos / f"q{seed}.png").write_bytes(encode(piece, "PNG"))
+    few = ("--neighbours", 1, "--precision", "0.9")
+    without = scanned(photos, model, tmp_path / "out", *few, "--details", 0)
+    found = {
+        frozenset((Path(row["original"]).stem, Path(row["copy"]).stem))
+        for row in scanned(photos, model, tmp_path / "out", *few)
+    }
+    right = {frozenset((f"p{seed}", f"q{seed}")) for seed in range(8)}
+    assert found <= right
+    assert len(found) > len(without)
+    (votes,) = (tmp_path / "out").glob("*-votes.npz")
+    written = votes.stat().st_mtime_ns
+    again = scanned(photos, model, tmp_path / "out", *few)
+    assert len(again) == len(found)
+    assert votes.stat().st_mtime_ns == written, "nothing is asked again where nothing has changed"
+    votes.write_bytes(b"damaged")
+    assert scanned(photos, model, tmp_path / "out", *few) == again
+    (photos / "q0.png").unlink()
+    assert len(scanned(photos, model, tmp_path / "out", *few)) <= len(found)
+    assert votes.stat().st_mtime_ns != written
+    assert scan(photos, "--details", -1, "--model", model, "--output", tmp_path / "out") == 2
+
+
+def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_path: Path) -> None:
+    first = scanned(photos, model, tmp_path / "out")
+    assert summary(tmp_path / "out")["embedded"] == 7
+    assert scanned(photos, model, tmp_path / "out") == first
+    again = summary(tmp_path / "out")
+    assert (again["embedded"], again["reused"], again["forgotten"]) == (0, 7, 0)
+    (photos / "p0.jpg").rename(photos / "sub" / "moved.jpg")
+    (photos / "p4.jpg").unlink()
+    (photos / "new.jpg").write_bytes(encode(crop(textured(3)), quality=90))
+    os.utime(photos / "p2.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["embedded"], numbers["forgotten"], numbers["files"]) == (1, 2, 8)
+    assert names(rows) == {
+        ("moved.jpg", "crop-of-0.jpg", "original->copy"),
+        ("p1.jpg", "small-1.png", "original->copy"),
+        ("p3.jpg", "new.jpg", "original->copy"),
+    }
+    (photos / "p3.jpg").write_bytes(b"broken now")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert "p3.jpg" not in {row["original"].rsplit("/")[-1] for row in rows}
+    assert summary(tmp_path / "out")["unreadable"] == 2
+
+
+def test_against_a_library_only_pairs_across_are_found(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "cut.jpg").write_bytes(encode(crop(textured(0)), quality=80))
+    (new / "cut-again.jpg").write_bytes(encode(crop(textured(0)), quality=60))
+    (new / "mine.jpg").write_bytes(encode(textured(50)))
+    (new / "mine-small.jpg").write_bytes(encode(cv2.resize(textured(50), (200, 150))))
+    shutil.copy(photos / "p2.jpg", new / "identical.jpg")
+    shutil.copy(photos / "p2.jpg", new / "identical-2.jpg")
+    rows = scanned(new, model, tmp_path / "out", "--against", photos)
+    assert ("p0.jpg", "cut.jpg", "original->copy") in names(rows)
+    assert ("p0.jpg", "cut-again.jpg", "original->copy") in names(rows)
+    assert ("p2.jpg", "identical.jpg", "same file") in names(rows)
+    assert ("p2.jpg", "identical-2.jpg", "same file") in names(rows)
+    assert not any("mine" in row["original"] or "mine" in row["copy"] for row in rows)
+    for row in rows:
+        assert (str(new) in row["original"]) != (str(new) in row["copy"]), row
+
+
+def test_two_processes_say_the_same_as_one(photos: Path, model: Path, tmp_path: Path) -> None:
+    one = scanned(photos, model, tmp_path / "one")
+    two = scanned(photos, model, tmp_path / "two", "--workers", 2)
+    assert one == two
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+def test_other_tables(photos: Path, model: Path, tmp_path: Path, kind: str) -> None:
+    expected = scanned(photos, model, tmp_path / "out")
+    scanned(photos, model, tmp_path / "out", "--format", kind)
+    path = tmp_path / "out" / f"copies.{kind}"
+    rows = pq.read_table(path).to_pylist() if kind == "parquet" else json.loads(path.read_text())
+    assert [{name: str(value) for name, value in row.items()} for row in rows] == expected
+    assert list(rows[0]) == list(Row.__dataclass_fields__)
+
+
+def test_the_gallery_holds_everything_and_nothing_that_runs(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    evil = photos / "<script>alert(1)<"
+    evil.mkdir()
+    shutil.copy(photos / "p3.jpg", evil / "img src=x onerror=alert(1).jpg")
+    scanned(photos, model, tmp_path / "out")
+    page = (tmp_path / "out" / "gallery.html").read_text()
+    assert "<script>alert" not in page
+    assert page.count("<script") == 2
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page
+    raw = page.split('type="application/json">')[1].split("</script>")[0]
+    data = json.loads(raw)
+    assert {image["name"] for image in data["images"]} >= {"p0.jpg", "sub/crop-of-0.jpg", "p1.jpg"}
+    assert all(image["picture"].startswith("data:image/jpeg;base64,") for image in data["images"])
+    scanned(photos, model, tmp_path / "out", "--gallery", 1)
+    assert any(image["link"] == "../photos/p0.jpg" for image in data["images"])
+    less = (
+        (tmp_path / "out" / "gallery.html")
+        .read_text()
+        .split('type="application/json">')[1]
+        .split("</script>")[0]
+    )
+    assert len(json.loads(less)["pairs"]) == 1
+    assert json.loads(less)["left_out"] == len(data["pairs"]) - 1
+
+
+def test_exit_codes(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--model", model, "--output", tmp_path / "out", "--precision", 0.6, "--workers", 1)
+    assert scan(photos, *common) == 1, "an eighth of the files is unreadable, a tenth is allowed"
+    assert "--max-failure-rate" in capsys.readouterr().err
+    (photos / "broken.jpg").unlink()
+    assert scan(photos, *common, "--exit-code") == 3
+    assert "2 pairs in 2 groups" in capsys.readouterr().out
+    assert scan(tmp_path / "nowhere", *common) == 2
+    assert scan(photos, *common[:-4], "--precision", 2) == 2
+    (tmp_path / "empty").mkdir()
+    assert scan(tmp_path / "empty", *common) == 1
+    assert "no image" in capsys.readouterr().err
+    (tmp_path / "empty" / "bad.jpg").write_bytes(b"x")
+    assert scan(tmp_path / "empty", *common) == 1
+    assert "none of 1 images" in capsys.readouterr().err
+    for number, name in enumerate(("a.jpg", "b.jpg")):
+        (tmp_path / "empty" / name).write_bytes(encode(textured(60 + number)))
+    (tmp_path / "empty" / "bad.jpg").unlink()
+    assert scan(tmp_path / "empty", *common, "--exit-code") == 0, "nothing found"
+
+
+def test_names_that_are_no_text_are_scanned(photos: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "p3.jpg", os.fsencode(photos) + b"/caf\xe9.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert ("p3.jpg", "caf\\xe9.jpg", "same file") in names(rows)
+    assert scanned(photos, model, tmp_path / "out") == rows
+    assert summary(tmp_path / "out")["embedded"] == 0
+
+
+def test_a_file_name_is_never_an_address() -> None:
+    from asl.app.scanning.scan_gallery import _link
+
+    assert _link("/a/javascript:alert(1).jpg", Path("/a")) == "javascript%3Aalert%281%29.jpg"
+    assert _link("/a/b c/%2e#x?.jpg", Path("/a/out")) == "../b%20c/%252e%23x%3F.jpg"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_a_killed_scan_leaves_no_process_and_goes_on_where_it_was(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    for seed in range(300, 340):
+        (photos / f"more{seed}.jpg").write_bytes(encode(textured(seed, 90, 120)))
+    command = [
+        sys.executable,
+        "-m",
+        "asl",
+        "scan",
+        str(photos),
+        "--model",
+        str(model),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    command += ["--workers", "2", "--quiet"]
+    process = subprocess.Popen(command)
+    for _ in range(600):
+        children = children_of(process.pid)
+        if len(children) >= 2:
+            break
+        time.sleep(0.05)
+    assert children, "the scan did not come to comparing"
+    time.sleep(2)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while (
+        any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    scanned(photos, model, tmp_path / "out")
+    assert summary(tmp_path / "out")["embedded"] == 0
+
+
+def children_of(parent: int) -> list[int]:
+    """Processes that a process has started to compare pairs."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+            command = (path.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and b"spawn_main" in command:
+            found.append(int(path.parent.name))
+    return found

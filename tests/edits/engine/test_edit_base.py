@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from asl.edits.catalogue import every_edit
+from asl.edits.engine.edit_base import Edit, Maybe, OneOf, Sequence, Shuffled, SomeOf, check_range
+from asl.edits.engine.foreign_images import Pool
+from asl.edits.engine.view import View
+from asl.edits.geometric import Crop, Flip
+from asl.edits.photometric import Grayscale, Levels, Pixelwise
+from asl.types import AslError
+
+EDITS = every_edit()
+
+
+def test_there_are_more_than_forty() -> None:
+    assert len(EDITS) > 50
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_is_deterministic_pure_and_described(
+    name: str, photo: np.ndarray, pool: Pool
+) -> None:
+    view, before = View.original(photo, foreign=pool, target=64), photo.copy()
+    for seed in range(4):
+        edited = EDITS[name](view, np.random.default_rng(seed))
+        again = EDITS[name](view, np.random.default_rng(seed))
+        assert np.array_equal(edited.image, again.image)
+        assert edited.log == again.log
+        assert edited.image.dtype == np.uint8
+        assert edited.image.flags.c_contiguous
+        assert edited.map.shape == (*edited.size, 2)
+        assert 0 <= edited.amount <= 1
+        json.dumps(edited.describe(), allow_nan=False)
+    assert np.array_equal(photo, before)
+    assert view.log == ()
+    if name != "resize":
+        changed = EDITS[name](view, np.random.default_rng(3))
+        assert changed.log
+        assert changed.image.shape != photo.shape or not np.array_equal(changed.image, photo)
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_takes_any_size(name: str) -> None:
+    for size in [(2, 2), (3, 60), (60, 3), (9, 11)]:
+        image = np.random.default_rng(0).integers(0, 256, size=(*size, 3), dtype=np.uint8)
+        for seed in range(4):
+            view = EDITS[name](View.original(image), np.random.default_rng(seed))
+            assert min(view.size) >= 1
+            assert 0 <= view.content <= 1
+            assert 0 <= view.cover <= 1
+            assert 0 <= view.fidelity <= 1
+
+
+def share(edit: Edit, image: np.ndarray, count: int = 400) -> Counter[str]:
+    rng, seen = np.random.default_rng(0), Counter[str]()
+    for _ in range(count):
+        seen.update(["+".join(entry["edit"] for entry in edit(View.original(image), rng).log)])
+    return seen
+
+
+def test_combinations_keep_their_probabilities(photo: np.ndarray) -> None:
+    small = photo[:16, :16]
+    maybe = share(Maybe(Flip(), p=0.25), small)
+    assert maybe["flip"] == pytest.approx(100, abs=30)
+    one = share(OneOf([Flip(), Grayscale()], weights=[3, 1]), small)
+    assert one["flip"] == pytest.approx(300, abs=30)
+    assert set(one) == {"flip", "grayscale"}
+    some = share(SomeOf([Flip(), Grayscale(), Levels("invert")], least=2, most=2), small)
+    assert len(some) == 6  # every ordered pair
+    assert min(some.values()) > 30
+    assert share(Sequence([Flip(), Grayscale()]), small) == {"flip+grayscale": 400}
+    shuffled = share(Shuffled({"a": Flip(), "b": Grayscale(), "c": None}), small)
+    assert shuffled["flip+grayscale"] == pytest.approx(200, abs=40)
+    assert shuffled["grayscale+flip"] == pytest.approx(200, abs=40)
+
+
+def test_a_sequence_may_name_its_steps_and_leave_some_out(photo: np.ndarray) -> None:
+    edit = Sequence({"first": Flip(), "second": None, "third": Grayscale()})
+    view = edit(View.original(photo), np.random.default_rng(0))
+    assert [entry["edit"] for entry in view.log] == ["flip", "grayscale"]
+
+
+def test_refusals() -> None:
+    with pytest.raises(
+        AslError, match=r"area: needs two numbers in order inside 0.001..1, got \[0.9, 0.3\]"
+    ):
+        Crop(area=(0.9, 0.3))
+    with pytest.raises(AslError, match=r"p: a probability is in 0\.\.1, got 1\.5"):
+        Maybe(Flip(), p=1.5)
+    with pytest.raises(AslError, match="OneOf: 1 edits need as many weights"):
+        OneOf([Flip()], weights=[1, 2])
+    with pytest.raises(AslError, match="SomeOf: needs 0 <= least <= most <= 1"):
+        SomeOf([Flip()], least=0, most=2)
+    with pytest.raises(AslError, match="Sequence: needs at least one edit"):
+        Sequence([])
+    with pytest.raises(
+        AslError, match="'HorizontalFlip' is no Albumentations transform that keeps"
+    ):
+        Pixelwise("HorizontalFlip")
+    with pytest.raises(AslError, match="ToGray"):
+        Pixelwise("ToGray", {"strength": 3})
+    check_range("x", [0, 1], 0, 1)

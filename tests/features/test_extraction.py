@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from asl.data.catalog import open_catalog, subset
+from asl.data.images import decode_image, resize_image
+from asl.data.scenes import render_scene
+from asl.features import FeatureStore, extract
+from asl.models import Embedder, build_embedder
+from asl.types import AslError
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(12):
+        image = render_scene(number, height=60 + 3 * number, width=80)
+        cv2.imwrite(str(folder / f"{number:02d}.jpg"), image[..., ::-1])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8).eval()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_features_are_those_of_the_images_in_order(
+    photos: Path, embedder: Embedder, tmp_path: Path
+) -> None:
+    import torch
+
+    catalog = open_catalog(photos)
+    store = extract(catalog, embedder, output=tmp_path / "s", batch_size=5, shard_size=7)
+    assert store.ids.tolist() == catalog.ids.tolist()
+    image = resize_image(decode_image(photos / "03.jpg"), 48)
+    with torch.inference_mode():
+        expected = embedder(torch.from_numpy(image).permute(2, 0, 1)[None]).numpy()[0]
+    assert np.allclose(store.features()[3], expected, atol=1e-4)
+    norms = np.linalg.norm(store.features(), axis=1)
+    assert np.allclose(store.embeddings().log_norms, np.log(norms), atol=1e-5), (
+        "lengths are kept, not normalised away"
+    )
+
+
+def test_workers_change_nothing(photos: Path, embedder: Embedder, tmp_path: Path) -> None:
+    catalog = open_catalog(photos)
+    for workers in (0, 2):
+        extract(
+            catalog,
+            embedder,
+            output=tmp_path / f"s{workers}",
+            batch_size=4,
+            shard_size=8,
+            workers=workers,
+        )
+    assert contents(tmp_path / "s0") == contents(tmp_path / "s2")
+
+
+def test_new_images_are_added_and_old_ones_left(
+    photos: Path, embedder: Embedder, tmp_path: Path
+) -> None:
+    catalog = open_catalog(photos)
+    extract(subset(catalog, range(5)), embedder, output=tmp_path / "s", shard_size=4)
+    before = contents(tmp_path / "s")
+    seen: list[tuple[int, int]] = []
+    store = extract(
+        catalog,
+        embedder,
+        output=tmp_path / "s",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1] == (7, 7), "only the new ones are embedded"
+    assert len(store) == 12
+    after = contents(tmp_path / "s")
+    assert all(after[name] == data for name, data in before.items() if name != "manifest.json")
+
+
+def test_unreadable_images_are_listed_and_everything_adds_up(
+    photos: Path, embedder: Embedder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for path in photos.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "05.jpg").write_bytes(b"")
+    (folder / "zz.jpg").write_bytes((photos / "01.jpg").read_bytes()[:300])
+    store = extract(open_catalog(folder), embedder, output=tmp_path / "s", max_failure_rate=0.2)
+    assert {name: reason.split(":")[0] for name, reason in store.failures} == {
+        "05.jpg": "empty file",
+        "zz.jpg": "corrupt or truncated",
+    }
+    assert len(store) + len(store.failures) == 13
+
+
+def test_too_many_unreadable_images_stop_the_run(embedder: Embedder, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(b"no image")
+    with pytest.raises(AslError, match="3 of 3 images cannot be read"):
+        extract(open_catalog(tmp_path), embedder, output=tmp_path / "s")
+
+
+def test_one_is_too_many_where_none_may_fail_and_all_may_where_all_may(
+    embedder: Embedder, tmp_path: Path
+) -> None:
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), render_scene(1, height=40, width=40))
+    (tmp_path / "junk.png").write_bytes(b"junk")
+    catalog = open_catalog(tmp_path)
+    with pytest.raises(AslError, match=r"1 of 3 images cannot be read, e\.g\. junk\.png"):
+        extract(catalog, embedder, output=tmp_path / "none", max_failure_rate=0)
+    assert len(extract(catalog, embedder, output=tmp_path / "few").failures) == 1
+    only = subset(catalog, [2])
+    with pytest.raises(AslError, match="1 of 1 images"):
+        extract(only, embedder, output=tmp_path / "alone", max_failure_rate=0.9)
+    assert len(extract(only, embedder, output=tmp_path / "all", max_failure_rate=1)) == 0
+
+
+def test_an_image_without_a_direction_is_a_failure(photos: Path, tmp_path: Path) -> None:
+    class Blind(Embedder):
+        def forward(self, images):  # type: ignore[no-untyped-def]
+            features = super().forward(images)
+            features[0], features[1] = float("nan"), 0.0
+            return features
+
+    blind = build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8).eval()
+    blind.__class__ = Blind
+    store = extract(
+        open_catalog(photos), blind, output=tmp_path / "s", batch_size=12, max_failure_rate=0.5
+    )
+    assert store.failures == [
+        (name, "its feature is not finite, or 0") for name in ("00.jpg", "01.jpg")
+    ]
+    assert len(store.embeddings()) == 10
+
+
+def test_features_of_another_model_are_not_mixed_in(
+    photos: Path, embedder: Embedder, tmp_path: Path
+) -> None:
+    extract(open_catalog(photos), embedder, output=tmp_path / "s")
+    other = build_embedder(backbone="mobilenetv3_small_050", size=48, dim=8).eval()
+    with pytest.raises(AslError, match="another model"):
+        extract(open_catalog(photos), other, output=tmp_path / "s")
+
+
+def test_a_damaged_store_is_noticed(photos: Path, embedder: Embedder, tmp_path: Path) -> None:
+    store = extract(open_catalog(photos), embedder, output=tmp_path / "s")
+    store.verify()
+    shard = tmp_path / "s" / "shard-00000.npy"
+    shard.write_bytes(shard.read_bytes()[:-4] + b"\0\0\0\0")
+    with pytest.raises(AslError, match="not what was written"):
+        FeatureStore.open(tmp_path / "s").verify()
+    shard.write_bytes(b"")
+    with pytest.raises(AslError, match="cannot be read"):
+        store.features()
+    (tmp_path / "s" / "manifest.json").write_text(json.dumps({"format": "else"}))
+    with pytest.raises(AslError, match="no feature store"):
+        FeatureStore.open(tmp_path / "s")

@@ -1,0 +1,255 @@
+"""The tile code of the tensor-core engine, on the CPU in both 16-bit formats."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from asl.index.engines import tensorcore
+from asl.index.engines.protocol import NumpyExact
+from asl.index.engines.tensorcore import TensorCore
+from asl.index.exact.exact_search import make_engine, search
+from asl.scoring.score import Score
+from asl.types import AslError, Embeddings, ReferenceEmbeddings
+
+index_search = import_module(
+    "asl.index.exact.exact_search"
+)  # the package has a function of this name
+
+
+def unit(count: int, dim: int, seed: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("dim", "m"), [(8, 3), (32, 10), (8, 900), (2, 900), (32, 1)])
+def test_lists_are_those_of_float64(dtype: str, dim: int, m: int) -> None:
+    queries, references = unit(40, dim, 1), unit(5000 if m < 900 else 900, dim, 2)
+    engine = TensorCore(device="cpu", dtype=dtype, block=16, width=2048)
+    scores, rows = engine.top(queries, references, m)
+    truth = queries.astype(np.float64) @ references.astype(np.float64).T
+    expected = -np.sort(-truth, axis=1)[:, :m]
+    assert np.abs(scores - expected).max() <= engine.rounding
+    assert np.abs(np.take_along_axis(truth, rows, axis=1) - expected).max() <= 2 * engine.rounding
+    assert all(len(set(row)) == m for row in rows.tolist())
+
+
+def test_neighbours_that_16_bits_cannot_tell_apart_are_told_apart() -> None:
+    base, rng = unit(1, 64, 3), np.random.default_rng(4)
+    references = (base + 2e-3 * rng.standard_normal((3000, 64))).astype(np.float32)
+    references /= np.linalg.norm(references, axis=1, keepdims=True)
+    engine = TensorCore(device="cpu", dtype="bfloat16", width=1024)
+    _, rows = engine.top(base, references, 5)
+    _, expected = NumpyExact().top(base.astype(np.float64), references.astype(np.float64), 5)  # type: ignore[arg-type]
+    assert rows.tolist() == expected.tolist()
+    rough = (base.astype(np.float16) @ references.astype(np.float16).T).ravel()
+    assert len(set(np.argsort(-rough)[:5]) & set(rows[0])) < 5, (
+        "the test is one that rounding alone would fail"
+    )
+
+
+def test_memory_is_bounded_where_nearly_everything_is_one(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Blank images among queries and references: lists grow to all references, a few queries at a time."""
+    monkeypatch.setattr(tensorcore, "_LISTED", 6000)
+    rng = np.random.default_rng(13)
+    blank = (unit(1, 16, 12) + 1e-6 * rng.standard_normal((3000, 16))).astype(np.float32)
+    engine, held = TensorCore(device="cpu", width=1024), []
+    ranked = engine._ranked
+    monkeypatch.setattr(
+        engine,
+        "_ranked",
+        lambda left, right, found: held.append(found.numel()) or ranked(left, right, found),
+    )
+    scores, _ = engine.top(blank[:40], blank, 5)
+    assert max(held) <= 6000
+    expected, _ = NumpyExact().top(blank[:40], blank, 5)
+    assert np.abs(scores - expected).max() <= 2 * engine.rounding
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 20.0])
+def test_no_product_is_off_by_more_than_the_margin(dtype: str, scale: float) -> None:
+    import torch
+
+    left, right = (
+        scale * unit(200, 48, 5),
+        unit(200, 48, 6) ** 3,
+    )  # cubes: many entries below the normal range
+    kind = getattr(torch, dtype)
+    rough = (torch.tensor(left).to(kind) @ torch.tensor(right).to(kind).T).double().numpy()
+    error = np.abs(rough - left.astype(np.float64) @ right.astype(np.float64).T)
+    lengths = np.linalg.norm(left, axis=1).max(), np.linalg.norm(right, axis=1).max()
+    margin = TensorCore(device="cpu", dtype=dtype).margin(float(lengths[0]), float(lengths[1]), 48)
+    assert error.max() <= margin
+    assert margin < 30 * error.max(), "a margin that is far too wide would fetch everything"
+
+
+@pytest.mark.parametrize("mode", ["cosine", "strict", "soft", "hinge"])
+def test_searches_are_the_same_as_in_numpy(mode: str) -> None:
+    rng = np.random.default_rng(7)
+    sides = [
+        Embeddings.from_features([f"{p}{n}" for n in range(c)], rng.normal(size=(c, 12)))
+        for p, c in (("q", 50), ("r", 3000))
+    ]
+    found = [
+        search(
+            sides[0].as_queries(),
+            sides[1].as_references(),
+            score=Score(mode, lam=0.2),
+            k=7,
+            engine=engine,
+        )  # type: ignore[arg-type]
+        for engine in (NumpyExact(), TensorCore(device="cpu", width=1024))
+    ]
+    assert found[0].reference_index.tolist() == found[1].reference_index.tolist()
+    assert found[0].scores.tolist() == found[1].scores.tolist()
+
+
+def test_what_is_held_is_sent_once_and_nothing_else_passes_for_it(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    queries, references = unit(30, 16, 20), unit(2500, 16, 21)
+    engine, sent = TensorCore(device="cpu", width=512), []
+    send = engine._sent
+    monkeypatch.setattr(engine, "_sent", lambda vectors: sent.append(len(vectors)) or send(vectors))
+    others = {
+        "all": (references, 0),
+        "some": (references[700:1300], 0),
+        "the last": (references[-5:], 0),
+        "a copy": (references[700:1300].copy(), 1),
+        "every second": (np.ascontiguousarray(references[::2]), 1),
+        "half of the dimensions": (references.reshape(5000, 8)[:2500], 1),
+    }
+    for _ in range(2):
+        engine.hold(references)
+    assert sent == [2500]
+    for name, (part, more) in others.items():
+        sent.clear()
+        left = queries[:, : part.shape[1]].copy()
+        scores, rows = engine.top(left, part, 4)
+        expected, places = NumpyExact().top(left, part, 4)
+        assert np.abs(scores - expected).max() <= 2 * engine.rounding, name
+        assert rows.tolist() == places.tolist(), name
+        assert len(sent) == more, name
+    monkeypatch.setattr(engine, "_room", lambda: 6 * 16 * 2000)
+    engine.hold(unit(2001, 16, 22))
+    assert engine._held is None, "no room: each search sends what it needs"
+
+
+@pytest.mark.parametrize("mode", ["cosine", "strict", "hinge"])
+def test_a_sorted_index_is_sent_once(monkeypatch, mode: str) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(23)
+    norms = -np.sort(-rng.normal(0, 0.3, 4000)).astype(np.float32)
+    references = ReferenceEmbeddings(np.arange(4000).astype(str), unit(4000, 12, 24), norms)
+    queries = Embeddings.from_features(
+        [f"q{n}" for n in range(300)], rng.normal(size=(300, 12))
+    ).as_queries()
+    engine, sent = TensorCore(device="cpu", width=1024), []
+    send = engine._sent
+    monkeypatch.setattr(engine, "_sent", lambda vectors: sent.append(len(vectors)) or send(vectors))
+    for _ in range(2):
+        found = search(
+            queries, references, score=Score(mode, lam=0.2), k=7, engine=engine, memory=2**-8
+        )  # type: ignore[arg-type]
+    assert sent == [4000]
+    expected = search(queries, references, score=Score(mode, lam=0.2), k=7, engine="exact")  # type: ignore[arg-type]
+    assert found.reference_index.tolist() == expected.reference_index.tolist()
+    unsorted = references.take(np.roll(np.arange(4000), 7))
+    search(queries, unsorted, score=Score("strict"), k=7, engine=engine)
+    assert engine._held is None, "what is no longer searched does not stay"
+
+
+def test_without_a_gpu_the_name_says_what_runs_instead() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        assert make_engine("tensorcore").name.startswith("tensorcore (cuda")
+    else:
+        assert make_engine("tensorcore").name == "faiss (CPU)"
+        with pytest.raises(AslError, match="no CUDA device"):
+            TensorCore()
+    with pytest.raises(AslError, match="dtype"):
+        TensorCore(device="cpu", dtype="float64")
+
+
+@pytest.mark.parametrize(
+    ("name", "faiss_sees", "torch_sees", "taken"),
+    [
+        ("auto", 1, 1, "tensorcore"),
+        ("auto", 1, 0, "faiss"),  # a driver that is too old for torch's CUDA
+        ("auto", 4, 4, "faiss"),
+        ("auto", 0, 0, "faiss"),
+        ("tensorcore", 0, 2, "tensorcore"),  # faiss-cpu beside torch with CUDA
+        ("tensorcore", 1, 0, "faiss"),
+        ("faiss", 1, 1, "faiss"),
+    ],
+)
+def test_an_engine_is_one_that_its_library_can_run(
+    monkeypatch, name, faiss_sees, torch_sees, taken
+) -> None:  # type: ignore[no-untyped-def]
+    class Seen:
+        def __init__(self, kind: str, gpus: int) -> None:
+            self.kind, self.gpus = kind, gpus
+
+    monkeypatch.setattr(index_search, "FaissFlat", lambda: Seen("faiss", faiss_sees))
+    monkeypatch.setattr(index_search, "TensorCore", lambda: Seen("tensorcore", 1))
+    monkeypatch.setattr(index_search, "cuda_devices", lambda: torch_sees)
+    assert make_engine(name).kind == taken  # type: ignore[attr-defined]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_on_a_gpu_lists_are_those_of_numpy(precision: str) -> None:
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(
+        precision
+    )  # "high" is what a training sets for the whole process
+    try:
+        _compare_on_a_gpu()
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _compare_on_a_gpu() -> None:
+    queries, references = unit(3000, 256, 8), unit(100_000, 256, 9)
+    scores, rows = TensorCore().top(queries, references, 10)
+    expected, places = NumpyExact().top(queries, references, 10)
+    assert np.abs(scores - expected).max() < 1e-5
+    assert (rows == places).mean() > 0.999
+
+
+@pytest.mark.gpu
+def test_strict_on_a_gpu_asks_no_selector_of_faiss(record_property) -> None:  # type: ignore[no-untyped-def]
+    import faiss
+
+    queries, references = unit(64, 32, 10), unit(20_000, 32, 11)
+    index = faiss.GpuIndexFlatIP(faiss.StandardGpuResources(), 32)
+    index.add(references)
+    _, rows = index.search(
+        queries, 5, params=faiss.SearchParameters(sel=faiss.IDSelectorRange(0, 50))
+    )
+    record_property(
+        "GpuIndexFlat obeys an IDSelector", bool((rows < 50).all())
+    )  # classic FAISS leaves it out silently
+    rng = np.random.default_rng(12)
+    sides = [
+        Embeddings.from_features(
+            [f"{p}{n}" for n in range(len(v))], v * rng.lognormal(0, 0.4, (len(v), 1))
+        )
+        for p, v in (("q", queries), ("r", references))
+    ]
+    found = [
+        search(
+            sides[0].as_queries(),
+            sides[1].as_references(),
+            score=Score("strict"),
+            k=5,
+            engine=engine,
+        )
+        for engine in (make_engine("exact"), make_engine("faiss"))
+    ]
+    assert found[0].reference_index.tolist() == found[1].reference_index.tolist()
+    assert found[0].scores.tolist() == found[1].scores.tolist()

@@ -1,0 +1,163 @@
+"""The index on disk: what it holds after any changes, and after any kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asl.features.feature_store import FeatureStore
+from asl.index.exact.exact_search import search
+from asl.index.saved_index import SavedIndex
+from asl.scoring.score import MODES, Score
+from asl.types import AslError, Embeddings, UsageError
+
+
+def some(count: int, prefix: str, seed: int) -> Embeddings:
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(count, 6)) * np.exp(rng.integers(0, 4, size=(count, 1)))
+    return Embeddings.from_features([f"{prefix} ä{n}.jpg" for n in range(count)], features)
+
+
+A, B, QUERIES = some(300, "a", 1), some(200, "b", 2), some(40, "q", 3)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Files without the number of their generation."""
+    return {path.name.split(".", 1)[1]: path.read_bytes() for path in folder.glob("*.npy")}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_search_of_the_index_is_that_of_the_embeddings(tmp_path: Path, mode: str) -> None:
+    references = SavedIndex.create(tmp_path / "i", A, model="m").references()
+    assert isinstance(references.vectors.base, np.memmap)
+    assert np.all(np.diff(references.log_norms) <= 0)
+    score = Score(mode, lam=0.1)  # type: ignore[arg-type]
+    found = search(QUERIES.as_queries(), references, score=score, k=9)
+    expected = search(QUERIES.as_queries(), A.as_references(), score=score, k=9)
+    assert found.reference_ids.tolist() == expected.reference_ids.tolist()
+    assert found.scores.tolist() == expected.scores.tolist()
+
+
+def test_pieces_of_a_store_make_the_same_index_as_the_whole(tmp_path: Path) -> None:
+    store = FeatureStore.create(tmp_path / "s", model="m", dim=6, preprocessing={})
+    rng = np.random.default_rng(4)
+    features = (rng.normal(size=(500, 6)) * 7).astype(np.float32)
+    names = [f"{n}.jpg" for n in rng.permutation(500)]
+    for low, high in ((0, 3), (3, 250), (250, 500)):
+        store.add(names[low:high], features[low:high], [])
+    store.add(names[100:120], features[:20], [], replaces=True)
+    store.forget(names[7:9])
+    whole = SavedIndex.create(tmp_path / "whole", store.embeddings(), model="m")
+    pieces = SavedIndex.create(tmp_path / "pieces", store.pieces(), model="m")
+    assert len(pieces) == 498
+    assert contents(pieces.path) == contents(whole.path)
+    with pytest.raises(AslError, match="stand more than once"):
+        SavedIndex.create(tmp_path / "twice", [A, B, A])
+    with pytest.raises(AslError, match="at least one reference"):
+        SavedIndex.create(tmp_path / "none", [])
+    assert not (tmp_path / "none").exists()
+
+
+def test_however_it_was_built_it_is_the_same(tmp_path: Path) -> None:
+    both = Embeddings(
+        np.concatenate([A.ids, B.ids]),
+        np.vstack([A.vectors, B.vectors]),
+        np.concatenate([A.log_norms, B.log_norms]),
+    )
+    whole = SavedIndex.create(tmp_path / "whole", both, model="m")
+    added = SavedIndex.create(tmp_path / "added", B, model="m").add(A)
+    merged = SavedIndex.create(tmp_path / "merged", A, model="m").merge(
+        SavedIndex.create(tmp_path / "b", B, model="m")
+    )
+    removed = SavedIndex.create(tmp_path / "removed", both, model="m").remove(A.ids).add(A)
+    for index in (added, merged, removed):
+        assert contents(index.path) == contents(whole.path)
+        assert len(SavedIndex.open(index.path)) == 500
+        assert len(list(index.path.iterdir())) == 4, "no left-overs"
+
+
+def test_no_file_of_somebody_else_is_deleted(tmp_path: Path) -> None:
+    np.save(tmp_path / "shard-00000.npy", np.zeros(3))
+    with pytest.raises(UsageError, match=r"holds other files \(shard-00000.npy\)"):
+        SavedIndex.create(tmp_path, A, model="m")
+    index = SavedIndex.create(tmp_path / "i", A, model="m")
+    np.save(tmp_path / "i" / "mine.npy", np.zeros(3))
+    assert len(index.add(B)) == 500
+    names = sorted(path.name for path in (tmp_path / "i").iterdir())
+    assert names == [f"00000002.{what}.npy" for what in ("ids", "log_norms", "vectors")] + [
+        "index.json",
+        "mine.npy",
+    ]
+
+
+def test_a_reader_of_the_old_generation_is_not_disturbed(tmp_path: Path) -> None:
+    index = SavedIndex.create(tmp_path / "i", A)
+    before = index.references()
+    copy = np.array(before.vectors)
+    index.remove(A.ids[:299])
+    assert np.array_equal(before.vectors, copy)
+
+
+def test_wrong_use_is_refused_with_words(tmp_path: Path) -> None:
+    index = SavedIndex.create(tmp_path / "i", A, model="m")
+    with pytest.raises(AslError, match=r"1 id\(s\) are there already, e\.g\. 'a ä7\.jpg'"):
+        index.add(A.take([7]))
+    with pytest.raises(AslError, match=r"are not in this index, e\.g\. 'nobody'"):
+        index.remove(["nobody"])
+    with pytest.raises(AslError, match="at least one"):
+        index.remove(A.ids)
+    with pytest.raises(AslError, match="6 dimensions, got 2"):
+        index.add(Embeddings.from_features(["x"], [[1.0, 2.0]]))
+    with pytest.raises(AslError, match="different models"):
+        index.merge(SavedIndex.create(tmp_path / "j", B, model="other"))
+    with pytest.raises(AslError, match="is no index"):
+        SavedIndex.open(tmp_path)
+    (tmp_path / "i" / "00000001.vectors.npy").write_bytes(b"no array")
+    with pytest.raises(AslError, match=r"vectors\.npy: cannot be read"):
+        SavedIndex.open(tmp_path / "i").references()
+
+
+CHANGE = """
+import sys
+import numpy as np
+from asl.features.feature_store import FeatureStore
+from asl.index.saved_index import SavedIndex
+from asl.types import Embeddings
+index = SavedIndex.open(sys.argv[1])
+print("go", flush=True)
+for turn in range(10**6):
+    features = np.random.default_rng(turn).normal(size=(500, 6))
+    more = Embeddings.from_features([f"{turn}-{n}" for n in range(500)], features)
+    index = index.add(more).remove(more.ids)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_is_as_before_or_as_after(tmp_path: Path) -> None:
+    SavedIndex.create(tmp_path / "i", A)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-c", CHANGE, str(tmp_path / "i")], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(rng.uniform(0.0, 0.1))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        references = SavedIndex.open(tmp_path / "i").references()
+        assert len(references) in (300, 800)
+        known = references.take(np.flatnonzero(np.isin(references.ids, A.ids)))
+        order = np.argsort(known.ids)
+        assert np.array_equal(known.vectors[order], A.vectors[np.argsort(A.ids)])
+        index = SavedIndex.open(tmp_path / "i")
+        if len(index) > 300:
+            index.remove(np.setdiff1d(index.ids, A.ids))

@@ -1,0 +1,111 @@
+"""The decision: walked in numpy as scikit-learn does, monotone where it says so, read back as written."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from asl.matching.decision.fit_trees import MONOTONE, calibrate, fit_trees
+from asl.matching.decision.trees import TreeModel, load_model, parse_model
+from asl.matching.values import EVIDENCE
+from asl.types import AslError
+
+F64 = npt.NDArray[np.float64]
+
+
+def pairs(count: int = 1500) -> tuple[F64, npt.NDArray[np.bool_]]:
+    rng = np.random.default_rng(0)
+    evidence = rng.normal(size=(count, len(EVIDENCE)))
+    odds = (
+        evidence[:, EVIDENCE.index("corr_low")]
+        - evidence[:, EVIDENCE.index("diffuse")]
+        + evidence[:, 1] ** 2
+        - 1
+    )
+    return evidence, odds + rng.normal(0, 0.5, count) > 0
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TreeModel:
+    evidence, labels = pairs()
+    return fit_trees(
+        evidence, labels, trees=30, leaves=10, learning_rate=0.08, card={"note": "a test"}
+    )
+
+
+def test_the_trees_answer_as_scikit_learn_does(fitted: TreeModel) -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    evidence, labels = pairs()
+    classifier = HistGradientBoostingClassifier(
+        max_iter=30,
+        max_leaf_nodes=10,
+        learning_rate=0.08,
+        min_samples_leaf=20,
+        l2_regularization=1.0,
+        monotonic_cst=[MONOTONE.get(name, 0) for name in EVIDENCE],
+        early_stopping=False,
+        random_state=0,
+    ).fit(evidence, labels.astype(int))
+    np.testing.assert_allclose(
+        fitted.log_odds(evidence), classifier.decision_function(evidence), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("model", ["fitted", "packaged"])
+def test_more_agreement_never_lowers_the_answer(fitted: TreeModel, model: str) -> None:
+    chosen = fitted if model == "fitted" else load_model()
+    rng = np.random.default_rng(1)
+    start = rng.uniform(-1, 2, (200, len(EVIDENCE)))
+    for name, sign in MONOTONE.items():
+        if name not in chosen.names:
+            continue
+        moved = start.copy()
+        moved[:, EVIDENCE.index(name)] += sign * rng.uniform(0, 2, len(start))
+        assert (chosen.log_odds(moved) >= chosen.log_odds(start) - 1e-12).all(), name
+
+
+def test_a_model_is_read_back_as_it_was_written(fitted: TreeModel, tmp_path: Path) -> None:
+    evidence, _ = pairs(50)
+    (tmp_path / "m.json").write_text(fitted.to_json())
+    again = load_model(tmp_path / "m.json")
+    np.testing.assert_array_equal(again.probability(evidence), fitted.probability(evidence))
+    assert again.card == {"note": "a test"}
+
+
+def test_calibration_makes_probabilities_of_odds(fitted: TreeModel) -> None:
+    rng = np.random.default_rng(2)
+    odds = rng.normal(0, 3, 4000)
+    labels = rng.random(4000) < 1 / (1 + np.exp(-(0.5 * odds - 1)))
+    model = calibrate(fitted, odds, labels)
+    assert model.slope == pytest.approx(0.5, abs=0.05)
+    assert model.offset == pytest.approx(-1, abs=0.15)
+
+
+def test_the_packaged_model_says_where_it_comes_from() -> None:
+    card = load_model().card
+    assert card["data"]
+    assert card["command"].startswith("python scripts/train_verifier.py")
+    rows = card["thresholds"]
+    assert [row["precision"] for row in rows] == sorted(row["precision"] for row in rows)
+    assert all(a["threshold"] < b["threshold"] for a, b in itertools.pairwise(rows))
+    assert all(0 < row["threshold"] < 1 for row in rows)
+
+
+def test_broken_models_and_labels_are_refused(fitted: TreeModel, tmp_path: Path) -> None:
+    evidence, _ = pairs(60)
+    for text in ("", "[]", "{}", fitted.to_json()[:-40]):
+        with pytest.raises(AslError, match="mine"):
+            parse_model(text, name="mine")
+    with pytest.raises(AslError, match=r"does not collect.*corr_lowest"):
+        parse_model(fitted.to_json().replace("corr_low", "corr_lowest"), name="mine")
+    with pytest.raises(AslError, match="cannot be read"):
+        load_model(tmp_path / "nothing.json")
+    with pytest.raises(AslError, match="both needed"):
+        fit_trees(evidence, np.ones(60, dtype=bool))
+    with pytest.raises(AslError, match="expected shape"):
+        fitted.log_odds(evidence[:, :3])

@@ -1,0 +1,154 @@
+"""What is left of an aligned pair, against cases whose answer is known."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from asl.matching.align.prepare import prepare
+from asl.matching.evidence.agreement import agreement, compare, local_correlation
+from asl.matching.evidence.overlay import Overlay, lay_over
+from asl.matching.values import Alignment, Settings
+from tests.matching.conftest import Image
+
+
+def gray(image: Image) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def overlay(query: np.ndarray, reference: np.ndarray) -> Overlay:
+    return Overlay(query, reference, np.ones(query.shape, dtype=bool), np.eye(3))
+
+
+def test_equal_pictures_agree_in_everything(picture: Image) -> None:
+    values = compare(overlay(gray(picture), gray(picture))).values
+    every = ("low", "quarter", "median", "coarse", "tiny", "kept", "fine")
+    for name in (*(f"corr_{part}" for part in every), "gradient", "tone"):
+        assert values[name] == pytest.approx(1.0, abs=0.01), name
+    assert values["added"] == values["diffuse"] == values["detail"] == 0.0
+
+
+def test_local_correlation_is_the_loop_over_windows() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (rng.uniform(0, 255, (30, 40)).astype(np.float32) for _ in range(2))
+    ours, contrast = local_correlation(first, second, window=5)
+    for y, x in ((10, 12), (2, 2), (27, 37), (15, 30)):
+        a, b = (
+            picture[y - 2 : y + 3, x - 2 : x + 3].astype(np.float64) for picture in (first, second)
+        )
+        shared = ((a - a.mean()) * (b - b.mean())).mean()
+        expected = (shared + 4.0) / (a.std() * b.std() + 4.0)
+        assert ours[y, x] == pytest.approx(expected, abs=2e-3)
+        assert contrast[y, x] == pytest.approx(max(a.std(), b.std()), rel=1e-3)
+
+
+def test_a_tone_curve_explains_a_negative_and_not_another_picture(
+    picture: Image, other_picture: Image
+) -> None:
+    turned = compare(overlay(255 - gray(picture), gray(picture))).values
+    assert turned["corr_median"] < -0.9
+    assert turned["tone"] > 0.95
+    assert compare(overlay(gray(other_picture), gray(picture))).values["tone"] < 0.3
+
+
+def test_what_is_pasted_on_is_added_and_not_disagreement(picture: Image) -> None:
+    changed = picture.copy()
+    changed[40:100, 60:140] = 255 - picture[40:100, 60:140]
+    found = compare(overlay(gray(changed), gray(picture)))
+    share = 60 * 80 / picture[..., 0].size
+    assert found.values["added"] == pytest.approx(share, rel=0.45)
+    assert found.values["corr_kept"] > 0.9 > found.values["corr_low"]
+    assert found.added[50:90, 75:125].mean() > 0.5
+    assert not found.added[120:, :].any()
+
+
+def test_blur_shows_as_missing_detail_and_agrees_at_a_coarser_scale(picture: Image) -> None:
+    blurred = gray(cv2.GaussianBlur(picture, (0, 0), 3))
+    values = compare(overlay(blurred, gray(picture))).values
+    assert values["detail"] < -0.7
+    assert compare(overlay(gray(picture), blurred)).values["detail"] > 0.7
+    assert values["corr_coarse"] > values["corr_low"] + 0.1
+
+
+def test_noise_of_its_own_shows_in_the_finest_detail_only(picture: Image) -> None:
+    """Two shots of one scene: the structure agrees, the noise does not; what was pasted on does not matter."""
+    rng = np.random.default_rng(0)
+    textured = gray(picture) + rng.normal(0, 6, picture.shape[:2]).astype(np.float32)
+    shot = gray(picture) + rng.normal(0, 6, picture.shape[:2]).astype(np.float32)
+    covered = textured.copy()
+    covered[40:100, 60:140] = 255 - covered[40:100, 60:140]
+    copy, other = (compare(overlay(query, textured)).values for query in (covered, shot))
+    assert other["corr_median"] > 0.8
+    assert copy["corr_fine"] > 0.95 > 0.6 > other["corr_fine"]
+
+
+def test_pixelation_agrees_at_an_eighth(picture: Image, other_picture: Image) -> None:
+    def pixelised(image: Image) -> np.ndarray:
+        small = cv2.resize(image, (30, 22), interpolation=cv2.INTER_AREA)
+        return gray(cv2.resize(small, (240, 180), interpolation=cv2.INTER_NEAREST))
+
+    own = compare(overlay(pixelised(picture), gray(picture))).values
+    other = compare(overlay(pixelised(other_picture), gray(picture))).values
+    assert own["corr_tiny"] > 0.8 > 0.3 > other["corr_tiny"]
+    assert own["corr_low"] < 0.4
+
+
+def test_two_pictures_in_one_frame_agree_along_the_rim_only(
+    picture: Image, other_picture: Image
+) -> None:
+    def framed(image: Image) -> np.ndarray:
+        soft = cv2.GaussianBlur(image, (0, 0), 6)  # little structure but that of the frame
+        inner = soft[8:-8, 8:-8]
+        return gray(cv2.copyMakeBorder(inner, 8, 8, 8, 8, cv2.BORDER_CONSTANT, value=(0, 0, 0)))
+
+    own = compare(overlay(framed(picture), framed(picture))).values
+    other = compare(overlay(framed(other_picture), framed(picture))).values
+    assert own["corr_inner"] > 0.95 > 0.5 > other["corr_inner"]
+    assert own["structure"] > 0.3
+    plain = compare(overlay(*[framed(np.full_like(picture, level)) for level in (90, 140)])).values
+    assert (plain["corr_inner"], plain["structure"]) == (0.0, 0.0)
+    assert plain["corr_median"] > 0.9
+
+
+def test_agreement_is_that_part_of_the_comparison(picture: Image, other_picture: Image) -> None:
+    pair = overlay(gray(other_picture), gray(picture))
+    assert agreement(pair).items() <= compare(pair).values.items()
+
+
+def test_flat_pictures_agree_but_prove_nothing() -> None:
+    values = compare(
+        overlay(np.full((40, 50), 80, np.float32), np.full((40, 50), 90, np.float32))
+    ).values
+    assert (
+        values["corr_low"] == values["corr_median"] == values["tone"] == values["gradient"] == 0.0
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0, 0.5])
+def test_an_overlay_shows_both_at_the_same_place(picture: Image, scale: float) -> None:
+    """A crop, enlarged or shrunk: laid over its source by the known map, the two differ by interpolation only."""
+    top, left, height, width = 30, 50, 100, 120
+    crop = picture[top : top + height, left : left + width]
+    size = (round(width * scale), round(height * scale))
+    query = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    settings = Settings()
+    sides = prepare(np.ascontiguousarray(query), settings), prepare(picture, settings)
+    working = sides[0].shape[1] / size[0]  # what `prepare` did to the query's size
+    reference = sides[1].shape[1] / picture.shape[1]
+    shift = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
+    matrix = (
+        np.diag([scale * working, scale * working, 1])
+        @ shift
+        @ np.diag([1 / reference, 1 / reference, 1])
+    )
+    found = lay_over(*sides, Alignment(matrix))
+    assert found is not None
+    assert found.mask.mean() > 0.9
+    assert np.median(np.abs(found.query - found.reference)[found.mask]) < 4
+
+
+def test_hardly_any_common_pixels_is_no_overlay(picture: Image) -> None:
+    side = prepare(picture, Settings())
+    away = np.array([[1.0, 0, side.shape[1] - 5], [0, 1, 0], [0, 0, 1]])
+    assert lay_over(side, side, Alignment(away)) is None

@@ -1,0 +1,322 @@
+"""Pairs in, scores out: copies above look-alikes, in the right direction, whatever is thrown at it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from asl.matching import Budget, Settings, Verifier, verify_pairs
+from asl.matching.align.prepare import Prepared, prepare
+from asl.matching.run.disk_cache import Cache
+from asl.matching.run.memory_cache import Recent
+from asl.matching.run.workers import Bench, QueryTask
+from asl.matching.values import Evidence, Region, Verdict
+from asl.types import AslError, ScoredPairs
+from tests.matching.conftest import Image, textured
+
+EDITS = {
+    "crop": lambda image: image[30:160, 40:210],
+    "mirror": lambda image: image[:, ::-1],
+    "quarter turn": lambda image: np.rot90(image),
+    "negative": lambda image: 255 - image,
+    "darker": lambda image: (image * 0.5 + 20).astype(np.uint8),
+    "gray": lambda image: np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2),
+    "blur": lambda image: cv2.GaussianBlur(image, (0, 0), 2),
+    "smaller": lambda image: cv2.resize(image, (120, 90), interpolation=cv2.INTER_AREA),
+    "padded": lambda image: cv2.copyMakeBorder(
+        image, 40, 40, 60, 60, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    ),
+}
+
+
+class Images:
+    """Loads textured pictures by their number; picklable."""
+
+    def __call__(self, name: str) -> Image:
+        if name == "broken":
+            raise AslError("no image data")
+        image = textured(int(name.rsplit("-", 1)[-1]))
+        return np.ascontiguousarray(image[20:150, 30:200]) if name.startswith("crop") else image
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_copy_is_surer_than_another_picture(
+    picture: Image, other_picture: Image, edit: str
+) -> None:
+    query = np.ascontiguousarray(EDITS[edit](picture))
+    verifier = Verifier()
+    right, wrong = verifier.verify(query, picture), verifier.verify(query, other_picture)
+    assert right.probability > 0.5 > wrong.probability
+    assert right.regions
+    assert ("inverted" in right.reason) == (edit == "negative")
+
+
+def test_the_whole_is_no_copy_of_its_crop(picture: Image) -> None:
+    crop = np.ascontiguousarray(picture[30:150, 40:200])
+    verifier = Verifier()
+    there, back = verifier.verify(crop, picture), verifier.verify(picture, crop)
+    assert there.probability > 0.5 > back.probability
+    assert there.direction == "query<-reference"
+    assert there.evidence.cover_reference < 0.75 < there.evidence.cover_query
+
+
+def test_the_same_pair_gives_the_same_verdict(picture: Image) -> None:
+    query = np.ascontiguousarray(picture[10:, 20:])
+    first, second = (Verifier().verify(query, picture) for _ in range(2))
+    np.testing.assert_array_equal(first.evidence.vector(), second.evidence.vector())
+    assert (first.probability, first.reason) == (second.probability, second.reason)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 9), (64, 64)])
+def test_flat_and_tiny_images_are_answered(picture: Image, shape: tuple[int, int]) -> None:
+    flat = np.full((*shape, 3), 127, np.uint8)
+    for query, reference in ((flat, picture), (picture, flat), (flat, flat)):
+        verdict = Verifier().verify(query, reference)
+        assert 0 <= verdict.probability <= 1
+        assert verdict.reason
+        assert np.isfinite(verdict.evidence.vector()).all()
+
+
+def test_what_is_no_image_is_refused() -> None:
+    for bad in (
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+    ):
+        with pytest.raises(AslError, match="image"):
+            prepare(bad, Settings())
+
+
+def candidates() -> ScoredPairs:
+    return ScoredPairs.from_ids(
+        ["crop-1", "crop-1", "crop-2", "7", "broken"],
+        ["1", "2", "2", "1", "1"],
+        [0.6, 0.9, 0.7, 0.8, 0.95],
+    )
+
+
+def test_workers_and_cache_change_nothing(tmp_path: Path) -> None:
+    load = Images()
+    serial = verify_pairs(candidates(), load_query=load, load_reference=load)
+    for workers, cache in ((2, None), (0, tmp_path), (0, tmp_path)):
+        again = verify_pairs(
+            candidates(), load_query=load, load_reference=load, workers=workers, cache=cache
+        )
+        np.testing.assert_array_equal(again.pairs.scores, serial.pairs.scores)
+    scores = dict(
+        zip(
+            zip(*(serial.pairs.query_ids, serial.pairs.reference_ids), strict=True),
+            serial.pairs.scores,
+            strict=True,
+        )
+    )
+    assert scores["crop-1", "1"] > 0.5 > scores["crop-1", "2"]
+    assert serial.failures == {"query:broken": "no image data"}
+    assert scores["broken", "1"] < 0.05  # only its embedding speaks for it
+    assert len(serial.verdicts) + 1 == len(candidates())
+
+
+def test_a_reference_is_read_once_while_it_is_remembered() -> None:
+    read: list[str] = []
+
+    def load(name: str) -> Image:
+        read.append(name)
+        return Images()(name)
+
+    tasks = [QueryTask(query, ((0, "1"), (1, "2"))) for query in ("crop-1", "crop-2", "1")]
+    size = max(prepare(textured(number), Settings()).nbytes for number in (1, 2))
+    found = {}
+    for most, times in ((0, 3), (size, 3), (2 * size, 1)):
+        read.clear()
+        bench = Bench(Images(), load, Verifier(), None, Recent(most))
+        found[most] = [
+            verdict.probability for task in tasks for verdict in bench.work(task).verdicts.values()
+        ]
+        assert read == ["1", "2"] * times
+    assert found[0] == found[size] == found[2 * size]
+    held = bench.recent.get("1")
+    assert held is not None
+    assert set(vars(held)) == {"image", "points", "scales", "angles", "descriptors"}, (
+        "nothing beside what was counted"
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_progress_counts_the_pairs_that_cannot_be_looked_at_too(workers: int) -> None:
+    pairs = ScoredPairs.from_ids(
+        ["1", "1", "broken", "broken"], ["broken", "2", "1", "2"], [0.9, 0.8, 0.7, 0.6]
+    )
+    told: list[tuple[int, int]] = []
+    found = verify_pairs(
+        pairs,
+        load_query=Images(),
+        load_reference=Images(),
+        workers=workers,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert set(found.failures) == {"reference:broken", "query:broken"}
+    assert told == [(2, 4), (4, 4)]
+
+
+class Told:
+    """Knows an image by its mean brightness and answers as it was told: (query, reference) -> probability."""
+
+    settings = Settings()
+
+    def __init__(self, **answers: float) -> None:
+        self.asked: list[tuple[int, int]] = []
+        self.answers = {
+            tuple(map(int, pair.split("_")[1:])): answer for pair, answer in answers.items()
+        }
+
+    def prepare(self, image: Image) -> Prepared:
+        none = np.empty(0, np.float32)
+        return Prepared(image, none.reshape(0, 2), none, none, np.empty((0, 128), np.uint8))
+
+    def judge(self, query: Prepared, reference: Prepared) -> Verdict:
+        pair = int(query.image.mean()), int(reference.image.mean())
+        self.asked.append(pair)
+        whole = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
+        region = Region(whole, whole, False, 0.0, 1.0)
+        return Verdict(
+            self.answers[pair], Evidence(aligned=1.0), (region,), "all of it", "none", True
+        )
+
+
+def test_a_reference_that_is_explained_away_says_by_which_one() -> None:
+    pairs = ScoredPairs.from_ids(["9"] * 3, ["1", "2", "3"], [0.9, 0.8, 0.7])
+    told = Told(
+        of_9_1=0.7,
+        of_9_2=0.99,
+        of_9_3=0.75,
+        of_1_2=0.02,
+        of_2_1=0.01,
+        of_2_3=0.05,
+        of_3_2=0.995,
+        of_1_3=0,
+        of_3_1=0,
+    )
+    load = lambda name: np.full((8, 8, 3), int(name), np.uint8)  # noqa: E731
+    found = verify_pairs(pairs, load_query=load, load_reference=load, verifier=told)  # type: ignore[arg-type]
+    assert found.kin == {(0, 1): 0.02, (0, 2): 0.0, (1, 2): 0.995}
+    alike, true, copy_of_true = found.pairs.scores
+    assert true == pytest.approx(0.99, abs=1e-3)
+    assert copy_of_true == pytest.approx(0.75, abs=0.01)
+    assert alike < 0.2
+    reasons = [found.verdicts[row].reason for row in range(3)]
+    assert reasons == [
+        "all of it; 2 explains this part of the query better",
+        "all of it",
+        "all of it",
+    ]
+
+
+def test_kin_are_asked_about_the_other_way_round_only_where_that_says_more() -> None:
+    pairs = ScoredPairs.from_ids(["9"] * 3, ["1", "2", "3"], [0.9, 0.8, 0.7])
+    told = Told(
+        of_9_1=0.99,
+        of_9_2=0.9,
+        of_9_3=0.7,
+        of_1_2=0.991,
+        of_1_3=0.989,
+        of_3_1=0.999,
+        of_2_3=0.1,
+        of_3_2=0.2,
+    )
+    load = lambda name: np.full((8, 8, 3), int(name), np.uint8)  # noqa: E731
+    found = verify_pairs(pairs, load_query=load, load_reference=load, verifier=told)  # type: ignore[arg-type]
+    assert told.asked == [(9, 1), (9, 2), (9, 3), (1, 2), (1, 3), (3, 1), (2, 3), (3, 2)]
+    assert found.kin == {(0, 1): 0.991, (0, 2): 0.999, (1, 2): 0.2}
+
+
+def test_an_original_stays_beside_a_copy_of_it_that_is_nearer_to_the_query(picture: Image) -> None:
+    """In a library with reposts the query is nearest to a repost; that is no reason to doubt the original."""
+    repost = np.ascontiguousarray(cv2.GaussianBlur(picture, (0, 0), 1.5)[10:150, 20:200])
+    repost[20:60, 30:130] = 250
+    images = {"original": picture, "repost": repost, "query": cv2.GaussianBlur(repost, (0, 0), 0.6)}
+    pairs = ScoredPairs.from_ids(["query"] * 2, ["original", "repost"], [0.7, 0.9])
+    found = verify_pairs(pairs, load_query=images.__getitem__, load_reference=images.__getitem__)
+    alone = [found.verdicts[row].probability for row in (0, 1)]
+    assert alone[1] > alone[0] > 0.5
+    np.testing.assert_allclose(found.pairs.scores, alone, atol=0.05)
+
+
+def test_a_budget_is_kept_best_first() -> None:
+    load = Images()
+    one = verify_pairs(candidates(), load_query=load, load_reference=load, budget=Budget(pairs=2))
+    assert {candidates().query_ids[row] for row in one.verdicts} <= {"crop-1"}
+    none = verify_pairs(
+        candidates(), load_query=load, load_reference=load, budget=Budget(seconds=0)
+    )
+    assert not none.verdicts
+    assert (np.argsort(none.pairs.scores) == np.argsort(candidates().scores)).all()
+
+
+def test_a_damaged_cache_file_is_written_anew(tmp_path: Path, picture: Image) -> None:
+    cache, prepared = Cache(tmp_path, Settings()), prepare(picture, Settings())
+    assert cache.get("reference", "a") is None
+    cache.put("reference", "a", prepared)
+    path = cache.path("reference", "a")
+    whole = path.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"x" * 300):
+        path.write_bytes(damaged)
+        assert cache.get("reference", "a") is None
+    cache.put("reference", "a", prepared)
+    again = cache.get("reference", "a")
+    assert again is not None
+    np.testing.assert_array_equal(again.descriptors, prepared.descriptors)
+    np.testing.assert_array_equal(again.points, prepared.points)
+    assert Cache(tmp_path, Settings(size=256)).get("reference", "a") is None
+    assert Cache(tmp_path, Settings(), "other").get("reference", "a") is None
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at /proc")
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent("""
+            import multiprocessing, time
+            from asl.matching.run.workers import end_with_parent
+
+            def work(path):
+                import os
+                end_with_parent()
+                open(path, "w").write(str(os.getpid()))
+                time.sleep(300)
+
+            if __name__ == "__main__":
+                import sys
+                child = multiprocessing.get_context("spawn").Process(target=work, args=(sys.argv[1],))
+                child.start()
+                child.join()
+            """)
+    )
+    pid = tmp_path / "pid"
+    parent = subprocess.Popen([sys.executable, str(script), str(pid)])
+    try:
+        deadline = time.monotonic() + 60
+        while not (pid.exists() and pid.read_text()):
+            assert time.monotonic() < deadline, "the worker did not start"
+            time.sleep(0.05)
+        worker = int(pid.read_text())
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    while _runs(worker):
+        assert time.monotonic() < deadline, "the worker outlived its parent"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
