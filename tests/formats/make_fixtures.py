@@ -267,8 +267,9 @@ def make_library(expected: dict[str, object]) -> None:
 
 def make_hdf5() -> None:
     """The files of the ISC 2021 challenge."""
-    from asl.data.isc_hdf5 import write_descriptors, write_submission
     from asl.features.store import FeatureStore
+
+    from asl.data.isc_hdf5 import write_descriptors, write_submission
 
     Path("isc").mkdir()
     queries = FeatureStore.open("stores/queries").embeddings()
@@ -285,6 +286,7 @@ def make_verifier() -> dict[str, object]:
     """A decision of three small trees, and evidence to try it on."""
     from asl.matching.decide import load_model
     from asl.matching.fit import fit_trees
+
     from asl.matching.values import EVIDENCE
 
     rng = np.random.default_rng(0)

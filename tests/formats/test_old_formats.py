@@ -118,7 +118,7 @@ def feature_of_wedge(model: str) -> Any:
 
 
 def test_a_model_with_its_card() -> None:
-    from asl.models.files import read_card
+    from asl.models.io import read_card
 
     card = read_card("model/model.safetensors")
     assert card["data"] == "generated scenes"
@@ -192,7 +192,7 @@ def test_the_companion_of_an_index_is_searched() -> None:
 
 
 def test_an_index_gives_up_references() -> None:
-    from asl.index.saved import SavedIndex
+    from asl.index.saved_index import SavedIndex
 
     index = SavedIndex.open("index")
     assert sorted(index.ids.tolist()) == NAMES
@@ -229,7 +229,7 @@ def test_the_truth_of_edited_copies() -> None:
 
 
 def test_lists_of_hard_pairs() -> None:
-    from asl.data.hard_pairs import read_hard_pairs
+    from asl.data.hard_pair_lists import read_hard_pairs
 
     assert read_hard_pairs(Path("pairs/directed.csv")) == [
         ("a", "b", False),
@@ -348,7 +348,7 @@ def test_the_library_of_a_detector() -> None:
 
 
 def test_a_decision_of_the_verifier() -> None:
-    from asl.matching.decide import load_model
+    from asl.matching.decision.trees import load_model
     from asl.matching.values import EVIDENCE
 
     model = load_model(Path("verifier/verifier.json"))
