@@ -34,9 +34,9 @@ from asl.console.entry import entry_point
 from asl.console.progress import progress_bar
 from asl.data.pairs import write_pairs
 from asl.features.store_groups import check_models
+from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_factory import FaissFactoryIndex
 from asl.index.engines.protocol import Engine
-from asl.index.exact.exact_search import make_engine
 from asl.index.exact.recall import measured_recall
 from asl.index.exact.region_search import search_regions
 from asl.index.milvus.address import is_served, open_served

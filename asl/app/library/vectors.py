@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_flat import FaissFlat
 from asl.index.engines.protocol import Engine
-from asl.index.exact.exact_search import make_engine
 from asl.types import F32, I64, AslError
 
 _FIRST = 256  # rows of the first buffer

@@ -10,7 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from asl.app.library.local_feature_store import Voted
-from asl.index.exact.exact_search import make_engine
+from asl.index.engines.by_name import make_engine
 from asl.types import F32, I64, AslError
 
 _BLOCK = 2048  # queries of one search

@@ -1,1 +1,1 @@
-"""Inner-product search engines behind one protocol; an engine's own library is loaded on use."""
+"""Inner-product search engines behind one protocol; each loads its own library on use."""

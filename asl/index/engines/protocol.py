@@ -1,10 +1,8 @@
-"""What an engine has to do: the m largest inner products of each query. Everything directional stands on top."""
+"""Engine protocol: exact top-m inner-product search. Directional scoring is built on top."""
 
 from __future__ import annotations
 
 from typing import Protocol
-
-import numpy as np
 
 from asl.types import F32, I64
 
@@ -13,69 +11,69 @@ from asl.types import F32, I64
 ROUNDING = 4e-6
 
 
+class HeldReferences(Protocol):
+    """References that an engine keeps on its own device, in the order they were given in."""
+
+    @property
+    def borders(self) -> I64 | None:
+        """Rows at which a searched range may begin or end, from 0 to R; None: at any row."""
+        ...
+
+    def top(self, queries: F32, m: int, *, low: int, high: int) -> tuple[F32, I64]:
+        """Search the held rows low..high-1.
+
+        Args:
+            queries: float32 ``[Q, D]`` contiguous.
+            m: neighbours per query, at most high - low.
+            low: first row, one of :attr:`borders`.
+            high: row after the last one, one of :attr:`borders`.
+
+        Returns:
+            float32 ``[Q, m]`` inner products, descending, and int64 ``[Q, m]`` rows counted from
+            ``low``.
+        """
+        ...
+
+
 class Engine(Protocol):
     """Inner-product search over fixed vectors.
 
     Attributes:
         name: for people and result files, with the device (``faiss (CPU)``).
         rounding: largest error of a returned inner product of unit vectors.
-        exact: nothing that belongs to the m largest is missing; else no list is certified.
+        exact: no member of the top m is ever missing; otherwise no list can be certified.
+        on_device: references are copied to a device of the engine's own before they are searched,
+            and :meth:`hold` keeps them there.
     """
 
     name: str
     rounding: float
     exact: bool
+    on_device: bool
+
+    def hold(self, references: F32, order: I64 | None = None) -> HeldReferences | None:
+        """Copy references to the engine's device once, for all searches while the array lives.
+
+        Args:
+            references: float32 ``[R, D]`` contiguous; must not be written to while it is held.
+            order: int64 ``[R]`` rows in the order in which they are held; None: as they are.
+
+        Returns:
+            The held references; None where the engine reads them in place or the device has no room
+            for them.
+        """
+        ...
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
-        """The m references with the largest inner products.
+        """Find the m references with the largest inner products.
 
         Args:
             queries: float32 ``[Q, D]`` contiguous.
             references: float32 ``[R, D]`` contiguous, R >= m >= 1.
-            m: how many.
+            m: neighbours per query.
 
         Returns:
             float32 ``[Q, m]`` inner products, descending, and int64 ``[Q, m]`` rows of the
             references.
         """
         ...
-
-
-class NumpyExact:
-    """Numpy: a matrix product and a partial sort, in blocks. The oracle for the others."""
-
-    name = "exact (numpy)"
-    rounding = ROUNDING
-    exact = True
-
-    def __init__(self, *, block: int = 512, width: int = 16384) -> None:
-        """Set the block sizes: queries and references per matrix product."""
-        self._block, self._width = block, width
-
-    def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
-        """See :class:`Engine`."""
-        scores = np.empty((len(queries), m), dtype=np.float32)
-        rows = np.empty((len(queries), m), dtype=np.int64)
-        for start in range(0, len(queries), self._block):
-            part = slice(start, start + self._block)
-            scores[part], rows[part] = self._block_top(queries[part], references, m)
-        return scores, rows
-
-    def _block_top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
-        best = np.empty((len(queries), 0), dtype=np.float32)
-        rows = np.empty((len(queries), 0), dtype=np.int64)
-        for low in range(0, len(references), self._width):
-            products = queries @ references[low : low + self._width].T
-            here = np.broadcast_to(np.arange(low, low + products.shape[1]), products.shape)
-            best, rows = (
-                np.concatenate([best, products], axis=1),
-                np.concatenate([rows, here], axis=1),
-            )
-            if best.shape[1] > m:
-                keep = np.argpartition(-best, m - 1, axis=1)[:, :m]
-                best, rows = (
-                    np.take_along_axis(best, keep, axis=1),
-                    np.take_along_axis(rows, keep, axis=1),
-                )
-        order = np.argsort(-best, axis=1, kind="stable")
-        return np.take_along_axis(best, order, axis=1), np.take_along_axis(rows, order, axis=1)

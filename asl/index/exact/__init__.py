@@ -1,1 +1,1 @@
-"""Exact directional search on top of any engine."""
+"""Exact directional search on top of any engine, with a certificate for every list."""

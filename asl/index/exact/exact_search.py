@@ -1,9 +1,9 @@
-"""Exact directional search: the best references of every query under any score, with any engine.
+"""Exact directional search: the best references of every query, for any score and any engine.
 
-An engine only knows inner products in float32. Exactness comes from a certificate: what the engine
-returns is scored again in float64, and a list is complete when everything that the engine left out
-is below its k-th score (or below the threshold, or below the N-th best pair of all queries). Lists
-that are not are fetched again, four times as long.
+An engine only knows inner products in float32. Exactness comes from a certificate: candidates are
+scored again in float64, and a list is complete when everything that the engine left out is below
+its k-th score (or below the threshold, or below the N-th best pair of all queries). Lists without a
+certificate are fetched again, four times as long.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from asl.index.engines.faiss_flat import FaissFlat
-from asl.index.engines.protocol import Engine, NumpyExact
-from asl.index.engines.tensorcore import TensorCore, cuda_devices
+from asl.index.engines.by_name import shared_engine
+from asl.index.engines.protocol import Engine
 from asl.index.exact.limits import Limits
+from asl.index.exact.memory_cap import MemoryCap
 from asl.index.exact.norm_sorted import NormSortedReferences
-from asl.index.exact.strips import encoding_pays, penalised_top, strict_top
+from asl.index.exact.strips import encoding_pays, nearest_top, penalised_top, strict_top
 from asl.index.exact.tiles import Tiles
 from asl.index.exact.top_lists import TopLists
 from asl.scoring.normalization import QueryMaps, query_maps
@@ -32,37 +32,15 @@ from asl.types import (
     QueryEmbeddings,
     ReferenceEmbeddings,
     ScoredPairs,
-    UsageError,
 )
 
-_ENCODED = 2**27  # bytes of references that are written in D + 2 dimensions at once
-_OVER = 4  # times as many candidates from an index that is not exact
+_APPROXIMATE_FACTOR = 4  # times as many candidates from an index that is not exact
+_LEAST_CHUNK = 2048  # queries between two reports of progress, at least
+_REPORTS = 16  # reports of progress in a search, at most
 _F64 = npt.NDArray[np.float64]
 _I32 = npt.NDArray[np.int32]
+_Bool = npt.NDArray[np.bool_]
 Progress = Callable[[int, int], None]
-
-
-def make_engine(name: str) -> Engine:
-    """An engine by its name.
-
-    ``exact`` (numpy), ``faiss`` (every GPU, else the CPU), ``tensorcore`` (one GPU; without one it
-    is FAISS), ``auto`` (tensorcore where there is one GPU, else FAISS). What was taken is in the
-    ``name`` of the engine.
-
-    Raises:
-        UsageError: no such engine.
-    """
-    if name == "exact":
-        return NumpyExact()
-    if name in ("auto", "faiss", "tensorcore"):
-        engine = FaissFlat()
-        # What FAISS sees torch need not see: they may be built for other drivers.
-        if name == "tensorcore" or (name == "auto" and engine.gpus == 1):
-            devices = cuda_devices()
-            if devices == 1 or (devices and name == "tensorcore"):
-                return TensorCore()
-        return engine
-    raise UsageError(f"engine: expected auto, exact, faiss or tensorcore, got {name!r}")
 
 
 def search(
@@ -78,65 +56,85 @@ def search(
     memory: float = 4.0,
     progress: Progress | None = None,
 ) -> ScoredPairs:
-    """The best references of every query, exactly.
+    """Search the best references of every query, exactly.
 
     Args:
         queries: Q query embeddings.
         references: R reference embeddings; their vectors may be memory-mapped, they are read a tile
             at a time.
-        score: which score; see :mod:`asl.scoring.score`.
+        score: score of a pair query -> reference; see :mod:`asl.scoring.score`.
         k: references per query, one number or int64 ``[Q]``; fewer where fewer are admissible
-            (``paper``, ``strict``) or exist. None: as many as ``most`` and ``above`` allow.
-        most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge).
-        above: only pairs with at least this score.
-        engine: a name for :func:`make_engine`, or an engine, which may keep references (on a GPU,
-            as an index) for the next search of the same array: write to a new one instead.
+            (``paper``, ``strict``) or exist. None: all that ``most`` and ``above`` allow.
+        most: pairs over all queries, the best ones (500,000 in the ISC 2021 challenge).
+        above: smallest score of a pair.
+        engine: a name for :func:`asl.index.engines.by_name.make_engine`, or an engine. An engine
+            with a GPU holds the references for the next searches of the same array: write to a new
+            array instead.
         background: needed where the score is normalised; training images, never references.
-        memory: GiB that the search may take beside its inputs and its result (``strict`` also sorts
-            a copy of references that are not sorted by falling log-norm).
-        progress: called with (queries done, queries to do).
+        memory: GiB that the search may take beside its inputs and its result.
+        progress: called with (queries done, queries in all).
 
     Returns:
         Pairs ordered by query, then by (-score, reference id): the same for every engine that is
         exact. Equal scores at the border of ``most`` go to the earlier query.
 
     Raises:
-        AslError: nothing to search, a limit that makes no sense, or embeddings of different
-            dimensions.
+        AslError: there is nothing to search, a limit is out of range, or the dimensions differ.
+
+    >>> queries = QueryEmbeddings.from_features(["crop"], [[1.0, 0.1]])
+    >>> references = ReferenceEmbeddings.from_features(["photo", "sky"], [[2.0, 0.2], [0.0, 1.0]])
+    >>> pairs = search(queries, references, score=Score("hinge", lam=0.1), k=1)
+    >>> pairs.reference_ids.tolist(), pairs.scores.round(3).tolist()
+    (['photo'], [1.0])
+
+    The photo is no copy of the crop: its norm is larger.
+
+    >>> back = search(
+    ...     references.as_queries(), queries.as_references(), score=Score("hinge", lam=0.1), k=1
+    ... )
+    >>> [f"{score:.3f}" for score in back.scores]
+    ['0.931', '0.100']
     """
     _check(queries, references)
-    tool = make_engine(engine) if isinstance(engine, str) else engine
+    chosen = shared_engine(engine) if isinstance(engine, str) else engine
     limits = Limits.of(k, most, above, shape=(len(queries), len(references)), mode=score.mode)
     maps = query_maps(queries, background, score.normalization)
-    finder = _Finder(queries, references, score, tool, limits, maps, memory)
-    # Fewer at a time where somebody watches, but enough for products of a useful size.
-    chunk = min(finder.chunk, max(2048, -(-len(queries) // 16))) if progress else finder.chunk
+    cap = MemoryCap.of(memory, dim=queries.dim)
+    run = _Search(queries, references, score, chosen, limits, maps, cap)
+    chunk = cap.queries
+    if progress and not chosen.on_device:
+        # Smaller chunks where somebody watches, but large enough for products of a useful size. A
+        # device is quick enough to be watched in whole chunks.
+        chunk = min(chunk, max(_LEAST_CHUNK, -(-len(queries) // _REPORTS)))
     for start in range(0, len(queries), chunk):
         stop = min(start + chunk, len(queries))
-        finder.find(np.arange(start, stop))
+        run.find(np.arange(start, stop))
         if progress:
             progress(stop, len(queries))
-    return ScoredPairs.between(queries, references, *finder.result())
+    return ScoredPairs.between(queries, references, *run.result())
 
 
 def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings) -> None:
     if not isinstance(queries, QueryEmbeddings) or not isinstance(references, ReferenceEmbeddings):
         raise AslError(
-            f"search: takes queries, then references; got {type(queries).__name__}, {type(references).__name__} "
-            "(use .as_queries() and .as_references())"
+            "search: takes queries, then references: "
+            f"got {type(queries).__name__}, {type(references).__name__}; "
+            "use .as_queries() and .as_references()"
         )
     if not len(queries) or not len(references):
         raise AslError(
-            f"search: nothing to search, {len(queries)} queries and {len(references)} references"
+            "search: needs at least one query and one reference: "
+            f"got {len(queries)} queries and {len(references)} references; add images"
         )
     if queries.dim != references.dim:
         raise AslError(
-            f"search: queries have {queries.dim} dimensions, references {references.dim}; are they of the same model?"
+            "search: queries and references must have the same dimensions: "
+            f"got {queries.dim} and {references.dim}; embed both with the same model"
         )
 
 
-class _Finder:
-    """Holds what all queries of one search share, and the pairs found so far."""
+class _Search:
+    """State shared by all queries of one search, and the pairs found so far."""
 
     def __init__(
         self,
@@ -146,125 +144,145 @@ class _Finder:
         engine: Engine,
         limits: Limits,
         maps: QueryMaps,
-        memory: float,
+        cap: MemoryCap,
     ) -> None:
-        self._q, self._r, self._score, self._limits = queries, references, score, limits
+        self._queries = queries
+        self._references = references
+        self._score = score
+        self._engine = engine
+        self._limits = limits
         self._maps = maps
-        # What the candidates are ordered by: `paper` deletes from the cosine's list afterwards.
+        self._cap = cap
+        # Candidates are ordered by the cosine for `paper`, which deletes from that list afterwards.
         mode = "cosine" if score.mode == "paper" else score.mode
-        self._inner = replace(score, mode=mode, normalization=None)
-        if memory <= 0:
-            raise UsageError(f"memory: must be more than 0 GiB, got {memory}")
-        self._cells = int(memory * 2**30) // 4 // 128  # candidates that may be held at once
-        row, held = 4 * (queries.dim + 2), int(memory * 2**30) // 4
-        self.chunk, width = min(max(64, held // row), 2**16), max(1024, held // row)
-        sorts = mode != "cosine" and engine.exact
-        self._prefixes = NormSortedReferences.of(references, tau=score.tau) if sorts else None
-        # An index that is not exact proposes by the cosine; that is scored and filtered afterwards.
-        proposed = (
-            self._inner if engine.exact and mode == "soft" else replace(self._inner, mode="cosine")
-        )
-        tile = min(width, max(1024, _ENCODED // row)) if proposed.mode == "soft" else width
-        self._tiles, self._width = (
-            Tiles(references, proposed, engine, tile if engine.exact else len(references)),
-            width,
-        )
-        if isinstance(engine, TensorCore):
-            in_place = self._prefixes is None or self._prefixes.order is None
-            engine.hold(references.vectors if in_place else None)
-        self._parts: list[
-            tuple[_I32, _I32, F32]
-        ] = []  # query rows, reference rows, scores; a query is in one of them
-        self._best = np.empty(
-            0, dtype=np.float32
-        )  # of the pairs found so far, where only the best are wanted
+        self._candidate_score = replace(score, mode=mode, normalization=None)
+        self._sorted = self._sort()
+        self._tiles = self._tile()
+        # Query rows, reference rows, scores; all pairs of a query are in one of them.
+        self._found: list[tuple[_I32, _I32, F32]] = []
+        # Scores of the best pairs found so far, where `most` limits them.
+        self._best = np.empty(0, dtype=np.float32)
+
+    def _sort(self) -> NormSortedReferences | None:
+        """Sort the references by norm where the score needs it, or the engine holds them."""
+        by_cosine = self._candidate_score.mode == "cosine"
+        if not self._engine.exact or (by_cosine and not self._engine.on_device):
+            return None
+        result = NormSortedReferences.of(self._references, tau=self._score.tau, engine=self._engine)
+        return None if by_cosine and result.held is None else result
+
+    def _tile(self) -> Tiles:
+        """Cut the references for searches by inner product."""
+        score, width = self._candidate_score, self._cap.references
+        if not self._engine.exact:
+            # An approximate index retrieves by the cosine; scores and filters follow.
+            score, width = replace(score, mode="cosine"), len(self._references)
+        elif score.mode == "soft":
+            width = self._cap.encoded
+        else:
+            score = replace(score, mode="cosine")
+        return Tiles(self._references, score, self._engine, width)
 
     def _fetch(self, rows: I64, m: int) -> TopLists:
-        engine, width, mode = self._tiles.engine, self._width, self._score.mode
-        k = np.minimum(self._limits.k[rows], m)
-        prefixes = self._prefixes
-        if prefixes is None or (
-            mode == "soft" and encoding_pays(len(rows), prefixes, m, self._inner)
+        """Fetch the m best candidates of some queries."""
+        best = self._candidates(rows, m)
+        if self._engine.exact:  # candidates by cosine are not ordered by the score yet
+            best.drop_beyond(np.minimum(self._limits.k[rows], m))
+        return best
+
+    def _candidates(self, rows: I64, m: int) -> TopLists:
+        references, width, score = self._sorted, self._cap.references, self._candidate_score
+        if references is None or (
+            score.mode == "soft" and encoding_pays(len(rows), references, m, score)
         ):
-            best = self._tiles.top(self._q, rows, m)
+            return self._tiles.top(self._queries, rows, m)
+        if score.mode == "cosine":
+            vectors = self._queries.vectors[rows]
+            everything = np.full(len(rows), len(self._references), dtype=np.int64)
+            best = nearest_top(vectors, everything, references, m, self._engine, width=width)
+        elif score.mode == "strict":
+            best = strict_top(self._queries, rows, references, m, self._engine, width=width)
         else:
-            if mode == "strict":
-                best = strict_top(self._q, rows, prefixes, m, engine, width=width)
-            else:
-                best = penalised_top(
-                    self._q, rows, prefixes, m, engine, score=self._inner, k=k, width=width
-                )
-            best.rows = prefixes.original(best.rows)
-        if engine.exact:  # else what was proposed by cosine is not ordered by the score yet
-            best.drop_beyond(k)
+            k = np.minimum(self._limits.k[rows], m)
+            best = penalised_top(
+                self._queries, rows, references, m, self._engine, score=score, k=k, width=width
+            )
+        best.rows = references.original(best.rows)
         return best
 
     def find(self, rows: I64) -> None:
-        """Find the pairs of some queries."""
-        if self._score.mode == "strict" and self._prefixes is not None:
-            rows = rows[np.argsort(self._prefixes.lengths(self._q.log_norms[rows]), kind="stable")]
-        waiting = [(rows, self._limits.first_fetch() * (1 if self._tiles.engine.exact else _OVER))]
-        while waiting:
-            part, m = waiting.pop()
-            m = min(m, len(self._r))
-            if len(part) > 1 and len(part) * m > self._cells:
+        """Find the pairs of some queries (int64 ``[Q']`` rows)."""
+        if self._score.mode == "strict" and self._sorted is not None:
+            lengths = self._sorted.lengths(self._queries.log_norms[rows])
+            rows = rows[np.argsort(lengths, kind="stable")]
+        factor = 1 if self._engine.exact else _APPROXIMATE_FACTOR
+        pending = [(rows, self._limits.first_fetch() * factor)]
+        while pending:
+            part, m = pending.pop()
+            m = min(m, len(self._references))
+            if len(part) > 1 and len(part) * m > self._cap.candidates:
                 half = len(part) // 2
-                waiting += [(part[half:], m), (part[:half], m)]
+                pending += [(part[half:], m), (part[:half], m)]
                 continue
             unsure = self._find_once(part, m)
             if len(unsure):
-                waiting.append((unsure, 4 * m))
+                pending.append((unsure, 4 * m))
 
     def _find_once(self, rows: I64, m: int) -> I64:
-        """Keep the lists that are sure to be complete; the queries of the others."""
+        """Keep the lists that are certainly complete; return the queries of the others."""
         best = self._fetch(rows, m)
-        bound, (here, scores) = best.bound, self._ordered(rows, best.rows)
+        bound = best.bound
+        candidates, scores = self._ordered(rows, best.rows)
         rounded, k = scores.astype(np.float32), self._limits.k[rows]
         upper = self._maps.apply(bound, rows).astype(np.float32)
         last = np.take_along_axis(rounded, np.minimum(k - 1, m - 1)[:, None], axis=1)[:, 0]
-        wanted = (here >= 0) & (np.arange(m)[None, :] < k[:, None])
+        keep = (candidates >= 0) & (np.arange(m)[None, :] < k[:, None])
         floor = -np.inf
         if self._score.mode != "paper":
-            wanted &= rounded >= self._limits.above
-            floor = self._floor(rounded[wanted])
-            wanted &= rounded >= floor
-        sure = (
-            np.isneginf(bound) | ((k <= m) & (last > upper)) | (upper < floor) | (m == len(self._r))
-        )
-        sure |= not self._tiles.engine.exact
-        self._keep(rows[sure], here[sure], scores[sure], wanted[sure])
+            keep &= rounded >= self._limits.above
+            floor = self._floor(rounded[keep])
+            keep &= rounded >= floor
+        sure = np.isneginf(bound) | ((k <= m) & (last > upper)) | (upper < floor)
+        if not self._engine.exact or m == len(self._references):
+            sure[:] = True
+        self._keep(rows[sure], candidates[sure], scores[sure], keep[sure])
         return rows[~sure]
 
-    def _floor(self, found: npt.NDArray[np.float32]) -> float:
-        """Score below which no pair can belong to the result, given some more pairs."""
+    def _floor(self, scores: F32) -> float:
+        """Return the score below which no pair can be in the result, given some more pairs."""
         floor, most = self._limits.above, self._limits.most
-        if most is not None and len(self._best) + len(found) >= most:
-            joined = np.concatenate([self._best, found])
-            floor = max(floor, float(np.partition(joined, -most)[-most]))
+        if most is not None and len(self._best) + len(scores) >= most:
+            together = np.concatenate([self._best, scores])
+            floor = max(floor, float(np.partition(together, -most)[-most]))
         return floor
 
-    def _keep(self, rows: I64, here: I64, scores: _F64, wanted: npt.NDArray[np.bool_]) -> None:
-        query, place = np.nonzero(wanted)
+    def _keep(self, rows: I64, candidates: I64, scores: _F64, keep: _Bool) -> None:
+        query, place = np.nonzero(keep)
+        query_rows = rows[query].astype(np.int32)
+        reference_rows = candidates[query, place].astype(np.int32)
         best = scores[query, place].astype(np.float32)
-        part = rows[query].astype(np.int32), here[query, place].astype(np.int32), best
         if self._score.mode == "paper":
             allowed = admissible(
-                self._q.log_norms[part[0]], self._r.log_norms[part[1]], tau=self._score.tau
+                self._queries.log_norms[query_rows],
+                self._references.log_norms[reference_rows],
+                tau=self._score.tau,
             )
             allowed &= best >= self._limits.above
-            part = part[0][allowed], part[1][allowed], best[allowed]
-        self._parts.append(part)
-        if self._limits.most is not None:
-            self._best = np.concatenate([self._best, part[2]])
-            if len(self._best) > self._limits.most:
-                self._best = np.partition(self._best, -self._limits.most)[-self._limits.most :]
+            query_rows, reference_rows = query_rows[allowed], reference_rows[allowed]
+            best = best[allowed]
+        self._found.append((query_rows, reference_rows, best))
+        most = self._limits.most
+        if most is not None:
+            self._best = np.concatenate([self._best, best])
+            if len(self._best) > most:
+                self._best = np.partition(self._best, -most)[-most:]
 
     def result(self) -> tuple[I64, I64, F32]:
-        """Query rows, reference rows and scores, by query, then by (-score, id)."""
-        # Column by column, each freed when it is joined: all of it twice would be the peak of a
+        """Return query rows, reference rows and scores, by query, then by (-score, id)."""
+        # Column by column, each freed when it is joined: two copies of all would be the peak of a
         # search.
-        parts = [list(part) for part in self._parts]
-        self._parts.clear()
+        parts = [list(part) for part in self._found]
+        self._found.clear()
         query, rows, scores = (np.concatenate([part.pop(0) for part in parts]) for _ in range(3))
         order = np.argsort(query, kind="stable")  # a query's list is in order already
         if self._limits.most is not None:
@@ -275,28 +293,33 @@ class _Finder:
         return query, rows, scores[order]
 
     def _ordered(self, rows: I64, candidates: I64) -> tuple[I64, _F64]:
-        """Candidates scored in float64 and sorted by (-score as float32, reference id), missing ones last."""
+        """Score candidates in float64 and sort them by (-score as float32, reference id).
+
+        Args:
+            rows: int64 ``[Q']`` queries.
+            candidates: int64 ``[Q', m]`` reference rows, -1 where there is none.
+
+        Returns:
+            The candidates and float64 ``[Q', m]`` scores, missing ones last.
+        """
         count, m = candidates.shape
         valid = candidates >= 0
-        query, found = np.repeat(rows, m)[valid.ravel()], candidates[valid]
-        cosines = pair_cosines(self._q.vectors, self._r.vectors, query, found)
+        query, reference = np.repeat(rows, m)[valid.ravel()], candidates[valid]
+        cosines = pair_cosines(self._queries.vectors, self._references.vectors, query, reference)
+        query_norms = self._queries.log_norms[query]
+        reference_norms = self._references.log_norms[reference]
         scores = np.full((count, m), -np.inf)
-        scores[valid] = from_cosines(
-            cosines, self._q.log_norms[query], self._r.log_norms[found], self._inner
-        )
+        scores[valid] = from_cosines(cosines, query_norms, reference_norms, self._candidate_score)
         scores = np.where(valid, self._maps.apply(scores, rows), -np.inf)
         keys = -scores.astype(np.float32)
         order = np.argsort(keys, axis=1, kind="stable")
         ranked = np.take_along_axis(keys, order, axis=1)
-        tied = np.flatnonzero(
-            ((ranked[:, 1:] == ranked[:, :-1]) & np.isfinite(ranked[:, 1:])).any(axis=1)
-        )
+        equal = (ranked[:, 1:] == ranked[:, :-1]) & np.isfinite(ranked[:, 1:])
+        tied = np.flatnonzero(equal.any(axis=1))
         if len(tied):  # ids are text and slow to sort: only where they decide
-            names = np.unique(self._r.ids[np.maximum(candidates[tied], 0)], return_inverse=True)[
-                1
-            ].reshape(len(tied), m)
-            order[tied] = np.lexsort((names, keys[tied]), axis=1)
+            names = self._references.ids[np.maximum(candidates[tied], 0)]
+            places = np.unique(names, return_inverse=True)[1].reshape(len(tied), m)
+            order[tied] = np.lexsort((places, keys[tied]), axis=1)
         candidates = np.where(np.isfinite(scores), candidates, -1)
-        return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(
-            scores, order, axis=1
-        )
+        ordered = np.take_along_axis(candidates, order, axis=1)
+        return ordered, np.take_along_axis(scores, order, axis=1)

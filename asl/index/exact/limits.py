@@ -1,4 +1,4 @@
-"""How much of a ranking is wanted: per query, in all, and down to which score."""
+"""Limits of a ranking: pairs per query, pairs over all queries, smallest score."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from asl.types import I64, AslError, UsageError
 
-SLACK = 8  # more than is wanted, so that most lists are certified at the first fetch
+SLACK = 8  # more candidates than are asked for, so that most lists are certified at once
 
 
 @dataclass(frozen=True, eq=False)
 class Limits:
-    """What is wanted of the ranking.
+    """The part of the ranking that is asked for.
 
     Attributes:
         k: int64 ``[Q]`` references per query, at most R.
@@ -35,30 +35,47 @@ class Limits:
         shape: tuple[int, int],
         mode: str,
     ) -> Limits:
-        """Check the limits of a search; ``shape`` is (Q, R).
+        """Check the limits of a search.
+
+        Args:
+            k: references per query, one number or int64 ``[Q]``; None: no limit per query.
+            most: pairs over all queries; None: no limit.
+            above: smallest score; None: no limit.
+            shape: (Q, R), the numbers of queries and of references.
+            mode: of the score; ``paper`` needs ``k``.
 
         Raises:
-            AslError: one makes no sense.
+            UsageError: a limit is out of range, or ``k`` is None without another limit.
+            AslError: ``k`` has another shape than ``[Q]``.
+
+        >>> Limits.of(5, None, 0.5, shape=(2, 3), mode="hinge").k.tolist()
+        [3, 3]
         """
         if k is None and (mode == "paper" or (most is None and above is None)):
-            raise UsageError("k: None needs most or above, and a score other than paper")
+            raise UsageError(
+                "k: k=null requires most= or above=, and is not supported with score=paper: "
+                f"got most={most}, above={above}, score={mode}; give a number k"
+            )
         if most is not None and most < 1:
-            raise UsageError(f"most: must be 1 or more, got {most}")
+            raise UsageError(f"most: must be 1 or more: got {most}; leave it out for no limit")
         if above is not None and not np.isfinite(above):
-            raise UsageError(f"above: must be finite, got {above}")
+            raise UsageError(f"above: must be finite: got {above}; leave it out for no limit")
         each = np.asarray(shape[1] if k is None else k, dtype=np.int64)
         if each.ndim and each.shape != (shape[0],):
-            raise AslError(f"k: expected one number or {shape[0]} of them, got shape {each.shape}")
+            raise AslError(
+                f"k: must be one number or one per query ({shape[0]}): got shape {each.shape}; "
+                "pass one of these"
+            )
         if each.min() < 1:
-            raise UsageError(f"k: must be 1 or more, got {each.min()}")
-        floor = -np.inf if above is None else float(above)
-        return cls(np.minimum(np.broadcast_to(each, shape[:1]), shape[1]), most, floor)
+            raise UsageError(f"k: must be 1 or more: got {each.min()}; give a larger number")
+        smallest = -np.inf if above is None else float(above)
+        return cls(np.minimum(np.broadcast_to(each, shape[:1]), shape[1]), most, smallest)
 
     def first_fetch(self) -> int:
-        """References per query of the first fetch."""
-        wanted = int(self.k.max())
+        """Return the number of candidates per query of the first fetch."""
+        count = int(self.k.max())
         if self.most is not None:
-            wanted = min(wanted, 2 * self.most // len(self.k) + 1)
+            count = min(count, 2 * self.most // len(self.k) + 1)
         elif np.isfinite(self.above):
-            wanted = min(wanted, SLACK)
-        return wanted + SLACK
+            count = min(count, SLACK)
+        return count + SLACK

@@ -1,4 +1,4 @@
-"""The best of several lists, and a bound on everything that did not come into them."""
+"""Top-m lists of many queries, with a bound on everything that they leave out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _F64 = npt.NDArray[np.float64]
 
 
 class TopLists:
-    """The m best (score, row) of some queries so far, and a bound on everything that was left out.
+    """The m best (score, row) of each query so far, and a bound on the score of all others.
 
     Attributes:
         scores: float32 ``[Q, m]`` approximate, -inf where there is none.
@@ -27,81 +27,118 @@ class TopLists:
         self.bound = np.full(count, -np.inf)
         self.rounding = 0.0
 
-    def search(self, engine: Engine, left: F32, right: F32, *, start: int, rounding: float) -> None:
-        """Take in what an engine finds of all queries among some references, whose first row is ``start``."""
-        found = listed(engine, left, right, self.scores.shape[1], start=start, rounding=rounding)
-        self.merge(np.arange(len(left)), *found, rounding)
-
-    def merge(self, at: I64, scores: F32, rows: I64, left_out: _F64, rounding: float) -> None:
-        """Take in one list each for some queries.
+    def search(
+        self, engine: Engine, queries: F32, references: F32, *, start: int, rounding: float
+    ) -> None:
+        """Search one block of references (starting at row ``start``) and merge the results.
 
         Args:
-            at: int64 ``[Q']`` which of them, each once.
-            scores: float32 ``[Q', n]`` approximate scores, in any order; -inf counts as not there.
-            rows: int64 ``[Q', n]``.
-            left_out: float64 ``[Q']`` bound on what is not in a list.
+            engine: searches the block.
+            queries: float32 ``[Q, D]``, all of these lists' queries.
+            references: float32 ``[n, D]``.
+            start: row of the block's first reference.
             rounding: largest error of a score.
         """
-        # What is dropped may come from an earlier list of larger error.
+        width = min(self.scores.shape[1], len(references))
+        scores, rows = engine.top(queries, references, width)
+        bound = bound_of_list(scores, width, len(references), rounding=rounding)
+        self.merge(np.arange(len(queries)), scores, rows + start, bound, rounding)
+
+    def merge(self, at: I64, scores: F32, rows: I64, bound: _F64, rounding: float) -> None:
+        """Merge one more list for each of some queries.
+
+        Args:
+            at: int64 ``[Q']`` the queries, each once.
+            scores: float32 ``[Q', n]`` approximate scores, in any order; -inf marks no entry.
+            rows: int64 ``[Q', n]``.
+            bound: float64 ``[Q']`` bound on the scores of all that a list leaves out.
+            rounding: largest error of a score.
+        """
+        # An entry that is dropped may come from an earlier list of larger error.
         rounding = self.rounding = max(rounding, self.rounding)
-        self.bound[at] = np.maximum(self.bound[at], left_out)
+        self.bound[at] = np.maximum(self.bound[at], bound)
         best = scores.max(axis=1)
         better = best > self.scores[at].min(axis=1)
-        # A list that changes nothing only moves the bound; most of the later ones are such.
-        out = at[~better]
-        self.bound[out] = np.maximum(self.bound[out], best[~better].astype(np.float64) + rounding)
-        self._take_in(at[better], scores[better], rows[better], rounding)
+        # A list without a better entry only raises the bound; most of the later ones are such.
+        unchanged = at[~better]
+        highest = best[~better].astype(np.float64) + rounding
+        self.bound[unchanged] = np.maximum(self.bound[unchanged], highest)
+        self._keep_best(at[better], scores[better], rows[better], rounding)
 
-    def _take_in(self, at: I64, scores: F32, rows: I64, rounding: float) -> None:
+    def _keep_best(self, at: I64, scores: F32, rows: I64, rounding: float) -> None:
         m = self.scores.shape[1]
-        joined = np.concatenate([self.scores[at], scores], axis=1)
-        places = np.concatenate([self.rows[at], rows], axis=1)
-        order = np.argpartition(joined, -m, axis=1)
+        all_scores = np.concatenate([self.scores[at], scores], axis=1)
+        all_rows = np.concatenate([self.rows[at], rows], axis=1)
+        order = np.argpartition(all_scores, -m, axis=1)
         keep, drop = order[:, -m:], order[:, :-m]
-        dropped = (
-            np.take_along_axis(joined, drop, axis=1).max(axis=1, initial=-np.inf).astype(np.float64)
-        )
-        self.bound[at] = np.maximum(self.bound[at], dropped + rounding)
-        self.scores[at] = np.take_along_axis(joined, keep, axis=1)
-        self.rows[at] = np.take_along_axis(places, keep, axis=1)
+        dropped = np.take_along_axis(all_scores, drop, axis=1).max(axis=1, initial=-np.inf)
+        self.bound[at] = np.maximum(self.bound[at], dropped.astype(np.float64) + rounding)
+        self.scores[at] = np.take_along_axis(all_scores, keep, axis=1)
+        self.rows[at] = np.take_along_axis(all_rows, keep, axis=1)
 
     def forget(self, at: I64, low: int, high: int) -> None:
-        """Take the references low..high-1 out of some lists: they will be looked for again."""
-        gone = (self.rows[at] >= low) & (self.rows[at] < high)
-        self.scores[at] = np.where(gone, -np.inf, self.scores[at])
-        self.rows[at] = np.where(gone, -1, self.rows[at])
+        """Remove the references low..high-1 from some lists, before they are searched again."""
+        within = (self.rows[at] >= low) & (self.rows[at] < high)
+        self.scores[at] = np.where(within, -np.inf, self.scores[at])
+        self.rows[at] = np.where(within, -1, self.rows[at])
 
     def drop_beyond(self, k: I64) -> None:
-        """Leave out what cannot be among the k best (int64 ``[Q]``, at most m): exact scores cost more than these."""
-        last = kth(self.scores, k).astype(np.float64)
-        beyond = self.scores < (last - 4 * self.rounding)[:, None]
+        """Drop entries that cannot be among the k best: exact scores cost more than these.
+
+        Args:
+            k: int64 ``[Q]``, at most m.
+        """
+        kth_score = kth(self.scores, k).astype(np.float64)
+        beyond = self.scores < (kth_score - 4 * self.rounding)[:, None]
         dropped = np.where(beyond, self.scores, -np.inf).max(axis=1)
         self.bound = np.maximum(self.bound, dropped.astype(np.float64) + self.rounding)
-        self.rows[beyond], self.scores[beyond] = -1, -np.inf
+        self.rows[beyond] = -1
+        self.scores[beyond] = -np.inf
 
 
-def listed(
-    engine: Engine, left: F32, right: F32, m: int, *, start: int, rounding: float
-) -> tuple[F32, I64, _F64]:
-    """The m best of every query among references whose first row is ``start``: scores, rows, bounds on the others."""
-    width = min(m, len(right))
-    scores, rows = engine.top(left, right, width)
-    bound = (
-        np.full(len(left), -np.inf)
-        if width == len(right)
-        else scores[:, -1].astype(np.float64) + rounding
-    )
-    return scores, rows + start, bound
+def bound_of_list(scores: F32, width: int, count: int, *, rounding: float) -> _F64:
+    """Bound the scores of the references that a list of ``width`` out of ``count`` leaves out.
+
+    Args:
+        scores: float32 ``[Q, width]``, descending.
+        width: length of a list.
+        count: references that were searched.
+        rounding: largest error of a score.
+
+    Returns:
+        float64 ``[Q]``; -inf where the list holds all references.
+
+    >>> scores = np.array([[0.75, 0.5]], dtype=np.float32)
+    >>> bound_of_list(scores, 2, 100, rounding=0.25).tolist()
+    [0.75]
+    >>> bound_of_list(scores, 2, 2, rounding=0.25).tolist()
+    [-inf]
+    """
+    if width == count:
+        return np.full(len(scores), -np.inf)
+    bound: _F64 = scores[:, -1].astype(np.float64) + rounding
+    return bound
 
 
 def kth(scores: F32, k: I64) -> F32:
-    """float32 ``[Q]`` the k-th largest of each row, for int64 ``[Q]`` k of 1 to the number of columns."""
+    """Return float32 ``[Q]``, the k-th largest of each row.
+
+    Args:
+        scores: float32 ``[Q, m]``.
+        k: int64 ``[Q]``, from 1 to m.
+
+    >>> kth(np.array([[0.1, 0.9, 0.5]], dtype=np.float32), np.array([2])).tolist()
+    [0.5]
+    """
     falling = -np.sort(-scores, axis=1)
-    last: F32 = np.take_along_axis(falling, k[:, None] - 1, axis=1)[:, 0]
-    return last
+    values: F32 = np.take_along_axis(falling, k[:, None] - 1, axis=1)[:, 0]
+    return values
 
 
-def encoded_rounding(engine: Engine, left: F32, right: F32) -> float:
-    """An engine's error for encoded vectors: that of unit vectors grows with what the last two dimensions add."""
-    length = float(np.abs(left[:, -2:]).max() * np.abs(right[:, -2:]).max())
-    return engine.rounding * (1.0 + 2.0 * length)
+def encoded_rounding(engine: Engine, queries: F32, references: F32) -> float:
+    """Return an engine's largest error for vectors encoded in D + 2 dimensions.
+
+    The error for unit vectors grows with the products of the last two dimensions.
+    """
+    added = float(np.abs(queries[:, -2:]).max() * np.abs(references[:, -2:]).max())
+    return engine.rounding * (1.0 + 2.0 * added)

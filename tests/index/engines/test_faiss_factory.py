@@ -117,7 +117,7 @@ def test_lists_wider_than_a_gpu_can_return_are_filled_up(sides, monkeypatch) -> 
     engine.top(queries.vectors, references.vectors, 10)
     whole, places = engine.top(queries.vectors, references.vectors, 40)
     engine._on_gpu = True
-    monkeypatch.setattr("asl.index.engines.faiss_factory.MOST_ON_GPU", 25)
+    monkeypatch.setattr("asl.index.engines.faiss_factory.LONGEST_GPU_LIST", 25)
     scores, rows = engine.top(queries.vectors, references.vectors, 40)
     np.testing.assert_array_equal(rows[:, :25], places[:, :25])
     np.testing.assert_array_equal(scores[:, :25], whole[:, :25])

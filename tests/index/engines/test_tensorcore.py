@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 
 from asl.index.engines import tensorcore
-from asl.index.engines.protocol import NumpyExact
+from asl.index.engines.by_name import make_engine
+from asl.index.engines.numpy_exact import NumpyExact
 from asl.index.engines.tensorcore import TensorCore
-from asl.index.exact.exact_search import make_engine, search
+from asl.index.exact.exact_search import search
 from asl.scoring.score import Score
-from asl.types import AslError, Embeddings, ReferenceEmbeddings
-
-index_search = import_module(
-    "asl.index.exact.exact_search"
-)  # the package has a function of this name
+from asl.types import Embeddings, ReferenceEmbeddings
 
 
 def unit(count: int, dim: int, seed: int) -> np.ndarray:
@@ -52,8 +47,8 @@ def test_neighbours_that_16_bits_cannot_tell_apart_are_told_apart() -> None:
 
 
 def test_memory_is_bounded_where_nearly_everything_is_one(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    """Blank images among queries and references: lists grow to all references, a few queries at a time."""
-    monkeypatch.setattr(tensorcore, "_LISTED", 6000)
+    """Blank images on both sides: lists grow to all references, a few queries at a time."""
+    monkeypatch.setattr(tensorcore, "_CANDIDATES_AT_ONCE", 6000)
     rng = np.random.default_rng(13)
     blank = (unit(1, 16, 12) + 1e-6 * rng.standard_normal((3000, 16))).astype(np.float32)
     engine, held = TensorCore(device="cpu", width=1024), []
@@ -112,7 +107,9 @@ def test_what_is_held_is_sent_once_and_nothing_else_passes_for_it(monkeypatch) -
     queries, references = unit(30, 16, 20), unit(2500, 16, 21)
     engine, sent = TensorCore(device="cpu", width=512), []
     send = engine._sent
-    monkeypatch.setattr(engine, "_sent", lambda vectors: sent.append(len(vectors)) or send(vectors))
+    monkeypatch.setattr(
+        engine, "_sent", lambda vectors, *order: sent.append(len(vectors)) or send(vectors, *order)
+    )
     others = {
         "all": (references, 0),
         "some": (references[700:1300], 0),
@@ -133,8 +130,8 @@ def test_what_is_held_is_sent_once_and_nothing_else_passes_for_it(monkeypatch) -
         assert rows.tolist() == places.tolist(), name
         assert len(sent) == more, name
     monkeypatch.setattr(engine, "_room", lambda: 6 * 16 * 2000)
-    engine.hold(unit(2001, 16, 22))
-    assert engine._held is None, "no room: each search sends what it needs"
+    assert engine.hold(unit(2001, 16, 22)) is None, "no room: each search sends what it needs"
+    assert not len(engine._held)
 
 
 @pytest.mark.parametrize("mode", ["cosine", "strict", "hinge"])
@@ -147,7 +144,9 @@ def test_a_sorted_index_is_sent_once(monkeypatch, mode: str) -> None:  # type: i
     ).as_queries()
     engine, sent = TensorCore(device="cpu", width=1024), []
     send = engine._sent
-    monkeypatch.setattr(engine, "_sent", lambda vectors: sent.append(len(vectors)) or send(vectors))
+    monkeypatch.setattr(
+        engine, "_sent", lambda vectors, *order: sent.append(len(vectors)) or send(vectors, *order)
+    )
     for _ in range(2):
         found = search(
             queries, references, score=Score(mode, lam=0.2), k=7, engine=engine, memory=2**-8
@@ -156,46 +155,12 @@ def test_a_sorted_index_is_sent_once(monkeypatch, mode: str) -> None:  # type: i
     expected = search(queries, references, score=Score(mode, lam=0.2), k=7, engine="exact")  # type: ignore[arg-type]
     assert found.reference_index.tolist() == expected.reference_index.tolist()
     unsorted = references.take(np.roll(np.arange(4000), 7))
-    search(queries, unsorted, score=Score("strict"), k=7, engine=engine)
-    assert engine._held is None, "what is no longer searched does not stay"
-
-
-def test_without_a_gpu_the_name_says_what_runs_instead() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        assert make_engine("tensorcore").name.startswith("tensorcore (cuda")
-    else:
-        assert make_engine("tensorcore").name == "faiss (CPU)"
-        with pytest.raises(AslError, match="no CUDA device"):
-            TensorCore()
-    with pytest.raises(AslError, match="dtype"):
-        TensorCore(device="cpu", dtype="float64")
-
-
-@pytest.mark.parametrize(
-    ("name", "faiss_sees", "torch_sees", "taken"),
-    [
-        ("auto", 1, 1, "tensorcore"),
-        ("auto", 1, 0, "faiss"),  # a driver that is too old for torch's CUDA
-        ("auto", 4, 4, "faiss"),
-        ("auto", 0, 0, "faiss"),
-        ("tensorcore", 0, 2, "tensorcore"),  # faiss-cpu beside torch with CUDA
-        ("tensorcore", 1, 0, "faiss"),
-        ("faiss", 1, 1, "faiss"),
-    ],
-)
-def test_an_engine_is_one_that_its_library_can_run(
-    monkeypatch, name, faiss_sees, torch_sees, taken
-) -> None:  # type: ignore[no-untyped-def]
-    class Seen:
-        def __init__(self, kind: str, gpus: int) -> None:
-            self.kind, self.gpus = kind, gpus
-
-    monkeypatch.setattr(index_search, "FaissFlat", lambda: Seen("faiss", faiss_sees))
-    monkeypatch.setattr(index_search, "TensorCore", lambda: Seen("tensorcore", 1))
-    monkeypatch.setattr(index_search, "cuda_devices", lambda: torch_sees)
-    assert make_engine(name).kind == taken  # type: ignore[attr-defined]
+    for _ in range(2):
+        search(queries, unsorted, score=Score("strict"), k=7, engine=engine)
+    assert sent == [4000, 4000]
+    assert len(engine._held) == 2
+    del references
+    assert len(engine._held) == 1, "what is no longer searched does not stay"
 
 
 @pytest.mark.gpu

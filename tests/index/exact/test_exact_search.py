@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asl.index.engines.protocol import NumpyExact
-from asl.index.exact.exact_search import make_engine, search
+from asl.index.engines.by_name import make_engine
+from asl.index.engines.numpy_exact import NumpyExact
+from asl.index.exact.exact_search import search
 from asl.index.exact.norm_sorted import NormSortedReferences
 from asl.index.exact.strips import encoding_pays
 from asl.scoring.normalization import ScoreNormalization, normalization_of
@@ -213,7 +214,7 @@ def test_limits_of_the_paper_count_before_its_deletion() -> None:
         triple for triple in oracle(queries, references, Score("paper"), 7) if triple[2] >= 0.8
     ]
     assert triples(search(queries, references, score=Score("paper"), k=7, above=0.8)) == expected
-    with pytest.raises(UsageError, match="k: None"):
+    with pytest.raises(UsageError, match="k=null requires"):
         search(queries, references, score=Score("paper"), k=None, most=5)
 
 

@@ -1,4 +1,4 @@
-"""Search over regions equals the maximum over all of them, by brute force, in every score and with ties."""
+"""Search over regions equals the maximum over them by brute force, ties included."""
 
 from __future__ import annotations
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asl.index.exact.memory_cap import MemoryCap
+from asl.types import UsageError
+
 CHILD = """
 import sys, threading, time
 import numpy as np
@@ -26,7 +29,8 @@ vectors, norms = np.load(f"{folder}/v.npy", mmap_mode="r"), np.load(f"{folder}/n
 references = ReferenceEmbeddings(np.arange(len(norms)).astype(str), vectors, norms)
 queries = QueryEmbeddings(np.arange(3000).astype(str), np.array(vectors[:3000][::-1]), norms[:3000])
 # Once before, so that libraries are loaded.
-search(queries.take(np.arange(50)), references, score=Score(mode), k=200, engine="faiss", memory=memory)
+limits = {"k": 200, "engine": "faiss", "memory": memory}
+search(queries.take(np.arange(50)), references, score=Score(mode), **limits)
 before, peak, stop = anonymous(), [0], threading.Event()
 
 def watch():
@@ -36,7 +40,7 @@ def watch():
 
 thread = threading.Thread(target=watch)
 thread.start()
-found = search(queries, references, score=Score(mode, lam=0.1), k=200, engine="faiss", memory=memory)
+found = search(queries, references, score=Score(mode, lam=0.1), **limits)
 stop.set()
 thread.join()
 print(peak[0] - before, len(found))
@@ -60,3 +64,14 @@ def test_a_search_keeps_to_its_memory(tmp_path: Path, mode: str) -> None:
     assert pairs == 600_000 or mode == "strict"
     # The result, which is gathered beside: two rows, a score and a place of each pair.
     assert grown < cap * 2**30 + 36 * 600_000, f"{grown / 2**20:.0f} MiB"
+
+
+def test_a_cap_is_divided_and_never_too_small_to_work() -> None:
+    cap = MemoryCap.of(1.0, dim=254)
+    assert cap.references * 256 * 4 == 2**28
+    assert cap.encoded * 256 * 4 == 2**27
+    assert cap.candidates * 128 == 2**28
+    small = MemoryCap.of(2**-20, dim=512)
+    assert (small.references, small.encoded, small.queries) == (1024, 1024, 64)
+    with pytest.raises(UsageError, match=r"memory: must be more than 0 GiB: got 0"):
+        MemoryCap.of(0, dim=8)
