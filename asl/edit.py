@@ -31,7 +31,6 @@ from rich.console import Console
 from asl.console.entry import entry_point
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
-from asl.data.files import atomic_path, atomic_text
 from asl.data.images import ImageError, Pixels, decode_image
 from asl.data.truth import write_truth
 from asl.edits.benchmark_kinds import benchmark_kinds
@@ -41,6 +40,7 @@ from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
 from asl.edits.engine.view import View
 from asl.edits.recipes import load_recipe
+from asl.storage import atomic_path, atomic_text
 from asl.types import AslError, TruthPairs, UsageError
 
 _COLUMNS = (

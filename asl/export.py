@@ -29,8 +29,8 @@ from rich.console import Console
 from torch import Tensor
 
 from asl.console.entry import entry_point
-from asl.data.files import atomic_path
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
+from asl.storage import atomic_path
 from asl.types import AslError, UsageError
 
 FACTS = "asl.json"

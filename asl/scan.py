@@ -21,7 +21,6 @@ are unreadable, 2 wrong use, 130 stopped from the keyboard.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sqlite3
 import sys
@@ -35,6 +34,7 @@ from asl.app.region_names import REGIONS
 from asl.app.scanning.tables import FORMATS, rows_of, summary, write_failures, write_table
 from asl.console.options import Parser
 from asl.matching.decision.thresholds import DEFAULT_PRECISION, verifier_table
+from asl.storage import write_json
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -193,9 +193,7 @@ def run(options: argparse.Namespace) -> int:
     table = options.output / f"copies.{options.format}"
     write_table(rows, table)
     _write_failures(result, options.output / "unreadable.csv")
-    (options.output / "summary.json").write_text(
-        json.dumps(numbers, indent=1) + "\n", encoding="utf-8"
-    )
+    write_json(options.output / "summary.json", numbers)
     if options.gallery:
         _write_gallery(result, options, numbers)
     if not options.quiet:

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 from asl.app.region_names import REGIONS
 from asl.console.options import Parser
 from asl.matching.decision.thresholds import DEFAULT_PRECISION
+from asl.storage import exclusive_lock
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -206,25 +207,10 @@ def alone(library: Path) -> Iterator[None]:
         AslError: another service has it.
         UsageError: it is a file.
     """
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        yield
-        return
     if library.exists() and not library.is_dir():
         raise UsageError(f"--library: {library} is a file, not a folder")
-    library.mkdir(parents=True, exist_ok=True)
-    with (library / "serve.lock").open(
-        "a"
-    ) as file:  # the lock ends with the process, however that ends
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AslError(
-                f"{library}: another asl serve has it open; stop that one or choose --library"
-            ) from error
-        except OSError:
-            pass  # a file system without locks
+    busy = f"{library}: another asl serve has it open; stop that one or choose --library"
+    with exclusive_lock(library / "serve.lock", busy=busy):
         yield
 
 

@@ -14,7 +14,6 @@ again on the same output, a killed training goes on from the end of its last epo
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +40,7 @@ from asl.pipeline.benchmark_run import every_mode, score_benchmark
 from asl.report.headline_table import rich_table
 from asl.report.provenance import provenance
 from asl.scoring.score import Score
+from asl.storage import write_json
 from asl.training import CopyDetectionModule, FitSettings, fit
 from asl.training.callbacks import RetrievalCheck
 from asl.training.checks import check_loss, check_watch
@@ -309,7 +309,7 @@ def _view_plan(config: TrainConfig, sources: Sources) -> ViewPlan:
 
 def _write_failures(failed: dict[str, str], output: Path, console: Console) -> None:
     if failed:
-        (output / "unreadable.json").write_text(json.dumps(failed, indent=1, ensure_ascii=False))
+        write_json(output / "unreadable.json", failed)
         console.print(
             f"[yellow]{len(failed)} training image(s) could not be read; see unreadable.json"
         )

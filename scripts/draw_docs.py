@@ -20,7 +20,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from asl.data.files import atomic_text
 from asl.data.images import Pixels, resize_image
 from asl.data.scenes import render_scene
 from asl.edits import Edit, View
@@ -40,6 +39,7 @@ from asl.models import load_embedder, model_hash
 from asl.models.scores import base_score
 from asl.report.pictures import Cell, Place, rows_of_pictures, scattered, signed
 from asl.scoring.score import Score, from_cosines
+from asl.storage import atomic_text
 from asl.types import F32, AslError
 
 PAGE = "how-it-works.md"

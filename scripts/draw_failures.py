@@ -15,13 +15,13 @@ import sys
 from pathlib import Path
 
 from asl.data.catalog import Catalog
-from asl.data.files import atomic_text
 from asl.data.images import Pixels, decode_image
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.pairs import read_pairs
 from asl.metrics.evaluation import evaluate
 from asl.report.mistakes import Case, worst_false_matches, worst_misses
 from asl.report.pictures import Cell, rows_of_pictures
+from asl.storage import atomic_text
 from asl.types import AslError
 
 ACROSS = 3  # pairs in a row

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import cv2
 
-from asl.data.files import atomic_text
 from asl.data.images import Pixels
 from asl.data.scenes import render_scene
 from asl.edits import View
 from asl.edits.benchmark_kinds import benchmark_kinds
 from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
+from asl.storage import atomic_text
 from asl.types import AslError
 
 TRAIN, REFERENCES, ELSEWHERE = 0, 100_000, 200_000  # the first scene of each; none is in two places

@@ -27,7 +27,6 @@ from PIL import Image
 
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog
-from asl.data.files import atomic_text
 from asl.data.images import ImageError, decode_image, resize_image
 from asl.data.isc_hdf5 import write_descriptors
 from asl.data.layouts import Benchmark, open_benchmark
@@ -35,6 +34,7 @@ from asl.data.pairs import write_pairs
 from asl.index.exact.exact_search import search
 from asl.metrics.evaluation import Evaluation, evaluate
 from asl.scoring.score import Score
+from asl.storage import atomic_text
 from asl.types import AslError, Embeddings, ScoredPairs, TruthPairs
 
 Describe = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]

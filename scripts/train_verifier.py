@@ -46,7 +46,6 @@ from verifier_queries import (
 
 from asl.console.progress import progress_bar
 from asl.data.catalog import CatalogLoader, open_catalog
-from asl.data.files import atomic_path, atomic_text
 from asl.data.images import decode_image
 from asl.features import extract
 from asl.matching import Verifier
@@ -55,6 +54,7 @@ from asl.matching.candidates.local_features import local_candidates
 from asl.matching.decision.fit_trees import calibrate, fit_trees
 from asl.matching.values import EVIDENCE
 from asl.models import load_embedder
+from asl.storage import atomic_path, atomic_text
 from asl.types import AslError
 
 # a copy that fills less of its picture stands inside another one: the photograph is no copy of that

@@ -228,7 +228,7 @@ def test_a_shard_that_is_not_what_was_written_is_found_where_asked_for(
     command(files, tmp_path / "joined", "part=1/1")
     command(files, tmp_path / "joined", "merge=1")
     (tmp_path / "joined" / "shard-00003.json").unlink()
-    with pytest.raises(AslError, match="shard-00003 cannot be read"):
+    with pytest.raises(AslError, match=r"shard-00003\.json: cannot be read"):
         command(files, tmp_path / "joined", "merge=1", "verify=true")
 
 

@@ -8,11 +8,9 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +23,7 @@ from asl.app.library.thumbnails import PictureFile
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
 from asl.matching.align.prepare import Prepared, working_image
-from asl.matching.run.workers import end_with_parent
+from asl.parallel import spawned_map
 from asl.types import AslError
 
 _KEPT = 2500  # pictures and their local features in memory, a tenth of a megabyte each
@@ -257,23 +255,25 @@ def judge_all(
         with closing(PictureFile(store)) as pictures:
             worker = _Worker(pictures)
             for block in blocks:
-                yield from zip(block, worker.work(block), strict=True)
+                yield from zip(block, worker(block), strict=True)
         return
-    # spawn: a forked child of a process that runs threads (torch, OpenCV) may hang.
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start, initargs=(store,)
-    ) as pool:
-        for start in range(0, len(blocks), 8 * workers):
-            part = blocks[start : start + 8 * workers]
-            for block, results in zip(part, pool.map(_work, part), strict=True):
-                yield from zip(block, results, strict=True)
+    worker = _Worker(PictureFile(store))
+    judged = spawned_map(worker, blocks, processes=workers, ahead=8, what="the thumbnails")
+    for block, results in zip(blocks, judged, strict=True):
+        yield from zip(block, results, strict=True)
 
 
 class _Worker:
+    """Judges blocks of pairs; another process gets its own, of the same thumbnails."""
+
     def __init__(self, pictures: PictureFile) -> None:
+        self._pictures = pictures
         self._judge = PairVerifier(pictures)
 
-    def work(self, pairs: Sequence[Pair]) -> list[PairVerdict | str]:
+    def __reduce__(self) -> tuple[type[_Worker], tuple[PictureFile]]:
+        return type(self), (self._pictures,)
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[PairVerdict | str]:
         return [self._one(*pair) for pair in pairs]
 
     def _one(self, first: str, second: str) -> PairVerdict | str:
@@ -281,16 +281,3 @@ class _Worker:
             return self._judge.judge(first, second)
         except (AslError, OSError, cv2.error) as error:
             return f"could not be compared: {error}"
-
-
-_WORKER: list[_Worker] = []
-
-
-def _start(store: Path) -> None:
-    cv2.setNumThreads(1)
-    end_with_parent()
-    _WORKER[:] = [_Worker(PictureFile(store))]
-
-
-def _work(pairs: list[Pair]) -> list[PairVerdict | str]:
-    return _WORKER[0].work(pairs)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asl.data.files import file_stamp
 from asl.data.images import EXTENSIONS
+from asl.storage import file_stamp
 from asl.types import AslError, StrArray, as_ids
 
 Name = Callable[[str], str]

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.data.archives import open_parquet, open_tar
-from asl.data.files import file_stamp, shown
 from asl.data.images import EXTENSIONS, UNREAD, Pixels, decode_image, read_file
+from asl.storage import file_stamp, printable_name
 from asl.types import AslError, StrArray, as_ids
 
 IdStyle = Literal["path", "stem"]
@@ -82,7 +82,7 @@ class FileCatalog:
 
     def locate(self, row: int) -> str:
         """The path of the file."""
-        return shown(self.paths[row])
+        return printable_name(self.paths[row])
 
     def stamp(self, row: int) -> str:
         """Size and time of change of the file; ``OSError`` where it is not there."""
@@ -230,7 +230,7 @@ def _files(paths: Sequence[Path], names: Sequence[str], id_style: IdStyle) -> Fi
 
 
 def _id(name: str, id_style: IdStyle) -> str:
-    return shown(name if id_style == "path" else Path(name).stem)
+    return printable_name(name if id_style == "path" else Path(name).stem)
 
 
 def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:

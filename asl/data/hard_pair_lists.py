@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from asl.data.files import atomic_text, read_rows
+from asl.data.rows import read_rows
+from asl.storage import atomic_text
 from asl.types import AslError
 
 HEADER = ["first", "second", "directed"]

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from asl.data.files import atomic_path
+from asl.storage import atomic_path
 from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, StrArray
 
 

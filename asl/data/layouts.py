@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from asl.data.catalog import Catalog, FileCatalog, open_catalog, subset
 from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.truth import read_truth
+from asl.storage import read_json
 from asl.types import AslError, TruthPairs, UsageError, as_ids
 
 
@@ -330,5 +330,5 @@ def read_partners(folder: str | Path) -> dict[str, str]:
     path = Path(folder) / "manifest.json"
     if not path.is_file():
         return {}
-    queries = json.loads(path.read_text(encoding="utf-8")).get("queries", [])
+    queries = read_json(path, remedy="build the benchmark again").get("queries", [])
     return {entry["id"]: entry["partner"] for entry in queries if "partner" in entry}

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from asl.data.files import atomic_path, read_rows
+from asl.data.rows import read_rows
+from asl.storage import atomic_path
 from asl.types import I64, AslError, ScoredPairs, StrArray
 
 COLUMNS = ["query_id", "reference_id", "score"]

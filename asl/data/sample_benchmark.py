@@ -13,8 +13,9 @@ import numpy as np
 
 from asl.data.hard_pair_lists import write_hard_pairs
 from asl.data.scenes import render_scene
-from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
+from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, write_benchmark
 from asl.edits.benchmark_kinds import benchmark_kinds
+from asl.storage import atomic_folder
 from asl.types import StrArray
 
 VERSION = 1  # raised when the same seed makes other images
@@ -112,9 +113,6 @@ def sample_benchmark(
     folder = (cache or cache_folder()) / name
     if (folder / "manifest.json").is_file() and (folder / "hard_pairs.csv").is_file():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    making = folder.with_name(f"{folder.name}.{os.getpid()}.making")
-    shutil.rmtree(making, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
     base = 10_000_000 * (seed + 1)
     groups = [_scenes(base + 900_000 + number, 1, plan, looks=4) for number in range(plan.groups)]
@@ -123,11 +121,11 @@ def sample_benchmark(
         groups={"scene": groups},
         licences={"scenes": "generated, MIT"},
     )
-    build_benchmark(
-        making, sources, kinds=benchmark_kinds(), plan=plan.benchmark, progress=progress
-    )
-    _write_training(making, base + 500_000, plan)
-    making.rename(folder)
+    with atomic_folder(folder) as making:
+        write_benchmark(
+            making, sources, kinds=benchmark_kinds(), plan=plan.benchmark, progress=progress
+        )
+        _write_training(making, base + 500_000, plan)
     return folder
 
 

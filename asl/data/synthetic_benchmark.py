@@ -15,8 +15,6 @@ Which photograph becomes what depends on the seed alone. No query's edit is one 
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +30,7 @@ from asl.edits import Edit, View
 from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
 from asl.edits.geometric import Crop
+from asl.storage import atomic_folder, write_json
 from asl.types import AslError, TruthPairs
 
 FORMAT = "asl-benchmark-1"
@@ -114,11 +113,24 @@ def build_benchmark(
     output = Path(output)
     if output.exists():
         raise AslError(f"{output}: exists already; delete it or choose another output")
+    with atomic_folder(output) as folder:
+        write_benchmark(folder, sources, kinds=kinds, plan=plan, progress=progress)
+    return output
+
+
+def write_benchmark(
+    folder: Path,
+    sources: BenchmarkSources,
+    *,
+    kinds: Mapping[str, Edit],
+    plan: BenchmarkPlan,
+    progress: Progress | None = None,
+) -> None:
+    """Write a benchmark into an empty folder; arguments and errors as :func:`build_benchmark`."""
     rng = np.random.default_rng([plan.seed, 7])
     references, queries, pool = _choose(sources, kinds, plan, rng)
-    temporary = output.with_name(f".{output.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    total, written = len(references) + len(queries), 0
+    total = len(references) + len(queries)
+    written = 0
 
     def count() -> None:
         nonlocal written
@@ -126,16 +138,12 @@ def build_benchmark(
         if progress:
             progress(written, total)
 
-    reference_ids = _write(references, temporary / "references", "R", 6, plan, pool, rng, count)
-    query_ids = _write(queries, temporary / "queries", "Q", 5, plan, pool, rng, count)
+    reference_ids = _write(references, folder / "references", "R", 6, plan, pool, rng, count)
+    query_ids = _write(queries, folder / "queries", "Q", 5, plan, pool, rng, count)
     truth = _truth(queries, query_ids, reference_ids)
-    write_truth(truth, temporary / "truth.csv")
-    manifest = _manifest(sources, plan, references, queries, reference_ids, query_ids, temporary)
-    (temporary / "manifest.json").write_text(
-        json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8"
-    )
-    temporary.rename(output)
-    return output
+    write_truth(truth, folder / "truth.csv")
+    manifest = _manifest(sources, plan, references, queries, reference_ids, query_ids, folder)
+    write_json(folder / "manifest.json", manifest)
 
 
 def _choose(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from asl.data.files import atomic_text, read_rows
+from asl.data.rows import read_rows
+from asl.storage import atomic_text
 from asl.types import AslError, TruthPairs
 
 HEADER = ["query_id", "reference_id", "kind"]

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from asl.features.feature_store import FeatureStore, write_durably
+from asl.features.feature_store import FeatureStore
 from asl.features.writer_lock import one_writer
+from asl.storage import ReadError, write_bytes
 from asl.types import AslError, UsageError
 
 
@@ -98,8 +99,9 @@ def _copy(store: FeatureStore, part: FeatureStore, name: str, entry: dict[str, o
         try:
             data[suffix] = (part.path / f"{name}{suffix}").read_bytes()
         except OSError as error:
-            raise AslError(
-                f"merge: {part.path}/{name}{suffix}: cannot be read ({error})"
+            raise ReadError(
+                f"{part.path}/{name}{suffix}: cannot be read ({error.strerror}); "
+                "extract this part again"
             ) from error
     if hashlib.sha256(data[".npy"] + data[".json"]).hexdigest() != entry["sha256"]:
         raise AslError(
@@ -107,5 +109,5 @@ def _copy(store: FeatureStore, part: FeatureStore, name: str, entry: dict[str, o
         )
     target = f"shard-{len(store.manifest['shards']):05d}"
     for suffix, content in data.items():
-        write_durably(store.path / f"{target}{suffix}", content)
+        write_bytes(store.path / f"{target}{suffix}", content)
     store.append_entry({**entry, "name": target})

@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,9 +30,11 @@ from typing import Any
 import numpy as np
 
 from asl.features.shard import StoreShard
+from asl.storage import ReadError, checksum, read_json, read_npy, write_bytes, write_json
 from asl.types import F32, AslError, Embeddings, StrArray
 
 FORMAT = "asl-features-1"
+_REMEDY = "delete the store and extract again"
 _KEYS = {"model", "dim", "preprocessing", "shards"}
 Failure = tuple[str, str]
 
@@ -58,19 +59,12 @@ class FeatureStore:
             AslError: there is none, or its manifest is broken or of another format.
         """
         folder = Path(path)
-        try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        if not (folder / "manifest.json").exists():
             raise AslError(
                 f"{folder}: is no feature store (no manifest.json); make one with asl.extract"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise AslError(f"{folder}/manifest.json: cannot be read ({error})") from error
-        if (
-            not isinstance(manifest, dict)
-            or manifest.get("format") != FORMAT
-            or not manifest.keys() >= _KEYS
-        ):
+            )
+        manifest = read_json(folder / "manifest.json", remedy=_REMEDY)
+        if manifest.get("format") != FORMAT or not manifest.keys() >= _KEYS:
             raise AslError(
                 f"{folder}: is no feature store of this version (expected format {FORMAT!r})"
             )
@@ -171,7 +165,7 @@ class FeatureStore:
         np.save(buffer, features)
         listing = json.dumps(facts, ensure_ascii=False).encode()
         for suffix, data in ((".npy", buffer.getvalue()), (".json", listing)):
-            write_durably(self.path / f"{name}{suffix}", data)
+            write_bytes(self.path / f"{name}{suffix}", data)
         digest = hashlib.sha256(buffer.getvalue() + listing).hexdigest()
         entry = {
             "name": name,
@@ -187,20 +181,13 @@ class FeatureStore:
         self._write_manifest()
 
     def _write_manifest(self) -> None:
-        write_durably(self.path / "manifest.json", json.dumps(self.manifest, indent=1).encode())
+        write_json(self.path / "manifest.json", self.manifest)
 
     def _listings(self) -> list[dict[str, Any]]:
-        listings = []
-        for shard in self.manifest["shards"]:
-            try:
-                listings.append(
-                    json.loads((self.path / f"{shard['name']}.json").read_text(encoding="utf-8"))
-                )
-            except (OSError, ValueError) as error:
-                raise AslError(
-                    f"{self.path}/{shard['name']}.json: cannot be read ({error})"
-                ) from error
-        return listings
+        return [
+            read_json(self.path / f"{shard['name']}.json", remedy=_REMEDY, keys=("ids", "failures"))
+            for shard in self.manifest["shards"]
+        ]
 
     @property
     def _replaced(self) -> bool:
@@ -284,19 +271,8 @@ class FeatureStore:
     def _part(self, shard: Mapping[str, Any]) -> F32:
         """The features of a shard, memory-mapped."""
         file = self.path / f"{shard['name']}.npy"
-        try:
-            part: F32 = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError) as error:
-            raise AslError(
-                f"{file}: cannot be read ({error}); delete the store and extract again"
-            ) from error
-        except OSError as error:
-            raise AslError(f"{file}: cannot be read ({error})") from error
-        if part.shape != (shard["images"], self.manifest["dim"]) or part.dtype != np.float32:
-            raise AslError(
-                f"{file}: is {part.dtype} {part.shape}, expected float32 of {shard['images']} images"
-            )
-        return part
+        shape = (shard["images"], self.manifest["dim"])
+        return read_npy(file, remedy=_REMEDY, dtype=np.float32, shape=shape, mapped=True)
 
     def pieces(self) -> Iterator[StoreShard]:
         """The images of one shard after the other; features stay on the disk until they are asked for.
@@ -336,11 +312,7 @@ class FeatureStore:
         """
         for shard in self.manifest["shards"]:
             files = [self.path / f"{shard['name']}{suffix}" for suffix in (".npy", ".json")]
-            try:
-                digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-            except OSError as error:
-                raise AslError(f"{self.path}: {shard['name']} cannot be read ({error})") from error
-            if digest != shard["sha256"]:
+            if checksum(*files, remedy=_REMEDY) != shard["sha256"]:
                 raise AslError(
                     f"{self.path}: {shard['name']} is not what was written; delete the store and extract again"
                 )
@@ -356,19 +328,6 @@ def _names(listing: Mapping[str, Any]) -> list[str]:
 
 def _empty(path: str | Path) -> bool:
     try:
-        return bool(
-            json.loads((Path(path) / "manifest.json").read_text(encoding="utf-8")).get("format")
-            == FORMAT
-        )
-    except (OSError, ValueError):
+        return bool(read_json(Path(path) / "manifest.json", remedy=_REMEDY).get("format") == FORMAT)
+    except ReadError:
         return False
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write under a temporary name, flush, rename: the name never shows half a file."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -14,8 +14,6 @@ generation goes on undisturbed.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from asl.storage import ReadError, atomic_binary, read_json, read_npy, write_json
 from asl.types import (
     F32,
     I64,
@@ -37,6 +36,8 @@ from asl.types import (
 )
 
 FORMAT = "asl-index-1"
+_KEYS = {"model", "dim", "count", "generation"}
+_REBUILD = "build the index again"
 _BLOCK = 65536  # rows that are written at once
 _OWN = re.compile(r"\d{8}\.\w+\.(npy|faiss)")  # files of a generation
 
@@ -129,14 +130,16 @@ class SavedIndex:
             AslError: there is none, or it is broken or of another format.
         """
         folder = Path(path)
-        try:
-            manifest = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise AslError(f"{folder}: is no index (no index.json)") from error
-        except (OSError, ValueError) as error:
-            raise AslError(f"{folder}/index.json: cannot be read ({error})") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        if not cls.is_index(folder):
+            raise AslError(f"{folder}: not an index (it has no index.json); make one first")
+        manifest = read_json(folder / "index.json", remedy=_REBUILD)
+        if manifest.get("format") != FORMAT:
             raise AslError(f"{folder}: is no index of this version (expected format {FORMAT!r})")
+        missing = _KEYS - manifest.keys()
+        if missing:
+            raise ReadError(
+                f"{folder}/index.json: damaged (lacks {', '.join(sorted(missing))}); {_REBUILD}"
+            )
         return cls(folder, manifest)
 
     def __len__(self) -> int:
@@ -213,10 +216,7 @@ class SavedIndex:
 
     def _load(self, what: str, generation: int) -> Any:
         file = self._file(what, generation)
-        try:
-            return np.load(file, mmap_mode="r" if what == "vectors" else None, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise AslError(f"{file}: cannot be read ({error}); build the index again") from error
+        return read_npy(file, remedy=_REBUILD, mapped=what == "vectors")
 
     def _rewritten(
         self, parts: Sequence[Rows], keep: npt.NDArray[np.bool_] | None = None
@@ -230,22 +230,17 @@ class SavedIndex:
         generation = self.manifest["generation"] + 1
         self._write_vectors(self._file("vectors", generation), parts, order)
         for what, values in (("log_norms", norms[order]), ("ids", ids[order])):
-            with self._file(what, generation).open("wb") as file:
+            with atomic_binary(self._file(what, generation)) as file:
                 np.save(file, values)
-                _to_disk(file)
         manifest = {**self.manifest, "count": len(order), "generation": generation}
-        temporary = self.path / ".index.json.part"
-        with temporary.open("wb") as file:
-            file.write(json.dumps(manifest, indent=1).encode())
-            _to_disk(file)
-        temporary.replace(self.path / "index.json")
+        write_json(self.path / "index.json", manifest)
         self._delete_others(generation)
         return SavedIndex(self.path, manifest)
 
     def _write_vectors(self, path: Path, parts: Sequence[Rows], order: I64) -> None:
         starts = np.cumsum([0] + [len(part.ids) for part in parts])
         shape = (len(order), self.manifest["dim"])
-        with path.open("wb") as file:
+        with atomic_binary(path) as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for low in range(0, len(order), _BLOCK):
@@ -256,15 +251,9 @@ class SavedIndex:
                     mine = owners == owner
                     block[mine] = parts[owner].units(rows[mine] - starts[owner])
                 file.write(block.tobytes())
-            _to_disk(file)
 
     def _delete_others(self, generation: int) -> None:
         """Old generations, and what killed runs left."""
         for file in self.path.iterdir():
             if _OWN.fullmatch(file.name) and not file.name.startswith(f"{generation:08d}."):
                 file.unlink(missing_ok=True)
-
-
-def _to_disk(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

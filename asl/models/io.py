@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from importlib import resources
@@ -19,6 +18,7 @@ from asl.models.build import assemble, create_backbone
 from asl.models.efficientnet_lite import load_lite_weights
 from asl.models.embedder import Embedder, Preprocessing, Recipe
 from asl.models.pretrained import SUFFIXES, load_public
+from asl.storage import write_bytes
 from asl.types import AslError, UsageError
 
 FORMAT = "asl-embedder-1"
@@ -36,7 +36,6 @@ def save_embedder(
         card: what a user should know: data, recipe, numbers; JSON-ready.
         half: store float16, half the size.
     """
-    path = Path(path)
     tensors = {
         name: (value.half() if half and value.is_floating_point() else value)
         .detach()
@@ -50,13 +49,7 @@ def save_embedder(
         "preprocessing": json.dumps(asdict(embedder.preprocessing)),
         "card": json.dumps(dict(card), default=str),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(save(tensors, metadata=metadata))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, save(tensors, metadata=metadata))
 
 
 def load_embedder(name: str | Path, *, size: int | None = None, device: str = "cpu") -> Embedder:

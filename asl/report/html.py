@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from asl.data.catalog import Catalog
-from asl.data.files import atomic_text
 from asl.metrics.directional import Directional, directional
 from asl.metrics.evaluation import Evaluation
 from asl.metrics.significance import Difference
@@ -27,6 +26,7 @@ from asl.report.sections import (
     score_section,
 )
 from asl.report.style import STYLE
+from asl.storage import atomic_text
 from asl.types import Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 Differences = Mapping[str, Mapping[str, Difference]]

@@ -63,7 +63,7 @@ def test_a_shard_that_was_cut_off_is_noticed_before_anything_is_embedded(
 ) -> None:
     shard = store.path / "shard-00001.npy"
     os.truncate(shard, shard.stat().st_size - 4)
-    with pytest.raises(AslError, match=r"shard-00001\.npy: cannot be read .* extract again"):
+    with pytest.raises(AslError, match=r"shard-00001\.npy: damaged .* extract again"):
         FeatureStore.create(store.path, model="m", dim=5, preprocessing={})
 
 
@@ -89,7 +89,7 @@ def test_two_processes_do_not_write_into_one_store(store: FeatureStore) -> None:
 def test_a_store_of_another_kind_is_refused_in_words(store: FeatureStore) -> None:
     np.save(store.path / "shard-00000.npy", np.zeros((3, 5), dtype=np.float16))
     with pytest.raises(
-        AslError, match=r"shard-00000\.npy: is float16 \(3, 5\), expected float32 of 3 images"
+        AslError, match=r"shard-00000\.npy: damaged \(holds float16 \[3, 5\], expected float32 \[3, 5\]"
     ):
         store.features()
     (store.path / "manifest.json").write_text('{"format": "asl-features-1", "dim": 5}')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ import numpy as np
 
 from asl.app.library.image_store import ImageStore
 from asl.app.library.thumbnails import PictureFile
-from asl.data.files import atomic_path
 from asl.data.images import Pixels, decode_image
 from asl.matching.candidates.local_features import Reader, read_features, readings
 from asl.matching.candidates.votes import LocalFeatures, LocalIndex
 from asl.matching.values import Settings
+from asl.storage import ReadError, atomic_binary, read_npz
 from asl.types import F32, I64
 
 _TOGETHER = 256  # contents in one transaction, and in memory beside the index
@@ -115,7 +114,7 @@ def propose(
     known = _kept(keep, key, digests)
     if known is None:
         known = _asked(store, digests, queries, references, k=k, progress=progress)
-        with atomic_path(keep) as part, part.open("wb") as file:
+        with atomic_binary(keep, durable=False) as file:
             names = np.array(digests)
             np.savez(
                 file,
@@ -130,15 +129,15 @@ def propose(
 def _kept(path: Path, key: str, digests: Sequence[str]) -> Voted | None:
     """What was proposed under that key; None where it was something else, or the file is damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            if str(kept["key"]) != key:
-                return None
-            row = {digest: number for number, digest in enumerate(digests)}
-            first, second = (
-                [row[name] for name in kept[side].tolist()] for side in ("first", "second")
-            )
-            return Voted(np.array(first, np.int64), np.array(second, np.int64), kept["votes"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        kept = read_npz(path, remedy="delete it", names=("key", "first", "second", "votes"))
+        if str(kept["key"]) != key:
+            return None
+        row = {digest: number for number, digest in enumerate(digests)}
+        first, second = (
+            [row[name] for name in kept[side].tolist()] for side in ("first", "second")
+        )
+        return Voted(np.array(first, np.int64), np.array(second, np.int64), kept["votes"])
+    except (ReadError, KeyError, ValueError):
         return None
 
 

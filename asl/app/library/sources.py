@@ -15,8 +15,8 @@ from PIL import Image
 
 from asl.app.library.ingest import Source
 from asl.data.catalog import FileCatalog, open_catalog
-from asl.data.files import shown
 from asl.data.images import Pixels, read_file
+from asl.storage import printable_name
 from asl.types import AslError, UsageError, as_ids
 
 ImageInput = str | Path | bytes | Pixels | Image.Image
@@ -42,7 +42,7 @@ def read_sources(
     if given is None:
         if not all(isinstance(image, str | os.PathLike) for image in listed):
             raise UsageError("add: bytes, arrays and Pillow images need names=, one per image")
-        given = [shown(Path(image).name) for image in listed]
+        given = [printable_name(Path(image).name) for image in listed]
     if len(given) != len(listed):
         raise UsageError(f"add: {len(listed)} image(s) and {len(given)} name(s)")
     try:

@@ -11,8 +11,8 @@ from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Intake, Source
 from asl.app.library.records import Name
 from asl.data.catalog import FileCatalog, open_catalog
-from asl.data.files import shown
 from asl.data.images import TOO_LARGE
+from asl.storage import printable_name
 from asl.types import UsageError
 
 Progress = Callable[[int, int], None]
@@ -82,7 +82,9 @@ def list_files(source: str | Path, *, role: str, beside: Listing | None = None) 
     files = dict.fromkeys(os.path.abspath(name) for name in catalog.paths)
     root = path if path.is_dir() else path.parent
     there = {source.name for source in beside.sources} if beside else set()
-    sources, inodes, links = _once([name for name in files if shown(name) not in there], beside)
+    sources, inodes, links = _once(
+        [name for name in files if printable_name(name) not in there], beside
+    )
     return Listing(Path(os.path.abspath(root)), sources, inodes, links, catalog.skipped)
 
 
@@ -121,9 +123,11 @@ def _source(path: str) -> tuple[Source, tuple[int, int] | None]:
     try:
         found = os.stat(path)
     except OSError:
-        return Source(shown(path), Path(path)), None
+        return Source(printable_name(path), Path(path)), None
     inode = (found.st_dev, found.st_ino) if found.st_ino else None
-    return Source(shown(path), Path(path), size=found.st_size, changed=found.st_mtime_ns), inode
+    return Source(
+        printable_name(path), Path(path), size=found.st_size, changed=found.st_mtime_ns
+    ), inode
 
 
 def sync(

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from asl.app.scanning.result import Found, ScanImage, ScanResult
-from asl.data.files import atomic_text
 from asl.report.style import STYLE
+from asl.storage import atomic_text
 
 _SIDE = 256  # pixels of the longer side of a picture in the page
 _QUALITY = 74

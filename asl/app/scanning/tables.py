@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asl.data.files import atomic_path, atomic_text
+from asl.storage import atomic_path, atomic_text
 
 if TYPE_CHECKING:
     from asl.app.scanning.result import Found, ScanResult

@@ -8,7 +8,6 @@ misses is lost: the list is not exact and carries no certificate. Measure the lo
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from asl.index.engines.faiss_flat import LONGEST_GPU_LIST, load_faiss
 from asl.index.engines.protocol import ROUNDING
+from asl.storage import atomic_path
 from asl.types import F32, I64, AslError, UsageError
 
 # Divisible by the usual numbers of sub-quantisers (PQ80, PQ96 ...): only the spelling is checked.
@@ -91,12 +91,8 @@ class FaissFactoryIndex:
             return self._tuned(self._read(self._cache, references.shape))
         index = self._built(references)
         if self._cache is not None:
-            temporary = self._cache.with_name(f".{self._cache.name}.{os.getpid()}.part")
-            try:
+            with atomic_path(self._cache) as temporary:
                 self._faiss.write_index(index, str(temporary))
-                temporary.replace(self._cache)
-            finally:
-                temporary.unlink(missing_ok=True)
         return self._tuned(index)
 
     def _read(self, file: Path, shape: tuple[int, ...]) -> Any:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from asl.matching.align.prepare import MIRROR_ORDER, NEGATIVE_ORDER, Prepared, prepare
 from asl.matching.candidates.votes import LocalFeatures, LocalIndex
 from asl.matching.run.disk_cache import Cache
-from asl.matching.run.workers import LoadImage, end_with_parent, packed_for
+from asl.matching.run.workers import LoadImage
 from asl.matching.values import Settings
+from asl.parallel import spawned_map
+from asl.storage import WriteError
 from asl.types import AslError, ScoredPairs, StrArray
 
 Progress = Callable[[int, int], None]
 Role = Literal["query", "reference"]
 _IMAGES = 400  # for which another process pays
-_AHEAD = 64  # images in the works for each process
+_CHUNK = 8  # images that are sent to a process together
+_AHEAD = 8  # chunks in the works for each process
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +104,7 @@ def local_candidates(
     if index is None:
         index = LocalIndex.build(features("reference", references, load_reference, 0))
         if keep and not failures:  # what cannot be read now may be readable the next time
-            with suppress(OSError):  # a library may be read-only
+            with suppress(WriteError):  # a library may be read-only
                 index.save(keep, key=key)
     lists = [
         index.votes(readings(found), k) for found in features("query", queries, load_query, before)
@@ -197,24 +195,5 @@ def read_features(
     if workers <= 1:
         yield from ((name, reader(name)) for name in names)
         return
-    packed = packed_for(workers, reader)
-    # spawn: a forked child of a process that runs threads (torch, OpenCV) may hang.
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start, initargs=(packed,)
-    ) as pool:
-        rest = iter(names)
-        while part := list(islice(rest, _AHEAD * workers)):
-            yield from zip(part, pool.map(_read, part, chunksize=8), strict=True)
-
-
-_READER: list[Reader] = []
-
-
-def _start(packed: bytes) -> None:
-    end_with_parent()
-    cv2.setNumThreads(1)
-    _READER[:] = [pickle.loads(packed)]
-
-
-def _read(name: str) -> LocalFeatures | str:
-    return _READER[0](name)
+    read = spawned_map(reader, names, processes=workers, chunk=_CHUNK, ahead=_AHEAD)
+    yield from zip(names, read, strict=True)

@@ -10,9 +10,6 @@ where they agree on turn and size (weak geometric consistency; Jégou et al., EC
 
 from __future__ import annotations
 
-import os
-import tempfile
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -23,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.index.engines.faiss_flat import load_faiss
+from asl.storage import ReadError, atomic_binary, read_npz
 from asl.types import F32, I64, AslError
 
 _WIDTH = 128  # components of a descriptor
@@ -88,32 +86,28 @@ class LocalIndex:
 
     def save(self, path: Path, *, key: str) -> None:
         """Keep it in one file, which appears when it is whole; ``key`` says what it is an index of."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(
-                    file,
-                    key=np.array(key),
-                    counts=self._counts,
-                    scales=self._scales,
-                    angles=self._angles,
-                    index=load_faiss().serialize_index(self._index),
-                )
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with atomic_binary(path, durable=False) as file:
+            np.savez(
+                file,
+                key=np.array(key),
+                counts=self._counts,
+                scales=self._scales,
+                angles=self._angles,
+                index=load_faiss().serialize_index(self._index),
+            )
 
     @classmethod
     def open(cls, path: Path, *, key: str) -> LocalIndex | None:
         """What was kept under that key; None where there is nothing, something else, or a damaged file."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                if str(kept["key"]) != key:
-                    return None
-                index = load_faiss().deserialize_index(kept["index"])
-                found = cls(_probing(index), kept["counts"], kept["scales"], kept["angles"])
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile):
+            kept = read_npz(
+                path, remedy="delete it", names=("key", "counts", "scales", "angles", "index")
+            )
+            if str(kept["key"]) != key:
+                return None
+            index = load_faiss().deserialize_index(kept["index"])
+            found = cls(_probing(index), kept["counts"], kept["scales"], kept["angles"])
+        except (ReadError, ValueError, RuntimeError):
             return None
         return (
             found

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +10,7 @@ import numpy as np
 
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Settings
+from asl.storage import ReadError, atomic_binary, read_npz
 
 _VERSION = 1
 
@@ -42,18 +39,16 @@ class Cache:
     def get(self, role: str, image_id: str) -> Prepared | None:
         """The prepared image, or None; a damaged file counts as missing and is written anew."""
         try:
-            # Opened here: numpy leaves the file open when it cannot read it.
-            with (
-                self.path(role, image_id).open("rb") as file,
-                np.load(file, allow_pickle=False) as stored,
-            ):
-                frames, descriptors, image = (
-                    stored["frames"],
-                    stored["descriptors"],
-                    stored["image"],
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            stored = read_npz(
+                self.path(role, image_id),
+                remedy="delete it",
+                names=("frames", "descriptors", "image"),
+            )
+        except ReadError:
             return None
+        frames = stored["frames"]
+        descriptors = stored["descriptors"]
+        image = stored["image"]
         if (
             frames.shape != (len(descriptors), 4)
             or descriptors.shape[1:] != (128,)
@@ -66,14 +61,8 @@ class Cache:
 
     def put(self, role: str, image_id: str, prepared: Prepared) -> None:
         """Keep a prepared image (written beside its place, then renamed)."""
-        path = self.path(role, image_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
         frames = np.column_stack([prepared.points, prepared.scales, prepared.angles]).astype(
             np.float32
         )
-        buffer = io.BytesIO()
-        np.savez(buffer, frames=frames, descriptors=prepared.descriptors, image=prepared.image)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(buffer.getvalue())
-        os.replace(temporary, path)
+        with atomic_binary(self.path(role, image_id), durable=False) as file:
+            np.savez(file, frames=frames, descriptors=prepared.descriptors, image=prepared.image)

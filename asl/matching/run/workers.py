@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +15,7 @@ from asl.matching.run.disk_cache import Cache
 from asl.matching.run.memory_cache import Recent
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
+from asl.parallel import spawned_map
 from asl.types import AslError
 
 _KEPT_BYTES = 64 << 20  # of prepared references in each process: some two hundred at 320 pixels
@@ -134,7 +127,7 @@ def run_tasks(
     if workers <= 1:
         yield from map(bench.work, in_time)
         return
-    yield from _run_parallel(in_time, bench, workers)
+    yield from spawned_map(bench.work, in_time, processes=workers)
 
 
 def _until(tasks: Iterator[QueryTask], deadline: float | None) -> Iterator[QueryTask]:
@@ -142,58 +135,3 @@ def _until(tasks: Iterator[QueryTask], deadline: float | None) -> Iterator[Query
         if deadline is not None and time.monotonic() >= deadline:
             return
         yield task
-
-
-def packed_for(workers: int, work: object) -> bytes:
-    """What processes need, as bytes.
-
-    Raises:
-        AslError: it cannot be sent to other processes.
-    """
-    try:
-        return pickle.dumps(work)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise AslError(
-            f"workers={workers}: the image loaders cannot be sent to other processes ({error}); "
-            "give functions of a module or picklable objects, or workers=0"
-        ) from error
-
-
-def _run_parallel(tasks: Iterator[QueryTask], bench: Bench, workers: int) -> Iterator[TaskResult]:
-    packed = packed_for(workers, bench)
-    # spawn: a forked child of a process that runs threads (torch, OpenCV) may hang.
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start, initargs=(packed,)
-    ) as pool:
-        waiting: deque[Future[TaskResult]] = deque()
-        for task in tasks:
-            waiting.append(pool.submit(_work, task))
-            if len(waiting) >= 3 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-_BENCH: list[Bench] = []
-
-
-def end_with_parent() -> None:
-    """Make this worker process end when its parent does: a killed parent tells its children nothing."""
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    wait([parent])
-    os._exit(1)
-
-
-def _start(packed: bytes) -> None:
-    end_with_parent()
-    cv2.setNumThreads(1)
-    _BENCH[:] = [pickle.loads(packed)]
-
-
-def _work(task: QueryTask) -> TaskResult:
-    return _BENCH[0].work(task)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from pathlib import Path
 
 import cv2
@@ -276,47 +271,3 @@ def test_a_damaged_cache_file_is_written_anew(tmp_path: Path, picture: Image) ->
     np.testing.assert_array_equal(again.points, prepared.points)
     assert Cache(tmp_path, Settings(size=256)).get("reference", "a") is None
     assert Cache(tmp_path, Settings(), "other").get("reference", "a") is None
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at /proc")
-def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(
-        textwrap.dedent("""
-            import multiprocessing, time
-            from asl.matching.run.workers import end_with_parent
-
-            def work(path):
-                import os
-                end_with_parent()
-                open(path, "w").write(str(os.getpid()))
-                time.sleep(300)
-
-            if __name__ == "__main__":
-                import sys
-                child = multiprocessing.get_context("spawn").Process(target=work, args=(sys.argv[1],))
-                child.start()
-                child.join()
-            """)
-    )
-    pid = tmp_path / "pid"
-    parent = subprocess.Popen([sys.executable, str(script), str(pid)])
-    try:
-        deadline = time.monotonic() + 60
-        while not (pid.exists() and pid.read_text()):
-            assert time.monotonic() < deadline, "the worker did not start"
-            time.sleep(0.05)
-        worker = int(pid.read_text())
-    finally:
-        parent.send_signal(signal.SIGKILL)
-        parent.wait()
-    while _runs(worker):
-        assert time.monotonic() < deadline, "the worker outlived its parent"
-        time.sleep(0.05)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False

@@ -1,0 +1,48 @@
+"""Atomic writes, locks, checksums, and readers with one kind of error.
+
+Everything that writes a file goes through :mod:`asl.storage.writing`, everything that reads one
+back through :mod:`asl.storage.reading`, and who must write alone takes a lock of
+:mod:`asl.storage.locking`.
+"""
+
+from asl.storage.locking import exclusive_lock
+from asl.storage.reading import (
+    ReadError,
+    checksum,
+    database_errors,
+    file_stamp,
+    open_database,
+    printable_name,
+    read_json,
+    read_npy,
+    read_npz,
+)
+from asl.storage.writing import (
+    WriteError,
+    atomic_binary,
+    atomic_folder,
+    atomic_path,
+    atomic_text,
+    write_bytes,
+    write_json,
+)
+
+__all__ = [
+    "ReadError",
+    "WriteError",
+    "atomic_binary",
+    "atomic_folder",
+    "atomic_path",
+    "atomic_text",
+    "checksum",
+    "database_errors",
+    "exclusive_lock",
+    "file_stamp",
+    "open_database",
+    "printable_name",
+    "read_json",
+    "read_npy",
+    "read_npz",
+    "write_bytes",
+    "write_json",
+]
