@@ -14,7 +14,7 @@ export NO_ALBUMENTATIONS_UPDATE ?= 1
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check docs clean
+.PHONY: help setup demo scan test test-fast check docs clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## Train on a generated set, index, search in the right direction, score, write a report
 	$(BIN)/python -m asl.train
+
+scan: $(STAMP) ## Find the copies in a folder of yours: make scan PHOTOS=folder
+	@test -n "$(PHOTOS)" || { echo "make scan PHOTOS=folder: name a folder of images"; exit 2; }
+	$(BIN)/asl scan "$(PHOTOS)"
 
 test: $(STAMP) check ## Lint, types and all tests
 	$(BIN)/python -m pytest -q
