@@ -1,47 +1,70 @@
-"""Score predictions against ground truth: µAP, recall at 90 % precision, and more, by the rules of the field.
+"""Score predictions against ground truth: µAP, recall at 90 % precision, and more.
 
   python -m asl.evaluate predictions=pairs.csv truth=truth.csv output=scores
-  python -m asl.evaluate compare=[a.csv,b.csv] truth=truth.csv output=scores      which one is
-  better, and is it sure? python -m asl.evaluate queries=storeQ references=storeR truth=truth.csv
-  score=all output=scores python -m asl.evaluate queries=dev.h5 truth=truth.csv score=cosine
-  background=train.h5 output=scores python -m asl.evaluate benchmark=BENCH model=runs/mine
-  output=scores            from images to the report
+  python -m asl.evaluate compare=[a.csv,b.csv] truth=truth.csv output=scores     which is better?
+  python -m asl.evaluate queries=storeQ references=storeR truth=truth.csv score=all output=scores
+  python -m asl.evaluate queries=dev.h5 truth=truth.csv score=cosine background=train.h5
+  normalize=subtract most=500000 output=scores
+  python -m asl.evaluate benchmark=BENCH model=runs/mine output=scores     from images to the report
 
 predictions: CSV (`query_id,reference_id,score`, higher = surer, header optional) or Parquet. truth:
 CSV (`query_id,reference_id`, an empty reference for a query without a match; a column `kind` gives
 a breakdown).
 queries, references, background: feature stores of asl.extract or HDF5 descriptors of ISC 2021,
-which are searched. OUTPUT gets metrics.json (uap, recall_at_p90, threshold_at_p90 (null: never
-reached), recall_at_1, recall_at_10 ...), report.md and report.html. Ties count against the ranking,
-recall divides by all true pairs, a pair predicted twice is an error. docs/evaluation.md has every
-definition.
+which are searched.
+
+OUTPUT gets metrics.json (uap, recall_at_p90, threshold_at_p90 (null: never reached), recall_at_1,
+recall_at_10 ...), report.md and report.html. Ties count against the ranking, recall divides by all
+true pairs, a pair predicted twice is an error. docs/evaluation.md has every definition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
-from rich.console import Console
 
 from asl.console.entry import entry_point
-from asl.console.progress import progress_bar
-from asl.data.catalog import Catalog, open_catalog
-from asl.data.pairs import read_pairs, write_pairs
-from asl.data.truth import read_groups, read_truth
-from asl.metrics.evaluation import Evaluation, check_ids, evaluate, missing_predictions
-from asl.metrics.significance import Difference, compare
-from asl.report.headline_table import difference_rows, kind_rows, rich_rows, rich_table
-from asl.report.html import write_report
-from asl.report.provenance import provenance
-from asl.types import Embeddings, ScoredPairs, TruthPairs, UsageError
+from asl.pipeline.key_checks import (
+    NORMALIZATION_KEYS,
+    check_background_use,
+    check_choice,
+    check_least,
+    refuse_normalization,
+    refuse_other_constants,
+    refuse_unused,
+    uses_background,
+)
+from asl.types import TruthPairs, UsageError
 
 if TYPE_CHECKING:
-    from asl.pipeline.benchmark_run import Features
-    from asl.scoring.score import Score
+    from asl.data.catalog import Catalog
+    from asl.metrics.evaluation import Evaluation
+    from asl.metrics.significance import Difference
+    from asl.pipeline.evaluation_runs import Runs
+
+    Differences = Mapping[str, Mapping[str, Difference]]
+
+_SEARCH_KEYS = (
+    "references",
+    "background",
+    "score",
+    "lam",
+    "tau",
+    "k",
+    "most",
+    "normalize",
+    *NORMALIZATION_KEYS,
+    "whiten",
+    "negatives",
+    "engine",
+    "model",
+)
+_BENCHMARK_KEYS = ("layout", "workers")
+_OWN_KEYS = ("references", "background", "truth", "query_images", "reference_images")
 
 
 @dataclass
@@ -50,8 +73,7 @@ class EvaluateConfig:
 
     Attributes:
         predictions: CSV or Parquet of scored pairs.
-        compare: two or more files of predictions, side by side; the others are compared with the
-            first.
+        compare: two or more files of predictions; the others are compared with the first.
         queries: feature store or ISC HDF5 descriptors of the queries, to search and evaluate; an
             ISC submission (queries and references in one file) needs no ``references``.
         references: the same of the references.
@@ -61,25 +83,26 @@ class EvaluateConfig:
         groups: CSV ``query_id,group`` for one more breakdown.
         query_images: images of the queries, for the pictures in the report.
         reference_images: images of the references.
-        id_style: their ids are paths (``path``) or file names without suffix (``stem``).
-        layout: of the benchmark; ``auto`` looks.
-        model: for ``benchmark``.
-        score: for searches: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``all``.
-        lam: weight of the log-norm difference; null: as calibrated for the model of ``benchmark=``,
-            else 0.02.
-        tau: log-norm difference that is free.
-        k: references per query.
+        id_style: ids of these images are paths (``path``) or file names without suffix (``stem``).
+        layout: of the benchmark; ``auto`` detects it.
+        model: embeds the benchmark, and holds the calibration of the scores.
+        score: of a search: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``all``.
+        lam: weight of the log-norm difference; null: calibrated for the model, else 0.1.
+        tau: free log-norm difference; null: calibrated for the model, else 0.
+        k: references per query that are evaluated, where ``most`` is not given.
+        most: number of best pairs over all queries instead of ``k`` per query (500,000 in the ISC
+            2021 challenge); null: ``k`` per query.
         normalize: score normalisation with the background: ``none``, ``subtract``, ``stretch``.
-        beta: its weight.
-        first: rank of its first neighbour, 0 = nearest.
-        last: rank of its last neighbour.
-        whiten: dimensions to whiten to, fitted on the background; 0 leaves the embeddings alone.
+        sn_weight: weight of score normalisation.
+        sn_first: rank of its first background neighbour, 0 = nearest.
+        sn_last: rank of its last background neighbour.
+        whiten: dimensions to whiten to, fitted on the background; 0: no whitening.
         negatives: weight of negative embedding subtraction with the background (0.35 in its paper);
             0: none.
-        engine: ``auto``, ``faiss``, ``exact``.
+        engine: ``auto``, ``faiss``, ``tensorcore``, ``exact``.
         precision: whose lowest threshold the breakdowns and false-match rates use.
         output: folder for metrics.json, report.md and report.html.
-        bootstrap: replicates of the intervals; 0 leaves them out.
+        bootstrap: replicates of the intervals; 0: no intervals.
         seed: of the bootstrap.
         workers: processes that decode, for ``benchmark``; null: none beside a model on the CPU,
             else one a core.
@@ -102,10 +125,11 @@ class EvaluateConfig:
     lam: float | None = None
     tau: float | None = None
     k: int = 10
+    most: int | None = None
     normalize: str = "none"
-    beta: float = 1.0
-    first: int = 0
-    last: int = 2
+    sn_weight: float = 1.0
+    sn_first: int = 0
+    sn_last: int = 2
     whiten: int = 0
     negatives: float = 0.0
     engine: str = "auto"
@@ -116,46 +140,22 @@ class EvaluateConfig:
     workers: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Runs:
-    """What is evaluated: named predictions, and what else is known of the images."""
-
-    pairs: Mapping[str, ScoredPairs]
-    truth: TruthPairs
-    features: Features | None = None
-    query_images: Catalog | None = None
-    reference_images: Catalog | None = None
-
-
 def run(config: EvaluateConfig) -> int:
-    """Evaluate what the keys name."""
-    given = [config.predictions, config.compare, config.queries, config.benchmark]
-    if sum(bool(value) for value in given) != 1:
-        raise UsageError(
-            "give one of predictions=, compare=[A,B], queries= (with references=), or benchmark="
-        )
-    if not 0 < config.precision <= 1:
-        raise UsageError(f"precision: must be in (0, 1], got {config.precision}")
-    for key in (
-        ("references", "background", "truth", "query_images", "reference_images")
-        if config.benchmark
-        else ()
-    ):
-        if getattr(config, key):
-            raise UsageError(
-                f"{key}: benchmark= brings its own; leave it out, or give queries= instead of benchmark="
-            )
-    runs = _embed(config) if config.benchmark else _open(config)
-    groups = read_groups(_there("groups", config.groups)) if config.groups else None
-    for name, pairs in runs.pairs.items():
-        check_ids(pairs, runs.truth, name=name)
-    settings: dict[str, Any] = {
-        "bootstrap": config.bootstrap,
-        "seed": config.seed,
-        "precision": config.precision,
-    }
+    """Check, get the runs, evaluate, write, print."""
+    from asl.metrics.evaluation import evaluate
+
+    _check(config)
+    runs = _runs(config)
+    groups = _groups(config)
     evaluations = {
-        name: evaluate(pairs, runs.truth, groups=groups, **settings)
+        name: evaluate(
+            pairs,
+            runs.truth,
+            groups=groups,
+            bootstrap=config.bootstrap,
+            seed=config.seed,
+            precision=config.precision,
+        )
         for name, pairs in runs.pairs.items()
     }
     differences = _differences(config, runs) if config.compare else {}
@@ -164,145 +164,131 @@ def run(config: EvaluateConfig) -> int:
     return 0
 
 
-def _there(key: str, path: str) -> str:
-    if not Path(path).exists():
-        raise UsageError(f"{key}: there is no {path}")
-    return path
-
-
-def _open(config: EvaluateConfig) -> Runs:
-    if config.truth is None:
-        raise UsageError("truth: needed, e.g. `truth=truth.csv`")
-    truth = read_truth(_there("truth", config.truth))
-    features = _features(config) if config.queries else None
-    images = [
-        open_catalog(_there(key, source), id_style=config.id_style) if source else None  # type: ignore[arg-type]
-        for key, source in (
-            ("query_images", config.query_images),
-            ("reference_images", config.reference_images),
+def _check(config: EvaluateConfig) -> None:
+    """Refuse wrong values, and keys that have no effect, before anything is read or embedded."""
+    given = [config.predictions, config.compare, config.queries, config.benchmark]
+    if sum(bool(value) for value in given) != 1:
+        raise UsageError(
+            "give one of predictions=, compare=[A,B], queries= (with references=), or benchmark="
         )
-    ]
-    return Runs(
-        _read(config) if features is None else _search(config, features), truth, features, *images
+    if not 0 < config.precision <= 1:
+        raise UsageError(f"precision: must be in (0, 1], got {config.precision}")
+    check_choice("id_style", config.id_style, ("path", "stem"))
+    check_least(config, {"bootstrap": 0, "whiten": 0, "negatives": 0, "workers": 0})
+    for key in _OWN_KEYS if config.benchmark else ():
+        if getattr(config, key):
+            raise UsageError(
+                f"{key}: benchmark= brings its own; leave it out, or give queries= instead"
+            )
+    if not config.benchmark and config.truth is None:
+        raise UsageError("truth: needed, e.g. `truth=truth.csv`")
+    for key in ("truth", "groups", "query_images", "reference_images"):
+        path = getattr(config, key)
+        if path and not Path(path).exists():
+            raise UsageError(f"{key}: there is no {path}")
+    if not config.benchmark:
+        refuse_unused(config, _BENCHMARK_KEYS, reason="without benchmark=")
+    if config.queries or config.benchmark:
+        _check_search(config)
+    else:
+        refuse_unused(config, _SEARCH_KEYS, reason="on predictions, which are scored already")
+
+
+def _check_search(config: EvaluateConfig) -> None:
+    from asl.pipeline.benchmark_run import Protocol
+    from asl.scoring.normalization import normalization_of
+    from asl.scoring.score import MODES
+
+    check_choice("score", config.score, (*MODES, "all"))
+    refuse_other_constants(config, config.score)
+    refuse_normalization(config)
+    normalization_of(
+        config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
     )
+    if not config.benchmark:
+        check_background_use(config)
+    Protocol(config.k, config.most)
 
 
-def _read(config: EvaluateConfig) -> dict[str, ScoredPairs]:
+def _runs(config: EvaluateConfig) -> Runs:
+    """Read predictions, or search descriptors or a benchmark."""
+    from asl.pipeline.evaluation_runs import read_predictions
+
+    if config.benchmark or config.queries:
+        return _searched(config)
+    truth, images = _truth(config)
     if config.predictions:
-        return {
-            Path(config.predictions).stem: read_pairs(_there("predictions", config.predictions))
-        }
+        return read_predictions([config.predictions], truth, key="predictions", images=images)
     files = list(dict.fromkeys(config.compare))
     if len(files) < 2:
         raise UsageError(
             f"compare: needs two different files, e.g. compare=[a.csv,b.csv]; got {config.compare}"
         )
-    stems = [Path(file).stem for file in files]
-    names = stems if len(set(stems)) == len(stems) else files
-    return {
-        name: read_pairs(_there("compare", file)) for name, file in zip(names, files, strict=True)
-    }
+    return read_predictions(files, truth, key="compare", images=images)
 
 
-def _features(config: EvaluateConfig) -> Features:
-    # Only searches need an engine; the other ways load none.
-    from asl.features.feature_store import FeatureStore
-    from asl.features.store_groups import check_models
-    from asl.pipeline.benchmark_run import Features
-
-    paths = [(key, getattr(config, key) or "") for key in ("queries", "references", "background")]
-    stores = {
-        key: FeatureStore.open(path) for key, path in paths if path and FeatureStore.is_store(path)
-    }
-    check_models({key: store.manifest["model"] for key, store in stores.items()})
-    queries, references = _sides(config)
-    background = (
-        _embeddings("background", config.background).as_background() if config.background else None
-    )
-    return Features(queries.as_queries(), references.as_references(), background)
-
-
-def _search(
-    config: EvaluateConfig, features: Features, *, weights: str = ""
-) -> dict[str, ScoredPairs]:
-    from asl.index.exact.exact_search import search
-    from asl.pipeline.benchmark_run import postprocess
+def _searched(config: EvaluateConfig) -> Runs:
+    # Only searches need an engine; predictions are evaluated without one, and without torch.
+    from asl.pipeline.benchmark_run import Protocol
+    from asl.pipeline.evaluation_runs import SearchSettings, search_benchmark, search_descriptors
     from asl.scoring.normalization import normalization_of
 
-    rule = normalization_of(
-        config.normalize, beta=config.beta, first=config.first, last=config.last
+    settings = SearchSettings(
+        score=config.score,
+        model=config.model,
+        lam=config.lam,
+        tau=config.tau,
+        protocol=Protocol(config.k, config.most),
+        normalization=normalization_of(
+            config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
+        ),
+        whiten=config.whiten,
+        negatives=config.negatives,
+        engine=config.engine,
     )
-    if features.background is None and (rule or config.whiten or config.negatives):
-        raise UsageError(
-            "background: needed for normalize, whiten and negatives (training images, never references)"
+    if config.benchmark:
+        return search_benchmark(
+            config.benchmark,
+            settings,
+            layout=config.layout,
+            features=Path(config.output) / "features",
+            background=bool(uses_background(config)),
+            workers=config.workers,
         )
-    features = postprocess(features, whiten=config.whiten, negatives=config.negatives)
-    options: dict[str, Any] = {
-        "k": config.k,
-        "engine": config.engine,
-        "background": features.background,
-    }
-    runs = {}
-    for name, score in _scores(config, features, weights).items():
-        score = replace(score, normalization=rule)
-        with progress_bar(f"searching ({name})", unit="queries") as progress:
-            runs[name] = search(
-                features.queries, features.references, score=score, progress=progress, **options
-            )
-    return runs
-
-
-def _scores(config: EvaluateConfig, features: Features, weights: str) -> dict[str, Score]:
-    from asl.pipeline.benchmark_run import model_modes
-    from asl.scoring.score import MODES
-
-    if config.score not in (*MODES, "all"):
-        raise UsageError(f"score: expected one of {', '.join(MODES)} or all, got {config.score!r}")
-    every = model_modes(features, config.model, weights, lam=config.lam, tau=config.tau)
-    return every if config.score == "all" else {config.score: every[config.score]}
-
-
-def _sides(config: EvaluateConfig) -> tuple[Embeddings, Embeddings]:
-    from asl.data.isc_hdf5 import read_submission
-
-    if config.references:
-        return _embeddings("queries", str(config.queries)), _embeddings(
-            "references", config.references
-        )
-    if Path(str(config.queries)).suffix not in (".hdf5", ".h5"):
-        raise UsageError("references: needed beside queries (only an ISC submission holds both)")
-    return read_submission(_there("queries", str(config.queries)))
-
-
-def _embeddings(key: str, path: str) -> Embeddings:
-    from asl.data.isc_hdf5 import read_descriptors
-    from asl.features.feature_store import FeatureStore
-
-    _there(key, path)
-    return (
-        read_descriptors(path)
-        if Path(path).suffix in (".hdf5", ".h5")
-        else FeatureStore.open(path).embeddings()
+    truth, images = _truth(config)
+    return search_descriptors(
+        str(config.queries),
+        config.references,
+        config.background,
+        settings,
+        truth=truth,
+        images=images,
     )
 
 
-def _embed(config: EvaluateConfig) -> Runs:
-    from asl.data.layouts import open_benchmark
-    from asl.models import load_embedder, model_hash
-    from asl.pipeline.benchmark_run import extract_benchmark
+def _truth(config: EvaluateConfig) -> tuple[TruthPairs, tuple[Catalog | None, Catalog | None]]:
+    """Read the truth, and the images of queries and references where they are given."""
+    from asl.data.catalog import open_catalog
+    from asl.data.truth import read_truth
 
-    benchmark, embedder = (
-        open_benchmark(str(config.benchmark), layout=config.layout),
-        load_embedder(config.model),
+    queries, references = (
+        open_catalog(path, id_style="stem" if config.id_style == "stem" else "path")
+        if path
+        else None
+        for path in (config.query_images, config.reference_images)
     )
-    features = extract_benchmark(
-        benchmark, embedder, Path(config.output) / "features", workers=config.workers
-    )
-    pairs = _search(config, features, weights=model_hash(embedder))
-    return Runs(pairs, benchmark.truth, features, benchmark.queries, benchmark.references)
+    return read_truth(str(config.truth)), (queries, references)
 
 
-def _differences(config: EvaluateConfig, runs: Runs) -> dict[str, dict[str, Difference]]:
+def _groups(config: EvaluateConfig) -> Mapping[str, str] | None:
+    from asl.data.truth import read_groups
+
+    return read_groups(config.groups) if config.groups else None
+
+
+def _differences(config: EvaluateConfig, runs: Runs) -> Differences:
+    from asl.metrics.significance import compare
+
     (_, first), *others = runs.pairs.items()
     replicates = max(config.bootstrap, 1000)
     return {
@@ -315,16 +301,20 @@ def _write(
     config: EvaluateConfig,
     runs: Runs,
     evaluations: Mapping[str, Evaluation],
-    differences: Mapping[str, Mapping[str, Difference]],
+    differences: Differences,
 ) -> None:
+    from asl.data.pairs import write_pairs
+    from asl.report.html import write_report
+    from asl.report.provenance import provenance
+
     output, features = Path(config.output), runs.features
     for name, pairs in runs.pairs.items() if features is not None else ():
         write_pairs(pairs, output / "predictions" / f"{name}.csv")
+    name = Path(config.benchmark or output).resolve().name
+    title = " against ".join(runs.pairs) if differences else name
     write_report(
         output / "report.html",
-        title=" against ".join(runs.pairs)
-        if differences
-        else Path(config.benchmark or output).resolve().name,
+        title=f"{title}, {runs.protocol}",
         evaluations=evaluations,
         pairs=runs.pairs,
         truth=runs.truth,
@@ -333,7 +323,10 @@ def _write(
         query_images=runs.query_images,
         reference_images=runs.reference_images,
         differences=differences,
-        context=provenance(vars(config), command="evaluate", seed=config.seed),
+        context={
+            "protocol": runs.protocol,
+            **provenance(vars(config), command="evaluate", seed=config.seed),
+        },
     )
 
 
@@ -341,10 +334,15 @@ def _print(
     config: EvaluateConfig,
     runs: Runs,
     evaluations: Mapping[str, Evaluation],
-    differences: Mapping[str, Mapping[str, Difference]],
+    differences: Differences,
 ) -> None:
+    from rich.console import Console
+
+    from asl.metrics.evaluation import missing_predictions
+    from asl.report.headline_table import difference_rows, kind_rows, rich_rows, rich_table
+
     console = Console()
-    console.print(rich_table(evaluations))
+    console.print(rich_table(evaluations, title=runs.protocol))
     for evaluation in evaluations.values() if len(evaluations) == 1 else ():
         for breakdown, title in ((evaluation.by_kind, "kind"), (evaluation.by_group, "group")):
             if breakdown:

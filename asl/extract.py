@@ -1,19 +1,17 @@
-"""Embed images into a feature store, each once, in order; run again, it embeds only what is new.
+"""Embed images into a feature store, each once, in order; a second run embeds only new images.
 
   python -m asl.extract images=PHOTOS model=asl_lite0 output=store
   python -m asl.extract images=shards.tar model=runs/mine/model.safetensors output=store workers=8
   python -m asl.extract images=list.txt model=lite0 output=store id_style=stem
-  python -m asl.extract images=PHOTOS output=store part=3/8      the third of eight tasks, each on a
-  machine of its own python -m asl.extract images=PHOTOS output=store merge=8       join the eight
-  parts once all of them are finished python -m asl.extract images=PHOTOS output=store
-  index=library.index python -m asl.extract images=PHOTOS output=store prune=0.1      forget images
-  that are gone, a tenth of them at most python -m asl.extract images=PHOTOS output=store
-  regions=fine   parts of the
-  images, too: small crops are found
+  python -m asl.extract images=PHOTOS output=store part=3/8      the third of eight jobs
+  python -m asl.extract images=PHOTOS output=store merge=8       join the eight parts
+  python -m asl.extract images=PHOTOS output=store index=library.index
+  python -m asl.extract images=PHOTOS output=store prune=0.1     forget images that are gone
+  python -m asl.extract images=PHOTOS output=store regions=fine  parts, too: small crops are found
 
 images: a folder, an image, a .txt or .csv list, an uncompressed .tar or a folder of them, a
 .parquet. Unreadable images are listed in the store with their reason; more than max_failure_rate of
-them stop the run (exit code 1). Killed at any moment, it goes on where it stopped. A part lies
+them stop the run (exit code 1). Killed at any moment, the next run resumes. A part is written
 beside the output; the joined store is byte-identical to one of a single machine. An index holds
 what a search needs, sorted and memory-mapped; asl.search takes it as references=.
 """
@@ -23,24 +21,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 from rich.console import Console
 
 from asl.console.entry import entry_point
-from asl.console.progress import progress_bar
-from asl.data.catalog import Catalog, FileCatalog, open_catalog, skipped_text, subset
-from asl.features.array_jobs import join_parts, parse_part, part_path, part_rows
-from asl.features.feature_store import FeatureStore
-from asl.features.regions import regions_of
-from asl.features.store_groups import forget_gone, gone_images, verify_all
-from asl.index.milvus.address import fill_served, is_served
-from asl.index.milvus.index_type import IndexKind
-from asl.index.saved_index import SavedIndex
-from asl.models import load_embedder
-from asl.models.scores import find_calibrations
-from asl.pipeline.benchmark_run import embed_images
+from asl.pipeline.key_checks import check_choice, check_least, refuse_unused
 from asl.types import AslError, UsageError
+
+if TYPE_CHECKING:
+    from asl.data.catalog import Catalog
+    from asl.features.feature_store import FeatureStore
 
 
 @dataclass
@@ -60,20 +52,18 @@ class ExtractConfig:
         max_failure_rate: share of unreadable images above which the run stops.
         device: ``auto``, ``cpu``, ``cuda``.
         part: I/N embeds the I-th of N parts only, for array jobs.
-        merge: joins so many finished parts; embeds nothing.
-        index: folder of an index that is written from the finished store, or ``milvus+ADDRESS``: a
+        merge: number of finished parts to join; embeds nothing.
+        index: folder of an index to write from the finished store, or ``milvus+ADDRESS``: a
             collection there.
         milvus_index: index type of a new collection with its parameters
             (``'milvus_index="HNSW,M=16"'``, ``IVF_SQ8`` ...); all but ``FLAT`` are approximate.
-        prune: images that are no longer among ``images`` are forgotten, in the store and in the
-            index that is written from it, up to this share of them; more are an error (a wrong
-            folder, a disk that is missing). null: none.
-        verify: compares every shard of a store that is there with its hash first.
-        fast_decode: large JPEGs are decoded at a half, a quarter or an eighth of their size:
-            faster, features differ a little (docs/performance.md); give it for queries and
-            references alike.
-        regions: parts of every image that are embedded, too: ``none``, ``coarse`` (6), ``fine``
-            (15).
+        prune: largest share of the stored images to forget because they are no longer among
+            ``images``, in the store and in the index written from it; more are an error (a wrong
+            folder, a missing disk). null: forget none.
+        check_files: compare every shard of an existing store with its hash first.
+        fast_decode: decode large JPEGs at a half, a quarter or an eighth of their size: faster,
+            features differ a little (docs/performance.md); use it for queries and references alike.
+        regions: parts of every image to embed as well: ``none``, ``coarse`` (6), ``fine`` (15).
     """
 
     images: str = MISSING
@@ -91,40 +81,16 @@ class ExtractConfig:
     index: str | None = None
     milvus_index: str = "FLAT"
     prune: float | None = None
-    verify: bool = False
+    check_files: bool = False
     fast_decode: bool = False
     regions: str = "none"
 
 
 def run(config: ExtractConfig) -> int:
-    """Extract, and say what could not be read."""
-    if regions_of(config.regions) and (config.part or config.merge is not None):
-        raise UsageError(
-            "regions: are extracted on one machine, after the parts are joined: run it once more on output"
-        )
-    if config.index and config.part:
-        raise UsageError(
-            "index: is written from a whole store; give it with merge=, not with part="
-        )
-    if config.prune is not None and not 0 <= config.prune <= 1:
-        raise UsageError(f"prune: must be in 0..1, got {config.prune:g}")
-    if config.prune is not None and (config.part or config.merge is not None):
-        raise UsageError(
-            "prune: is for stores of one machine; delete the parts and extract them again"
-        )
-    if config.milvus_index != "FLAT" and not is_served(config.index or ""):
-        raise UsageError("milvus_index: goes with index=milvus+ADDRESS")
-    if is_served(config.index or ""):
-        IndexKind.of(config.milvus_index).check_place(str(config.index))
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if processes != "1" and not config.part:
-        raise UsageError(
-            f"part: each of {processes} processes needs a part of its own; docs/scale.md has the lines"
-        )
-    if config.verify:
-        verify_all(
-            part_path(config.output, *parse_part(config.part)) if config.part else config.output
-        )
+    """Extract or join, write an index where one is asked for, print what could not be read."""
+    _check(config)
+    if config.check_files:
+        _check_files(config)
     store = join_images(config) if config.merge is not None else extract_images(config)
     console = Console()
     console.print(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
@@ -135,14 +101,69 @@ def run(config: ExtractConfig) -> int:
     return 0
 
 
+def _check(config: ExtractConfig) -> None:
+    """Refuse wrong values, and keys that do not go together, before anything is embedded."""
+    from asl.features.regions import regions_of
+    from asl.index.milvus.address import is_served
+    from asl.index.milvus.index_type import IndexKind
+
+    check_choice("id_style", config.id_style, ("path", "stem"))
+    check_least(config, {"batch_size": 1, "shard_size": 1, "workers": 0, "size": 1})
+    if not 0 <= config.max_failure_rate <= 1:
+        raise UsageError(f"max_failure_rate: must be in 0..1, got {config.max_failure_rate:g}")
+    in_parts = bool(config.part) or config.merge is not None
+    if regions_of(config.regions) and in_parts:
+        raise UsageError(
+            "regions: are extracted on one machine, after the parts are joined: "
+            "run it once more on output"
+        )
+    if config.index and config.part:
+        raise UsageError(
+            "index: is written from a whole store; give it with merge=, not with part="
+        )
+    if config.prune is not None and not 0 <= config.prune <= 1:
+        raise UsageError(f"prune: must be in 0..1, got {config.prune:g}")
+    if config.prune is not None and in_parts:
+        raise UsageError(
+            "prune: is for stores of one machine; delete the parts and extract them again"
+        )
+    if config.merge is not None and (config.part or config.merge < 1):
+        raise UsageError(f"merge: expected the number of parts, and no part=, got {config.merge}")
+    if not is_served(config.index or ""):
+        refuse_unused(config, ("milvus_index",), reason="without index=milvus+ADDRESS")
+    else:
+        IndexKind.of(config.milvus_index).check_place(str(config.index))
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1" and not config.part:
+        raise UsageError(
+            f"part: each of {processes} processes needs a part of its own; "
+            "docs/scale.md has the lines"
+        )
+    if not Path(config.images).exists():
+        raise UsageError(f"images: there is no {config.images}")
+
+
+def _check_files(config: ExtractConfig) -> None:
+    from asl.features.array_jobs import parse_part, part_path
+    from asl.features.store_groups import verify_all
+
+    part = part_path(config.output, *parse_part(config.part)) if config.part else None
+    verify_all(part or config.output)
+
+
 def _write_index(config: ExtractConfig, store: FeatureStore) -> int:
+    """Write the index of a store; return how many images it holds."""
+    from asl.console.progress import progress_bar
+    from asl.index.milvus.address import fill_served, is_served
+    from asl.index.saved_index import SavedIndex
+    from asl.models.scores import find_calibrations
+
     address, model = str(config.index), store.manifest["model"]
     fast = bool(store.manifest["preprocessing"].get("fast_decode"))
     if not is_served(address):
         return len(SavedIndex.create(address, store.pieces(), model=model, fast_decode=fast))
-    soft = find_calibrations(config.model, model).get(
-        "soft"
-    )  # as a search without a collection would clip
+    # The collection clips log-norms as a search of the store would.
+    soft = find_calibrations(config.model, model).get("soft")
     forgotten = store.forgotten() if config.prune is not None else set()
     with progress_bar("filling the collection", unit="images") as progress:
         return fill_served(
@@ -158,29 +179,36 @@ def _write_index(config: ExtractConfig, store: FeatureStore) -> int:
 
 
 def extract_images(config: ExtractConfig) -> FeatureStore:
-    """The store of a configuration, or the part of it that is asked for."""
+    """Embed the images of a configuration, or the part of them that it names."""
+    from asl.data.catalog import subset
+    from asl.features.array_jobs import parse_part, part_path, part_rows
+    from asl.features.feature_store import FeatureStore
+    from asl.features.store_groups import forget_gone, gone_images
+    from asl.models import load_embedder
+    from asl.pipeline.features import EmbedOptions, embed_images
+
     catalog = _catalog(config)
     output = Path(config.output)
     if config.part:
         part, of = parse_part(config.part)
         rows = part_rows(len(catalog), shard_size=config.shard_size, part=part, of=of)
         catalog, output = subset(catalog, rows), part_path(output, part, of)
-    if config.prune is not None:
-        gone_images(
-            output, catalog.ids.tolist(), share=config.prune
-        )  # better refused now than after the work
+    if config.prune is not None:  # refused before the work rather than after it
+        gone_images(output, catalog.ids.tolist(), share=config.prune)
     store = embed_images(
         catalog,
         load_embedder(config.model, size=config.size),
         output,
         role="images",
         regions=config.regions,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        shard_size=config.shard_size,
-        max_failure_rate=config.max_failure_rate,
-        device=config.device,
-        fast_decode=config.fast_decode,
+        options=EmbedOptions(
+            batch_size=config.batch_size,
+            workers=config.workers,
+            shard_size=config.shard_size,
+            max_failure_rate=config.max_failure_rate,
+            device=config.device,
+            fast_decode=config.fast_decode,
+        ),
     )
     if config.prune is None:
         return store
@@ -190,15 +218,16 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
 
 
 def join_images(config: ExtractConfig) -> FeatureStore:
-    """The parts of a store joined.
+    """Join the parts of a store.
 
     Raises:
         AslError: a part is missing or not finished.
     """
-    if config.part or not config.merge or config.merge < 1:
-        raise UsageError(f"merge: expected the number of parts, and no part=, got {config.merge}")
-    catalog = _catalog(config)
-    paths = [part_path(config.output, part, config.merge) for part in range(1, config.merge + 1)]
+    from asl.features.array_jobs import join_parts, part_path
+    from asl.features.feature_store import FeatureStore
+
+    catalog, count = _catalog(config), config.merge or 0
+    paths = [part_path(config.output, part, count) for part in range(1, count + 1)]
     parts = [FeatureStore.open(path) for path in paths]
     done = {
         name
@@ -208,15 +237,16 @@ def join_images(config: ExtractConfig) -> FeatureStore:
     missing = [name for name in catalog.ids.tolist() if name not in done]
     if missing:
         raise AslError(
-            f"merge: {len(missing)} image(s) are in no part, e.g. {missing[0]!r}; finish the parts first"
+            f"merge: {len(missing)} image(s) are in no part, e.g. {missing[0]!r}; "
+            "finish the parts first"
         )
     return join_parts(config.output, parts)
 
 
 def _catalog(config: ExtractConfig) -> Catalog:
-    if not Path(config.images).exists():
-        raise UsageError(f"images: there is no {config.images}")
-    catalog = open_catalog(config.images, id_style=config.id_style)  # type: ignore[arg-type]
+    from asl.data.catalog import FileCatalog, open_catalog, skipped_text
+
+    catalog = open_catalog(config.images, id_style="stem" if config.id_style == "stem" else "path")
     if isinstance(catalog, FileCatalog) and catalog.skipped:
         Console().print(f"skipped: {skipped_text(catalog.skipped)}")
     return catalog

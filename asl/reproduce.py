@@ -1,48 +1,45 @@
 """From raw images to a benchmark's table, beside the published rows.
 
   python -m asl.reproduce benchmark=ndec root=NDEC model=runs/mine
-  python -m asl.reproduce benchmark=disc21_dev2 root=DISC21 model=asl_lite0 normalize=subtract
+  python -m asl.reproduce benchmark=disc21_dev2 root=DISC21 normalize=subtract most=500000
   python -m asl.reproduce benchmark=sample model=lite0
   python -m asl.reproduce benchmark=folder root=BENCH verify=true output=runs/bench
 
-Embeds queries, references and training images, optionally whitens, searches in every score mode,
-optionally normalises scores and verifies the candidates' pixels, evaluates, reports. Every stage is
-kept under OUTPUT and reused when the same command is started again; features belong to the model's
-hash, so another model starts anew.
+Embeds queries and references, and training images where whitening, subtraction or score
+normalisation need them; searches in every score mode, each with score normalisation as well where
+it is on (`paper+SN` is ASL as published); verifies candidate pairs; evaluates; reports. Every stage
+is kept under OUTPUT and reused when the same command is started again; features belong to the
+model's hash, so another model starts anew.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from omegaconf import MISSING
 from rich.console import Console
 
 from asl.console.entry import entry_point
-from asl.data.catalog import subset
-from asl.data.layouts import Benchmark, open_benchmark
-from asl.data.sample_benchmark import sample_benchmark
-from asl.features.regions import regions_of
-from asl.models import Embedder, load_embedder, model_hash
-from asl.pipeline.benchmark_run import (
-    Features,
-    extract_benchmark,
-    join_features,
-    model_modes,
-    postprocess,
-    report_runs,
-    score_modes,
+from asl.pipeline.key_checks import (
+    check_background_size,
+    check_choice,
+    check_least,
+    refuse_normalization,
+    refuse_unused,
+    uses_background,
 )
-from asl.pipeline.candidates import verify_run
-from asl.report.headline_table import rich_table
-from asl.report.provenance import provenance
-from asl.report.published import published_table
-from asl.scoring.normalization import ScoreNormalization, normalization_of
-from asl.scoring.score import Score
 from asl.types import UsageError
+
+if TYPE_CHECKING:
+    from asl.data.layouts import Benchmark
+    from asl.metrics.evaluation import Evaluation
+    from asl.models import Embedder
+    from asl.pipeline.benchmark_run import Protocol
+    from asl.pipeline.inputs import SearchInput
+    from asl.scoring.normalization import ScoreNormalization
+    from asl.types import ScoredPairs
 
 BENCHMARKS = ("ndec", "disc21_dev1", "disc21_dev2", "disc21_final", "copydays", "folder", "sample")
 
@@ -59,28 +56,29 @@ class ReproduceConfig:
             count as one (the mean of their cosines).
         sizes: pixels of the images instead of the model's own; several count as one.
         output: folder for every stage; null: outputs/reproduce-<benchmark>-<model hash>.
-        lam: weight of the log-norm difference; null: as calibrated for the model.
-        tau: log-norm difference that is free; null: as calibrated for the model.
-        k: references per query.
-        regions: parts of the references that are embedded and searched beside the whole: ``none``,
-            ``coarse`` (6) or ``fine`` (15, for small crops).
+        lam: weight of the log-norm difference; null: calibrated for the model, else 0.1.
+        tau: free log-norm difference; null: calibrated for the model, else 0.
+        k: references per query that are evaluated, where ``most`` is not given.
+        most: number of best pairs over all queries instead of ``k`` per query (500,000 in the ISC
+            2021 challenge); null: ``k`` per query.
+        regions: parts of the references to embed and search as well: ``none``, ``coarse`` (6) or
+            ``fine`` (15, for small crops).
         query_regions: parts of the queries, for the candidates of ``verify`` (pictures in
             pictures).
-        background: training images that are embedded for the three below, evenly over their list;
-            0: all.
-        whiten: dimensions to whiten to, fitted on the training images; 0 leaves the embeddings
-            alone.
+        background: training images to embed at most, evenly over their list, where ``whiten``,
+            ``negatives`` or ``normalize`` need them; 0: all.
+        whiten: dimensions to whiten to, fitted on the training images; 0: no whitening.
         negatives: weight of negative embedding subtraction with the training images (0.35 in its
             paper); 0: none.
         normalize: score normalisation with the training images: ``none``, ``subtract``,
             ``stretch``.
-        beta: weight of score normalisation.
-        first: rank of its first neighbour.
-        last: rank of its last neighbour.
-        verify: look at the pixels of the best candidates, too.
-        verify_top: candidates of a query by its embeddings that are looked at.
-        verify_local: candidates of a query by local features that are looked at; 0: none.
-        bootstrap: replicates of the intervals.
+        sn_weight: weight of score normalisation.
+        sn_first: rank of its first background neighbour, 0 = nearest.
+        sn_last: rank of its last background neighbour.
+        verify: verify candidate pairs by their pixels.
+        candidates: candidates per query by embeddings that are verified.
+        local_candidates: further candidates per query by local features; 0: none.
+        bootstrap: replicates of the intervals; 0: no intervals.
         workers: processes that decode and verify; null: one a core, but none that decode beside a
             model on the CPU.
         batch_size: images per forward pass.
@@ -95,18 +93,19 @@ class ReproduceConfig:
     lam: float | None = None
     tau: float | None = None
     k: int = 10
+    most: int | None = None
     regions: str = "none"
     query_regions: str = "none"
-    background: int = 0
+    background: int = 100_000
     whiten: int = 0
     negatives: float = 0.0
     normalize: str = "none"
-    beta: float = 1.0
-    first: int = 0
-    last: int = 2
+    sn_weight: float = 1.0
+    sn_first: int = 0
+    sn_last: int = 2
     verify: bool = False
-    verify_top: int = 3
-    verify_local: int = 3
+    candidates: int = 3
+    local_candidates: int = 3
     bootstrap: int = 200
     workers: int | None = None
     batch_size: int = 64
@@ -114,107 +113,169 @@ class ReproduceConfig:
 
 
 def run(config: ReproduceConfig) -> int:
-    """Every stage, then the table."""
-    _check(config)
-    rule = normalization_of(
-        config.normalize, beta=config.beta, first=config.first, last=config.last
-    )
+    """Check, embed, search in every mode, verify, report, print beside the published rows."""
+    from asl.pipeline.benchmark_run import Protocol
+    from asl.pipeline.reporting import report_runs
+    from asl.report.provenance import provenance
+
+    rule = _check(config)
+    protocol = Protocol(config.k, config.most)
     benchmark = _open(config)
-    if benchmark.train is None and (config.whiten or config.negatives or rule):
-        raise UsageError("whiten, negatives, normalize: this benchmark has no training images")
     members = _members(config)
-    weights = "+".join(members)
-    output = Path(config.output or f"outputs/reproduce-{config.benchmark}-{weights}")
-    features = join_features(
-        [
-            extract_benchmark(
-                benchmark,
-                embedder,
-                output / "features" / (name if len(members) > 1 else ""),
-                regions=config.regions,
-                query_regions=config.query_regions,
-                workers=config.workers,
-                batch_size=config.batch_size,
-                device=config.device,
-            )
-            for name, embedder in members.items()
-        ]
-    )
-    features = postprocess(features, whiten=config.whiten, negatives=config.negatives)
-    scores = _scores(config, features, weights, rule)
-    runs = score_modes(features, scores, k=config.k)
-    if config.verify:
-        runs["verified"] = verify_run(
-            benchmark,
-            features,
-            scores["hinge"],
-            top=config.verify_top,
-            local=config.verify_local,
-            workers=config.workers,
-            cache=output / "local_features",
-        )
-    context: dict[str, Any] = {
-        "model": config.model,
-        **provenance(vars(config), command="reproduce"),
-    }
+    benchmark = _with_background(config, benchmark, members, rule)
+    output = Path(config.output or f"outputs/reproduce-{config.benchmark}-{'+'.join(members)}")
+    inputs = _embed(config, benchmark, members, output / "features")
+    runs = _search(config, inputs, protocol, rule, output=output)
     evaluations = report_runs(
-        benchmark, features, runs, output=output, bootstrap=config.bootstrap, context=context
+        benchmark,
+        inputs,
+        runs,
+        output=output,
+        protocol=protocol,
+        bootstrap=config.bootstrap,
+        context={"model": config.model, **provenance(vars(config), command="reproduce")},
     )
-    console = Console()
-    console.print(rich_table(evaluations, title=f"{benchmark.name}, {config.model}"))
-    rows = published_table(config.benchmark)
-    if rows is not None:
-        console.print(rows)
-    console.print(f"report: {output / 'report.html'}")
+    _print(config, benchmark, protocol, evaluations, output)
     return 0
 
 
-def _check(config: ReproduceConfig) -> None:
-    """Refuse wrong values before anything is embedded."""
-    regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
-    for name, least in (("verify_top", 1), ("verify_local", 0), ("background", 0)):
-        if getattr(config, name) < least:
-            raise UsageError(f"{name}: must be {least} or more, got {getattr(config, name)}")
+def _check(config: ReproduceConfig) -> ScoreNormalization | None:
+    """Refuse wrong values, and keys that have no effect; return the score normalisation."""
+    from asl.features.regions import regions_of
+    from asl.models.scores import resolve_score
+    from asl.scoring.normalization import normalization_of
+
+    check_choice("benchmark", config.benchmark, BENCHMARKS)
+    regions_of(config.regions)
+    regions_of(config.query_regions, key="query_regions")
+    zero = ("local_candidates", "background", "whiten", "negatives", "bootstrap", "workers", "lam")
+    check_least(config, dict.fromkeys(("candidates", "batch_size"), 1) | dict.fromkeys(zero, 0))
+    resolve_score("hinge", {}, lam=config.lam, tau=config.tau)
+    refuse_normalization(config)
+    if not uses_background(config):
+        reason = "without normalize=, whiten= or negatives="
+        refuse_unused(config, ("background",), reason=reason)
+    if not config.verify:
+        keys = ("candidates", "local_candidates", "query_regions")
+        refuse_unused(config, keys, reason="without verify=true")
+    return normalization_of(
+        config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
+    )
+
+
+def _open(config: ReproduceConfig) -> Benchmark:
+    from asl.data.layouts import open_benchmark
+    from asl.data.sample_benchmark import sample_benchmark
+
+    if config.benchmark == "sample":
+        return open_benchmark(sample_benchmark())
+    if config.root is None:
+        raise UsageError(f"root: needed for {config.benchmark}; data/README.md shows the folders")
+    return open_benchmark(config.root, layout=config.benchmark)
 
 
 def _members(config: ReproduceConfig) -> dict[str, Embedder]:
-    """Hash -> embedder, of every model at every size."""
+    """Load every model at every size: hash -> embedder."""
+    from asl.models import load_embedder, model_hash
+
     names = [config.model] if Path(config.model).exists() else config.model.split("+")
     sizes: list[int | None] = list(config.sizes) if config.sizes else [None]
     embedders = [load_embedder(name, size=size) for name in names for size in sizes]
     return {model_hash(embedder): embedder for embedder in embedders}
 
 
-def _open(config: ReproduceConfig) -> Benchmark:
-    if config.benchmark not in BENCHMARKS:
+def _with_background(
+    config: ReproduceConfig,
+    benchmark: Benchmark,
+    members: dict[str, Embedder],
+    rule: ScoreNormalization | None,
+) -> Benchmark:
+    """Choose the training images to embed: none where nothing needs them."""
+    from asl.pipeline.features import thin_background
+
+    steps = uses_background(config)
+    if not steps:
+        return replace(benchmark, train=None)
+    if benchmark.train is None:
         raise UsageError(
-            f"benchmark: expected one of {', '.join(BENCHMARKS)}, got {config.benchmark!r}"
+            f"{', '.join(steps)}: need training images, and {benchmark.name} has none; "
+            "leave them out"
         )
-    if config.benchmark == "sample":
-        return _thin(open_benchmark(sample_benchmark()), config.background)
-    if config.root is None:
-        raise UsageError(f"root: needed for {config.benchmark}; data/README.md shows the folders")
-    return _thin(open_benchmark(config.root, layout=config.benchmark), config.background)
+    train = thin_background(benchmark.train, config.background)
+    dim = sum(embedder.dim for embedder in members.values())
+    check_background_size(len(train), dim, whiten=config.whiten, rule=rule)
+    return replace(benchmark, train=train)
 
 
-def _thin(benchmark: Benchmark, background: int) -> Benchmark:
-    """So many of its training images, evenly over their list; all where that is 0."""
-    train = benchmark.train
-    if train is None or not 0 < background < len(train):
-        return benchmark
-    rows = np.linspace(0, len(train) - 1, background).round().astype(np.int64)
-    return replace(benchmark, train=subset(train, rows))
+def _embed(
+    config: ReproduceConfig, benchmark: Benchmark, members: dict[str, Embedder], output: Path
+) -> SearchInput:
+    from asl.pipeline.features import EmbedOptions, embed_benchmark, join_features, postprocess
+    from asl.pipeline.inputs import check_background
+
+    options = EmbedOptions(
+        batch_size=config.batch_size, workers=config.workers, device=config.device
+    )
+    inputs = join_features(
+        [
+            embed_benchmark(
+                benchmark,
+                embedder,
+                output / (name if len(members) > 1 else ""),
+                regions=config.regions,
+                query_regions=config.query_regions,
+                background=benchmark.train is not None,
+                options=options,
+            )
+            for name, embedder in members.items()
+        ]
+    )
+    check_background(inputs)
+    return postprocess(inputs, whiten=config.whiten, negatives=config.negatives)
 
 
-def _scores(
-    config: ReproduceConfig, features: Features, model: str, rule: ScoreNormalization | None
-) -> dict[str, Score]:
-    scores = model_modes(features, config.model, model, lam=config.lam, tau=config.tau)
-    if rule is None:
-        return scores
-    return scores | {
-        f"{name}+SN": replace(scores[name], normalization=rule) for name in ("cosine", "hinge")
-    }
+def _search(
+    config: ReproduceConfig,
+    inputs: SearchInput,
+    protocol: Protocol,
+    rule: ScoreNormalization | None,
+    *,
+    output: Path,
+) -> dict[str, ScoredPairs]:
+    from asl.pipeline.benchmark_run import model_modes, score_modes, with_normalization
+    from asl.pipeline.verification import verify_run
+
+    scores = model_modes(inputs, config.model, inputs.model, lam=config.lam, tau=config.tau)
+    runs = score_modes(inputs, with_normalization(scores, rule), protocol=protocol)
+    if config.verify:
+        runs["verified"] = verify_run(
+            inputs,
+            scores["hinge"],
+            candidates=config.candidates,
+            local_candidates=config.local_candidates,
+            workers=config.workers,
+            cache=output / "local_features",
+        )
+    return runs
+
+
+def _print(
+    config: ReproduceConfig,
+    benchmark: Benchmark,
+    protocol: Protocol,
+    evaluations: dict[str, Evaluation],
+    output: Path,
+) -> None:
+    from asl.report.headline_table import rich_table
+    from asl.report.published import published_table
+
+    console = Console()
+    title = f"{benchmark.name}, {config.model}, {protocol}"
+    console.print(rich_table(evaluations, title=title))
+    rows = published_table(config.benchmark)
+    if rows is not None:
+        console.print(rows)
+    console.print(f"report: {output / 'report.html'}")
 
 
 main = entry_point("reproduce", ReproduceConfig, run)

@@ -36,7 +36,8 @@ from asl.edits.engine.foreign_images import Pool
 from asl.features.feature_store import FeatureStore
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.models.io import model_hash
-from asl.pipeline.benchmark_run import every_mode, score_benchmark
+from asl.pipeline.benchmark_run import every_mode
+from asl.pipeline.reporting import score_benchmark
 from asl.report.headline_table import rich_table
 from asl.report.provenance import provenance
 from asl.scoring.score import Score
@@ -159,7 +160,7 @@ def run(config: TrainConfig) -> int:
     evaluations = score_benchmark(
         sources.benchmark,
         module.embedder.eval(),
-        lambda features: every_mode(features, score),
+        lambda inputs: every_mode(inputs, score),
         output=output,
         context=card,
     )

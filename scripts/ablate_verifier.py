@@ -36,7 +36,7 @@ from asl.matching.run.verify import combined_scores
 from asl.matching.values import EVIDENCE
 from asl.metrics.average_precision import label_pairs
 from asl.metrics.evaluation import evaluate
-from asl.pipeline.candidates import best_of_each, look_at
+from asl.pipeline.verification import top_rows, verify_images
 from asl.types import AslError, ScoredPairs, TruthPairs
 
 PARTS = {
@@ -113,10 +113,9 @@ def main() -> int:
             [by_model, by_details.with_scores(np.full(len(by_details), by_model.scores.min()))],
             k=None,
         )
-        looked = look_at(
+        looked = verify_images(
             both,
-            benchmark.queries,
-            benchmark.references,
+            (benchmark.queries, benchmark.references),
             workers=options.workers,
             cache=options.cache,
         )
@@ -151,7 +150,7 @@ def main() -> int:
 
 def chosen(pairs: ScoredPairs, benchmark: Benchmark, top: int) -> ScoredPairs:
     """The ``top`` best pairs of every query, with the ids of the benchmark in its order."""
-    best = pairs.take(best_of_each(pairs, top))
+    best = pairs.take(top_rows(pairs, top))
     places = []
     for ids, known in (
         (best.query_ids, benchmark.queries.ids),

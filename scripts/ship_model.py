@@ -26,7 +26,9 @@ from asl.metrics.average_precision import label_pairs
 from asl.metrics.evaluation import evaluate
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
 from asl.models.io import read_card, shipped_model
-from asl.pipeline.benchmark_run import Features, every_mode, extract_benchmark, score_modes
+from asl.pipeline.benchmark_run import every_mode, score_modes
+from asl.pipeline.features import EmbedOptions, embed_benchmark
+from asl.pipeline.inputs import SearchInput
 from asl.scoring.calibration import Calibration, calibrate
 from asl.scoring.score import Score
 from asl.types import AslError, ScoredPairs, TruthPairs
@@ -59,7 +61,9 @@ def main() -> int:
         embedder, benchmark = load_embedder(options.model), open_benchmark(options.calibration)
         halve(embedder)
         with tempfile.TemporaryDirectory() as folder:
-            features = extract_benchmark(benchmark, embedder, Path(folder), workers=0)
+            features = embed_benchmark(
+                benchmark, embedder, Path(folder), options=EmbedOptions(workers=0)
+            )
         calibrations = calibrate_modes(features, benchmark)
         card = {
             "licence": options.licence,
@@ -104,7 +108,7 @@ def without_paths(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
-def calibrate_modes(features: Features, benchmark: Benchmark) -> dict[str, Calibration]:
+def calibrate_modes(features: SearchInput, benchmark: Benchmark) -> dict[str, Calibration]:
     hinge = choose(
         features,
         benchmark.truth,
@@ -122,7 +126,7 @@ def calibrate_modes(features: Features, benchmark: Benchmark) -> dict[str, Calib
     return result
 
 
-def choose(features: Features, truth: TruthPairs, candidates: list[Score]) -> Score:
+def choose(features: SearchInput, truth: TruthPairs, candidates: list[Score]) -> Score:
     """The gentlest score whose µAP is within one standard error of the best one's (Breiman et al. 1984, 1-SE rule).
 
     Among photographs that nobody calibrated on, a large penalty costs true copies more than it

@@ -219,17 +219,17 @@ def test_a_shard_that_is_not_what_was_written_is_found_where_asked_for(
     shard.write_bytes(data)
     command(files, tmp_path / "s")
     with pytest.raises(AslError, match="shard-00001 is not what was written"):
-        command(files, tmp_path / "s", "verify=true")
+        command(files, tmp_path / "s", "check_files=true")
     command(files, tmp_path / "t", "regions=coarse")
     part = next((tmp_path / "t" / "regions").glob("*")) / "shard-00002.npy"
     part.write_bytes(part.read_bytes()[:-1] + b"?")
     with pytest.raises(AslError, match="shard-00002 is not what was written"):
-        command(files, tmp_path / "t", "verify=true")
+        command(files, tmp_path / "t", "check_files=true")
     command(files, tmp_path / "joined", "part=1/1")
     command(files, tmp_path / "joined", "merge=1")
     (tmp_path / "joined" / "shard-00003.json").unlink()
     with pytest.raises(AslError, match=r"shard-00003\.json: cannot be read"):
-        command(files, tmp_path / "joined", "merge=1", "verify=true")
+        command(files, tmp_path / "joined", "merge=1", "check_files=true")
 
 
 def test_a_prune_that_would_leave_nothing_changes_nothing(files: Path, tmp_path: Path) -> None:

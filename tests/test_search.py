@@ -29,22 +29,25 @@ from asl.types import AslError, UsageError
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve references, five queries: crops of the first five."""
+    """Twelve references, five queries (crops of the first five), ten training images."""
     folder = tmp_path_factory.mktemp("search")
-    for role in ("library", "new", "empty"):
+    for role in ("library", "new", "empty", "train"):
         (folder / role).mkdir()
     for number in range(12):
         image = render_scene(number, height=96, width=128)[..., ::-1]
         cv2.imwrite(str(folder / "library" / f"r{number:02d}.png"), image)
         if number < 5:
             cv2.imwrite(str(folder / "new" / f"q{number}.png"), image[10:80, 20:110])
+    for number in range(10):
+        image = render_scene(100 + number, height=96, width=128)[..., ::-1]
+        cv2.imwrite(str(folder / "train" / f"t{number}.png"), image)
     torch.manual_seed(0)
     save_embedder(
         build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval(),
         folder / "m.safetensors",
         card={},
     )
-    for role in ("library", "new"):
+    for role in ("library", "new", "train"):
         keys = [
             f"images={folder / role}",
             f"model={folder / 'm.safetensors'}",
@@ -76,7 +79,7 @@ def searched(
 
 
 def cosines(files: Path, *, regions_of: tuple[str, ...] = ()) -> dict[tuple[str, str], float]:
-    """By brute force: every pair's cosine, the best over the regions of ``new`` or ``library`` where asked for."""
+    """By brute force: every pair's cosine, the best over regions of ``new`` or ``library``."""
     sides = {}
     for role in ("new", "library"):
         store = files / f"{role}.store"
@@ -157,7 +160,7 @@ def test_most_is_over_regions_too(files: Path, tmp_path: Path) -> None:
 
 
 def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path: Path) -> None:
-    """A piece of a reference inside another picture: one candidate by the embedding is not enough."""
+    """A part of a reference in another picture: one candidate by the embedding is not enough."""
     scenes = [render_scene(number, height=192, width=256) for number in range(14)]
     for name in ("pasted", "originals"):
         (tmp_path / name).mkdir()
@@ -169,7 +172,7 @@ def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path:
         cv2.imwrite(str(tmp_path / "pasted" / f"{number}.png"), query[..., ::-1])
     keys = [
         "score=verified",
-        "candidates=cosine",
+        "candidate_score=cosine",
         "k=1",
         f"output={tmp_path / 'pairs.csv'}",
         "workers=0",
@@ -180,7 +183,7 @@ def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path:
         assert (
             run(
                 compose(
-                    "search", [*keys, *sides, f"model={files / 'm.safetensors'}", f"local={local}"]
+                    "search", [*keys, *sides, f"model={files / 'm.safetensors'}", f"local_candidates={local}"]
                 )
             )
             == 0
@@ -193,19 +196,19 @@ def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path:
     kept = tmp_path / "pairs.csv.features" / "references" / "local.npz"
     before = kept.stat().st_mtime_ns
     assert (
-        run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", "local=2"])) == 0
+        run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", "local_candidates=2"])) == 0
     )
     assert kept.stat().st_mtime_ns == before, "the index of local features is used again"
     scores = [float(row["score"]) for row in rows]
     least = sorted(scores)[2]
-    above = ["local=2", f"above={least}", f"model={files / 'm.safetensors'}"]
+    above = ["local_candidates=2", f"above={least}", f"model={files / 'm.safetensors'}"]
     assert run(compose("search", [*keys, *sides, *above])) == 0
     with (tmp_path / "pairs.csv").open(newline="") as file:
         assert [float(row["score"]) for row in csv.DictReader(file)] == [
             score for score in scores if score >= least
         ]
     with pytest.raises(UsageError, match="reference_images="):
-        searched(files, tmp_path, "score=verified", "local=2")
+        searched(files, tmp_path, "score=verified", "local_candidates=2")
 
 
 def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) -> None:
@@ -222,7 +225,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["output=pairs.txt"], UsageError, "ends in .csv or .parquet"),
         (["regions=fine"], AslError, "has no regions"),
         (["references={files}/library.index", "regions=coarse"], UsageError, "whole images only"),
-        (["queries=milvus+library.db"], UsageError, "queries: only references may lie in Milvus"),
+        (["queries=milvus+library.db"], UsageError, "queries: only references may be stored in Milvus"),
         (["queries={files}/empty"], AslError, "empty"),
         (["k=0", "queries={files}/new"], UsageError, "^k: must be 1 or more, got 0"),
         (["k=null", "queries={files}/new"], UsageError, "^k: None needs most or above"),
@@ -235,13 +238,13 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
             "^nprobe: must be 1 or more, got 0",
         ),
         (
-            ["factory=HNSW8", "recall=-1", "queries={files}/new"],
+            ["factory=HNSW8", "recall_queries=-1", "queries={files}/new"],
             UsageError,
-            "^recall: must be 0 or more, got -1",
+            "^recall_queries: must be 0 or more, got -1",
         ),
         (["clip=[1,2,3]", "score=soft"], UsageError, "clip: expected two"),
         (["score=verified"], UsageError, "query_images"),
-        (["score=verified", "local=-2"], UsageError, "local: must be 0 or more, got -2"),
+        (["score=verified", "local_candidates=-2"], UsageError, "local_candidates: must be 0 or more, got -2"),
         (
             ["score=verified", "k=null", "above=0.5"],
             UsageError,
@@ -278,8 +281,8 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
             "precision: must be in 0..1, got 2",
         ),
         (["factory=IFV4"], UsageError, "FAISS cannot build 'IFV4'"),
-        (["factory=HNSW8", "engine=exact"], UsageError, "factory: is an engine of its own"),
-        (["whiten=4"], UsageError, "fitted on training images"),
+        (["factory=HNSW8", "engine=exact"], UsageError, "engine: has no effect with factory=, which is an engine of its own"),
+        (["whiten=4"], UsageError, "background: needed for whiten"),
         (
             ["background={files}/library.store", "normalize=zscore"],
             UsageError,
@@ -322,7 +325,7 @@ def test_an_index_from_a_factory_string_is_kept_beside_the_index(
         "00000001.HNSW8.faiss"
     ]
     (files / "library.index" / "00000001.HNSW8.faiss").unlink()
-    steps = ["negatives=0.35", "normalize=none", f"background={files / 'library.store'}", "k=3"]
+    steps = ["negatives=0.35", "normalize=none", f"background={files / 'train.store'}", "k=3"]
     searched(files, tmp_path, *steps, "factory=HNSW8", references="library.index")
     assert not list((files / "library.index").glob("*.faiss")), (
         "an index of changed features is none of these"
@@ -331,13 +334,13 @@ def test_an_index_from_a_factory_string_is_kept_beside_the_index(
 
 def test_background_steps_change_scores_as_the_library_does(files: Path, tmp_path: Path) -> None:
     sides = [FeatureStore.open(files / f"{role}.store").embeddings() for role in ("new", "library")]
-    background = sides[1].as_background()
+    background = FeatureStore.open(files / "train.store").embeddings().as_background()
     for keys, options, rule in (
-        (["normalize=stretch", "beta=2.5", "last=4"], {}, ScoreNormalization(2.5, 0, 4, "stretch")),
+        (["normalize=stretch", "sn_weight=2.5", "sn_last=4"], {}, ScoreNormalization(2.5, 0, 4, "stretch")),
         (["normalize=none", "negatives=0.35"], {"negatives": 0.35}, None),
         (["normalize=subtract", "whiten=4"], {"whiten": 4}, ScoreNormalization()),
     ):
-        rows = searched(files, tmp_path, "k=12", f"background={files / 'library.store'}", *keys)
+        rows = searched(files, tmp_path, "k=12", f"background={files / 'train.store'}", *keys)
         steps = PostProcess.fit(background, **options)
         expected = search(
             steps.apply(sides[0].as_queries()),
@@ -383,7 +386,8 @@ def test_stores_joined_by_a_plus_are_the_mean_of_their_cosines(files: Path, tmp_
 @pytest.mark.parametrize("mode", ["cosine", "strict", "soft", "hinge"])
 def test_references_in_milvus_give_the_same_lines(files: Path, tmp_path: Path, mode: str) -> None:
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
-    address, keys = f"milvus+{tmp_path / 'library.db'}", ["k=4", f"score={mode}", "lam=0.2"]
+    address, keys = f"milvus+{tmp_path / 'library.db'}", ["k=4", f"score={mode}"]
+    keys += ["lam=0.2"] if mode in ("soft", "hinge") else []
     fill = [
         f"images={files / 'library'}",
         f"model={files / 'm.safetensors'}",
@@ -394,7 +398,7 @@ def test_references_in_milvus_give_the_same_lines(files: Path, tmp_path: Path, m
     served = searched(files, tmp_path, *keys, f"references={address}")
     assert served == searched(files, tmp_path, *keys)
     assert len(served) == 20 or mode == "strict"
-    with pytest.raises(UsageError, match="regions= does not go"):
+    with pytest.raises(UsageError, match="regions: has no effect with references in Milvus"):
         searched(files, tmp_path, "regions=coarse", f"references={address}")
     with pytest.raises(AslError, match=r"there is no .*none\.db"):
         searched(files, tmp_path, f"references=milvus+{tmp_path / 'none.db'}")
@@ -424,8 +428,8 @@ def test_an_approximate_collection_says_what_it_finds(files: Path, tmp_path: Pat
         files, tmp_path, "k=3"
     )
     assert "100.0 % of the exact" in capsys.readouterr().out
-    searched(files, tmp_path, "k=3", f"references={address}", "recall=0")
-    assert "approximate; its recall is measured with recall=100" in capsys.readouterr().out
+    searched(files, tmp_path, "k=3", f"references={address}", "recall_queries=0")
+    assert "approximate; its recall is measured with recall_queries=100" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore")  # of milvus-lite's own dependencies

@@ -11,8 +11,9 @@ from asl.data.sample_benchmark import SamplePlan, sample_benchmark
 from asl.data.synthetic_benchmark import BenchmarkPlan
 from asl.metrics.evaluation import evaluate
 from asl.models import load_embedder, model_hash
-from asl.pipeline.benchmark_run import extract_benchmark, model_modes, score_modes
-from asl.pipeline.candidates import verify_run
+from asl.pipeline.benchmark_run import Protocol, model_modes, score_modes
+from asl.pipeline.features import embed_benchmark
+from asl.pipeline.verification import verify_run
 
 PLAN = SamplePlan(
     train=6,
@@ -32,10 +33,14 @@ TOLERANCE = 0.03
 def test_the_shipped_model_and_verifier_score_what_they_did(tmp_path: Path) -> None:
     benchmark = open_benchmark(sample_benchmark(tmp_path / "cache", plan=PLAN))
     embedder = load_embedder("asl_lite0")
-    features = extract_benchmark(benchmark, embedder, tmp_path / "features", regions="coarse")
-    scores = model_modes(features, "asl_lite0", model_hash(embedder))
-    runs = score_modes(features, {name: scores[name] for name in ("cosine", "hinge")}, k=5)
-    runs["verified"] = verify_run(benchmark, features, scores["hinge"])
+    inputs = embed_benchmark(benchmark, embedder, tmp_path / "features", regions="coarse")
+    scores = model_modes(inputs, "asl_lite0", model_hash(embedder))
+    runs = score_modes(
+        inputs,
+        {name: scores[name] for name in ("cosine", "hinge")},
+        protocol=Protocol(k=5),
+    )
+    runs["verified"] = verify_run(inputs, scores["hinge"])
     found = {
         name: evaluate(pairs, benchmark.truth, bootstrap=0).uap for name, pairs in runs.items()
     }

@@ -15,7 +15,7 @@ from asl.console.entry import compose
 from asl.data.layouts import open_benchmark
 from asl.data.scenes import render_scene
 from asl.models import build_embedder, load_embedder, save_embedder
-from asl.pipeline.benchmark_run import extract_benchmark
+from asl.pipeline.features import embed_benchmark
 
 
 def draw(folder: Path, prefix: str, seeds: list[int]) -> Path:
@@ -92,8 +92,8 @@ def test_what_is_left_of_another_benchmark_is_no_distractor(model: Path, tmp_pat
         bench(tmp_path / "a", [0, 1, 2], [0, 1, 2, 3]),
         bench(tmp_path / "b", [3], [3, 4]),
     )
-    extract_benchmark(open_benchmark(first), embedder, tmp_path / "features")
-    features = extract_benchmark(
+    embed_benchmark(open_benchmark(first), embedder, tmp_path / "features")
+    features = embed_benchmark(
         open_benchmark(second), embedder, tmp_path / "features", regions="coarse"
     )
     assert features.queries.ids.tolist() == ["q0"]

@@ -1,4 +1,4 @@
-"""Searches whose answer is what the pixels show: columns, limits, and what is kept beside the references."""
+"""Verified searches: columns, limits, and the index kept beside the references."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from asl.console.entry import compose
 from asl.data.scenes import render_scene
 from asl.index.exact.region_search import search_regions
 from asl.models import build_embedder, save_embedder
+from asl.pipeline import search_plan
 from asl.pipeline.candidates import join_candidates
+from asl.pipeline.inputs import SearchInput
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score, pair_scores
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
@@ -24,7 +26,7 @@ from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four references; three queries cut from the first three, and one that a reference was cut from."""
+    """Four references; queries cut from the first three, and one that a reference was cut from."""
     folder = tmp_path_factory.mktemp("verified")
     for role in ("new", "library"):
         (folder / role).mkdir()
@@ -48,7 +50,7 @@ def verified(files: Path, output: Path, *more: str) -> list[dict[str, str]]:
         f"output={output / 'p.csv'}",
         "workers=0",
     ]
-    keys += ["score=verified", "candidates=cosine", f"model={files / 'm.safetensors'}"]
+    keys += ["score=verified", "candidate_score=cosine", f"model={files / 'm.safetensors'}"]
     assert search.run(compose("search", [*keys, *more])) == 0
     with (output / "p.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -58,7 +60,7 @@ def test_the_direction_is_what_was_seen(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibration = Calibration(Score("cosine"), offset=0.0, slope=1.0, thresholds=())
-    monkeypatch.setattr(search, "find_calibrations", lambda *_: {"cosine": calibration})
+    monkeypatch.setattr(search_plan, "find_calibrations", lambda *_: {"cosine": calibration})
     rows = {(row["query_id"], row["reference_id"]): row for row in verified(files, tmp_path, "k=4")}
     assert len(rows) == 5 * 4
     for (query, reference), row in rows.items():
@@ -71,9 +73,9 @@ def test_the_direction_is_what_was_seen(
 
 
 def test_most_is_over_what_the_pixels_show(files: Path, tmp_path: Path) -> None:
-    every = verified(files, tmp_path, "k=3", "local=2")
+    every = verified(files, tmp_path, "k=3", "local_candidates=2")
     best = sorted(every, key=lambda row: -float(row["score"]))[:2]
-    rows = verified(files, tmp_path, "k=3", "local=2", "most=2")
+    rows = verified(files, tmp_path, "k=3", "local_candidates=2", "most=2")
     assert Counter(row["query_id"] for row in rows) == Counter(row["query_id"] for row in best)
     assert sorted(row["score"] for row in rows) == sorted(row["score"] for row in best)
 
@@ -83,7 +85,7 @@ def test_the_kept_index_follows_changed_images(files: Path, tmp_path: Path) -> N
     library.mkdir()
     for path in (files / "library").iterdir():
         (library / path.name).write_bytes(path.read_bytes())
-    more = [f"references={library}", "k=1", "local=1"]
+    more = [f"references={library}", "k=1", "local_candidates=1"]
     verified(files, tmp_path, *more)
     kept = tmp_path / "p.csv.features" / "references" / "local.npz"
     before = kept.read_bytes()
@@ -111,7 +113,9 @@ def test_candidates_of_local_features_are_scored_over_regions_too() -> None:
         every.reference_index[rest],
         np.ones(6, np.float32),
     )
-    joined = join_candidates(first, votes, queries, references, score=score, **parts)
+    joined = join_candidates(
+        first, votes, SearchInput(queries, references, **parts), score=score
+    )
     np.testing.assert_allclose(joined.scores, every.scores, atol=1e-6)
     whole = pair_scores(
         queries,

@@ -274,17 +274,3 @@ def _hard_sums(ranking: Ranking, truth: TruthPairs, threshold: float | None) -> 
 def missing_predictions(pairs: ScoredPairs, truth: TruthPairs) -> StrArray:
     """Ids of the truth's queries that have no prediction at all: often a sign of ids that do not fit."""
     return np.setdiff1d(truth.queries, pairs.queries[np.unique(pairs.query_index)])
-
-
-def check_ids(pairs: ScoredPairs, truth: TruthPairs, *, name: str) -> None:
-    """Refuse predictions whose query ids have nothing in common with the truth's: a path or a suffix too much.
-
-    Raises:
-        AslError: naming one id of either side.
-    """
-    if not len(pairs) or np.isin(pairs.queries, truth.queries).any():
-        return
-    raise AslError(
-        f"{name}: none of its {len(pairs.queries)} query ids is in the truth (predictions: {str(pairs.queries[0])!r}, "
-        f"truth: {str(truth.queries[0])!r}); are the ids written alike?"
-    )

@@ -1,181 +1,295 @@
-"""The keys of ``python -m asl.search``, and what they mean together."""
+"""One resolved plan of a search: its configuration is read and checked here, once."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from omegaconf import MISSING
 
 from asl.features.regions import regions_of
+from asl.index.engines.by_name import make_engine
+from asl.index.engines.faiss_factory import FaissFactoryIndex
+from asl.index.engines.protocol import Engine
 from asl.index.exact.limits import Limits
+from asl.index.milvus.address import is_served
+from asl.index.saved_index import SavedIndex
+from asl.matching import Budget
 from asl.matching.decision.thresholds import threshold_for
-from asl.pipeline.candidates import check_limits
-from asl.scoring.calibration import Calibration, score_of
+from asl.models.scores import find_calibrations, resolve_score
+from asl.pipeline.features import EmbedOptions
+from asl.pipeline.input_loader import InputLoader, InputSources
+from asl.pipeline.key_checks import (
+    check_background_size,
+    check_background_use,
+    check_choice,
+    check_least,
+    refuse_normalization,
+    refuse_other_constants,
+    refuse_unused,
+)
+from asl.pipeline.search_config import SearchConfig
+from asl.pipeline.verification import VerificationPlan
+from asl.scoring.calibration import Calibration
 from asl.scoring.normalization import normalization_of
-from asl.scoring.postprocess import PostProcess
-from asl.scoring.score import Score
-from asl.types import AslError, UsageError
+from asl.scoring.score import MODES, Score, usual_clip
+from asl.types import F32, AslError, UsageError
+
+_VERIFIED_KEYS = (
+    "candidate_score",
+    "local_candidates",
+    "pairs",
+    "seconds",
+    "query_images",
+    "reference_images",
+)
+# Keys that need all references in this process.
+_NOT_SERVED = (
+    "regions",
+    "query_regions",
+    "whiten",
+    "negatives",
+    "factory",
+    "engine",
+    "most",
+    "clip",
+)
 
 
-@dataclass
-class SearchConfig:
-    """Keys of ``python -m asl.search``.
+@dataclass(frozen=True)
+class SearchLimits:
+    """Length of the result.
 
     Attributes:
-        queries: images, a feature store or an index.
-        references: images, a feature store, an index (``asl.extract index=``), or
-            ``milvus+ADDRESS``.
-        output: ``.csv`` or ``.parquet``.
-        model: embeds images; not needed where everything is a store.
-        score: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge``, ``verified``.
-        k: references per query; null: as many as ``most`` and ``above`` allow.
-        most: only the so many best pairs over all queries (500,000 in the ISC 2021 challenge); null
-            for all.
-        above: only pairs with at least this score (``verified``: this probability); null for all.
-        memory: GiB that the search may take beside the embeddings.
-        regions: parts of the references that are searched, too: ``none``, ``coarse`` (6) or
-            ``fine`` (15, small crops).
-        query_regions: parts of the queries (pictures in pictures; but a photo finds what was
-            cropped from it, too).
-        lam: weight of the log-norm difference (``soft``, ``hinge``); null: as calibrated for the
-            model.
-        tau: log-norm difference that is free (``paper``, ``strict``, ``hinge``); null: as
-            calibrated for the model.
-        precision: keep only the pairs from the score on at which this share of them was right in
-            the model's calibration; null keeps all.
-        clip: range of log-norms in ``soft``, as [low, high]; null takes the middle 98 % of the
-            references'.
-        background: training images or a store of them (never references), for the next keys; null:
-            none of them.
-        normalize: score normalisation: ``subtract``, ``stretch`` (descriptor stretching) or
-            ``none``.
-        beta: weight of score normalisation.
-        first: rank of its first neighbour, 0 = nearest.
-        last: rank of its last neighbour.
-        whiten: dimensions to whiten to, fitted on the background; 0: no whitening.
-        negatives: weight of negative embedding subtraction with the background (0.35 in its paper);
-            0: none.
-        candidates: the score whose candidates ``verified`` looks at.
-        local: references that local features propose to ``verified`` for each query beside the
-            ``k``; 0: none.
-        pairs: most pairs that ``verified`` looks at; null for all.
-        seconds: time after which ``verified`` begins no new query; null for no limit.
-        query_images: the images behind a store of queries, for ``verified``.
-        reference_images: the images behind a store or an index of references, for ``verified``.
-        engine: ``auto``, ``faiss``, ``tensorcore``, ``exact``.
-        factory: a FAISS factory string instead (``'"IVF4096,SQ8"'``): approximate, its recall is
-            measured and said.
-        nprobe: lists of an inverted file that a query looks into (``factory``, Milvus); of graphs a
-            fourth of ``ef``.
-        recall: queries on which the recall of an approximate search is measured, which reads all
-            references; 0: none.
-        id_style: ids of images are paths (``path``) or file names without suffix (``stem``).
-        batch_size: images per forward pass.
-        workers: processes that decode or verify; null: one a core, but none that decode beside a
-            model on the CPU.
-        device: ``auto``, ``cpu``, ``cuda``.
+        k: references per query; None: as many as the others allow.
+        most: best pairs over all queries; None: all.
+        above: lowest score; None: all.
+        memory: GiB that the search may use beside the embeddings.
     """
 
-    queries: str = MISSING
-    references: str = MISSING
-    output: str = MISSING
-    model: str = "asl_lite0"
-    score: str = "hinge"
-    k: int | None = 10
-    most: int | None = None
-    above: float | None = None
-    memory: float = 4.0
-    regions: str = "none"
-    query_regions: str = "none"
-    lam: float | None = None
-    tau: float | None = None
-    precision: float | None = None
-    clip: list[float] | None = None
-    background: str | None = None
-    normalize: str = "subtract"
-    beta: float = 1.0
-    first: int = 0
-    last: int = 2
-    whiten: int = 0
-    negatives: float = 0.0
-    candidates: str = "hinge"
-    local: int = 3
-    pairs: int | None = None
-    seconds: float | None = None
-    query_images: str | None = None
-    reference_images: str | None = None
-    engine: str = "auto"
-    factory: str | None = None
-    nprobe: int = 16
-    recall: int = 100
-    id_style: str = "path"
-    batch_size: int = 64
-    workers: int | None = None
-    device: str = "auto"
+    k: int | None
+    most: int | None
+    above: float | None
+    memory: float
 
 
-def check_keys(config: SearchConfig) -> None:
-    """Refuse wrong values before anything is embedded."""
-    build_score(config)
-    regions_of(config.regions), regions_of(config.query_regions, key="query_regions")
-    if not config.background:
-        PostProcess.fit(None, whiten=config.whiten, negatives=config.negatives)
+@dataclass(frozen=True)
+class PostprocessPlan:
+    """Steps on the embeddings: dimensions to whiten to and weight of subtraction; 0: none."""
+
+    whiten: int
+    negatives: float
+
+
+@dataclass(frozen=True, eq=False)
+class SearchPlan:
+    """Everything that a search does, resolved and checked.
+
+    Attributes:
+        kind: score that is written: a score mode or ``verified``.
+        score: ranks the pairs, with normalisation; that of the candidates where they are verified.
+        limits: length of the result.
+        engine: inner-product search; unused where a server holds the references.
+        nprobe: lists that a query visits in a Milvus collection.
+        recall_queries: queries on which an approximate search is measured; 0: none.
+        postprocess: steps on the embeddings.
+        verification: second stage; None: the scores are written as they are.
+        calibration: turns the written scores into probabilities; None: not calibrated for them.
+        least: lowest score that is written, by ``precision`` or ``above``; None: all.
+        served: ``milvus+ADDRESS`` of the references; None: they are opened here.
+        inputs: opens queries, references and background.
+        output: file of the pairs.
+    """
+
+    kind: str
+    score: Score
+    limits: SearchLimits
+    engine: Engine
+    nprobe: int
+    recall_queries: int
+    postprocess: PostprocessPlan
+    verification: VerificationPlan | None
+    calibration: Calibration | None
+    least: float | None
+    served: str | None
+    inputs: InputLoader
+    output: Path
+
+    def score_for(self, reference_log_norms: F32) -> Score:
+        """Return the score; ``soft`` without a range takes the middle 98 % of these log-norms."""
+        if self.score.mode == "soft" and self.score.clip is None:
+            return replace(self.score, clip=usual_clip(reference_log_norms))
+        return self.score
+
+
+def plan_search(config: SearchConfig) -> SearchPlan:
+    """Read, check and resolve the configuration of a search; nothing is embedded.
+
+    Raises:
+        UsageError: a key, a value or a path is wrong, or a key would have no effect.
+        AslError: the inputs were embedded by different models.
+    """
+    _check_values(config)
+    _check_effects(config)
+    uncalibrated = _resolved(config, {})[1]
+    verification = _verification(config) if config.score == "verified" else None
+    engine = _engine(config)
+    loader = InputLoader(_sources(config))
+    if verification and not loader.has_images:
+        raise UsageError(
+            "score=verified: compares images, and there are only features; "
+            "give query_images= and reference_images= beside the stores"
+        )
+    if loader.background_size is not None:
+        count, dim = loader.background_size
+        check_background_size(count, dim, whiten=config.whiten, rule=uncalibrated.normalization)
+    calibrations = find_calibrations(config.model, loader.model)
+    calibration, score = _resolved(config, calibrations)
+    return SearchPlan(
+        kind=config.score,
+        score=score,
+        limits=SearchLimits(config.k, config.most, config.above, config.memory),
+        engine=engine,
+        nprobe=config.nprobe,
+        recall_queries=config.recall_queries,
+        postprocess=PostprocessPlan(config.whiten, config.negatives),
+        verification=verification,
+        calibration=calibration,
+        least=_least_score(config, calibration),
+        served=config.references if is_served(config.references) else None,
+        inputs=loader,
+        output=Path(config.output),
+    )
+
+
+def _mode(config: SearchConfig) -> str:
+    """Score mode of the search, for ``verified`` that of its candidates."""
+    return config.candidate_score if config.score == "verified" else config.score
+
+
+def _check_values(config: SearchConfig) -> None:
+    check_choice("score", config.score, (*MODES, "verified"))
+    check_choice("candidate_score", config.candidate_score, MODES)
+    check_choice("id_style", config.id_style, ("path", "stem"))
+    regions_of(config.regions)
+    regions_of(config.query_regions, key="query_regions")
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(
             f"output: expected a name that ends in .csv or .parquet, got {config.output}"
         )
     if config.precision is not None and not 0 < config.precision <= 1:
         raise UsageError(f"precision: must be in 0..1, got {config.precision}")
-    for key, least in (("nprobe", 1), ("recall", 0)):
-        if getattr(config, key) < least:
-            raise UsageError(f"{key}: must be {least} or more, got {getattr(config, key)}")
+    at_least_one = {"nprobe": 1, "most": 1, "batch_size": 1}
+    at_least_zero = {"recall_queries": 0, "local_candidates": 0, "whiten": 0, "negatives": 0}
+    check_least(config, at_least_one | at_least_zero | {"pairs": 0, "seconds": 0, "workers": 0})
     if config.memory <= 0:
         raise UsageError(f"memory: must be more than 0 GiB, got {config.memory}")
     if config.score != "verified":
         Limits.of(config.k, config.most, config.above, shape=(1, 1), mode=config.score)
-    else:
-        least_score(config, None)
-        limits: dict[str, Any] = {
-            "most": config.most,
-            "pairs": config.pairs,
-            "seconds": config.seconds,
-        }
-        check_limits(config.k, local=config.local, **limits)
-
-
-def mode_of(config: SearchConfig) -> str:
-    """The score that is searched by; for ``verified`` that of its candidates."""
-    return config.candidates if config.score == "verified" else config.score
-
-
-def least_score(config: SearchConfig, calibrated: Calibration | None) -> float | None:
-    """The least score that is written, by ``precision`` or, where it is a probability, by ``above``."""
-    if config.score == "verified":
-        wanted = config.above, None if config.precision is None else threshold_for(config.precision)
-        return max((value for value in wanted if value is not None), default=None)
-    if config.precision is None:
-        return None
-    if calibrated is None:
+    elif config.k is None:
         raise UsageError(
-            f"precision: model={config.model} has no calibration of {config.score} with these constants; "
-            "use the model that made the features, leave lam, tau and clip alone, or take score=verified"
+            "k: score=verified compares the k best references of every query, got null; "
+            "give a number (beside most=, above=)"
         )
-    return calibrated.threshold(config.precision).threshold
+    else:
+        check_least(config, {"k": 1})
 
 
-def build_score(config: SearchConfig, calibration: Calibration | None = None) -> Score:
-    """The score of a configuration; for ``verified`` that of its candidates."""
-    kind = config.normalize if config.background else "none"
-    rule = normalization_of(kind, beta=config.beta, first=config.first, last=config.last)
-    given: dict[str, Any] = {
-        "lam": config.lam,
-        "tau": config.tau,
-        "clip": config.clip,
-        "calibration": calibration,
-    }
+def _check_effects(config: SearchConfig) -> None:
+    """Refuse keys that this search would not read."""
+    served = is_served(config.references)
+    if served:
+        _check_served(config)
+    if config.score != "verified":
+        refuse_unused(config, _VERIFIED_KEYS, reason=f"with score={config.score}")
+    refuse_other_constants(config, _mode(config))
+    refuse_normalization(config)
+    check_background_use(config)
+    if config.factory is None and not served:
+        refuse_unused(config, ("nprobe", "recall_queries"), reason="in an exact search")
+    if config.factory is not None:
+        refuse_unused(config, ("engine",), reason="with factory=, which is an engine of its own")
+
+
+def _check_served(config: SearchConfig) -> None:
+    refuse_unused(config, _NOT_SERVED, reason="with references in Milvus")
+    if config.k is None or config.score == "verified":
+        got = "k=null" if config.k is None else "score=verified"
+        raise UsageError(
+            f"references: a collection in Milvus needs a number k= and a score of features, "
+            f"got {got}; use an index of asl.extract"
+        )
+
+
+def _resolved(
+    config: SearchConfig, calibrations: Mapping[str, Calibration]
+) -> tuple[Calibration | None, Score]:
+    """Resolve the score, and the calibration that gives its probability, if there is one."""
+    mode = _mode(config)
+    rule = normalization_of(
+        config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
+    )
     try:
-        return replace(score_of(mode_of(config), **given), normalization=rule)
+        plain = resolve_score(mode, calibrations, lam=config.lam, tau=config.tau, clip=config.clip)
     except AslError as error:
         raise UsageError(str(error)) from error
+    score = replace(plain, normalization=rule)
+    own = calibrations.get(mode)
+    # The best of regions, or of changed embeddings, is another score than was calibrated; that of
+    # pixels is a probability already.
+    changed = (
+        config.regions != "none"
+        or config.query_regions != "none"
+        or config.whiten
+        or config.negatives
+        or config.score == "verified"
+    )
+    return (own if own and not changed and own.score == score else None), score
+
+
+def _least_score(config: SearchConfig, calibration: Calibration | None) -> float | None:
+    """Lowest score to write, by ``precision`` and, where it is a probability, by ``above``."""
+    if config.score == "verified":
+        wanted = None if config.precision is None else threshold_for(config.precision)
+        return max((value for value in (config.above, wanted) if value is not None), default=None)
+    if config.precision is None:
+        return None
+    if calibration is None:
+        raise UsageError(
+            f"precision: model={config.model} has no calibration of {config.score} with these "
+            "settings; use the model that made the features, leave lam, tau, clip, regions and the "
+            "background out, or use score=verified"
+        )
+    return calibration.threshold(config.precision).threshold
+
+
+def _verification(config: SearchConfig) -> VerificationPlan:
+    if config.precision is not None:
+        threshold_for(config.precision)
+    budget = Budget(config.pairs, config.seconds)
+    return VerificationPlan(config.local_candidates, budget, config.workers)
+
+
+def _engine(config: SearchConfig) -> Engine:
+    if config.factory is None:
+        return make_engine(config.engine)
+    whole = SavedIndex.is_index(config.references) and not (config.whiten or config.negatives)
+    cache = SavedIndex.open(config.references).companion(config.factory) if whole else None
+    return FaissFactoryIndex(config.factory, nprobe=config.nprobe, cache=cache)
+
+
+def _sources(config: SearchConfig) -> InputSources:
+    return InputSources(
+        queries=config.queries,
+        references=config.references,
+        background=config.background,
+        query_images=config.query_images,
+        reference_images=config.reference_images,
+        query_regions=config.query_regions,
+        reference_regions=config.regions,
+        model=config.model,
+        features=Path(f"{config.output}.features"),
+        id_style="stem" if config.id_style == "stem" else "path",
+        options=EmbedOptions(
+            batch_size=config.batch_size, workers=config.workers, device=config.device
+        ),
+    )

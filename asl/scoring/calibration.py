@@ -191,26 +191,3 @@ def _thresholds(
             rate = float(np.mean(np.array(hardest) >= threshold)) if hardest else None
             rows.append(Threshold(wanted, threshold, float(recall[at]), rate))
     return tuple(rows)
-
-
-def score_of(
-    mode: str,
-    *,
-    lam: float | None,
-    tau: float | None,
-    clip: Sequence[float] | None,
-    calibration: Calibration | None,
-) -> Score:
-    """The score of a mode with the constants given, else those of a calibration, else the usual ones.
-
-    Raises:
-        AslError: no such mode, or a constant that makes no sense.
-    """
-    usual = calibration.score if calibration else Score()
-    if clip is None:
-        clip = usual.clip if mode == "soft" else None
-    elif len(clip) != 2:
-        raise AslError(f"clip: expected two log-norms, [low, high], got {clip}")
-    between = (clip[0], clip[1]) if clip else None
-    lam, tau = usual.lam if lam is None else lam, usual.tau if tau is None else tau
-    return Score(mode, lam, tau, between)  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ class Score:
     """
 
     mode: Mode = "hinge"
-    lam: float = 0.02
+    lam: float = 0.1
     tau: float = 0.0
     clip: tuple[float, float] | None = None
     normalization: ScoreNormalization | None = None

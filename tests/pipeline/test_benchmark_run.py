@@ -1,4 +1,4 @@
-"""The constants and the calibration of a model travel with its file, and only with its own features."""
+"""A model's constants and calibration, benchmark inputs by role, score modes and protocols."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ import pytest
 from asl.data.layouts import open_benchmark
 from asl.data.scenes import render_scene
 from asl.models import Embedder, build_embedder, model_hash, save_embedder
-from asl.pipeline.benchmark_run import (
-    Features,
-    base_score,
-    extract_benchmark,
-    find_calibrations,
-    join_features,
-    model_modes,
-    score_modes,
-)
+from asl.models.scores import base_score, find_calibrations
+from asl.pipeline.benchmark_run import model_modes, score_modes
 from asl.pipeline.candidates import find_candidates
+from asl.pipeline.features import embed_benchmark, join_features
+from asl.pipeline.inputs import SearchInput
 from asl.scoring.calibration import Calibration, Threshold
 from asl.scoring.score import Score
 from asl.types import Embeddings, ReferenceEmbeddings
@@ -80,7 +75,7 @@ def test_each_score_takes_its_own_calibration(tmp_path: Path, embedder: Embedder
         embedder, tmp_path / "model.safetensors", card={"calibration": {"model": weights, **own}}
     )
     references = ReferenceEmbeddings.from_features(["a", "b"], [[1.0, 0.0], [0.0, 2.0]])
-    features = Features(references.as_queries(), references, None)
+    features = SearchInput(references.as_queries(), references)
     scores = model_modes(features, tmp_path, weights)
     assert (scores["hinge"].lam, scores["soft"].lam, scores["soft"].clip) == (
         0.05,
@@ -101,8 +96,8 @@ def test_regions_reach_their_own_side_and_queries_regions_only_candidates(
             cv2.imwrite(str(tmp_path / role / f"{role[0]}{number}.png"), scene[..., ::-1])
     (tmp_path / "truth.csv").write_text("query_id,reference_id\nq0,r0\nq1,\nq2,\n")
     benchmark = open_benchmark(tmp_path)
-    whole = extract_benchmark(benchmark, embedder, tmp_path / "out")
-    both = extract_benchmark(
+    whole = embed_benchmark(benchmark, embedder, tmp_path / "out")
+    both = embed_benchmark(
         benchmark, embedder, tmp_path / "out", regions="coarse", query_regions="coarse"
     )
     assert [len(part) for part in both.reference_regions] == [5] * 6
@@ -130,9 +125,9 @@ def test_regions_reach_their_own_side_and_queries_regions_only_candidates(
 
 
 def test_members_of_an_ensemble_are_joined_role_by_role() -> None:
-    """Queries, references, background and parts each keep to their own: a swapped role would change a product."""
+    """Queries, references, background and regions keep their roles: a swap changes a product."""
 
-    def member(seed: int) -> Features:
+    def member(seed: int) -> SearchInput:
         rng = np.random.default_rng(seed)
         roles = [
             Embeddings.from_features([f"{r}{n}" for n in range(4)], rng.normal(size=(4, 6)))
@@ -140,8 +135,10 @@ def test_members_of_an_ensemble_are_joined_role_by_role() -> None:
         ]
         query, reference, background, part, of_query = roles
         sides = query.as_queries(), reference.as_references(), background.as_background()
-        return Features(
-            *sides, [type(part)(reference.ids, part.vectors, part.log_norms)], [of_query]
+        return SearchInput(
+            *sides,
+            query_regions=[of_query],
+            reference_regions=[type(part)(reference.ids, part.vectors, part.log_norms)],
         )
 
     members = [member(0), member(1)]

@@ -36,3 +36,25 @@ def test_pieces_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_many_dimensions_are_refused() -> None:
     with pytest.raises(AslError, match=r"1\.\.4"):
         Whitening.fit(some(5, 0).as_background(), dim=5)
+
+
+def test_blocks_give_the_covariance_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal to the covariance of all rows at once, which holds three float64 copies of them."""
+    background = some(300, 1).as_background()
+    monkeypatch.setattr("asl.scoring.whitening._ROWS", 7)
+    ours = Whitening.fit(background, dim=4)
+    vectors = background.vectors.astype(np.float64)
+    mean = vectors.mean(axis=0)
+    values, axes = np.linalg.eigh(np.cov(vectors - mean, rowvar=False))
+    order = np.argsort(-values)[:4]
+    expected = axes[:, order].T * (values[order] ** -0.5)[:, None]
+    signs = np.sign((expected * ours.projection).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(ours.mean, mean, atol=1e-10)
+    np.testing.assert_allclose(ours.projection * signs, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_background_of_equal_vectors_is_refused() -> None:
+    one = np.random.default_rng(0).normal(size=6)
+    equal = Embeddings.from_features([f"i{n}" for n in range(20)], np.tile(one, (20, 1)))
+    with pytest.raises(AslError, match=r"at most 0, the dimensions .* got 4"):
+        Whitening.fit(equal.as_background(), dim=4)

@@ -1,0 +1,207 @@
+"""Embed a catalog or the roles of a benchmark, join several models, postprocess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from asl.console.progress import progress_bar
+from asl.data.catalog import Catalog, subset
+from asl.data.layouts import Benchmark
+from asl.features.extraction import extract
+from asl.features.feature_store import FeatureStore
+from asl.features.regions import extract_regions, region_embeddings, regions_of
+from asl.models import Embedder, model_hash
+from asl.pipeline.inputs import SearchInput
+from asl.scoring.ensemble import ensemble
+from asl.scoring.postprocess import PostProcess
+from asl.types import Embeddings
+
+# Training images embedded as a background unless told otherwise: D2LV fits its whitening on 20,000,
+# and the nearest neighbours of score normalisation hardly move beyond this.
+BACKGROUND_IMAGES = 100_000
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Settings of an extraction.
+
+    Attributes:
+        batch_size: images per forward pass.
+        workers: decoding processes; None: none beside a model on the CPU, else one a core.
+        device: ``auto``, ``cpu``, ``cuda``.
+        shard_size: images per shard, the most that a kill loses.
+        max_failure_rate: share of unreadable images above which the extraction stops, 0..1.
+        fast_decode: decode large JPEGs at a fraction of their size.
+    """
+
+    batch_size: int = 64
+    workers: int | None = None
+    device: str = "auto"
+    shard_size: int = 4096
+    max_failure_rate: float = 0.1
+    fast_decode: bool = False
+
+
+def embed_images(
+    catalog: Catalog,
+    embedder: Embedder,
+    output: Path,
+    *,
+    role: str,
+    regions: str = "none",
+    options: EmbedOptions | None = None,
+) -> FeatureStore:
+    """Embed a catalog into a store, regions into stores inside it; unfinished stores are resumed.
+
+    Args:
+        catalog: images.
+        embedder: the model.
+        output: folder of the store.
+        role: label of the progress bar; ``queries`` get no thumbnail region.
+        regions: parts embedded as well: ``none``, ``coarse``, ``fine``.
+        options: settings of the extraction.
+    """
+    options = options or EmbedOptions()
+    with progress_bar(f"embedding {role}", unit="images") as progress:
+        store = extract(
+            catalog,
+            embedder,
+            output=output,
+            batch_size=options.batch_size,
+            workers=options.workers,
+            device=options.device,
+            shard_size=options.shard_size,
+            max_failure_rate=options.max_failure_rate,
+            fast_decode=options.fast_decode,
+            progress=progress,
+        )
+    parts = regions_of(regions, role=role)
+    if not parts:
+        return store
+    with progress_bar(f"embedding {len(parts)} regions of {role}", unit="images") as progress:
+        extract_regions(
+            catalog,
+            embedder,
+            output=output,
+            regions=parts,
+            batch_size=options.batch_size,
+            workers=options.workers,
+            device=options.device,
+            shard_size=options.shard_size,
+            max_failure_rate=options.max_failure_rate,
+            fast_decode=options.fast_decode,
+            progress=progress,
+        )
+    return store
+
+
+def embedded_ids(store: FeatureStore, catalog: Catalog) -> list[str]:
+    """List the ids of a catalog that a store holds, in the catalog's order."""
+    known = set(store.ids.tolist())
+    return [name for name in catalog.ids.tolist() if name in known]
+
+
+def embed_benchmark(
+    benchmark: Benchmark,
+    embedder: Embedder,
+    output: Path,
+    *,
+    regions: str = "none",
+    query_regions: str = "none",
+    background: bool = False,
+    options: EmbedOptions | None = None,
+) -> SearchInput:
+    """Embed the queries and references of a benchmark, and its training images where they are used.
+
+    Args:
+        benchmark: its images.
+        embedder: the model.
+        output: folder of the feature stores; finished stores are reused, images of other
+            benchmarks in them are ignored.
+        regions: parts of the references embedded as well: ``none``, ``coarse``, ``fine``.
+        query_regions: parts of the queries embedded as well.
+        background: embed the training images, too (all of ``benchmark.train``; see
+            :func:`thin_background`).
+        options: settings of the extraction.
+    """
+
+    def embed(
+        catalog: Catalog, role: str, parts: str = "none"
+    ) -> tuple[Embeddings, list[Embeddings]]:
+        store = embed_images(
+            catalog, embedder, output / role, role=role, regions=parts, options=options
+        )
+        whole = store.embeddings(embedded_ids(store, catalog))
+        return whole, region_embeddings(store, regions_of(parts, role=role), whole)
+
+    train = embed(benchmark.train, "background")[0] if background and benchmark.train else None
+    queries, parts_of_queries = embed(benchmark.queries, "queries", query_regions)
+    references, parts_of_references = embed(benchmark.references, "references", regions)
+    return SearchInput(
+        queries.as_queries(),
+        references.as_references(),
+        None if train is None else train.as_background(),
+        query_regions=parts_of_queries,
+        reference_regions=parts_of_references,
+        query_images=benchmark.queries,
+        reference_images=benchmark.references,
+        model=model_hash(embedder),
+    )
+
+
+def thin_background(train: Catalog, count: int) -> Catalog:
+    """Choose ``count`` training images, evenly over their list (0: all), and print how many."""
+    total = len(train)
+    if not 0 < count < total:
+        Console().print(f"background: all {total} training images are embedded")
+        return train
+    rows = np.linspace(0, total - 1, count).round().astype(np.int64)
+    Console().print(f"background: {count} of {total} training images are embedded, evenly chosen")
+    return subset(train, rows)
+
+
+def join_features(members: Sequence[SearchInput]) -> SearchInput:
+    """Join the features of several models (or sizes) for the same images; see :func:`ensemble`.
+
+    Raises:
+        AslError: a member lacks images that another one has (unreadable ones).
+    """
+    first = members[0]
+    if len(members) == 1:
+        return first
+    backgrounds = [member.background for member in members if member.background is not None]
+    query_parts = zip(*(member.query_regions for member in members), strict=True)
+    reference_parts = zip(*(member.reference_regions for member in members), strict=True)
+    return SearchInput(
+        ensemble([member.queries for member in members]),
+        ensemble([member.references for member in members]),
+        ensemble(backgrounds) if backgrounds else None,
+        query_regions=[ensemble(parts) for parts in query_parts],
+        reference_regions=[ensemble(parts) for parts in reference_parts],
+        query_images=first.query_images,
+        reference_images=first.reference_images,
+        model="+".join(member.model for member in members),
+    )
+
+
+def postprocess(inputs: SearchInput, *, whiten: int = 0, negatives: float = 0.0) -> SearchInput:
+    """Whiten all embeddings, regions included, and subtract their nearest background vectors.
+
+    Args:
+        inputs: of a search or a benchmark.
+        whiten: dimensions to whiten to; 0: no whitening.
+        negatives: weight of negative embedding subtraction; 0: none.
+
+    Raises:
+        UsageError: a step is asked for and there is no background to fit it on.
+        AslError: the background is too small for it.
+    """
+    if not (whiten or negatives):
+        return inputs
+    steps = PostProcess.fit(inputs.background, whiten=whiten, negatives=negatives)
+    return inputs.mapped(steps.apply, background=steps.background)

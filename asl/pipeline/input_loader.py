@@ -1,0 +1,350 @@
+"""Open what a search reads: feature stores and indexes are mapped, images are embedded first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from asl.data.catalog import Catalog, IdStyle, open_catalog
+from asl.features.decoding import Region
+from asl.features.feature_store import FeatureStore
+from asl.features.regions import region_embeddings, regions_of
+from asl.features.store_groups import check_models
+from asl.index.milvus.address import is_served
+from asl.index.saved_index import SavedIndex
+from asl.models import Embedder, load_embedder, model_hash
+from asl.pipeline.features import EmbedOptions, embed_images, embedded_ids
+from asl.pipeline.inputs import SearchInput
+from asl.scoring.ensemble import ensemble
+from asl.types import AslError, Embeddings, UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedRole:
+    """One opened role of a search.
+
+    Attributes:
+        embeddings: of the whole images.
+        regions: embeddings of one part of every image each.
+        path: of the store or index.
+        fast_decode: whether large JPEGs were decoded at a fraction of their size.
+    """
+
+    embeddings: Embeddings
+    regions: list[Embeddings]
+    path: Path
+    fast_decode: bool
+
+
+class _Source(Protocol):
+    """One role, checked and not yet opened."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def images(self) -> Catalog | None: ...
+    @property
+    def size(self) -> tuple[int, int]:
+        """Images at most, and dimensions of an embedding."""
+        ...
+
+    def open(self) -> OpenedRole: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _StoreSource:
+    """Feature stores of the same images by one or several models."""
+
+    stores: Sequence[FeatureStore]
+    images: Catalog | None
+    regions: tuple[Region, ...]
+
+    @property
+    def model(self) -> str:
+        return "+".join(store.manifest["model"] for store in self.stores)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        dims = [int(store.manifest["dim"]) for store in self.stores]
+        return min(len(store) for store in self.stores), sum(dims)
+
+    def open(self) -> OpenedRole:
+        members = [_opened_store(store, self.regions) for store in self.stores]
+        if len(members) == 1:
+            return members[0]
+        parts = zip(*(member.regions for member in members), strict=True)
+        return OpenedRole(
+            ensemble([member.embeddings for member in members]),
+            [ensemble(part) for part in parts],
+            members[0].path,
+            any(member.fast_decode for member in members),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _IndexSource:
+    """An index of ``asl.extract index=``, memory-mapped."""
+
+    index: SavedIndex
+    images: Catalog | None
+
+    @property
+    def model(self) -> str:
+        return str(self.index.manifest["model"])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return len(self.index), int(self.index.manifest["dim"])
+
+    def open(self) -> OpenedRole:
+        fast = bool(self.index.manifest.get("fast_decode"))
+        return OpenedRole(self.index.references(), [], self.index.path, fast)
+
+
+@dataclass(frozen=True, eq=False)
+class _ImageSource:
+    """Images, embedded into a store beside the output when they are opened."""
+
+    role: str
+    images: Catalog
+    regions: str
+    output: Path
+    loader: InputLoader
+
+    @property
+    def model(self) -> str:
+        return self.loader.model_hash
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return len(self.images), self.loader.embedder.dim
+
+    def open(self) -> OpenedRole:
+        store = embed_images(
+            self.images,
+            self.loader.embedder,
+            self.output,
+            role=self.role,
+            regions=self.regions,
+            options=self.loader.sources.options,
+        )
+        ids = set(self.images.ids.tolist())
+        failures = [failure for failure in store.failures if failure[0] in ids]
+        if failures:
+            name, reason = failures[0]
+            Console(stderr=True).print(
+                f"[yellow]{self.role}: {len(failures)} images are left out, "
+                f"e.g. {name}: {reason} (all: {store.path})"
+            )
+        regions = regions_of(self.regions, role=self.role)
+        return _opened_store(store, regions, embedded_ids(store, self.images))
+
+
+def _opened_store(
+    store: FeatureStore, regions: tuple[Region, ...], ids: list[str] | None = None
+) -> OpenedRole:
+    whole = store.embeddings(ids)
+    fast = bool(store.manifest["preprocessing"].get("fast_decode"))
+    return OpenedRole(whole, region_embeddings(store, regions, whole), store.path, fast)
+
+
+@dataclass(frozen=True)
+class InputSources:
+    """Where a search gets its queries, references and background from.
+
+    Attributes:
+        queries: images, a feature store, an index, or stores joined by ``+``.
+        references: the same, or ``milvus+ADDRESS``.
+        background: training images or their store; None: none.
+        query_images: images of a store or index of queries; None: none.
+        reference_images: images of a store or index of references; None: none.
+        query_regions: parts of the queries: ``none``, ``coarse``, ``fine``.
+        reference_regions: parts of the references.
+        model: name or path of the embedder for images.
+        features: folder of the stores that images are embedded into.
+        id_style: ids of images: ``path`` or ``stem``.
+        options: settings of the extraction.
+    """
+
+    queries: str
+    references: str
+    background: str | None
+    query_images: str | None
+    reference_images: str | None
+    query_regions: str
+    reference_regions: str
+    model: str
+    features: Path
+    id_style: IdStyle
+    options: EmbedOptions
+
+
+class InputLoader:
+    """Check every role of a search without embedding anything, then open them."""
+
+    def __init__(self, sources: InputSources) -> None:
+        """Open manifests and list images; the model is loaded only where images are embedded.
+
+        Raises:
+            UsageError: a path does not exist, or is of a kind that its role cannot have.
+            AslError: the roles were embedded by different models.
+        """
+        self.sources = sources
+        self._background = (
+            self._source("background", sources.background) if sources.background else None
+        )
+        self._queries = self._source(
+            "queries", sources.queries, sources.query_images, sources.query_regions
+        )
+        self._references = (
+            None
+            if is_served(sources.references)
+            else self._source(
+                "references",
+                sources.references,
+                sources.reference_images,
+                sources.reference_regions,
+            )
+        )
+        self._check_background_path()
+        check_models({role: source.model for role, source in self._roles().items()})
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The model that embeds images."""
+        return load_embedder(self.sources.model)
+
+    @cached_property
+    def model_hash(self) -> str:
+        """Hash of the model that embeds images."""
+        return model_hash(self.embedder)
+
+    @property
+    def model(self) -> str:
+        """Hash of the model of the queries, which is that of all roles."""
+        return self._queries.model
+
+    @property
+    def background_size(self) -> tuple[int, int] | None:
+        """Background images at most, and dimensions of their embeddings; None without them."""
+        return self._background.size if self._background else None
+
+    @property
+    def has_images(self) -> bool:
+        """Whether queries and references have images that can be compared."""
+        return all(
+            source.images is not None for source in (self._queries, self._references) if source
+        )
+
+    def open(self) -> SearchInput:
+        """Open all roles; what is already embedded is opened before images are embedded."""
+        roles = self._roles()
+        order = sorted(roles, key=lambda role: isinstance(roles[role], _ImageSource))
+        opened = {role: roles[role].open() for role in order}
+        warn_mixed_decoding([role.fast_decode for role in opened.values()])
+        queries, references = opened["queries"], opened["references"]
+        background = opened.get("background")
+        return SearchInput(
+            queries.embeddings.as_queries(),
+            references.embeddings.as_references(),
+            None if background is None else background.embeddings.as_background(),
+            query_regions=queries.regions,
+            reference_regions=references.regions,
+            query_images=roles["queries"].images,
+            reference_images=roles["references"].images,
+            model=self.model,
+            local_index=references.path / "local.npz",
+        )
+
+    def open_queries(self) -> tuple[OpenedRole, OpenedRole | None]:
+        """Open queries and background only, for references that a server holds."""
+        background = self._background.open() if self._background else None
+        return self._queries.open(), background
+
+    def _roles(self) -> dict[str, _Source]:
+        roles = {
+            "queries": self._queries,
+            "references": self._references,
+            "background": self._background,
+        }
+        return {role: source for role, source in roles.items() if source is not None}
+
+    def _source(
+        self, role: str, path: str, images: str | None = None, regions: str = "none"
+    ) -> _Source:
+        if is_served(path):
+            raise UsageError(
+                f"{role}: only references may be stored in Milvus, got {path}; "
+                "give images, a feature store or an index"
+            )
+        members = [path] if Path(path).exists() else path.split("+")
+        missing = [member for member in members if not Path(member).exists()]
+        if missing:
+            raise UsageError(f"{role}: there is no {missing[0]}")
+        other = [member for member in members if not FeatureStore.is_store(member)]
+        if not other:
+            stores = [FeatureStore.open(member) for member in members]
+            return _StoreSource(stores, self._catalog(images), regions_of(regions, role=role))
+        if len(members) > 1:
+            raise UsageError(
+                f"{role}: only feature stores are joined by +, {other[0]} is none; "
+                "extract its images with asl.extract first"
+            )
+        if SavedIndex.is_index(path):
+            if regions != "none":
+                raise UsageError(
+                    f"{role}: {path} is an index, which holds whole images only; "
+                    "give the feature store to search regions"
+                )
+            return _IndexSource(SavedIndex.open(path), self._catalog(images))
+        if images:
+            raise UsageError(
+                f"{role}: {path} holds the images already, got {images} beside it; leave it out"
+            )
+        catalog = open_catalog(path, id_style=self.sources.id_style)
+        return _ImageSource(role, catalog, regions, self.sources.features / role, self)
+
+    def _catalog(self, images: str | None) -> Catalog | None:
+        if not images:
+            return None
+        if not Path(images).exists():
+            raise UsageError(f"query_images, reference_images: there is no {images}")
+        return open_catalog(images, id_style=self.sources.id_style)
+
+    def _check_background_path(self) -> None:
+        background = self.sources.background
+        for role in ("queries", "references"):
+            path = getattr(self.sources, role)
+            if background and Path(background).resolve() == Path(path).resolve():
+                raise UsageError(
+                    f"background: {background} is given as {role}, too; "
+                    "give training images that are not searched"
+                )
+
+
+def warn_mixed_decoding(fast: Sequence[bool]) -> None:
+    """Print a warning where only some roles were extracted with ``fast_decode``."""
+    if len(set(fast)) > 1:
+        Console(stderr=True).print(
+            "[yellow]only some of the features were made with fast_decode=true: "
+            "those of large JPEGs differ a little (1 - cosine = .0003); "
+            "extract all roles with the same setting to avoid this"
+        )
+
+
+def check_served_model(address: str, served: str, expected: str) -> None:
+    """Refuse a collection of another model.
+
+    Raises:
+        AslError: naming both hashes.
+    """
+    if served != expected:
+        raise AslError(
+            f"references: {address} holds features of model {served}, the queries are of "
+            f"{expected}; extract both with one model="
+        )

@@ -1,0 +1,108 @@
+"""The embeddings and images that a search reads, by role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from asl.data.catalog import Catalog
+from asl.types import (
+    AslError,
+    BackgroundEmbeddings,
+    Embeddings,
+    QueryEmbeddings,
+    ReferenceEmbeddings,
+    UsageError,
+)
+
+Some = TypeVar("Some", bound=Embeddings)
+# 1 - cosine of one image that two runs embedded is some 1e-6; of two images it is far above this.
+_SAME_IMAGE = 1e-4
+
+
+class Step(Protocol):
+    """A transformation of embeddings that keeps their role."""
+
+    def __call__(self, embeddings: Some) -> Some: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class SearchInput:
+    """Queries, references and background of a search, with their regions and images.
+
+    Attributes:
+        queries: Q query embeddings.
+        references: R reference embeddings.
+        background: embeddings of training images, for score normalisation and whitening; None
+            where nothing needs them.
+        query_regions: embeddings of one part of every query each, ids as in ``queries``.
+        reference_regions: the same of the references.
+        query_images: images of the queries; None where there are only features.
+        reference_images: images of the references.
+        model: hash of the model that embedded them; empty where unknown.
+        local_index: file that keeps the index of the references' local features; None: not kept.
+    """
+
+    queries: QueryEmbeddings
+    references: ReferenceEmbeddings
+    background: BackgroundEmbeddings | None = None
+    query_regions: Sequence[Embeddings] = ()
+    reference_regions: Sequence[Embeddings] = ()
+    query_images: Catalog | None = None
+    reference_images: Catalog | None = None
+    model: str = ""
+    local_index: Path | None = None
+
+    def mapped(self, step: Step, *, background: BackgroundEmbeddings | None) -> SearchInput:
+        """Apply a step to queries, references and their regions, and exchange the background."""
+        return replace(
+            self,
+            queries=step(self.queries),
+            references=step(self.references),
+            background=background,
+            query_regions=[step(part) for part in self.query_regions],
+            reference_regions=[step(part) for part in self.reference_regions],
+        )
+
+    def images(self) -> tuple[Catalog, Catalog]:
+        """Return the images of the queries and of the references.
+
+        Raises:
+            UsageError: a role has none.
+        """
+        if self.query_images is None or self.reference_images is None:
+            raise UsageError(
+                "score=verified: compares images, and there are only features; "
+                "give query_images= and reference_images= beside the stores"
+            )
+        return self.query_images, self.reference_images
+
+
+def check_background(inputs: SearchInput) -> None:
+    """Refuse a background that holds queries or references: the scores would depend on the answer.
+
+    An image is in both where an id occurs in both and the vectors agree.
+
+    Raises:
+        AslError: with the number of such images and one of them.
+    """
+    background = inputs.background
+    if background is None:
+        return
+    for role, embeddings in (("queries", inputs.queries), ("references", inputs.references)):
+        if embeddings.dim != background.dim:
+            continue  # the search says which dimensions differ
+        shared, own, other = np.intersect1d(
+            background.ids, embeddings.ids, assume_unique=True, return_indices=True
+        )
+        cosines = np.vecdot(background.units(own), embeddings.units(other))
+        same = np.flatnonzero(cosines > 1 - _SAME_IMAGE)
+        if len(same):
+            raise AslError(
+                f"background: {len(same)} of its {len(background)} images are {role}, too, "
+                f"e.g. {str(shared[same[0]])!r}; give training images that are not searched"
+            )
