@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from asl.console.progress import progress_bar
-from asl.index.engines.by_name import make_engine
 from asl.index.engines.protocol import Engine
 from asl.index.exact.region_search import search_regions
 from asl.models.scores import find_calibrations, resolve_score
@@ -115,27 +114,26 @@ def score_modes(
     protocol: Protocol | None = None,
     engine: str | Engine = "auto",
 ) -> dict[str, ScoredPairs]:
-    """Search references and their regions for every query, once a score, with one engine.
+    """Search references and their regions for every query, once a score.
 
     Args:
         inputs: of the benchmark.
         scores: name -> score.
         protocol: length of the lists; 10 references a query unless given.
-        engine: name of an engine, or one that is shared with other searches.
+        engine: name of an engine, or an engine; it holds the references through all searches.
 
     Returns:
         name -> pairs, in the order of the scores.
     """
     protocol = protocol or Protocol()
-    shared = make_engine(engine) if isinstance(engine, str) else engine
     return {
-        name: _search_mode(inputs, score, protocol, shared, name=name)
+        name: _search_mode(inputs, score, protocol, engine, name=name)
         for name, score in scores.items()
     }
 
 
 def _search_mode(
-    inputs: SearchInput, score: Score, protocol: Protocol, engine: Engine, *, name: str
+    inputs: SearchInput, score: Score, protocol: Protocol, engine: str | Engine, *, name: str
 ) -> ScoredPairs:
     # `paper` deletes pairs from a list that was fetched by the cosine. With a list over all queries
     # the deletion is done here: a search stops at k references a query only.
