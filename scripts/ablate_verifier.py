@@ -1,12 +1,14 @@
-"""What each part of the verifier is worth: candidates of one kind left out, the decision fitted without a part.
+r"""Measure each part of the verifier: leave out one kind of candidate or one group of features.
 
-  python -m asl.search queries=BENCH/queries references=BENCH/references id_style=stem k=5
-  output=candidates.csv python scripts/train_verifier.py PHOTOS --output verifier.json --evidence
-  evidence.npz python scripts/ablate_verifier.py BENCH candidates.csv --evidence evidence.npz
+  python -m asl.search queries=BENCH/queries references=BENCH/references id_style=stem k=5 \
+      output=candidates.csv
+  python scripts/train_verifier.py PHOTOS --output verifier.json --evidence evidence.npz
+  python scripts/ablate_verifier.py BENCH candidates.csv --evidence evidence.npz
 
 The candidates may come from any descriptor (scripts/score_peers.py writes
-PEERS/<name>/predictions.csv); those of local features are found here. The pixels of all are looked
-at once; every row of the table is one decision, scored on all queries and without hard negatives.
+PEERS/<name>/predictions.csv); those of local features are retrieved here. All pairs are verified
+once. Every row of the table is one decision model, scored on all queries and without hard
+negatives.
 """
 
 from __future__ import annotations
@@ -122,7 +124,8 @@ def main() -> int:
         fitting = dict(np.load(options.evidence))
         if fitting["names"].tolist() != list(EVIDENCE):
             raise AslError(
-                f"{options.evidence}: was collected by another version; run scripts/train_verifier.py again"
+                f"{options.evidence}: was collected by another version; "
+                "run scripts/train_verifier.py again"
             )
         rows = [
             ("candidates of the embedding, not looked at", by_model),
@@ -179,7 +182,7 @@ def propose(benchmark: Benchmark, options: argparse.Namespace) -> ScoredPairs:
 def among(
     pairs: ScoredPairs, verified: Verified, some: ScoredPairs
 ) -> tuple[ScoredPairs, Verified]:
-    """Those pairs that are also in ``some``, and what was seen of them: nothing else is their rival."""
+    """Select the pairs that are also in ``some``, with their verdicts."""
     count = len(pairs.references)
     keys, wanted = (found.query_index * count + found.reference_index for found in (pairs, some))
     rows = np.flatnonzero(np.isin(keys, wanted))
@@ -221,7 +224,7 @@ def decided(
 
 
 def table(rows: list[tuple[str, ScoredPairs]], truth: TruthPairs) -> Table:
-    """µAP and recall at 90 % precision of every decision, and the share of the true pairs among its candidates."""
+    """Score every decision: µAP, recall at 90 % precision, share of true pairs among candidates."""
     easy = without_hard_negatives(truth)
     result = Table(
         "decision",

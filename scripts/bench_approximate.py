@@ -1,15 +1,14 @@
-"""What approximate indexes cost in recall, memory and time, on real features, beside the exact search in the same run.
+"""Measure recall, memory and time of approximate indexes on real features, beside exact search.
 
   python -m asl.extract images=PHOTOS output=STORE regions=fine
   python -m asl.extract images=QUERIES output=ASKED
   python scripts/bench_approximate.py STORE ASKED
   python scripts/bench_approximate.py STORE ASKED --indexes "IVF1024,SQ8 HNSW32" --nprobe 4,16,64
 
-The references are all vectors of STORE, those of its regions included: real features, sixteen for
-each photograph. An index proposes candidates, which are scored again with the stored vectors, as
-`asl.search factory=` does. The table says bytes a vector, the share of the exact k best and of the
-very best that were found, the time of the search beside the exact one, and the seconds that
-building took.
+The references are all vectors of STORE, regions included: sixteen real features per photograph. An
+index retrieves candidates, which are re-scored with the stored vectors, as `asl.search factory=`
+does. The table gives bytes per vector, the share of the exact k best and of the very best that were
+retrieved, search time relative to exact search, and build time in seconds.
 """
 
 from __future__ import annotations
@@ -130,7 +129,10 @@ def main() -> None:
             rows += measure(spec, nprobes, queries, references, options.k, exact)
             progress(done + 1, len(specs))
     table = Table(
-        title=f"{len(references)} references x {references.dim}, {len(queries)} queries, k = {options.k}"
+        title=(
+            f"{len(references)} references x {references.dim}, "
+            f"{len(queries)} queries, k = {options.k}"
+        )
     )
     for column in ("index", "nprobe", "bytes", f"best {options.k}", "first", "time", "built"):
         table.add_column(column, no_wrap=True)

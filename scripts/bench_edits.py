@@ -1,14 +1,14 @@
-"""How many tracked views a second one core makes, for every recipe, beside the same without tracking.
+"""Measure tracked views per second on one core for every recipe, beside untracked views.
 
   python scripts/bench_edits.py                       generated photographs of 500 x 375
-  python scripts/bench_edits.py --photos FOLDER       your own, brought to 500 x 375 and JPEG
-  quality 90 python scripts/bench_edits.py --recipes disc_like light --sizes 256 160
+  python scripts/bench_edits.py --photos FOLDER       your own, as 500 x 375 JPEGs of quality 90
+  python scripts/bench_edits.py --recipes disc_like light --sizes 256 160
 
 Columns: `tracked` decodes, edits, resizes and measures content, cover and fidelity; `map only`
-leaves the measuring out; `untracked` makes the same pixels with no way back at all; `cost` is what
-tracking adds to the time of untracked. The line `albumentations` is a plain pipeline of the
-families of disc_like without overlays, text and frames, untracked. Times are CPU seconds of one
-thread over several rounds; the columns take turns at every source.
+skips the measuring; `untracked` makes the same pixels without a trace; `cost` is the extra time of
+tracking relative to untracked. The row `albumentations` is a plain pipeline with the families of
+disc_like, without overlays, text and frames, untracked. Times are CPU seconds of one thread over
+several rounds; the columns take turns at every source.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def makers(recipe_name: str, size: int, per_source: int, pool: Pool) -> dict[str
 def measure(
     functions: dict[str, Make], data: list[bytes], per_source: int, rounds: int
 ) -> dict[str, float]:
-    """Views per CPU second; the columns take turns at every source, so that a busy machine slows all of them alike."""
+    """Measure views per CPU second; the columns take turns, so that load slows all alike."""
     spent = dict.fromkeys(functions, 0.0)
     names = list(functions)
     for seed in range(-1, rounds):
@@ -194,7 +194,10 @@ def main() -> int:
     cv2.setNumThreads(1)
     data = sources(options.photos, options.sources)
     pool = Pool([decode_image(item) for item in data[:20]])
-    title = f"views per second and core; {len(data)} JPEGs of 500 x 375, {options.views} view(s) each, decode included"
+    title = (
+        f"views per second and core; {len(data)} JPEGs of 500 x 375, "
+        f"{options.views} view(s) each, decode included"
+    )
     table = Table("recipe", "size", "tracked", "map only", "untracked", "cost", title=title)
     figures = []
     for size in options.sizes:

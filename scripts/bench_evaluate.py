@@ -1,10 +1,10 @@
-"""How fast the evaluator is: 500,000 predictions x 50,000 queries, the size of the DISC21 challenge.
+"""Measure the evaluator at the size of the DISC21 challenge: 500,000 predictions, 50,000 queries.
 
   python scripts/bench_evaluate.py
   python scripts/bench_evaluate.py --predictions 10000000 --queries 1000000
 
-Every stage runs in a process of its own, so that its peak memory is its own: reading the files, the
-numbers without and with bootstrap intervals, and the whole command `python -m asl.evaluate`.
+Every stage runs in its own process, so that its peak memory is its own: reading the files, the
+metrics without and with bootstrap intervals, and the whole command `python -m asl.evaluate`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), predictions=arguments.predictions, queries=arguments.queries)
         print(
-            f"{arguments.predictions} predictions x {arguments.queries} queries, {os.cpu_count()} CPU cores"
+            f"{arguments.predictions} predictions x {arguments.queries} queries, "
+            f"{os.cpu_count()} CPU cores"
         )
         for name in STAGES:
             command = [sys.executable, __file__, "--stage", name, "--folder", folder]

@@ -1,15 +1,15 @@
-"""How near extraction comes to what decoding and the model allow, in one run.
+r"""Compare extraction with the limits that decoding and the model set, in one run.
 
   python scripts/bench_extract.py PHOTOS
-  python scripts/bench_extract.py PHOTOS --model asl_lite0 --workers 0 --images 600 --output
-  bench_extract.json
+  python scripts/bench_extract.py PHOTOS --model asl_lite0 --workers 0 --images 600 \
+      --output bench_extract.json
 
 Three contestants take turns on the same images: *decode* reads, decodes and resizes with the same
-workers and no model; *model* embeds pixels that lie in memory; *extract* is the whole way from
-files to a store on disk, as asl.extract goes. The limit is the slower of the first two where they
-run on different devices. On one CPU they share its cores, and a second of both takes 1 / (1/decode
-+ 1/model); both limits are printed. Medians over the repeats. *fast* is extract with
-fast_decode=true, and how far its features are from the others.
+workers and no model; *model* embeds pixels that are in memory; *extract* is the whole way from
+files to a store on disk. The limit is the slower of the first two where they run on different
+devices. On one CPU they share its cores, and both together take 1 / (1/decode + 1/model); both
+limits are printed. Medians over the repeats. *fast* is extract with fast_decode=true, with the
+distance of its features from the others.
 """
 
 from __future__ import annotations
@@ -147,9 +147,8 @@ def table(report: dict[str, Any]) -> str:
         *(f"{name:8} {rate:9.1f} images/s" for name, rate in rates.items()),
         f"extract / min(decode, model) {report['of_slower']:.2f}",
         f"extract / (both on the same cores, one after the other) {report['of_shared']:.2f}",
-        "fast: 1 - cosine to the full decoder's features {mean:.5f} on average, {largest:.5f} at most".format(
-            **report["fast_change"]
-        ),
+        "fast: 1 - cosine to the full decoder's features "
+        "{mean:.5f} on average, {largest:.5f} at most".format(**report["fast_change"]),
     ]
     return "\n".join(lines)
 

@@ -1,9 +1,9 @@
-"""How fast local features propose candidates, what their index weighs, and how often the original is the first.
+"""Measure retrieval by local features: speed, index size, and how often the original ranks first.
 
   python scripts/bench_local.py PHOTOS --images 1000 --queries 200
 
-Queries are photographs of the folder edited by a training recipe. Half of the references are
-measured first, so that the cost of their number shows. Times are processor seconds of one process.
+Queries are photographs of the folder, edited by a training recipe. Half of the references are
+measured first, to show how cost depends on their number. Times are CPU seconds of one process.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def main() -> int:
         )
         features, seconds = find(catalog, rows)
         print(
-            f"local features: {len(rows) / seconds:.0f} images/s, {np.mean([len(f) for f in features]):.0f} an image"
+            f"local features: {len(rows) / seconds:.0f} images/s, "
+            f"{np.mean([len(f) for f in features]):.0f} per image"
         )
         queries = make_queries(catalog, rows, options.queries, options.recipe)
         for share in (0.5, 1.0):
@@ -94,8 +95,10 @@ def measure(features: list[LocalFeatures], queries: list[tuple[int, LocalFeature
     found = [place in rows[:1].tolist() for (place, _), rows in zip(asked, first, strict=True)]
     among = [place in rows.tolist() for (place, _), rows in zip(asked, first, strict=True)]
     print(
-        f"{len(features)} references, {len(index)} features: built in {built:.1f} s, {size / 1024:.0f} KB a reference, "
-        f"{1000 * seconds / len(asked):.0f} ms a query; the original is first for {np.mean(found):.3f}, "
+        f"{len(features)} references, {len(index)} features: built in {built:.1f} s, "
+        f"{size / 1024:.0f} KB per reference, "
+        f"{1000 * seconds / len(asked):.0f} ms per query; "
+        f"the original ranks first for {np.mean(found):.3f}, "
         f"among three for {np.mean(among):.3f}"
     )
 

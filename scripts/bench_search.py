@@ -1,17 +1,19 @@
-"""How fast exact directional search is, beside plain nearest neighbours, in one run.
+r"""Compare exact directional search with plain nearest neighbours, in one run.
 
   python scripts/bench_search.py
-  python scripts/bench_search.py --cases 1000000x256x4096 --threads 2 --repeats 5 --output
-  bench_search.json python scripts/bench_search.py --cases 100000x256x1000 --milvus
+  python scripts/bench_search.py --cases 1000000x256x4096 --threads 2 --repeats 5 \
+      --output bench_search.json
+  python scripts/bench_search.py --cases 100000x256x1000 --milvus
 
-Contestants take turns, and every ratio is that of one round to plain FAISS in the same round; the
-table gives medians. CPU time says the same on a busy machine, where seconds do not.
-Queries are half noisy copies of references and half strangers; both sides have log-norms of one
-law. References lie sorted by falling log-norm, as an index of asl keeps them. Besides our scores:
-FAISS flat with its defaults (the baseline), a numpy matrix product with and without a partial sort
-(the limit of this machine), the strict rule applied to a list that FAISS fetched ten times too long
-(with the share of the true lists that it finds), milvus-lite; where there is a GPU, the tensor-core
-engine alone and under our scores, and FAISS on every GPU, copies to them included.
+Contestants take turns; every ratio is to FAISS flat in the same round, and the table gives medians.
+CPU time is reliable on a busy machine where wall time is not.
+
+Half of the queries are noisy copies of references, half are strangers; log-norms of both follow one
+distribution. References are sorted by falling log-norm, as an asl index stores them. Besides our
+scores: FAISS flat with its defaults (the baseline), a numpy matrix product with and without a
+partial sort (the limit of the machine), the strict rule applied to a FAISS list ten times too long
+(with the share of the true lists that it finds), and milvus-lite. With a GPU: the tensor-core
+engine alone and under our scores, and FAISS on every GPU, transfers included.
 """
 
 from __future__ import annotations
@@ -189,7 +191,8 @@ def _milvus(queries: Any, references: Any, k: int) -> Callable[[], Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    head = f"{result['references']:,} x {result['dim']}, {result['queries']:,} queries, k = {result['k']}"
+    size = f"{result['references']:,} x {result['dim']}"
+    head = f"{size}, {result['queries']:,} queries, k = {result['k']}"
     lines = [
         head,
         "",
@@ -198,7 +201,8 @@ def table(result: dict[str, Any]) -> str:
     ]
     for row in result["rows"]:
         lines.append(
-            f"| {row['name']} | {row['seconds']:.2f} | {row['time_ratio']:.2f} | {row['cpu_ratio']:.2f} "
+            f"| {row['name']} | {row['seconds']:.2f} | {row['time_ratio']:.2f} "
+            f"| {row['cpu_ratio']:.2f} "
             f"| {row['queries_per_second']:.0f} |"
         )
     share = f"{100 * result['post_filter_recall']:.1f} %"

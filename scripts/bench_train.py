@@ -1,14 +1,15 @@
-"""What the training loop costs beside the bare steps, and whether the views come fast enough, in one run.
+"""Compare the training loop with bare steps, and view generation with the model, in one run.
 
   python scripts/bench_train.py data=folder data.train=PHOTOS
   python scripts/bench_train.py data.identities=16 data.sizes=[112] --steps 12 --workers 1 2
 
-Takes the keys of `python -m asl.train`. *bare* is a plain PyTorch loop over batches that lie in
-memory: forward, the same losses, backward, clipping, optimiser, schedule. *lightning* is
-`asl.training.fit` as asl.train runs it, with loggers, checkpoints and checks, on the same batches.
-They take turns; the ratio is the median over rounds. *views* are decoded and edited by the data
-pipeline alone. On a CPU, workers and model share
-the cores: then the step of a real run takes the time of both, and one worker a core is too many.
+Takes the keys of `python -m asl.train`. *bare* is a plain PyTorch loop over batches in memory:
+forward, the same losses, backward, clipping, optimiser, schedule. *lightning* is `asl.training.fit`
+as asl.train runs it, with loggers, checkpoints and checks, on the same batches. They take turns;
+the ratio is the median over rounds. *views* are decoded and edited by the data pipeline alone. On a
+CPU,
+workers and model share the cores: a step of a real run takes the time of both, and one worker per
+core is too many.
 """
 
 from __future__ import annotations
@@ -167,17 +168,20 @@ def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None
     plain, ours = np.median(seconds, axis=0)
     size = config.data.sizes[0]
     print(
-        f"{len(batches)} steps of {views} views of {size} px, {rounds} rounds, {torch.get_num_threads()} threads"
+        f"{len(batches)} steps of {views} views of {size} px, {rounds} rounds, "
+        f"{torch.get_num_threads()} threads"
     )
     print(f"bare loop   {1000 * plain:8.1f} ms a step  {views / plain:8.1f} views/s")
     print(f"lightning   {1000 * ours:8.1f} ms a step  {views / ours:8.1f} views/s")
     print(
-        f"lightning / bare: {np.median(ratios):.3f} (rounds: {', '.join(f'{ratio:.3f}' for ratio in ratios)})"
+        f"lightning / bare: {np.median(ratios):.3f} "
+        f"(rounds: {', '.join(f'{ratio:.3f}' for ratio in ratios)})"
     )
     for count in workers:
         rate = views_per_second(data(count), max(2, steps // 2))
         print(
-            f"views, {count} worker(s) alone: {rate:8.1f} views/s, {rate * plain / views:.2f} x what the model takes"
+            f"views, {count} worker(s) alone: {rate:8.1f} views/s, "
+            f"{rate * plain / views:.2f} x what the model takes"
         )
 
 

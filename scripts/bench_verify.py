@@ -1,9 +1,9 @@
-"""Pairs per second of the verifier on one core, and where the time goes.
+"""Measure verified pairs per second on one core, and the time of each step.
 
     python scripts/bench_verify.py [--images DIR] [--queries 40] [--candidates 10] [--size 320]
 
-Without a folder, generated scenes stand in for photographs. Every query is an edited copy of one
-reference; its other candidates are second looks at the same scene and other scenes, so most pairs
+Without a folder, generated scenes replace photographs. Every query is an edited copy of one
+reference; its other candidates are second shots of the same scene and other scenes, so most pairs
 are no copies, as in a real ranking.
 """
 
@@ -112,7 +112,7 @@ def edited(image: Image, rng: np.random.Generator) -> Image:
 def measure(
     references: dict[str, Image], queries: dict[str, Image], pairs: ScoredPairs, settings: Settings
 ) -> dict[str, Any]:
-    """Rates in pairs per second of processor time, and the share of every step with cached references."""
+    """Measure pairs per CPU second, and the share of every step with cached references."""
     verifier = Verifier(settings=settings)
     with tempfile.TemporaryDirectory() as folder:
         arguments: dict[str, Any] = {

@@ -1,11 +1,10 @@
-"""Draw the pictures of docs/how-it-works.md and write its numbers, from one generated scene and the packaged models.
+"""Draw the pictures of docs/how-it-works.md and write its numbers.
 
-  python scripts/draw_docs.py                    docs/pictures/*.svg, and the tables of
-  docs/how-it-works.md python scripts/draw_docs.py --docs FOLDER      of the copy of the page in
-  another folder
+  python scripts/draw_docs.py                    docs/pictures/*.svg and the tables of the page
+  python scripts/draw_docs.py --docs FOLDER      the same for a copy of the page in FOLDER
 
-Nothing is downloaded and no photograph is used, so the pictures have no licence but the project's.
-Each is one SVG file with its own background, light or dark as the reader's system is.
+One generated scene and the packaged models are the only input: no download, no photograph, no other
+licence. Each picture is one SVG file with its own background that follows light and dark mode.
 """
 
 from __future__ import annotations
@@ -232,7 +231,7 @@ def norms(material: Material) -> tuple[str, str]:
 
 
 def differences(findings: Findings) -> tuple[Pixels, Pixels, Pixels]:
-    """Query and photo on one grid, and where they agree (blue) and disagree (orange); grey: nothing to compare."""
+    """Draw both images on one grid: agreement blue, disagreement orange, no comparison grey."""
     overlay, comparison = findings.overlay, findings.comparison
     if overlay is None or comparison is None:
         raise AslError(
@@ -271,7 +270,7 @@ def aligned(material: Material, query: str, words: str) -> tuple[str, list[str]]
 
 
 def seam(material: Material) -> tuple[str, str]:
-    """A pasted picture has an edge around it; where a photo contains its own crop, the scene goes on."""
+    """Draw a pasted picture, which has an edge, beside a crop, whose scene continues."""
     cells, rows = [], []
     for query, reference, words in (
         ("pasted in", PHOTO, "pasted: an edge"),

@@ -1,11 +1,10 @@
-"""Draw the worst mistakes of a run on a benchmark: false matches that are accepted, and copies that are missed.
+"""Draw the worst mistakes of a benchmark run: accepted false matches and missed copies.
 
   python -m asl.reproduce benchmark=folder root=BENCH verify=true output=RUN
   python scripts/draw_failures.py BENCH RUN/predictions/verified.csv failures.svg
 
-One of every kind of edit is drawn before a second one of any. The threshold is the one that gives
-90 % precision over the whole benchmark. The photographs are drawn small into the file: mind their
-licence.
+One mistake per kind of edit is drawn before a second of any kind. The threshold gives 90 %
+precision over the whole benchmark. The file contains small photographs: mind their licence.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def draw(benchmark: Benchmark, predictions: Path, rows: int) -> str:
     threshold = evaluate(pairs, truth, bootstrap=0).threshold_at_p90
     if threshold is None:
         raise AslError(
-            f"{predictions}: never reaches a precision of 0.9, so that nothing is accepted or missed"
+            f"{predictions}: never reaches a precision of 0.9, so nothing is accepted or missed"
         )
     strangers = set(pairs.query_ids) - set(benchmark.queries.ids)
     strangers |= set(pairs.reference_ids) - set(benchmark.references.ids)

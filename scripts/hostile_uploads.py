@@ -1,14 +1,12 @@
-"""Send a thousand hostile uploads to a service of our own, and say what it did: answers, memory, files, still alive?
+"""Send a thousand hostile uploads to a service of our own and report answers, memory and files.
 
-  python scripts/hostile_uploads.py                       starts `asl serve` in a temporary folder,
-  on this machine python scripts/hostile_uploads.py --count 200 --model runs/mine --report
-  hostile.json
+  python scripts/hostile_uploads.py           starts `asl serve` in a temporary folder
+  python scripts/hostile_uploads.py --count 200 --model runs/mine --report hostile.json
 
 Bombs (pixels, compression, frames), truncated and mutated images, wrong types and formats, path
 tricks in labels and addresses, forged lengths, broken HTTP, endless and very slow streams, foreign
-hosts and origins.
-Exit code 0: no crash, no answer of 5xx (503 aside), no file out of place, memory within bounds, all
-good references still found.
+hosts and origins. Exit code 0: no crash, no answer of 5xx except 503, no file out of place, memory
+within bounds, all good references still found.
 """
 
 from __future__ import annotations
@@ -192,7 +190,8 @@ def _answer(connection: socket.socket) -> Reply:
 
 def endless(port: int, total: int) -> int:
     """A chunked stream that goes on until the service has had enough."""
-    head = f"POST /references HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    host = f"Host: 127.0.0.1:{port}\r\n"
+    head = f"POST /references HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n\r\n".encode()
     piece = b"10000\r\n" + b"\xff" * 65536 + b"\r\n"
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
@@ -339,7 +338,8 @@ def attacks(
             socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
         ):
             connection.sendall(
-                f"POST /search HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 5000\r\n\r\nabc".encode()
+                f"POST /search HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n".encode()
+                + b"Content-Length: 5000\r\n\r\nabc"
             )
         return 0
 

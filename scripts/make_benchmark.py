@@ -1,13 +1,13 @@
-"""Make an NDEC-shaped benchmark from folders of photographs.
+r"""Make an NDEC-shaped benchmark from folders of photographs.
 
   python scripts/make_benchmark.py PHOTOS OUT --copies 600 --distractors 550 --reverse-crops 150
-  python scripts/make_benchmark.py PHOTOS OUT --groups video=VIDEOS --crops CROPS/query
-  CROPS/reference
+  python scripts/make_benchmark.py PHOTOS OUT --groups video=VIDEOS \
+      --crops CROPS/query CROPS/reference
 
 PHOTOS: unrelated photographs (look-alikes among them make it harder). --groups KIND=FOLDER: a
-folder with one folder for each group of look-alikes (frames of a video, shots of a scene). --crops:
-crops that somebody made and their originals, with the same file names. Nothing in PHOTOS may be
-used for training a model that is scored on OUT.
+folder with one folder per group of look-alikes (frames of a video, shots of a scene). --crops:
+crops made by people and their originals, with the same file names. Do not score a model on OUT that
+was trained on anything in PHOTOS.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Write a small set of generated scenes in exactly NDEC's layout: to try every step before the real one has arrived.
+"""Write a small set of generated scenes in NDEC's exact layout, to rehearse every step.
 
-  python scripts/make_small_ndec.py SMALL                       80 training images, 60 references,
-  40 queries, 12 pairs python scripts/make_small_ndec.py SMALL --train 20 --references 16 --queries
-  12 --pairs 4
+  python scripts/make_small_ndec.py SMALL
+  python scripts/make_small_ndec.py SMALL --train 20 --references 16 --queries 12 --pairs 4
 
-Half of the queries are edited copies, a quarter show something else, a quarter are hard negatives:
-another shot of a reference. What comes out of it says that the steps work, and nothing about how
-good a detector is.
+By default 80 training images, 60 references, 40 queries and 12 pairs. Half of the queries are
+edited copies, a quarter have no match, a quarter are hard negatives: another shot of a reference.
+Scores on it show that the steps work, not how good a detector is.
 """
 
 from __future__ import annotations
@@ -84,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             or options.train < max(4, options.pairs)
         ):
             raise AslError(
-                "expected 4 or more queries, as many references, and as many training images as pairs"
+                "expected 4 or more queries, as many references, "
+                "and as many training images as pairs"
             )
         write_training(options.output, options.train, options.pairs)
         write_benchmark(options.output, options.references, options.queries)

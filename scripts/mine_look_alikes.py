@@ -4,9 +4,9 @@
   python scripts/mine_look_alikes.py store pairs.csv
   python -m asl.train data=folder data.train=PHOTOS data.hard_pairs=pairs.csv
 
-Any model may have made the store. A pair has a cosine between --least and --most: what is nearer is
-a copy as often as not, and a copy taken for a negative teaches the wrong thing. Run
-`asl scan PHOTOS` first where there may be copies.
+Any model may have made the store. A pair has a cosine between --least and --most: nearer pairs are
+often copies, and a copy used as a negative teaches the wrong thing. Run `asl scan PHOTOS` first if
+the folder may contain copies.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def main() -> int:
         return 1
     low, middle, high = np.quantile([pair.cosine for pair in found], [0.0, 0.5, 1.0])
     print(
-        f"{len(found)} pairs in {options.output}; cosines {low:.2f} to {high:.2f}, half of them above {middle:.2f}"
+        f"{len(found)} pairs in {options.output}; cosines {low:.2f} to {high:.2f}, "
+        f"median {middle:.2f}"
     )
     return 0
 

@@ -1,4 +1,4 @@
-"""Score detectors that are not ours on a benchmark folder, with exactly our images, search and evaluator.
+"""Score other detectors on a benchmark folder with our images, search and evaluator.
 
   pip install onnxruntime imagehash pdqhash
   python scripts/score_peers.py BENCH PEERS --onnx sscd.onnx --size 288 --name sscd
@@ -7,7 +7,7 @@
 
 An ONNX descriptor takes uint8 [N, H, W, 3] RGB and returns [N, D]. A hash becomes a vector of +1
 and -1 with cosine 1 - 2 (Hamming distance) / bits. PEERS/<name>/ gets the descriptors (queries.h5,
-references.h5: what asl.evaluate and asl.search take), predictions.csv and metrics.json; the scores
+references.h5, readable by asl.evaluate and asl.search), predictions.csv and metrics.json; scores
 with all queries and without hard negatives are printed. Peers are never a dependency, and nothing
 is trained from them.
 """
@@ -143,7 +143,8 @@ def main() -> int:
         return 1
     for key, result in results.items():
         print(
-            f"{name}, {key}: µAP {result.uap:.3f}, R@P90 {result.recall_at_p90:.3f}, R@1 {result.recall_at_1:.3f}, "
+            f"{name}, {key}: µAP {result.uap:.3f}, R@P90 {result.recall_at_p90:.3f}, "
+            f"R@1 {result.recall_at_1:.3f}, "
             f"R@10 {result.recall_at_10:.3f}"
         )
     return 0

@@ -1,12 +1,12 @@
-"""Make a trained model ready to be shipped: choose its directional constants, calibrate its scores, write its card.
+"""Prepare a trained model for release: score constants, calibration, card.
 
   python scripts/ship_model.py runs/mine CALIBRATION OUT.safetensors --data "Caltech-101 (CC BY
   4.0)"
 
 CALIBRATION is a benchmark folder (scripts/make_benchmark.py) of photographs that are neither
-trained on nor reported on. lam and tau of `hinge` and lam of `soft` are the gentlest within one
-standard error of the best µAP there; every score gets its probability curve and its thresholds. The
-weights are stored in half precision.
+trained on nor reported on. lam and tau of `hinge` and lam of `soft` are the smallest within one
+standard error of the best µAP there; every score gets its probability curve and its thresholds.
+Weights are stored in half precision.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ def calibrate_modes(features: SearchInput, benchmark: Benchmark) -> dict[str, Ca
 
 
 def choose(features: SearchInput, truth: TruthPairs, candidates: list[Score]) -> Score:
-    """The gentlest score whose µAP is within one standard error of the best one's (Breiman et al. 1984, 1-SE rule).
+    """Select the smallest penalty within one standard error of the best µAP (1-SE rule).
+
+    The rule is from Breiman et al. 1984.
 
     Among photographs that nobody calibrated on, a large penalty costs true copies more than it
     costs false ones.
@@ -146,7 +148,8 @@ def choose(features: SearchInput, truth: TruthPairs, candidates: list[Score]) ->
         key=lambda place: (candidates[place].lam, candidates[place].tau),
     )
     print(
-        f"{best.mode}: best {best.lam=} {best.tau=} µAP {max(found):.3f}; lam={candidates[place].lam} "
+        f"{best.mode}: best {best.lam=} {best.tau=} µAP {max(found):.3f}; "
+        f"lam={candidates[place].lam} "
         f"tau={candidates[place].tau} µAP {found[place]:.3f} is within a standard error"
     )
     return candidates[place]

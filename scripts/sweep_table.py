@@ -1,13 +1,13 @@
-"""One table of a Hydra sweep: what differed between the runs, and what it did to the scores.
+r"""Make one table of a Hydra sweep: the keys that differ between runs, and their scores.
 
-  python -m asl.train -m data=folder data.train=PHOTOS data.benchmark=BENCH
-  loss.weights.norm_ratio=0,0.5 seed=0,1,2 python scripts/sweep_table.py
-  multirun/train-20261124-120000 python scripts/sweep_table.py SWEEP --scores cosine hinge --output
-  sweep.csv
+  python -m asl.train -m data=folder data.train=PHOTOS data.benchmark=BENCH \
+      loss.weights.norm_ratio=0,0.5 seed=0,1,2
+  python scripts/sweep_table.py multirun/train-20261124-120000
+  python scripts/sweep_table.py SWEEP --scores cosine hinge --output sweep.csv
 
-One row for every setting; runs that differ in `seed` only are one row, as mean ± standard
-deviation. Each cell is µAP / recall at 90 % precision. *norms in order*: share of the true pairs
-whose reference has the larger norm. Runs that did not finish are listed, not left out in silence.
+One row per setting; runs that differ only in `seed` share a row as mean ± standard deviation. Each
+cell is µAP / recall at 90 % precision. *norms in order*: share of the true pairs whose reference
+has the larger norm. Runs that did not finish are listed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def read_sweep(folder: Path) -> tuple[list[tuple[dict[str, str], dict[str, Any]]
         runs.append((chosen, json.loads(metrics.read_text())))
     if not runs:
         raise AslError(
-            f"{folder}: holds no finished run of a sweep (no N/metrics.json; was there a benchmark?)"
+            f"{folder}: holds no finished run of a sweep (no N/metrics.json); set data.benchmark"
         )
     return runs, unfinished
 
@@ -91,7 +91,7 @@ def summarise(
 
 
 def values_of(group: list[dict[str, Any]], score: str) -> tuple[list[float], list[float]]:
-    """µAP and recall at 90 % precision of the runs of a row; a precision that is not reached counts as 0."""
+    """Average µAP and R@P90 of the runs of a row; a precision that is not reached counts as 0."""
     evaluations = [metrics["scores"][score] for metrics in group]
     return [one["uap"] for one in evaluations], [one["recall_at_p90"] or 0.0 for one in evaluations]
 

@@ -1,19 +1,19 @@
-"""Fit the verifier's decision on photographs: edited copies against every kind of pair that only looks like one.
+r"""Fit the verifier's decision on photographs: edited copies against look-alikes of every kind.
 
-  python scripts/train_verifier.py PHOTOS [PHOTOS ...] --output asl/matching/verifier.json
-  --evidence evidence.npz
+  python scripts/train_verifier.py PHOTOS [PHOTOS ...] --output asl/matching/verifier.json \
+      --evidence evidence.npz
 
 Copies are photographs edited by the training recipes and by edits of the catalogue, not by the
-held-out kinds of scripts/make_benchmark.py (other parameters, other chains). What is no copy: what
-the shipped model and local features propose for the queries among the other photographs, as in use;
-reverse crops (the whole asked against its crop); reverse copies (the photograph asked against a
-picture that it was framed or pasted in); other photographs in the same mount (border, letterbox,
-bar, text, sticker, screenshot);
-and *frames*: the same scene a moment later, made from one photograph by moving what is in front
-against what is behind (the camera pans and zooms or stands still, the subject moves and bends, what
-it uncovers is painted in). Photographs that results are reported on must not be among PHOTOS.
+held-out kinds of scripts/make_benchmark.py (other parameters, other chains). Negatives are: the
+candidates that the shipped model and local features retrieve among the other photographs; reverse
+crops (the whole as the query, its crop as the reference); reverse copies (the photograph as the
+query, a picture that it was framed or pasted in as the reference); other photographs in the same
+frame template (border, letterbox, bar, text, sticker, screenshot); and *frames*: the same scene a
+moment later, made from one photograph by moving the foreground against the background (the camera
+pans and zooms or stands still, the subject moves and bends, uncovered areas are inpainted).
+Photographs that results are reported on must not be among PHOTOS.
 
-The evidence of all pairs is collected once (--evidence keeps it), the decision is fitted and
+The evidence of all pairs is collected once (--evidence stores it), the decision is fitted and
 calibrated in cross-validation over source photographs, and the thresholds go into the model's card.
 """
 
@@ -120,7 +120,7 @@ class Photos:
 def propose(
     looker: Looker, tasks: list[Task], rows: list[int], *, each: int, workers: int
 ) -> list[tuple[int, ...]]:
-    """For every query the other photographs that its features and its details are most like, ``each`` by each."""
+    """Retrieve ``each`` candidates per query by embeddings and ``each`` by local features."""
     queries, names = open_catalog(looker.folder, id_style="stem"), [task.name for task in tasks]
     embedder, unit = load_embedder("asl_lite0"), []
     with tempfile.TemporaryDirectory() as folder:
@@ -220,7 +220,7 @@ def pair_weights(kinds: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def fit(
     found: dict[str, npt.NDArray[Any]], *, seed: int, card: dict[str, Any]
 ) -> tuple[Any, npt.NDArray[np.float64]]:
-    """The decision on all pairs, calibrated on out-of-fold answers; and those answers (probabilities)."""
+    """Fit the decision on all pairs, calibrated on out-of-fold probabilities; return both."""
     evidence, labels = found["evidence"], found["copy"]
     weights = pair_weights(found["kind"])
     fold = np.random.default_rng(seed).integers(0, 5, int(found["source"].max()) + 1)[
@@ -241,7 +241,7 @@ def fit(
 def thresholds(
     probability: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]
 ) -> list[dict[str, float]]:
-    """The lowest out-of-fold probability above which each precision holds, with the recall there."""
+    """Find the lowest out-of-fold probability that holds each precision, with its recall."""
     order = np.argsort(-probability, kind="stable")
     right = np.cumsum(labels[order])
     precision = right / np.arange(1, len(order) + 1)
@@ -324,7 +324,8 @@ def run(options: argparse.Namespace) -> None:
     for kind in kinds.tolist():
         chosen = probability[found["kind"] == kind]
         print(
-            f"{kind}: {len(chosen)} pairs, probability deciles {np.quantile(chosen, [0.1, 0.5, 0.9]).round(3).tolist()}"
+            f"{kind}: {len(chosen)} pairs, probability deciles "
+            f"{np.quantile(chosen, [0.1, 0.5, 0.9]).round(3).tolist()}"
         )
 
 

@@ -1,6 +1,6 @@
-"""Queries that the verifier's decision is fitted on: edited copies, reverse crops, and the scene a moment later.
+"""Make the queries that the verifier is fitted on: edited copies, reverse crops, later frames.
 
-Everything depends on the photograph, the number of the query and the seed alone.
+Everything depends only on the photograph, the number of the query and the seed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Task:
-    """One query made from photograph ``source``: ``copy``, ``reverse`` or ``frame``; in a mount, perhaps."""
+    """Describe one query: ``copy``, ``reverse`` or ``frame``, optionally in a frame template."""
 
     source: int
     number: int
@@ -82,7 +82,7 @@ def recipes() -> dict[str, Edit]:
 
 
 def _refilling(border: str) -> list[Edit]:
-    """What leaves a part of the frame empty; little is turned or tilted, which the benchmark does."""
+    """Sample edits that leave a part of the frame empty, with small rotations only."""
     return [
         Translate(share=(-0.3, 0.3), border=border),
         Affine(
@@ -129,7 +129,7 @@ class Maker:
         raise IndexError(row)
 
     def reference(self, task: Task, row: int | None = None) -> Pixels:
-        """What the query of a task is asked against: its own photograph, or another one, in the mount of the task."""
+        """Make the reference of a task: its own photograph or another, in the same template."""
         photo = self.photo(task.source if row is None else row)
         if task.mounted:
             return self._mounted(photo, task)
@@ -189,7 +189,7 @@ MOUNTS: dict[str, Edit | None] = {
 def mount(
     image: Pixels, rng: np.random.Generator, *, foreign: Pool, kind: str | None = None
 ) -> Pixels:
-    """The photograph in a border, a letterbox, with a caption, in an app: what unlike pictures of one folder share.
+    """Put the photograph into a frame template: border, letterbox, caption or app.
 
     The same state of ``rng`` makes the same mount around any photograph.
     """
@@ -247,7 +247,7 @@ def _bordered(image: Pixels, rng: np.random.Generator, kind: str) -> Pixels:
 
 
 def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """The scene a moment later: the camera moves a little or stands still, one to three subjects move and bend.
+    """Make the same scene a moment later: the camera and one to three subjects move.
 
     A subject is a smooth blob; what it uncovers is painted in. No global map takes the two images
     into each other.
@@ -314,7 +314,7 @@ def warped(
     bend: float,
     least: float = 0.0,
 ) -> npt.NDArray[np.float32]:
-    """Moved by up to ``shift`` of the side, turned, scaled, and bent smoothly by ``bend`` of the side (deviation)."""
+    """Shift by up to ``shift`` of the side, rotate, scale, bend by ``bend`` of the side."""
     height, width = image.shape[:2]
     direction, length = rng.uniform(0, 2 * np.pi), rng.uniform(least, shift) * side
     matrix = cv2.getRotationMatrix2D(

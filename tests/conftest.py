@@ -21,7 +21,7 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real photographs and golden numbers; tests that use it skip where it is missing."""
+    """Find the folder of real photographs and golden numbers; skip where it is missing."""
     if not SHARED.is_dir():
         pytest.skip(
             f"the folder of real photographs is not beside this checkout ({SHARED.name} is missing)"

@@ -143,7 +143,7 @@ def composed(verb: str, overrides: list[str]) -> None:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the pages speak of: photos, new, suspect.jpg, scripts, a small benchmark, predictions."""
+    """Make the files that the pages use: photos, new, suspect.jpg, a benchmark, predictions."""
     try:
         shipped_model()
     except UsageError:

@@ -1,4 +1,4 @@
-"""Every experiment composes, and its model, loss, edits and optimiser take one real step together."""
+"""Compose every experiment and take one real step with its model, loss, edits and optimiser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exported file answers as the model does, for any batch, and says how to use it; a wrong one is not left."""
+"""Hold exported files equal to the model for any batch; a wrong file is not left behind."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Plain English: docstrings say what to do, and a list of turns of phrase stays out of the project.
 
-The list holds sentences that readers stumbled over. It is searched in docstrings, comments, messages
-and pages; add to it whatever you would not want to read a second time.
+The list holds sentences that readers stumbled over. It is searched in docstrings, comments,
+messages and pages; add to it whatever you would not want to read a second time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is shipped scores what it scored: the model and the verifier on a small fixed set of generated scenes."""
+"""Score the packaged model and verifier on a small fixed set: the numbers must not change."""
 
 from __future__ import annotations
 

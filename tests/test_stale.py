@@ -1,4 +1,4 @@
-"""Commands that are started again with other images under the same names answer for the new ones."""
+"""Run commands again with other images under the same names: answers follow the new images."""
 
 from __future__ import annotations
 

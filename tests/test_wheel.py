@@ -1,4 +1,4 @@
-"""The package as a stranger installs it: configuration and data files are inside, from any working directory."""
+"""Install the wheel: configuration and data files are inside, from any working directory."""
 
 from __future__ import annotations
 

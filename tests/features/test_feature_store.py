@@ -89,7 +89,8 @@ def test_two_processes_do_not_write_into_one_store(store: FeatureStore) -> None:
 def test_a_store_of_another_kind_is_refused_in_words(store: FeatureStore) -> None:
     np.save(store.path / "shard-00000.npy", np.zeros((3, 5), dtype=np.float16))
     with pytest.raises(
-        AslError, match=r"shard-00000\.npy: damaged \(holds float16 \[3, 5\], expected float32 \[3, 5\]"
+        AslError,
+        match=r"shard-00000\.npy: damaged \(holds float16 \[3, 5\], expected float32 \[3, 5\]",
     ):
         store.features()
     (store.path / "manifest.json").write_text('{"format": "asl-features-1", "dim": 5}')
