@@ -34,7 +34,7 @@ from asl.matching import Verified
 from asl.matching.candidates.local_features import local_candidates
 from asl.matching.decision.fit_trees import fit_trees
 from asl.matching.decision.trees import TreeModel, load_model
-from asl.matching.run.verify import combined_scores
+from asl.matching.run.verify_pairs import combined_scores
 from asl.matching.values import EVIDENCE
 from asl.metrics.average_precision import label_pairs
 from asl.metrics.evaluation import evaluate
@@ -189,10 +189,14 @@ def among(
     place = {row: number for number, row in enumerate(rows.tolist())}
     verdicts = {place[row]: verdict for row, verdict in verified.verdicts.items() if row in place}
     kin = {
-        (place[a], place[b]): p for (a, b), p in verified.kin.items() if a in place and b in place
+        (place[a], place[b]): p
+        for (a, b), p in verified.near_duplicates.items()
+        if a in place and b in place
     }
     kept = pairs.take(rows)
-    return kept, replace(verified, pairs=verified.pairs.take(rows), verdicts=verdicts, kin=kin)
+    return kept, replace(
+        verified, pairs=verified.pairs.take(rows), verdicts=verdicts, near_duplicates=kin
+    )
 
 
 def decisions(
@@ -220,7 +224,11 @@ def decided(
         row: replace(verified.verdicts[row], probability=float(p))
         for row, p in zip(rows, found, strict=True)
     }
-    return pairs.with_scores(combined_scores(pairs, verdicts, rivals=rivals, kin=verified.kin)[0])
+    return pairs.with_scores(
+        combined_scores(
+            pairs, verdicts, competition=rivals, near_duplicates=verified.near_duplicates
+        )[0]
+    )
 
 
 def table(rows: list[tuple[str, ScoredPairs]], truth: TruthPairs) -> Table:

@@ -84,7 +84,7 @@ class Material:
     def look(self, query: str, reference: str = PHOTO) -> tuple[Findings, Verdict]:
         sides = [self.verifier.prepare(self.images[name]) for name in (query, reference)]
         findings = examine(*sides, self.verifier.settings)
-        return findings, self.verifier.verdict(*sides, findings)
+        return findings, self.verifier.decide(*sides, findings)
 
 
 def prepare() -> Material:

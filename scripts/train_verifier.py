@@ -84,15 +84,15 @@ class Looker:
         task, cover, others = job
         query = self._prepared(decode_image(self.folder / f"{task.name}.jpg"))
         reference = self._prepared(self.maker.reference(task))
-        own = self.verifier.judge(query, reference)
+        own = self.verifier.verify_prepared(query, reference)
         looked: list[Looked] = [
             (own.evidence.vector(), task.kind == "copy", task.kind, task.source)
         ]
         if task.kind == "copy" and cover < INSIDE:
-            back = self.verifier.judge(reference, query)
+            back = self.verifier.verify_prepared(reference, query)
             looked.append((back.evidence.vector(), False, "reverse copy", task.source))
         for row in others:
-            verdict = self.verifier.judge(query, self._prepared(self.maker.reference(task, row)))
+            verdict = self.verifier.verify_prepared(query, self._prepared(self.maker.reference(task, row)))
             if verdict.probability <= 0.5 or not self._are_twins(task.source, row):
                 kind = "same mount" if task.mounted else "look-alike"
                 looked.append((verdict.evidence.vector(), False, kind, task.source))
@@ -101,7 +101,7 @@ class Looker:
     def _are_twins(self, source: int, row: int) -> bool:
         """Whether two photographs of the collection are one, which no label says."""
         photo, other = (self._prepared(self.maker.photo(place)) for place in (source, row))
-        return self.verifier.judge(photo, other).probability > 0.9
+        return self.verifier.verify_prepared(photo, other).probability > 0.9
 
     def _prepared(self, image: Pixels) -> Prepared:
         return self.verifier.prepare(image)

@@ -198,10 +198,10 @@ def judge_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Pai
     # Without a single local feature they may be two blank pages.
     if len(first.points) and np.array_equal(first.image, second.image):
         return SAME_PIXELS
-    forward = verifier.judge(first, second)
+    forward = verifier.verify_prepared(first, second)
     if not forward.evidence.aligned:
         return PairVerdict(_sure(forward), _sure(forward), reason=forward.reason, seen=forward.seen)
-    backward = verifier.judge(second, first)
+    backward = verifier.verify_prepared(second, first)
     back = backward.probability > forward.probability
     best, copy, original = (backward, second, first) if back else (forward, first, second)
     region = best.regions[0] if best.regions else None

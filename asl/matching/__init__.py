@@ -1,4 +1,4 @@
-"""The verifier: align a candidate pair, compare what is left, decide in the right direction.
+"""Pair verification: align a candidate pair, compare the aligned pixels, decide with direction.
 
 Names are imported on use, so that a help text that needs one constant loads no OpenCV.
 """
@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asl.matching.run.verify import Budget, Verified, verify_pairs
+    from asl.matching.run.verify_pairs import Budget, Verified, verify_pairs
     from asl.matching.values import Evidence, Region, Settings, Verdict
     from asl.matching.verifier import Verifier
 
 _HOMES = {
-    "Budget": "asl.matching.run.verify",
-    "Verified": "asl.matching.run.verify",
-    "verify_pairs": "asl.matching.run.verify",
+    "Budget": "asl.matching.run.verify_pairs",
+    "Verified": "asl.matching.run.verify_pairs",
+    "verify_pairs": "asl.matching.run.verify_pairs",
     "Evidence": "asl.matching.values",
     "Region": "asl.matching.values",
     "Settings": "asl.matching.values",

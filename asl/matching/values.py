@@ -1,4 +1,4 @@
-"""What the verifier is told and what it answers: frozen values, numpy only."""
+"""Values of the verifier: settings, alignment, evidence, regions, verdict (numpy only)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Settings:
-    """How hard the verifier looks.
+    """Settings of the verifier.
 
     Attributes:
-        size: pixels of the longer side at which two images are compared.
-        features: most local features that are kept per image.
-        ratio: a match counts when its distance is below this share of the second best one's (Lowe's
-            ratio test).
-        tolerance: pixels, how far a match may lie from its alignment.
-        regions: most regions of one pair that are aligned on their own (collage, picture in a
-            scene).
+        size: pixels of the longer side at which two images are compared, 64..1024.
+        features: maximum number of local features per image, 16..5000.
+        ratio: maximum distance of a match as a share of the second nearest feature's distance
+            (Lowe's ratio test), 0..1.
+        tolerance: maximum distance of a match from its alignment, in pixels.
+        regions: maximum number of regions of one pair that are aligned separately (collage, picture
+            in a scene), 1..16.
         mirrored: also try the mirrored reading.
-        dense: where local features find no alignment, look for one in the pixels themselves.
+        dense: fall back to dense alignment where local features find none.
+
+    Raises:
+        AslError: a value outside its range.
     """
 
     size: int = 320
@@ -42,16 +45,22 @@ class Settings:
     def __post_init__(self) -> None:
         for name, low, high in (("size", 64, 1024), ("features", 16, 5000), ("regions", 1, 16)):
             if not low <= getattr(self, name) <= high:
-                raise AslError(f"{name}: must be in {low}..{high}, got {getattr(self, name)}")
-        if not 0 < self.ratio < 1 or not 0 < self.tolerance < 50:
+                raise AslError(
+                    f"settings.{name}: expected a number in {low}..{high}, "
+                    f"got {getattr(self, name)}"
+                )
+        if not 0 < self.ratio < 1:
+            raise AslError(f"settings.ratio: expected a number between 0 and 1, got {self.ratio}")
+        if not 0 < self.tolerance < 50:
             raise AslError(
-                f"ratio must be in 0..1 and tolerance in 0..50, got {self.ratio} and {self.tolerance}"
+                f"settings.tolerance: expected a number of pixels between 0 and 50, "
+                f"got {self.tolerance}"
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Where the reference lies in the query.
+    """Position of the reference in the query.
 
     Attributes:
         matrix: float64 ``[3, 3]``, reference pixel -> query pixel (both at working size), a
@@ -60,8 +69,8 @@ class Alignment:
         inliers: local features that agree with the matrix (0 for a dense alignment).
         near: matches that nearly agree: another viewpoint or a moved object leaves many, an edit
             hardly any.
-        residual: pixels, median distance of the inliers.
-        dense: found in the pixels, not with local features.
+        residual: median distance of the inliers from the alignment, in pixels.
+        dense: found by dense correlation, not by local features.
     """
 
     matrix: Matrix
@@ -74,24 +83,24 @@ class Alignment:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen when the reference was laid over the query; every field is one number of the decision.
+    """Measurements of an aligned pair; every field is one input of the decision.
 
     Shares are 0..1. ``corr_*`` are quantiles of the local correlation of the aligned pair (1 = same
     structure).
 
     Attributes:
         aligned: 1 where an alignment was found.
-        seen: 0..1, how much there was to look at (local features of the poorer image, saturating).
+        seen: amount of structure, 0..1 (local features of the poorer image, saturating at 60).
         inliers: ln(1 + features that agree).
         support: share of the matches that agree.
         parallax: share of agreeing and nearly agreeing matches that only nearly agree.
-        residual: pixels, median distance of agreeing matches.
-        distortion: how far the alignment is from a similarity (0 = move, turn and scale only).
+        residual: median distance of agreeing matches from the alignment, in pixels.
+        distortion: distance of the alignment from a similarity (0 = move, turn and scale only).
         corr_low: first decile of the local correlation.
         corr_quarter: first quartile.
         corr_median: median.
-        corr_coarse: first decile at a quarter of the resolution: forgives blur.
-        corr_tiny: first quartile at an eighth of the resolution: forgives pixelation.
+        corr_coarse: first decile at a quarter of the resolution: insensitive to blur.
+        corr_tiny: first quartile at an eighth of the resolution: insensitive to pixelation.
         corr_inner: median at a quarter of the resolution without the rim: two photos in the same
             frame agree there.
         structure: share of the compared area without its rim that is not plain at that resolution.
@@ -105,44 +114,47 @@ class Evidence:
             agrees.
         bent_low: ``corr_low`` after a smooth bend of the reference, where one was tried; else
             ``corr_low`` itself.
-        bent_quarter: the same of ``corr_quarter``.
-        bent_kept: the same of ``corr_kept``.
-        bend: how far that bend is from an affine map; 0 where none was tried. Across as a share of
-            the compared area's width and down as one of its height, both in one root mean square.
-        moved: share of what disagrees that is found a little elsewhere in the reference; 0 where no
-            bend was tried.
-        rough: how far single places move beside the smooth bend, median, in the same shares; 0
-            where none was tried.
+        bent_quarter: the same for ``corr_quarter``.
+        bent_kept: the same for ``corr_kept``.
+        bend: root mean square distance of that bend from an affine map, horizontally as a share of
+            the compared area's width, vertically of its height; 0 where none was tried.
+        rough: median distance of single pixels from the smooth bend, in the same shares; 0 where
+            none was tried.
+        moved: share of the disagreement that is found nearby in the reference; 0 where no bend was
+            tried.
         gradient: agreement of edge directions, -1..1.
         tone: share of the query's brightness that one tone curve over the reference explains.
         diffuse: share of the compared area that disagrees in thin lines: another shot.
         added: share of the compared area that disagrees in compact pieces: an overlay.
-        added_box: how much of its smallest rectangle the largest piece that disagrees fills: nearly
-            all where a picture was pasted on, less where somebody moved.
+        added_box: share of its smallest enclosing rectangle that the largest disagreeing piece
+            fills: nearly all where a picture was pasted on, less where somebody moved.
         cover_query: share of the query that the reference covers.
         cover_reference: share of the reference that is seen in the query.
         seam_query: ln contrast across the reference's outline inside the query: a pasted picture
-            has an edge there, a wider shot of the same scene goes on.
-        seam_reference: the same across the query's outline inside the reference: near 0 when the
+            has an edge there, a wider shot of the same scene continues.
+        seam_reference: the same across the query's outline inside the reference: near 0 where the
             query was cut from it.
-        edge_query: share of the points of that outline inside the query that lie on an edge: nearly
+        edge_query: share of the points of that outline inside the query that are on an edge: nearly
             all of a pasted picture's, some of any other.
-        edge_reference: the same of the query's outline inside the reference.
-        inside_query: share of the reference's outline that lies inside the query.
-        inside_reference: share of the query's outline that lies inside the reference.
-        join_query: how alike brightness varies just inside and just outside the reference's outline
-            in the query, on its most alike side: a wider shot goes on, a pasted picture does not,
-                even where an edge of the scene is.
-        join_reference: the same of the query's outline inside the reference.
-        break_query: 1 - the same on the least alike side.
-        break_reference: the same of the query's outline inside the reference.
-        echo_query: the same further from the outline, mean of the sides: a border filled with a
-            reflection.
-        echo_reference: the same of the query's outline inside the reference.
+        edge_reference: the same for the query's outline inside the reference.
+        inside_query: share of the reference's outline that is inside the query.
+        inside_reference: share of the query's outline that is inside the reference.
+        join_query: correlation of the brightness just inside and just outside the reference's
+            outline in the query, on the side where it is highest: a wider shot continues, a pasted
+            picture does not, even along an edge of the scene.
+        join_reference: the same for the query's outline inside the reference.
+        break_query: 1 - that correlation on the side where it is lowest.
+        break_reference: the same for the query's outline inside the reference.
+        echo_query: that correlation further from the outline, mean of the sides: a border filled
+            with a reflection.
+        echo_reference: the same for the query's outline inside the reference.
         outside_flat: share of the uncovered query that is one plain colour (padding).
         detail: ln(detail of the query / detail of the reference) in the compared area.
         mirrored: 1 where the mirrored reading was the better one.
-        dense: 1 where the alignment comes from pixels.
+        dense: 1 where the alignment was found by dense correlation.
+
+    Raises:
+        AslError: a value is not finite.
     """
 
     aligned: float = 0.0
@@ -198,11 +210,12 @@ class Evidence:
         for item in fields(self):
             if not math.isfinite(getattr(self, item.name)):
                 raise AslError(
-                    f"evidence.{item.name}: must be finite, got {getattr(self, item.name)}"
+                    f"evidence.{item.name}: expected a finite number, "
+                    f"got {getattr(self, item.name)}"
                 )
 
     def vector(self) -> npt.NDArray[np.float64]:
-        """``[E]`` float64 in the order of :data:`EVIDENCE`."""
+        """Values as float64 ``[E]``, in the order of :data:`EVIDENCE`."""
         return np.array([getattr(self, name) for name in EVIDENCE], dtype=np.float64)
 
 
@@ -218,7 +231,7 @@ class Region:
             height.
         reference_outline: float32 ``[V, 2]`` the same corners in the reference.
         mirrored: the query shows it mirrored.
-        rotation: degrees, counter-clockwise on screen, by which the query shows it turned.
+        rotation: degrees by which it is turned in the query, counter-clockwise on screen.
         scale: its share of the query's side over its share of the reference's side (2 = a crop of a
             quarter).
     """
@@ -235,14 +248,14 @@ class Verdict:
     """The verifier's answer for one ordered pair query -> reference.
 
     Attributes:
-        probability: 0..1, that the query is an edited copy of the reference; higher = surer.
-        evidence: the numbers that it was decided on.
-        regions: where the two images show the same, best first; empty when no alignment was found.
+        probability: that the query is an edited copy of the reference, 0..1; higher = surer.
+        evidence: measurements behind the probability.
+        regions: regions that both images show, best first; empty where no alignment was found.
         reason: one sentence for people.
         direction: ``"query<-reference"`` (the query was made from the reference),
             ``"reference<-query"`` (the pair is consistent, but the other way round) or ``"none"``.
-        seen: False where there was too little to look at, so that the embedding score should
-            decide.
+        seen: False where there is too little structure to compare, so that the embedding score
+            should decide.
     """
 
     probability: float

@@ -1,4 +1,4 @@
-"""The verifier: is this query an edited copy of this reference?"""
+"""Pair verifier: probability and direction that a query is an edited copy of a reference."""
 
 from __future__ import annotations
 
@@ -21,84 +21,102 @@ from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.evidence.examine import Findings, examine
 from asl.matching.values import Alignment, Matrix, Region, Settings, Verdict
 
-_LITTLE = 0.2  # with less than this to look at and no alignment, the embedding should decide
+_MIN_SEEN = 0.2  # evidence.seen below which a pair without alignment is left to its embedding
 
 
 @dataclass(frozen=True, eq=False)
 class Verifier:
-    """Aligns a pair, compares what is left, and decides in the direction query -> reference.
+    """Align a pair, compare the aligned pixels, and decide in the direction query -> reference.
 
     Attributes:
-        model: from evidence to a probability; the packaged one unless another is given.
-        settings: how hard to look.
+        model: evidence -> probability; the packaged model unless another is given.
+        settings: working size, number of features, tolerances.
     """
 
     model: TreeModel = field(default_factory=load_model)
     settings: Settings = field(default_factory=Settings)
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> Prepared:
-        """Working-size copy and local features of one image; can be kept (see :mod:`asl.matching.run.disk_cache`)."""
+        """Scale one image and detect its local features.
+
+        The result can be stored; see :mod:`asl.matching.run.disk_cache`.
+
+        Args:
+            image: uint8 ``[H, W, 3]`` RGB or ``[H, W]`` gray.
+
+        Raises:
+            AslError: ``image`` is not such an array.
+        """
         return prepare(image, self.settings)
 
     def verify(
         self, query_image: npt.NDArray[np.uint8], reference_image: npt.NDArray[np.uint8]
     ) -> Verdict:
-        """Decide one pair of images.
+        """Verify one pair of images.
 
         Args:
-            query_image: uint8 ``[H, W, 3]`` RGB, the edited image, perhaps.
-            reference_image: uint8 ``[H, W, 3]`` RGB, the original, perhaps.
+            query_image: the possible copy, uint8 ``[H, W, 3]`` RGB.
+            reference_image: the possible original, uint8 ``[H, W, 3]`` RGB.
 
         Returns:
             The verdict for query -> reference; swapping the two asks another question.
 
         Raises:
             AslError: an image is not such an array.
+
+        >>> import numpy as np
+        >>> blank = np.full((64, 64, 3), 255, np.uint8)
+        >>> verdict = Verifier().verify(blank, blank)
+        >>> verdict.seen, verdict.reason
+        (False, 'too little structure to compare')
         """
-        return self.judge(self.prepare(query_image), self.prepare(reference_image))
+        return self.verify_prepared(self.prepare(query_image), self.prepare(reference_image))
 
-    def judge(self, query: Prepared, reference: Prepared) -> Verdict:
-        """Decide one pair of prepared images."""
-        return self.verdict(query, reference, examine(query, reference, self.settings))
+    def verify_prepared(self, query: Prepared, reference: Prepared) -> Verdict:
+        """Verify one pair of prepared images; see :meth:`verify`."""
+        return self.decide(query, reference, examine(query, reference, self.settings))
 
-    def verdict(self, query: Prepared, reference: Prepared, findings: Findings) -> Verdict:
-        """The verdict on what :func:`asl.matching.evidence.examine.examine` found."""
+    def decide(self, query: Prepared, reference: Prepared, findings: Findings) -> Verdict:
+        """Turn the findings of :func:`asl.matching.evidence.examine.examine` into a verdict."""
         evidence = findings.evidence
         probability = float(self.model.probability(evidence.vector()[None])[0])
         regions = tuple(_region(item, query.shape, reference.shape) for item in findings.alignments)
-        kept = tuple(region for region in regions if len(region.query_outline))
+        visible = tuple(region for region in regions if len(region.query_outline))
         return Verdict(
             probability=probability,
             evidence=evidence,
-            regions=kept,
-            reason=explain(probability, evidence, kept, findings),
+            regions=visible,
+            reason=explain(probability, evidence, visible, findings),
             direction=direction_of(probability, evidence),
-            seen=bool(evidence.aligned or evidence.seen >= _LITTLE),
+            seen=bool(evidence.aligned or evidence.seen >= _MIN_SEEN),
         )
 
 
 def _region(alignment: Alignment, query: tuple[int, int], reference: tuple[int, int]) -> Region:
+    """Outlines, rotation and scale of an alignment; shapes are (height, width)."""
     outline = clipped_outline(alignment.matrix, reference, query)
-    back = apply(inverse(alignment.matrix), outline) if len(outline) else outline
+    in_reference = apply(inverse(alignment.matrix), outline) if len(outline) else outline
     local = jacobian(alignment.matrix, corners(reference).mean(axis=0))
     if alignment.mirrored:
         local = local @ np.diag([-1.0, 1.0])
-    whole = polygon_area(back) / _pixels(reference)
+    reference_share = polygon_area(in_reference) / _pixels(reference)
     return Region(
         query_outline=_as_shares(outline, query),
-        reference_outline=_as_shares(back, reference),
+        reference_outline=_as_shares(in_reference, reference),
         mirrored=alignment.mirrored,
         rotation=float(
             -np.rad2deg(np.arctan2(local[1, 0] - local[0, 1], local[0, 0] + local[1, 1]))
         ),
-        scale=float(np.sqrt(polygon_area(outline) / _pixels(query) / max(whole, 1e-9))),
+        scale=float(np.sqrt(polygon_area(outline) / _pixels(query) / max(reference_share, 1e-9))),
     )
 
 
 def _pixels(shape: tuple[int, int]) -> float:
+    """Area spanned by the pixel centres of an image, at least 1."""
     return max(1.0, (shape[0] - 1.0) * (shape[1] - 1.0))
 
 
 def _as_shares(points: Matrix, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Points in pixels as shares of width and height, clipped to 0..1."""
     size = np.maximum(np.array([shape[1] - 1.0, shape[0] - 1.0]), 1.0)
     return np.asarray(np.clip(points.reshape(-1, 2) / size, 0.0, 1.0), dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Align a pair of images: local features, dense search, homographies, smooth bends."""
+"""Align an image pair: SIFT features, robust fits, dense correlation, homographies."""

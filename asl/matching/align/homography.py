@@ -1,4 +1,4 @@
-"""Small geometry of homographies: applying, checking, outlines."""
+"""Plane geometry of homographies: mapping points, plausibility checks, outlines and areas."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy.typing as npt
 from asl.matching.values import Matrix
 
 _Points = npt.NDArray[np.float64]
-_LARGEST_SCALE = 24.0
-_MOST_STRETCHED = 6.0
+_MAX_SCALE = 24.0  # largest linear enlargement or reduction that an edit may have
+_MAX_STRETCH = 6.0  # largest ratio of the two singular values of the local map
+_MAX_DEPTH_RATIO = 6.0  # largest ratio of homogeneous depths between two corners
 
 
 def apply(matrix: Matrix, points: _Points) -> _Points:
-    """Map points ``[P, 2]``; points on the horizon go to a far, finite place."""
+    """Map points ``[P, 2]`` by a homography; points on the horizon get far but finite values."""
     mapped = points @ matrix[:, :2].T + matrix[:, 2]
     depth = np.where(np.abs(mapped[:, 2:]) < 1e-9, 1e-9, mapped[:, 2:])
     return np.asarray(np.clip(mapped[:, :2] / depth, -1e6, 1e6))
 
 
 def corners(shape: tuple[int, int]) -> _Points:
-    """``[4, 2]`` x, y of an image's corners, clockwise from the top left."""
+    """Corners of an image of that (height, width): ``[4, 2]`` x, y, clockwise from top left."""
     height, width = shape
     return np.array(
         [[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], dtype=np.float64
@@ -35,46 +36,58 @@ def mirror_matrix(width: int) -> Matrix:
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """The map backwards."""
+    """Inverse map, float64 ``[3, 3]``."""
     return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
 def jacobian(matrix: Matrix, point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """``[2, 2]`` how the map stretches around one point."""
+    """Derivative ``[2, 2]`` of the map at one point (x, y)."""
     x, y, w = matrix @ np.array([point[0], point[1], 1.0])
     top = matrix[:2, :2] * w - np.outer([x, y], matrix[2, :2])
     return np.asarray(top / max(w * w, 1e-12))
 
 
 def middle_scale(matrix: Matrix, shape: tuple[int, int]) -> float:
-    """Linear scale of the map at the middle of an image of that shape."""
+    """Linear scale of the map at the centre of an image of that (height, width)."""
     middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
     return float(np.sqrt(abs(np.linalg.det(jacobian(matrix, middle)))))
 
 
 def is_sane(matrix: Matrix, shape: tuple[int, int]) -> bool:
-    """Whether the map could be an edit: no folding, no horizon inside the image, no absurd scale or stretch.
+    """Check that a map is a plausible edit: no folding, horizon or extreme scale in the image.
 
-    The map must keep its orientation: mirrored readings are mirrored before they come here.
+    The map must keep orientation: mirrored readings are mirrored before they are passed in.
+
+    Args:
+        matrix: float64 ``[3, 3]``, source pixel -> target pixel.
+        shape: (height, width) of the source image.
     """
     if not np.all(np.isfinite(matrix)):
         return False
     outline = corners(shape)
     depth = outline @ matrix[2, :2] + matrix[2, 2]
-    if depth.min() <= 1e-6 * max(1.0, depth.max()) or depth.max() > 6.0 * depth.min():
+    if depth.min() <= 1e-6 * max(1.0, depth.max()) or depth.max() > _MAX_DEPTH_RATIO * depth.min():
         return False
     for point in [*outline, outline.mean(axis=0)]:
         local = jacobian(matrix, point)
         if np.linalg.det(local) <= 0:
             return False
         large, small = np.linalg.svd(local, compute_uv=False)
-        if large > _LARGEST_SCALE or small < 1 / _LARGEST_SCALE or large > _MOST_STRETCHED * small:
+        if large > _MAX_SCALE or small < 1 / _MAX_SCALE or large > _MAX_STRETCH * small:
             return False
     return True
 
 
 def distortion(matrix: Matrix, shape: tuple[int, int]) -> float:
-    """How far the map is from a similarity: ln of its stretch in the middle plus ln of how its scale changes."""
+    """Distance of a map from a similarity: ln stretch at the centre + half the ln scale range.
+
+    Args:
+        matrix: float64 ``[3, 3]``, source pixel -> target pixel.
+        shape: (height, width) of the source image.
+
+    Returns:
+        0 for a similarity, else above 0.
+    """
     outline = corners(shape)
     local = np.linalg.svd(jacobian(matrix, outline.mean(axis=0)), compute_uv=False)
     scales = [abs(float(np.linalg.det(jacobian(matrix, point)))) for point in outline]
@@ -84,23 +97,30 @@ def distortion(matrix: Matrix, shape: tuple[int, int]) -> float:
 
 
 def clipped_outline(matrix: Matrix, source: tuple[int, int], target: tuple[int, int]) -> _Points:
-    """``[V, 2]`` the outline of the source image laid over the target image, cut at the target's border.
+    """Outline of the source image mapped onto the target image and clipped to its border.
 
-    Only what has positive depth counts, so the horizon of a map backwards may run through the
-    source image.
+    Only points of positive depth count, so the horizon of an inverse map may cross the source.
+
+    Args:
+        matrix: float64 ``[3, 3]``, source pixel -> target pixel.
+        source: (height, width) of the source image.
+        target: (height, width) of the target image.
+
+    Returns:
+        ``[V, 2]`` x, y in the target; ``[0, 2]`` below one square pixel.
     """
     height, width = (side - 1.0 for side in target)
     across, down, depth = matrix.tolist()
-    # Borders of the target, seen in the source: what is cut there never has to be mapped across the
+    # Borders of the target in source coordinates: points cut there are never mapped across the
     # horizon.
     right, bottom = (
         [limit * d - m for m, d in zip(row, depth, strict=True)]
         for row, limit in ((across, width), (down, height))
     )
     mapped = []
-    for x, y in _cut([(x, y) for x, y in corners(source).tolist()], (across, down, right, bottom)):
-        far = max(depth[0] * x + depth[1] * y + depth[2], 1e-12)
-        place = ((row[0] * x + row[1] * y + row[2]) / far for row in (across, down))
+    for x, y in _clip([(x, y) for x, y in corners(source).tolist()], (across, down, right, bottom)):
+        point_depth = max(depth[0] * x + depth[1] * y + depth[2], 1e-12)
+        place = ((row[0] * x + row[1] * y + row[2]) / point_depth for row in (across, down))
         mapped.append(
             [
                 min(max(value, 0.0), limit)
@@ -111,60 +131,57 @@ def clipped_outline(matrix: Matrix, source: tuple[int, int], target: tuple[int, 
 
 
 def polygon_area(polygon: _Points) -> float:
-    """Area in square pixels (0 for fewer than three corners)."""
+    """Area of a polygon ``[V, 2]`` in square pixels (0 for fewer than three corners)."""
     return abs(_signed_area(polygon.tolist()))
 
 
 def intersection_area(first: _Points, second: _Points) -> float:
-    """Area that two convex outlines ``[V, 2]`` share, drawn either way round; 0 where one has no area."""
+    """Area common to two convex outlines ``[V, 2]`` of either orientation; 0 where one is empty."""
     window: list[tuple[float, float]] = [(x, y) for x, y in second.tolist()]
     turn = _signed_area(window)
     if turn == 0.0:
         return 0.0
     if turn < 0:
         window.reverse()
-    inner = [
+    half_planes = [
         (y - next_y, next_x - x, x * (next_y - y) - y * (next_x - x))
         for (x, y), (next_x, next_y) in zip(window, window[1:] + window[:1], strict=True)
     ]
-    return abs(_signed_area(_cut([(x, y) for x, y in first.tolist()], inner)))
+    return abs(_signed_area(_clip([(x, y) for x, y in first.tolist()], half_planes)))
 
 
-def _cut(
-    outline: list[tuple[float, float]], inner: Iterable[Sequence[float]]
+def _clip(
+    outline: list[tuple[float, float]], half_planes: Iterable[Sequence[float]]
 ) -> list[tuple[float, float]]:
-    """The part of a convex outline where a x + b y + c >= 0 for all (a, b, c) (Sutherland & Hodgman 1974).
+    """Clip a convex outline to a x + b y + c >= 0 for all (a, b, c) (Sutherland & Hodgman 1974).
 
     OpenCV's intersectConvexConvex fails on edges that nearly coincide, as those of near-identical
-    images do. Plain
-    numbers: for a few corners they are several times faster than arrays.
+    images do. Python numbers are several times faster than arrays for a few corners.
     """
-    for a, b, c in inner:
-        kept = []
-        sides = [a * x + b * y + c for x, y in outline]
-        for place, (x, y) in enumerate(outline):
-            before = sides[place - 1]
-            here = sides[place]
-            if (here >= 0) != (before >= 0):
-                last_x, last_y = outline[place - 1]
-                share = before / (before - here)
-                kept.append((last_x + share * (x - last_x), last_y + share * (y - last_y)))
-            if here >= 0:
-                kept.append((x, y))
-        outline = kept
+    for a, b, c in half_planes:
+        clipped = []
+        distances = [a * x + b * y + c for x, y in outline]
+        for number, (x, y) in enumerate(outline):
+            before = distances[number - 1]
+            current = distances[number]
+            if (current >= 0) != (before >= 0):
+                last_x, last_y = outline[number - 1]
+                share = before / (before - current)
+                clipped.append((last_x + share * (x - last_x), last_y + share * (y - last_y)))
+            if current >= 0:
+                clipped.append((x, y))
+        outline = clipped
     return outline
 
 
 def _signed_area(outline: Sequence[Sequence[float]]) -> float:
-    """Positive where the outline is drawn clockwise on screen."""
+    """Area in square pixels, positive where the outline runs clockwise on screen."""
     if len(outline) < 3:
         return 0.0
-    (left, top), total = (
-        outline[0],
-        0.0,
-    )  # seen from one corner: small outlines far from the origin keep their digits
-    last_x = last_y = 0.0
+    # Relative to one corner: small outlines far from the origin keep their digits.
+    origin_x, origin_y = outline[0]
+    total = last_x = last_y = 0.0
     for x, y in outline:
-        total += last_x * (y - top) - last_y * (x - left)
-        last_x, last_y = x - left, y - top
+        total += last_x * (y - origin_y) - last_y * (x - origin_x)
+        last_x, last_y = x - origin_x, y - origin_y
     return 0.5 * total

@@ -1,4 +1,4 @@
-"""From an image to what the verifier keeps of it: a working-size copy and its local features."""
+"""Prepare an image for verification: scale it to working size and detect its local features."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from asl.matching.align.sift import (
+    detect_sift,
+    mirrored_angles,
+    mirrored_descriptors,
+    negative_angles,
+    negative_descriptors,
+)
 from asl.matching.values import Gray, Image, Settings
 from asl.types import AslError
 
-SMALLEST = 16  # pixels; below this side there is nothing a local feature could stand on
-_ROOT = 400.0  # RootSIFT values are stored as value * 400 in a byte; they rarely pass 0.6
+_MAX_ENLARGEMENT = 2.0  # small images grow by this factor at most
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """An image at working size and its local features (RootSIFT; Lowe 2004; Arandjelović & Zisserman 2012, §3).
+    """An image at working size with its local features (see :mod:`asl.matching.align.sift`).
 
     Attributes:
         image: uint8 ``[h, w, 3]`` RGB.
         points: float32 ``[K, 2]`` x, y in pixels of ``image``.
         scales: float32 ``[K]`` diameter in pixels.
         angles: float32 ``[K]`` degrees, clockwise on screen (OpenCV's sense).
-        descriptors: uint8 ``[K, 128]``.
+        descriptors: uint8 ``[K, 128]`` RootSIFT components times 400.
     """
 
     image: Image
@@ -36,128 +42,98 @@ class Prepared:
 
     @cached_property
     def gray(self) -> Gray:
-        """float32 ``[h, w]`` 0..255."""
+        """Brightness, float32 ``[h, w]`` 0..255."""
         return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), dtype=np.float32)
 
     @cached_property
     def unit(self) -> npt.NDArray[np.float32]:
-        """float32 ``[K, 128]`` unit rows, so that a product of two is a cosine."""
+        """Descriptors as float32 ``[K, 128]`` unit rows: a product of two is a cosine."""
         rows = self.descriptors.astype(np.float32)
         norms = np.sqrt(np.einsum("kd,kd->k", rows, rows))
         return np.asarray(rows / np.maximum(norms, 1e-6)[:, None], dtype=np.float32)
 
-    # A query is read in these ways against each of its candidates.
+    # Cached because a query is matched in each of these readings against all of its candidates.
     @cached_property
     def mirror(self) -> Prepared:
-        """The same image mirrored left to right, its features permuted instead of found again."""
+        """The image mirrored left to right; its features are permuted, not detected again."""
         points = self.points.copy()
         points[:, 0] = self.image.shape[1] - 1 - points[:, 0]
         return Prepared(
             np.ascontiguousarray(self.image[:, ::-1]),
             points,
             self.scales,
-            np.asarray((180.0 - self.angles) % 360.0, dtype=np.float32),
-            np.ascontiguousarray(self.descriptors[:, MIRROR_ORDER]),
+            mirrored_angles(self.angles),
+            mirrored_descriptors(self.descriptors),
         )
 
     @cached_property
     def negative(self) -> Prepared:
-        """The photographic negative of the image, its features permuted instead of found again."""
+        """The photographic negative; its features are permuted, not detected again."""
         return Prepared(
             np.ascontiguousarray(255 - self.image),
             self.points,
             self.scales,
-            np.asarray((self.angles + 180.0) % 360.0, dtype=np.float32),
-            np.ascontiguousarray(self.descriptors[:, NEGATIVE_ORDER]),
+            negative_angles(self.angles),
+            negative_descriptors(self.descriptors),
         )
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width at working size."""
+        """Height and width at working size, in pixels."""
         return int(self.image.shape[0]), int(self.image.shape[1])
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays, without what is made of them on use."""
+        """Bytes of the arrays, without the cached properties."""
         arrays = (self.image, self.points, self.scales, self.angles, self.descriptors)
         return sum(array.nbytes for array in arrays)
 
 
 def prepare(image: npt.NDArray[np.uint8], settings: Settings) -> Prepared:
-    """Scale an image to working size and find its local features.
+    """Scale an image to working size and detect its local features.
 
     Args:
         image: uint8 ``[H, W, 3]`` RGB or ``[H, W]`` gray.
         settings: working size and number of features.
 
+    Returns:
+        The prepared image.
+
     Raises:
-        AslError: not such an array, or empty.
+        AslError: ``image`` is not such an array, or has no pixels.
     """
     working = working_image(image, settings.size)
-    points, scales, angles, descriptors = _local_features(working, settings.features)
-    return Prepared(working, points, scales, angles, descriptors)
+    return Prepared(working, *detect_sift(working, settings.features))
 
 
 def working_image(image: npt.NDArray[np.uint8], size: int) -> Image:
-    """uint8 RGB with its longer side at ``size``; small images grow by a factor of two at most."""
-    checked = np.asarray(image)
-    if (
-        checked.dtype != np.uint8
-        or checked.ndim not in (2, 3)
-        or (checked.ndim == 3 and checked.shape[2] != 3)
-    ):
+    """Scale an image so that its longer side has ``size`` pixels (enlarged at most twofold).
+
+    Args:
+        image: uint8 ``[H, W, 3]`` RGB or ``[H, W]`` gray.
+        size: pixels of the longer side.
+
+    Returns:
+        uint8 ``[h, w, 3]`` RGB.
+
+    Raises:
+        AslError: ``image`` is not such an array, or has no pixels.
+    """
+    array = np.asarray(image)
+    is_rgb = array.ndim == 3 and array.shape[2] == 3
+    if array.dtype != np.uint8 or not (is_rgb or array.ndim == 2):
         raise AslError(
-            f"image: expected uint8 [H, W, 3] RGB, got {checked.dtype} {checked.shape}; decode it first"
+            f"image: expected uint8 [H, W, 3] RGB, got {array.dtype} {array.shape}; "
+            "decode it with asl.data.images.decode_image"
         )
-    if min(checked.shape[:2]) == 0:
-        raise AslError(f"image: has no pixels, its shape is {checked.shape}")
-    if checked.ndim == 2:
-        checked = np.repeat(checked[:, :, None], 3, axis=2)
-    height, width = checked.shape[:2]
-    factor = min(size / max(height, width), 2.0)
+    if min(array.shape[:2]) == 0:
+        raise AslError(f"image: expected at least one pixel, got shape {array.shape}")
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    height, width = array.shape[:2]
+    factor = min(size / max(height, width), _MAX_ENLARGEMENT)
     target = (max(1, round(width * factor)), max(1, round(height * factor)))
     if target == (width, height):
-        return np.ascontiguousarray(checked)
+        return np.ascontiguousarray(array)
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(checked, target, interpolation=method), dtype=np.uint8)
-
-
-def _local_features(
-    image: Image, limit: int
-) -> tuple[
-    npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint8]
-]:
-    nothing = np.empty(0, dtype=np.float32)
-    empty = (nothing.reshape(0, 2), nothing, nothing, np.empty((0, 128), dtype=np.uint8))
-    if min(image.shape[:2]) < SMALLEST:
-        return empty
-    detector = cv2.SIFT.create(nfeatures=limit, contrastThreshold=0.02)
-    found, raw = detector.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None)
-    if raw is None or not len(found):
-        return empty
-    found, raw = found[:limit], raw[:limit]
-    root = np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-6))
-    return (
-        np.array([point.pt for point in found], dtype=np.float32),
-        np.array([point.size for point in found], dtype=np.float32),
-        np.array([point.angle for point in found], dtype=np.float32),
-        np.clip(np.rint(root * _ROOT), 0, 255).astype(np.uint8),
-    )
-
-
-def _mirror_order() -> npt.NDArray[np.intp]:
-    """Where each of the 128 values of a SIFT descriptor goes when the image is mirrored.
-
-    Seen along the feature's own direction, a mirror swaps left and right: the 4 rows of the 4 x 4
-    grid are read backwards and the 8 directions turn the other way.
-    """
-    grid = np.arange(128).reshape(4, 4, 8)
-    return np.ascontiguousarray(grid[::-1][:, :, (-np.arange(8)) % 8].reshape(128))
-
-
-MIRROR_ORDER = _mirror_order()
-
-
-# A feature of the negative points the other way, so its 4 x 4 grid is read from the far corner; the
-# directions inside are relative to the feature's own and stay.
-NEGATIVE_ORDER = np.ascontiguousarray(np.arange(128).reshape(4, 4, 8)[::-1, ::-1].reshape(128))
+    return np.asarray(cv2.resize(array, target, interpolation=method), dtype=np.uint8)

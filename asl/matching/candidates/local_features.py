@@ -1,4 +1,8 @@
-"""Candidates for the verifier from local features: what a whole-image embedding cannot find is found by its details."""
+"""Retrieve candidates by local features, to find copies that a global embedding misses.
+
+References are indexed once, queries vote (:mod:`asl.matching.candidates.votes`); both are prepared
+in this process or in several, with a cache on disk.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,13 @@ from typing import Literal
 
 import numpy as np
 
-from asl.matching.align.prepare import MIRROR_ORDER, NEGATIVE_ORDER, Prepared, prepare
+from asl.matching.align.prepare import Prepared, prepare
+from asl.matching.align.sift import (
+    mirrored_angles,
+    mirrored_descriptors,
+    negative_angles,
+    negative_descriptors,
+)
 from asl.matching.candidates.votes import LocalFeatures, LocalIndex
 from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage
@@ -23,18 +33,18 @@ from asl.types import AslError, ScoredPairs, StrArray
 
 Progress = Callable[[int, int], None]
 Role = Literal["query", "reference"]
-_IMAGES = 400  # for which another process pays
+_IMAGES_PER_PROCESS = 400  # images for which starting another process pays
 _CHUNK = 8  # images that are sent to a process together
-_AHEAD = 8  # chunks in the works for each process
+_CHUNKS_AHEAD = 8  # chunks in the works for each process
 
 
 @dataclass(frozen=True, eq=False)
 class LocalCandidates:
-    """What local features propose.
+    """Candidate pairs retrieved by local features.
 
     Attributes:
         pairs: the references with most votes of every query; scores are votes, above 0.
-        failures: ``query:ID`` or ``reference:ID`` -> why the image could not be read.
+        failures: ``query:ID`` or ``reference:ID`` -> reason why the image could not be read.
     """
 
     pairs: ScoredPairs
@@ -55,24 +65,29 @@ def local_candidates(
     keep: Path | None = None,
     progress: Progress | None = None,
 ) -> LocalCandidates:
-    """The references that share most details with each query; the mirrored query and its negative vote, too.
+    """Retrieve the references that share most local features with each query.
+
+    The mirrored query and its negative vote as well.
 
     Args:
-        queries: ids.
-        references: ids.
-        load_query: query id -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is a failure
-            of that image.
+        queries: query ids, ``[Q]``.
+        references: reference ids, ``[R]``.
+        load_query: query id -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is recorded
+            as a failure of that image.
         load_reference: the same for references. Both must be picklable where ``workers`` is above
             1.
-        k: most references of a query.
-        settings: of the verifier that will look at them.
-        workers: processes that find features; None is one a core where there are many images.
-        cache: folder that keeps what is found in references (the same as of ``verify_pairs``).
-        collection: which set of references the cache and the kept index are about.
-        keep: file that keeps the index of the references; used as it is when it is of the same ids,
-            collection and settings. It is not written where a reference could not be read, nor
-            where nothing may be written.
+        k: maximum number of references per query.
+        settings: of the verifier that will compare the candidates.
+        workers: number of processes; None for one per core where there are many images.
+        cache: folder of prepared references, shared with ``verify_pairs``.
+        collection: identifies the set of references in the cache and in the saved index.
+        keep: file of the index of the references; reused where it was built from the same ids,
+            collection and settings. It is not written where a reference could not be read or the
+            folder is read-only.
         progress: called with (images done, images to do).
+
+    Returns:
+        Up to ``k`` candidates of each query, most votes first, and the unreadable images.
 
     Raises:
         AslError: ``k`` below 1, or a loader that cannot be sent to other processes.
@@ -80,34 +95,35 @@ def local_candidates(
     if k < 1:
         raise AslError(f"k: must be 1 or more, got {k}")
     settings = settings or Settings()
-    kept = None if cache is None else Cache(cache, settings, collection)
+    disk_cache = None if cache is None else Cache(cache, settings, collection)
     failures: dict[str, str] = {}
-    of = "\n".join([f"{settings.size} {settings.features} {collection}", *references.tolist()])
-    key = hashlib.sha256(of.encode()).hexdigest()
+    content = [f"{settings.size} {settings.features} {collection}", *references.tolist()]
+    key = hashlib.sha256("\n".join(content).encode()).hexdigest()
     index = LocalIndex.open(keep, key=key) if keep else None
-    before = 0 if index else len(references)
-    total = before + len(queries)
+    images_to_index = 0 if index else len(references)
+    total = images_to_index + len(queries)
 
     def features(
-        role: Role, ids: StrArray, load: LoadImage, before: int
+        role: Role, ids: StrArray, load: LoadImage, already_done: int
     ) -> Iterator[LocalFeatures]:
-        reader = Reader(load, settings, role, kept if role == "reference" else None)
-        for done, (name, found) in enumerate(
-            read_features(reader, ids.tolist(), workers=workers), start=before + 1
+        reader = Reader(load, settings, role, disk_cache if role == "reference" else None)
+        for done, (name, result) in enumerate(
+            read_features(reader, ids.tolist(), workers=workers), start=already_done + 1
         ):
-            if isinstance(found, str):
-                failures[f"{role}:{name}"] = found
+            if isinstance(result, str):
+                failures[f"{role}:{name}"] = result
             if progress:
                 progress(done, total)
-            yield _NOTHING if isinstance(found, str) else found
+            yield _NO_FEATURES if isinstance(result, str) else result
 
     if index is None:
         index = LocalIndex.build(features("reference", references, load_reference, 0))
-        if keep and not failures:  # what cannot be read now may be readable the next time
+        if keep and not failures:  # an image that cannot be read now may be readable next time
             with suppress(WriteError):  # a library may be read-only
                 index.save(keep, key=key)
     lists = [
-        index.votes(readings(found), k) for found in features("query", queries, load_query, before)
+        index.votes(readings(query), k)
+        for query in features("query", queries, load_query, images_to_index)
     ]
     counts = [len(rows) for rows, _ in lists]
     pairs = ScoredPairs(
@@ -121,39 +137,42 @@ def local_candidates(
 
 
 def local_features(image: Prepared) -> LocalFeatures:
-    """What the index needs of a prepared image."""
+    """Local features of a prepared image, without image and positions."""
     return LocalFeatures(image.scales, image.angles, image.descriptors)
 
 
 def readings(features: LocalFeatures) -> list[LocalFeatures]:
-    """A query as it is, mirrored, and as a negative: its features permuted instead of found again."""
-    scales, angles, descriptors = features.scales, features.angles, features.descriptors
+    """Readings of a query: as it is, mirrored, and as a negative (features permuted)."""
     return [
         features,
         LocalFeatures(
-            scales, (180.0 - angles) % 360.0, np.ascontiguousarray(descriptors[:, MIRROR_ORDER])
+            features.scales,
+            mirrored_angles(features.angles),
+            mirrored_descriptors(features.descriptors),
         ),
         LocalFeatures(
-            scales, (angles + 180.0) % 360.0, np.ascontiguousarray(descriptors[:, NEGATIVE_ORDER])
+            features.scales,
+            negative_angles(features.angles),
+            negative_descriptors(features.descriptors),
         ),
     ]
 
 
-_NOTHING = LocalFeatures(
+_NO_FEATURES = LocalFeatures(
     np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 128), np.uint8)
 )
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Finds the local features of images of one role, or remembers them.
+    """Read local features of images of one role, from the cache or by detection.
 
     Attributes:
-        load: name -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is a failure of that
-            image.
+        load: name -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is recorded as a
+            failure of that image.
         settings: working size and number of features.
         role: part of the key of the cache.
-        cache: remembers prepared images; None: nothing is remembered.
+        cache: prepared images on disk; None for no cache.
     """
 
     load: LoadImage
@@ -162,38 +181,38 @@ class Reader:
     cache: Cache | None = None
 
     def __call__(self, name: str) -> LocalFeatures | str:
-        """The features of one image, or why there are none."""
-        known = self.cache.get(self.role, name) if self.cache else None
-        if known is None:
+        """Read the features of one image; return the reason as a string on failure."""
+        prepared = self.cache.get(self.role, name) if self.cache else None
+        if prepared is None:
             try:
-                known = prepare(self.load(name), self.settings)
+                prepared = prepare(self.load(name), self.settings)
             except (AslError, OSError) as error:
                 return str(error)
             if self.cache:
-                self.cache.put(self.role, name, known)
-        return local_features(known)
+                self.cache.put(self.role, name, prepared)
+        return local_features(prepared)
 
 
 def read_features(
     reader: Reader, names: Sequence[str], *, workers: int | None = None
 ) -> Iterator[tuple[str, LocalFeatures | str]]:
-    """Find the local features of images, in this process or in several.
+    """Read the local features of images, in this process or in several.
 
     Args:
-        reader: finds those of one image; must be picklable where ``workers`` is above 1.
+        reader: reads those of one image; must be picklable where ``workers`` is above 1.
         names: of the images.
-        workers: processes; None is one a core where there are many images.
+        workers: number of processes; None for one per core where there are many images.
 
     Yields:
-        (name, its features or why there are none), in order.
+        (name, features or the reason why there are none), in order.
 
     Raises:
         AslError: a loader that cannot be sent to other processes.
     """
     if workers is None:  # a process takes a second or two to start
-        workers = min(os.cpu_count() or 1, 1 + len(names) // _IMAGES)
+        workers = min(os.cpu_count() or 1, 1 + len(names) // _IMAGES_PER_PROCESS)
     if workers <= 1:
         yield from ((name, reader(name)) for name in names)
         return
-    read = spawned_map(reader, names, processes=workers, chunk=_CHUNK, ahead=_AHEAD)
+    read = spawned_map(reader, names, processes=workers, chunk=_CHUNK, ahead=_CHUNKS_AHEAD)
     yield from zip(names, read, strict=True)

@@ -1,11 +1,12 @@
-"""Votes of local features: which references share details with a query, wherever in the picture they are.
+"""Index of local features: references are ranked by votes of the query's features.
 
-One vector for a whole picture says little about the ninth of it that was cut out, or about the
-photo that was pasted into another one. Local features of that part are as good as ever: each looks
-up its nearest neighbours among the features of all references (an inverted file of FAISS) and votes
-for their images, by how much nearer they are than the last one found (Jégou et al., "On the
-burstiness of visual elements", CVPR 2009, is why a feature has one vote an image). Votes count
-where they agree on turn and size (weak geometric consistency; Jégou et al., ECCV 2008, section 4).
+A global embedding represents small parts poorly: the ninth of a picture that was cut out, or a
+photo that was pasted into another one. Local features of that part are unaffected. Each feature of
+the query retrieves its nearest neighbours among the features of all references (an inverted file of
+FAISS) and votes for their images, weighted by how much nearer they are than the last neighbour. A
+feature has one vote per image (Jégou et al., "On the burstiness of visual elements", CVPR 2009).
+Votes count where they agree on rotation and scale (weak geometric consistency; Jégou et al., ECCV
+2008, section 4).
 """
 
 from __future__ import annotations
@@ -20,26 +21,31 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.index.engines.faiss_flat import load_faiss
+from asl.matching.align.sift import DESCRIPTOR_LENGTH
 from asl.storage import ReadError, atomic_binary, read_npz
 from asl.types import F32, I64, AslError
 
-_WIDTH = 128  # components of a descriptor
-_NEIGHBOURS = 6  # that every feature looks up; the last one is the yardstick of the others
-_FLAT = 20_000  # features up to which every one is compared with every other
-_PROBES = 2  # lists of the inverted file that a feature looks into
-_TRAIN = 64  # features for each list that the inverted file is trained on
-_BLOCK = 2**17  # features that are added at once
-_TURNS, _SIZES = 8, 14  # bins: eighths of a turn, and factors of two from 2^-6 on
+_NEIGHBOURS = 6  # neighbours of each feature; the distance of the last one normalises the others
+_MAX_FLAT = 20_000  # features up to which the search is exhaustive
+_PROBES = 2  # lists of the inverted file that are searched for each feature
+_TRAINING_FEATURES = 64  # features per list that the inverted file is trained on
+_BLOCK_FEATURES = 2**17  # features that are added at once
+_ROTATION_BINS = 8  # of 45 degrees
+_SCALE_BINS = 14  # factors of two, from 2^-6
+_LOWEST_OCTAVE = 6.0
 
 
 @dataclass(frozen=True, eq=False)
 class LocalFeatures:
-    """Local features of one image, without their places.
+    """Local features of one image, without positions.
 
     Attributes:
         scales: float32 ``[K]`` diameter in pixels.
         angles: float32 ``[K]`` degrees.
-        descriptors: uint8 ``[K, 128]`` (RootSIFT; see :mod:`asl.matching.align.prepare`).
+        descriptors: uint8 ``[K, 128]`` RootSIFT; see :mod:`asl.matching.align.sift`.
+
+    Raises:
+        AslError: the three do not have these shapes.
     """
 
     scales: F32
@@ -49,13 +55,14 @@ class LocalFeatures:
     def __post_init__(self) -> None:
         count = len(self.descriptors)
         if (
-            self.descriptors.shape != (count, _WIDTH)
+            self.descriptors.shape != (count, DESCRIPTOR_LENGTH)
             or self.scales.shape != (count,)
             or self.angles.shape != (count,)
         ):
             raise AslError(
-                f"local features: expected descriptors [K, {_WIDTH}], scales [K] and angles [K], got "
-                f"{self.descriptors.shape}, {self.scales.shape} and {self.angles.shape}"
+                f"local features: expected descriptors [K, {DESCRIPTOR_LENGTH}], scales [K] and "
+                f"angles [K], got {self.descriptors.shape}, {self.scales.shape} and "
+                f"{self.angles.shape}"
             )
 
     def __len__(self) -> int:
@@ -63,29 +70,47 @@ class LocalFeatures:
 
 
 class LocalIndex:
-    """The local features of R references, ready to be voted for. Approximate: a feature sees the lists near it.
+    """Inverted file of the local features of R references; approximate above 20,000 features.
 
     Attributes:
-        references: R.
+        references: number of references, R.
     """
 
     def __init__(self, index: Any, counts: I64, scales: F32, angles: F32) -> None:
-        """Hold a FAISS index of the features of all references, row by row; see :meth:`build`."""
+        """Wrap a FAISS index of the features of all references; see :meth:`build`.
+
+        Args:
+            index: FAISS index of N descriptors, reference by reference.
+            counts: int64 ``[R]`` number of features of each reference.
+            scales: float32 ``[N]`` diameter of each feature in pixels.
+            angles: float32 ``[N]`` degrees.
+        """
         self.references = len(counts)
-        self._index, self._counts, self._scales, self._angles = index, counts, scales, angles
+        self._index = index
+        self._counts = counts
+        self._scales = scales
+        self._angles = angles
         self._owner = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
     @classmethod
     def build(cls, images: Iterable[LocalFeatures]) -> LocalIndex:
-        """Index the features of references; images without features are fine."""
-        held = list(images)
-        counts = np.array([len(image) for image in held], dtype=np.int64)
-        scales = np.concatenate([np.empty(0, np.float32), *(image.scales for image in held)])
-        angles = np.concatenate([np.empty(0, np.float32), *(image.angles for image in held)])
-        return cls(_built(held, int(counts.sum())), counts, scales, angles)
+        """Index the features of references, in order; images without features are allowed."""
+        listed = list(images)
+        counts = np.array([len(image) for image in listed], dtype=np.int64)
+        scales = np.concatenate([np.empty(0, np.float32), *(image.scales for image in listed)])
+        angles = np.concatenate([np.empty(0, np.float32), *(image.angles for image in listed)])
+        return cls(_build_faiss_index(listed, int(counts.sum())), counts, scales, angles)
 
     def save(self, path: Path, *, key: str) -> None:
-        """Keep it in one file, which appears when it is whole; ``key`` says what it is an index of."""
+        """Write the index to one file, atomically.
+
+        Args:
+            path: of the file; its folder is created.
+            key: identifies the references; :meth:`open` compares it.
+
+        Raises:
+            WriteError: nothing may be written there.
+        """
         with atomic_binary(path, durable=False) as file:
             np.savez(
                 file,
@@ -98,38 +123,35 @@ class LocalIndex:
 
     @classmethod
     def open(cls, path: Path, *, key: str) -> LocalIndex | None:
-        """What was kept under that key; None where there is nothing, something else, or a damaged file."""
+        """Read an index; None where the file is missing, damaged or of another key."""
         try:
-            kept = read_npz(
+            stored = read_npz(
                 path, remedy="delete it", names=("key", "counts", "scales", "angles", "index")
             )
-            if str(kept["key"]) != key:
+            if str(stored["key"]) != key:
                 return None
-            index = load_faiss().deserialize_index(kept["index"])
-            found = cls(_probing(index), kept["counts"], kept["scales"], kept["angles"])
+            index = load_faiss().deserialize_index(stored["index"])
+            opened = cls(_set_probes(index), stored["counts"], stored["scales"], stored["angles"])
         except (ReadError, ValueError, RuntimeError):
             return None
-        return (
-            found
-            if index.ntotal == len(found) == len(found._scales) == len(found._angles)
-            else None
-        )
+        lengths = {index.ntotal, len(opened), len(opened._scales), len(opened._angles)}
+        return opened if len(lengths) == 1 else None
 
     def __len__(self) -> int:
         """Number of features."""
         return len(self._owner)
 
     def votes(self, readings: Sequence[LocalFeatures], k: int) -> tuple[I64, F32]:
-        """The references that most features of a query vote for.
+        """Rank references by the votes of a query's features.
 
         Args:
-            readings: the features of the query read in one or several ways (as it is, mirrored
-                ...); the best counts.
-            k: most references.
+            readings: features of the query in one or several readings (as it is, mirrored ...); a
+                reference gets the votes of the best reading.
+            k: maximum number of references.
 
         Returns:
             int64 ``[n]`` rows of references and float32 ``[n]`` votes, most first, n <= k; ties by
-            row. A reference that nothing speaks for is not among them.
+            row. References without votes are omitted.
         """
         total = np.zeros(self.references, dtype=np.float64)
         if len(self) and any(len(reading) for reading in readings):
@@ -139,69 +161,80 @@ class LocalIndex:
             start = 0
             for reading in readings:
                 part = slice(start, start + len(reading))
-                total = np.maximum(total, self._counted(reading, similar[part], rows[part]))
+                total = np.maximum(total, self._reading_votes(reading, similar[part], rows[part]))
                 start = part.stop
         order = np.lexsort((np.arange(len(total)), -total))[:k]
         order = order[total[order] > 0]
         return order.astype(np.int64), total[order].astype(np.float32)
 
     def _nearest(self, descriptors: npt.NDArray[np.uint8]) -> tuple[F32, I64]:
+        """Search the neighbours of M descriptors: cosines and rows, ``[M, neighbours]``."""
         similar, rows = self._index.search(_unit(descriptors), min(_NEIGHBOURS, len(self)))
         return similar, rows.astype(np.int64, copy=False)
 
-    def _counted(self, reading: LocalFeatures, similar: F32, rows: I64) -> npt.NDArray[np.float64]:
-        """``[R]`` votes of one reading."""
+    def _reading_votes(
+        self, reading: LocalFeatures, similar: F32, rows: I64
+    ) -> npt.NDArray[np.float64]:
+        """Votes of one reading for every reference, float64 ``[R]``."""
         distance = np.where(rows >= 0, np.maximum(2.0 - 2.0 * similar, 0.0), 0.0)
         farthest = np.maximum(distance.max(axis=1, keepdims=True), 1e-6)
         weight = np.where(rows >= 0, 1.0 - distance / farthest, 0.0)
-        feature, place = np.nonzero(weight > 0)
-        found, value = rows[feature, place], weight[feature, place]
-        owner = self._owner[found].astype(np.int64)
+        feature, rank = np.nonzero(weight > 0)
+        neighbour, value = rows[feature, rank], weight[feature, rank]
+        owner = self._owner[neighbour].astype(np.int64)
         # Neighbours come nearest first: the first of an image is the feature's one vote for it.
         _, once = np.unique(feature * np.int64(self.references) + owner, return_index=True)
-        feature, found, value, owner = feature[once], found[once], value[once], owner[once]
-        turn = (reading.angles[feature] - self._angles[found]) % 360.0 / 360.0 * _TURNS
-        size = (
-            np.log2(
-                np.maximum(reading.scales[feature], 1e-3) / np.maximum(self._scales[found], 1e-3)
-            )
-            + 6.0
+        feature, neighbour = feature[once], neighbour[once]
+        turned = (reading.angles[feature] - self._angles[neighbour]) % 360.0
+        scales = np.maximum(self._scales[neighbour], 1e-3)
+        octave = np.log2(np.maximum(reading.scales[feature], 1e-3) / scales)
+        return self._largest_bin(
+            owner[once],
+            value[once],
+            turned / 360.0 * _ROTATION_BINS,
+            octave + _LOWEST_OCTAVE,
         )
-        return self._agreeing(owner, value, turn, size)
 
-    def _agreeing(self, owner: I64, value: Any, turn: Any, size: Any) -> npt.NDArray[np.float64]:
-        """``[R]`` the largest sum of votes in one bin of turn and size; bins overlap, so that no border splits them."""
+    def _largest_bin(
+        self, owner: I64, value: Any, rotation: Any, scale: Any
+    ) -> npt.NDArray[np.float64]:
+        """Largest sum of votes in one bin of rotation and scale, for every reference: ``[R]``.
+
+        Bins overlap by half, so that no border splits a group of votes.
+        """
         best = np.zeros(self.references)
-        for half_turn, half_size in product((0.0, 0.5), repeat=2):
-            turn_bin = np.floor(turn + half_turn).astype(np.int64) % _TURNS
-            size_bin = np.clip(np.floor(size + half_size), 0, _SIZES - 1).astype(np.int64)
+        for half_rotation, half_scale in product((0.0, 0.5), repeat=2):
+            rotation_bin = np.floor(rotation + half_rotation).astype(np.int64) % _ROTATION_BINS
+            scale_bin = np.clip(np.floor(scale + half_scale), 0, _SCALE_BINS - 1).astype(np.int64)
             bins, member = np.unique(
-                (owner * _SIZES + size_bin) * _TURNS + turn_bin, return_inverse=True
+                (owner * _SCALE_BINS + scale_bin) * _ROTATION_BINS + rotation_bin,
+                return_inverse=True,
             )
             np.maximum.at(
                 best,
-                bins // (_SIZES * _TURNS),
+                bins // (_SCALE_BINS * _ROTATION_BINS),
                 np.bincount(member, weights=value, minlength=len(bins)),
             )
         return best
 
 
 def _unit(descriptors: npt.NDArray[np.uint8]) -> F32:
+    """Scale descriptors to unit norm, float32 ``[M, 128]``."""
     rows = descriptors.astype(np.float32)
     return np.asarray(
         rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), dtype=np.float32
     )
 
 
-def _built(images: Sequence[LocalFeatures], count: int) -> Any:
-    """A FAISS index of all descriptors, one byte a component."""
+def _build_faiss_index(images: Sequence[LocalFeatures], count: int) -> Any:
+    """Build a FAISS index of all ``count`` descriptors, one byte a component."""
     faiss = load_faiss()
     lists = int(np.sqrt(count))
-    spec = "SQ8" if count <= _FLAT else f"IVF{lists},SQ8"
-    index = faiss.index_factory(_WIDTH, spec, faiss.METRIC_INNER_PRODUCT)
+    spec = "SQ8" if count <= _MAX_FLAT else f"IVF{lists},SQ8"
+    index = faiss.index_factory(DESCRIPTOR_LENGTH, spec, faiss.METRIC_INNER_PRODUCT)
     if not count:
         return index
-    step = max(1, count // (_TRAIN * lists))
+    step = max(1, count // (_TRAINING_FEATURES * lists))
     index.train(
         _unit(
             np.concatenate(
@@ -209,16 +242,16 @@ def _built(images: Sequence[LocalFeatures], count: int) -> Any:
             )
         )
     )
-    group = max(1, _BLOCK * len(images) // count)
+    group = max(1, _BLOCK_FEATURES * len(images) // count)
     for start in range(0, len(images), group):
         index.add(
             _unit(np.concatenate([image.descriptors for image in images[start : start + group]]))
         )
-    return _probing(index)
+    return _set_probes(index)
 
 
-def _probing(index: Any) -> Any:
-    """The index, set to look into a few lists where it has lists."""
+def _set_probes(index: Any) -> Any:
+    """Set the number of searched lists of an inverted file; a flat index stays as it is."""
     if hasattr(index, "nprobe"):
         index.nprobe = _PROBES
     return index

@@ -1,1 +1,1 @@
-"""Turn evidence into a probability: boosted trees, rivals, thresholds, explanations."""
+"""Decide from evidence: boosted trees, thresholds, competing candidates, a reason in words."""

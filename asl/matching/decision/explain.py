@@ -1,4 +1,4 @@
-"""A verdict in words."""
+"""Explain a verdict in words: direction, matched shares, pose, remarks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import numpy as np
 from asl.matching.evidence.examine import Findings
 from asl.matching.values import Evidence, Region
 
-_SURE = 0.5
+_COPY = 0.5  # probability from which a pair is described as a copy
+_LITTLE_SEEN = 0.2  # evidence.seen below which the images have too little structure
 
 
 def direction_of(probability: float, evidence: Evidence) -> str:
-    """Which way round the pair reads: ``query<-reference``, ``reference<-query`` or ``none``."""
-    if probability >= _SURE:
+    """Direction of a pair: ``query<-reference``, ``reference<-query`` or ``none``.
+
+    Args:
+        probability: that the query is a copy of the reference, 0..1.
+        evidence: measurements of the pair.
+    """
+    if probability >= _COPY:
         return "query<-reference"
     if evidence.aligned and _consistent(evidence) and _is_wider(evidence):
         return "reference<-query"
@@ -22,25 +28,34 @@ def direction_of(probability: float, evidence: Evidence) -> str:
 def explain(
     probability: float, evidence: Evidence, regions: tuple[Region, ...], findings: Findings
 ) -> str:
-    """One sentence or two for people; shares are rounded to whole percents."""
+    """Explain a verdict in one or two clauses for people; shares in whole percents.
+
+    Args:
+        probability: that the query is a copy of the reference, 0..1.
+        evidence: measurements of the pair.
+        regions: regions that both images show, best first.
+        findings: alignments and comparison behind the evidence.
+    """
     if not evidence.aligned:
         return (
             "too little structure to compare"
-            if evidence.seen < 0.2
+            if evidence.seen < _LITTLE_SEEN
             else "no part of one was found in the other"
         )
-    what = (
-        f"{_percent(evidence.cover_query)} of the query matches {_percent(evidence.cover_reference)} of the reference"
-        f"{_pose(regions)}"
+    matched = (
+        f"{_percent(evidence.cover_query)} of the query matches "
+        f"{_percent(evidence.cover_reference)} of the reference{_pose(regions)}"
     )
-    return f"{what}; {_remarks(probability, evidence, findings)}"
+    return f"{matched}; {_remarks(probability, evidence, findings)}"
 
 
 def _percent(share: float) -> str:
+    """Share 0..1 as "84 %"; "all" from 98.5 %."""
     return "all" if share > 0.985 else f"{max(1, round(100 * share))} %"
 
 
 def _pose(regions: tuple[Region, ...]) -> str:
+    """Mirroring, rotation and number of regions, in parentheses."""
     if not regions:
         return ""
     first = regions[0]
@@ -53,15 +68,18 @@ def _pose(regions: tuple[Region, ...]) -> str:
 
 
 def _consistent(evidence: Evidence) -> bool:
+    """Check that the aligned pixels agree, added pieces aside."""
     return evidence.corr_kept > 0.6 and evidence.diffuse < 0.05
 
 
 def _is_wider(evidence: Evidence) -> bool:
+    """Check that the query shows more of the scene than the reference."""
     return evidence.inside_query > 0.1 and evidence.cover_reference > evidence.cover_query
 
 
 def _remarks(probability: float, evidence: Evidence, findings: Findings) -> str:
-    if probability < _SURE:
+    """List the differences of a copy, or the reason why the pair is none."""
+    if probability < _COPY:
         if _consistent(evidence) and _is_wider(evidence):
             return (
                 "they agree, but the query shows more of the scene: the reference looks cut from it"
@@ -82,7 +100,7 @@ def _remarks(probability: float, evidence: Evidence, findings: Findings) -> str:
 
 
 def _place(findings: Findings) -> str:
-    """Where the largest added piece lies in the query."""
+    """Position of the added pieces' centre, in words."""
     if (
         findings.comparison is None
         or findings.overlay is None
@@ -94,5 +112,5 @@ def _place(findings: Findings) -> str:
     y, x = rows.mean() / height, columns.mean() / width
     vertical = "top" if y < 0.33 else "bottom" if y > 0.67 else ""
     horizontal = "left" if x < 0.33 else "right" if x > 0.67 else ""
-    where = " ".join(word for word in (vertical, horizontal) if word)
-    return f" at the {where}" if where else " in the middle"
+    position = " ".join(word for word in (vertical, horizontal) if word)
+    return f" at the {position}" if position else " in the middle"

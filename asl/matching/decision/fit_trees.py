@@ -1,4 +1,4 @@
-"""Fitting the decision: monotone boosted trees from scikit-learn, taken apart into plain numbers."""
+"""Fit the decision: monotone boosted trees from scikit-learn, exported to plain arrays."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from asl.matching.decision.trees import TreeModel
 from asl.matching.values import EVIDENCE
 from asl.types import AslError
 
-# More of these can only raise (+1) or lower (-1) the probability; what is not named may bend either
-# way.
+# Evidence that can only raise (+1) or lower (-1) the probability; evidence that is not named is
+# unconstrained.
 MONOTONE: dict[str, int] = {
     "inliers": 1,
     "support": 1,
@@ -58,32 +58,37 @@ def fit_trees(
     seed: int = 0,
     card: dict[str, Any] | None = None,
 ) -> TreeModel:
-    """Fit the decision on pairs whose answer is known.
+    """Fit the decision on labelled pairs.
 
     Args:
         evidence: float64 ``[N, E]`` in the order of :data:`asl.matching.values.EVIDENCE`.
         labels: bool ``[N]``, True where the query is a copy of the reference.
-        weights: ``[N]`` how much each pair counts.
-        names: the columns that may be used.
-        trees: boosting rounds.
-        leaves: most leaves of a tree.
-        learning_rate: shrinkage.
+        weights: float64 ``[N]`` sample weights.
+        names: evidence columns that may be used.
+        trees: number of boosting rounds.
+        leaves: maximum number of leaves of a tree.
+        learning_rate: shrinkage of each tree's contribution.
         seed: of the fit.
-        card: goes into the model, for people.
+        card: provenance stored in the model, for people.
+
+    Returns:
+        The fitted trees, uncalibrated.
 
     Raises:
         AslError: wrong shapes, or only one kind of label.
     """
-    from sklearn.ensemble import (
-        HistGradientBoostingClassifier,
-    )  # slow to import; only fitting needs it
+    # Imported here: slow to load, and only fitting needs it.
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
     if evidence.shape != (len(labels), len(EVIDENCE)):
         raise AslError(
             f"evidence: expected shape ({len(labels)}, {len(EVIDENCE)}), got {evidence.shape}"
         )
     if len(np.unique(labels)) != 2:
-        raise AslError("labels: copies and other pairs are both needed to fit a decision")
+        raise AslError(
+            "labels: expected copies and other pairs, got only one of the two; "
+            "add pairs of the other kind"
+        )
     classifier = HistGradientBoostingClassifier(
         max_iter=trees,
         max_leaf_nodes=leaves,
@@ -96,11 +101,20 @@ def fit_trees(
     )
     columns = evidence[:, [EVIDENCE.index(name) for name in names]]
     classifier.fit(columns, labels.astype(int), sample_weight=weights)
-    return take_apart(classifier, names, card or {})
+    return export_trees(classifier, names, card or {})
 
 
-def take_apart(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) -> TreeModel:
-    """A fitted binary ``HistGradientBoostingClassifier`` as plain arrays; its answers stay equal (tested)."""
+def export_trees(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) -> TreeModel:
+    """Export a fitted binary ``HistGradientBoostingClassifier`` to plain arrays.
+
+    Args:
+        classifier: fitted with two classes.
+        names: evidence column of each feature.
+        card: provenance stored in the model.
+
+    Returns:
+        A model with the same log-odds.
+    """
     nodes = [stage[0].nodes for stage in classifier._predictors]
     length = max(len(tree) for tree in nodes)
 
@@ -112,7 +126,7 @@ def take_apart(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) ->
 
     leaf = column("is_leaf", np.bool_, 1).astype(bool)
     threshold = np.where(leaf, 0.0, column("num_threshold", np.float64, 0.0))
-    # Nothing is missing in evidence, so an infinite threshold means "always left".
+    # Evidence has no missing values, so an infinite threshold means "always left".
     threshold = np.nan_to_num(threshold, posinf=np.finfo(np.float64).max)
     return TreeModel(
         names=names,
@@ -129,12 +143,15 @@ def take_apart(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) ->
 def calibrate(
     model: TreeModel, odds: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]
 ) -> TreeModel:
-    """The model with its log-odds stretched and moved so that its probabilities fit held-out pairs (Platt 1999).
+    """Calibrate the log-odds of a model on held-out pairs by Platt scaling (Platt 1999).
 
     Args:
         model: fitted trees.
-        odds: float64 ``[N]`` log-odds of pairs that their model has not seen.
+        odds: float64 ``[N]`` log-odds of held-out pairs.
         labels: bool ``[N]``, True where the query is a copy of the reference.
+
+    Returns:
+        The same trees with a slope and an offset.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -1,4 +1,4 @@
-"""From the precision that somebody asks for to the probability from which on a pair is accepted."""
+"""Probability thresholds for a requested precision, from the packaged model's calibration table."""
 
 from __future__ import annotations
 
@@ -13,16 +13,29 @@ DEFAULT_PRECISION = 0.95
 
 
 def verifier_table() -> tuple[tuple[float, float], ...]:
-    """(precision, threshold) of the packaged verifier, measured on held-out pairs; empty where it has none."""
-    from asl.matching.decision.trees import (
-        load_model,
-    )  # `--help` of scan and serve shows the default, and needs no OpenCV
+    """Read (precision, threshold) of the packaged verifier, measured on held-out pairs.
+
+    Returns:
+        Rows in ascending precision; empty where the model carries no table.
+    """
+    # Imported here: `--help` of scan and serve shows the default precision and needs no OpenCV.
+    from asl.matching.decision.trees import load_model
 
     return read_table(load_model().card.get("thresholds"))
 
 
 def read_table(raw: Any) -> tuple[tuple[float, float], ...]:
-    """A table of a model's card: rows with ``precision`` and ``threshold``, or pairs, or ``{precision: threshold}``."""
+    """Read the threshold table of a model card.
+
+    Args:
+        raw: rows with ``precision`` and ``threshold``, or pairs, or ``{precision: threshold}``.
+
+    Returns:
+        (precision, threshold) in ascending precision; empty for anything else.
+
+    >>> read_table({0.9: 0.4, 0.5: 0.1})
+    ((0.5, 0.1), (0.9, 0.4))
+    """
     if isinstance(raw, Mapping):
         raw = list(raw.items())
     if not isinstance(raw, Sequence) or isinstance(raw, str):
@@ -38,20 +51,30 @@ def read_table(raw: Any) -> tuple[tuple[float, float], ...]:
 
 
 def threshold_for(precision: float, table: Sequence[tuple[float, float]] | None = None) -> float:
-    """The probability from which on accepted pairs are right at least ``precision`` of the time.
+    """Look up the probability above which accepted pairs reach a precision.
 
     Args:
-        precision: 0.5..1 (1 excluded).
+        precision: requested share of right pairs, 0.5..1 (1 excluded).
         table: (precision, threshold) from held-out pairs; the packaged verifier's unless given. The
-            row with the smallest precision that is high enough counts. Without such a row the
-            probability itself is the
-            threshold: it is calibrated, so that pairs above p are right more often than p.
+            row with the smallest sufficient precision counts. Without such a row the precision
+            itself is the threshold: probabilities are calibrated, so that pairs above p are right
+            more often than p.
+
+    Returns:
+        Threshold on the probability, 0..1.
 
     Raises:
-        UsageError: no such precision.
+        UsageError: ``precision`` outside 0.5..1.
+
+    >>> threshold_for(0.9, [(0.5, 0.1), (0.95, 0.6)])
+    0.6
+    >>> threshold_for(0.99, [(0.5, 0.1), (0.95, 0.6)])
+    0.99
     """
     if not 0.5 <= precision < 1:
-        raise UsageError(f"precision: must be in 0.5..1 (1 excluded), got {precision}")
+        raise UsageError(
+            f"precision: expected a number from 0.5 to below 1, got {precision}; try 0.95"
+        )
     rows = verifier_table() if table is None else table
-    enough = [threshold for at, threshold in sorted(rows) if at >= precision - 1e-9]
-    return enough[0] if enough else precision
+    sufficient = [threshold for reached, threshold in sorted(rows) if reached >= precision - 1e-9]
+    return sufficient[0] if sufficient else precision

@@ -1,9 +1,8 @@
-"""From evidence to a probability: gradient-boosted trees, kept as readable JSON and walked in numpy.
+"""Map evidence to a probability by gradient-boosted trees, stored as JSON, evaluated in numpy.
 
 The trees are fitted by ``scripts/train_verifier.py`` with scikit-learn
-(``HistGradientBoostingClassifier`` with monotone constraints) and written as plain numbers, so that
-nothing has to be unpickled and the answer does not depend on the scikit-learn version that is
-installed.
+(``HistGradientBoostingClassifier`` with monotone constraints) and written as plain numbers:
+nothing is unpickled, and the answer does not depend on the installed version of scikit-learn.
 """
 
 from __future__ import annotations
@@ -30,16 +29,19 @@ class TreeModel:
     """Boosted trees over named evidence; arrays are ``[T, nodes]``, padded.
 
     Attributes:
-        names: the evidence columns that the trees look at.
+        names: evidence columns that the trees split on.
         feature: int64, column of the split, -1 at a leaf.
-        threshold: float64, go left where value <= threshold.
+        threshold: float64, the left child is taken where value <= threshold.
         left: int64, node number of the left child.
         right: int64, node number of the right child.
         value: float64, log-odds that a leaf adds.
         baseline: log-odds before the first tree.
-        slope: calibration: log-odds are multiplied by it ...
-        offset: ... and this is added (Platt scaling).
-        card: where the model comes from, for people.
+        slope: Platt calibration: factor on the log-odds.
+        offset: Platt calibration: constant added afterwards.
+        card: provenance and measurements, for people.
+
+    Raises:
+        AslError: unknown evidence, inconsistent shapes, branches out of a tree, infinite leaves.
     """
 
     names: tuple[str, ...]
@@ -57,32 +59,40 @@ class TreeModel:
         unknown = [name for name in self.names if name not in EVIDENCE]
         if unknown:
             raise AslError(
-                f"verifier model: looks at evidence that this version does not collect: {unknown}; refit it"
+                f"verifier model: unknown evidence {unknown}; "
+                "refit it with scripts/train_verifier.py"
             )
         nodes = self.feature.shape[1] if self.feature.ndim == 2 else 0
         arrays = (self.feature, self.threshold, self.left, self.right, self.value)
         if nodes == 0 or any(array.shape != self.feature.shape for array in arrays):
             raise AslError(
-                "verifier model: its tree arrays must all have the same shape [trees, nodes]"
+                "verifier model: expected tree arrays of one shape [trees, nodes], "
+                f"got {[array.shape for array in arrays]}"
             )
         if self.feature.max() >= len(self.names) or not np.all(np.isfinite(self.value)):
             raise AslError(
-                "verifier model: a split names a column that is not there, or a leaf is not finite"
+                "verifier model: damaged (a split names a missing column, or a leaf is not "
+                "finite); restore or refit it"
             )
         if (
             min(self.left.min(), self.right.min()) < 0
             or max(self.left.max(), self.right.max()) >= nodes
         ):
-            raise AslError("verifier model: a branch leads out of its tree")
+            raise AslError(
+                "verifier model: damaged (a branch leads out of its tree); restore or refit it"
+            )
 
     def log_odds(self, evidence: _F64) -> _F64:
-        """Uncalibrated log-odds.
+        """Compute uncalibrated log-odds.
 
         Args:
             evidence: float64 ``[N, E]`` in the order of :data:`asl.matching.values.EVIDENCE`.
 
         Returns:
-            float64 ``[N]``.
+            float64 ``[N]``, higher = surer.
+
+        Raises:
+            AslError: ``evidence`` has another shape.
         """
         if evidence.ndim != 2 or evidence.shape[1] != len(EVIDENCE):
             raise AslError(f"evidence: expected shape [N, {len(EVIDENCE)}], got {evidence.shape}")
@@ -99,14 +109,21 @@ class TreeModel:
         return np.asarray(self.value[trees, node].sum(axis=1) + self.baseline)
 
     def probability(self, evidence: _F64) -> _F64:
-        """``[N]`` calibrated probability that the query is a copy of the reference."""
+        """Compute the calibrated probability that the query is a copy of the reference.
+
+        Args:
+            evidence: float64 ``[N, E]``, as for :meth:`log_odds`.
+
+        Returns:
+            float64 ``[N]``, 0..1.
+        """
         return np.asarray(
             1.0
             / (1.0 + np.exp(-np.clip(self.slope * self.log_odds(evidence) + self.offset, -50, 50)))
         )
 
     def to_json(self) -> str:
-        """The model as text; :func:`load_model` reads it back."""
+        """Serialise the model; :func:`parse_model` reads it back."""
         trees = [
             {
                 "feature": f.tolist(),
@@ -132,17 +149,19 @@ class TreeModel:
 
 
 def load_model(path: Path | None = None) -> TreeModel:
-    """Read a verifier model; without a path, the one that comes with the package.
+    """Read a verifier model; without a path, the packaged one.
 
     Raises:
-        AslError: not such a file, or its numbers do not fit together.
+        AslError: the file cannot be read, or is no consistent verifier model.
     """
     if path is None:
         return _packaged()
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise AslError(f"verifier model {path}: cannot be read ({error.strerror})") from error
+        raise AslError(
+            f"verifier model {path}: cannot be read ({error.strerror}); check the path"
+        ) from error
     return parse_model(text, name=str(path))
 
 
@@ -153,7 +172,15 @@ def _packaged() -> TreeModel:
 
 
 def parse_model(text: str, *, name: str) -> TreeModel:
-    """A model from its JSON text; ``name`` stands in error messages."""
+    """Parse a model from its JSON text.
+
+    Args:
+        text: written by :meth:`TreeModel.to_json`.
+        name: named in error messages.
+
+    Raises:
+        AslError: the text is no consistent verifier model.
+    """
     try:
         raw = json.loads(text)
         if raw.get("format") != _FORMAT:
@@ -174,11 +201,13 @@ def parse_model(text: str, *, name: str) -> TreeModel:
         )
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise AslError(
-            f"{name}: is not a verifier model ({type(error).__name__}: {error})"
+            f"{name}: is not a verifier model ({type(error).__name__}: {error}); "
+            "restore or refit it"
         ) from error
 
 
 def _padded(trees: list[dict[str, list[float]]], key: str, length: int, fill: float) -> _F64:
+    """Stack one array of every tree, padded with ``fill`` to ``length``."""
     return np.array(
         [tree[key] + [fill] * (length - len(tree[key])) for tree in trees], dtype=np.float64
     )

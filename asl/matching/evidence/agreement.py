@@ -1,4 +1,4 @@
-"""What is left when one image is laid over the other: structure, tone, detail and what was added."""
+"""Compare an aligned pair: structure, tone, detail, and compact pieces that were added."""
 
 from __future__ import annotations
 
@@ -13,77 +13,82 @@ from asl.matching.values import Gray
 
 _Mask = npt.NDArray[np.bool_]
 _WINDOW = 9  # pixels, side of the window of the local correlation
-NOISE = 5.0  # grey levels: contrast below this is noise of the encoder, not structure
-_SAME = 0.8  # local correlation above this is the same structure
-_CORE = 0.75  # local correlation above which a place belongs to what agrees
-_FINEST = 1.2  # pixels, standard deviation of the blur that the finest detail does not survive
-_RIM = 0.1  # share of the compared area's sides that is left out where frames must not count
+NOISE = 5.0  # grey levels: contrast below this is encoder noise, not structure
+_FLAT_VARIANCE = 4.0  # squared grey levels: variance of this size counts half
 DISAGREE = 0.55  # local correlation below this is disagreement
+_AGREE_CORE = 0.75  # local correlation above which a pixel belongs to the agreeing core
+_AGREE_FINE = 0.8  # local correlation above which finest detail is compared
+_FINE_SIGMA = 1.2  # pixels, standard deviation of the blur that removes the finest detail
+_FINE_CONTRAST = 1.0  # grey levels: contrast of the finest detail below this is not compared
+_RIM = 0.1  # share of the compared area's sides that is excluded where frames must not count
+_MIN_PIXELS = 64  # pixels below which a measurement is not made
+_TONE_LEVELS = 32  # brightness levels of a tone curve
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """How two aligned images agree.
+    """Agreement of two aligned images.
 
     Attributes:
         correlation: float32 ``[h, w]`` local correlation on the overlay's grid, -1..1.
-        judged: bool ``[h, w]`` where at least one of the two has structure.
+        structured: bool ``[h, w]`` where at least one of the two has structure.
         added: bool ``[h, w]`` compact pieces that disagree (overlay, text, sticker).
-        values: the numbers for :class:`asl.matching.values.Evidence`.
+        values: fields of :class:`asl.matching.values.Evidence`.
     """
 
     correlation: Gray
-    judged: _Mask
+    structured: _Mask
     added: _Mask
     values: dict[str, float]
 
 
 def compare(overlay: Overlay) -> Comparison:
-    """Compare an aligned pair."""
+    """Measure the agreement of an aligned pair."""
     query, reference = _smooth(overlay.query), _smooth(overlay.reference)
     correlation, contrast = local_correlation(query, reference)
-    judged = overlay.mask & (contrast > NOISE)
-    added, diffuse = _disagreement(correlation, judged)
+    structured = overlay.mask & (contrast > NOISE)
+    added, diffuse = _disagreement(correlation, structured)
     inside = int(overlay.mask.sum())
-    kept = judged & ~added
+    remaining = structured & ~added
     values = {
-        **_quantiles(correlation, judged, kept),
+        **_quantiles(correlation, structured, remaining),
         "corr_coarse": _coarse(overlay, 4, 0.1),
         "corr_tiny": _coarse(overlay, 8, 0.25),
         **_inner(overlay),
-        "corr_fine": _fine(overlay, kept & (correlation > _SAME)),
-        "gradient": _gradient_agreement(query, reference, kept),
+        "corr_fine": _fine(overlay, remaining & (correlation > _AGREE_FINE)),
+        "gradient": _gradient_agreement(query, reference, remaining),
         "tone": _tone(query, reference, overlay.mask & ~added),
-        **_core(correlation, judged, overlay.mask),
+        **_core(correlation, structured, overlay.mask),
         "diffuse": float(diffuse.sum()) / inside,
         "added": float(added.sum()) / inside,
-        "added_box": _boxiness(correlation, judged),
-        "detail": _detail(overlay, kept),
+        "added_box": _boxiness(correlation, structured),
+        "detail": _detail(overlay, remaining),
     }
-    return Comparison(correlation, judged, added, values)
+    return Comparison(correlation, structured, added, values)
 
 
 def agreement(overlay: Overlay) -> dict[str, float]:
-    """The quantiles of the local correlation alone, as in :func:`compare`."""
+    """Measure the quantiles of the local correlation alone, as in :func:`compare`."""
     correlation, contrast = local_correlation(_smooth(overlay.query), _smooth(overlay.reference))
-    judged = overlay.mask & (contrast > NOISE)
-    added, _ = _disagreement(correlation, judged)
-    return _quantiles(correlation, judged, judged & ~added)
+    structured = overlay.mask & (contrast > NOISE)
+    added, _ = _disagreement(correlation, structured)
+    return _quantiles(correlation, structured, structured & ~added)
 
 
 def local_correlation(
-    first: Gray, second: Gray, window: int = _WINDOW, *, floor: float = 4.0
+    first: Gray, second: Gray, window: int = _WINDOW, *, floor: float = _FLAT_VARIANCE
 ) -> tuple[Gray, Gray]:
-    """Correlation of two pictures in a sliding window, damped where both are flat, and the larger local contrast.
+    """Correlate two pictures in a sliding window, and measure the larger local contrast.
 
     Args:
         first: float32 ``[h, w]``.
         second: float32 ``[h, w]``.
-        window: pixels, side of the window.
-        floor: squared grey levels: variance below it counts as flat.
+        window: side of the window in pixels.
+        floor: variance, in squared grey levels, below which a window counts as flat.
 
     Returns:
-        float32 ``[h, w]`` -1..1 and float32 ``[h, w]`` grey levels.
+        Correlation, float32 ``[h, w]`` -1..1, towards 1 where both are flat; and the standard
+        deviation of the more structured picture, float32 ``[h, w]`` grey levels.
     """
 
     def mean(picture: Gray) -> Gray:
@@ -100,15 +105,21 @@ def local_correlation(
 
 
 def _smooth(picture: Gray) -> Gray:
+    """Remove encoder noise by a slight blur."""
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.9), dtype=np.float32)
 
 
-def _quantiles(correlation: Gray, judged: _Mask, kept: _Mask) -> dict[str, float]:
-    # Two flat pictures agree, but prove nothing.
+def _quantiles(correlation: Gray, structured: _Mask, remaining: _Mask) -> dict[str, float]:
+    """Quantiles of the correlation over pixels with structure, and outside added pieces.
+
+    Two flat pictures agree, but prove nothing: pixels without structure are excluded.
+    """
     low, quarter, median = (
-        np.quantile(correlation[judged], [0.1, 0.25, 0.5]) if judged.any() else (0.0, 0.0, 0.0)
+        np.quantile(correlation[structured], [0.1, 0.25, 0.5])
+        if structured.any()
+        else (0.0, 0.0, 0.0)
     )
-    outside = float(np.quantile(correlation[kept], 0.1)) if kept.any() else 0.0
+    outside = float(np.quantile(correlation[remaining], 0.1)) if remaining.any() else 0.0
     return {
         "corr_low": float(low),
         "corr_quarter": float(quarter),
@@ -118,29 +129,29 @@ def _quantiles(correlation: Gray, judged: _Mask, kept: _Mask) -> dict[str, float
 
 
 def _coarse(overlay: Overlay, factor: int, quantile: float) -> float:
-    """A quantile of the correlation of the pair drawn ``factor`` times smaller."""
-    correlation, judged, _ = _drawn_smaller(overlay, factor)
-    return float(np.quantile(correlation[judged], quantile)) if judged.any() else 0.0
+    """Quantile of the correlation of the pair reduced by ``factor``."""
+    correlation, structured, _ = _reduced(overlay, factor)
+    return float(np.quantile(correlation[structured], quantile)) if structured.any() else 0.0
 
 
 def _inner(overlay: Overlay) -> dict[str, float]:
-    """How much structure there is away from the rim of what is compared, and how it agrees.
+    """Share of structure away from the rim of the compared area, and its agreement.
 
     Two photos in frames of one kind (slides, letterboxes, captions) agree along the rim.
     """
-    correlation, judged, mask = _drawn_smaller(overlay, 4)
-    high, wide = (max(1, round(_RIM * side)) for side in mask.shape)
+    correlation, structured, mask = _reduced(overlay, 4)
+    rows, columns = (max(1, round(_RIM * side)) for side in mask.shape)
     middle = np.zeros_like(mask)
-    middle[high:-high, wide:-wide] = mask[high:-high, wide:-wide]
-    within = judged & middle
+    middle[rows:-rows, columns:-columns] = mask[rows:-rows, columns:-columns]
+    within = structured & middle
     return {
         "corr_inner": float(np.median(correlation[within])) if within.any() else 0.0,
         "structure": float(within.sum() / max(1, middle.sum())),
     }
 
 
-def _drawn_smaller(overlay: Overlay, factor: int) -> tuple[Gray, _Mask, _Mask]:
-    """The local correlation of the pair drawn ``factor`` times smaller; where it is judged; where both have pixels."""
+def _reduced(overlay: Overlay, factor: int) -> tuple[Gray, _Mask, _Mask]:
+    """Correlation of the pair reduced by ``factor``, mask of structure, mask of common pixels."""
     height, width = overlay.mask.shape
     size = (max(8, width // factor), max(8, height // factor))
     small = [
@@ -153,16 +164,18 @@ def _drawn_smaller(overlay: Overlay, factor: int) -> tuple[Gray, _Mask, _Mask]:
 
 
 def _fine(overlay: Overlay, agreeing: _Mask) -> float:
-    """Median local correlation of what a blur takes away, where the structure agrees; 0 where there is too little."""
-    fine = [p - cv2.GaussianBlur(p, (0, 0), _FINEST) for p in (overlay.query, overlay.reference)]
+    """Median local correlation of the finest detail where the structure agrees; 0 if too little."""
+    fine = [
+        p - cv2.GaussianBlur(p, (0, 0), _FINE_SIGMA) for p in (overlay.query, overlay.reference)
+    ]
     correlation, contrast = local_correlation(fine[0], fine[1], floor=0.25)
-    judged = agreeing & (contrast > 1.0)
-    return float(np.median(correlation[judged])) if judged.sum() >= 64 else 0.0
+    compared = agreeing & (contrast > _FINE_CONTRAST)
+    return float(np.median(correlation[compared])) if compared.sum() >= _MIN_PIXELS else 0.0
 
 
-def _disagreement(correlation: Gray, judged: _Mask) -> tuple[_Mask, _Mask]:
-    """(compact, thin): pieces that survive an opening, and lines that do not."""
-    wrong = (judged & (correlation < DISAGREE)).astype(np.uint8)
+def _disagreement(correlation: Gray, structured: _Mask) -> tuple[_Mask, _Mask]:
+    """Split the disagreement: compact pieces that survive an opening, thin lines that do not."""
+    wrong = (structured & (correlation < DISAGREE)).astype(np.uint8)
     side = 2 * (max(7, min(wrong.shape) // 12) // 2) + 1
     core = cv2.morphologyEx(wrong, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     around = cv2.dilate(core, np.ones((_WINDOW, _WINDOW), np.uint8))
@@ -170,15 +183,15 @@ def _disagreement(correlation: Gray, judged: _Mask) -> tuple[_Mask, _Mask]:
     return compact, (wrong > 0) & ~compact
 
 
-def _core(correlation: Gray, judged: _Mask, mask: _Mask) -> dict[str, float]:
-    """The largest compact piece that agrees, and how well everything inside its outline agrees.
+def _core(correlation: Gray, structured: _Mask, mask: _Mask) -> dict[str, float]:
+    """Size of the largest compact agreeing piece, and the agreement inside its outline.
 
     Of a photo that was cropped and then pasted, a part of the compared area agrees and the scene
-    around it does not; the outline of what agrees is free of disagreement. Who moves between two
-    frames stands inside the outline.
+    around it does not; inside the outline of the agreeing part nothing disagrees. An object that
+    moves between two frames is inside the outline.
     """
     nothing = {"core": 0.0, "core_low": 0.0, "core_holes": 1.0}
-    agreeing = ((correlation > _CORE) & mask).astype(np.uint8)
+    agreeing = ((correlation > _AGREE_CORE) & mask).astype(np.uint8)
     side = 2 * (max(5, min(mask.shape) // 24) // 2) + 1
     compact = cv2.morphologyEx(agreeing, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     outlines, _ = cv2.findContours(compact, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -186,8 +199,8 @@ def _core(correlation: Gray, judged: _Mask, mask: _Mask) -> dict[str, float]:
         return nothing
     hull = np.zeros_like(agreeing)
     cv2.fillConvexPoly(hull, cv2.convexHull(max(outlines, key=cv2.contourArea)), 1)
-    within = judged & (hull > 0)
-    if within.sum() < 64:
+    within = structured & (hull > 0)
+    if within.sum() < _MIN_PIXELS:
         return nothing
     values = correlation[within]
     return {
@@ -197,12 +210,12 @@ def _core(correlation: Gray, judged: _Mask, mask: _Mask) -> dict[str, float]:
     }
 
 
-def _boxiness(correlation: Gray, judged: _Mask) -> float:
-    """How much of its smallest rectangle the largest piece that disagrees fills; 0 where there is none.
+def _boxiness(correlation: Gray, structured: _Mask) -> float:
+    """Share of its smallest rectangle that the largest disagreeing piece fills; 0 without one.
 
-    What was pasted on is often a rectangle, somebody who moved is none.
+    A pasted picture is often a rectangle, a moving object is not.
     """
-    wrong = (judged & (correlation < DISAGREE)).astype(np.uint8)
+    wrong = (structured & (correlation < DISAGREE)).astype(np.uint8)
     side = 2 * (max(7, min(wrong.shape) // 16) // 2) + 1
     joined = cv2.morphologyEx(wrong, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     joined = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
@@ -214,39 +227,40 @@ def _boxiness(correlation: Gray, judged: _Mask) -> float:
     return float(min(1.0, cv2.contourArea(largest) / max(width * height, 1.0)))
 
 
-def _gradient_agreement(query: Gray, reference: Gray, kept: _Mask) -> float:
-    """Mean cosine between the gradients of both, weighted by the weaker one's length."""
+def _gradient_agreement(query: Gray, reference: Gray, mask: _Mask) -> float:
+    """Mean cosine between the gradients of both, weighted by the weaker gradient's magnitude."""
     qx, qy = cv2.Sobel(query, cv2.CV_32F, 1, 0), cv2.Sobel(query, cv2.CV_32F, 0, 1)
     rx, ry = cv2.Sobel(reference, cv2.CV_32F, 1, 0), cv2.Sobel(reference, cv2.CV_32F, 0, 1)
-    length_q, length_r = np.sqrt(qx * qx + qy * qy), np.sqrt(rx * rx + ry * ry)
-    weight = np.minimum(length_q, length_r) * kept
+    magnitude_q, magnitude_r = np.sqrt(qx * qx + qy * qy), np.sqrt(rx * rx + ry * ry)
+    weight = np.minimum(magnitude_q, magnitude_r) * mask
     total = float(weight.sum())
-    cosine = (qx * rx + qy * ry) / (length_q * length_r + 1e-3)
+    cosine = (qx * rx + qy * ry) / (magnitude_q * magnitude_r + 1e-3)
     return float((weight * cosine).sum() / total) if total > 1e-3 else 0.0
 
 
 def _tone(query: Gray, reference: Gray, mask: _Mask) -> float:
-    """Share of the query's variance that the best curve reference brightness -> query brightness explains."""
-    if mask.sum() < 64:
+    """Share of the query's variance that a tone curve of the reference's brightness explains."""
+    if mask.sum() < _MIN_PIXELS:
         return 0.0
     values = query[mask]
     total = float(values.var())
     if total < NOISE**2 / 4:
         return 0.0
-    level = np.clip(reference[mask] / 8, 0, 31).astype(np.intp)
-    counts = np.bincount(level, minlength=32)
-    means = np.bincount(level, weights=values, minlength=32) / np.maximum(counts, 1)
+    level = np.clip(reference[mask] / (256 // _TONE_LEVELS), 0, _TONE_LEVELS - 1).astype(np.intp)
+    counts = np.bincount(level, minlength=_TONE_LEVELS)
+    sums = np.bincount(level, weights=values, minlength=_TONE_LEVELS)
+    means = sums / np.maximum(counts, 1)
     return float(np.clip(1.0 - ((values - means[level]) ** 2).mean() / total, 0.0, 1.0))
 
 
-def _detail(overlay: Overlay, kept: _Mask) -> float:
-    """ln(detail of the query / detail of the reference): below 0 where the query is the blurred one."""
-    if kept.sum() < 64:
+def _detail(overlay: Overlay, mask: _Mask) -> float:
+    """Log ratio of detail, query over reference: below 0 where the query is the blurred one."""
+    if mask.sum() < _MIN_PIXELS:
         return 0.0
     energy = [
-        float(np.abs(cv2.Laplacian(p, cv2.CV_32F))[kept].mean())
+        float(np.abs(cv2.Laplacian(p, cv2.CV_32F))[mask].mean())
         for p in (overlay.query, overlay.reference)
     ]
-    spread = [float(p[kept].std()) for p in (overlay.query, overlay.reference)]
+    spread = [float(p[mask].std()) for p in (overlay.query, overlay.reference)]
     ratio = (energy[0] + 0.5) / (energy[1] + 0.5) * (spread[1] + 2.0) / (spread[0] + 2.0)
     return float(np.clip(np.log(ratio), -3.0, 3.0))

@@ -1,11 +1,11 @@
-"""What a smooth bend explains: waves, lenses and swirls move pixels as no homography does.
+"""Estimate a smooth bend of an aligned pair: waves, lenses and swirls are no homographies.
 
-After the best homography, the matches that it leaves nearby say roughly where the picture went, a
-thin plate through them (Bookstein, PAMI 1989) says it everywhere, and dense optical flow (DIS;
-Kroeger et al., ECCV 2016, from OpenCV) says how far every pixel of the reference still is from its
-place in the query. The flow is smoothed, so that it can bend the picture and cannot paint another
-one, and the pair is compared again. A copy that was bent agrees now; another frame of the same
-scene, whose parts move on their own and cover each other, does not.
+After the best homography, nearly agreeing matches give a coarse displacement, a thin plate spline
+through them (Bookstein, PAMI 1989) extends it to every pixel, and dense optical flow (DIS; Kroeger
+et al., ECCV 2016, from OpenCV) measures the remaining displacement. The flow is smoothed, so that
+it can bend the picture but cannot paint another one, and the pair is compared again. A bent copy
+agrees afterwards; another frame of the same scene, whose parts move on their own and cover each
+other, does not.
 """
 
 from __future__ import annotations
@@ -25,35 +25,36 @@ from asl.matching.evidence.overlay import Overlay
 from asl.matching.values import Alignment, Gray
 
 _Flow = npt.NDArray[np.float32]
-# pixels, both sides of the square on which the flow is computed; OpenCV's DIS crashes on narrow
-# images
+# Pixels, both sides of the square on which the flow is computed; OpenCV's DIS crashes on narrow
+# images.
 _GRID = 256
-_SMOOTH = (0.04, 0.02)  # standard deviation of the smoothing in each round, share of the side
-_REACH = 0.15  # share of the side: how far a match may be from its alignment to count as bent
-_ODD = 0.025  # share of the side: how far a match may move from the median of those around it
-_AROUND = 8  # matches that are around one
-_KNOTS = 17  # points, both sides of the lattice on which the thin plate is computed
-_AGREE = 0.75  # local correlation from which on a place counts as found
-_LEAST_SIDE = 16  # pixels, below which there is nothing to bend
-_LEAST_WRONG = 256  # pixels of the square that must disagree before it is asked where they went
+_SMOOTHING = (0.04, 0.02)  # standard deviation of the smoothing in each round, share of the side
+_MAX_DISPLACEMENT = 0.15  # share of the side: farther matches do not belong to the bend
+_MAX_DEVIATION = 0.025  # share of the side: distance of a match from its neighbours' median
+_NEIGHBOURS = 8  # matches whose median a match is compared with
+_KNOTS = 17  # points, both sides of the lattice on which the thin plate spline is computed
+_PLATE_SMOOTHING = 4.0  # smoothing of the thin plate spline, squared pixels
+_AGREE = 0.75  # local correlation from which a pixel counts as recovered
+_MIN_SIDE = 16  # pixels below which no bend is estimated
+_MIN_DISAGREEMENT = 256  # pixels of the square that must disagree before they are searched for
 
 
 def unbend(overlay: Overlay, start: _Flow | None = None) -> tuple[Overlay, dict[str, float]] | None:
-    """The overlay with its reference bent onto its query; None where it is too small.
+    """Bend the reference of an overlay onto the query; None where the overlay is too small.
 
     Args:
         overlay: an aligned pair.
-        start: a guess at the flow, from :func:`matched_flow`.
+        start: initial flow, float32 ``[256, 256, 2]``, from :func:`matched_flow`.
 
     Returns:
-        The new overlay; and ``bend``: how far the bend is from an affine map (root mean square),
-        and ``rough``: the median of what the smoothing took away from the flow, both on the square,
-        so across as shares of the overlay's width and down as shares of its height; and ``moved``:
-        the share of what disagrees that the flow finds a little elsewhere in the reference. What
-        was pasted on is nowhere there; somebody who walks past a camera that stands still is.
+        The new overlay, and three measurements: ``bend``, root mean square distance of the flow
+        from an affine map; ``rough``, median distance of the raw from the smoothed flow (both
+        horizontally as a share of the overlay's width, vertically of its height); ``moved``, share
+        of the disagreement that the raw flow recovers nearby in the reference. A pasted picture is
+        nowhere in the reference; a person who walks past a static camera is.
     """
     height, width = overlay.mask.shape
-    if min(height, width) < _LEAST_SIDE:
+    if min(height, width) < _MIN_SIDE:
         return None
     query, straight = _squared(overlay.query), _squared(overlay.reference)
     inside = (
@@ -61,62 +62,72 @@ def unbend(overlay: Overlay, start: _Flow | None = None) -> tuple[Overlay, dict[
         > 0
     )
     total = raw = np.zeros((_GRID, _GRID, 2), dtype=np.float32) if start is None else start
-    reference = _moved(straight, total)
-    for share in _SMOOTH:
-        step = np.asarray(_engine().calc(_bytes(query), _bytes(reference), None), dtype=np.float32)
-        raw = step + _moved(total, step)
+    reference = _follow(straight, total)
+    for share in _SMOOTHING:
+        step = np.asarray(
+            _optical_flow().calc(_bytes(query), _bytes(reference), None), dtype=np.float32
+        )
+        raw = step + _follow(total, step)
         total = _smoothed(raw, inside, share * _GRID)
-        reference = _moved(straight, total)
+        reference = _follow(straight, total)
     rough = float(np.median(np.linalg.norm((raw - total)[inside], axis=1)))
-    moved = _found_elsewhere(query, straight, _moved(straight, raw), inside)
+    moved = _recovered_share(query, straight, _follow(straight, raw), inside)
     values = {"bend": _not_affine(total, inside) / _GRID, "rough": rough / _GRID, "moved": moved}
     flow = (
         cv2.resize(total, (width, height), interpolation=cv2.INTER_LINEAR)
         * np.array([width, height], dtype=np.float32)
         / _GRID
     )
-    return replace(overlay, reference=_moved(overlay.reference, flow)), values
+    return replace(overlay, reference=_follow(overlay.reference, flow)), values
 
 
 def matched_flow(
     overlay: Overlay, alignment: Alignment, matches: Matches, width: int
 ) -> _Flow | None:
-    """The flow that local features suggest, for :func:`unbend`; None where too few of them agree with those around.
+    """Estimate the initial flow of :func:`unbend` from local features.
 
     Args:
-        overlay: the pair laid over each other by the alignment.
+        overlay: the pair, overlaid by the alignment.
         alignment: reference -> query.
         matches: of the alignment's reading.
         width: of the query, in pixels.
+
+    Returns:
+        float32 ``[256, 256, 2]``; None where too few matches agree with their neighbours.
     """
     in_query = matches.query[:, :2].astype(np.float64)
     if matches.mirrored:
         in_query = apply(mirror_matrix(width), in_query)
-    height, wide = overlay.mask.shape
-    shrink = _GRID / np.array([wide, height], dtype=np.float64)
+    overlay_height, overlay_width = overlay.mask.shape
+    shrink = _GRID / np.array([overlay_width, overlay_height], dtype=np.float64)
     to_grid = inverse(overlay.to_query)
-    place = apply(to_grid, in_query) * shrink
-    move = (
+    position = apply(to_grid, in_query) * shrink
+    displacement = (
         apply(to_grid @ alignment.matrix, matches.reference[:, :2].astype(np.float64)) * shrink
-        - place
+        - position
     )
-    near = (np.linalg.norm(move, axis=1) < _REACH * _GRID) & np.all(
-        (place >= 0) & (place < _GRID), axis=1
+    near = (np.linalg.norm(displacement, axis=1) < _MAX_DISPLACEMENT * _GRID) & np.all(
+        (position >= 0) & (position < _GRID), axis=1
     )
-    _, once = np.unique(np.rint(place[near]), axis=0, return_index=True)
-    place, move = place[near][once], move[near][once]
-    if len(place) <= _AROUND:
+    _, once = np.unique(np.rint(position[near]), axis=0, return_index=True)
+    position, displacement = position[near][once], displacement[near][once]
+    if len(position) <= _NEIGHBOURS:
         return None
-    _, around = KDTree(place).query(place, k=_AROUND + 1)
-    usual = np.median(move[around[:, 1:]], axis=1)
-    kept = np.linalg.norm(move - usual, axis=1) < _ODD * _GRID
-    if kept.sum() <= 2 * _AROUND:
+    _, neighbours = KDTree(position).query(position, k=_NEIGHBOURS + 1)
+    usual = np.median(displacement[neighbours[:, 1:]], axis=1)
+    consistent = np.linalg.norm(displacement - usual, axis=1) < _MAX_DEVIATION * _GRID
+    if consistent.sum() <= 2 * _NEIGHBOURS:
         return None
-    plate = RBFInterpolator(place[kept], move[kept], kernel="thin_plate_spline", smoothing=4.0)
+    plate = RBFInterpolator(
+        position[consistent],
+        displacement[consistent],
+        kernel="thin_plate_spline",
+        smoothing=_PLATE_SMOOTHING,
+    )
     side = np.linspace(0, _GRID - 1, _KNOTS)
     lattice = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     flow = (
-        np.clip(plate(lattice), -_REACH * _GRID, _REACH * _GRID)
+        np.clip(plate(lattice), -_MAX_DISPLACEMENT * _GRID, _MAX_DISPLACEMENT * _GRID)
         .reshape(_KNOTS, _KNOTS, 2)
         .astype(np.float32)
     )
@@ -125,24 +136,25 @@ def matched_flow(
     )
 
 
-def _engine() -> cv2.DISOpticalFlow:
-    # Made anew for each pair: it keeps nothing between calls, and building it costs microseconds.
+def _optical_flow() -> cv2.DISOpticalFlow:
+    """Create the flow estimator; it has no state worth keeping and costs microseconds."""
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
 
-def _found_elsewhere(
+def _recovered_share(
     query: Gray, reference: Gray, followed: Gray, mask: npt.NDArray[np.bool_]
 ) -> float:
-    """Share of the disagreement with the reference that is gone where every pixel follows the flow."""
+    """Share of the disagreement with the reference that vanishes where pixels follow the flow."""
     before, contrast = local_correlation(query, reference)
     wrong = mask & (contrast > NOISE) & (before < DISAGREE)
-    if wrong.sum() < _LEAST_WRONG:
+    if wrong.sum() < _MIN_DISAGREEMENT:
         return 0.0
     after, _ = local_correlation(query, followed)
     return float((after[wrong] > _AGREE).mean())
 
 
 def _squared(picture: Gray) -> Gray:
+    """Resize a picture to the square on which the flow is computed."""
     return np.asarray(
         cv2.resize(picture, (_GRID, _GRID), interpolation=cv2.INTER_AREA), dtype=np.float32
     )
@@ -152,8 +164,8 @@ def _bytes(picture: Gray) -> npt.NDArray[np.uint8]:
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
-def _moved(picture: Gray, flow: _Flow) -> Gray:
-    """``picture`` looked up at p + flow(p) for every pixel p."""
+def _follow(picture: Gray, flow: _Flow) -> Gray:
+    """Sample ``picture`` at p + flow(p) for every pixel p."""
     height, width = flow.shape[:2]
     x = flow[..., 0] + np.arange(width, dtype=np.float32)
     y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
@@ -161,7 +173,7 @@ def _moved(picture: Gray, flow: _Flow) -> Gray:
 
 
 def _smoothed(flow: _Flow, mask: npt.NDArray[np.bool_], sigma: float) -> _Flow:
-    """The flow blurred inside the mask only (normalised convolution)."""
+    """Blur the flow inside the mask only (normalised convolution)."""
     weight = mask.astype(np.float32)
     total = cv2.GaussianBlur(flow * weight[..., None], (0, 0), sigma)
     share = cv2.GaussianBlur(weight, (0, 0), sigma)
@@ -169,9 +181,9 @@ def _smoothed(flow: _Flow, mask: npt.NDArray[np.bool_], sigma: float) -> _Flow:
 
 
 def _not_affine(flow: _Flow, mask: npt.NDArray[np.bool_]) -> float:
-    """Pixels, root mean square of the flow without the affine map that fits it best."""
+    """Root mean square distance of the flow from its best affine map, in pixels."""
     y, x = np.nonzero(mask)
-    places = np.column_stack([np.ones(len(x)), x, y])
-    moves = flow[mask].astype(np.float64)
-    fitted = places @ np.linalg.lstsq(places, moves, rcond=None)[0]
-    return float(np.sqrt(((moves - fitted) ** 2).sum(axis=1).mean()))
+    positions = np.column_stack([np.ones(len(x)), x, y])
+    displacements = flow[mask].astype(np.float64)
+    affine = positions @ np.linalg.lstsq(positions, displacements, rcond=None)[0]
+    return float(np.sqrt(((displacements - affine) ** 2).sum(axis=1).mean()))

@@ -1,4 +1,4 @@
-"""From two prepared images to the numbers of the decision."""
+"""Extract verification evidence from a pair of prepared images."""
 
 from __future__ import annotations
 
@@ -16,56 +16,65 @@ from asl.matching.evidence.direction import coverage
 from asl.matching.evidence.overlay import Overlay, lay_over
 from asl.matching.values import Alignment, Evidence, Settings
 
-_CLEAR = 0.3  # median local correlation from which on a pair is taken as it is, not as a negative
-_STIFF = 0.6  # first decile of the local correlation from which on no bend is looked for
-_MANY = 20  # matches that agree or nearly agree, from which on a bend is looked for
-_PLENTY = 60  # local features from which on an image counts as fully seen
+_MIN_AGREEMENT = 0.3  # median local correlation below which the negative is tried as well
+_NO_BEND_AGREEMENT = 0.6  # first decile of the local correlation from which no bend is tried
+_MIN_BEND_MATCHES = 20  # agreeing and nearly agreeing matches from which a bend is tried
+_FULLY_SEEN_FEATURES = 60  # local features from which an image counts as fully seen
 
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Everything that was found out about a pair, for the decision and for pictures of it."""
+    """Evidence of a pair and the measurements behind it.
+
+    Attributes:
+        evidence: input of the decision.
+        alignments: best first; empty where none was found.
+        overlay: the pair on one grid by the best alignment.
+        comparison: agreement of that overlay.
+        negative: the query was read as a photographic negative.
+    """
 
     evidence: Evidence
     alignments: tuple[Alignment, ...] = ()
     overlay: Overlay | None = None
     comparison: Comparison | None = None
-    negative: bool = False  # the query was read as a photographic negative
+    negative: bool = False
 
 
 def examine(query: Prepared, reference: Prepared, settings: Settings) -> Findings:
-    """Align a pair, lay one over the other, and write down what is left.
+    """Align a pair, overlay it, and measure agreement, coverage and direction.
 
     Args:
-        query: the edited image, perhaps.
-        reference: the original, perhaps.
-        settings: how hard to look.
+        query: the possible copy.
+        reference: the possible original.
+        settings: tolerances, readings, number of regions.
     """
-    found = _look(query, reference, settings, dense=settings.dense)
+    reading = _align_reading(query, reference, settings, dense=settings.dense)
     inverted = False
-    if _agreement(found) < _CLEAR:
-        turned = query.negative  # an inverted copy agrees with nothing until it is inverted back
-        other = _look(turned, reference, settings, dense=False)
-        inverted = _agreement(other) > max(_agreement(found), _CLEAR)
+    if _agreement(reading) < _MIN_AGREEMENT:
+        negative = query.negative  # an inverted copy agrees with nothing until inverted back
+        negative_reading = _align_reading(negative, reference, settings, dense=False)
+        least = max(_agreement(reading), _MIN_AGREEMENT)
+        inverted = _agreement(negative_reading) > least
         if inverted:
-            query, found = turned, other
+            query, reading = negative, negative_reading
     seen = _seen(query, reference)
-    if found.best is None:
+    if reading.best is None:
         return Findings(Evidence(seen=seen, parallax=0.0, support=0.0))
-    alignments, overlay, comparison = found.best
+    alignments, overlay, comparison = reading.best
     main = alignments[0]
     evidence = Evidence(
         aligned=1.0,
         seen=seen,
         inliers=float(np.log1p(main.inliers)),
-        support=min(1.0, main.inliers / max(max(len(reading) for reading in found.readings), 1)),
+        support=min(1.0, main.inliers / max(max(len(matches) for matches in reading.matches), 1)),
         parallax=main.near / max(main.near + main.inliers, 1),
         residual=main.residual,
         distortion=distortion(main.matrix, reference.shape),
         mirrored=float(main.mirrored),
         dense=float(main.dense),
         **comparison.values,
-        **_bent(main, overlay, comparison, found.readings, query.shape[1]),
+        **_bent(main, overlay, comparison, reading.matches, query.shape[1]),
         **coverage(query, reference, alignments),
     )
     return Findings(evidence, tuple(alignments), overlay, comparison, inverted)
@@ -78,10 +87,13 @@ def _bent(
     readings: list[Matches],
     width: int,
 ) -> dict[str, float]:
-    """How the pair agrees after a smooth bend, tried where many features say that they are the same scene."""
-    found = comparison.values
-    values = {f"bent_{name}": found[f"corr_{name}"] for name in ("low", "quarter", "kept")}
-    if found["corr_low"] >= _STIFF or alignment.inliers + alignment.near < _MANY:
+    """Measure the agreement after a smooth bend, tried where many features match roughly."""
+    before = comparison.values
+    values = {f"bent_{name}": before[f"corr_{name}"] for name in ("low", "quarter", "kept")}
+    if (
+        before["corr_low"] >= _NO_BEND_AGREEMENT
+        or alignment.inliers + alignment.near < _MIN_BEND_MATCHES
+    ):
         return values
     own = next((matches for matches in readings if matches.mirrored == alignment.mirrored), None)
     bent = unbend(
@@ -94,40 +106,44 @@ def _bent(
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
-    """The best alignments of one reading of a pair, and the matches that it had to go on."""
+class _AlignedReading:
+    """Best alignments of one reading of a pair, and the matches behind them."""
 
     best: tuple[list[Alignment], Overlay, Comparison] | None
-    readings: list[Matches]
+    matches: list[Matches]
 
 
-def _look(query: Prepared, reference: Prepared, settings: Settings, *, dense: bool) -> _Look:
-    readings = all_matches(query, reference, settings)
-    best = _best(query, reference, align(query, reference, readings, settings))
+def _align_reading(
+    query: Prepared, reference: Prepared, settings: Settings, *, dense: bool
+) -> _AlignedReading:
+    """Align by local features, or densely where that fails and ``dense`` is set."""
+    matches = all_matches(query, reference, settings)
+    best = _best(query, reference, align(query, reference, matches, settings))
     if best is None and dense:
         best = _best(query, reference, align_dense(query, reference, mirrored=settings.mirrored))
-    return _Look(best, readings)
+    return _AlignedReading(best, matches)
 
 
-def _agreement(look: _Look) -> float:
-    """The median local correlation of the best overlay, -1 without one."""
-    return look.best[2].values["corr_median"] if look.best else -1.0
+def _agreement(reading: _AlignedReading) -> float:
+    """Median local correlation of the best overlay, -1 without one."""
+    return reading.best[2].values["corr_median"] if reading.best else -1.0
 
 
 def _seen(query: Prepared, reference: Prepared) -> float:
-    return min(1.0, min(len(query.points), len(reference.points)) / _PLENTY)
+    """Amount of structure, 0..1: local features of the poorer image."""
+    return min(1.0, min(len(query.points), len(reference.points)) / _FULLY_SEEN_FEATURES)
 
 
 def _best(
     query: Prepared, reference: Prepared, alignments: list[Alignment]
 ) -> tuple[list[Alignment], Overlay, Comparison] | None:
-    """The alignment whose overlay agrees best first, then the others."""
-    found = []
+    """Sort the alignments by the agreement of their overlays; None where none overlaps."""
+    overlays = []
     for alignment in alignments:
         overlay = lay_over(query, reference, alignment)
         if overlay is not None:
-            found.append((alignment, overlay, compare(overlay)))
-    if not found:
+            overlays.append((alignment, overlay, compare(overlay)))
+    if not overlays:
         return None
-    found.sort(key=lambda item: -item[2].values["corr_quarter"] * np.log1p(item[0].inliers + 1))
-    return [item[0] for item in found], found[0][1], found[0][2]
+    overlays.sort(key=lambda item: -item[2].values["corr_quarter"] * np.log1p(item[0].inliers + 1))
+    return [item[0] for item in overlays], overlays[0][1], overlays[0][2]

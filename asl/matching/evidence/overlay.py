@@ -1,4 +1,4 @@
-"""The reference laid over the query: both images on one pixel grid, blurred alike, with the mask of what both show."""
+"""Overlay of an aligned pair: both images on one pixel grid, blurred alike, and a common mask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from asl.matching.align.prepare import Prepared
 from asl.matching.values import Alignment, Gray, Matrix
 
 _Mask = npt.NDArray[np.bool_]
-_MARGIN = 2
+_MARGIN = 2  # pixels along the other image's outline that are excluded from the mask
+_MIN_SIDE = 8  # pixels of the common part
+_MIN_AREA = 64  # pixels of the common mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +36,15 @@ class Overlay:
 
 
 def lay_over(query: Prepared, reference: Prepared, alignment: Alignment) -> Overlay | None:
-    """Bring a pair onto one grid; None where fewer than 8 x 8 pixels are common.
+    """Warp a pair onto one grid; None where fewer than 8 x 8 pixels are common.
 
-    The image that shows the common part larger is blurred before it is drawn smaller, so that
-    detail which the other cannot have is not held against the pair.
+    The image that shows the common part larger is blurred before it is reduced, so that detail
+    which the other one cannot have does not count as disagreement.
+
+    Args:
+        query: the possible copy.
+        reference: the possible original.
+        alignment: reference -> query.
     """
     matrix = alignment.matrix
     scale = middle_scale(matrix, reference.shape)
@@ -61,10 +68,11 @@ def lay_over(query: Prepared, reference: Prepared, alignment: Alignment) -> Over
     moved: Matrix = to_query @ np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]])
     sides = (query, matrix, reference) if scale <= 1.0 else (reference, inverse(matrix), query)
     mask = _common_mask(sides, box)
-    return Overlay(on_query, on_reference, mask, moved) if mask.sum() >= 64 else None
+    return Overlay(on_query, on_reference, mask, moved) if mask.sum() >= _MIN_AREA else None
 
 
 def _warp(picture: Gray, matrix: Matrix, shape: tuple[int, int], scale: float) -> Gray:
+    """Warp a picture to (height, width), blurred beforehand where it is reduced by ``scale``."""
     if scale < 0.9:
         picture = cv2.GaussianBlur(picture, (0, 0), 0.5 * float(np.sqrt(1.0 / scale**2 - 1.0)))
     drawn = cv2.warpPerspective(
@@ -74,19 +82,18 @@ def _warp(picture: Gray, matrix: Matrix, shape: tuple[int, int], scale: float) -
 
 
 def _bounds(polygon: npt.NDArray[np.float64]) -> tuple[int, int, int, int] | None:
+    """Pixel box (left, top, right, bottom) of a polygon; None below 8 pixels a side."""
     if len(polygon) < 3:
         return None
     left, top = (int(value) for value in np.floor(polygon.min(axis=0)))
     right, bottom = (int(value) + 1 for value in np.ceil(polygon.max(axis=0)))
-    return (
-        (max(left, 0), max(top, 0), right, bottom)
-        if right - left >= 8 and bottom - top >= 8
-        else None
-    )
+    if min(right - left, bottom - top) < _MIN_SIDE:
+        return None
+    return max(left, 0), max(top, 0), right, bottom
 
 
 def _common_mask(sides: tuple[Prepared, Matrix, Prepared], box: tuple[int, int, int, int]) -> _Mask:
-    """Pixels of the grid that the other image reaches too, without a thin margin."""
+    """Mask the pixels of the grid that the other image covers, without a thin margin."""
     grid, matrix, other = sides
     left, top, right, bottom = box
     height, width = min(bottom, grid.shape[0]) - top, min(right, grid.shape[1]) - left

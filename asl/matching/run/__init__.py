@@ -1,1 +1,1 @@
-"""Verify many pairs: worker processes, caches on disk and in memory."""
+"""Verify many candidate pairs: tasks, worker processes, caches on disk and in memory."""

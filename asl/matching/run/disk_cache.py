@@ -1,4 +1,4 @@
-"""Prepared images on disk: one plain numpy file per image, nothing pickled."""
+"""Disk cache of prepared images: one numpy file per image, nothing pickled."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of prepared images.
+    """Folder of prepared images.
 
     Attributes:
-        folder: is made when the first image is kept.
-        settings: part of every key: other settings find nothing.
-        collection: names the set of images, e.g. a store's hash: ids of another set must not be
-            answered.
+        folder: created when the first image is stored.
+        settings: part of every key, so that other settings miss.
+        collection: identifies the set of images, e.g. a store's hash, so that equal ids of another
+            set miss.
     """
 
     folder: Path
@@ -31,13 +31,14 @@ class Cache:
     collection: str = ""
 
     def path(self, role: str, image_id: str) -> Path:
-        """Where an image of that role (``query``, ``reference``) is kept."""
-        key = f"{_VERSION}|{self.settings.size}|{self.settings.features}|{self.collection}|{role}|{image_id}"
+        """Path of an image of that role (``query`` or ``reference``)."""
+        settings = f"{self.settings.size}|{self.settings.features}"
+        key = f"{_VERSION}|{settings}|{self.collection}|{role}|{image_id}"
         digest = hashlib.sha256(key.encode()).hexdigest()
         return self.folder / digest[:2] / f"{digest[2:34]}.npz"
 
     def get(self, role: str, image_id: str) -> Prepared | None:
-        """The prepared image, or None; a damaged file counts as missing and is written anew."""
+        """Read a prepared image; None where it is missing or damaged (it is then rewritten)."""
         try:
             stored = read_npz(
                 self.path(role, image_id),
@@ -60,7 +61,7 @@ class Cache:
         )
 
     def put(self, role: str, image_id: str, prepared: Prepared) -> None:
-        """Keep a prepared image (written beside its place, then renamed)."""
+        """Store a prepared image, atomically."""
         frames = np.column_stack([prepared.points, prepared.scales, prepared.angles]).astype(
             np.float32
         )

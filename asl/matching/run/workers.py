@@ -1,4 +1,4 @@
-"""Verifying in this process or in several: one task is one query and its candidates."""
+"""Run verification tasks in this process or in several; a task is a query and its candidates."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.matching.align.prepare import Prepared
-from asl.matching.decision.rivals import Pair, kinship
+from asl.matching.decision.competing_candidates import Pair, near_duplicate_references
 from asl.matching.run.disk_cache import Cache
-from asl.matching.run.memory_cache import Recent
+from asl.matching.run.memory_cache import LruCache
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
 from asl.parallel import spawned_map
 from asl.types import AslError
 
-_KEPT_BYTES = 64 << 20  # of prepared references in each process: some two hundred at 320 pixels
-# of kinship: what is missing to 1 lets rivals take a hundredth of the usual, so back need not be
-# asked
-_SURE = 0.99
+_CACHE_BYTES = 64 << 20  # prepared references in each process: some two hundred at 320 pixels
+# Probability of near-duplicates from which the other direction is not verified: competing
+# candidates then take a hundredth of the usual at most.
+_SURE_DUPLICATE = 0.99
 LoadImage = Callable[[str], npt.NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class QueryTask:
-    """One query and the rows (row number, reference id) to look at, best first."""
+    """One query and its candidates.
+
+    Attributes:
+        query_id: the query.
+        references: (row number, reference id) of each candidate, best first.
+    """
 
     query_id: str
     references: tuple[tuple[int, str], ...]
@@ -35,31 +40,44 @@ class QueryTask:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """Verdicts by row number, which references are copies of each other, and images that could not be read.
+    """Result of one task.
 
-    ``kin``: see :func:`asl.matching.decision.rivals.kinship`; ``failures``: ``role:id`` -> why;
-    ``rows``: how many were asked about, readable or not.
+    Attributes:
+        verdicts: row number -> verdict.
+        near_duplicates: two rows -> probability that their references are copies of each other; see
+            :func:`asl.matching.decision.competing_candidates.near_duplicate_references`.
+        failures: ``role:id`` -> reason why the image could not be read.
+        rows: number of candidates of the task, readable or not.
     """
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
-    kin: dict[Pair, float] = field(default_factory=dict)
+    near_duplicates: dict[Pair, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     rows: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """What one process needs to work on tasks."""
+class TaskVerifier:
+    """Verify tasks in one process.
+
+    Attributes:
+        load_query: query id -> uint8 ``[H, W, 3]`` RGB.
+        load_reference: reference id -> uint8 ``[H, W, 3]`` RGB.
+        verifier: of the pairs.
+        cache: prepared references on disk; None for no cache.
+        recent: prepared references in memory.
+    """
 
     load_query: LoadImage
     load_reference: LoadImage
     verifier: Verifier
     cache: Cache | None
-    recent: Recent[str, Prepared] = field(default_factory=lambda: Recent(_KEPT_BYTES))
+    recent: LruCache[str, Prepared] = field(default_factory=lambda: LruCache(_CACHE_BYTES))
 
     def work(self, task: QueryTask) -> TaskResult:
-        """Look at one query's candidates."""
-        result, seen = TaskResult(rows=len(task.references)), {}
+        """Verify the candidates of one query."""
+        result = TaskResult(rows=len(task.references))
+        readable: dict[int, Prepared] = {}
         query = self._read("query", task.query_id, self.load_query, None, result)
         if query is None:
             return result
@@ -67,40 +85,42 @@ class Bench:
             reference = self._reference(reference_id, result)
             if reference is None:
                 continue
-            verdict = self.verifier.judge(query, reference)
-            result.verdicts[row], seen[row] = verdict, reference
-        result.kin.update(
-            kinship(result.verdicts, lambda one, other: self._related(seen[one], seen[other]))
+            result.verdicts[row] = self.verifier.verify_prepared(query, reference)
+            readable[row] = reference
+        result.near_duplicates.update(
+            near_duplicate_references(
+                result.verdicts, lambda one, other: self._related(readable[one], readable[other])
+            )
         )
         return result
 
     def _related(self, one: Prepared, other: Prepared) -> float:
-        """That one of two references was made from the other."""
-        there = self.verifier.judge(one, other)
-        surest = there.probability if there.seen else 0.0
-        if surest >= _SURE or not there.evidence.aligned:
+        """Probability that one of two references is a copy of the other, in either direction."""
+        forward = self.verifier.verify_prepared(one, other)
+        surest = forward.probability if forward.seen else 0.0
+        if surest >= _SURE_DUPLICATE or not forward.evidence.aligned:
             return surest
-        back = self.verifier.judge(other, one)
-        return max(surest, back.probability if back.seen else 0.0)
+        backward = self.verifier.verify_prepared(other, one)
+        return max(surest, backward.probability if backward.seen else 0.0)
 
     def _reference(self, image_id: str, result: TaskResult) -> Prepared | None:
-        """A reference, prepared: the candidates of one query are often those of the next one, too."""
-        known = self.recent.get(image_id)
-        if known is None:
-            known = self._read("reference", image_id, self.load_reference, self.cache, result)
-            if known is None:
+        """Prepare a reference, from memory where an earlier query had the same candidate."""
+        prepared = self.recent.get(image_id)
+        if prepared is None:
+            prepared = self._read("reference", image_id, self.load_reference, self.cache, result)
+            if prepared is None:
                 return None
-            self.recent.put(image_id, known, known.nbytes)
-        return replace(
-            known
-        )  # what is made of it on use stays with this query: nobody counts its bytes
+            self.recent.put(image_id, prepared, prepared.nbytes)
+        # A copy per query: cached properties would grow the stored value beyond its counted bytes.
+        return replace(prepared)
 
     def _read(
         self, role: str, image_id: str, load: LoadImage, cache: Cache | None, result: TaskResult
     ) -> Prepared | None:
-        known = cache.get(role, image_id) if cache is not None else None
-        if known is not None:
-            return known
+        """Prepare an image, from the disk cache where possible; record a failure in ``result``."""
+        cached = cache.get(role, image_id) if cache is not None else None
+        if cached is not None:
+            return cached
         try:
             prepared = self.verifier.prepare(load(image_id))
         except (AslError, OSError) as error:
@@ -121,16 +141,30 @@ def run_tasks(
     workers: int,
     deadline: float | None,
 ) -> Iterator[TaskResult]:
-    """Results in the order of the tasks; no task is begun after the deadline (``time.monotonic()``)."""
-    bench = Bench(load_query, load_reference, verifier, cache)
+    """Run tasks and yield their results in order.
+
+    Args:
+        tasks: one per query.
+        load_query: query id -> uint8 ``[H, W, 3]`` RGB.
+        load_reference: the same for references.
+        verifier: of the pairs.
+        cache: prepared references on disk; None for no cache.
+        workers: number of processes; 0 and 1 for this one.
+        deadline: ``time.monotonic()`` after which no task is started; None for no limit.
+
+    Raises:
+        AslError: a loader that cannot be sent to other processes.
+    """
+    task_verifier = TaskVerifier(load_query, load_reference, verifier, cache)
     in_time = _until(tasks, deadline)
     if workers <= 1:
-        yield from map(bench.work, in_time)
+        yield from map(task_verifier.work, in_time)
         return
-    yield from spawned_map(bench.work, in_time, processes=workers)
+    yield from spawned_map(task_verifier.work, in_time, processes=workers)
 
 
 def _until(tasks: Iterator[QueryTask], deadline: float | None) -> Iterator[QueryTask]:
+    """Pass tasks on until the deadline."""
     for task in tasks:
         if deadline is not None and time.monotonic() >= deadline:
             return

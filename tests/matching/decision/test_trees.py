@@ -101,11 +101,11 @@ def test_broken_models_and_labels_are_refused(fitted: TreeModel, tmp_path: Path)
     for text in ("", "[]", "{}", fitted.to_json()[:-40]):
         with pytest.raises(AslError, match="mine"):
             parse_model(text, name="mine")
-    with pytest.raises(AslError, match=r"does not collect.*corr_lowest"):
+    with pytest.raises(AslError, match=r"unknown evidence.*corr_lowest"):
         parse_model(fitted.to_json().replace("corr_low", "corr_lowest"), name="mine")
     with pytest.raises(AslError, match="cannot be read"):
         load_model(tmp_path / "nothing.json")
-    with pytest.raises(AslError, match="both needed"):
+    with pytest.raises(AslError, match="expected copies and other pairs"):
         fit_trees(evidence, np.ones(60, dtype=bool))
     with pytest.raises(AslError, match="expected shape"):
         fitted.log_odds(evidence[:, :3])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pickle
 
-from asl.matching.run.memory_cache import Recent
+from asl.matching.run.memory_cache import LruCache
 
 
 def test_what_was_not_used_for_the_longest_time_goes_first() -> None:
-    kept: Recent[str, int] = Recent(3)
+    kept: LruCache[str, int] = LruCache(3)
     for number, key in enumerate("abc"):
         kept.put(key, number)
     assert kept.get("a") == 0  # used again
@@ -19,7 +19,7 @@ def test_what_was_not_used_for_the_longest_time_goes_first() -> None:
 
 
 def test_sizes_are_added_up() -> None:
-    kept: Recent[str, str] = Recent(10)
+    kept: LruCache[str, str] = LruCache(10)
     for key, size in (("a", 4), ("b", 4), ("c", 8)):
         kept.put(key, key, size)
     assert (kept.get("a"), kept.get("b"), kept.get("c"), len(kept)) == (None, None, "c", 1)
@@ -30,6 +30,6 @@ def test_sizes_are_added_up() -> None:
 
 
 def test_it_can_be_sent_to_another_process() -> None:
-    kept: Recent[str, int] = Recent(2)
+    kept: LruCache[str, int] = LruCache(2)
     kept.put("a", 1)
     assert pickle.loads(pickle.dumps(kept)).get("a") == 1

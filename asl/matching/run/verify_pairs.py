@@ -1,4 +1,4 @@
-"""Second stage of a search: candidate pairs in, pairs scored by what their pixels say out."""
+"""Verify candidate pairs: second stage of a search, scoring pairs by their aligned pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from asl.matching.decision.rivals import Pair, explained_away
+from asl.matching.decision.competing_candidates import Pair, explained_away
 from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage, QueryTask, run_tasks
 from asl.matching.values import Verdict
@@ -19,17 +19,20 @@ from asl.matching.verifier import Verifier
 from asl.types import AslError, ScoredPairs
 
 Progress = Callable[[int, int], None]
-_PAIRS = 200  # for which another process pays
-_UNSEEN = 0.05  # highest score of a pair that only its embeddings speak for
+_PAIRS_PER_PROCESS = 200  # pairs for which starting another process pays
+_MAX_UNVERIFIED = 0.05  # highest score of a pair that only its embeddings support
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much may be spent; what is left over keeps the order of its embedding score, below .05.
+    """Verification budget. Unverified pairs keep their embedding order with scores below 0.05.
 
     Attributes:
-        pairs: most pairs that are looked at (None: all).
-        seconds: wall-clock seconds after which no new query is begun (None: no limit).
+        pairs: maximum number of pairs to verify (None: all).
+        seconds: wall-clock seconds after which no new query is started (None: no limit).
+
+    Raises:
+        AslError: a negative limit.
     """
 
     pairs: int | None = None
@@ -37,9 +40,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.pairs is not None and self.pairs < 0:
-            raise AslError(f"budget.pairs: must be 0 or more, got {self.pairs}")
+            raise AslError(f"budget.pairs: expected 0 or more, got {self.pairs}")
         if self.seconds is not None and not self.seconds >= 0:
-            raise AslError(f"budget.seconds: must be 0 or more, got {self.seconds}")
+            raise AslError(f"budget.seconds: expected 0 or more, got {self.seconds}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,21 +50,21 @@ class Verified:
     """Verified pairs.
 
     Attributes:
-        pairs: the candidates in their order; scores in 0..1, the probability that the query is a
-            copy of the reference where the pair was seen (lower where another candidate explains
-            the same part of the query better), else a value below 0.05 in the order of the
+        pairs: the candidates in their order; scores in 0..1: the probability that the query is a
+            copy of the reference where the pair was verified (lower where another candidate
+            explains the same part of the query better), else a value below 0.05 in the order of the
             embedding scores.
-        verdicts: row of ``pairs`` -> verdict on that pair alone, but for the name of a better
-            candidate in its reason; rows that were not looked at are missing.
-        kin: two rows of one query -> probability that their references are copies of each other,
-            where it was asked.
-        failures: ``query:ID`` or ``reference:ID`` -> why the image could not be read.
+        verdicts: row of ``pairs`` -> verdict on that pair alone, except that its reason names a
+            better candidate; rows that were not verified are missing.
+        near_duplicates: two rows of one query -> probability that their references are copies of
+            each other, where it was estimated.
+        failures: ``query:ID`` or ``reference:ID`` -> reason why the image could not be read.
         seconds: wall-clock seconds spent.
     """
 
     pairs: ScoredPairs
     verdicts: Mapping[int, Verdict]
-    kin: Mapping[Pair, float] = field(default_factory=dict)
+    near_duplicates: Mapping[Pair, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -78,20 +81,23 @@ def verify_pairs(
     collection: str = "",
     progress: Progress | None = None,
 ) -> Verified:
-    """Look at candidate pairs, best first, and score them by the probability that the query is a copy.
+    """Verify candidate pairs, best first; score = probability that the query is a copy.
 
     Args:
         pairs: candidates with embedding scores (higher = surer), e.g. the top 10 of a search.
-        load_query: query id -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is a failure
-            of that image.
+        load_query: query id -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is recorded
+            as a failure of that image.
         load_reference: the same for references. Both must be picklable where ``workers`` > 1.
         verifier: the packaged one unless given.
-        workers: processes; 0 and 1 stay in this one, None is one a core where there are many pairs.
-            The answer does not depend on it (a time limit aside).
+        workers: number of processes; 0 and 1 for this one, None for one per core where there are
+            many pairs. The result does not depend on it (a time limit aside).
         budget: limits; none unless given.
-        cache: folder that keeps the local features of references between runs.
-        collection: which set of references the cache is about (two sets may use the same ids).
+        cache: folder of prepared references, kept between runs.
+        collection: identifies the set of references in the cache (two sets may use the same ids).
         progress: called with (pairs done, pairs to do).
+
+    Returns:
+        Scores, verdicts and unreadable images; see :class:`Verified`.
 
     Raises:
         AslError: a loader that cannot be sent to other processes.
@@ -99,14 +105,14 @@ def verify_pairs(
     started = time.monotonic()
     verifier = verifier or Verifier()
     budget = budget or Budget()
-    kept = None if cache is None else Cache(cache, verifier.settings, collection)
+    disk_cache = None if cache is None else Cache(cache, verifier.settings, collection)
     done = 0
     verdicts: dict[int, Verdict] = {}
-    kin: dict[Pair, float] = {}
+    near_duplicates: dict[Pair, float] = {}
     failures: dict[str, str] = {}
     chosen = _best_first(pairs, budget.pairs)
     if workers is None:  # a process takes a second or two to start
-        workers = min(os.cpu_count() or 1, 1 + len(chosen) // _PAIRS)
+        workers = min(os.cpu_count() or 1, 1 + len(chosen) // _PAIRS_PER_PROCESS)
     deadline = None if budget.seconds is None else started + budget.seconds
     tasks = _tasks(pairs, chosen)
     for result in run_tasks(
@@ -114,29 +120,33 @@ def verify_pairs(
         load_query,
         load_reference,
         verifier=verifier,
-        cache=kept,
+        cache=disk_cache,
         workers=workers,
         deadline=deadline,
     ):
         verdicts.update(result.verdicts)
-        kin.update(result.kin)
+        near_duplicates.update(result.near_duplicates)
         failures.update(result.failures)
         done += result.rows
         if progress is not None:
             progress(done, len(chosen))
-    scores, better = combined_scores(pairs, verdicts, kin=kin)
-    for row, rival in better.items():
-        name = pairs.references[pairs.reference_index[rival]]
+    scores, better = combined_scores(pairs, verdicts, near_duplicates=near_duplicates)
+    for row, competitor in better.items():
+        name = pairs.references[pairs.reference_index[competitor]]
         reason = f"{verdicts[row].reason}; {name} explains this part of the query better"
         verdicts[row] = replace(verdicts[row], reason=reason)
     seconds = time.monotonic() - started
     return Verified(
-        pairs.with_scores(scores), dict(sorted(verdicts.items())), kin, failures, seconds
+        pairs=pairs.with_scores(scores),
+        verdicts=dict(sorted(verdicts.items())),
+        near_duplicates=near_duplicates,
+        failures=failures,
+        seconds=seconds,
     )
 
 
 def _best_first(pairs: ScoredPairs, limit: int | None) -> npt.NDArray[np.int64]:
-    """Rows in the order of looking: every query's best candidate, surest query first, then the second best ..."""
+    """Order of verification: every query's best candidate, surest first, then the second best ..."""
     if len(pairs) == 0:
         return np.empty(0, dtype=np.int64)
     by_query = np.lexsort((pairs.reference_index, -pairs.scores, pairs.query_index))
@@ -150,7 +160,7 @@ def _best_first(pairs: ScoredPairs, limit: int | None) -> npt.NDArray[np.int64]:
 
 
 def _tasks(pairs: ScoredPairs, chosen: npt.NDArray[np.int64]) -> Iterator[QueryTask]:
-    """The chosen rows by query, queries in the order of their best candidate."""
+    """Group the chosen rows by query, queries in the order of their best candidate."""
     groups: dict[int, list[int]] = {}
     for row in chosen.tolist():
         groups.setdefault(int(pairs.query_index[row]), []).append(row)
@@ -163,26 +173,25 @@ def combined_scores(
     pairs: ScoredPairs,
     verdicts: Mapping[int, Verdict],
     *,
-    rivals: bool = True,
-    kin: Mapping[Pair, float] | None = None,
+    competition: bool = True,
+    near_duplicates: Mapping[Pair, float] | None = None,
 ) -> tuple[npt.NDArray[np.float64], dict[int, int]]:
-    """Probabilities where the pixels spoke, the embedding's order below 0.05 where they could not.
+    """Combine probabilities of verified pairs and embedding scores (below 0.05) of the others.
 
     Args:
         pairs: candidates with embedding scores.
         verdicts: row of ``pairs`` -> verdict.
-        rivals: compare the candidates of a query with each other, too
-            (:mod:`asl.matching.decision.rivals`).
-        kin: which references are copies of each other and so no rivals.
+        competition: lower candidates of a query that a competing candidate explains better
+            (:mod:`asl.matching.decision.competing_candidates`).
+        near_duplicates: references that are copies of each other and do not compete.
 
     Returns:
-        float64 ``[N]`` in 0..1; and, for rows that are probable alone and no longer so, the row of
-        the rival.
+        float64 ``[N]`` in 0..1; and, for rows that are probable alone but not beside a competitor,
+        the row of the competitor.
     """
-    embedding = 0.5 + 0.5 * pairs.scores / (
-        1.0 + np.abs(pairs.scores)
-    )  # any real number to 0..1, same order
-    scores: npt.NDArray[np.float64] = _UNSEEN * embedding.astype(np.float64)
+    # Any real number to 0..1, in the same order.
+    embedding = 0.5 + 0.5 * pairs.scores / (1.0 + np.abs(pairs.scores))
+    scores: npt.NDArray[np.float64] = _MAX_UNVERIFIED * embedding.astype(np.float64)
     seen = np.array([row for row, verdict in verdicts.items() if verdict.seen], dtype=np.int64)
     if not len(seen):
         return scores, {}
@@ -190,12 +199,11 @@ def combined_scores(
     alone = np.clip([verdicts[row].probability for row in seen.tolist()], 1e-9, 1 - 1e-9)
     odds[seen] = np.log(alone / (1.0 - alone))
     better: dict[int, int] = {}
-    if rivals:
-        taken, surer = explained_away(pairs.query_index, odds, verdicts, kin or {})
-        better = {
-            row: int(surer[row]) for row in np.flatnonzero((odds >= 0) & (odds < taken)).tolist()
-        }
-        odds -= taken
-    # The embedding orders pairs that the pixels find equal.
+    if competition:
+        loss, competitor = explained_away(pairs.query_index, odds, verdicts, near_duplicates or {})
+        overtaken = np.flatnonzero((odds >= 0) & (odds < loss))
+        better = {row: int(competitor[row]) for row in overtaken.tolist()}
+        odds -= loss
+    # The embedding breaks ties between equal probabilities.
     scores[seen] = (1.0 - 1e-6) / (1.0 + np.exp(-odds[seen])) + 1e-6 * embedding[seen]
     return scores, better

@@ -6,8 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.matching.decision.rivals import explained_away, kinship, overlap
-from asl.matching.run.verify import combined_scores
+from asl.matching.decision.competing_candidates import (
+    explained_away,
+    near_duplicate_references,
+    overlap,
+)
+from asl.matching.run.verify_pairs import combined_scores
 from asl.matching.values import Evidence, Region, Verdict
 from asl.types import ScoredPairs
 
@@ -37,7 +41,9 @@ def scores(
         names, [f"r{row}" for row in range(len(names))], np.zeros(len(names))
     )
     return (
-        combined_scores(pairs, dict(enumerate(verdicts)), rivals=rivals, kin=kin)[0]
+        combined_scores(pairs, dict(enumerate(verdicts)), competition=rivals, near_duplicates=kin)[
+            0
+        ]
         .round(4)
         .tolist()
     )
@@ -87,7 +93,9 @@ def test_kinship_is_asked_where_it_matters_only() -> None:
         8: verdict(0.5, None),
         9: verdict(0.3, (0.0, 0.0, 0.1, 0.1)),
     }
-    found = kinship(verdicts, lambda one, other: asked.append((one, other)) or 0.25)  # type: ignore[func-returns-value]
+    found = near_duplicate_references(
+        verdicts, lambda one, other: asked.append((one, other)) or 0.25
+    )  # type: ignore[func-returns-value]
     assert asked == [(3, 6), (5, 6)], (
         "not of equals, of the improbable, of what was not found or lies elsewhere"
     )
@@ -113,7 +121,10 @@ def test_all_pairs_of_up_to_three_candidates_are_asked_about(count: int) -> None
         rng = np.random.default_rng(seed)
         answers = {(a, b): float(rng.random() ** 0.1) for b in range(count) for a in range(b)}
         assert (
-            kinship(spread(count), lambda one, other, known=answers: known[one, other]) == answers
+            near_duplicate_references(
+                spread(count), lambda one, other, known=answers: known[one, other]
+            )
+            == answers
         )
 
 
@@ -125,7 +136,7 @@ def test_near_duplicates_are_asked_about_a_few_times_each_and_stay_all() -> None
         asked.append((one, other))
         return 0.999
 
-    kin = kinship(verdicts, related)
+    kin = near_duplicate_references(verdicts, related)
     assert len(asked) == len(set(asked)) == 2 * count - 3
     assert kin == {(a, b): 0.999 for b in range(count) for a in range(b)}
     assert scores(*verdicts.values(), kin=kin)[-1] == pytest.approx(0.6, abs=0.01)
@@ -134,13 +145,13 @@ def test_near_duplicates_are_asked_about_a_few_times_each_and_stay_all() -> None
 
 def test_a_tie_that_was_not_asked_about_is_as_strong_as_the_weakest_between() -> None:
     answers = {(0, 1): 0.97, (0, 2): 0.95, (1, 2): 0.3, (0, 3): 0.99, (1, 3): 0.2}
-    found = kinship(spread(4), lambda one, other: answers[one, other])
+    found = near_duplicate_references(spread(4), lambda one, other: answers[one, other])
     assert found == {**answers, (2, 3): 0.95}
     chain = {(0, 1): 0.92, (0, 2): 0.99, (1, 2): 0.98, (0, 3): 0.97, (1, 3): 0.99}
-    assert kinship(spread(4), lambda one, other: chain[one, other])[2, 3] == 0.92, (
-        "of the whole family"
-    )
-    assert kinship(spread(4), lambda *_: 0.5) == {
+    assert (
+        near_duplicate_references(spread(4), lambda one, other: chain[one, other])[2, 3] == 0.92
+    ), "of the whole family"
+    assert near_duplicate_references(spread(4), lambda *_: 0.5) == {
         (a, b): 0.5 for b in range(4) for a in range(b)
     }, "no families"
 
@@ -158,7 +169,7 @@ def test_a_candidate_joins_two_families_into_one() -> None:
         asked.append((one, other))
         return 0.95
 
-    found = kinship(verdicts, related)
+    found = near_duplicate_references(verdicts, related)
     assert asked == [(0, 2), (1, 2), (0, 3), (1, 3), (0, 4), (1, 4)]
     assert set(found) == {(a, b) for b in range(5) for a in range(b)} - {(0, 1)}
 

@@ -11,8 +11,8 @@ import pytest
 from asl.matching import Budget, Settings, Verifier, verify_pairs
 from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.run.disk_cache import Cache
-from asl.matching.run.memory_cache import Recent
-from asl.matching.run.workers import Bench, QueryTask
+from asl.matching.run.memory_cache import LruCache
+from asl.matching.run.workers import TaskVerifier, QueryTask
 from asl.matching.values import Evidence, Region, Verdict
 from asl.types import AslError, ScoredPairs
 from tests.matching.conftest import Image, textured
@@ -131,7 +131,7 @@ def test_a_reference_is_read_once_while_it_is_remembered() -> None:
     found = {}
     for most, times in ((0, 3), (size, 3), (2 * size, 1)):
         read.clear()
-        bench = Bench(Images(), load, Verifier(), None, Recent(most))
+        bench = TaskVerifier(Images(), load, Verifier(), None, LruCache(most))
         found[most] = [
             verdict.probability for task in tasks for verdict in bench.work(task).verdicts.values()
         ]
@@ -176,7 +176,7 @@ class Told:
         none = np.empty(0, np.float32)
         return Prepared(image, none.reshape(0, 2), none, none, np.empty((0, 128), np.uint8))
 
-    def judge(self, query: Prepared, reference: Prepared) -> Verdict:
+    def verify_prepared(self, query: Prepared, reference: Prepared) -> Verdict:
         pair = int(query.image.mean()), int(reference.image.mean())
         self.asked.append(pair)
         whole = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
@@ -201,7 +201,7 @@ def test_a_reference_that_is_explained_away_says_by_which_one() -> None:
     )
     load = lambda name: np.full((8, 8, 3), int(name), np.uint8)  # noqa: E731
     found = verify_pairs(pairs, load_query=load, load_reference=load, verifier=told)  # type: ignore[arg-type]
-    assert found.kin == {(0, 1): 0.02, (0, 2): 0.0, (1, 2): 0.995}
+    assert found.near_duplicates == {(0, 1): 0.02, (0, 2): 0.0, (1, 2): 0.995}
     alike, true, copy_of_true = found.pairs.scores
     assert true == pytest.approx(0.99, abs=1e-3)
     assert copy_of_true == pytest.approx(0.75, abs=0.01)
@@ -229,7 +229,7 @@ def test_kin_are_asked_about_the_other_way_round_only_where_that_says_more() -> 
     load = lambda name: np.full((8, 8, 3), int(name), np.uint8)  # noqa: E731
     found = verify_pairs(pairs, load_query=load, load_reference=load, verifier=told)  # type: ignore[arg-type]
     assert told.asked == [(9, 1), (9, 2), (9, 3), (1, 2), (1, 3), (3, 1), (2, 3), (3, 2)]
-    assert found.kin == {(0, 1): 0.991, (0, 2): 0.999, (1, 2): 0.2}
+    assert found.near_duplicates == {(0, 1): 0.991, (0, 2): 0.999, (1, 2): 0.2}
 
 
 def test_an_original_stays_beside_a_copy_of_it_that_is_nearer_to_the_query(picture: Image) -> None:
