@@ -1,4 +1,4 @@
-"""Colour edits against torchvision's operations, one after the other, with the factors of the log."""
+"""Colour edits against torchvision's operations, in turn, with the factors of the log."""
 
 from __future__ import annotations
 

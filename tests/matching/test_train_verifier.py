@@ -1,4 +1,4 @@
-"""The pairs the decision is fitted on: labelled in the right direction, the same for a seed; frames are no copies."""
+"""Pairs that the decision is fitted on: labels, directions, seeds; frames are no copies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ import verifier_queries  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def looker(tmp_path_factory: pytest.TempPathFactory) -> train_verifier.Looker:  # type: ignore[name-defined]
+def looker(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> train_verifier.Looker:  # type: ignore[name-defined]
     folder = tmp_path_factory.mktemp("photos")
     for number in range(4):
         cv2.imwrite(str(folder / f"{number}.png"), textured(number)[..., ::-1])

@@ -78,7 +78,7 @@ def _is_wider(evidence: Evidence) -> bool:
 
 
 def _remarks(probability: float, evidence: Evidence, findings: Findings) -> str:
-    """List the differences of a copy, or the reason why the pair is none."""
+    """List the differences of a copy, or the reason why the pair is no copy."""
     if probability < _COPY:
         if _consistent(evidence) and _is_wider(evidence):
             return (

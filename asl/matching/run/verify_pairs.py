@@ -146,7 +146,7 @@ def verify_pairs(
 
 
 def _best_first(pairs: ScoredPairs, limit: int | None) -> npt.NDArray[np.int64]:
-    """Order of verification: every query's best candidate, surest first, then the second best ..."""
+    """Order the rows: every query's best candidate, surest first, then the second best ..."""
     if len(pairs) == 0:
         return np.empty(0, dtype=np.int64)
     by_query = np.lexsort((pairs.reference_index, -pairs.scores, pairs.query_index))

@@ -90,7 +90,7 @@ def test_overlap_with_a_quarter_at_the_grid_of_a_network() -> None:
 
 
 def counted(first: View, second: View, grid: int) -> np.ndarray:
-    """Every pixel of the first looks for the pixel of the second that shows the nearest place, if it lies inside."""
+    """Slow loop: search the nearest position of the second view for every pixel of the first."""
     height, width = second.size
     places = np.nan_to_num(second.map.reshape(-1, 2), nan=1e6)
     down, across = (np.linalg.norm(np.gradient(second.map, axis=axis), axis=-1) for axis in (0, 1))

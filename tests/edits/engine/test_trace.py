@@ -45,13 +45,13 @@ COVERING: list[Edit] = [
 
 
 def shown(image: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Where the colours of a view of the ramp say that they come from: the outside answer, read off the pixels."""
+    """Read original positions from the colours of a view of the ramp: the outside answer."""
     scale = np.array([source.shape[1] - 1, source.shape[0] - 1]) / 255
     return image[..., :2] * scale
 
 
 def wrong_share(view: View, source: np.ndarray, pixels: float) -> float:
-    """Share of valid pixels, one off every rim, whose colour disagrees with the map by more than ``pixels``."""
+    """Share of valid pixels, rims aside, whose colour is over ``pixels`` away from the map."""
     valid = np.isfinite(view.map[..., 0]).astype(np.uint8)
     inner = cv2.erode(valid, np.ones((3, 3), np.uint8), borderValue=1) > 0
     if not inner.any():

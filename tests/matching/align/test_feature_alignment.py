@@ -42,7 +42,7 @@ def warp(image: Image, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) 
 def at_working_size(
     matrix: npt.NDArray[np.float64], query: Image, reference: Image
 ) -> npt.NDArray[np.float64]:
-    """The map between the two prepared images, given that between the images themselves (pixel centres)."""
+    """Convert a map between two images to one between their prepared versions (pixel centres)."""
     sides = []
     for image in (query, reference):
         shape = prepare(image, SETTINGS).shape

@@ -1,4 +1,4 @@
-"""Outlines laid over each other: areas hold for any map, above all for those that hardly move anything."""
+"""Overlapping outlines: areas hold for any map, above all for maps that hardly move anything."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def random_map(rng: np.random.Generator) -> np.ndarray:
 
 
 def counted(matrix: np.ndarray, source: tuple[int, int], target: tuple[int, int]) -> float:
-    """Area that the source covers in the target, by asking for points of the target where they come from."""
+    """Count points of the target whose preimage is inside the source: the covered area."""
     y, x = np.mgrid[0.25 : target[0] - 1 : 0.5, 0.25 : target[1] - 1 : 0.5]
     points = np.column_stack([x.ravel(), y.ravel(), np.ones(x.size)]) @ inverse(matrix).T
     place = points[:, :2] / points[:, 2:]

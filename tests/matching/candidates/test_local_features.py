@@ -1,4 +1,4 @@
-"""Candidates by local features: crops, pastes, mirrors and negatives find their originals; files and failures."""
+"""Candidates by local features: crops, pastes, mirrors, negatives; files and failures."""
 
 from __future__ import annotations
 

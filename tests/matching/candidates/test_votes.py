@@ -1,4 +1,4 @@
-"""Votes of local features: a part votes for its whole, agreement counts, files are kept whole, equal to a slow loop."""
+"""Votes of local features: parts retrieve their whole; files; a slow loop as oracle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one reference explains needs no second one: look-alikes beside the true one fall, duplicates stay."""
+"""Competing candidates: look-alikes beside the true one fall, near-duplicates stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision: walked in numpy as scikit-learn does, monotone where it says so, read back as written."""
+"""The decision: equal to scikit-learn, monotone where declared, read back as written."""
 
 from __future__ import annotations
 

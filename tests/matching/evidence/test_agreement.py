@@ -72,7 +72,7 @@ def test_blur_shows_as_missing_detail_and_agrees_at_a_coarser_scale(picture: Ima
 
 
 def test_noise_of_its_own_shows_in_the_finest_detail_only(picture: Image) -> None:
-    """Two shots of one scene: the structure agrees, the noise does not; what was pasted on does not matter."""
+    """Two shots of one scene: the structure agrees, the noise does not; added pieces aside."""
     rng = np.random.default_rng(0)
     textured = gray(picture) + rng.normal(0, 6, picture.shape[:2]).astype(np.float32)
     shot = gray(picture) + rng.normal(0, 6, picture.shape[:2]).astype(np.float32)
@@ -127,7 +127,7 @@ def test_flat_pictures_agree_but_prove_nothing() -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 2.0, 0.5])
 def test_an_overlay_shows_both_at_the_same_place(picture: Image, scale: float) -> None:
-    """A crop, enlarged or shrunk: laid over its source by the known map, the two differ by interpolation only."""
+    """A crop, enlarged or reduced: overlaid by the known map, only interpolation differs."""
     top, left, height, width = 30, 50, 100, 120
     crop = picture[top : top + height, left : left + width]
     size = (round(width * scale), round(height * scale))

@@ -40,7 +40,7 @@ def test_a_bent_copy_agrees_after_the_bend(picture: Image, edit: GridDistortion 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_matches_lead_a_strong_bend_home(mirrored: bool) -> None:
-    """Squares stretched by up to half their side: too far for the flow alone, not for the matches before it."""
+    """Squares stretched by up to half their side: too far for the flow without the matches."""
     settings, better = Settings(), 0
     for seed in range(6):
         picture = textured(seed, 240, 320)
@@ -125,7 +125,7 @@ def test_the_verifier_tries_a_bend_only_where_it_could_help(picture: Image) -> N
 @pytest.mark.parametrize("shape", [(16, 300), (300, 17), (24, 24), (40, 90), (320, 320)])
 @pytest.mark.parametrize("content", ["noise", "flat", "picture"])
 def test_every_shape_and_content_is_answered(shape: tuple[int, int], content: str) -> None:
-    """OpenCV's flow crashes the process on narrow pictures; ours is always computed on one square."""
+    """OpenCV's flow crashes the process on narrow pictures; ours is computed on a square."""
     rng = np.random.default_rng(0)
     pictures = {
         "noise": [rng.uniform(-50, 300, shape).astype(np.float32) for _ in range(2)],

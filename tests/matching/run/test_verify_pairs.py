@@ -1,4 +1,4 @@
-"""Pairs in, scores out: copies above look-alikes, in the right direction, whatever is thrown at it."""
+"""Pairs in, scores out: copies above look-alikes, in the right direction; failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asl.matching import Budget, Settings, Verifier, verify_pairs
 from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.run.disk_cache import Cache
 from asl.matching.run.memory_cache import LruCache
-from asl.matching.run.workers import TaskVerifier, QueryTask
+from asl.matching.run.workers import QueryTask, TaskVerifier
 from asl.matching.values import Evidence, Region, Verdict
 from asl.types import AslError, ScoredPairs
 from tests.matching.conftest import Image, textured
@@ -162,7 +162,7 @@ def test_progress_counts_the_pairs_that_cannot_be_looked_at_too(workers: int) ->
 
 
 class Told:
-    """Knows an image by its mean brightness and answers as it was told: (query, reference) -> probability."""
+    """Stub: identifies images by mean brightness; (query, reference) -> probability."""
 
     settings = Settings()
 
@@ -200,7 +200,12 @@ def test_a_reference_that_is_explained_away_says_by_which_one() -> None:
         of_3_1=0,
     )
     load = lambda name: np.full((8, 8, 3), int(name), np.uint8)  # noqa: E731
-    found = verify_pairs(pairs, load_query=load, load_reference=load, verifier=told)  # type: ignore[arg-type]
+    found = verify_pairs(
+        pairs,
+        load_query=load,
+        load_reference=load,
+        verifier=told,  # type: ignore[arg-type]
+    )
     assert found.near_duplicates == {(0, 1): 0.02, (0, 2): 0.0, (1, 2): 0.995}
     alike, true, copy_of_true = found.pairs.scores
     assert true == pytest.approx(0.99, abs=1e-3)
@@ -227,13 +232,18 @@ def test_kin_are_asked_about_the_other_way_round_only_where_that_says_more() -> 
         of_3_2=0.2,
     )
     load = lambda name: np.full((8, 8, 3), int(name), np.uint8)  # noqa: E731
-    found = verify_pairs(pairs, load_query=load, load_reference=load, verifier=told)  # type: ignore[arg-type]
+    found = verify_pairs(
+        pairs,
+        load_query=load,
+        load_reference=load,
+        verifier=told,  # type: ignore[arg-type]
+    )
     assert told.asked == [(9, 1), (9, 2), (9, 3), (1, 2), (1, 3), (3, 1), (2, 3), (3, 2)]
     assert found.near_duplicates == {(0, 1): 0.991, (0, 2): 0.999, (1, 2): 0.2}
 
 
 def test_an_original_stays_beside_a_copy_of_it_that_is_nearer_to_the_query(picture: Image) -> None:
-    """In a library with reposts the query is nearest to a repost; that is no reason to doubt the original."""
+    """In a library with reposts the query is nearest to a repost; the original stays certain."""
     repost = np.ascontiguousarray(cv2.GaussianBlur(picture, (0, 0), 1.5)[10:150, 20:200])
     repost[20:60, 30:130] = 250
     images = {"original": picture, "repost": repost, "query": cv2.GaussianBlur(repost, (0, 0), 0.6)}
