@@ -84,7 +84,7 @@ def test_a_pair_that_could_not_be_seen_is_no_match(
     """Whatever the verifier's number says of a blank wall: a hundredth at most."""
     evidence = SimpleNamespace(aligned=aligned, cover_query=0.5, cover_reference=0.5)
     verdict = SimpleNamespace(probability=said, seen=seen, evidence=evidence, reason="", regions=())
-    verifier: Any = SimpleNamespace(judge=lambda first, second: verdict)
+    verifier: Any = SimpleNamespace(verify_prepared=lambda first, second: verdict)
     picture: Any = SimpleNamespace(image=np.full((8, 8, 3), 128, np.uint8), points=())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "likely_edits", lambda *_: ((), 0))
