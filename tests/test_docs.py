@@ -275,6 +275,11 @@ def test_the_pictures_and_their_numbers_are_drawn_by_the_code(tmp_path: Path) ->
     }
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    named = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    assert named == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="`pip install asl-icd[docs]` builds the site")
