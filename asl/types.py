@@ -1,9 +1,9 @@
-"""The values that travel between rooms: frozen, validated, numpy only.
+"""Values exchanged between the parts of the package: frozen, validated, numpy only.
 
 ``Embeddings`` -> (``asl.scoring``) -> engine -> ``ScoredPairs`` + ``TruthPairs`` ->
 ``asl.metrics``. An id is a string; its role (query, reference, background) is in the type that
-holds it: what takes ``QueryEmbeddings`` refuses references. Scores are *query -> reference* and
-higher always means surer; a score may be negative.
+holds it: a function that takes ``QueryEmbeddings`` refuses references. Scores are *query ->
+reference* and higher always means surer; a score may be negative.
 """
 
 from __future__ import annotations
@@ -20,42 +20,52 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 StrArray = npt.NDArray[np.str_]
 _Value = TypeVar("_Value")
+_BLOCK_ROWS = 65536  # rows that are converted or checked at once
+_UNIT_TOLERANCE = 1e-3  # of a squared norm
 
 
 class AslError(Exception):
-    """Something that the user can act on; entry points print its text without a traceback and exit with 1."""
+    """Error that the user can act on; entry points print its text and exit with 1."""
 
 
 class UsageError(AslError):
-    """The command itself was wrong (a key, a value, a missing path); entry points exit with 2."""
+    """Error in the command itself (a key, a value, a missing path); entry points exit with 2."""
 
 
 def as_ids(ids: Sequence[str] | StrArray, *, name: str, unique: bool = True) -> StrArray:
     """Check ids and return them as a 1-D unicode array.
 
+    Args:
+        ids: N ids.
+        name: argument or file that they belong to, for messages.
+        unique: refuse duplicates.
+
     Raises:
-        AslError: an id is empty, or (where ``unique``) stands twice; the id is named.
+        AslError: an id is empty, or (where ``unique``) duplicate.
+
+    >>> as_ids(["b", "a"], name="ids").tolist()
+    ['b', 'a']
     """
     array = np.asarray(ids, dtype=np.str_) if len(ids) else np.empty(0, dtype="<U1")
     if array.ndim != 1:
-        raise AslError(f"{name}: expected a flat list of ids, got an array of shape {array.shape}")
+        raise AslError(f"{name}: must be a flat list of ids: got an array of shape {array.shape}")
     if np.any(array == ""):
-        raise AslError(
-            f"{name}: id number {int(np.flatnonzero(array == '')[0])} is empty; every image needs an id"
-        )
+        number = int(np.flatnonzero(array == "")[0])
+        raise AslError(f"{name}: id number {number} is empty; give every image an id")
     if unique:
         values, counts = np.unique(array, return_counts=True)
-        twice = values[counts > 1]
-        if len(twice):
+        duplicates = values[counts > 1]
+        if len(duplicates):
             raise AslError(
-                f"{name}: {len(twice)} id(s) stand more than once, the first is {str(twice[0])!r}"
+                f"{name}: {len(duplicates)} duplicate id(s) (first: {str(duplicates[0])!r}); "
+                "give every image an id of its own"
             )
     return array
 
 
 def _check_length(name: str, array: npt.NDArray[Any], expected: int) -> None:
     if array.shape != (expected,):
-        raise AslError(f"{name}: expected shape ({expected},), got {array.shape}")
+        raise AslError(f"{name}: must have shape ({expected},): got {array.shape}")
 
 
 def _check_finite(name: str, array: npt.NDArray[Any]) -> None:
@@ -63,20 +73,20 @@ def _check_finite(name: str, array: npt.NDArray[Any]) -> None:
     if bad.any():
         first = int(np.argwhere(bad)[0][0])
         raise AslError(
-            f"{name}: {int(bad.sum())} value(s) are not finite, the first at row {first}"
+            f"{name}: must be finite: {int(bad.sum())} value(s) are not, the first at row {first}"
         )
 
 
 def _checked(kind: type[_Value], parts: Mapping[str, Any]) -> _Value:
-    """A value of parts that were checked before: a million ids would take a second each time."""
-    made = object.__new__(kind)
-    made.__dict__.update(parts)
-    return made
+    """Build a value from parts that were checked before: a million ids take a second to check."""
+    value = object.__new__(kind)
+    value.__dict__.update(parts)
+    return value
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Features of N images, split into direction and length.
+    """Features of N images, split into direction and norm.
 
     Attributes:
         ids: ``[N]`` unique strings.
@@ -90,13 +100,13 @@ class Embeddings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", as_ids(self.ids, name=f"{type(self).__name__}.ids"))
-        object.__setattr__(
-            self, "vectors", np.asarray(self.vectors, dtype=np.float32)
-        )  # what is mapped stays so
+        # A memory-mapped array stays mapped.
+        object.__setattr__(self, "vectors", np.asarray(self.vectors, dtype=np.float32))
         object.__setattr__(self, "log_norms", np.asarray(self.log_norms, dtype=np.float32))
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.ids):
             raise AslError(
-                f"vectors: expected shape ({len(self.ids)}, D), got {self.vectors.shape}"
+                f"vectors: must have shape ({len(self.ids)}, D), one row per id: "
+                f"got {self.vectors.shape}"
             )
         _check_length("log_norms", self.log_norms, len(self.ids))
         _check_finite("log_norms", self.log_norms)
@@ -104,19 +114,32 @@ class Embeddings:
 
     @classmethod
     def from_features(cls, ids: Sequence[str] | StrArray, features: npt.ArrayLike) -> Self:
-        """Split un-normalised features ``[N, D]`` into unit vectors and log-norms (a zero row is an error)."""
+        """Split un-normalised features into unit vectors and log-norms.
+
+        Args:
+            ids: ``[N]`` unique strings.
+            features: ``[N, D]``.
+
+        Raises:
+            AslError: the shape is wrong, or a row is zero or not finite.
+
+        >>> photo = Embeddings.from_features(["photo"], [[3.0, 4.0]])
+        >>> f"{photo.log_norms[0]:.3f} = ln 5"
+        '1.609 = ln 5'
+        """
         raw = np.asarray(features, dtype=np.float32)
         if raw.ndim != 2:
-            raise AslError(f"features: expected shape [N, D], got {raw.shape}")
-        # In pieces and in place: a million rows of 8,192 dimensions are 66 GB in float64.
-        pieces = [raw[low : low + 65536] for low in range(0, max(1, len(raw)), 65536)]
-        norms = np.concatenate(
-            [np.linalg.norm(piece.astype(np.float64), axis=1) for piece in pieces]
-        )
-        if not np.all(np.isfinite(norms)) or np.any(norms == 0):
-            row = int(np.flatnonzero(~np.isfinite(norms) | (norms == 0))[0])
+            raise AslError(f"features: must have shape [N, D]: got {raw.shape}")
+        # In blocks and in place: a million rows of 8,192 dimensions are 66 GB in float64.
+        starts = range(0, max(1, len(raw)), _BLOCK_ROWS)
+        blocks = (raw[low : low + _BLOCK_ROWS].astype(np.float64) for low in starts)
+        norms = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks])
+        undefined = ~np.isfinite(norms) | (norms == 0)
+        if undefined.any():
+            row = int(np.flatnonzero(undefined)[0])
             raise AslError(
-                f"features: row {row} ({str(ids[row])!r}) has norm {norms[row]}; a direction is undefined"
+                f"features: row {row} ({str(ids[row])!r}) has norm {norms[row]}, so its direction "
+                "is undefined; remove the image"
             )
         vectors = np.empty(raw.shape, dtype=np.float32)
         np.divide(raw, norms[:, None], out=vectors, dtype=np.float64, casting="same_kind")
@@ -135,46 +158,51 @@ class Embeddings:
         return int(self.vectors.shape[1])
 
     def units(self, rows: I64) -> F32:
-        """float32 ``[m, D]`` the vectors of some rows."""
+        """Return float32 ``[m, D]``, the vectors of some rows."""
         return self.vectors[rows]
 
     def take(self, rows: npt.ArrayLike) -> Self:
-        """The embeddings of some rows, in the order given."""
+        """Return the embeddings of some rows, in the order given.
+
+        >>> pair = Embeddings.from_features(["a", "b"], [[1.0], [2.0]])
+        >>> pair.take([1]).ids.tolist()
+        ['b']
+        """
         index = np.asarray(rows)
         return type(self)(
             ids=self.ids[index], vectors=self.vectors[index], log_norms=self.log_norms[index]
         )
 
     def as_queries(self) -> QueryEmbeddings:
-        """The same values in the role of queries (no copy)."""
+        """Return the same values in the role of queries (no copy)."""
         return _checked(QueryEmbeddings, self.__dict__)
 
     def as_references(self) -> ReferenceEmbeddings:
-        """The same values in the role of references (no copy)."""
+        """Return the same values in the role of references (no copy)."""
         return _checked(ReferenceEmbeddings, self.__dict__)
 
     def as_background(self) -> BackgroundEmbeddings:
-        """The same values in the role of background images, e.g. the training set (no copy)."""
+        """Return the same values in the role of background images (no copy)."""
         return _checked(BackgroundEmbeddings, self.__dict__)
 
 
 def _check_unit(vectors: F32) -> None:
     # In blocks: a memory-mapped million rows must not be copied into memory to be checked.
-    for start in range(0, len(vectors), 65536):
-        squared = np.einsum(
-            "nd,nd->n", vectors[start : start + 65536], vectors[start : start + 65536]
-        )
-        bad = ~(np.abs(squared - 1.0) < 1e-3)
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = vectors[start : start + _BLOCK_ROWS]
+        squared = np.einsum("nd,nd->n", block, block)
+        bad = ~(np.abs(squared - 1.0) < _UNIT_TOLERANCE)
         if bad.any():
-            row = start + int(np.flatnonzero(bad)[0])
+            first = int(np.flatnonzero(bad)[0])
+            norm = float(np.sqrt(squared[first]))
             raise AslError(
-                f"vectors: row {row} has length {float(np.sqrt(squared[row - start])):.4g}, expected 1; "
-                "use Embeddings.from_features for raw features"
+                f"vectors: row {start + first} must have norm 1: has {norm:.4g}; "
+                "use Embeddings.from_features for un-normalised features"
             )
 
 
 class QueryEmbeddings(Embeddings):
-    """Embeddings of the images that are asked about."""
+    """Embeddings of the images that may be copies."""
 
 
 class ReferenceEmbeddings(Embeddings):
@@ -182,12 +210,15 @@ class ReferenceEmbeddings(Embeddings):
 
 
 class BackgroundEmbeddings(Embeddings):
-    """Embeddings of unrelated images (training images, never references) for score normalisation and whitening."""
+    """Embeddings of unrelated images, for score normalisation and whitening.
+
+    Training images, never references.
+    """
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredPairs:
-    """P predictions (query, reference, score); ids are kept once, pairs point at them.
+    """P predictions (query, reference, score); every id is stored once, pairs are indices.
 
     Attributes:
         queries: vocabulary of query ids, unique.
@@ -221,7 +252,8 @@ class ScoredPairs:
             _check_length(name, index, len(scores))
             if len(index) and (index.min() < 0 or index.max() >= size):
                 raise AslError(
-                    f"{name}: values must be in 0..{size - 1}, got {index.min()}..{index.max()}"
+                    f"{name}: must be in 0..{size - 1}: got {index.min()}..{index.max()}; "
+                    "give rows of the vocabulary"
                 )
 
     @classmethod
@@ -231,7 +263,17 @@ class ScoredPairs:
         reference_ids: Sequence[str] | StrArray,
         scores: npt.ArrayLike,
     ) -> Self:
-        """Build from one id per pair and side (``[P]`` each)."""
+        """Build from ids.
+
+        Args:
+            query_ids: ``[P]`` query of each pair.
+            reference_ids: ``[P]`` reference of each pair.
+            scores: ``[P]`` higher = surer.
+
+        >>> pairs = ScoredPairs.from_ids(["crop", "crop"], ["photo", "sky"], [0.9, 0.2])
+        >>> pairs.queries.tolist(), pairs.query_index.tolist()
+        (['crop'], [0, 0])
+        """
         queries, query_index = _factorize(query_ids, "query_ids")
         references, reference_index = _factorize(reference_ids, "reference_ids")
         return cls(queries, references, query_index, reference_index, np.asarray(scores))
@@ -241,23 +283,24 @@ class ScoredPairs:
 
     @property
     def query_ids(self) -> StrArray:
-        """``[P]`` the query id of every pair."""
+        """``[P]`` query id of every pair."""
         return self.queries[self.query_index]
 
     @property
     def reference_ids(self) -> StrArray:
-        """``[P]`` the reference id of every pair."""
+        """``[P]`` reference id of every pair."""
         return self.references[self.reference_index]
 
     def take(self, rows: npt.ArrayLike) -> Self:
-        """Some of the pairs, in the order given; the vocabularies stay whole."""
-        index, per_pair = np.asarray(rows), ("query_index", "reference_index", "scores")
+        """Return some of the pairs, in the order given; the vocabularies stay whole."""
+        index = np.asarray(rows)
+        per_pair = ("query_index", "reference_index", "scores")
         return _checked(
             type(self), self.__dict__ | {name: getattr(self, name)[index] for name in per_pair}
         )
 
     def with_scores(self, scores: npt.ArrayLike) -> Self:
-        """The same pairs with other scores."""
+        """Return the same pairs with other scores ``[P]``."""
         return type(self)(
             self.queries,
             self.references,
@@ -275,7 +318,15 @@ class ScoredPairs:
         reference_index: I64,
         scores: F32,
     ) -> Self:
-        """Pairs of embeddings, whose ids were checked; that rows are in range is the caller's word."""
+        """Build pairs of embeddings from rows, which the caller has checked to be in range.
+
+        Args:
+            queries: Q embeddings; their ids are checked already.
+            references: R embeddings.
+            query_index: int64 ``[P]``.
+            reference_index: int64 ``[P]``.
+            scores: float32 ``[P]``.
+        """
         _check_finite("scores", scores)
         ids = {"queries": queries.ids, "references": references.ids}
         return _checked(
@@ -292,14 +343,14 @@ def _factorize(ids: Sequence[str] | StrArray, name: str) -> tuple[StrArray, I64]
 
 @dataclass(frozen=True, eq=False)
 class TruthPairs:
-    """Ground truth: which query is a copy of which reference.
+    """Ground truth: the (query, reference) pairs whose query is a copy of the reference.
 
     Attributes:
         query_ids: ``[T]`` one per true pair.
         reference_ids: ``[T]`` one per true pair.
         queries: every query of the benchmark, also those with no match (distractors, hard
             negatives).
-        kinds: query id -> what the query is: an edit type (``crop``, ``overlay`` ...),
+        kinds: query id -> kind of the query: an edit type (``crop``, ``overlay`` ...),
             ``distractor`` or ``hard:<kind>`` (``hard:reverse_crop``, ``hard:video`` ...). Empty
             where unknown.
     """
@@ -318,17 +369,19 @@ class TruthPairs:
         _check_length("reference_ids", self.reference_ids, len(self.query_ids))
         pairs = list(zip(self.query_ids.tolist(), self.reference_ids.tolist(), strict=True))
         if len(set(pairs)) < len(pairs):
-            twice = next(pair for pair, count in Counter(pairs).items() if count > 1)
-            raise AslError(f"TruthPairs: the pair {twice} stands twice")
+            duplicate = next(pair for pair, count in Counter(pairs).items() if count > 1)
+            raise AslError(f"truth: duplicate pair {duplicate}; list every pair once")
         unknown = np.setdiff1d(self.query_ids, self.queries)
         if len(unknown):
             raise AslError(
-                f"TruthPairs: {len(unknown)} query id(s) are not in queries, e.g. {str(unknown[0])!r}"
+                f"truth: {len(unknown)} query id(s) are not in queries (first: "
+                f"{str(unknown[0])!r}); list every query of a true pair"
             )
-        strangers = set(self.kinds) - set(self.queries.tolist())
-        if strangers:
+        unlisted = set(self.kinds) - set(self.queries.tolist())
+        if unlisted:
             raise AslError(
-                f"kinds: {len(strangers)} id(s) are no query of this truth, e.g. {min(strangers)!r}"
+                f"kinds: {len(unlisted)} id(s) are no query of this truth (first: "
+                f"{min(unlisted)!r}); do both files use the same id format?"
             )
 
     @classmethod
@@ -339,7 +392,17 @@ class TruthPairs:
         other_queries: Iterable[str] = (),
         kinds: Mapping[str, str] | None = None,
     ) -> Self:
-        """Build from (query, reference) tuples plus the queries that match nothing."""
+        """Build from (query, reference) tuples.
+
+        Args:
+            pairs: true pairs.
+            other_queries: ids of the queries without a match.
+            kinds: query id -> kind.
+
+        >>> truth = TruthPairs.from_pairs([("crop", "photo")], other_queries=["noise"])
+        >>> truth.queries.tolist(), len(truth)
+        (['crop', 'noise'], 1)
+        """
         listed = list(pairs)
         queries = dict.fromkeys([q for q, _ in listed] + list(other_queries))
         return cls(

@@ -1,8 +1,8 @@
-"""How well the norms know the direction, whatever the angles say (Wang, Sun & Yang, AAAI 2023).
+"""Directional metrics: measure how well log-norms order original and copy.
 
-The quantity is the log-norm difference d = n_r - n_q of an ordered pair query -> reference:
-positive says "the reference holds more of the original". A true pair should have d > 0; read
-backwards it has -d.
+The quantity is the log-norm difference d = n_r - n_q of an ordered pair query -> reference (Wang,
+Sun & Yang, AAAI 2023): where it is positive, the reference holds more of the original. A true pair
+should have d > 0; the reversed pair has -d. Angles play no part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asl.metrics.evaluation import HARD
+from asl.metrics.hard_false_matches import is_hard
 from asl.types import (
     F32,
     AslError,
@@ -28,18 +28,18 @@ from asl.types import (
 
 @dataclass(frozen=True, eq=False)
 class Directional:
-    """The directional numbers of a benchmark; rates are 0..1.
+    """Directional metrics of a benchmark; rates are 0..1.
 
     Attributes:
         norm_order_accuracy: share of true pairs with n_r > n_q; equal norms count half.
-        auroc_reversed: how well d separates true pairs from the same pairs reversed (0.5 = not at
-            all).
-        auroc_hard: ... from hard negatives (each with its nearest wrong reference); None without
-            any.
+        auroc_reversed: separation (AUROC) by d of true pairs from the same pairs reversed; 0.5 = no
+            separation.
+        auroc_hard: separation of true pairs from hard negatives (each with its nearest wrong
+            reference); None without hard negatives.
         uap_both: µAP over both directions of the true pairs, scored by d, only the right direction
             positive.
         by_kind: kind of query -> (norm_order_accuracy, number of pairs).
-        pairs: how many true pairs were measured.
+        pairs: number of true pairs measured.
         missing: true pairs left out because an image of them has no embedding (it could not be
             read).
         differences: d of ``true``, ``reversed`` and (where given) ``hard`` pairs, for histograms.
@@ -55,7 +55,7 @@ class Directional:
     differences: Mapping[str, F32] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, without the differences themselves."""
+        """Convert to plain values, without the differences themselves."""
         return {
             "norm_order_accuracy": self.norm_order_accuracy,
             "auroc_reversed": self.auroc_reversed,
@@ -83,28 +83,34 @@ def directional(
         truth: true pairs query -> reference, and the kinds of the queries.
         queries: embeddings of the queries.
         references: embeddings of the references.
-        hard: predictions; those of queries of a kind ``hard:...`` are what true pairs are separated
-            from.
+        hard: predictions; true pairs are separated from those of queries of a kind ``hard:...``.
 
     Raises:
-        AslError: the truth is empty, or no pair of it has embeddings on both sides (an id is
-            named).
+        AslError: the truth is empty, or no pair of it has embeddings on both sides.
+
+    >>> truth = TruthPairs.from_pairs([("crop", "photo")])
+    >>> crop = QueryEmbeddings.from_features(["crop"], [[1.0, 0.0]])
+    >>> photo = ReferenceEmbeddings.from_features(["photo"], [[2.0, 0.0]])
+    >>> result = directional(truth, crop, photo)
+    >>> result.norm_order_accuracy, result.auroc_reversed
+    (1.0, 1.0)
     """
     if not len(truth):
-        raise AslError("truth: it has no true pair, so there is no direction to measure")
-    whole = _norms(truth.reference_ids, references) - _norms(truth.query_ids, queries)
-    known = np.isfinite(whole)
+        raise AslError("truth: has no true pair, so there is no direction to measure; give one")
+    all_differences = _norms(truth.reference_ids, references) - _norms(truth.query_ids, queries)
+    known = np.isfinite(all_differences)
     if not known.any():
         raise AslError(
-            f"truth: no pair of it has an embedding on both sides, e.g. {str(truth.query_ids[0])!r} -> "
-            f"{str(truth.reference_ids[0])!r}; are the ids written alike?"
+            "truth: no pair of it has an embedding on both sides: "
+            f"e.g. {str(truth.query_ids[0])!r} -> {str(truth.reference_ids[0])!r}; "
+            "do truth and features use the same id format?"
         )
-    difference = whole[known]
+    difference = all_differences[known]
     groups = {"true": difference, "reversed": -difference}
     if hard is not None:
-        against = _hard_differences(hard, truth, queries, references)
-        if len(against):
-            groups["hard"] = against
+        hard_differences = _hard_differences(hard, truth, queries, references)
+        if len(hard_differences):
+            groups["hard"] = hard_differences
     kinds = np.array(
         [truth.kinds.get(query, "unknown") for query in truth.query_ids[known].tolist()]
     )
@@ -124,62 +130,86 @@ def directional(
 
 
 def order_accuracy(differences: npt.ArrayLike) -> float:
-    """Share of positive differences; zeros count half."""
+    """Compute the share of positive differences; zeros count half.
+
+    >>> order_accuracy([0.3, -0.1, 0.0, 0.2])
+    0.625
+    """
     values = np.asarray(differences)
     return float(((values > 0).sum() + 0.5 * (values == 0).sum()) / max(len(values), 1))
 
 
 def auroc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
-    """P(a positive is above a negative) + half P(they are equal): the Mann-Whitney statistic."""
+    """Compute P(a positive is above a negative) + half P(they are equal) (Mann-Whitney).
+
+    Args:
+        positive: ``[n]`` values, one or more.
+        negative: ``[m]`` values, one or more.
+
+    Raises:
+        AslError: either list is empty.
+
+    >>> auroc([0.9, 0.4], [0.4, 0.1])
+    0.875
+    """
     above, below = np.sort(np.asarray(positive)), np.sort(np.asarray(negative))
     if not len(above) or not len(below):
-        raise AslError("auroc: needs at least one value on either side")
+        raise AslError(
+            "auroc: needs at least one positive and one negative value: "
+            f"got {len(above)} and {len(below)}"
+        )
     lower = np.searchsorted(below, above, side="left").sum(dtype=np.int64)
     not_higher = np.searchsorted(below, above, side="right").sum(dtype=np.int64)
     return float((lower + not_higher) / 2 / (len(above) * len(below)))
 
 
 def _norms(ids: StrArray, embeddings: QueryEmbeddings | ReferenceEmbeddings) -> F32:
-    """Log-norm of every id, NaN where there is no embedding."""
-    row = {name: index for index, name in enumerate(embeddings.ids.tolist())}
-    found = np.array([row.get(name, -1) for name in ids.tolist()], dtype=np.int64)
-    return np.where(found >= 0, embeddings.log_norms[found], np.float32(np.nan))
+    """Return the log-norm of every id, NaN where there is no embedding."""
+    row_of = {name: index for index, name in enumerate(embeddings.ids.tolist())}
+    rows = np.array([row_of.get(name, -1) for name in ids.tolist()], dtype=np.int64)
+    return np.where(rows >= 0, embeddings.log_norms[rows], np.float32(np.nan))
 
 
 def _hard_differences(
     pairs: ScoredPairs, truth: TruthPairs, queries: QueryEmbeddings, references: ReferenceEmbeddings
 ) -> F32:
-    """The difference d of the best-scored prediction of every hard-negative query."""
-    hard = {query for query, kind in truth.kinds.items() if kind.startswith(HARD)}
+    """Return the difference d of the best-scored prediction of every hard-negative query."""
+    hard = {query for query, kind in truth.kinds.items() if is_hard(kind)}
     order = np.argsort(-pairs.scores, kind="stable")
     query_ids, first = np.unique(pairs.query_index[order], return_index=True)
     rows = order[first][np.isin(pairs.queries[query_ids], sorted(hard))]
     if not len(rows):
         return np.empty(0, dtype=np.float32)
     # Strings only of the chosen rows: a list of predictions can be long.
-    left, right = (
-        pairs.queries[pairs.query_index[rows]],
-        pairs.references[pairs.reference_index[rows]],
-    )
-    difference = _norms(right, references) - _norms(left, queries)
+    hard_ids = pairs.queries[pairs.query_index[rows]]
+    reference_ids = pairs.references[pairs.reference_index[rows]]
+    difference = _norms(reference_ids, references) - _norms(hard_ids, queries)
     measured: F32 = difference[np.isfinite(difference)]
     return measured
 
 
 def uap_both_directions(forward: npt.ArrayLike, backward: npt.ArrayLike) -> float:
-    """µAP of every true pair asked in both directions; only query -> reference counts as true.
+    """Compute µAP over both directions of every true pair; only query -> reference is positive.
 
-    A symmetric score cannot tell them apart: it ties, ties count against, and half is all it can
-    get.
+    A symmetric score cannot tell them apart: it ties, ties count against, and it gets half at most.
 
     Args:
         forward: ``[T]`` scores query -> reference.
         backward: ``[T]`` scores of the same pairs, reference -> query.
+
+    Raises:
+        AslError: the lists are empty or differ in length.
+
+    >>> uap_both_directions([0.9, 0.8], [0.1, 0.2])
+    1.0
+    >>> uap_both_directions([0.9], [0.9])
+    0.5
     """
     above, below = np.asarray(forward, dtype=np.float64), np.asarray(backward, dtype=np.float64)
     if above.shape != below.shape or above.ndim != 1 or not len(above):
         raise AslError(
-            f"uap_both_directions: needs one score per pair on either side, got {above.shape}, {below.shape}"
+            "uap_both_directions: needs one score per pair in each direction: "
+            f"got shapes {above.shape}, {below.shape}; pass two lists of one length"
         )
     scores = np.concatenate([above, below])
     labels = np.arange(len(scores)) < len(above)

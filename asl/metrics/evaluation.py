@@ -1,7 +1,7 @@
-"""One call from predictions and truth to every headline number, with intervals and breakdowns.
+"""Evaluate predictions against the truth: headline metrics, intervals and breakdowns in one call.
 
-The rules (one global ranking, ties against us, recall over all true pairs) are those of
-``ranking.py``.
+The rules (one global ranking, ties count against, recall over all true pairs) are those of
+:mod:`asl.metrics.average_precision`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from asl.metrics.average_precision import (
     rank,
     recall_at_precision,
 )
+from asl.metrics.hard_false_matches import hard_false_matches, is_hard
 from asl.metrics.intervals import Interval, PerQuerySums, bootstrap_replicates
 from asl.metrics.per_query import (
     PerQuery,
@@ -33,17 +34,17 @@ from asl.metrics.per_query import (
 )
 from asl.types import AslError, ScoredPairs, StrArray, TruthPairs
 
-HARD = "hard:"  # prefix of the kinds of hard-negative queries
-LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+PRECISION_LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+_CURVE_POINTS = 400
 
 
 @dataclass(frozen=True)
 class KindResult:
-    """How one kind of query fared at the operating threshold.
+    """Metrics of one kind of query at the operating threshold; rates are 0..1.
 
     Attributes:
-        queries: how many.
-        true_pairs: how many of their pairs are true.
+        queries: number of queries.
+        true_pairs: number of their true pairs.
         uap: µAP of these queries alone; None where they have no match.
         recall_at_1: of these queries; None where they have no match.
         found: share of true pairs at or above the threshold; None where there is no match or no
@@ -62,24 +63,24 @@ class KindResult:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The numbers of one run; rates are 0..1.
+    """Metrics of one run; rates are 0..1.
 
     Attributes:
         uap: micro average precision over the global ranking.
-        recall_at_p90: best recall with precision >= 0.9; 0 where never reached.
-        threshold_at_p90: the score there, None where never reached.
+        recall_at_p90: best recall with precision >= 0.9; 0 where it is never reached.
+        threshold_at_p90: the score there; None where it is never reached.
         recall_at_1: share of true pairs whose reference is the query's first.
-        recall_at_10: ... among the first ten.
+        recall_at_10: share of true pairs whose reference is among the first ten.
         accuracy_at_1: share of queries with a match whose first prediction is true.
         mean_ap: macro mAP, rectangles.
         mean_ap_trapezoid: macro mAP as Copydays and Holidays report it.
         counts: ``queries``, ``queries_with_match``, ``true_pairs``, ``predictions``, ``found``.
         recalls: precision -> (recall, threshold or None) at other precisions.
-        by_kind: kind of query -> its numbers, at the operating threshold.
+        by_kind: kind of query -> its metrics at the operating threshold.
         by_group: the same for a grouping of the caller's; empty where none was given.
-        precision: the one whose threshold is the operating threshold.
-        threshold: the operating threshold, None where the precision is never reached.
-        intervals: name -> 95 % bootstrap interval over queries; empty where it is off.
+        precision: precision whose threshold is the operating threshold.
+        threshold: the operating threshold; None where the precision is never reached.
+        intervals: name -> 95 % bootstrap interval over queries; empty where they are off.
         curve: recall, precision and score at about 400 points of the ranking, for drawing; not in
             the JSON form.
     """
@@ -105,15 +106,18 @@ class Evaluation:
 
     @property
     def hard_false_match_rate(self) -> float | None:
-        """Share of hard-negative queries that are matched at the threshold; None without such queries or threshold."""
-        hard = [result for kind, result in self.by_kind.items() if kind.startswith(HARD)]
+        """Share of hard-negative queries that match something at the operating threshold.
+
+        None without such queries or without a threshold.
+        """
+        hard = [result for kind, result in self.by_kind.items() if is_hard(kind)]
         rates = [(r.false_match_rate, r.queries) for r in hard if r.false_match_rate is not None]
         if not rates:
             return None
         return sum(rate * count for rate, count in rates) / sum(count for _, count in rates)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; the names of the headline numbers are a contract that other scripts read."""
+        """Convert to plain values; scripts rely on the names of the headline metrics."""
         return {
             "uap": self.uap,
             "recall_at_p90": self.recall_at_p90,
@@ -146,30 +150,40 @@ def evaluate(
     precision: float = 0.9,
     groups: Mapping[str, str] | None = None,
 ) -> Evaluation:
-    """Score predictions against the truth.
+    """Evaluate predictions against the truth.
 
     Args:
-        pairs: predictions in any order; queries that the truth does not know count as queries
+        pairs: predictions in any order; queries that the truth does not list count as queries
             without a match.
         truth: true pairs, all queries, and (where known) their kinds.
         bootstrap: replicates of the intervals; 0 leaves them out.
         seed: of the bootstrap.
-        precision: the operating threshold is the lowest that holds it; breakdowns and false-match
+        precision: the operating threshold is the lowest that reaches it; breakdowns and false-match
             rates use it.
         groups: query id -> group, for a breakdown besides the one by kind (source album, difficulty
             ...).
 
     Raises:
-        AslError: no true pair, a pair predicted twice, a score that is not finite, a precision
-            outside 0..1.
+        AslError: there is no true pair, a pair is predicted twice, or the precision is outside
+            0..1.
+
+    >>> truth = TruthPairs.from_pairs([("crop", "photo")], other_queries=["noise"])
+    >>> pairs = ScoredPairs.from_ids(["crop", "noise"], ["photo", "photo"], [0.9, 0.3])
+    >>> result = evaluate(pairs, truth)
+    >>> result.uap, result.recall_at_p90, result.threshold
+    (1.0, 1.0, 0.9)
     """
     if not 0 < precision <= 1:
-        raise AslError(f"precision: must be in (0, 1], got {precision}")
+        raise AslError(f"precision: must be in (0, 1]: got {precision}; 0.9 is usual")
     ranking = rank(pairs, truth)
     by_query = group_by_query(ranking)
-    points = {level: recall_at_precision(ranking, level) for level in sorted({*LEVELS, precision})}
+    levels = sorted({*PRECISION_LEVELS, precision})
+    points = {level: recall_at_precision(ranking, level) for level in levels}
     threshold = points[precision].threshold
-    sums = {**per_query_sums(by_query), **_hard_sums(ranking, truth, threshold)}
+    sums = per_query_sums(by_query)
+    hard = hard_false_matches(ranking, truth, threshold)
+    if hard is not None:
+        sums["hard_false_match_rate"] = hard
     return Evaluation(
         uap=average_precision(ranking),
         recall_at_p90=points[0.9].recall,
@@ -190,10 +204,10 @@ def evaluate(
     )
 
 
-def _thin_curve(ranking: Ranking, *, keep: list[float], points: int = 400) -> tuple[F64, F64, F64]:
-    """The curve at evenly spread positives and at the recalls in ``keep``."""
+def _thin_curve(ranking: Ranking, *, keep: list[float]) -> tuple[F64, F64, F64]:
+    """Return the curve at evenly spread positives and at the recalls in ``keep``."""
     recall, precision, scores = precision_recall_curve(ranking)
-    chosen = np.linspace(0, max(len(recall) - 1, 0), points).astype(np.int64)
+    chosen = np.linspace(0, max(len(recall) - 1, 0), _CURVE_POINTS).astype(np.int64)
     exact = np.searchsorted(recall, np.array(keep) - 1e-12)
     rows = np.unique(np.concatenate([chosen, exact]))
     rows = rows[rows < len(recall)]
@@ -213,7 +227,22 @@ def _counts(ranking: Ranking, pairs: ScoredPairs) -> dict[str, int]:
 def breakdown(
     ranking: Ranking, groups: Mapping[str, str], *, threshold: float | None
 ) -> dict[str, KindResult]:
-    """The numbers of every group of queries; queries without one are ``unknown``, an empty dict without groups."""
+    """Compute the metrics of every group of queries.
+
+    Args:
+        ranking: the predictions.
+        groups: query id -> group; queries without one are ``unknown``.
+        threshold: the operating threshold; None: none was reached.
+
+    Returns:
+        group -> its metrics; empty without groups.
+
+    >>> truth = TruthPairs.from_pairs([("q1", "r1"), ("q2", "r2")])
+    >>> ranking = rank(ScoredPairs.from_ids(["q1", "q2"], ["r1", "r9"], [0.9, 0.8]), truth)
+    >>> groups = breakdown(ranking, {"q1": "crop", "q2": "blur"}, threshold=0.5)
+    >>> {group: result.recall_at_1 for group, result in groups.items()}
+    {'blur': 0.0, 'crop': 1.0}
+    """
     if not groups:
         return {}
     names = np.array([groups.get(query, "unknown") for query in ranking.queries.tolist()])
@@ -247,7 +276,20 @@ def _intervals(
 
 
 def per_query_sums(groups: PerQuery) -> PerQuerySums:
-    """What the bootstrap needs of the metrics that are ratios of sums over queries: name -> (above ``[Q]``, below)."""
+    """Express metrics as ratios of sums over queries, which a bootstrap can redraw.
+
+    Args:
+        groups: see :func:`asl.metrics.per_query.group_by_query`.
+
+    Returns:
+        name -> (numerator ``[Q]``, denominator ``[Q]``).
+
+    >>> truth = TruthPairs.from_pairs([("q1", "r1"), ("q2", "r2")])
+    >>> ranking = rank(ScoredPairs.from_ids(["q1", "q2"], ["r1", "r9"], [0.9, 0.8]), truth)
+    >>> numerator, denominator = per_query_sums(group_by_query(ranking))["recall_at_1"]
+    >>> numerator.tolist(), denominator.tolist()
+    ([1, 0], [1, 1])
+    """
     matched = (groups.truth_count > 0).astype(np.int64)
     right = np.zeros(len(matched), dtype=np.int64)
     right[groups.query_index[groups.labels & (groups.place == 0)]] = 1
@@ -259,18 +301,11 @@ def per_query_sums(groups: PerQuery) -> PerQuerySums:
     }
 
 
-def _hard_sums(ranking: Ranking, truth: TruthPairs, threshold: float | None) -> PerQuerySums:
-    """The false-match rate of hard negatives as a ratio of sums; the threshold is held where it is."""
-    hard = np.array(
-        [truth.kinds.get(query, "").startswith(HARD) for query in ranking.queries.tolist()]
-    )
-    if threshold is None or not hard.any():
-        return {}
-    matched = np.zeros(len(hard), dtype=np.int64)
-    matched[ranking.query_index[(ranking.scores >= threshold) & ~ranking.labels]] = 1
-    return {"hard_false_match_rate": (matched * hard, hard.astype(np.int64))}
-
-
 def missing_predictions(pairs: ScoredPairs, truth: TruthPairs) -> StrArray:
-    """Ids of the truth's queries that have no prediction at all: often a sign of ids that do not fit."""
+    """List the truth's queries that have no prediction: often a sign of another id format.
+
+    >>> truth = TruthPairs.from_pairs([("q1", "r1"), ("q2", "r2")])
+    >>> missing_predictions(ScoredPairs.from_ids(["q1"], ["r1"], [0.9]), truth).tolist()
+    ['q2']
+    """
     return np.setdiff1d(truth.queries, pairs.queries[np.unique(pairs.query_index)])

@@ -1,9 +1,9 @@
-"""Bootstrap over queries: how far a number would move had other queries been drawn.
+"""Bootstrap over queries: spread of a metric over redrawn queries.
 
-A replicate draws as many queries as there are, with replacement; a query brings all its predictions
-and its true pairs. It is computed from the one sorted list with a whole-number weight per query,
-which gives exactly what scoring the drawn list would give (copies of a prediction tie; negatives
-first) at the cost of one pass.
+A replicate draws Q queries of Q with replacement; a query brings all its predictions and its true
+pairs. It is computed from the one sorted list with a whole-number weight per query, which gives
+exactly what scoring the drawn list would give (copies of a prediction tie; negatives first) at the
+cost of one pass.
 """
 
 from __future__ import annotations
@@ -25,28 +25,49 @@ PerQuerySums = dict[str, tuple[PerQuerySum, PerQuerySum]]
 
 @dataclass(frozen=True)
 class Interval:
-    """A percentile interval, by default the middle 95 % of the replicates."""
+    """A percentile interval, by default the middle 95 % of the replicates.
+
+    Attributes:
+        low: lower end.
+        high: upper end.
+    """
 
     low: float
     high: float
 
     @classmethod
     def of(cls, replicates: npt.ArrayLike, *, level: float = 0.95) -> Interval:
-        """The middle ``level`` of some replicates."""
+        """Return the middle ``level`` of some replicates.
+
+        >>> Interval.of(range(101), level=0.5)
+        Interval(low=25.0, high=75.0)
+        """
         tail = 50 * (1 - level)
         low, high = np.percentile(np.asarray(replicates), [tail, 100 - tail])
         return cls(float(low), float(high))
 
 
 def query_weights(queries: int, replicates: int, seed: int) -> Iterator[Weights]:
-    """How often each of ``queries`` is drawn, once per replicate; the same for the same seed.
+    """Draw queries with replacement, once per replicate.
+
+    Args:
+        queries: Q.
+        replicates: number of draws.
+        seed: equal seeds give equal draws.
+
+    Yields:
+        int64 ``[Q]``, the number of times that each query is drawn.
 
     Raises:
         AslError: fewer than two replicates.
+
+    >>> [int(weights.sum()) for weights in query_weights(5, replicates=2, seed=0)]
+    [5, 5]
     """
     if replicates < 2:
         raise AslError(
-            f"bootstrap: at least 2 replicates make an interval, got {replicates}; 0 turns it off"
+            "bootstrap: needs at least 2 replicates for an interval: "
+            f"got {replicates}; 0 turns intervals off"
         )
     rng = np.random.default_rng(seed)
     for _ in range(replicates):
@@ -54,7 +75,16 @@ def query_weights(queries: int, replicates: int, seed: int) -> Iterator[Weights]
 
 
 class WeightedRanking:
-    """A ranking prepared for many weightings of its queries: only what lies up to the last positive is kept."""
+    """A ranking prepared for many weightings of its queries, cut behind the last positive.
+
+    >>> from asl.metrics.average_precision import rank
+    >>> from asl.types import ScoredPairs, TruthPairs
+    >>> truth = TruthPairs.from_pairs([("q1", "r1"), ("q2", "r2")])
+    >>> pairs = ScoredPairs.from_ids(["q1", "q2"], ["r1", "r9"], [0.9, 0.8])
+    >>> weighted = WeightedRanking(rank(pairs, truth))
+    >>> weighted.score(np.array([1, 1]))[0], weighted.score(np.array([2, 0]))[0]
+    (0.5, 1.0)
+    """
 
     def __init__(self, ranking: Ranking) -> None:
         places = np.flatnonzero(ranking.labels)
@@ -66,20 +96,23 @@ class WeightedRanking:
         self._harmonic = np.zeros(1)
 
     def score(self, weights: Weights, *, precision: float = 0.9) -> tuple[float, float]:
-        """µAP and recall at ``precision`` of the list in which query q stands ``weights[q]`` times."""
+        """Compute µAP and recall at a precision of the list that repeats query q weights[q] times.
+
+        Args:
+            weights: int64 ``[Q]``.
+            precision: of the recall.
+        """
         total = int(weights @ self._truth)
         if not len(self._starts) or not total:
             return 0.0, 0.0
         own = weights[self._positive_query]
         found = np.cumsum(own)
-        seen = np.cumsum(
-            np.add.reduceat(weights.astype(np.int32)[self._query], self._starts, dtype=np.int64)
-        )
+        per_prediction = weights.astype(np.int32)[self._query]
+        seen = np.cumsum(np.add.reduceat(per_prediction, self._starts, dtype=np.int64))
         drawn = own > 0
         reached = found[drawn][found[drawn] / seen[drawn] >= precision]
-        return self._precision_sum(own, found, seen) / total, float(reached[-1] / total) if len(
-            reached
-        ) else 0.0
+        recall = float(reached[-1] / total) if len(reached) else 0.0
+        return self._precision_sum(own, found, seen) / total, recall
 
     def _precision_sum(self, own: I64, found: I64, seen: I64) -> float:
         # w copies of a positive after n predictions of which t are true add Σ_{j=1..w} (t+j)/(n+j),
@@ -96,28 +129,38 @@ class WeightedRanking:
 def bootstrap_replicates(
     ranking: Ranking, per_query: PerQuerySums, *, replicates: int, seed: int, precision: float = 0.9
 ) -> dict[str, F64]:
-    """Replicates of µAP, recall at ``precision`` and of ratios of per-query sums.
+    """Compute replicates of µAP, recall at a precision and ratios of per-query sums.
 
     Args:
         ranking: the predictions.
         per_query: name -> (numerator ``[Q]``, denominator ``[Q]``), e.g. hits at rank 1 over true
             pairs.
-        replicates: how many.
+        replicates: number of replicates.
         seed: of the draws; equal seeds and query vocabularies give paired draws.
         precision: of the recall.
 
     Returns:
-        name -> ``[replicates]``; names ``uap``, ``recall_at_p90`` and those of ``per_query``.
+        name -> float64 ``[replicates]``; names ``uap``, ``recall_at_p90`` and those of
+        ``per_query``.
+
+    >>> from asl.metrics.average_precision import rank
+    >>> from asl.types import ScoredPairs, TruthPairs
+    >>> truth = TruthPairs.from_pairs([("q1", "r1"), ("q2", "r2")])
+    >>> ranking = rank(ScoredPairs.from_ids(["q1", "q2"], ["r1", "r2"], [0.9, 0.8]), truth)
+    >>> bootstrap_replicates(ranking, {}, replicates=3, seed=0)["uap"].tolist()
+    [1.0, 1.0, 1.0]
     """
     prepared = WeightedRanking(ranking)
     rows: list[list[float]] = []
     for weights in query_weights(len(ranking.queries), replicates, seed):
-        ratios = [_ratio(weights, above, below) for above, below in per_query.values()]
+        ratios = [
+            _ratio(weights, numerator, denominator) for numerator, denominator in per_query.values()
+        ]
         rows.append([*prepared.score(weights, precision=precision), *ratios])
     columns: npt.NDArray[Any] = np.array(rows).T
     return dict(zip(["uap", "recall_at_p90", *per_query], columns, strict=True))
 
 
-def _ratio(weights: Weights, above: PerQuerySum, below: PerQuerySum) -> float:
-    total = float(weights @ below)
-    return float(weights @ above) / total if total else 0.0
+def _ratio(weights: Weights, numerator: PerQuerySum, denominator: PerQuerySum) -> float:
+    total = float(weights @ denominator)
+    return float(weights @ numerator) / total if total else 0.0

@@ -1,4 +1,4 @@
-"""Is run A better than run B, or were the queries kind to it? A paired bootstrap over queries."""
+"""Paired bootstrap over queries: test whether run A is better than run B beyond chance."""
 
 from __future__ import annotations
 
@@ -35,17 +35,23 @@ def compare(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> dict[str, Difference]:
-    """Compare two runs on the same truth; both see the same redrawn queries.
+    """Compare two runs on the same truth, with the same redrawn queries.
 
     Args:
         first: predictions of run A.
         second: predictions of run B.
         truth: of both.
-        bootstrap: replicates.
+        bootstrap: number of replicates.
         seed: of the draws.
 
     Returns:
-        ``uap``, ``recall_at_p90``, ``recall_at_1``, ``recall_at_10`` -> A − B.
+        ``uap``, ``recall_at_p90``, ``recall_at_1`` ... -> A − B.
+
+    >>> truth = TruthPairs.from_pairs([("q1", "r1"), ("q2", "r2")])
+    >>> right = ScoredPairs.from_ids(["q1", "q2"], ["r1", "r2"], [0.9, 0.8])
+    >>> half = ScoredPairs.from_ids(["q1", "q2"], ["r1", "r9"], [0.9, 0.8])
+    >>> compare(right, half, truth, bootstrap=100)["uap"].value
+    0.5
     """
     queries = all_queries(truth, first, second)
     values, draws = [], []
@@ -53,7 +59,8 @@ def compare(
         ranking = rank(run, truth, queries=queries)
         sums = per_query_sums(group_by_query(ranking))
         ratios = {
-            name: float(above.sum() / max(below.sum(), 1)) for name, (above, below) in sums.items()
+            name: float(numerator.sum() / max(denominator.sum(), 1))
+            for name, (numerator, denominator) in sums.items()
         }
         recall = recall_at_precision(ranking, 0.9).recall
         values.append({"uap": average_precision(ranking), "recall_at_p90": recall, **ratios})
@@ -61,7 +68,7 @@ def compare(
     result = {}
     for name, value in values[0].items():
         replicates = draws[0][name] - draws[1][name]
-        side = int(min((replicates <= 0).sum(), (replicates >= 0).sum()))
-        p_value = min(1.0, 2 * (side + 1) / (bootstrap + 1))
+        smaller_side = int(min((replicates <= 0).sum(), (replicates >= 0).sum()))
+        p_value = min(1.0, 2 * (smaller_side + 1) / (bootstrap + 1))
         result[name] = Difference(value - values[1][name], Interval.of(replicates), p_value)
     return result

@@ -1,1 +1,1 @@
-"""Directional scores, score normalisation, whitening, calibration; see ``score.py`` for the formulas."""
+"""Directional scores, score normalisation, whitening, calibration; formulas in ``score.py``."""

@@ -1,4 +1,4 @@
-"""What a score means: the probability of a copy, and the threshold that gives a precision.
+"""Calibration of a score: probability of a copy, and the threshold that gives a precision.
 
 Fitted once per model and score on queries that neither trained the model nor are reported on, and
 stored in the model's card, so that a user can ask for a precision instead of guessing a cosine.
@@ -19,16 +19,18 @@ from asl.scoring.score import Score
 from asl.types import AslError
 
 _F64 = npt.NDArray[np.float64]
+_I64 = npt.NDArray[np.int64]
 _Bool = npt.NDArray[np.bool_]
 PRECISIONS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """What accepting pairs from a score on gave, on the calibration queries.
+    """Result of accepting pairs from one score on, on the calibration queries; rates are 0..1.
 
     Attributes:
-        precision: share of the accepted pairs that are right, at least; what was asked for.
+        precision: precision that was asked for; the share of accepted pairs that are true copies is
+            at least this.
         threshold: lowest score that is accepted.
         recall: share of all true pairs that are accepted.
         hard_false_match_rate: share of the hard-negative queries that match something; None where
@@ -43,13 +45,14 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How to read one score of one model.
+    """Meaning of one score of one model.
 
     Attributes:
-        score: mode and constants that it was fitted with.
-        slope: of the logistic curve, not negative: a higher score is never less sure.
-        offset: of the logistic curve.
-        thresholds: by precision, ascending; precisions that were never reached are not there.
+        score: mode and constants that the calibration was fitted with.
+        slope: slope of the logistic curve, 0 or more: a higher score is never less sure.
+        offset: offset of the logistic curve.
+        thresholds: thresholds by precision, ascending; precisions that were never reached are left
+            out.
     """
 
     score: Score
@@ -58,30 +61,46 @@ class Calibration:
     thresholds: tuple[Threshold, ...]
 
     def probability(self, scores: npt.ArrayLike) -> _F64:
-        """P(the query is a copy of the reference) in 0..1 for scores of any shape, among pairs as calibrated on."""
+        """Convert scores to the probability that the query is a copy of the reference.
+
+        Args:
+            scores: scores of any shape, query -> reference.
+
+        Returns:
+            float64 0..1 of the same shape, among pairs like those of the calibration.
+
+        >>> calibration = Calibration(Score("cosine"), slope=10.0, offset=-5.0, thresholds=())
+        >>> calibration.probability([0.0, 0.5, 1.0]).round(3).tolist()
+        [0.007, 0.5, 0.993]
+        """
         result: _F64 = expit(self.slope * np.asarray(scores, dtype=np.float64) + self.offset)
         return result
 
     def threshold(self, precision: float) -> Threshold:
-        """The row with the smallest precision that is at least ``precision``.
+        """Return the row with the smallest precision that is at least ``precision``.
 
         Raises:
-            AslError: that precision was not reached in the calibration; the highest one that was is
-                named.
+            AslError: the calibration never reached that precision.
+
+        >>> rows = (Threshold(0.9, 0.61, 0.7, None),)
+        >>> Calibration(Score("cosine"), 10.0, -5.0, rows).threshold(0.8).threshold
+        0.61
         """
         for row in self.thresholds:
             if row.precision >= precision:
                 return row
-        best = (
-            f"the highest was {self.thresholds[-1].precision:g}" if self.thresholds else "none was"
+        highest = (
+            f"the highest was {self.thresholds[-1].precision:g}"
+            if self.thresholds
+            else "no precision was"
         )
         raise AslError(
-            f"precision: {precision:g} was not reached by {self.score.mode} in this model's calibration ({best}); "
-            "score=verified reaches more"
+            f"precision: {precision:g} was not reached by {self.score.mode} in this model's "
+            f"calibration ({highest}); ask for less, or use score=verified, which reaches more"
         )
 
     def to_card(self) -> dict[str, Any]:
-        """Plain values for a model card."""
+        """Convert to plain values for a model card."""
         plain = asdict(self)
         plain["score"] = {name: plain["score"][name] for name in ("mode", "lam", "tau", "clip")}
         plain["thresholds"] = list(plain["thresholds"])
@@ -89,17 +108,22 @@ class Calibration:
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Calibration:
-        """Read what :meth:`to_card` wrote.
+        """Read the values that :meth:`to_card` wrote.
 
         Raises:
-            AslError: it is something else.
+            AslError: the card holds something else.
+
+        >>> fitted = Calibration(Score("hinge"), 10.0, -5.0, ())
+        >>> Calibration.from_card(fitted.to_card()) == fitted
+        True
         """
         try:
             rows = tuple(Threshold(**row) for row in card["thresholds"])
             return cls(Score(**card["score"]), float(card["slope"]), float(card["offset"]), rows)
         except (KeyError, TypeError, ValueError) as error:
             raise AslError(
-                f"calibration: the card cannot be read ({type(error).__name__}: {error})"
+                f"calibration: the model card cannot be read ({type(error).__name__}: {error}); "
+                "calibrate the model again"
             ) from error
 
 
@@ -115,41 +139,54 @@ def calibrate(
 ) -> Calibration:
     """Fit the logistic curve and the thresholds of a score.
 
-    The curve is fitted on each query's best pair, which is what somebody decides about (Platt,
-    1999, with his smoothed targets, so that separable scores give no infinite slope).
+    The curve is fitted on each query's best pair, the one that a user decides about (Platt, 1999,
+    with his smoothed targets, so that separable scores give no infinite slope).
 
     Args:
-        score: what the scores are.
-        scores: ``[P]`` scores of retrieved pairs.
-        correct: bool ``[P]``, whether the pair is a true copy.
-        query: int ``[P]``, which query a pair is of.
-        true_pairs: all true pairs, retrieved or not.
+        score: mode and constants of the scores.
+        scores: ``[P]`` scores of retrieved pairs, query -> reference.
+        correct: bool ``[P]``, True where the pair is a true copy.
+        query: int ``[P]``, number of each pair's query.
+        true_pairs: number of all true pairs, retrieved or not.
         hard_queries: numbers (as in ``query``) of hard-negative queries.
-        precisions: to look for.
+        precisions: precisions to find thresholds for.
 
     Raises:
-        AslError: no pairs, lengths that differ, or only true or only false pairs.
+        AslError: there are no pairs, the lengths differ, or all pairs are true or all false.
+
+    >>> fitted = calibrate(
+    ...     Score("cosine"), [0.9, 0.8, 0.3], [True, True, False], query=[0, 1, 2], true_pairs=2
+    ... )
+    >>> row = fitted.threshold(0.9)
+    >>> row.threshold, row.recall
+    (0.8, 1.0)
     """
-    values, right = np.asarray(scores, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
-    of = np.asarray(query, dtype=np.int64)
-    if not len(values) or values.shape != right.shape or values.shape != of.shape:
+    values = np.asarray(scores, dtype=np.float64)
+    is_true = np.asarray(correct, dtype=np.bool_)
+    queries = np.asarray(query, dtype=np.int64)
+    if not len(values) or values.shape != is_true.shape or values.shape != queries.shape:
         raise AslError(
-            f"calibrate: needs pairs, got {values.shape} scores, {right.shape} labels, {of.shape} queries"
+            "calibrate: needs pairs, with one score, label and query each: "
+            f"got {values.shape} scores, {is_true.shape} labels, {queries.shape} queries; "
+            "pass three lists of one length"
         )
-    if right.all() or not right.any():
-        raise AslError("calibrate: needs true and false pairs")
-    order = np.lexsort((right, -values, of))  # ties against us: the false pair of a tie comes first
-    best = order[np.unique(of[order], return_index=True)[1]]
-    slope, offset = _logistic(values[best], right[best])
-    rows = _thresholds(
-        values, right, of, true_pairs, np.asarray(list(hard_queries), dtype=np.int64), precisions
-    )
+    if is_true.all() or not is_true.any():
+        raise AslError(
+            "calibrate: needs true and false pairs: "
+            f"got {int(is_true.sum())} true of {len(is_true)}; retrieve more pairs per query"
+        )
+    # Ties count against the score: the false pair of a tie comes first.
+    order = np.lexsort((is_true, -values, queries))
+    best = order[np.unique(queries[order], return_index=True)[1]]
+    slope, offset = _logistic(values[best], is_true[best])
+    hard = np.asarray(list(hard_queries), dtype=np.int64)
+    rows = _thresholds(values, is_true, queries, true_pairs, hard, precisions)
     return Calibration(score, slope, offset, rows)
 
 
-def _logistic(values: _F64, right: _Bool) -> tuple[float, float]:
-    positives, negatives = int(right.sum()), int((~right).sum())
-    target = np.where(right, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+def _logistic(values: _F64, is_true: _Bool) -> tuple[float, float]:
+    positives, negatives = int(is_true.sum()), int((~is_true).sum())
+    target = np.where(is_true, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     centre, spread = float(values.mean()), float(values.std()) or 1.0
     z = (values - centre) / spread
 
@@ -159,35 +196,36 @@ def _logistic(values: _F64, right: _Bool) -> tuple[float, float]:
         value = float((np.logaddexp(0.0, logit) - target * logit).mean())
         return value, np.array([(error * z).mean(), error.mean()])
 
-    found = minimize(
-        loss, np.array([1.0, 0.0]), jac=True, bounds=[(0.0, None), (None, None)], method="L-BFGS-B"
-    )
-    slope, offset = (float(w) for w in found.x)
+    start = np.array([1.0, 0.0])
+    bounds = [(0.0, None), (None, None)]
+    fitted = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
+    slope, offset = (float(w) for w in fitted.x)
     return slope / spread, offset - slope * centre / spread
 
 
 def _thresholds(
     values: _F64,
-    right: _Bool,
-    of: npt.NDArray[np.int64],
+    is_true: _Bool,
+    queries: _I64,
     true_pairs: int,
-    hard: npt.NDArray[np.int64],
+    hard: _I64,
     precisions: Sequence[float],
 ) -> tuple[Threshold, ...]:
     order = np.argsort(-values, kind="stable")
-    descending, hits = values[order], np.cumsum(right[order])
-    ends = np.flatnonzero(
-        np.r_[descending[1:] != descending[:-1], True]
-    )  # a threshold takes all of a tie or none
+    descending, hits = values[order], np.cumsum(is_true[order])
+    # A threshold accepts all of a tie or none.
+    ends = np.flatnonzero(np.r_[descending[1:] != descending[:-1], True])
     precision, recall = hits[ends] / (ends + 1), hits[ends] / true_pairs
-    # Each hard query is matched from its best score on.
-    hardest = [values[of == number].max(initial=-np.inf) for number in hard.tolist()]
+    # A hard query is matched by every threshold up to its best score.
+    hard_best = np.array(
+        [values[queries == number].max(initial=-np.inf) for number in hard.tolist()]
+    )
     rows = []
-    for wanted in sorted(precisions):
-        reached = np.flatnonzero(precision >= wanted)
+    for target in sorted(precisions):
+        reached = np.flatnonzero(precision >= target)
         if len(reached):
-            at = reached[-1]
-            threshold = float(descending[ends[at]])
-            rate = float(np.mean(np.array(hardest) >= threshold)) if hardest else None
-            rows.append(Threshold(wanted, threshold, float(recall[at]), rate))
+            last = reached[-1]
+            threshold = float(descending[ends[last]])
+            rate = float(np.mean(hard_best >= threshold)) if len(hard_best) else None
+            rows.append(Threshold(target, threshold, float(recall[last]), rate))
     return tuple(rows)

@@ -1,4 +1,4 @@
-"""Several models, or one model at several sizes, as one: the cosine is the weighted mean of their cosines."""
+"""Ensembles: the cosine of several models, or of one at several sizes, is their weighted mean."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from asl.types import AslError, Embeddings
 
-Some = TypeVar("Some", bound=Embeddings)
+Role = TypeVar("Role", bound=Embeddings)
 
 
-def ensemble(members: Sequence[Some], weights: Sequence[float] | None = None) -> Some:
+def ensemble(members: Sequence[Role], weights: Sequence[float] | None = None) -> Role:
     """Join features of the same images.
 
     Each member's unit vectors are scaled by the root of its share of the weights and laid side by
@@ -20,22 +20,34 @@ def ensemble(members: Sequence[Some], weights: Sequence[float] | None = None) ->
     with it n_r - n_q.
 
     Args:
-        members: embeddings with the same ids in the same order; their dimensions may differ.
-        weights: one above 0 for each; equal unless given.
+        members: embeddings ``[N, D_i]`` with the same ids in the same order.
+        weights: one weight above 0 per member; equal unless given.
+
+    Returns:
+        Embeddings ``[N, sum of D_i]`` of the same role.
 
     Raises:
-        AslError: no members, other ids, or wrong weights.
+        AslError: there are no members, their ids differ, or a weight is not above 0.
+
+    >>> first = Embeddings.from_features(["a", "b"], [[1.0, 0.0], [0.0, 1.0]])  # cosine 0
+    >>> second = Embeddings.from_features(["a", "b"], [[1.0], [1.0]])  # cosine 1
+    >>> joined = ensemble([first, second], [3.0, 1.0])
+    >>> f"{joined.vectors[0] @ joined.vectors[1]:.2f}"
+    '0.25'
     """
     if not members:
-        raise AslError("ensemble: needs at least one member")
+        raise AslError("ensemble: needs at least one member: got none; name a feature store")
     given = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=np.float64)
     if given.shape != (len(members),) or not np.all(np.isfinite(given)) or np.any(given <= 0):
-        raise AslError(f"ensemble: expected {len(members)} weights above 0, got {weights}")
+        raise AslError(
+            f"ensemble: needs {len(members)} weights above 0, one per member: got {weights}"
+        )
     first = members[0]
     for number, member in enumerate(members[1:], 2):
         if not np.array_equal(member.ids, first.ids):
             raise AslError(
-                f"ensemble: member {number} is of other images, or has them in another order"
+                f"ensemble: member {number} is of other images, or has them in another order; "
+                "extract all members from the same images"
             )
     shares = given / given.sum()
     roots = np.sqrt(shares)

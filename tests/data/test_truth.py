@@ -52,7 +52,7 @@ def test_round_trip(tmp_path: Path) -> None:
         ("query_id,reference_id\nQ1,R1\nQ2\n", "line 3"),
         ("Q1,R1\n,R2\n", "line 2"),
         ("Q1,R1,crop\nQ1,R2,blur\n", "line 2.*two kinds"),
-        ("Q1,R1\nQ1,R1\n", "stands twice"),
+        ("Q1,R1\nQ1,R1\n", "duplicate pair"),
         ("query,ref\nQ1,R1\n", "line 1.*header"),
         ("", "no query"),
         ("query_id,reference_id\n", "no query"),

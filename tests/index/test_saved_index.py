@@ -58,7 +58,7 @@ def test_pieces_of_a_store_make_the_same_index_as_the_whole(tmp_path: Path) -> N
     pieces = SavedIndex.create(tmp_path / "pieces", store.pieces(), model="m")
     assert len(pieces) == 498
     assert contents(pieces.path) == contents(whole.path)
-    with pytest.raises(AslError, match="stand more than once"):
+    with pytest.raises(AslError, match="duplicate id"):
         SavedIndex.create(tmp_path / "twice", [A, B, A])
     with pytest.raises(AslError, match="at least one reference"):
         SavedIndex.create(tmp_path / "none", [])

@@ -1,4 +1,4 @@
-"""µAP and recall at a precision: the official tool's values, a slow loop, an outside implementation."""
+"""µAP and recall at a precision: the official tool's values, a slow loop, an outside library."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def separable() -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def test_equals_scikit_learn_where_definitions_meet() -> None:
-    """They meet without ties and with every true pair predicted; scikit-learn puts tied scores at one threshold."""
+    """Without ties and with every true pair predicted; scikit-learn gives ties one threshold."""
     sklearn = pytest.importorskip("sklearn.metrics")
     labels, scores, value = separable()
     assert value == pytest.approx(sklearn.average_precision_score(labels, scores), abs=1e-12)

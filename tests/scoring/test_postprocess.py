@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from asl.scoring.ensemble import ensemble
 from asl.scoring.negative_subtraction import average_neighbours, subtract_negatives
 from asl.scoring.postprocess import PostProcess
 from asl.types import AslError, Embeddings
@@ -13,29 +12,6 @@ def some(count: int, prefix: str, seed: int, dim: int = 6) -> Embeddings:
 
 
 QUERIES, BACKGROUND = some(7, "q", 1).as_queries(), some(40, "b", 2).as_background()
-
-
-def unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)
-
-
-def test_negatives_are_taken_away_as_the_loop_does() -> None:
-    ours = subtract_negatives(QUERIES, BACKGROUND, weight=0.35, neighbours=10)
-    for row, vector in enumerate(QUERIES.vectors):
-        nearest = sorted(BACKGROUND.vectors, key=lambda other: -float(vector @ other))[:10]
-        assert np.allclose(
-            ours.vectors[row], unit(vector - 0.35 * np.mean(nearest, axis=0)), atol=1e-6
-        )
-    assert np.array_equal(ours.log_norms, QUERIES.log_norms)
-    assert type(ours) is type(QUERIES)
-
-
-def test_background_vectors_become_the_weighted_mean_of_their_neighbours() -> None:
-    ours = average_neighbours(BACKGROUND, neighbours=4, power=3.0)
-    for row, vector in enumerate(BACKGROUND.vectors):
-        nearest = sorted(BACKGROUND.vectors, key=lambda other: -float(vector @ other))[:4]
-        expected = sum(max(float(vector @ other), 0.0) ** 3 * other for other in nearest)
-        assert np.allclose(ours.vectors[row], unit(expected), atol=1e-6)
 
 
 def test_steps_are_fitted_once_and_applied_in_order() -> None:
@@ -55,32 +31,3 @@ def test_steps_are_fitted_once_and_applied_in_order() -> None:
 def test_what_cannot_be_fitted_is_said() -> None:
     with pytest.raises(AslError, match="fitted on training images"):
         PostProcess.fit(None, negatives=0.35)
-    with pytest.raises(AslError, match="10 neighbours need as many"):
-        subtract_negatives(QUERIES, BACKGROUND.take(np.arange(4)))
-    with pytest.raises(AslError, match="6 dimensions, the background has 3"):
-        subtract_negatives(QUERIES, some(20, "b", 0, dim=3).as_background())
-    alone = Embeddings.from_features(["b"], QUERIES.vectors[:1]).as_background()
-    with pytest.raises(AslError, match="nothing is left of 'q0'"):
-        subtract_negatives(QUERIES.take([0]), alone, weight=1.0, neighbours=1)
-
-
-def test_the_cosine_of_an_ensemble_is_the_weighted_mean() -> None:
-    left = [some(7, "q", 1).as_queries(), some(7, "q", 2, dim=9).as_queries()]
-    right = [some(5, "r", 3).as_references(), some(5, "r", 4, dim=9).as_references()]
-    joined = ensemble(left, [3.0, 1.0]), ensemble(right, [3.0, 1.0])
-    cosines = [a.vectors @ b.vectors.T for a, b in zip(left, right, strict=True)]
-    assert np.allclose(
-        joined[0].vectors @ joined[1].vectors.T, 0.75 * cosines[0] + 0.25 * cosines[1], atol=1e-6
-    )
-    assert np.allclose(joined[0].log_norms, 0.75 * left[0].log_norms + 0.25 * left[1].log_norms)
-    assert np.allclose(ensemble([left[0]]).vectors, left[0].vectors)
-
-
-def test_members_of_other_images_are_refused() -> None:
-    for members, weights, message in (
-        ([], None, "at least one"),
-        ([QUERIES, QUERIES.take([1, 0, 2, 3, 4, 5, 6])], None, "member 2 is of other images"),
-        ([QUERIES, QUERIES], [1.0, -1.0], "2 weights above 0"),
-    ):
-        with pytest.raises(AslError, match=message):
-            ensemble(members, weights)

@@ -29,7 +29,7 @@ def test_equal_to_scikit_learn_up_to_signs() -> None:
 def test_pieces_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     whitening, queries = Whitening.fit(some(300, 1).as_background(), dim=4), some(20, 2)
     whole = whitening.apply(queries).vectors
-    monkeypatch.setattr("asl.scoring.whitening._ROWS", 7)
+    monkeypatch.setattr("asl.scoring.whitening._BLOCK_ROWS", 7)
     np.testing.assert_allclose(whitening.apply(queries).vectors, whole, atol=1e-7)
 
 
@@ -41,7 +41,7 @@ def test_too_many_dimensions_are_refused() -> None:
 def test_blocks_give_the_covariance_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal to the covariance of all rows at once, which holds three float64 copies of them."""
     background = some(300, 1).as_background()
-    monkeypatch.setattr("asl.scoring.whitening._ROWS", 7)
+    monkeypatch.setattr("asl.scoring.whitening._BLOCK_ROWS", 7)
     ours = Whitening.fit(background, dim=4)
     vectors = background.vectors.astype(np.float64)
     mean = vectors.mean(axis=0)
