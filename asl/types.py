@@ -42,9 +42,6 @@ def as_ids(ids: Sequence[str] | StrArray, *, name: str, unique: bool = True) -> 
 
     Raises:
         AslError: an id is empty, or (where ``unique``) duplicate.
-
-    >>> as_ids(["b", "a"], name="ids").tolist()
-    ['b', 'a']
     """
     array = np.asarray(ids, dtype=np.str_) if len(ids) else np.empty(0, dtype="<U1")
     if array.ndim != 1:
@@ -162,12 +159,7 @@ class Embeddings:
         return self.vectors[rows]
 
     def take(self, rows: npt.ArrayLike) -> Self:
-        """Return the embeddings of some rows, in the order given.
-
-        >>> pair = Embeddings.from_features(["a", "b"], [[1.0], [2.0]])
-        >>> pair.take([1]).ids.tolist()
-        ['b']
-        """
+        """Return the embeddings of some rows, in the order given."""
         index = np.asarray(rows)
         return type(self)(
             ids=self.ids[index], vectors=self.vectors[index], log_norms=self.log_norms[index]
@@ -210,10 +202,7 @@ class ReferenceEmbeddings(Embeddings):
 
 
 class BackgroundEmbeddings(Embeddings):
-    """Embeddings of unrelated images, for score normalisation and whitening.
-
-    Training images, never references.
-    """
+    """Embeddings of unrelated images (training images, never references) to normalise scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,12 +252,7 @@ class ScoredPairs:
         reference_ids: Sequence[str] | StrArray,
         scores: npt.ArrayLike,
     ) -> Self:
-        """Build from ids.
-
-        Args:
-            query_ids: ``[P]`` query of each pair.
-            reference_ids: ``[P]`` reference of each pair.
-            scores: ``[P]`` higher = surer.
+        """Build from the query id, the reference id and the score of each of P pairs.
 
         >>> pairs = ScoredPairs.from_ids(["crop", "crop"], ["photo", "sky"], [0.9, 0.2])
         >>> pairs.queries.tolist(), pairs.query_index.tolist()
@@ -318,15 +302,7 @@ class ScoredPairs:
         reference_index: I64,
         scores: F32,
     ) -> Self:
-        """Build pairs of embeddings from rows, which the caller has checked to be in range.
-
-        Args:
-            queries: Q embeddings; their ids are checked already.
-            references: R embeddings.
-            query_index: int64 ``[P]``.
-            reference_index: int64 ``[P]``.
-            scores: float32 ``[P]``.
-        """
+        """Build P pairs of embeddings from rows, which the caller has checked to be in range."""
         _check_finite("scores", scores)
         ids = {"queries": queries.ids, "references": references.ids}
         return _checked(

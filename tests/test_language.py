@@ -33,7 +33,7 @@ BANNED = (
     r"gone on with",
     r"goes on where",
     r"(?:is|are|was|were) told",
-    r"for ever",
+    r"for ever\b",
     r"(?:stand|stands) (?:twice|more than once)",
     r"made anew",
     r"looks? at the pixels",

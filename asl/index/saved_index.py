@@ -1,21 +1,22 @@
-"""An index on disk: references that come and go, sorted once for every search, memory-mapped when they are used.
+"""Index on disk: references sorted by norm once for every search, added, removed, memory-mapped.
 
 ::
 
-    index.json                  format, model, dimensions, count, and which generation is the
-    present one 00000003.vectors.npy        float32 [R, D] unit rows, sorted by falling log-norm
-    (equal ones by id) 00000003.log_norms.npy      float32 [R]
+    index.json                  format, model, dim, count, generation, checksums of the files
+    00000003.vectors.npy        float32 [R, D] unit rows, by falling log-norm (equal ones by id)
+    00000003.log_norms.npy      float32 [R]
     00000003.ids.npy            unicode [R]
 
-A change writes a new generation beside the old one, then ``index.json`` is replaced in one step:
-killed at any moment, the index is as before or as after. A search that still reads the old
-generation goes on undisturbed.
+A change writes a new generation beside the old one, then replaces ``index.json`` in one step:
+killed at any moment, the index is as before or as after. One process changes an index at a time; a
+search that still reads the old generation is not disturbed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +24,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from asl.storage import ReadError, atomic_binary, read_json, read_npy, write_json
+from asl.storage import (
+    ReadError,
+    atomic_binary,
+    checksum,
+    exclusive_lock,
+    read_json,
+    read_npy,
+    write_json,
+)
 from asl.types import (
     F32,
     I64,
@@ -38,30 +47,33 @@ from asl.types import (
 FORMAT = "asl-index-1"
 _KEYS = {"model", "dim", "count", "generation"}
 _REBUILD = "build the index again"
-_BLOCK = 65536  # rows that are written at once
-_OWN = re.compile(r"\d{8}\.\w+\.(npy|faiss)")  # files of a generation
+_BLOCK_ROWS = 65536  # rows that are written at once
+_PARTS = ("vectors", "log_norms", "ids")
+_CHECKED_ON_LOAD = ("log_norms", "ids")  # small files; vectors take check_files=True
+_GENERATION_FILE = re.compile(r"(\d{8})\.\w+\.(npy|faiss)")
+_Keep = npt.NDArray[np.bool_]
 
 
 class Rows(Protocol):
-    """Some references whose vectors are read when they are written: a piece of a feature store, for one.
-
-    Attributes:
-        ids: ``[n]``.
-        log_norms: float32 ``[n]``.
-        dim: D.
-    """
+    """References whose vectors are read when they are written, e.g. a shard of a feature store."""
 
     @property
-    def ids(self) -> StrArray: ...  # noqa: D102
+    def ids(self) -> StrArray:
+        """``[n]`` ids."""
+        ...
 
     @property
-    def log_norms(self) -> F32: ...  # noqa: D102
+    def log_norms(self) -> F32:
+        """float32 ``[n]`` log-norms."""
+        ...
 
     @property
-    def dim(self) -> int: ...  # noqa: D102
+    def dim(self) -> int:
+        """D, dimensions of a vector."""
+        ...
 
     def units(self, rows: I64) -> F32:
-        """float32 ``[m, D]`` unit vectors of some of them."""
+        """Return float32 ``[m, D]``, the unit vectors of some rows."""
         ...
 
 
@@ -71,7 +83,7 @@ class SavedIndex:
 
     Attributes:
         path: its folder.
-        manifest: what ``index.json`` says.
+        manifest: content of ``index.json``.
     """
 
     path: Path
@@ -79,7 +91,7 @@ class SavedIndex:
 
     @staticmethod
     def is_index(path: str | Path) -> bool:
-        """Whether a folder is an index."""
+        """Report whether a folder holds an index."""
         return (Path(path) / "index.json").is_file()
 
     @classmethod
@@ -91,56 +103,66 @@ class SavedIndex:
         model: str = "",
         fast_decode: bool = False,
     ) -> SavedIndex:
-        """Write an index; one that is there is replaced.
+        """Write an index; an existing one is replaced.
 
         Args:
             path: folder.
-            references: R of them, at least one; as pieces they need not fit in memory.
+            references: R references, at least one; as pieces they need not fit in memory.
             model: hash of the model that made the features.
-            fast_decode: whether large JPEGs were decoded at a fraction of their size for them.
+            fast_decode: large JPEGs were decoded at a fraction of their size for them.
 
         Raises:
-            UsageError: the folder holds something else.
-            AslError: no references, or an id that stands twice.
+            UsageError: the folder holds other files.
+            AslError: there are no references, ids are duplicate, or another process writes into
+                the index.
         """
         parts = [references] if isinstance(references, Embeddings) else list(references)
         if not parts:
-            raise AslError(f"{path}: an index holds at least one reference")
+            raise _no_references(path)
         folder = Path(path)
-        before = cls.open(folder).manifest["generation"] if cls.is_index(folder) else 0
-        folder.mkdir(parents=True, exist_ok=True)
-        # A first writing that was killed has left files of a generation, or hidden ones.
-        foreign = [
-            file.name
-            for file in folder.iterdir()
-            if not _OWN.fullmatch(file.name) and file.name[0] != "."
-        ]
-        if foreign and not cls.is_index(folder):
-            raise UsageError(
-                f"index: {folder} holds other files ({min(foreign)}); choose a folder of its own"
-            )
-        facts = {"format": FORMAT, "model": model, "fast_decode": fast_decode, "dim": parts[0].dim}
-        return cls(folder, {**facts, "count": 0, "generation": before})._rewritten(parts)
+        _check_own(folder)
+        with _one_writer(folder):
+            facts = {
+                "format": FORMAT,
+                "model": model,
+                "fast_decode": fast_decode,
+                "dim": parts[0].dim,
+                "count": 0,
+                "generation": _last_generation(folder),
+            }
+            return cls(folder, facts)._write(parts)
 
     @classmethod
-    def open(cls, path: str | Path) -> SavedIndex:
+    def open(cls, path: str | Path, *, check_files: bool = False) -> SavedIndex:
         """Open an index.
 
+        Args:
+            path: its folder.
+            check_files: compare every file with its checksum. Otherwise ids and log-norms are
+                compared when they are loaded, and vectors only in shape, type and norm.
+
         Raises:
-            AslError: there is none, or it is broken or of another format.
+            AslError: there is no index, or it is damaged or of another format.
         """
         folder = Path(path)
         if not cls.is_index(folder):
             raise AslError(f"{folder}: not an index (it has no index.json); make one first")
         manifest = read_json(folder / "index.json", remedy=_REBUILD)
         if manifest.get("format") != FORMAT:
-            raise AslError(f"{folder}: is no index of this version (expected format {FORMAT!r})")
+            raise AslError(
+                f"{folder}: is no index of this version (expected format {FORMAT!r}): "
+                f"got {manifest.get('format')!r}; {_REBUILD}"
+            )
         missing = _KEYS - manifest.keys()
         if missing:
             raise ReadError(
                 f"{folder}/index.json: damaged (lacks {', '.join(sorted(missing))}); {_REBUILD}"
             )
-        return cls(folder, manifest)
+        index = cls(folder, manifest)
+        if check_files:
+            for part in _PARTS:
+                index._compare(part)
+        return index
 
     def __len__(self) -> int:
         return int(self.manifest["count"])
@@ -148,112 +170,189 @@ class SavedIndex:
     @property
     def ids(self) -> StrArray:
         """``[R]`` ids, by falling log-norm."""
-        ids: StrArray = self._load("ids", self.manifest["generation"])
+        ids: StrArray = self._load("ids")
         return ids
 
     def references(self) -> ReferenceEmbeddings:
-        """The references, their vectors memory-mapped.
+        """Load the references, their vectors memory-mapped.
+
+        Where another process has changed the index since it was opened, its new state is loaded.
 
         Raises:
-            AslError: a file is missing, damaged, or not what ``index.json`` says.
+            AslError: a file is missing, damaged, or does not match ``index.json``.
         """
-        generation = self.manifest["generation"]
-        vectors, norms = self._load("vectors", generation), self._load("log_norms", generation)
-        if vectors.shape != (len(self), self.manifest["dim"]) or vectors.dtype != np.float32:
-            raise AslError(
-                f"{self.path}: vectors are {vectors.dtype} {vectors.shape}, index.json says {len(self)}"
-            )
-        return ReferenceEmbeddings(self.ids, vectors, norms)
+        try:
+            return self._references()
+        except ReadError:
+            current = SavedIndex.open(self.path)
+            if current.manifest["generation"] == self.manifest["generation"]:
+                raise
+            return current._references()
+
+    def _references(self) -> ReferenceEmbeddings:
+        return ReferenceEmbeddings(self.ids, self._load("vectors"), self._load("log_norms"))
 
     def add(self, references: Embeddings) -> SavedIndex:
-        """The index with more references.
+        """Add references to the index as it is on disk now; return the new index.
 
         Raises:
-            AslError: another dimension, or an id that is there already (it is named).
+            AslError: the dimensions differ, an id is in the index already, or another process
+                writes into the index.
         """
         if references.dim != self.manifest["dim"]:
             raise AslError(
-                f"{self.path}: holds {self.manifest['dim']} dimensions, got {references.dim}"
+                f"{self.path}: references must have the index's dimensions: holds "
+                f"{self.manifest['dim']} dimensions, got {references.dim}; use the same model"
             )
-        twice = np.intersect1d(self.ids, references.ids)
-        if len(twice):
-            raise AslError(
-                f"{self.path}: {len(twice)} id(s) are there already, e.g. {str(twice[0])!r}; remove first"
-            )
-        return self._rewritten([self.references(), references])
+
+        def added(current: SavedIndex) -> SavedIndex:
+            known = np.intersect1d(current.ids, references.ids)
+            if len(known):
+                raise AslError(
+                    f"{self.path}: {len(known)} id(s) are there already, e.g. {str(known[0])!r}; "
+                    "remove them first"
+                )
+            return current._write([current.references(), references])
+
+        return self._changed(added)
 
     def merge(self, other: SavedIndex) -> SavedIndex:
-        """The index with all references of another one of the same model.
+        """Add all references of another index of the same model; return the new index.
 
         Raises:
-            AslError: another model or dimension, or an id that both hold.
+            AslError: the models or dimensions differ, or an id is in both.
         """
         if self.manifest["model"] != other.manifest["model"]:
-            raise AslError(f"{self.path}, {other.path}: the indexes are of different models")
+            raise AslError(
+                f"{self.path}, {other.path}: the indexes are of different models; "
+                "extract both with one model"
+            )
         return self.add(other.references())
 
     def remove(self, ids: Sequence[str] | StrArray) -> SavedIndex:
-        """The index without some references.
+        """Remove references from the index as it is on disk now; return the new index.
 
         Raises:
-            AslError: an id that is not there (it is named), or none would be left.
+            AslError: an id is not in the index, no reference would be left, or another process
+                writes into the index.
         """
-        wanted = np.asarray(ids, dtype=np.str_)
-        missing = np.setdiff1d(wanted, self.ids)
-        if len(missing):
-            raise AslError(
-                f"{self.path}: {len(missing)} id(s) are not in this index, e.g. {str(missing[0])!r}"
-            )
-        return self._rewritten([self.references()], keep=~np.isin(self.ids, wanted))
+        removed = np.asarray(ids, dtype=np.str_)
 
-    def _file(self, what: str, generation: int) -> Path:
-        return self.path / f"{generation:08d}.{what}.npy"
+        def without(current: SavedIndex) -> SavedIndex:
+            missing = np.setdiff1d(removed, current.ids)
+            if len(missing):
+                raise AslError(
+                    f"{self.path}: {len(missing)} id(s) are not in this index, "
+                    f"e.g. {str(missing[0])!r}; leave them out"
+                )
+            return current._write([current.references()], keep=~np.isin(current.ids, removed))
+
+        return self._changed(without)
 
     def companion(self, name: str) -> Path:
-        """Where something that is made from the present references may be kept; a change deletes it."""
+        """Return the file for data derived from the present references; a change deletes it."""
         safe = "".join(letter if letter.isalnum() else "_" for letter in name)
         return self.path / f"{self.manifest['generation']:08d}.{safe}.faiss"
 
-    def _load(self, what: str, generation: int) -> Any:
-        file = self._file(what, generation)
-        return read_npy(file, remedy=_REBUILD, mapped=what == "vectors")
+    def _file(self, part: str) -> Path:
+        return self.path / f"{self.manifest['generation']:08d}.{part}.npy"
 
-    def _rewritten(
-        self, parts: Sequence[Rows], keep: npt.NDArray[np.bool_] | None = None
-    ) -> SavedIndex:
+    def _load(self, part: str) -> Any:
+        if part in _CHECKED_ON_LOAD:
+            self._compare(part)
+        shape = (len(self), self.manifest["dim"]) if part == "vectors" else (len(self),)
+        array = read_npy(
+            self._file(part),
+            remedy=_REBUILD,
+            dtype=None if part == "ids" else np.float32,
+            shape=shape,
+            mapped=part == "vectors",
+        )
+        if part == "ids" and array.dtype.kind != "U":
+            raise ReadError(f"{self._file(part)}: damaged (holds {array.dtype}); {_REBUILD}")
+        return array
+
+    def _compare(self, part: str) -> None:
+        """Compare a file with its checksum; indexes of earlier versions have none."""
+        expected = self.manifest.get("checksums", {}).get(part)
+        file = self._file(part)
+        if expected is not None and checksum(file, remedy=_REBUILD) != expected:
+            raise ReadError(f"{file}: damaged (its checksum differs); {_REBUILD}")
+
+    def _changed(self, change: Callable[[SavedIndex], SavedIndex]) -> SavedIndex:
+        """Apply a change to the index as it is on disk, alone."""
+        with _one_writer(self.path):
+            return change(SavedIndex.open(self.path))
+
+    def _write(self, parts: Sequence[Rows], keep: _Keep | None = None) -> SavedIndex:
+        """Write the next generation; the caller holds the lock."""
         ids = as_ids(np.concatenate([part.ids for part in parts]), name=f"{self.path}")
         norms = np.concatenate([part.log_norms for part in parts])
         order = np.lexsort((ids, -norms))
         order = order if keep is None else order[keep[order]]
         if not len(order):
-            raise AslError(f"{self.path}: an index holds at least one reference")
-        generation = self.manifest["generation"] + 1
-        self._write_vectors(self._file("vectors", generation), parts, order)
-        for what, values in (("log_norms", norms[order]), ("ids", ids[order])):
-            with atomic_binary(self._file(what, generation)) as file:
+            raise _no_references(self.path)
+        facts = {"count": len(order), "generation": self.manifest["generation"] + 1}
+        written = SavedIndex(self.path, {**self.manifest, **facts})
+        written._write_vectors(parts, order)
+        for part, values in (("log_norms", norms[order]), ("ids", ids[order])):
+            with atomic_binary(written._file(part)) as file:
                 np.save(file, values)
-        manifest = {**self.manifest, "count": len(order), "generation": generation}
-        write_json(self.path / "index.json", manifest)
-        self._delete_others(generation)
-        return SavedIndex(self.path, manifest)
+        written.manifest["checksums"] = {
+            part: checksum(written._file(part), remedy=_REBUILD) for part in _PARTS
+        }
+        write_json(self.path / "index.json", written.manifest)
+        _delete_other_generations(self.path, facts["generation"])
+        return written
 
-    def _write_vectors(self, path: Path, parts: Sequence[Rows], order: I64) -> None:
+    def _write_vectors(self, parts: Sequence[Rows], order: I64) -> None:
         starts = np.cumsum([0] + [len(part.ids) for part in parts])
         shape = (len(order), self.manifest["dim"])
-        with atomic_binary(path) as file:
+        with atomic_binary(self._file("vectors")) as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for low in range(0, len(order), _BLOCK):
-                rows = order[low : low + _BLOCK]
+            for low in range(0, len(order), _BLOCK_ROWS):
+                rows = order[low : low + _BLOCK_ROWS]
                 block = np.empty((len(rows), shape[1]), dtype="<f4")
                 owners = np.searchsorted(starts, rows, side="right") - 1
                 for owner in np.unique(owners).tolist():
-                    mine = owners == owner
-                    block[mine] = parts[owner].units(rows[mine] - starts[owner])
+                    own = owners == owner
+                    block[own] = parts[owner].units(rows[own] - starts[owner])
                 file.write(block.tobytes())
 
-    def _delete_others(self, generation: int) -> None:
-        """Old generations, and what killed runs left."""
-        for file in self.path.iterdir():
-            if _OWN.fullmatch(file.name) and not file.name.startswith(f"{generation:08d}."):
-                file.unlink(missing_ok=True)
+
+def _one_writer(folder: Path) -> AbstractContextManager[None]:
+    busy = f"{folder}: another process writes into this index; wait for it, then run it again"
+    return exclusive_lock(folder.resolve() / ".lock", busy=busy)
+
+
+def _no_references(path: str | Path) -> AslError:
+    return AslError(f"{path}: an index holds at least one reference: got none; add images")
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse a folder with other files; killed writers leave files of a generation, or hidden."""
+    if not folder.exists() or SavedIndex.is_index(folder):
+        return
+    names = sorted(file.name for file in folder.iterdir())
+    foreign = [
+        name for name in names if not _GENERATION_FILE.fullmatch(name) and not name.startswith(".")
+    ]
+    if foreign:
+        raise UsageError(
+            f"index: {folder} holds other files ({foreign[0]}); choose a folder of its own"
+        )
+
+
+def _last_generation(folder: Path) -> int:
+    """Return the newest generation in a folder, by the names of its files; 0 without files."""
+    matches = [_GENERATION_FILE.fullmatch(file.name) for file in folder.iterdir()]
+    return max((int(match[1]) for match in matches if match), default=0)
+
+
+def _delete_other_generations(folder: Path, generation: int) -> None:
+    """Delete earlier generations, and files that killed writers left."""
+    for file in folder.iterdir():
+        match = _GENERATION_FILE.fullmatch(file.name)
+        if match and int(match[1]) != generation:
+            file.unlink(missing_ok=True)

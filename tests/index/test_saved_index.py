@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from asl.features.feature_store import FeatureStore
 from asl.index.exact.exact_search import search
 from asl.index.saved_index import SavedIndex
 from asl.scoring.score import MODES, Score
+from asl.storage import exclusive_lock
 from asl.types import AslError, Embeddings, UsageError
 
 
@@ -122,6 +125,95 @@ def test_wrong_use_is_refused_with_words(tmp_path: Path) -> None:
     (tmp_path / "i" / "00000001.vectors.npy").write_bytes(b"no array")
     with pytest.raises(AslError, match=r"vectors\.npy: damaged"):
         SavedIndex.open(tmp_path / "i").references()
+
+
+def damage(path: Path) -> None:
+    """Flip one bit near the end of a file."""
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("part", ["ids", "log_norms", "vectors"])
+def test_a_flipped_bit_is_one_line_with_file_and_cure(tmp_path: Path, part: str) -> None:
+    SavedIndex.create(tmp_path / "i", A).add(B)
+    SavedIndex.open(tmp_path / "i", check_files=True)
+    damage(tmp_path / "i" / f"00000002.{part}.npy")
+    message = rf"00000002\.{part}\.npy: damaged \(its checksum differs\); build the index again"
+    with pytest.raises(AslError, match=message):
+        SavedIndex.open(tmp_path / "i", check_files=True)
+    if part != "vectors":
+        with pytest.raises(AslError, match=message):
+            SavedIndex.open(tmp_path / "i").references()
+
+
+def test_an_index_without_checksums_opens(tmp_path: Path) -> None:
+    """Indexes of version 0.1.0 have none; a change adds them."""
+    index = SavedIndex.create(tmp_path / "i", A)
+    manifest = json.loads((index.path / "index.json").read_text())
+    del manifest["checksums"]
+    (index.path / "index.json").write_text(json.dumps(manifest))
+    assert len(SavedIndex.open(index.path, check_files=True).references()) == 300
+    assert set(SavedIndex.open(index.path).add(B).manifest["checksums"]) == {
+        "vectors",
+        "log_norms",
+        "ids",
+    }
+
+
+def test_a_damaged_index_is_replaced(tmp_path: Path) -> None:
+    SavedIndex.create(tmp_path / "i", A).add(B)
+    (tmp_path / "i" / "index.json").write_text("{")
+    with pytest.raises(AslError, match=r"index\.json: damaged .*; build the index again"):
+        SavedIndex.open(tmp_path / "i")
+    assert len(SavedIndex.create(tmp_path / "i", B).references()) == 200
+    assert len(list((tmp_path / "i").iterdir())) == 4
+
+
+def test_writers_never_mix_and_nothing_that_succeeded_is_lost(tmp_path: Path) -> None:
+    """Every writer opened the index before any other wrote, as two commands at once do."""
+    stale = SavedIndex.create(tmp_path / "i", A)
+    batches = [some(50, f"w{number}", 10 + number) for number in range(6)]
+    done: list[int] = []
+    refused: list[str] = []
+
+    def write(number: int) -> None:
+        try:
+            stale.add(batches[number])
+            done.append(number)
+        except AslError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) + len(refused) == 6
+    assert done
+    assert all("another process writes into this index" in text for text in refused)
+    references = SavedIndex.open(tmp_path / "i", check_files=True).references()
+    assert len(references) == 300 + 50 * len(done)
+    row = {name: index for index, name in enumerate(references.ids.tolist())}
+    for part in (A, *(batches[number] for number in done)):
+        rows = [row[name] for name in part.ids.tolist()]
+        assert np.array_equal(references.vectors[rows], part.vectors)
+        assert np.array_equal(references.log_norms[rows], part.log_norms)
+    assert len(list((tmp_path / "i").iterdir())) == 4
+
+
+def test_an_index_that_another_process_holds_is_not_written(tmp_path: Path) -> None:
+    index = SavedIndex.create(tmp_path / "i", A)
+    busy = exclusive_lock((tmp_path / "i").resolve() / ".lock", busy="held")
+    with busy, pytest.raises(AslError, match=r"another process writes into this index; wait"):
+        index.remove(A.ids[:3])
+    assert len(index.remove(A.ids[:3])) == 297
+
+
+def test_a_reader_that_opened_before_a_change_loads_the_new_state(tmp_path: Path) -> None:
+    before = SavedIndex.create(tmp_path / "i", A)
+    before.add(B)
+    assert len(before.references()) == 500
 
 
 CHANGE = """

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.index.companion import check_seal, seal
 from asl.index.engines.faiss_flat import LONGEST_GPU_LIST, load_faiss
 from asl.index.engines.protocol import ROUNDING
 from asl.storage import atomic_path
@@ -20,6 +21,8 @@ from asl.types import F32, I64, AslError, UsageError
 
 # Divisible by the usual numbers of sub-quantisers (PQ80, PQ96 ...): only the spelling is checked.
 _SPELLING_CHECK_DIM = 3840
+_CHECKED_BYTES = 2**26  # size up to which a file is always compared with its checksum
+_REBUILD = "remove it, and it is built again"
 _TRAINING_VECTORS = 2**18  # vectors that an index is trained on, at most
 
 
@@ -30,13 +33,16 @@ class FaissFactoryIndex:
     exact = False
     on_device = False
 
-    def __init__(self, spec: str, *, nprobe: int = 16, cache: Path | None = None) -> None:
+    def __init__(
+        self, spec: str, *, nprobe: int = 16, cache: Path | None = None, check_files: bool = False
+    ) -> None:
         """Choose an index.
 
         Args:
             spec: FAISS factory string, for inner products.
             nprobe: inverted lists searched per query (also ``efSearch`` = 4 x of HNSW).
             cache: file that keeps the built index; memory-mapped where it exists.
+            check_files: compare the file with its checksum, however large it is.
 
         Raises:
             UsageError: FAISS cannot parse ``spec``, or ``nprobe`` is below 1.
@@ -54,6 +60,7 @@ class FaissFactoryIndex:
         self._spec = spec
         self._nprobe = nprobe
         self._cache = cache
+        self._check_files = check_files
         self._references: F32 | None = None
         self._index: Any = None
         self._on_gpu = False
@@ -93,19 +100,20 @@ class FaissFactoryIndex:
         if self._cache is not None:
             with atomic_path(self._cache) as temporary:
                 self._faiss.write_index(index, str(temporary))
+                seal(temporary)
         return self._tuned(index)
 
     def _read(self, file: Path, shape: tuple[int, ...]) -> Any:
+        if self._check_files or file.stat().st_size <= _CHECKED_BYTES:
+            check_seal(file, remedy=_REBUILD)
         try:
             index = self._faiss.read_index(str(file), self._faiss.IO_FLAG_MMAP)
         except RuntimeError as error:
-            raise AslError(
-                f"{file}: is no FAISS index, or damaged; remove it, and it is built again"
-            ) from error
+            raise AslError(f"{file}: is no FAISS index, or damaged; {_REBUILD}") from error
         if (index.ntotal, index.d) != shape:
             raise AslError(
                 f"{file}: must hold {shape[0]} vectors of {shape[1]} dimensions: "
-                f"holds {index.ntotal} of {index.d}; remove it, and it is built again"
+                f"holds {index.ntotal} of {index.d}; {_REBUILD}"
             )
         return index
 

@@ -45,7 +45,7 @@ class HeldArrays(Generic[Copy]):
         return len(self._entries)
 
     def get(self, array: F32, order: I64 | None) -> Copy | None:
-        """Return the copy of an array in this order of its rows; None: there is none."""
+        """Return the copy of an array in this order of its rows; None: it is not held."""
         key = _key(array, order)
         entry = self._entries.get(key)
         if entry is None or entry.array() is None or not _same(entry.order, order):
@@ -82,7 +82,7 @@ class HeldArrays(Generic[Copy]):
         self._entries.move_to_end(key)
 
     def drop_oldest(self) -> bool:
-        """Free the least recently used copy; False: there is none."""
+        """Free the least recently used copy; False: nothing is held."""
         if not self._entries:
             return False
         self._entries.popitem(last=False)

@@ -191,7 +191,9 @@ class _Search:
         return best
 
     def _candidates(self, rows: I64, m: int) -> TopLists:
-        references, width, score = self._sorted, self._cap.references, self._candidate_score
+        references = self._sorted
+        width = self._cap.references
+        score = self._candidate_score
         if references is None or (
             score.mode == "soft" and encoding_pays(len(rows), references, m, score)
         ):
@@ -268,7 +270,8 @@ class _Search:
                 tau=self._score.tau,
             )
             allowed &= best >= self._limits.above
-            query_rows, reference_rows = query_rows[allowed], reference_rows[allowed]
+            query_rows = query_rows[allowed]
+            reference_rows = reference_rows[allowed]
             best = best[allowed]
         self._found.append((query_rows, reference_rows, best))
         most = self._limits.most
@@ -297,7 +300,7 @@ class _Search:
 
         Args:
             rows: int64 ``[Q']`` queries.
-            candidates: int64 ``[Q', m]`` reference rows, -1 where there is none.
+            candidates: int64 ``[Q', m]`` reference rows, -1 for an empty place.
 
         Returns:
             The candidates and float64 ``[Q', m]`` scores, missing ones last.

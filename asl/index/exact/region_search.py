@@ -115,7 +115,9 @@ def best_of(lists: Sequence[ScoredPairs], *, k: int | None, most: int | None = N
     scores = np.concatenate([pairs.scores for pairs in lists])
     by_id = np.argsort(np.argsort(first.references, kind="stable"), kind="stable")
     order = np.lexsort((by_id[reference], -scores, query))
-    query, reference, scores = query[order], reference[order], scores[order]
+    query = query[order]
+    reference = reference[order]
+    scores = scores[order]
     # The best score of a pair comes first.
     pair_keys = query * len(first.references) + reference
     kept = np.sort(np.unique(pair_keys, return_index=True)[1])

@@ -15,8 +15,8 @@ class TopLists:
     """The m best (score, row) of each query so far, and a bound on the score of all others.
 
     Attributes:
-        scores: float32 ``[Q, m]`` approximate, -inf where there is none.
-        rows: int64 ``[Q, m]``, -1 where there is none.
+        scores: float32 ``[Q, m]`` approximate, -inf for an empty place.
+        rows: int64 ``[Q, m]``, -1 for an empty place.
         bound: float64 ``[Q]``, -inf: nothing was left out.
         rounding: largest error of a score.
     """

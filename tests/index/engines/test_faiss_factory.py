@@ -69,6 +69,10 @@ def test_a_built_index_is_kept_and_belongs_to_its_references(
         engine=FaissFactoryIndex("IVF32,Flat", cache=kept),
     )
     assert again.reference_ids.tolist() == first.reference_ids.tolist()
+    content = kept.read_bytes()
+    kept.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    with pytest.raises(AslError, match=r"IVF32_Flat\.faiss: damaged .*; remove it"):
+        FaissFactoryIndex("IVF32,Flat", cache=kept).top(queries.vectors, stored.vectors, 3)
     smaller = index.remove(references.ids[:10])
     assert not kept.exists(), "an index of references that are gone would propose them"
     kept.write_bytes(b"")

@@ -1,0 +1,53 @@
+"""Checksum of a file that another library writes: a line that is appended to its end.
+
+FAISS reads its indexes up to the end of their content and ignores what follows, so that a checksum
+in the file itself is replaced in one step with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from asl.storage import ReadError
+
+_MARK = b"\nasl-sha256:"
+_SEAL_BYTES = len(_MARK) + 64
+_CHUNK_BYTES = 1 << 20
+
+
+def seal(path: Path) -> None:
+    """Append the checksum of a file's content to it."""
+    digest = _digest(path, path.stat().st_size)
+    with path.open("ab") as file:
+        file.write(_MARK + digest.encode())
+
+
+def check_seal(path: Path, *, remedy: str) -> None:
+    """Compare a file's content with the checksum at its end; earlier versions wrote none.
+
+    Args:
+        path: the file.
+        remedy: cure for a damaged file, for the message.
+
+    Raises:
+        ReadError: the content has changed since it was sealed.
+    """
+    size = path.stat().st_size - _SEAL_BYTES
+    if size < 0:
+        return
+    with path.open("rb") as file:
+        file.seek(size)
+        mark, expected = file.read(len(_MARK)), file.read()
+    if mark == _MARK and _digest(path, size).encode() != expected:
+        raise ReadError(f"{path}: damaged (its checksum differs); {remedy}")
+
+
+def _digest(path: Path, size: int) -> str:
+    """Return the SHA-256 of a file's first bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while size > 0 and (block := file.read(min(size, _CHUNK_BYTES))):
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()
