@@ -1,26 +1,28 @@
-"""Catalogs of images that lie inside a larger file: tar archives and Parquet tables."""
+"""Images inside uncompressed tar archives (WebDataset shards included), read in place."""
 
 from __future__ import annotations
 
+import posixpath
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from asl.data.images import EXTENSIONS
+from asl.data.signatures import EXTENSIONS
 from asl.storage import file_stamp
-from asl.types import AslError, StrArray, as_ids
+from asl.types import I64, AslError, StrArray, as_ids
 
 Name = Callable[[str], str]
+Place = tuple[int, int]  # first byte, bytes
+_MOST_LINKS = 16  # that are followed from one member
 
 
 @dataclass(frozen=True, eq=False)
 class TarCatalog:
-    """Images inside one or more uncompressed tar archives (WebDataset shards included), read in place.
+    """Images inside one or more uncompressed tar archives.
 
     Attributes:
         ids: ``[N]`` unique strings.
@@ -31,8 +33,8 @@ class TarCatalog:
 
     ids: StrArray
     archives: tuple[str, ...]
-    offsets: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]
+    offsets: I64
+    sizes: I64
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", as_ids(self.ids, name="images"))
@@ -41,7 +43,11 @@ class TarCatalog:
         return len(self.ids)
 
     def read(self, row: int) -> bytes:
-        """The bytes of the member."""
+        """Return the encoded bytes of an image.
+
+        Raises:
+            OSError: the archive cannot be read, or ends inside the image.
+        """
         with Path(self.archives[row]).open("rb") as file:
             file.seek(int(self.offsets[row]))
             data = file.read(int(self.sizes[row]))
@@ -50,108 +56,103 @@ class TarCatalog:
         return data
 
     def locate(self, row: int) -> str:
-        """Archive and member."""
+        """Return ``ARCHIVE::ID``."""
         return f"{self.archives[row]}::{self.ids[row]}"
 
     def stamp(self, row: int) -> str:
-        """Place of the member, size and time of change of the archive; ``OSError`` where that is not there."""
+        """Return place and size of the image with size and modification time of its archive."""
         return f"{self.offsets[row]}+{self.sizes[row]} {file_stamp(self.archives[row])}"
 
 
-@dataclass(frozen=True, eq=False)
-class ParquetCatalog:
-    """Images in a column of bytes of a Parquet table.
-
-    Attributes:
-        ids: ``[N]`` unique strings.
-        path: of the table.
-        column: that holds the bytes (of a struct column, its field ``bytes``).
-        groups: int64 ``[G + 1]`` first row of each row group.
-    """
-
-    ids: StrArray
-    path: str
-    column: str
-    groups: npt.NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", as_ids(self.ids, name="images"))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, row: int) -> bytes:
-        """The bytes in a row; neighbouring rows come from one read of their row group."""
-        group = int(np.searchsorted(self.groups, row, side="right")) - 1
-        value = self._group(group)[row - int(self.groups[group])].as_py()
-        if isinstance(value, dict):
-            value = value.get("bytes")
-        if not isinstance(value, bytes):
-            raise AslError(f"{self.path}, row {row}: column {self.column!r} holds no bytes")
-        return value
-
-    def _group(self, group: int) -> Any:
-        import pyarrow.parquet as pq
-
-        held: dict[int, Any] = self.__dict__.setdefault("_held", {})
-        if group not in held:
-            held.clear()
-            held[group] = (
-                pq.ParquetFile(self.path).read_row_group(group, columns=[self.column]).column(0)
-            )
-        return held[group]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_held"}
-
-    def locate(self, row: int) -> str:
-        """Table and row."""
-        return f"{self.path}::{row}"
-
-    def stamp(self, row: int) -> str:
-        """Row, size and time of change of the table; ``OSError`` where that is not there."""
-        return f"{row} {file_stamp(self.path)}"
-
-
 def open_tar(paths: Sequence[Path], name: Name) -> TarCatalog:
-    """List the images of uncompressed tar archives, one after the other; ``name`` makes an id of a member's path."""
-    names, archives, places = [], [], []
-    for path in paths:
-        try:
-            with tarfile.open(path, mode="r:") as archive:
-                for member in archive:
-                    if member.isfile() and Path(member.name).suffix.lower() in EXTENSIONS:
-                        names.append(name(member.name))
-                        archives.append(str(path))
-                        places.append((member.offset_data, member.size))
-        except (tarfile.TarError, OSError) as error:
-            raise AslError(f"{path}: is not an uncompressed tar archive ({error})") from error
-    offsets, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    """List the images of uncompressed tar archives, one archive after the other.
+
+    Links inside an archive are followed. Where two archives have an image of the same name (shards
+    whose samples are numbered from 0 each), all ids begin with the name of their archive.
+
+    Args:
+        paths: of the archives.
+        name: path of a member -> id.
+
+    Raises:
+        AslError: no uncompressed tar archive, truncated, a link to nothing, or an id twice in one
+            archive; names archive and member.
+    """
+    listed = [_members(path, name) for path in paths]
+    names = shard_ids([path.name.split(".")[0] for path in paths], [list(part) for part in listed])
+    archives = [str(path) for path, part in zip(paths, listed, strict=True) for _ in part]
+    places = np.array([place for part in listed for place in part.values()], dtype=np.int64)
+    offsets, sizes = places.reshape(-1, 2).T
     return TarCatalog(
         as_ids(names, name=", ".join(map(str, paths[:3]))), tuple(archives), offsets, sizes
     )
 
 
-def open_parquet(path: Path, name: Name) -> ParquetCatalog:
-    """List the images of a Parquet table; ``name`` makes an id of what its column ``id`` holds."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def shard_ids(shards: Sequence[str], ids: Sequence[Sequence[str]]) -> list[str]:
+    """Join the ids of shards; begin all of them with their shard where two shards share one.
 
+    >>> shard_ids(["0", "1"], [["a"], ["b"]])
+    ['a', 'b']
+    >>> shard_ids(["0", "1"], [["a"], ["a", "b"]])
+    ['0/a', '1/a', '1/b']
+    """
+    joined = [name for part in ids for name in part]
+    if len(shards) == 1 or len(set(joined)) == len(joined):
+        return joined
+    return [f"{shard}/{name}" for shard, part in zip(shards, ids, strict=True) for name in part]
+
+
+def _members(path: Path, name: Name) -> dict[str, Place]:
+    """Return id -> place of the images of one archive."""
+    places: dict[str, Place] = {}
+    links: dict[str, str] = {}
+    images = 0
     try:
-        table = pq.ParquetFile(path)
-        columns = [
-            column
-            for column in ("image", "bytes", "jpg", "jpeg", "png")
-            if column in table.schema_arrow.names
-        ]
-        if not columns or "id" not in table.schema_arrow.names:
+        with tarfile.open(path, mode="r:") as archive:
+            for member in archive:
+                if member.isfile():
+                    places[_plain(member.name)] = (member.offset_data, member.size)
+                    images += Path(member.name).suffix.lower() in EXTENSIONS
+                elif member.issym():
+                    folder = posixpath.dirname(member.name)
+                    links[_plain(member.name)] = _plain(posixpath.join(folder, member.linkname))
+                elif member.islnk():
+                    links[_plain(member.name)] = _plain(member.linkname)
+    except (tarfile.TarError, OSError) as error:
+        if places:
             raise AslError(
-                f"{path}: needs a column `id` and one of bytes (`image`, `bytes`, `jpg`)"
-            )
-        ids = [name(str(value)) for value in table.read(columns=["id"]).column("id").to_pylist()]
-    except (pa.ArrowException, OSError) as error:
-        raise AslError(f"{path}: is not a readable Parquet table ({error})") from error
-    sizes = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
-    return ParquetCatalog(
-        as_ids(ids, name=str(path)), str(path), columns[0], np.cumsum([0, *sizes])[:-1]
+                f"{path}: truncated after {images} image(s) ({error}); copy it again, or move it "
+                "away to work without it"
+            ) from error
+        raise AslError(
+            f"{path}: not an uncompressed tar archive ({error}); unpack it, or copy it again"
+        ) from error
+    for link in links:
+        if Path(link).suffix.lower() in EXTENSIONS:
+            places[link] = _target(path, link, places, links)
+    chosen = [member for member in places if Path(member).suffix.lower() in EXTENSIONS]
+    ids = [name(member) for member in chosen]
+    repeated = [key for key, count in Counter(ids).items() if count > 1]
+    if repeated:
+        first, second = [m for m, key in zip(chosen, ids, strict=True) if key == repeated[0]][:2]
+        raise AslError(
+            f"{path}: {first} and {second} get the same id {repeated[0]!r}; remove one, or use "
+            "id_style=path"
+        )
+    return {key: places[member] for key, member in zip(ids, chosen, strict=True)}
+
+
+def _plain(name: str) -> str:
+    return posixpath.normpath(name)
+
+
+def _target(path: Path, link: str, places: dict[str, Place], links: dict[str, str]) -> Place:
+    target = link
+    for _ in range(_MOST_LINKS):
+        target = links.get(target, target)
+        if target in places:
+            return places[target]
+    raise AslError(
+        f"{path}: {link} is a link to {links[link]}, which is not in this archive; pack the files "
+        "themselves (tar --dereference)"
     )

@@ -1,30 +1,30 @@
-"""Lists of images, wherever they lie: a folder, a list, a tar archive, a Parquet table.
+"""Catalogs of images, wherever they are stored: a folder, a list, tar archives, Parquet tables.
 
-A catalog knows the id of every image and how to get its encoded bytes; decoding is somebody else's
-work. Catalogs are small and picklable, so that worker processes can read for themselves. Those of
-files also have ``stamp(row)``, which tells without reading whether an image may have changed,
-wherever its folder was moved.
+A catalog knows the id of every image and how to get its encoded bytes; decoding is left to its
+users. Catalogs are small and picklable, so that worker processes can read for themselves.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from asl.data.archives import open_parquet, open_tar
-from asl.data.images import EXTENSIONS, UNREAD, Pixels, decode_image, read_file
+from asl.data.archives import open_tar
+from asl.data.folder_scan import FolderContents, scan_folder
+from asl.data.images import Pixels, decode_image, read_file
+from asl.data.parquet_images import open_parquet
+from asl.data.signatures import EXTENSIONS
 from asl.storage import file_stamp, printable_name
-from asl.types import AslError, StrArray, as_ids
+from asl.types import I64, AslError, StrArray, as_ids
 
 IdStyle = Literal["path", "stem"]
 
@@ -45,11 +45,26 @@ class Catalog(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, row: int) -> bytes:
-        """The encoded bytes of an image; ``OSError`` or ``AslError`` where they cannot be read."""
+        """Return the encoded bytes of an image.
+
+        Raises:
+            OSError: they cannot be read.
+            AslError: there are none.
+        """
         ...
 
     def locate(self, row: int) -> str:
-        """Where an image lies, for people."""
+        """Return where an image is stored, for people."""
+        ...
+
+    def stamp(self, row: int) -> str:
+        """Return a text that changes when an image may have changed, without reading it.
+
+        It does not depend on the folder that the images are in; empty where nothing is known.
+
+        Raises:
+            OSError: the image is not there.
+        """
         ...
 
 
@@ -60,41 +75,50 @@ class FileCatalog:
     Attributes:
         ids: ``[N]`` unique strings.
         paths: one path per id.
-        skipped: (ending, how many files) of pictures in formats that cannot be read, the most
+        skipped: (ending, number of files) of pictures in formats that cannot be read, the most
             frequent first.
+        unreadable: (path, reason) of sub-folders that could not be listed.
     """
 
     ids: StrArray
     paths: tuple[str, ...]
     skipped: tuple[tuple[str, int], ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", as_ids(self.ids, name="images"))
         if len(self.paths) != len(self.ids):
-            raise AslError(f"images: {len(self.ids)} ids for {len(self.paths)} paths")
+            raise AslError(
+                f"images: {len(self.ids)} ids for {len(self.paths)} paths; give one each"
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def read(self, row: int) -> bytes:
-        """The bytes of the file."""
+        """Return the bytes of the file."""
         return read_file(Path(self.paths[row]))
 
     def locate(self, row: int) -> str:
-        """The path of the file."""
+        """Return the path of the file."""
         return printable_name(self.paths[row])
 
     def stamp(self, row: int) -> str:
-        """Size and time of change of the file; ``OSError`` where it is not there."""
+        """Return size and modification time of the file."""
         return file_stamp(self.paths[row])
 
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """Some rows of another catalog, in a given order."""
+    """Some rows of another catalog, in a given order.
+
+    Attributes:
+        base: the other catalog.
+        rows: int64 ``[N]`` rows of it.
+    """
 
     base: Catalog
-    rows: npt.NDArray[np.int64]
+    rows: I64
 
     @cached_property
     def ids(self) -> StrArray:
@@ -105,128 +129,159 @@ class Subset:
         return len(self.rows)
 
     def read(self, row: int) -> bytes:
-        """The bytes of an image."""
+        """Return the encoded bytes of an image."""
         return self.base.read(int(self.rows[row]))
 
     def locate(self, row: int) -> str:
-        """Where an image lies."""
+        """Return where an image is stored."""
         return self.base.locate(int(self.rows[row]))
 
     def stamp(self, row: int) -> str:
-        """What its catalog says of its size and time of change; "" where that says nothing."""
-        tell = getattr(self.base, "stamp", None)
-        return str(tell(int(self.rows[row]))) if tell else ""
+        """Return the stamp of an image in the other catalog."""
+        return self.base.stamp(int(self.rows[row]))
 
 
 def subset(catalog: Catalog, rows: npt.ArrayLike) -> Catalog:
-    """Some rows of a catalog, in the order given."""
+    """Return some rows of a catalog, in the order given."""
     return Subset(catalog, np.asarray(rows, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)
 class CatalogLoader:
-    """Id -> pixels; picklable, so that other processes can load for themselves."""
+    """Map an id to pixels; picklable, so that other processes can load for themselves.
+
+    Attributes:
+        catalog: of the images.
+        rows: id -> row of the catalog.
+    """
 
     catalog: Catalog
     rows: Mapping[str, int]
 
     @classmethod
     def of(cls, catalog: Catalog) -> CatalogLoader:
-        """A loader of all images of a catalog."""
+        """Make a loader of all images of a catalog."""
         return cls(catalog, {name: row for row, name in enumerate(catalog.ids.tolist())})
 
     def __call__(self, name: str) -> Pixels:
-        """Decode one image."""
+        """Decode one image.
+
+        Raises:
+            AslError: no such id, or the image cannot be decoded.
+        """
         if name not in self.rows:
-            raise AslError(f"{name}: has no image in the catalog")
+            raise AslError(
+                f"{name}: has no image in the catalog; use the ids of the images (id_style)"
+            )
         return decode_image(self.catalog.read(self.rows[name]))
 
 
-def open_catalog(source: str | Path, *, id_style: IdStyle = "path") -> Catalog:
-    """Open images by what their source is.
+def open_catalog(
+    source: str | Path, *, id_style: IdStyle = "path", complete: bool = True
+) -> Catalog:
+    """Open images by the kind of their source.
 
     Args:
-        source: a folder (searched through all levels, sorted by path; or one of ``.tar`` shards),
-            an image file, a ``.txt`` of paths, a ``.csv`` with a column ``path`` (and, where there
-            is one, ``id``), a ``.tar``, or a ``.parquet`` with a column of bytes (``image``,
-            ``bytes`` or ``jpg``) and a column ``id``. Relative paths in a list are taken from the
-            list's own folder.
-        id_style: ``path`` keeps ``sub/name.jpg``; ``stem`` is ``name`` alone, as DISC21 does.
+        source: a folder (of images, searched through all levels and links to folders, sorted by
+            path; or of ``.tar`` or ``.parquet`` shards), an image file, a ``.txt`` of paths, a
+            ``.csv`` with a column ``path`` (and perhaps ``id``), a ``.tar``, or a ``.parquet`` with
+            a column of bytes (``image``, ``bytes``, ``jpg`` ...) or of structs
+            ``{bytes, path}``. Relative paths in a list are taken from the list's own folder.
+        id_style: ``path`` keeps ``sub/name.jpg``; ``stem`` is ``name`` alone, as in DISC21.
+        complete: refuse a folder with sub-folders that may not be read. False lists them in
+            :attr:`FileCatalog.unreadable`.
 
     Raises:
-        AslError: nothing is there, no image is in it, or two images get the same id.
+        AslError: nothing is there, no image is in it, two images get the same id, or a part of it
+            cannot be read.
     """
     path = Path(source)
-    skipped: tuple[tuple[str, int], ...] = ()
     if path.is_dir():
-        names, unread = _image_files(path)
-        skipped = tuple(unread.most_common())
-        catalog: Catalog = replace(
-            _files([path / name for name in names], names, id_style), skipped=skipped
-        )
-        if not names and (shards := sorted(path.glob("*.tar"))):
-            catalog = open_tar(shards, lambda name: _id(name, id_style))
-    elif not path.exists():
+        return _open_folder(path, id_style, complete)
+    if not path.exists():
         raise AslError(f"{path}: there is no such file or folder")
-    elif path.suffix.lower() in EXTENSIONS:
-        catalog = _files([path], [path.name], id_style)
-    else:
-        opener: dict[str, Callable[[Path, IdStyle], Catalog]] = {
-            ".txt": _open_list,
-            ".csv": _open_list,
-            ".tar": lambda file, style: open_tar([file], lambda name: _id(name, style)),
-            ".parquet": lambda file, style: open_parquet(file, lambda name: _id(name, style)),
-        }
-        if path.suffix.lower() not in opener:
-            raise AslError(
-                f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images"
-            )
-        catalog = opener[path.suffix.lower()](path, id_style)
-    if not len(catalog):
-        there = f"has {skipped_text(skipped)}, but " if skipped else ""
-        raise AslError(
-            f"{path}: {there}no image in it (looked for {', '.join(sorted(EXTENSIONS))})"
-        )
-    return catalog
+    ending = path.suffix.lower()
+    if ending in EXTENSIONS:
+        return _files([path], [path.name], id_style, source=path)
+    if ending in (".txt", ".csv"):
+        return _not_empty(_open_list(path, id_style), path)
+    if ending in (".tar", ".parquet"):
+        return _not_empty(_open_shards([path], id_style), path)
+    raise AslError(
+        f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images"
+    )
 
 
 def skipped_text(skipped: Sequence[tuple[str, int]]) -> str:
-    """Pictures that are passed over, for people: ``5 .heic, 3 .cr2 (formats this cannot read)``."""
-    return (
-        f"{', '.join(f'{count} {ending}' for ending, count in skipped)} (formats this cannot read)"
-    )
+    """Describe pictures that are left out.
+
+    >>> skipped_text([(".heic", 5), (".cr2", 3)])
+    '5 .heic, 3 .cr2 (formats this cannot read)'
+    """
+    counts = ", ".join(f"{count} {ending}" for ending, count in skipped)
+    return f"{counts} (formats this cannot read)"
 
 
-def _image_files(folder: Path) -> tuple[list[str], Counter[str]]:
-    """Paths inside a folder, sorted, and how many pictures of each other format there are."""
-    names, unread = [], Counter[str]()
-    for parent, folders, files in _walk(folder):
-        # Hidden folders hold thumbnails, caches and version control, not photographs.
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = parent.relative_to(folder)
-        for name in files:
-            ending = Path(name).suffix.lower()
-            if ending in EXTENSIONS and not name.startswith("."):
-                names.append((inside / name).as_posix())
-            elif ending in UNREAD and not name.startswith("."):
-                unread[ending] += 1
-    return sorted(names), unread
-
-
-def _walk(folder: Path) -> Any:
-    def refuse(error: OSError) -> None:
+def _open_folder(path: Path, id_style: IdStyle, complete: bool) -> Catalog:
+    contents = scan_folder(path)
+    if contents.unreadable and (complete or not (contents.images or contents.shards)):
+        inside, reason = contents.unreadable[0]
+        more = len(contents.unreadable) - 1
+        others = f" (and {more} more)" if more else ""
         raise AslError(
-            f"{error.filename}: cannot be read ({error.strerror}); what is in it would be missing silently"
+            f"{path / inside}: cannot be read ({reason}){others}; its images would be missing; "
+            "change its permissions or move it away"
         )
-
-    return (
-        (Path(parent), folders, files) for parent, folders, files in os.walk(folder, onerror=refuse)
+    if not contents.images and contents.shards:
+        shards = [path / name for name in contents.shards]
+        return _not_empty(_open_shards(shards, id_style), path)
+    skipped = tuple(_skipped(contents).most_common())
+    files = _files(
+        [path / name for name in contents.images], contents.images, id_style, source=path
     )
+    unreadable = tuple((str(path / name), reason) for name, reason in contents.unreadable)
+    catalog = replace(files, skipped=skipped, unreadable=unreadable)
+    return _not_empty(catalog, path, skipped)
 
 
-def _files(paths: Sequence[Path], names: Sequence[str], id_style: IdStyle) -> FileCatalog:
+def _skipped(contents: FolderContents) -> Counter[str]:
+    """Count pictures of other formats, and shards beside images, whose images are not listed."""
+    return contents.skipped + Counter(Path(name).suffix.lower() for name in contents.shards)
+
+
+def _open_shards(shards: Sequence[Path], id_style: IdStyle) -> Catalog:
+    endings = sorted({shard.suffix.lower() for shard in shards})
+    if len(endings) > 1:
+        raise AslError(
+            f"{shards[0].parent}: holds both {' and '.join(endings)} files; put them into two "
+            "folders"
+        )
+    opener = open_tar if endings == [".tar"] else open_parquet
+    catalog: Catalog = opener(shards, lambda name: _id(name, id_style))
+    return catalog
+
+
+def _not_empty(catalog: Catalog, path: Path, skipped: Sequence[tuple[str, int]] = ()) -> Catalog:
+    if len(catalog):
+        return catalog
+    others = f"has {skipped_text(skipped)}, but " if skipped else ""
+    looked_for = ", ".join(sorted(EXTENSIONS))
+    raise AslError(f"{path}: {others}no image in it (looked for {looked_for})")
+
+
+def _files(
+    paths: Sequence[Path], names: Sequence[str], id_style: IdStyle, *, source: Path
+) -> FileCatalog:
     ids = [_id(name, id_style) for name in names]
-    return FileCatalog(as_ids(ids, name="images"), tuple(str(path) for path in paths))
+    first: dict[str, str] = {}
+    for own, name in zip(ids, names, strict=True):
+        if own in first:
+            raise AslError(
+                f"{source}: {first[own]} and {name} get the same id {own!r}; remove or rename one"
+                + (", or use id_style=path" if id_style == "stem" else "")
+            )
+        first[own] = name
+    return FileCatalog(as_ids(ids, name=str(source)), tuple(str(path) for path in paths))
 
 
 def _id(name: str, id_style: IdStyle) -> str:
@@ -237,22 +292,23 @@ def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise AslError(f"{path}: cannot be read as a list in UTF-8 ({error})") from error
+        raise AslError(
+            f"{path}: cannot be read as a list in UTF-8 ({error}); save it as UTF-8 text"
+        ) from error
     if "\0" in text:
-        raise AslError(f"{path}: has a NUL character in it; this is no list of files")
+        raise AslError(f"{path}: has a NUL character in it; give a text file of paths")
     if path.suffix.lower() == ".txt":
         names = [line.strip() for line in text.splitlines() if line.strip()]
-        return _files([path.parent / name for name in names], names, id_style)
+        return _files([path.parent / name for name in names], names, id_style, source=path)
     try:
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except csv.Error as error:
         raise AslError(f"{path}: cannot be read as CSV ({error})") from error
     if not rows or "path" not in rows[0]:
-        raise AslError(f"{path}: expected a header with a column `path` (and perhaps `id`)")
+        raise AslError(f"{path}: no column `path`; begin with the header `path` or `id,path`")
     names = [row["path"] or "" for row in rows]
     if "" in names:
         raise AslError(f"{path}: row {names.index('') + 1} below the header has no path")
     ids = [row.get("id") or _id(row["path"], id_style) for row in rows]
-    return FileCatalog(
-        as_ids(ids, name=str(path)), tuple(str(path.parent / name) for name in names)
-    )
+    paths = tuple(str(path.parent / name) for name in names)
+    return FileCatalog(as_ids(ids, name=str(path)), paths)

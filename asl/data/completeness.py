@@ -1,4 +1,4 @@
-"""Is a data set complete? Counts, names, unreadable files, and where what is missing comes from.
+"""Check whether a data set is complete: counts, names, unreadable files, sources of the rest.
 
   asl data check ndec /data/NDEC
   asl data check disc21_dev2 /data/DISC21 --decode 1000
@@ -22,7 +22,7 @@ from asl.data.images import ImageError, decode_image
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.types import AslError
 
-# Layout -> role -> how many images the published set has (data/README.md says where from).
+# Layout -> role -> number of images of the published set (sources: data/README.md).
 PUBLISHED = {
     "ndec": {"queries": 49_252, "references": 1_000_000, "hard_pairs": 100_000},
     "disc21_dev1": {"queries": 25_000, "references": 1_000_000, "train": 1_000_000},
@@ -31,17 +31,25 @@ PUBLISHED = {
     "copydays": {"queries": 3_055, "references": 157},
 }
 SOURCES = {
-    "ndec": "data set WenhaoWang/ASL on the Hugging Face hub (CC BY-NC 4.0; pairs 121 GB, queries 14 GB); "
-    "ground truth linked from the README of the ASL authors' repository; references: DISC21",
-    "disc21": "the Image Similarity Challenge page of Meta AI (research use; 1 M training images, 1 M references)",
+    "ndec": "data set WenhaoWang/ASL on the Hugging Face hub (CC BY-NC 4.0; pairs 121 GB, queries "
+    "14 GB); ground truth linked from the README of the ASL authors' repository; references: "
+    "DISC21",
+    "disc21": "the Image Similarity Challenge page of Meta AI (research use; 1 M training images, "
+    "1 M references)",
     "copydays": "INRIA's Holidays and Copydays page",
-    "folder": "your own: references/, queries/, truth.csv; scripts/make_benchmark.py makes such folders",
+    "folder": "your own: references/, queries/, truth.csv; scripts/make_benchmark.py makes such "
+    "folders",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the answer; ``good`` False where something is missing or broken."""
+    """One line of the report.
+
+    Attributes:
+        good: False where something is missing or broken.
+        text: for people.
+    """
 
     good: bool
     text: str
@@ -50,12 +58,12 @@ class Finding:
 def check_benchmark(
     benchmark: Benchmark, layout: str, *, decode: int | None = 200
 ) -> list[Finding]:
-    """Look a benchmark over.
+    """Compare an opened benchmark with its published counts and decode some of its images.
 
     Args:
-        benchmark: an opened one (opening already refuses missing folders and ids without images).
+        benchmark: opened; that refuses missing folders and ids without images.
         layout: its layout, for the published counts.
-        decode: how many images of each role are decoded, evenly spread; None for all.
+        decode: number of images of each role to decode, evenly spread; None for all.
     """
     findings = []
     roles: dict[str, Catalog | None] = {
@@ -100,7 +108,7 @@ def _decodes(role: str, catalog: Catalog, limit: int | None) -> Finding:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of ``asl data``."""
+    """Return the argument parser of ``asl data``."""
     made = argparse.ArgumentParser(
         prog="asl data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -114,13 +122,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``asl data check LAYOUT PATH``."""
+    """Run ``asl data check LAYOUT PATH`` and return its exit code."""
     options = parser().parse_args(arguments)
     source = SOURCES[next(name for name in SOURCES if options.layout.startswith(name))]
     try:
         benchmark = open_benchmark(options.path, layout=options.layout)
         decode = None if options.decode == "all" else int(options.decode)
-        # Of DISC21's parts it is the opened one that has published counts.
+        # The published counts are those of a part of DISC21.
         layout = benchmark.name if options.layout == "disc21" else options.layout
         findings = check_benchmark(benchmark, layout, decode=decode)
     except ValueError:

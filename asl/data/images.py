@@ -1,7 +1,6 @@
-"""Decoding of untrusted image files to upright RGB, by one decoder for queries and references alike.
+"""Decode untrusted image files to upright RGB, with one decoder for queries and references.
 
-Decoders differ in leniency and in pixels, so the same one must embed both sides. Pillow is used for
-its
+Decoders differ in leniency and in pixels, so the same one must embed both. Pillow is used for its
 explicit limits: a list of allowed formats, the size known before any pixel is decoded, truncated
 files refused.
 """
@@ -19,38 +18,38 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from asl.data.image_repair import (
+    JPEG_START,
+    PNG_START,
+    completed,
+    missing_share,
+    without_ancillary_chunks,
+)
+from asl.data.signatures import FORMATS, HEAD_BYTES, picture_format
 from asl.types import AslError
 
 Pixels = npt.NDArray[np.uint8]
 ResizeMode = Literal["squash", "short", "pad"]
 
-_JP2 = features.check("jpg_2000")  # not every build of Pillow has the decoder
-FORMATS = (  # JPEG covers its multi-picture form
-    *("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"),
-    *(["JPEG2000"] if _JP2 else []),
-)
 # Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them,
 # and a process forked after the pool has started waits for threads that it does not have.
 cv2.setNumThreads(1)
 
-_READ = "jpg jpeg jpe jfif png webp bmp gif tif tiff ppm pgm avif" + (" jp2" if _JP2 else "")
-EXTENSIONS = frozenset(f".{ending}" for ending in _READ.split())
-# Photographs that people have and this cannot read: they are counted, not passed over in silence.
-_CAMERA_RAW = "dng cr2 cr3 crw nef nrw arw srf sr2 orf rw2 raf pef srw x3f 3fr iiq erf kdc mrw"
-_UNREAD = f"heic heif hif jxl jp2 j2k jpx psd psb {_CAMERA_RAW}"
-UNREAD = frozenset(f".{ending}" for ending in _UNREAD.split()) - EXTENSIONS
 MAX_PIXELS = 100_000_000
-# how the reason of an image beyond the limit starts; reasons are kept as text
-TOO_LARGE = "too many pixels"
+TOO_LARGE = "too many pixels"  # start of the reason of an image beyond the limit
 MAX_BYTES = 256 * 2**20
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
 
 
 class ImageError(AslError):
-    """An image that cannot be used; ``reason`` is short and holds no path."""
+    """An image that cannot be used.
+
+    Attributes:
+        reason: short, without a path.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -70,15 +69,17 @@ def decode_image(
     EXIF rotation is applied, CMYK, palette, gray and 16-bit become 8-bit RGB, transparent pixels
     are laid on white, an animation gives its first frame. Size limits are checked before a pixel is
     decoded; a JPEG of up to four times ``max_pixels`` comes out half as large instead of being
-    refused.
+    refused. A JPEG that lacks the end of its data is accepted where (nearly) all of the picture is
+    there, a PNG whose profile, texts or other ancillary chunks are too large or damaged is decoded
+    without them.
 
     Args:
         data: the encoded bytes, or the file that has them.
-        max_pixels: width x height that is still decoded.
-        max_bytes: size of the encoded file that is still read.
+        max_pixels: largest width x height that is decoded.
+        max_bytes: largest encoded file that is read.
         least: a JPEG may come out a half, a quarter or an eighth as large, as long as its shorter
-            side keeps so many pixels: several times faster for large photos, and slightly other
-                pixels. 0: always the full size.
+            side keeps this many pixels: several times faster for large photos, with slightly
+            different pixels. 0: always the full size.
 
     Returns:
         uint8 ``[H, W, 3]``, contiguous.
@@ -88,17 +89,41 @@ def decode_image(
     """
     encoded = _read(data, max_bytes)
     try:
+        return _decoded(encoded, max_pixels, least)
+    except ImageError as error:
+        if error.too_large:
+            raise
+        if encoded.startswith(PNG_START):
+            plain = without_ancillary_chunks(encoded)
+            if plain is not None and len(plain) < len(encoded):
+                return _decoded(plain, max_pixels, least)
+        elif encoded.startswith(JPEG_START) and "image file is truncated" in error.reason:
+            return _nearly_whole(encoded, max_pixels, least)
+        raise
+
+
+def _nearly_whole(encoded: bytes, max_pixels: int, least: int) -> Pixels:
+    """Decode a JPEG that lacks its end, where (nearly) all of the picture is there."""
+    one, other = (_decoded(data, max_pixels, least) for data in completed(encoded))
+    missing = missing_share(one, other)
+    if missing:
+        raise ImageError(f"truncated: {missing:.0%} of the picture is missing")
+    return one
+
+
+def _decoded(encoded: bytes, max_pixels: int, least: int) -> Pixels:
+    try:
         with warnings.catch_warnings():
             # Pillow warns about broken metadata of images whose pixels are fine.
             warnings.simplefilter("ignore")
             with open_image(encoded) as image:
                 # Pillow takes the smallest of the decoder's sizes that is no smaller than this.
-                image.draft(None, _wanted(image, max_pixels, least))
+                image.draft(None, _draft_size(image, max_pixels, least))
                 return np.ascontiguousarray(_to_rgb(image))
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"no image of an allowed format ({', '.join(FORMATS)})") from error
+        raise ImageError(_unidentified(encoded)) from error
     except Image.DecompressionBombError as error:
         counted = re.search(r"\d+", str(error))
         raise _too_large(int(counted[0]) if counted else 0, max_pixels) from error
@@ -115,19 +140,29 @@ def decode_image(
         raise ImageError(
             f"corrupt or truncated: {str(error)[:120] or type(error).__name__}"
         ) from error
-    except (
-        Exception
-    ) as error:  # A decoder's own error classes (zlib.error, struct.error ...) on hostile bytes.
+    except Exception as error:  # a decoder's own classes (zlib.error ...) on hostile bytes
         raise ImageError(
             f"cannot be decoded: {type(error).__name__}: {str(error)[:120]}"
         ) from error
 
 
+def _unidentified(encoded: bytes) -> str:
+    """Return why Pillow knows no image in some bytes."""
+    allowed = ", ".join(FORMATS)
+    kind = picture_format(encoded[:HEAD_BYTES])
+    if kind is None:
+        return f"no image of an allowed format ({allowed})"
+    if kind in FORMATS:
+        return f"corrupt: the header of this {kind} cannot be read"
+    return f"a {kind} picture, a format this cannot read (allowed: {allowed})"
+
+
 def open_image(encoded: bytes) -> Image.Image:
-    """An image whose header is read and whose pixels are not, in one of the allowed formats.
+    """Open an image: its header is read, its pixels are not.
 
     Raises:
-        Image.DecompressionBombError: far too large, and no JPEG.
+        Image.DecompressionBombError: far too large, and not a JPEG.
+        UnidentifiedImageError: not in one of the allowed formats.
     """
     if encoded[:3] == b"\xff\xd8\xff":
         # Without Pillow's own limit: large photographs are decoded at a reduced size.
@@ -136,15 +171,16 @@ def open_image(encoded: bytes) -> Image.Image:
     return Image.open(io.BytesIO(encoded), formats=FORMATS)
 
 
-def _wanted(image: Image.Image, max_pixels: int, least: int) -> tuple[int, int]:
-    """The size at which a JPEG may be decoded; the others have one.
+def _draft_size(image: Image.Image, max_pixels: int, least: int) -> tuple[int, int]:
+    """Return (width, height) at which a JPEG may be decoded; other formats have one size.
 
     Raises:
-        ImageError: too many pixels, also at half the size. A progressive JPEG is kept whole by the
-            decoder at any size.
+        ImageError: too many pixels, also at half the size. The decoder keeps a progressive JPEG
+            whole in memory at any size.
     """
     width, height = image.size
-    pixels, jpeg = width * height, image.format == "JPEG"
+    pixels = width * height
+    jpeg = image.format == "JPEG"
     if pixels > max_pixels and (not jpeg or pixels > 4 * max_pixels or "progressive" in image.info):
         raise _too_large(pixels, max_pixels)
     halves = 1 if pixels <= max_pixels else 2
@@ -157,16 +193,19 @@ def _too_large(pixels: int, limit: int) -> ImageError:
 
 
 def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file of bearable size; a pipe or a device could keep its reader waiting for ever.
+    """Read a regular file of limited size.
+
+    Named pipes and devices are refused: they could block their reader.
 
     Raises:
-        ImageError: it is no regular file, or too large.
+        ImageError: not a regular file, or too large.
+        OSError: it cannot be read.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
         raise ImageError("not a regular file")
-    if found.st_size > max_bytes:
-        raise ImageError(f"file of {found.st_size} bytes, the limit is {max_bytes}")
+    if facts.st_size > max_bytes:
+        raise ImageError(f"file of {facts.st_size} bytes, the limit is {max_bytes}")
     return path.read_bytes()
 
 
@@ -198,7 +237,7 @@ def _to_rgb(image: Image.Image) -> Pixels:
 
 
 def _eight_bits(image: Image.Image) -> Pixels:
-    """Gray with more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
+    """Scale gray of more than 8 bits to 8; Pillow's own conversion would clip at 255."""
     values = np.asarray(ImageOps.exif_transpose(image), dtype=np.float64)
     top = 65535.0 if image.mode.startswith("I") else max(float(np.nanmax(values)), 1.0)
     scaled: Pixels = np.clip(np.nan_to_num(values) * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
@@ -208,7 +247,7 @@ def _eight_bits(image: Image.Image) -> Pixels:
 def resize_image(
     image: Pixels, size: int | tuple[int, int], *, mode: ResizeMode = "squash"
 ) -> Pixels:
-    """Bring an image to a size: area averaging when it shrinks, cubic when it grows.
+    """Resize an image by area averaging when it shrinks, cubic when it grows.
 
     Args:
         image: uint8 ``[H, W, 3]``.
@@ -231,7 +270,8 @@ def resize_image(
         return _resize(image, target_height, target_width)
     scale = min(target_height / height, target_width / width)
     small = _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-    top, left = (target_height - small.shape[0]) // 2, (target_width - small.shape[1]) // 2
+    top = (target_height - small.shape[0]) // 2
+    left = (target_width - small.shape[1]) // 2
     canvas: Pixels = np.full((target_height, target_width, 3), 128, np.uint8)
     canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
     return canvas
@@ -242,7 +282,5 @@ def _resize(image: Pixels, height: int, width: int) -> Pixels:
         return image
     shrinks = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    resized: Pixels = cv2.resize(image, (width, height), interpolation=method).astype(
-        np.uint8, copy=False
-    )
+    resized: Pixels = cv2.resize(image, (width, height), interpolation=method)
     return resized

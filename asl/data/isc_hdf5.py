@@ -1,7 +1,8 @@
-"""The HDF5 files of the ISC 2021 challenge: descriptors of one set, or a submission of both sets."""
+"""The HDF5 files of the ISC 2021 challenge: descriptors of one set, or a submission of both."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,48 @@ import numpy as np
 from asl.storage import atomic_path
 from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, StrArray
 
+_SUFFIXES = (".hdf5", ".h5")
+
+
+def is_descriptors(path: str | Path) -> bool:
+    """Return whether a path names HDF5 files: one, a folder of them, or several joined by ``+``."""
+    files = _files(path)
+    return bool(files) and all(file.is_file() for file in files)
+
 
 def read_descriptors(path: str | Path) -> Embeddings:
-    """Read one set (``vectors`` float32 ``[N, D]``, ``image_names``); ids lose folders and the file suffix.
+    """Read one set (``vectors`` float32 ``[N, D]``, ``image_names``), from one file or several.
 
-    The rows need not be unit length; their lengths become the log-norms.
+    Ids lose folders and image suffixes. Rows need not be unit length; their lengths become the
+    log-norms.
+
+    Args:
+        path: an HDF5 file, a folder of them (read in the order of their numbers), or paths joined
+            by ``+``.
 
     Raises:
-        AslError: no such file, or it holds something else.
+        AslError: no such file, it holds something else, or the files have other dimensions.
     """
-    with _opened(Path(path)) as file:
-        _need(file, path, "vectors", "image_names")
-        return Embeddings.from_features(_names(file["image_names"]), file["vectors"][:])
+    files = _files(path)
+    if not files:
+        raise AslError(f"{path}: no HDF5 file; give a file, a folder of .h5 files, or A.h5+B.h5")
+    names: list[StrArray] = []
+    vectors: list[Any] = []
+    for file_path in files:
+        with _opened(file_path) as file:
+            _need(file, file_path, "vectors", "image_names")
+            names.append(_names(file["image_names"]))
+            vectors.append(file["vectors"][:])
+        if vectors[-1].ndim != 2 or vectors[-1].shape[1] != vectors[0].shape[1]:
+            raise AslError(
+                f"{file_path}: vectors of shape {vectors[-1].shape}, those of {files[0]} are "
+                f"{vectors[0].shape}; give files of one model"
+            )
+    return Embeddings.from_features(np.concatenate(names), np.concatenate(vectors))
 
 
 def write_descriptors(embeddings: Embeddings, path: str | Path) -> None:
-    """Write one set with its lengths (vector times norm), so that reading gives the same embeddings."""
+    """Write one set; vectors are multiplied by their norms, so that reading restores both."""
     features = embeddings.vectors * np.exp(embeddings.log_norms)[:, None]
     with atomic_path(Path(path)) as temporary, h5py.File(temporary, "w") as file:
         file["vectors"] = features.astype(np.float32)
@@ -34,7 +61,13 @@ def write_descriptors(embeddings: Embeddings, path: str | Path) -> None:
 
 
 def read_submission(path: str | Path) -> tuple[QueryEmbeddings, ReferenceEmbeddings]:
-    """Read a descriptor-track submission (``query``, ``reference``, ``query_ids``, ``reference_ids``)."""
+    """Read a descriptor-track submission.
+
+    It holds ``query``, ``reference`` (float32 ``[N, D]``), ``query_ids`` and ``reference_ids``.
+
+    Raises:
+        AslError: no such file, or it holds something else.
+    """
     with _opened(Path(path)) as file:
         _need(file, path, "query", "reference", "query_ids", "reference_ids")
         queries = QueryEmbeddings.from_features(_names(file["query_ids"]), file["query"][:])
@@ -54,17 +87,33 @@ def write_submission(
             file[f"{role}_ids"] = np.char.encode(embeddings.ids[order], "utf-8")
 
 
+def _files(path: str | Path) -> list[Path]:
+    """Return the HDF5 files of a path, those of a folder in the order of their numbers."""
+    whole = Path(path)
+    if whole.is_dir():
+        files = [file for file in whole.iterdir() if file.suffix.lower() in _SUFFIXES]
+        return sorted(files, key=lambda file: _by_number(file.name))
+    members = [whole] if whole.exists() else [Path(member) for member in str(path).split("+")]
+    return [member for member in members if member.suffix.lower() in _SUFFIXES]
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
 def _opened(path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise AslError(f"{path}: cannot be read as HDF5 ({error})") from error
+        raise AslError(f"{path}: cannot be read as HDF5 ({error}); copy it again") from error
 
 
 def _need(file: Any, path: str | Path, *names: str) -> None:
-    missing = [name for name in names if name not in file]
+    missing = [name for name in names if not isinstance(file.get(name), h5py.Dataset)]
     if missing:
-        raise AslError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(file)}")
+        raise AslError(
+            f"{path}: lacks {', '.join(missing)}; it holds {', '.join(file) or 'nothing'}"
+        )
 
 
 def _names(dataset: Any) -> StrArray:
@@ -74,7 +123,7 @@ def _names(dataset: Any) -> StrArray:
     names = [name.rsplit("/", 1)[-1] for name in raw]
     return np.array(
         [
-            name.rsplit(".", 1)[0] if name.lower().endswith((".jpg", ".png")) else name
+            name.rsplit(".", 1)[0] if name.lower().endswith((".jpg", ".jpeg", ".png")) else name
             for name in names
         ]
     )

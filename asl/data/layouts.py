@@ -1,4 +1,7 @@
-"""Benchmarks as they lie on disk: our own folders, NDEC, DISC21, Copydays. What each needs: ``data/README.md``."""
+"""Open benchmarks in their published layouts: our own folders, NDEC, DISC21, Copydays.
+
+``data/README.md`` shows the files of each.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,14 @@ from asl.types import AslError, TruthPairs, UsageError, as_ids
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """A benchmark, opened.
+    """An opened benchmark.
 
     Attributes:
         name: for people.
         references: images that queries may be copies of.
-        queries: images that are asked about.
-        truth: which query is a copy of which reference, and the kinds of the queries.
-        train: training images; also the background of score normalisation. None where there are
-            none.
+        queries: images that are searched for.
+        truth: true (query, reference) pairs, and the kinds of the queries.
+        train: training images, also the background of score normalisation; None without any.
         hard_pairs: training images that look alike and are not copies.
     """
 
@@ -44,8 +46,8 @@ class Benchmark:
             missing = np.setdiff1d(ids, catalog.ids)
             if len(missing):
                 raise AslError(
-                    f"{self.name}: the truth names {len(missing)} {role} id(s) of which there is no image, "
-                    f"e.g. {str(missing[0])!r}"
+                    f"{self.name}: {len(missing)} {role} id(s) of the truth have no image, e.g. "
+                    f"{str(missing[0])!r}; ids are file names without folder and suffix"
                 )
 
 
@@ -55,13 +57,13 @@ def open_benchmark(path: str | Path, *, layout: str = "auto") -> Benchmark:
     Args:
         path: its folder.
         layout: ``folder`` (references/, queries/, truth.csv), ``ndec``, ``disc21_dev1``,
-            ``disc21_dev2``, ``disc21_final``, ``disc21`` (whichever of the three is the only one
-            there), ``copydays``, or ``auto`` to look.
+            ``disc21_dev2``, ``disc21_final``, ``disc21`` (the only part that is present),
+            ``copydays``, or ``auto`` to guess by the folders.
 
     Raises:
         UsageError: no such folder or layout.
         AslError: something that the layout needs is missing (it is named), several parts of DISC21
-            are there and none is chosen, or the truth names unknown images.
+            are present and none is chosen, or the truth names unknown images.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -82,7 +84,7 @@ def open_benchmark(path: str | Path, *, layout: str = "auto") -> Benchmark:
 
 
 def guess_layout(folder: Path) -> str:
-    """The layout whose own folders are there.
+    """Return the layout whose own folders are present.
 
     Raises:
         AslError: none of them.
@@ -96,7 +98,7 @@ def guess_layout(folder: Path) -> str:
     if (folder / "references").is_dir() and list(folder.glob("*ground_truth*.csv")):
         return "disc21"
     raise AslError(
-        f"{folder}: is no benchmark; expected references/, queries/ and truth.csv, "
+        f"{folder}: not a benchmark; expected references/, queries/ and truth.csv, "
         "or a published layout (data/README.md)"
     )
 
@@ -129,14 +131,14 @@ def _open_folder(folder: Path) -> Benchmark:
 
 def _file(folder: Path, *names: str) -> Path:
     for name in names:
-        found = sorted(folder.glob(name))
-        if found:
-            return found[0]
+        matches = sorted(folder.glob(name))
+        if matches:
+            return matches[0]
     raise AslError(f"{folder}: has no {' or '.join(names)}; data/README.md shows the layout")
 
 
 def _complete(truth: TruthPairs, queries: Catalog) -> TruthPairs:
-    """Published truths may leave out queries without a match; the folder knows them."""
+    """Add the queries of the folder that a published truth leaves out: those without a match."""
     return TruthPairs(
         truth.query_ids, truth.reference_ids, np.union1d(truth.queries, queries.ids), truth.kinds
     )
@@ -146,7 +148,7 @@ def _open_ndec(folder: Path) -> Benchmark:
     queries = _images(folder, "query_images_h5")
     truth = _complete(read_truth(_file(folder, "public_ground_truth_h5.csv")), queries)
     train, pairs = _ndec_training(folder)
-    # Ids from Q50000 on are the hard negatives, those below DISC21's development queries.
+    # Ids from Q50000 on are hard negatives, those below are DISC21's development queries.
     matched = set(truth.query_ids.tolist())
     kinds = {
         query: "copy"
@@ -161,39 +163,43 @@ def _open_ndec(folder: Path) -> Benchmark:
 
 
 def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[HardPair, ...]]:
-    """Training images and the pairs; the side of a pair that is no DISC21 image gets the id ``<folder>/<name>``."""
+    """Return training images and hard-negative pairs.
+
+    An image of a pair that is not one of DISC21's gets the id ``FOLDER/NAME``.
+    """
     train = _optional(folder, "train")
     ids = train.ids.tolist() if train else []
     paths = [train.locate(row) for row in range(len(train))] if train else []
-    known, pairs = set(ids), []
-    for pair in (
-        sorted((folder / "negative_pair").glob("*/")) if (folder / "negative_pair").is_dir() else []
-    ):
-        files = sorted(
-            file for file in pair.iterdir() if file.is_file() and not file.name.startswith(".")
-        )
-        if len(files) != 2:
-            raise AslError(f"{pair}: a pair is two images, found {len(files)}")
-        sides = []
-        for file in files:
-            own = (
-                file.stem
-                if file.stem[:1] == "T" and file.stem[1:].isdigit()
-                else f"{pair.name}/{file.stem}"
-            )
+    known = set(ids)
+    pairs = []
+    root = folder / "negative_pair"
+    for pair in sorted(root.glob("*/")) if root.is_dir() else []:
+        members = []
+        for file in _pair_files(pair):
+            is_disc = file.stem[:1] == "T" and file.stem[1:].isdigit()
+            own = file.stem if is_disc else f"{pair.name}/{file.stem}"
             if own not in known:
                 known.add(own)
                 ids.append(own)
                 paths.append(str(file))
-            sides.append(own)
-        pairs.append(HardPair(sides[0], sides[1]))
+            members.append(own)
+        pairs.append(HardPair(members[0], members[1]))
     if not ids:
         return None, ()
     return FileCatalog(as_ids(ids, name="train"), tuple(paths)), tuple(pairs)
 
 
+def _pair_files(pair: Path) -> list[Path]:
+    files = sorted(
+        file for file in pair.iterdir() if file.is_file() and not file.name.startswith(".")
+    )
+    if len(files) != 2:
+        raise AslError(f"{pair}: a pair is two images, found {len(files)}; complete or delete it")
+    return files
+
+
 # Part -> ids of its queries, folders that may hold them, files that may hold its truth (the first
-# with a pair of it).
+# one with a pair of the part counts).
 _DISC_PARTS = {
     "dev1": (range(25_000), ("queries", "dev_queries"), ("public_ground_truth.csv", "*dev*1*.csv")),
     "dev2": (
@@ -206,42 +212,43 @@ _DISC_PARTS = {
 
 
 def _open_disc(folder: Path, part: str) -> Benchmark:
-    """One part of DISC21. Parts share folders and files, so that it is the numbers of the queries that tell them apart.
+    """Open one part of DISC21; parts share folders and files and differ by their query numbers.
 
     Raises:
-        AslError: no query or no true pair of this part is there.
+        AslError: no query or no true pair of this part is present.
     """
-    queries, truth = _disc_queries(folder, part), _disc_truth(folder, part)
+    queries = _disc_queries(folder, part)
+    truth = _disc_truth(folder, part)
     if queries is None or truth is None:
         ids, folders, files = _DISC_PARTS[part]
-        what = (
+        needed = (
             f"query in {' or '.join(folders)}/"
             if queries is None
             else f"true pair in {', '.join(files)}"
         )
         raise AslError(
-            f"{folder}: has no {what} with an id of Q{ids.start:05d} to Q{ids.stop - 1:05d}, which layout "
-            f"disc21_{part} needs; data/README.md shows the layout"
+            f"{folder}: has no {needed} with an id of Q{ids.start:05d} to Q{ids.stop - 1:05d}, "
+            f"which layout disc21_{part} needs; data/README.md shows the layout"
         )
     references, train = _images(folder, "references"), _optional(folder, "train")
     return Benchmark(f"disc21_{part}", references, queries, _complete(truth, queries), train)
 
 
 def _open_only_disc(folder: Path) -> Benchmark:
-    """The part that is there with queries and truth, where it is the only one."""
-    there = [
+    """Open the part with queries and truth, where there is only one."""
+    present = [
         part for part in _DISC_PARTS if _disc_queries(folder, part) and _disc_truth(folder, part)
     ]
-    if len(there) == 1:
-        return _open_disc(folder, there[0])
-    held = (
-        f"queries and truth of {' and '.join(there)}"
-        if there
+    if len(present) == 1:
+        return _open_disc(folder, present[0])
+    holds = (
+        f"queries and truth of {' and '.join(present)}"
+        if present
         else "no part of DISC21 with queries and truth"
     )
     raise AslError(
-        f"{folder}: holds {held}; name the layout: disc21_dev1 (Q00000 to Q24999), disc21_dev2 (Q25000 to Q49999) "
-        "or disc21_final (from Q50000)"
+        f"{folder}: holds {holds}; name the layout: disc21_dev1 (Q00000 to Q24999), disc21_dev2 "
+        "(Q25000 to Q49999) or disc21_final (from Q50000)"
     )
 
 
@@ -282,12 +289,20 @@ def _number(query: str) -> int:
 
 
 def _open_copydays(folder: Path) -> Benchmark:
-    """All blocks are queries; a query belongs to the originals with its number (``strong``: its first four letters)."""
+    """Open Copydays: the images of all blocks are queries.
+
+    A query is a copy of the original of its name, of ``strong`` the ones with its first four
+    letters.
+    """
     originals = _images(folder, "original")
+    known = set(originals.ids.tolist())
     by_number: dict[str, list[str]] = {}
     for name in originals.ids.tolist():
         by_number.setdefault(name[:4], []).append(name)
-    ids, paths, pairs, kinds = [], [], [], {}
+    ids: list[str] = []
+    paths: list[str] = []
+    pairs: list[tuple[str, str]] = []
+    kinds: dict[str, str] = {}
     blocks = ["strong", *_series(folder, "jpegqual"), *_series(folder, "crops")]
     for block in blocks:
         block_images = _images(folder, *block.split("/"))
@@ -296,13 +311,8 @@ def _open_copydays(folder: Path) -> Benchmark:
             ids.append(own)
             paths.append(block_images.locate(row))
             kinds[own] = block
-            matches = (
-                by_number.get(name[:4], [])
-                if block == "strong"
-                else [name]
-                if name in originals.ids
-                else []
-            )
+            exact = [name] if name in known else []
+            matches = by_number.get(name[:4], []) if block == "strong" else exact
             pairs += [(own, match) for match in matches]
     references = originals
     if (folder / "distractors").is_dir():
@@ -326,7 +336,7 @@ def _series(folder: Path, name: str) -> list[str]:
 
 
 def read_partners(folder: str | Path) -> dict[str, str]:
-    """Query -> the look-alike reference it was put beside, for hard negatives of benchmarks that we built."""
+    """Read query -> its look-alike reference, for hard negatives of benchmarks built here."""
     path = Path(folder) / "manifest.json"
     if not path.is_file():
         return {}

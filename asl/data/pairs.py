@@ -1,7 +1,7 @@
-"""Scored pairs as CSV (the ISC 2021 columns, scores with every digit) or Parquet.
+"""Read and write scored pairs as CSV (the ISC 2021 columns, scores with every digit) or Parquet.
 
-Six decimals, as the challenge's own writer uses, make ties that cost µAP; here a score survives the
-round trip.
+The challenge's own writer keeps six decimals, whose ties cost µAP; here a score survives the round
+trip.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def write_pairs(
     *,
     columns: Mapping[str, npt.ArrayLike | list[str]] | None = None,
 ) -> None:
-    """Write pairs; ``.parquet`` or CSV by the suffix.
+    """Write pairs as Parquet (suffix ``.parquet``) or CSV.
 
     Args:
         pairs: P pairs, written in their order.
@@ -59,7 +59,7 @@ def write_pairs(
 
 
 def _write_csv(table: Any, path: Path) -> None:
-    """Plain lines as the challenge's tools write them; Arrow's quotes only where some text needs them."""
+    """Write plain lines as the challenge's tools do; quote only where some text needs it."""
     texts = [column for column in table.columns if pa.types.is_string(column.type)]
     plain = not any(
         pc.any(pc.match_substring_regex(column, r'[",\r\n]')).as_py() for column in texts
@@ -75,10 +75,12 @@ def _plain(column: Any) -> Any:
 
 
 def read_pairs(path: str | Path) -> ScoredPairs:
-    """Read pairs from ``.parquet`` or CSV (header optional, more columns are ignored).
+    """Read pairs from Parquet (suffix ``.parquet``) or CSV.
+
+    A CSV may lack its header; with one, it may have more columns, which are ignored.
 
     Raises:
-        AslError: the file cannot be read, has not these columns, or a line is malformed (it is
+        AslError: the file cannot be read, lacks a column, or a line is malformed (its number is
             named).
     """
     path = Path(path)
@@ -87,7 +89,9 @@ def read_pairs(path: str | Path) -> ScoredPairs:
     try:
         return _from_table(pq.read_table(path, columns=COLUMNS))
     except (pa.ArrowException, OSError, KeyError, AslError) as error:
-        raise AslError(f"{path}: cannot be read as scored pairs ({str(error)[:300]})") from error
+        raise AslError(
+            f"{path}: cannot be read as scored pairs ({str(error)[:300]}); write it again"
+        ) from error
 
 
 def _from_table(table: Any) -> ScoredPairs:
@@ -108,19 +112,20 @@ def _encode(column: Any, name: str) -> tuple[StrArray, I64]:
 
 
 def _read_csv(path: Path) -> ScoredPairs:
-    """The quick way; where it fails, the slow one says which line is wrong."""
+    """Read a CSV with Arrow; where that fails, read it again to name the line."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             first = [cell.strip().lower() for cell in file.readline().split(",")]
     except (OSError, UnicodeDecodeError) as error:
         raise AslError(f"{path}: cannot be read as CSV ({error})") from error
-    if len(first) < 3 or (first[:3] != COLUMNS and not _is_number(first[2])):
+    headed = first[:3] == COLUMNS
+    if not headed and (len(first) != 3 or not _is_number(first[2])):
         return _read_slowly(path)
     names = [*COLUMNS, *(f"column_{place}" for place in range(3, len(first)))]
     try:
         table = pacsv.read_csv(
             path,
-            pacsv.ReadOptions(column_names=names, skip_rows=int(first[:3] == COLUMNS)),
+            pacsv.ReadOptions(column_names=names, skip_rows=int(headed)),
             convert_options=pacsv.ConvertOptions(
                 column_types={
                     "query_id": pa.string(),
@@ -146,13 +151,15 @@ def _is_number(text: str) -> bool:
 
 
 def _read_slowly(path: Path) -> ScoredPairs:
-    """Line by line, to say which one is wrong."""
-    queries, references, scores = [], [], []
+    """Read a CSV line by line, to name the one that is wrong."""
+    queries: list[str] = []
+    references: list[str] = []
+    scores: list[float] = []
     for number, row in read_rows(path, header=COLUMNS):
         if len(row) < 3 or not row[0] or not row[1] or not _is_number(row[2]):
-            got = ",".join(row)
             raise AslError(
-                f"{path}, line {number}: expected query_id,reference_id,score (finite), got {got!r}"
+                f"{path}, line {number}: expected query_id,reference_id,score (a finite number), "
+                f"got {','.join(row)!r}"
             )
         queries.append(row[0])
         references.append(row[1])

@@ -1,4 +1,4 @@
-"""The sample benchmark: generated scenes in NDEC's shape, so that the main job needs no download."""
+"""The sample benchmark: generated scenes in the shape of NDEC, without a download."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _BENCHMARK = BenchmarkPlan(copies=140, distractor_queries=100, reverse_crops=60,
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """Numbers of scenes; the defaults are what ``python -m asl.train`` uses.
+    """Numbers of scenes; ``python -m asl.train`` uses the defaults.
 
     Attributes:
         train: training scenes.
-        looks: training scenes of which there is a second look: hard-negative pairs.
+        looks: training scenes that have a second view, as hard-negative pairs.
         photos: scenes of the benchmark.
-        groups: scenes of the benchmark with several looks.
+        groups: scenes of the benchmark with several views.
         benchmark: copies, distractors and hard negatives.
         height: pixels.
         width: pixels.
@@ -50,7 +50,14 @@ class SamplePlan:
 
 @dataclass(frozen=True, eq=False)
 class SceneCatalog:
-    """Scenes that are drawn when they are read."""
+    """Scenes that are rendered when they are read.
+
+    Attributes:
+        ids: ``[N]`` unique strings.
+        seeds: of each scene.
+        looks: number of the view of each scene.
+        size: (height, width) in pixels.
+    """
 
     ids: StrArray
     seeds: tuple[int, ...]
@@ -61,7 +68,7 @@ class SceneCatalog:
         return len(self.ids)
 
     def read(self, row: int) -> bytes:
-        """The scene as PNG bytes."""
+        """Return a scene as PNG bytes."""
         image = render_scene(
             self.seeds[row], look=self.looks[row], height=self.size[0], width=self.size[1]
         )
@@ -71,8 +78,12 @@ class SceneCatalog:
         return encoded
 
     def locate(self, row: int) -> str:
-        """The numbers that it is drawn from."""
+        """Return the numbers that a scene is rendered from."""
         return f"scene {self.seeds[row]}, look {self.looks[row]}"
+
+    def stamp(self, row: int) -> str:
+        """Return the numbers that a scene is rendered from; they are all that it depends on."""
+        return f"{VERSION} {self.seeds[row]} {self.looks[row]} {self.size}"
 
 
 def _scenes(first: int, count: int, plan: SamplePlan, looks: int = 1) -> SceneCatalog:
@@ -83,7 +94,7 @@ def _scenes(first: int, count: int, plan: SamplePlan, looks: int = 1) -> SceneCa
 
 
 def cache_folder() -> Path:
-    """``$ASL_CACHE``, or ``asl`` in the user's cache folder."""
+    """Return ``$ASL_CACHE``, or ``asl`` in the user's cache folder."""
     if os.environ.get("ASL_CACHE"):
         return Path(os.environ["ASL_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asl"
@@ -96,13 +107,13 @@ def sample_benchmark(
     plan: SamplePlan | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """The folder of the sample benchmark, made on first use.
+    """Return the folder of the sample benchmark; it is generated on first use.
 
     Args:
-        cache: where to keep it; :func:`cache_folder` unless given.
-        seed: another one makes other scenes.
+        cache: folder that holds it; default :func:`cache_folder`.
+        seed: of the scenes.
         plan: numbers of scenes.
-        progress: called with (images written, images to write) while it is made.
+        progress: called with (images written, images to write) while it is generated.
 
     Returns:
         A benchmark folder with ``train/`` and ``hard_pairs.csv``; the same bytes for the same seed

@@ -1,9 +1,9 @@
-"""Generated scenes: photographs' stand-ins, so that the main job needs no download.
+"""Generated scenes in place of photographs, so that training needs no download.
 
 A scene is a sky, a ground and a few textured objects at different depths, all drawn from one seed.
-The same scene can be looked at again from elsewhere: near things move more than far ones and the
-light changes. Such a second look shares colours and layout with the first and is *not* a copy of
-it: a hard negative, as NDEC calls it.
+It can be rendered from another viewpoint: near objects move more than far ones and the light
+changes. Such a second view shares colours and layout with the first and is *not* a copy of it: a
+hard negative in the sense of NDEC.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ class _Layer:
 
 
 def render_scene(seed: int, *, look: int = 0, height: int = 240, width: int = 320) -> Image:
-    """Draw one scene.
+    """Render one scene.
 
     Args:
-        seed: what is in the scene, where, in which colours and textures.
-        look: 0 is the photograph; other numbers are other photographs of the same place, from
-            elsewhere.
-        height: pixels.
-        width: pixels.
+        seed: of objects, places, colours and textures.
+        look: viewpoint; 0 is the photograph, other numbers are other photographs of the same place.
+        height: in pixels.
+        width: in pixels.
 
     Returns:
         uint8 ``[height, width, 3]`` RGB, the same bytes for the same arguments.
@@ -83,7 +82,7 @@ def _random_layer(rng: np.random.Generator, horizon: float) -> _Layer:
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, int], octaves: tuple[int, ...]) -> _Float:
-    """Fractal noise around 0: coarse and fine grids, each half as strong as the one before."""
+    """Draw fractal noise around 0: grids from coarse to fine, each half as strong as the last."""
     height, width = shape
     total = np.zeros(shape, np.float32)
     for power, cells in enumerate(octaves):
@@ -120,11 +119,11 @@ def _paint(canvas: _Float, layer: _Layer, seed: int, shift: npt.NDArray[np.float
     else:
         corners = 4 if layer.kind == "facade" else int(rng.integers(3, 8))
         cv2.fillPoly(mask, [_outline(rng, centre, radius, corners)], 255, cv2.LINE_AA)
-    left, top, wide, tall = cv2.boundingRect(mask)
-    if not wide:  # moved out of the picture
+    x, y, box_width, box_height = cv2.boundingRect(mask)
+    if not box_width:  # moved out of the picture
         return
-    window = (slice(top, top + tall), slice(left, left + wide))
-    shade = _texture(layer, rng, centre - (left, top), radius, (tall, wide))
+    window = (slice(y, y + box_height), slice(x, x + box_width))
+    shade = _texture(layer, rng, centre - (x, y), radius, (box_height, box_width))
     alpha = mask[window][..., None].astype(np.float32) / 255
     canvas[window] += alpha * (
         np.array(layer.colour, np.float32) * shade[..., None] - canvas[window]
@@ -152,7 +151,7 @@ def _texture(
     radius: float,
     shape: tuple[int, int],
 ) -> _Float:
-    """Brightness factors fixed to the object, so that its texture travels with it between looks."""
+    """Return brightness factors fixed to the object: its texture moves with it between views."""
     height, width = shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = (columns - centre[0]) / radius, (rows - centre[1]) / radius

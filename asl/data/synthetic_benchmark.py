@@ -1,4 +1,6 @@
-"""Make an NDEC-shaped benchmark from photographs: edited copies, distractors and every kind of hard negative.
+"""Build a benchmark in the shape of NDEC from photographs.
+
+It has edited copies, distractors and every kind of hard negative.
 
 ::
 
@@ -8,8 +10,8 @@
     train/, hard_pairs.csv         training images and look-alikes among them, where they were given
     manifest.json                  what was made from what, with hashes and licences
 
-Which photograph becomes what depends on the seed alone. No query's edit is one of a training recipe
-(see :mod:`asl.edits.benchmark_kinds`), and the foreign images of overlays are no references.
+The role of each photograph depends on the seed alone. No edit of a query is one of a training
+recipe (see :mod:`asl.edits.benchmark_kinds`), and foreign images of overlays are never references.
 """
 
 from __future__ import annotations
@@ -39,15 +41,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """How many of what.
+    """Numbers of queries of each kind.
 
     Attributes:
         copies: edited copies, the kinds in turn.
-        distractor_queries: edited photographs that are in no reference.
-        reverse_crops: queries that are the whole photograph of a reference that is its crop.
-        group_negatives: queries from groups of look-alikes, of which another member is a reference.
+        distractor_queries: edited photographs whose originals are not references.
+        reverse_crops: whole photographs whose crop is a reference.
+        group_negatives: members of groups of look-alikes of which another member is a reference.
         seed: of every choice and edit.
-        quality: JPEG quality of what is written.
+        quality: JPEG quality of the written images.
     """
 
     copies: int = 600
@@ -60,14 +62,14 @@ class BenchmarkPlan:
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkSources:
-    """What it is made from.
+    """Source images of a benchmark.
 
     Attributes:
         photos: unrelated photographs: originals, distractors, reverse crops.
         groups: name of a kind of look-alike (``video``, ``scene`` ...) -> groups of images of the
             same thing.
-        crops: two catalogs of the same length: crops that somebody made, and their originals, row
-            by row.
+        crops: two catalogs of the same length: crops made by people, and their originals, row by
+            row.
         licences: folder or set -> its licence, for the manifest.
     """
 
@@ -79,15 +81,15 @@ class BenchmarkSources:
 
 @dataclass
 class _Job:
-    """One image to write: of which source, edited how."""
+    """One image to write: its source and its edit."""
 
     catalog: Catalog
     row: int
     kind: str = ""
     edit: Edit | None = None
-    partner: _Job | None = None  # the reference that a query belongs with
+    partner: _Job | None = None  # reference that a query copies, or that it looks like
     match: bool = False
-    origin: str = "photos"  # which of the sources the catalog is; ids are unique within one only
+    origin: str = "photos"  # name of the source; ids are unique within one source only
 
 
 def build_benchmark(
@@ -98,13 +100,13 @@ def build_benchmark(
     plan: BenchmarkPlan,
     progress: Progress | None = None,
 ) -> Path:
-    """Write a benchmark folder; it appears under its name only when it is whole.
+    """Write a benchmark folder; it appears under its name when it is complete.
 
     Args:
         output: the folder; must not exist.
         sources: photographs, groups, crops.
         kinds: kind of query -> its edit, e.g. :func:`asl.edits.benchmark_kinds.benchmark_kinds`.
-        plan: how many of what.
+        plan: numbers of queries.
         progress: called with (images written, images to write).
 
     Raises:
@@ -195,7 +197,7 @@ def _add_groups(
     references: list[_Job],
     queries: list[_Job],
 ) -> None:
-    """Of every group one image is a reference (which also gets a true copy), some others are hard negatives."""
+    """Add one image of each group as a reference with a true copy, others as hard negatives."""
     every = [
         (kind, group) for kind, members in groups.items() for group in members if len(group) > 1
     ]
@@ -220,7 +222,7 @@ def _add_crops(
     references: list[_Job],
     queries: list[_Job],
 ) -> None:
-    """Two thirds of the crops that somebody made are true copies; the other third is asked the wrong way round."""
+    """Add crops made by people: two thirds as true copies, one third in the reverse direction."""
     if crops is None:
         return
     small, whole = crops
@@ -229,12 +231,12 @@ def _add_crops(
             f"crops: {len(small)} crops for {len(whole)} originals; they must pair up row by row"
         )
     for place, row in enumerate(rng.permutation(len(small)).tolist()):
-        right = place % 3 != 2
-        reference = _Job(whole if right else small, row, origin="whole" if right else "crops")
+        is_copy = place % 3 != 2
+        reference = _Job(whole if is_copy else small, row, origin="whole" if is_copy else "crops")
         references.append(reference)
-        kind = "real_crop" if right else "hard:real_reverse_crop"
-        asked, origin = (small, "crops") if right else (whole, "whole")
-        queries.append(_Job(asked, row, kind, None, reference, right, origin))
+        kind = "real_crop" if is_copy else "hard:real_reverse_crop"
+        asked, origin = (small, "crops") if is_copy else (whole, "whole")
+        queries.append(_Job(asked, row, kind, None, reference, is_copy, origin))
 
 
 def _decode(job: _Job) -> Pixels:
@@ -242,7 +244,7 @@ def _decode(job: _Job) -> Pixels:
         return decode_image(job.catalog.read(job.row))
     except (ImageError, OSError) as error:
         raise AslError(
-            f"benchmark: {job.catalog.locate(job.row)} cannot be read: {error}; take it out"
+            f"benchmark: {job.catalog.locate(job.row)} cannot be read ({error}); remove it"
         ) from error
 
 
@@ -307,7 +309,7 @@ def _manifest(
         if job.kind:
             entry["kind"] = job.kind
         if role == "queries" and job.partner is not None:
-            # Of a hard negative this is the look-alike reference, not a match.
+            # For a hard negative this is the look-alike reference, not a match.
             entry["partner"] = reference_ids[id(job.partner)]
         return entry
 

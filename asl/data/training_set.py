@@ -1,8 +1,8 @@
-"""Training items: k tracked views of one source image, the same for the same seed, epoch and image.
+"""Training items: K tracked views of one source image, determined by seed, epoch and image.
 
-A *draw* names what to make, so that a worker process needs no state: whoever makes draw (row 17,
-epoch 3) makes the same bytes. Hard-negative pairs are two sources whose views travel side by side
-in one batch.
+A *draw* identifies an item, so that worker processes need no state: draw (row 17, epoch 3) gives
+the same bytes in any process. Hard-negative pairs are two sources whose views are neighbours in one
+batch.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch.utils.data import Dataset
 
 from asl.data.catalog import Catalog
 from asl.data.hard_pair_lists import HardPair
-from asl.data.images import ImageError, Pixels, decode_image
+from asl.data.images import Pixels, decode_image
 from asl.edits import Edit, View, make_views
 from asl.edits.engine.make_views import overlap
 from asl.types import I64, AslError
 
 Content = Literal["visible", "detail", "area"]
-_REPLACEMENTS = 20  # neighbours that are tried in place of an unreadable image before giving up
+_REPLACEMENTS = 20  # following images that are tried in place of an unreadable one
 
 
 class Draw(NamedTuple):
@@ -33,10 +33,10 @@ class Draw(NamedTuple):
     Attributes:
         row: of the training catalog.
         epoch: views differ from epoch to epoch.
-        paired: a side of a hard pair.
-        directed: of one that has an order.
-        number: of the draw within the epoch, where an image may come several times: each time has
-            other views.
+        paired: whether it is a member of a hard pair.
+        directed: whether that pair has a direction.
+        number: of the draw within the epoch; an image that is drawn several times has other views
+            each time.
     """
 
     row: int
@@ -67,7 +67,8 @@ class HardPairs:
             or self.directed.shape != (len(self.rows),)
         ):
             raise AslError(
-                f"hard pairs: expected rows [P, 2] and directed [P], got {self.rows.shape} and {self.directed.shape}"
+                f"hard pairs: expected rows [P, 2] and directed [P], got {self.rows.shape} and "
+                f"{self.directed.shape}"
             )
 
     def __len__(self) -> int:
@@ -86,7 +87,8 @@ class HardPairs:
         )
         if missing:
             raise AslError(
-                f"hard pairs: {len(missing)} id(s) are no training image, e.g. {missing[0]!r}"
+                f"hard pairs: {len(missing)} id(s) are no training image, e.g. {missing[0]!r}; "
+                "use the ids of data.train"
             )
         rows = np.array(
             [[row[pair.first], row[pair.second]] for pair in pairs], dtype=np.int64
@@ -96,7 +98,7 @@ class HardPairs:
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """How views are made.
+    """Recipe and sizes of the views of a source.
 
     Attributes:
         recipe: an edit (see :mod:`asl.edits`).
@@ -104,10 +106,10 @@ class ViewPlan:
         sizes: epoch from which on -> pixels of the square side (progressive resolution).
         seed: of every draw.
         pool: images for overlays; never references.
-        content: what ``content`` of a view is: ``visible`` = share of the original still visible,
-            ``detail`` = that times the detail that is left in it and the root of its share of the
-            view, ``area`` = share of the original inside the view's frame, blind to what covers it
-            or blurs it (the published reading).
+        content: measure of the content of a view: ``visible`` = share of the original still
+            visible, ``detail`` = that times the remaining detail and the root of its share of the
+            view, ``area`` = share of the original inside the view's frame, whatever covers or blurs
+            it (the published reading).
         grid: side of the patch grid for overlaps; 0 leaves them out.
     """
 
@@ -130,17 +132,18 @@ class ViewPlan:
             )
 
     def size(self, epoch: int) -> int:
-        """Pixels of the square side in an epoch."""
+        """Return the pixels of the square side in an epoch."""
         return self.sizes[max(start for start in self.sizes if start <= epoch)]
 
 
 class TrainingSet(Dataset[dict[str, Any]]):
-    """Maps a :class:`Draw` to K views of its source: see :meth:`__getitem__`."""
+    """Map a :class:`Draw` to K views of its source; see :meth:`__getitem__`."""
 
     def __init__(self, catalog: Catalog, plan: ViewPlan) -> None:
         if not len(catalog):
             raise AslError(
-                "training images: there are none; data.train must hold at least a few hundred photographs"
+                "training images: there are none; data.train must hold at least a few hundred "
+                "photographs"
             )
         self.catalog = catalog
         self.plan = plan
@@ -149,7 +152,7 @@ class TrainingSet(Dataset[dict[str, Any]]):
         return len(self.catalog)
 
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
-        """The views of one source.
+        """Make the views of one source.
 
         Returns:
             ``images`` uint8 ``[K, 3, S, S]``, ``content`` float32 ``[K]``, ``source`` int,
@@ -197,23 +200,25 @@ class TrainingSet(Dataset[dict[str, Any]]):
             candidate = (row + step) % len(self.catalog)
             try:
                 return decode_image(self.catalog.read(candidate), least=least), candidate, failed
-            except (ImageError, OSError) as error:
+            except (AslError, OSError) as error:
                 failed.append(
                     (str(self.catalog.ids[candidate]), getattr(error, "reason", str(error)))
                 )
         raise AslError(
-            f"training images: {len(failed)} in a row cannot be read, e.g. {failed[0][0]}: {failed[0][1]}"
+            f"training images: {len(failed)} in a row cannot be read, e.g. {failed[0][0]}: "
+            f"{failed[0][1]}; remove the broken ones"
         )
 
 
 def content_of(view: View, kind: Content) -> float:
-    """How much of the original a view holds, 0..1; see :class:`ViewPlan`."""
+    """Return the content of a view, 0..1; see :class:`ViewPlan`."""
     if kind == "visible":
         return float(view.content)
     if kind == "detail":
         return view.amount
     if kind == "area":
-        x, y = view.map[..., 0], view.map[..., 1]
+        x = view.map[..., 0]
+        y = view.map[..., 1]
         if not np.isfinite(x).any():
             return 0.0
         height, width = view.source_size
@@ -223,25 +228,25 @@ def content_of(view: View, kind: Content) -> float:
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Stack the P items of a batch; hard pairs stand at its end, their two sides one after the other.
+    """Stack the P items of a batch; hard pairs are last, their two members one after the other.
 
     Returns:
         ``images`` uint8 ``[P * K, 3, S, S]``, ``content`` float32 ``[P * K]``, ``source`` and
         ``view`` int64 ``[P * K]``, ``pair_index`` int64 ``[Q * K, 2]`` rows of the batch (the same
-        view of both sides of Q pairs), ``pair_directed`` bool ``[Q * K]``, ``overlaps`` float32
+        view of both members of Q pairs), ``pair_directed`` bool ``[Q * K]``, ``overlaps`` float32
         ``[P, K - 1, G*G, G*G]`` or None, ``failed``.
     """
     views = items[0]["images"].shape[0]
     firsts = [place for place, item in enumerate(items) if item["paired"]][::2]
-    sides = torch.tensor(firsts, dtype=torch.int64).repeat_interleave(views) * views
-    sides = sides + torch.arange(views).repeat(len(firsts))
+    rows = torch.tensor(firsts, dtype=torch.int64).repeat_interleave(views) * views
+    rows = rows + torch.arange(views).repeat(len(firsts))
     directed = torch.tensor([items[place]["directed"] for place in firsts], dtype=torch.bool)
     return {
         "images": torch.cat([item["images"] for item in items]),
         "content": torch.cat([item["content"] for item in items]),
         "source": torch.tensor([item["source"] for item in items]).repeat_interleave(views),
         "view": torch.arange(views).repeat(len(items)),
-        "pair_index": torch.stack([sides, sides + views], dim=1),
+        "pair_index": torch.stack([rows, rows + views], dim=1),
         "pair_directed": directed.repeat_interleave(views),
         "overlaps": torch.stack([item["overlaps"] for item in items])
         if "overlaps" in items[0]

@@ -21,28 +21,30 @@ def read_truth(path: str | Path) -> TruthPairs:
     """Read ground truth.
 
     Raises:
-        AslError: the file cannot be read, a line is malformed (it is named by its number), a pair
-            stands twice.
+        AslError: the file cannot be read, a line is malformed (its number is named), or a pair is
+            there twice.
     """
-    rows = read_rows(Path(path), header=HEADER[:2])
+    rows = read_rows(Path(path), header=HEADER[:2], optional=HEADER[2:])
     pairs: list[tuple[str, str]] = []
     queries: dict[str, None] = {}
     kinds: dict[str, str] = {}
     for number, row in rows:
         if len(row) not in (2, 3) or not row[0]:
             raise AslError(
-                f"{path}, line {number}: expected query_id,reference_id[,kind], got {','.join(row)!r}"
+                f"{path}, line {number}: expected query_id,reference_id[,kind], "
+                f"got {','.join(row)!r}"
             )
-        query, reference = row[0], row[1]
+        query, reference = row[:2]
         queries[query] = None
         if reference:
             pairs.append((query, reference))
         if len(row) == 3 and row[2] and kinds.setdefault(query, row[2]) != row[2]:
             raise AslError(
-                f"{path}, line {number}: {query} is of two kinds, {kinds[query]!r} and {row[2]!r}"
+                f"{path}, line {number}: {query} is of two kinds, {kinds[query]!r} and {row[2]!r}; "
+                "keep one"
             )
     if not queries:
-        raise AslError(f"{path}: no query in it")
+        raise AslError(f"{path}: no query in it; expected rows query_id,reference_id")
     try:
         return TruthPairs.from_pairs(pairs, other_queries=queries, kinds=kinds)
     except AslError as error:
@@ -50,7 +52,7 @@ def read_truth(path: str | Path) -> TruthPairs:
 
 
 def write_truth(truth: TruthPairs, path: str | Path) -> None:
-    """Write ground truth in the order of its queries; ``kind`` only where one is known."""
+    """Write ground truth in the order of its queries, with ``kind`` only where one is known."""
     references: dict[str, list[str]] = {}
     for query, reference in zip(
         truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True
@@ -65,10 +67,10 @@ def write_truth(truth: TruthPairs, path: str | Path) -> None:
 
 
 def read_groups(path: str | Path) -> dict[str, str]:
-    """Query id -> group from a CSV ``query_id,group`` (header optional).
+    """Read query id -> group from a CSV ``query_id,group`` (header optional).
 
     Raises:
-        AslError: a line is malformed or a query has two groups; the line is named.
+        AslError: a line is malformed, or a query has two groups; the line is named.
     """
     groups: dict[str, str] = {}
     for number, row in read_rows(Path(path), header=["query_id", "group"]):
@@ -76,6 +78,7 @@ def read_groups(path: str | Path) -> dict[str, str]:
             raise AslError(f"{path}, line {number}: expected query_id,group, got {','.join(row)!r}")
         if groups.setdefault(row[0], row[1]) != row[1]:
             raise AslError(
-                f"{path}, line {number}: {row[0]} is in two groups, {groups[row[0]]!r} and {row[1]!r}"
+                f"{path}, line {number}: {row[0]} is in two groups, {groups[row[0]]!r} and "
+                f"{row[1]!r}; keep one"
             )
     return groups

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asl.data.catalog import Catalog
-from asl.data.isc_hdf5 import read_descriptors, read_submission
+from asl.data.isc_hdf5 import is_descriptors, read_descriptors, read_submission
 from asl.features.feature_store import FeatureStore
 from asl.features.store_groups import check_models
 from asl.pipeline.inputs import SearchInput, check_background
@@ -26,7 +26,8 @@ def open_descriptors(
 
     Args:
         queries: of a store or HDF5 file; an ISC submission holds the references, too.
-        references: store or HDF5 file; None: ``queries`` is a submission.
+        references: store, HDF5 file, folder of HDF5 files, or files joined by ``+``; None:
+            ``queries`` is a submission.
         background: store or HDF5 file of training images; None: none.
         query_images: images of the queries, for reports.
         reference_images: images of the references, for reports.
@@ -44,7 +45,7 @@ def open_descriptors(
     paths = {"queries": queries, "references": references, "background": background}
     given = {role: path for role, path in paths.items() if path}
     for role, path in given.items():
-        if not Path(path).exists():
+        if not Path(path).exists() and not is_descriptors(path):
             raise UsageError(f"{role}: there is no {path}")
     models = {
         role: FeatureStore.open(path).manifest["model"]
@@ -72,6 +73,6 @@ def _open_sides(queries: str, references: str | None) -> tuple[Embeddings, Embed
 
 
 def _embeddings(path: str) -> Embeddings:
-    if Path(path).suffix in _HDF5:
+    if is_descriptors(path):
         return read_descriptors(path)
     return FeatureStore.open(path).embeddings()

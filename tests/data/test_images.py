@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from asl.app.library.facts import read_facts
-from asl.data.images import EXTENSIONS, ImageError, decode_image, resize_image
+from asl.data.images import ImageError, decode_image, resize_image
+from asl.data.signatures import EXTENSIONS
 
 RED = (200, 30, 40)
 

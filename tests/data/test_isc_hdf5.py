@@ -8,7 +8,13 @@ import h5py
 import numpy as np
 import pytest
 
-from asl.data.isc_hdf5 import read_descriptors, read_submission, write_descriptors, write_submission
+from asl.data.isc_hdf5 import (
+    is_descriptors,
+    read_descriptors,
+    read_submission,
+    write_descriptors,
+    write_submission,
+)
 from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings
 
 
@@ -67,3 +73,31 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         file["image_names"] = np.array(["Q1"], dtype="S")
     with pytest.raises(AslError, match="norm 0"):
         read_descriptors(tmp_path / "zero.h5")
+
+
+def test_several_files_are_one_set(tmp_path: Path) -> None:
+    """The challenge's descriptors come in twenty files; the tenth comes after the ninth."""
+    whole = some(11, "R")
+    folder = tmp_path / "descriptors"
+    for number in range(11):
+        write_descriptors(whole.take([number]), folder / f"r_{number}.h5")
+    (folder / "README").write_text("x")
+    assert is_descriptors(folder)
+    assert read_descriptors(folder).ids.tolist() == whole.ids.tolist()
+    pair = f"{folder}/r_3.h5+{folder}/r_1.h5"
+    assert is_descriptors(pair)
+    assert read_descriptors(pair).ids.tolist() == ["R00003", "R00001"]
+    assert read_descriptors(pair).vectors == pytest.approx(whole.vectors[[3, 1]], abs=1e-6)
+    assert not is_descriptors(tmp_path)
+    assert not is_descriptors(tmp_path / "store")
+    with pytest.raises(AslError, match=r"no HDF5 file; give .* a folder of \.h5 files"):
+        read_descriptors(tmp_path)
+    with pytest.raises(AslError, match="R00003"):
+        read_descriptors(f"{folder}/r_3.h5+{folder}/r_3.h5")
+    with h5py.File(folder / "r_20.h5", "w") as file:
+        file["vectors"] = np.eye(3, dtype=np.float32)
+        file["image_names"] = np.array(["a", "b", "c"], dtype="S")
+    with pytest.raises(AslError, match=r"r_20\.h5: vectors of shape \(3, 3\), those of .*r_0\.h5"):
+        read_descriptors(folder)
+    with pytest.raises(AslError, match=r"gone\.h5: cannot be read as HDF5"):
+        read_descriptors(f"{folder}/r_3.h5+{folder}/gone.h5")

@@ -94,7 +94,7 @@ def test_a_header_alone_and_an_empty_file_are_no_predictions(tmp_path: Path) -> 
         ("Q1,R1,0.5\nQ2,R2,inf\n", 2),
         ("Q1,R1,0.5\nQ2,,0.1\n", 2),
         ("Q1,R1,0.5\n,R1,0.1\n", 2),
-        ("Q1,R1,0.5\nQ1,R1,0.5,more,and,more\nQ2,R2,x", 3),
+        ("Q1,R1,0.5\nQ1,R1,0.5,more,and,more\nQ2,R2,x", 2),
         ("query,ref,score\nQ1,R1,0.5\n", 1),
         ("Q1,R1,x\n", 1),
     ],

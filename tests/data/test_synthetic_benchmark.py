@@ -266,7 +266,7 @@ def test_copydays_blocks(tmp_path: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="no folder"):
         open_benchmark(tmp_path / "none")
-    with pytest.raises(AslError, match="is no benchmark"):
+    with pytest.raises(AslError, match="not a benchmark"):
         open_benchmark(tmp_path)
     write(tmp_path / "references" / "R1.jpg")
     write(tmp_path / "queries" / "Q1.jpg")
