@@ -134,7 +134,7 @@ def write_json(path: str | Path, value: Any) -> None:
         ValueError: a number is not finite.
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, f"{text}\n".encode("utf-8", "surrogatepass"))
+    write_bytes(path, text.encode("utf-8", "surrogatepass"))
 
 
 @contextmanager
