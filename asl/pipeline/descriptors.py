@@ -9,7 +9,7 @@ from asl.data.isc_hdf5 import is_descriptors, read_descriptors, read_submission
 from asl.features.feature_store import FeatureStore
 from asl.features.store_groups import check_models
 from asl.pipeline.inputs import SearchInput, check_background
-from asl.types import Embeddings, UsageError
+from asl.types import AslError, Embeddings, UsageError
 
 _HDF5 = (".hdf5", ".h5")
 
@@ -62,6 +62,11 @@ def open_descriptors(
         reference_images=reference_images,
         model=models.get("queries", ""),
     )
+    if not len(inputs.queries) or not len(inputs.references):
+        raise AslError(
+            f"queries, references: nothing to search, {len(inputs.queries)} queries and "
+            f"{len(inputs.references)} references; are these the right files?"
+        )
     check_background(inputs)
     return inputs
 
