@@ -200,11 +200,11 @@ def _check_search(config: EvaluateConfig) -> None:
     from asl.scoring.score import MODES
 
     check_choice("score", config.score, (*MODES, "all"))
-    refuse_other_constants(config, config.score)
-    refuse_normalization(config)
     normalization_of(
         config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
     )
+    refuse_other_constants(config, config.score)
+    refuse_normalization(config)
     if not config.benchmark:
         check_background_use(config)
     Protocol(config.k, config.most)

@@ -166,7 +166,9 @@ def test_keys_that_exclude_each_other_are_refused(files: Path, tmp_path: Path) -
         command(files, tmp_path / "s", "part=1/2", "merge=2")
     with pytest.raises(UsageError, match="prune: is for stores of one machine"):
         command(files, tmp_path / "s", "part=1/2", "prune=1")
-    with pytest.raises(UsageError, match=r"milvus_index: has no effect without index=milvus\+ADDRESS"):
+    with pytest.raises(
+        UsageError, match=r"milvus_index: has no effect without index=milvus\+ADDRESS"
+    ):
         command(files, tmp_path / "s", "milvus_index=HNSW", f"index={tmp_path / 'i'}")
     with pytest.raises(UsageError, match=r"prune: must be in 0\.\.1, got 2"):
         command(files, tmp_path / "s", "prune=2")

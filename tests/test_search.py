@@ -183,7 +183,13 @@ def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path:
         assert (
             run(
                 compose(
-                    "search", [*keys, *sides, f"model={files / 'm.safetensors'}", f"local_candidates={local}"]
+                    "search",
+                    [
+                        *keys,
+                        *sides,
+                        f"model={files / 'm.safetensors'}",
+                        f"local_candidates={local}",
+                    ],
                 )
             )
             == 0
@@ -196,7 +202,12 @@ def test_local_features_propose_what_the_embedding_misses(files: Path, tmp_path:
     kept = tmp_path / "pairs.csv.features" / "references" / "local.npz"
     before = kept.stat().st_mtime_ns
     assert (
-        run(compose("search", [*keys, *sides, f"model={files / 'm.safetensors'}", "local_candidates=2"])) == 0
+        run(
+            compose(
+                "search", [*keys, *sides, f"model={files / 'm.safetensors'}", "local_candidates=2"]
+            )
+        )
+        == 0
     )
     assert kept.stat().st_mtime_ns == before, "the index of local features is used again"
     scores = [float(row["score"]) for row in rows]
@@ -225,7 +236,11 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["output=pairs.txt"], UsageError, "ends in .csv or .parquet"),
         (["regions=fine"], AslError, "has no regions"),
         (["references={files}/library.index", "regions=coarse"], UsageError, "whole images only"),
-        (["queries=milvus+library.db"], UsageError, "queries: only references may be stored in Milvus"),
+        (
+            ["queries=milvus+library.db"],
+            UsageError,
+            "queries: only references may be stored in Milvus",
+        ),
         (["queries={files}/empty"], AslError, "empty"),
         (["k=0", "queries={files}/new"], UsageError, "^k: must be 1 or more, got 0"),
         (["k=null", "queries={files}/new"], UsageError, "^k: None needs most or above"),
@@ -244,7 +259,11 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         ),
         (["clip=[1,2,3]", "score=soft"], UsageError, "clip: expected two"),
         (["score=verified"], UsageError, "query_images"),
-        (["score=verified", "local_candidates=-2"], UsageError, "local_candidates: must be 0 or more, got -2"),
+        (
+            ["score=verified", "local_candidates=-2"],
+            UsageError,
+            "local_candidates: must be 0 or more, got -2",
+        ),
         (
             ["score=verified", "k=null", "above=0.5"],
             UsageError,
@@ -281,7 +300,11 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
             "precision: must be in 0..1, got 2",
         ),
         (["factory=IFV4"], UsageError, "FAISS cannot build 'IFV4'"),
-        (["factory=HNSW8", "engine=exact"], UsageError, "engine: has no effect with factory=, which is an engine of its own"),
+        (
+            ["factory=HNSW8", "engine=exact"],
+            UsageError,
+            "engine: has no effect with factory=, which is an engine of its own",
+        ),
         (["whiten=4"], UsageError, "background: needed for whiten"),
         (
             ["background={files}/library.store", "normalize=zscore"],
@@ -336,7 +359,11 @@ def test_background_steps_change_scores_as_the_library_does(files: Path, tmp_pat
     sides = [FeatureStore.open(files / f"{role}.store").embeddings() for role in ("new", "library")]
     background = FeatureStore.open(files / "train.store").embeddings().as_background()
     for keys, options, rule in (
-        (["normalize=stretch", "sn_weight=2.5", "sn_last=4"], {}, ScoreNormalization(2.5, 0, 4, "stretch")),
+        (
+            ["normalize=stretch", "sn_weight=2.5", "sn_last=4"],
+            {},
+            ScoreNormalization(2.5, 0, 4, "stretch"),
+        ),
         (["normalize=none", "negatives=0.35"], {"negatives": 0.35}, None),
         (["normalize=subtract", "whiten=4"], {"whiten": 4}, ScoreNormalization()),
     ):

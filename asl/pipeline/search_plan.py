@@ -129,8 +129,8 @@ def plan_search(config: SearchConfig) -> SearchPlan:
         AslError: the inputs were embedded by different models.
     """
     _check_values(config)
-    _check_effects(config)
     uncalibrated = _resolved(config, {})[1]
+    _check_effects(config)
     verification = _verification(config) if config.score == "verified" else None
     engine = _engine(config)
     loader = InputLoader(_sources(config))

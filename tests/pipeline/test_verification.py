@@ -113,9 +113,7 @@ def test_candidates_of_local_features_are_scored_over_regions_too() -> None:
         every.reference_index[rest],
         np.ones(6, np.float32),
     )
-    joined = join_candidates(
-        first, votes, SearchInput(queries, references, **parts), score=score
-    )
+    joined = join_candidates(first, votes, SearchInput(queries, references, **parts), score=score)
     np.testing.assert_allclose(joined.scores, every.scores, atol=1e-6)
     whole = pair_scores(
         queries,

@@ -1,0 +1,105 @@
+"""``python -m asl.reproduce``: rows, protocol, what is embedded, what is refused before that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import torch
+
+from asl.data.scenes import render_scene
+from asl.models import build_embedder, save_embedder
+from asl.reproduce import ReproduceConfig, run
+from asl.scoring.score import MODES
+from asl.types import UsageError
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three queries (crops), four references, six training images; a tiny model."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    for role in ("queries", "references", "train"):
+        (folder / "bench" / role).mkdir(parents=True)
+    for number in range(4):
+        scene = render_scene(number, height=64, width=80)[..., ::-1]
+        cv2.imwrite(str(folder / "bench" / "references" / f"r{number}.png"), scene)
+        if number < 3:
+            cv2.imwrite(str(folder / "bench" / "queries" / f"q{number}.png"), scene[8:56, 8:72])
+    for number in range(6):
+        scene = render_scene(50 + number, height=64, width=80)[..., ::-1]
+        cv2.imwrite(str(folder / "bench" / "train" / f"t{number}.png"), scene)
+    truth = "query_id,reference_id\nq0,r0\nq1,r1\nq2,\n"
+    (folder / "bench" / "truth.csv").write_text(truth)
+    torch.manual_seed(0)
+    embedder = build_embedder(backbone="mobilenetv3_small_050", size=32, dim=8).eval()
+    save_embedder(embedder, folder / "m.safetensors", card={})
+    return folder
+
+
+def reproduce(files: Path, output: Path, **keys: Any) -> dict[str, Any]:
+    settings = {
+        "benchmark": "folder",
+        "root": str(files / "bench"),
+        "model": str(files / "m.safetensors"),
+        "output": str(output),
+        "bootstrap": 0,
+        "workers": 0,
+        **keys,
+    }
+    assert run(ReproduceConfig(**settings)) == 0
+    document: dict[str, Any] = json.loads((output / "metrics.json").read_text())
+    return document
+
+
+def test_without_a_step_that_needs_it_no_training_image_is_embedded(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = reproduce(files, tmp_path)
+    assert list(metrics["scores"]) == list(MODES)
+    assert metrics["context"]["protocol"] == "10 nearest of every query"
+    assert not (tmp_path / "features" / "background").exists()
+    assert "10 nearest of every query" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_every_mode_has_a_row_with_score_normalisation(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = reproduce(files, tmp_path, normalize="subtract", background=4, most=9)
+    assert list(metrics["scores"]) == [*MODES, *(f"{mode}+SN" for mode in MODES)]
+    assert metrics["context"]["protocol"] == "9 best pairs over all queries"
+    assert {score["counts"]["predictions"] for score in metrics["scores"].values()} <= set(
+        range(10)
+    )
+    assert metrics["scores"]["cosine"]["counts"]["predictions"] == 9
+    printed = capsys.readouterr().out.replace("\n", " ")
+    assert "4 of 6 training images are embedded" in printed
+    title = (tmp_path / "report.md").read_text().splitlines()[0]
+    assert title.endswith("9 best pairs over all queries")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"whiten": 6}, "^whiten: must be at most 5 with 6 background images of 8 dim.* got 6"),
+        ({"whiten": 9, "background": 0}, "^whiten: must be at most 5"),
+        ({"normalize": "subtract", "sn_last": 6}, "^sn_last: rank 6 needs 7 background images"),
+        ({"normalize": "zscore"}, "^normalize: expected none"),
+        ({"sn_weight": 2.0}, "^sn_weight: has no effect with normalize=none"),
+        ({"background": 5}, "^background: has no effect without normalize="),
+        ({"candidates": 5}, "^candidates: has no effect without verify=true"),
+        ({"query_regions": "fine"}, "^query_regions: has no effect without verify=true"),
+        ({"verify": True, "candidates": 0}, "^candidates: must be 1 or more, got 0"),
+        ({"most": 0}, "^most: must be 1 or more, got 0"),
+        ({"benchmark": "nedc"}, "^benchmark: expected one of ndec"),
+        ({"root": None}, "^root: needed for folder"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_embedded(
+    files: Path, tmp_path: Path, keys: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        reproduce(files, tmp_path / "out", **keys)
+    assert not (tmp_path / "out").exists()
