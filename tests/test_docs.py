@@ -280,6 +280,15 @@ def test_every_page_is_in_the_navigation() -> None:
     assert named == {page.name for page in (ROOT / "docs").glob("*.md")}
 
 
+def test_the_api_page_names_what_exists() -> None:
+    for name in re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE):
+        room, _, last = name.rpartition(".")
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            assert hasattr(importlib.import_module(room), last), name
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="`pip install asl-icd[docs]` builds the site")
