@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -30,12 +31,11 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asl.app.region_names import REGIONS
 from asl.app.scanning.tables import FORMATS, rows_of, summary, write_failures, write_table
 from asl.console.options import Parser
 from asl.matching.decision.thresholds import DEFAULT_PRECISION, verifier_table
 from asl.storage import write_json
-from asl.types import AslError, UsageError
+from asl.types import REGION_SETS, AslError, UsageError
 
 if TYPE_CHECKING:
     from asl.app.scanning.result import ScanResult
@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--regions",
-        choices=REGIONS,
+        choices=REGION_SETS,
         default="none",
         help="parts that are embedded, too; slow (%(default)s)",
     )
@@ -139,8 +139,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Scan, write, say what was found."""
     options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["asl", "scan", *words])
     try:
-        code = run(options)
+        code = run(options, command=command)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -156,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, *, command: str = "asl scan") -> int:
     """Scan and write; returns the exit code."""
     from asl.app.scanning.result import ScanOptions
     from asl.app.scanning.scan_folder import scan
@@ -169,18 +171,18 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
     cores = options.workers if options.workers is not None else os.cpu_count() or 1
     plan = ScanOptions(
-        options.photos,
-        options.against,
-        options.cache or options.output / "cache.sqlite",
-        options.model,
-        options.precision,
-        options.regions,
-        options.details,
-        options.neighbours,
-        options.effort,
-        cores,
-        options.device,
-        round(1e6 * options.max_megapixels),
+        photos=options.photos,
+        against=options.against,
+        cache=options.cache or options.output / "cache.sqlite",
+        model=options.model,
+        precision=options.precision,
+        regions=options.regions,
+        local_candidates=options.details,
+        neighbours=options.neighbours,
+        effort=options.effort,
+        workers=cores,
+        device=options.device,
+        max_pixels=round(1e6 * options.max_megapixels),
     )
     # Before the work, which would be for nothing where there is no place for its result.
     if options.output.exists() and not options.output.is_dir():
@@ -189,7 +191,7 @@ def run(options: argparse.Namespace) -> int:
         options.output.mkdir(parents=True, exist_ok=True)
     result = scan(plan, bar=_quiet if options.quiet else _bar)
     rows = rows_of(result)
-    numbers = summary(result, rows)
+    numbers = summary(result, rows, command=command)
     table = options.output / f"copies.{options.format}"
     write_table(rows, table)
     _write_failures(result, options.output / "unreadable.csv")
@@ -221,7 +223,8 @@ def _quiet(label: str, unit: str) -> AbstractContextManager[Any]:
 def _write_failures(result: ScanResult, path: Path) -> None:
     path.unlink(missing_ok=True)
     if result.synced.failures:
-        write_failures(result.synced.failures, path)
+        failures = result.synced.failures
+        write_failures({result.typed_path(name): failures[name] for name in failures}, path)
 
 
 def _write_gallery(
@@ -236,8 +239,8 @@ def _write_gallery(
     }
     facts |= {f"seconds for {name}": value for name, value in result.seconds.items()}
     path = options.output / "gallery.html"
-    with closing(result.pictures()) as pictures:
-        write_gallery(result, path, picture=pictures, limit=options.gallery, facts=facts)
+    with closing(result.thumbnails()) as thumbnails:
+        write_gallery(result, path, thumbnail=thumbnails, limit=options.gallery, facts=facts)
 
 
 def _say(

@@ -31,11 +31,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asl.app.region_names import REGIONS
 from asl.console.options import Parser
 from asl.matching.decision.thresholds import DEFAULT_PRECISION
 from asl.storage import exclusive_lock
-from asl.types import AslError, UsageError
+from asl.types import REGION_SETS, AslError, UsageError
 
 if TYPE_CHECKING:
     from asl.app.detector import CopyDetector
@@ -64,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
     add(
         "--regions",
-        choices=REGIONS,
+        choices=REGION_SETS,
         default="coarse",
         help="parts that are searched, too, for crops (%(default)s)",
     )
@@ -129,7 +128,8 @@ def run(options: argparse.Namespace) -> None:
     try:
         import uvicorn
 
-        from asl.app.service.routes import ServiceOptions, create_app
+        from asl.app.service.guard import ServiceOptions
+        from asl.app.service.routes import create_app
     except ImportError as error:
         raise AslError(
             f"`pip install asl-icd[serve]` gives what the service needs ({error})"

@@ -24,6 +24,10 @@ _BLOCK_ROWS = 65536  # rows that are converted or checked at once
 _UNIT_TOLERANCE = 1e-3  # of a squared norm
 
 
+# Sets of regions that can be embedded beside the whole image (asl.features.regions).
+REGION_SETS = ("none", "coarse", "fine")
+
+
 class AslError(Exception):
     """Error that the user can act on; entry points print its text and exit with 1."""
 

@@ -49,6 +49,26 @@ def test_the_wheel_brings_its_configuration(installed: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_pages_find_their_templates_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from asl.report.page import render; "
+        "print(render('service.html', folder='app/service/page')); "
+        "print(render('gallery.html', folder='app/scanning/page', title='', facts={}, "
+        "data={'left_out': 0}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "starGroups" in done.stdout
+    assert (installed / "asl" / "report" / "templates" / "report.html").is_file()
+
+
+@pytest.mark.slow
 def test_every_configuration_file_is_in_the_wheel(installed: Path) -> None:
     here = {str(path.relative_to(ROOT / "conf")) for path in (ROOT / "conf").rglob("*.yaml")}
     there = {

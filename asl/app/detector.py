@@ -1,4 +1,4 @@
-"""A copy detector for people: add references, ask about an image, read matches.
+"""Copy detector for Python: add references, query with an image, read matches.
 
 >>> from asl import CopyDetector                                      # doctest: +SKIP
 >>> detector = CopyDetector()                                         # doctest: +SKIP
@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -18,10 +19,10 @@ import numpy as np
 
 from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
-from asl.app.library.ingest import Intake, Source
-from asl.app.library.records import Name
-from asl.app.library.sources import ImageInput, encoded, read_sources
-from asl.app.library.vectors import Collection, View
+from asl.app.library.ingest import Ingestor
+from asl.app.library.records import Name, Source
+from asl.app.library.sources import ImageInput, encoded, names_of_file, read_sources, same_content
+from asl.app.library.vectors import VectorCollection, VectorView
 from asl.app.matches import Added, Match
 from asl.app.pair_verifier import PairVerifier
 from asl.app.query import Candidate, Query, compare
@@ -32,15 +33,15 @@ from asl.models import Embedder
 from asl.types import AslError, UsageError
 
 FILE = "library.sqlite"
-_MANY = 4096  # references that are put into the index at once
+PUBLISH_BATCH = 4096  # references put into the index at a time
 Progress = Callable[[int, int], None]
 
 
 class CopyDetector:
-    """Finds what an image was made from, among references that can be added and removed at any time.
+    """Find the originals and copies of an image among references.
 
-    References are kept in memory, or in a folder that survives the process. Several threads may
-    add, remove and query at once.
+    References are kept in memory, or in a folder that survives the process. They can be added and
+    removed at any time; several threads may add, remove and query at once.
     """
 
     def __init__(
@@ -60,57 +61,64 @@ class CopyDetector:
         Args:
             model: ``asl_lite0`` (comes with the package, nothing is downloaded), the path of a
                 trained model, or an embedder.
-            folder: where references are kept; made if it is not there. None: in memory.
-            precision: share of accepted matches that shall be right.
+            folder: where references are kept; created if missing. None keeps them in memory.
+            precision: share of accepted matches that are right.
             device: ``auto``, ``cpu``, ``cuda``.
-            engine: of the search: ``auto``, ``faiss``, ``exact``.
+            engine: search engine: ``auto``, ``faiss``, ``exact``.
             max_pixels: larger images are refused.
-            regions: parts of the images that are searched beside the whole, so that small crops and
-                pasted pictures are found: ``none``, ``coarse`` (5 crops and a thumbnail), ``fine``
-                (14 and a thumbnail). A reference takes 4 D bytes of memory for the whole and for
-                each part: 36 KB with ``coarse`` and the packaged model.
-            progress: called with (references done, references to do) while the folder's references
-                get parts that they do not have yet, having been added with other regions.
+            regions: regions embedded beside the whole image, so that small crops and pasted
+                pictures are found: ``none``, ``coarse`` (5 crops and a thumbnail), ``fine`` (14 and
+                a thumbnail). A reference takes 4 D bytes of memory for the whole and for each
+                region: 36 KB with ``coarse`` and the packaged model.
+            progress: called with (references done, references to do) while references of the
+                folder that were added with other regions are embedded again.
 
         Raises:
-            AslError: no such model, or the folder was made with another one.
-            UsageError: no such regions, or no such precision.
+            AslError: there is no such model, or the folder was made with another one.
+            UsageError: there is no such set of regions, or no such precision.
         """
         self.threshold = threshold_for(precision)
-        self._intake = Intake(model, device=device, max_pixels=max_pixels, regions=regions)
+        self._ingestor = Ingestor(model, device=device, max_pixels=max_pixels, regions=regions)
         self.folder = None if folder is None else Path(folder)
-        self._store = self._intake.open_store(None if self.folder is None else self.folder / FILE)
-        self._vectors = Collection(self._intake.dim, parts=len(regions_of(regions)), engine=engine)
+        self._store = self._ingestor.open_store(None if self.folder is None else self.folder / FILE)
+        self._vectors = VectorCollection(
+            self._ingestor.dim, regions=len(regions_of(regions)), engine=engine
+        )
         self._writing = threading.Lock()
         self._names: dict[str, Name] = {}
-        self._judge = PairVerifier(self._store.picture)
+        self._verifier = PairVerifier(self._store.thumbnail)
         self._load(progress)
 
     def _load(self, progress: Progress | None) -> None:
-        """Put everything usable of the store into the index."""
-        self._store.sweep()  # earlier versions kept what had been replaced
+        """Put every usable reference of the store into the index."""
+        self._store.sweep()  # earlier versions left replaced contents behind
         names = self._store.names()
-        broken = self._store.failures(sorted({name.digest for name in names}))
-        self._names = {name.name: name for name in names if name.digest not in broken}
-        self._intake.embed_parts(
+        failures = self._store.failures(sorted({name.digest for name in names}))
+        self._names = {name.name: name for name in names if name.digest not in failures}
+        self._ingestor.embed_regions(
             self._store, [name.digest for name in self._names.values()], progress=progress
         )
         self._vectors.reserve(len(self._names))
         self._publish(list(self._names.values()))
 
     def _publish(self, names: Sequence[Name]) -> None:
-        """Put references of the store into the index, some at a time."""
-        for start in range(0, len(names), _MANY):
-            group = names[start : start + _MANY]
-            digests = [name.digest for name in group]
-            parts = None
-            if self._intake.regions:
-                # Another process with other regions may have been first to add a content.
-                self._intake.embed_parts(self._store, digests)
-                parts = np.swapaxes(self._store.parts(self._intake.regions, digests), 0, 1)
+        """Put references of the store into the index, batch by batch."""
+        for start in range(0, len(names), PUBLISH_BATCH):
+            batch = names[start : start + PUBLISH_BATCH]
+            digests = [name.digest for name in batch]
+            regions = None
+            if self._ingestor.regions:
+                # Another process with other regions may have added a content first.
+                self._ingestor.embed_regions(self._store, digests)
+                stored = self._store.region_features(self._ingestor.regions, digests)
+                regions = np.swapaxes(stored, 0, 1)
             features = self._store.features(digests)
-            self._names.update({name.name: name for name in group})
-            self._vectors.add([name.name for name in group], features, parts)
+            self._names.update({name.name: name for name in batch})
+            self._vectors.add([name.name for name in batch], features, regions)
+
+    def __repr__(self) -> str:
+        place = "in memory" if self.folder is None else f"in {self.folder}"
+        return f"<CopyDetector: {len(self)} references {place}, threshold {self.threshold:.3g}>"
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -135,30 +143,39 @@ class CopyDetector:
 
     @property
     def store(self) -> ImageStore:
-        """What is kept of the references."""
+        """Store that holds the references."""
         return self._store
 
     def describe(self, name: str) -> tuple[Name, Facts]:
-        """Content, label, size in pixels ... of one reference.
+        """Return name record (digest, label) and file facts of one reference.
 
         Raises:
             AslError: there is no such reference.
         """
-        found = self.describe_many([name])
-        if not found:
+        described = self.describe_many([name])
+        if not described:
             raise AslError(f"{name!r}: there is no reference of that name")
-        return found[0]
+        return described[0]
 
     def describe_many(self, names: Sequence[str]) -> list[tuple[Name, Facts]]:
-        """:meth:`describe` for several names; those that are not there are left out."""
-        found = [self._names[name] for name in names if name in self._names]
-        facts = self._store.facts([name.digest for name in found])
-        return [(name, facts[name.digest]) for name in found if name.digest in facts]
+        """Describe several references; unknown names are left out."""
+        known = [self._names[name] for name in names if name in self._names]
+        facts = self._store.facts([name.digest for name in known])
+        return [(name, facts[name.digest]) for name in known if name.digest in facts]
 
-    def picture(self, name: str) -> bytes:
-        """A small JPEG of a reference; empty where there is none of that name."""
-        found = self._names.get(name)
-        return self._store.picture(found.digest) if found else b""
+    def labelled(self, text: str) -> list[str]:
+        """Names of the references whose label (or else name) contains a text, in any case."""
+        needle = text.casefold()
+        return [
+            name.name
+            for name in list(self._names.values())
+            if needle in (name.label or name.name).casefold()
+        ]
+
+    def thumbnail(self, name: str) -> bytes:
+        """Return the JPEG thumbnail of a reference; empty for an unknown name."""
+        known = self._names.get(name)
+        return self._store.thumbnail(known.digest) if known else b""
 
     def add(
         self,
@@ -167,97 +184,135 @@ class CopyDetector:
         names: str | Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> Added:
-        """Add references. A name that is there already gets the new content; the same content is not embedded again.
+        """Add references.
+
+        A file that was added before and has changed replaces its old content; unchanged content is
+        not embedded again. Another file of the same name (``2019/IMG_1.jpg`` and
+        ``2020/IMG_1.jpg``) is another reference: it gets its folder into its name. Names that are
+        given with ``names`` are used as they are, and replace what had them
+        (:attr:`Added.replaced`).
 
         Args:
             images: a folder, a file, a list of paths (``.txt``, ``.csv``), an archive, encoded
                 bytes, a uint8 ``[H, W, 3]`` RGB array, a Pillow image, or a sequence of files,
                 bytes, arrays and Pillow images.
-            names: one per image; needed for bytes, arrays and Pillow images. Files are named by
-                their path inside the folder, or by their own name.
+            names: one per image; required for bytes, arrays and Pillow images. By default a file
+                is named by its path inside the folder, or by its file name.
             progress: called with (images done, images to do).
 
         Raises:
-            UsageError: names that are missing or stand twice, or no such file.
+            UsageError: names are missing or duplicate, or there is no such file.
         """
-        return self.add_sources(*read_sources(images, names), progress=progress)
+        sources, total = read_sources(images, names)
+        if names is None:
+            sources = self._with_free_names(sources)
+        return self.add_sources(sources, total, progress=progress)
+
+    def _with_free_names(self, sources: Iterable[Source]) -> Iterator[Source]:
+        """Rename sources whose name belongs to another file already."""
+        used: set[str] = set()
+        for source in sources:
+            name = next(
+                name
+                for name in names_of_file(source)
+                if name not in used and self._may_have(source, name)
+            )
+            used.add(name)
+            yield source if name == source.name else replace(source, name=name)
+
+    def _may_have(self, source: Source, name: str) -> bool:
+        """Check that a name is free, belongs to this very file, or to one of the same content."""
+        known = self._names.get(name)
+        if known is None or (known.path and known.path == source.path):
+            return True
+        return same_content(source, known.digest)
 
     def add_sources(
         self, sources: Iterable[Source], total: int, *, progress: Progress | None = None
     ) -> Added:
-        """:meth:`add` for sources, whose names must differ; where they are fewer than ``total``, it ends there, too."""
+        """Add sources, whose names must differ.
+
+        Args:
+            sources: read while they are added.
+            total: number of sources at most, for the progress.
+            progress: called with (sources done, ``total``).
+        """
         done: list[tuple[str, str]] = []
         failures: list[tuple[str, str]] = []
-        replaced: list[str] = []
+        old_digests: list[str] = []
         # One writer: names, store and index must agree.
         with self._writing:
             try:
-                for number, taken in enumerate(self._intake.run(sources, self._store), start=1):
-                    name = taken.source.name
-                    if taken.failure:
-                        failures.append((taken.source.label or name, taken.failure))
-                        replaced.append(self._digest(name))
+                results = self._ingestor.run(sources, self._store)
+                for number, result in enumerate(results, start=1):
+                    name = result.source.name
+                    if result.failure:
+                        failures.append((result.source.label or name, result.failure))
+                        old_digests.append(self._digest(name))
                         self._drop(name)
                     else:
-                        done.append((name, taken.digest))
+                        done.append((name, result.digest))
                     if progress:
                         progress(number, total)
                 if progress:
                     progress(total, total)
             finally:
-                # What the store has by now must be found, also where a source broke off.
+                # Stored references must be searchable, also if a source raised.
                 changed = tuple(name for name, digest in done if self._digest(name) != digest)
                 same = tuple(name for name, digest in done if self._digest(name) == digest)
-                replaced += [self._digest(name) for name in changed]
+                replaced = tuple(name for name in changed if name in self._names)
+                old_digests += [self._digest(name) for name in replaced]
                 self._publish([name for name in map(self._store.find, changed) if name is not None])
-                # Only now: until then others search for the old contents.
-                self._store.sweep(replaced)
-        return Added(changed, same, tuple(failures))
+                # Only now: until then other threads search the old contents.
+                self._store.sweep(old_digests)
+        return Added(changed, same, tuple(failures), replaced)
 
     def _digest(self, name: str) -> str:
         known = self._names.get(name)
         return known.digest if known else ""
 
     def _drop(self, name: str) -> None:
-        """A reference that could not be read anew must not linger under its old content."""
+        """Remove a reference that became unreadable: its old content is not what the name holds."""
         self._vectors.remove([name])
         self._names.pop(name, None)
         self._store.remove([name])
 
     def remove(self, names: str | Sequence[str]) -> int:
-        """Forget references; returns how many there were of those names."""
-        wanted = [names] if isinstance(names, str) else list(names)
+        """Remove references; return the number of them that existed."""
+        removed = [names] if isinstance(names, str) else list(names)
         with self._writing:
-            self._vectors.remove(wanted)
-            for name in wanted:
+            self._vectors.remove(removed)
+            for name in removed:
                 self._names.pop(name, None)
-            return self._store.remove(wanted)
+            return self._store.remove(removed)
 
     def query(
         self, image: ImageInput, *, k: int = 10, min_probability: float | None = None
     ) -> list[Match]:
-        """References that an image was made from, or that were made from it; the surest first.
+        """Find the references that an image is a copy of, or that are copies of it; surest first.
 
         Args:
             image: a file, encoded bytes, a uint8 ``[H, W, 3]`` RGB array, or a Pillow image.
-            k: how many candidates of the index are looked at.
-            min_probability: less probable candidates are left out; 0 gives all of them, None those
-                that are more likely wrong than right and not accepted.
+            k: number of candidates from the index that are verified.
+            min_probability: matches below are left out; 0 returns all candidates, None those that
+                are accepted or more likely right than wrong.
 
         Raises:
             ImageError: the image cannot be used.
-            UsageError: ``k`` below 1.
+            UsageError: ``k`` is below 1.
         """
         if k < 1:
             raise UsageError(f"k: must be 1 or more, got {k}")
         least = min(0.5, self.threshold) if min_probability is None else min_probability
-        query = Query.of(encoded(image), self._intake, self._judge)
-        view, rows = self._vectors.nearest(query.looks, k)
-        found = [self._match(query, view, row) for row in rows.tolist()]
-        kept = [match for match in found if match is not None and match.probability >= least]
-        return sorted(kept, key=lambda match: (-match.probability, -match.score, match.reference))
+        query = Query.from_bytes(encoded(image), self._ingestor, self._verifier)
+        view, rows = self._vectors.nearest(query.vectors, k)
+        compared = [self._match(query, view, row) for row in rows.tolist()]
+        matches = [match for match in compared if match and match.probability >= least]
+        return sorted(
+            matches, key=lambda match: (-match.probability, -match.score, match.reference)
+        )
 
-    def _match(self, query: Query, view: View, row: int) -> Match | None:
+    def _match(self, query: Query, view: VectorView, row: int) -> Match | None:
         name = view.keys[row]
         known = self._names.get(name)
         if known is None:  # removed while this query ran
@@ -268,7 +323,11 @@ class CopyDetector:
                 name, known.digest, facts, view.vectors[row], float(view.log_norms[row])
             )
             return compare(
-                query, candidate, self._judge, score=self._intake.score, threshold=self.threshold
+                query,
+                candidate,
+                self._verifier,
+                score=self._ingestor.score,
+                threshold=self.threshold,
             )
         except (AslError, KeyError):
             if self._names.get(name) is known:
@@ -276,10 +335,10 @@ class CopyDetector:
             return None  # removed or replaced while this query ran
 
     def save(self, folder: str | Path) -> Path:
-        """Copy the references to a new folder, to be opened with ``CopyDetector(folder=...)``.
+        """Copy the references to a new folder, to open with ``CopyDetector(folder=...)``.
 
         Raises:
-            AslError: there is one already.
+            AslError: the folder has a library already.
         """
         target = Path(folder) / FILE
         self._store.copy_to(target)

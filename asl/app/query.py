@@ -1,4 +1,4 @@
-"""An image that a detector is asked about, and what it says of one candidate."""
+"""Embed a query and compare it with a candidate reference."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from asl.app.library.facts import Facts
-from asl.app.library.ingest import Intake
+from asl.app.library.ingest import Ingestor
 from asl.app.matches import Match
 from asl.app.origin import find_origin
-from asl.app.pair_verifier import SAME, PairVerifier
+from asl.app.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
+from asl.app.pair_verifier import PairVerifier
 from asl.matching.align.prepare import Prepared
 from asl.scoring.score import Score, from_cosines
 from asl.types import F32, AslError
@@ -19,55 +20,55 @@ from asl.types import F32, AslError
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One image.
+    """An embedded query image.
 
     Attributes:
-        digest: SHA-256 of its encoded bytes.
-        looks: float32 ``[1 + R, D]`` unit rows: the whole, then its parts.
-        log_norm: ln |f| of the whole.
-        facts: what its file says.
-        prepared: for the verifier.
+        digest: SHA-256 of the encoded bytes.
+        vectors: float32 ``[1 + R, D]`` unit rows: the whole image, then its regions.
+        log_norm: ln |f| of the whole image.
+        facts: of the file.
+        prepared: input of the verifier.
     """
 
     digest: str
-    looks: F32
+    vectors: F32
     log_norm: float
     facts: Facts
     prepared: Prepared
 
     @classmethod
-    def of(cls, data: bytes, intake: Intake, judge: PairVerifier) -> Query:
-        """Look at encoded bytes.
+    def from_bytes(cls, data: bytes, ingestor: Ingestor, verifier: PairVerifier) -> Query:
+        """Decode and embed an encoded image.
 
         Raises:
-            ImageError: no usable image.
-            AslError: the model gives it no direction.
+            ImageError: the bytes are no usable image.
+            AslError: the model returns a zero or non-finite embedding.
         """
-        features, facts, picture = intake.look(data)
+        features, facts, thumbnail = ingestor.embed(data)
         norms = np.linalg.norm(features.astype(np.float64), axis=1)
-        if not (np.isfinite(norms[0]) and norms[0] > 0):
-            raise AslError("query: the model gives this image no direction")
-        kept = np.isfinite(norms) & (norms > 0)
-        looks = (features[kept] / norms[kept, None]).astype(np.float32)
+        usable = np.isfinite(norms) & (norms > 0)
+        if not usable[0]:
+            raise AslError(f"query: the embedding has norm {norms[0]}; use another image or model")
+        vectors = (features[usable] / norms[usable, None]).astype(np.float32)
         return cls(
             hashlib.sha256(data).hexdigest(),
-            looks,
+            vectors,
             float(np.log(norms[0])),
             facts,
-            judge.prepare(picture),
+            verifier.prepare(thumbnail),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A reference that is compared with a query.
+    """A reference to compare with a query.
 
     Attributes:
         name: of the reference.
         digest: of its content.
-        facts: what its file says.
-        vector: float32 ``[D]`` unit, of the whole.
-        log_norm: ln |f| of the whole.
+        facts: of its file.
+        vector: float32 ``[D]`` unit vector of the whole image.
+        log_norm: ln |f| of the whole image.
     """
 
     name: str
@@ -78,32 +79,53 @@ class Candidate:
 
 
 def compare(
-    query: Query, candidate: Candidate, judge: PairVerifier, *, score: Score, threshold: float
+    query: Query,
+    candidate: Candidate,
+    verifier: PairVerifier,
+    *,
+    score: Score,
+    threshold: float,
 ) -> Match:
-    """What the pixels and the features say of a pair."""
-    same = query.digest == candidate.digest
-    judgement = SAME if same else judge.compare(query.prepared, candidate.digest)
+    """Verify a candidate and decide the direction.
+
+    Args:
+        query: the embedded query.
+        candidate: the reference.
+        verifier: holds the thumbnails of the references.
+        score: of the embeddings.
+        threshold: probability from which on a match is accepted.
+    """
+    verdict = _verdict(query, candidate, verifier)
     origin = find_origin(
-        judgement,
+        verdict,
         query.facts,
         candidate.facts,
         first_log_norm=query.log_norm,
         second_log_norm=candidate.log_norm,
     )
-    cosine = float(query.looks[0] @ candidate.vector)
+    cosine = float(query.vectors[0] @ candidate.vector)
     norms = np.array([query.log_norm, candidate.log_norm], dtype=np.float32)
     return Match(
         reference=candidate.name,
-        probability=judgement.probability,
-        accepted=judgement.probability >= threshold,
+        probability=verdict.probability,
+        accepted=verdict.probability >= threshold,
         direction=origin.direction.replace("second", "reference").replace("first", "query"),
         score=float(from_cosines(np.array([cosine]), norms[:1], norms[1:], score)[0]),
         cosine=cosine,
         query_log_norm=query.log_norm,
         reference_log_norm=candidate.log_norm,
-        why=origin.why,
-        reason=judgement.reason,
-        edits=judgement.edits,
-        query_outline=judgement.first_outline,
-        reference_outline=judgement.second_outline,
+        why=origin.why if origin.clear else "",
+        reason=verdict.reason,
+        edits=verdict.edits,
+        query_outline=verdict.first_outline,
+        reference_outline=verdict.second_outline,
     )
+
+
+def _verdict(query: Query, candidate: Candidate, verifier: PairVerifier) -> PairVerdict:
+    """Identical files and identical pixels need no verification."""
+    if query.digest == candidate.digest:
+        return SAME_FILE
+    if query.facts.same_picture(candidate.facts):
+        return SAME_PIXELS
+    return verifier.verify_query(query.prepared, candidate.digest)

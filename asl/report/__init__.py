@@ -1,1 +1,1 @@
-"""What people look at: tables, plots, the HTML report."""
+"""Reports of evaluations: tables, plots, one self-contained page."""

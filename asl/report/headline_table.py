@@ -1,4 +1,4 @@
-"""The headline table, for terminals, Markdown and JSON."""
+"""Headline table and breakdowns, for terminals and Markdown."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ LOWER_IS_BETTER = {"hard_false_match_rate"}
 
 
 def digits(value: float | None) -> str:
-    """Three digits after the point, – for none."""
+    """Format with three digits after the point, – for None.
+
+    >>> digits(0.12345), digits(None)
+    ('0.123', '–')
+    """
     return "–" if value is None else f"{value:.3f}"
 
 
 def cells(evaluation: Evaluation) -> dict[str, str]:
-    """Column -> text: three digits after the point, a 95 % interval behind where there is one, – for none."""
+    """Format the columns of a run.
+
+    Returns:
+        Column -> value with three digits, followed by its 95 % interval if there is one, – for
+        None.
+    """
     result = {}
     for name in COLUMNS:
         value = getattr(evaluation, name)
@@ -41,7 +50,7 @@ def cells(evaluation: Evaluation) -> dict[str, str]:
 
 
 def rich_table(evaluations: Mapping[str, Evaluation], *, title: str | None = None) -> Table:
-    """One row a run, for the terminal; the best value of a column is bold."""
+    """Build the table for the terminal, one row a run; the best value of a column is bold."""
     table = Table(title=title, title_justify="left")
     table.add_column("score")
     for label in COLUMNS.values():
@@ -69,13 +78,13 @@ def _best(evaluations: Mapping[str, Evaluation], name: str) -> set[str]:
 
 
 def markdown_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """The same as a Markdown table."""
+    """Build the headline table in Markdown."""
     rows = [[run, *cells(evaluation).values()] for run, evaluation in evaluations.items()]
     return markdown_rows([["score", *COLUMNS.values()], *rows])
 
 
 def kind_rows(breakdown: Mapping[str, KindResult], *, head: str = "kind") -> Rows:
-    """A breakdown (``by_kind`` or ``by_group`` of an evaluation), its header first."""
+    """List a breakdown (``by_kind`` or ``by_group`` of an evaluation), the header first."""
     rows = [[head, "queries", "µAP", "R@1", "found", "wrongly matched"]]
     for name, result in breakdown.items():
         values = (result.uap, result.recall_at_1, result.found, result.false_match_rate)
@@ -84,17 +93,25 @@ def kind_rows(breakdown: Mapping[str, KindResult], *, head: str = "kind") -> Row
 
 
 def difference_rows(differences: Mapping[str, Mapping[str, Difference]]) -> Rows:
-    """Paired differences to a first run, the header first."""
+    """List paired differences to the first run, the header first."""
     rows = [["run", "metric", "difference", "95 % interval", "p"]]
     for run, metrics in differences.items():
-        for name, d in metrics.items():
-            span = f"{d.interval.low:+.4f} … {d.interval.high:+.4f}"
-            rows.append([run, COLUMNS.get(name, name), f"{d.value:+.4f}", span, f"{d.p_value:.3f}"])
+        for name, difference in metrics.items():
+            interval = f"{difference.interval.low:+.4f} … {difference.interval.high:+.4f}"
+            rows.append(
+                [
+                    run,
+                    COLUMNS.get(name, name),
+                    f"{difference.value:+.4f}",
+                    interval,
+                    f"{difference.p_value:.3f}",
+                ]
+            )
     return rows
 
 
 def rich_rows(rows: Rows) -> Table:
-    """Rows, the header first, for the terminal."""
+    """Build a table of rows, the header first, for the terminal."""
     table = Table()
     for number, label in enumerate(rows[0]):
         table.add_column(label, justify="right" if number else "left")
@@ -104,7 +121,21 @@ def rich_rows(rows: Rows) -> Table:
 
 
 def markdown_rows(rows: Rows) -> str:
-    """Rows, the header first, as a Markdown table."""
-    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
+    r"""Build a Markdown table of rows, the header first.
+
+    >>> print(markdown_rows([["kind", "µAP"], ["<b>|", "0.5"]]), end="")
+    | kind | µAP |
+    |---|---:|
+    | &lt;b&gt;\| | 0.5 |
+    """
+    lines = ["| " + " | ".join(map(markdown_text, row)) + " |" for row in rows]
     lines.insert(1, "|---|" + "---:|" * (len(rows[0]) - 1))
     return "\n".join(lines) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """Escape a text from outside: no HTML, no column separator, one line."""
+    one_line = " ".join(text.split())
+    return (
+        one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "\\|")
+    )

@@ -1,4 +1,4 @@
-"""The predictions that one would rather look at: the surest mistakes and the true pairs that were missed."""
+"""Select the surest false matches and the worst misses of a run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from asl.metrics.average_precision import label_pairs
 from asl.types import AslError, Embeddings, ScoredPairs, StrArray, TruthPairs
 
 Pair = tuple[str, str]
+THUMBNAIL_QUALITY = 82  # of the JPEG
 
 
 @dataclass(frozen=True)
 class Case:
-    """One pair to look at.
+    """One mistake.
 
     Attributes:
         query: id.
         reference: id.
-        score: None where the pair was not among the predictions.
-        verdict: what happened, in words.
+        score: None if the pair was not predicted.
+        verdict: kind of mistake in words.
     """
 
     query: str
@@ -40,7 +41,14 @@ class Case:
 def worst_false_matches(
     pairs: ScoredPairs, truth: TruthPairs, *, threshold: float | None = None, count: int = 12
 ) -> list[Case]:
-    """The false pairs with the highest scores, the best one of every query."""
+    """Select the false pairs with the highest scores, the best one of every query.
+
+    Args:
+        pairs: predictions.
+        truth: ground truth.
+        threshold: from which on a pair is accepted; None accepts none.
+        count: most cases.
+    """
     rows = np.flatnonzero(~label_pairs(pairs, truth))
     rows = rows[np.lexsort((pairs.reference_index[rows], -pairs.scores[rows]))]
     _, first = np.unique(pairs.query_index[rows], return_index=True)
@@ -56,43 +64,50 @@ def worst_false_matches(
 def worst_misses(
     pairs: ScoredPairs, truth: TruthPairs, *, threshold: float | None = None, count: int = 12
 ) -> list[Case]:
-    """True pairs that are no candidates at all, then those with the lowest scores (below the threshold)."""
+    """Select true pairs that were not predicted, then those with the lowest scores.
+
+    Args:
+        pairs: predictions.
+        truth: ground truth.
+        threshold: below which a true pair is missed; None takes all.
+        count: most cases, half of each kind where there are both.
+    """
     rows = np.flatnonzero(label_pairs(pairs, truth))
-    found = {_pair(pairs, row): float(pairs.scores[row]) for row in rows.tolist()}
+    scores = {_pair(pairs, row): float(pairs.scores[row]) for row in rows.tolist()}
     true = zip(truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True)
-    missed = [pair for pair in true if threshold is None or found.get(pair, -np.inf) < threshold]
-    missed.sort(key=lambda pair: found.get(pair, -np.inf))
+    missed = [pair for pair in true if threshold is None or scores.get(pair, -np.inf) < threshold]
+    missed.sort(key=lambda pair: scores.get(pair, -np.inf))
     return [
         Case(
             *pair,
-            found.get(pair),
-            "missed: below the threshold" if pair in found else "missed: no candidate",
+            scores.get(pair),
+            "missed: below the threshold" if pair in scores else "missed: no candidate",
         )
-        for pair in _spread(missed, found, count)
+        for pair in _half_of_each(missed, scores, count)
     ]
 
 
-def _spread(missed: Sequence[Pair], found: Mapping[Pair, float], count: int) -> list[Pair]:
-    """Half of the places for pairs that are no candidates, half for those with low scores, where there are both."""
-    absent = [pair for pair in missed if pair not in found]
-    low = [pair for pair in missed if pair in found]
+def _half_of_each(missed: Sequence[Pair], scores: Mapping[Pair, float], count: int) -> list[Pair]:
+    """Take half of the places for unpredicted pairs, half for low scores, if there are both."""
+    absent = [pair for pair in missed if pair not in scores]
+    low = [pair for pair in missed if pair in scores]
     places = max(count // 2, count - len(low))
     return [*absent[:places], *low[: count - min(places, len(absent))]]
 
 
 def _pair(pairs: ScoredPairs, row: int) -> Pair:
-    return str(pairs.queries[pairs.query_index[row]]), str(
-        pairs.references[pairs.reference_index[row]]
-    )
+    query = pairs.queries[pairs.query_index[row]]
+    reference = pairs.references[pairs.reference_index[row]]
+    return str(query), str(reference)
 
 
 def scores_of(
-    runs: Mapping[str, ScoredPairs], wanted: Sequence[Pair]
+    runs: Mapping[str, ScoredPairs], cases: Sequence[Pair]
 ) -> dict[Pair, dict[str, float]]:
-    """Pair -> run -> score, for a few pairs; a run without a prediction for the pair is left out."""
-    result: dict[Pair, dict[str, float]] = {pair: {} for pair in wanted}
+    """Look up a few pairs: pair -> run -> score, without runs that did not predict the pair."""
+    result: dict[Pair, dict[str, float]] = {pair: {} for pair in cases}
     for name, pairs in runs.items():
-        queries = np.flatnonzero(np.isin(pairs.queries, [query for query, _ in wanted]))
+        queries = np.flatnonzero(np.isin(pairs.queries, [query for query, _ in cases]))
         for row in np.flatnonzero(np.isin(pairs.query_index, queries)).tolist():
             pair = _pair(pairs, row)
             if pair in result:
@@ -101,7 +116,7 @@ def scores_of(
 
 
 def norm_lookup(embeddings: Embeddings | None) -> Callable[[str], float | None]:
-    """Id -> ln |f|; None where there are no embeddings or not of this image."""
+    """Return a function id -> ln |f|, or None for an image without an embedding."""
     if embeddings is None:
         return lambda name: None
     ids: StrArray = embeddings.ids
@@ -116,7 +131,14 @@ def norm_lookup(embeddings: Embeddings | None) -> Callable[[str], float | None]:
 
 
 def thumbnails(catalog: Catalog | None, *, side: int = 240) -> Callable[[str], str]:
-    """Id -> a small JPEG as a data URL; an image that is not there or unreadable gives an empty string."""
+    """Return a function id -> JPEG thumbnail as a data: address.
+
+    It returns an empty string for an image that is missing or unreadable.
+
+    Args:
+        catalog: of the images; None has none.
+        side: pixels of the longer side.
+    """
     if catalog is None:
         return lambda name: ""
     row = {name: index for index, name in enumerate(catalog.ids.tolist())}
@@ -133,7 +155,8 @@ def thumbnails(catalog: Catalog | None, *, side: int = 240) -> Callable[[str], s
         factor = min(1.0, side / max(image.shape[:2]))
         size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
+        quality = [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
+        data = cv2.imencode(".jpg", small[..., ::-1], quality)[1].tobytes()
         return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
     return thumbnail

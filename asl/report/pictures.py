@@ -1,4 +1,4 @@
-"""Pictures in rows and pictures at places, each drawing one SVG file that stands on a card of its own."""
+"""Drawings for the documentation: images in rows or in a plot, as one SVG file on a card."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import numpy.typing as npt
 from asl.report.svg import Frame, ticks
 
 Pixels = npt.NDArray[np.uint8]
-_Box = tuple[float, float, float, float]  # centre, half width, half height
+_Box = tuple[float, float, float, float]  # centre x, centre y, half width, half height
 _STYLE = """
-.card{fill:#fbfbfa;stroke:#e0e2e7}text{font:14px system-ui,sans-serif;fill:#1c1e23}.soft{fill:#5d6472;font-size:13px}
-.edge{fill:none;stroke:#e0e2e7}.grid{stroke:#e0e2e7}.mark{fill:none;stroke:#1f5fc4;stroke-width:2}.arrow{fill:#1f5fc4;font-size:26px}
+.card{fill:#fbfbfa;stroke:#e0e2e7}text{font:14px system-ui,sans-serif;fill:#1c1e23}
+.soft{fill:#5d6472;font-size:13px}.edge{fill:none;stroke:#e0e2e7}.grid{stroke:#e0e2e7}
+.mark{fill:none;stroke:#1f5fc4;stroke-width:2}.arrow{fill:#1f5fc4;font-size:26px}
 .lead{stroke:#5d6472}.dot{fill:#1f5fc4}.other{fill:none;stroke:#c2410c;stroke-width:3}.wrong{fill:#c2410c}
-@media (prefers-color-scheme:dark){.card{fill:#131518;stroke:#2d323a}text{fill:#e8eaee}.soft{fill:#9ba2ae}
+@media (prefers-color-scheme:dark){.card{fill:#131518;stroke:#2d323a}
+text{fill:#e8eaee}.soft{fill:#9ba2ae}
 .edge,.grid{stroke:#2d323a}.mark{stroke:#7fadf7}.arrow,.dot{fill:#7fadf7}.lead{stroke:#9ba2ae}.other{stroke:#f59e6c}
 .wrong{fill:#f59e6c}}
 """
@@ -26,7 +28,14 @@ _STYLE = """
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One picture of a row: its pixels, lines below it, an outline (x, y) in shares of its sides, a sign before it."""
+    """One image of a row.
+
+    Attributes:
+        image: uint8 ``[H, W, 3]`` RGB.
+        lines: of text below it.
+        outline: corners (x, y) as shares of the sides, drawn over it.
+        sign: drawn before it, e.g. an arrow.
+    """
 
     image: Pixels
     lines: Sequence[str]
@@ -36,7 +45,15 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A picture at a place of a plot; ``odd`` ones are drawn in another colour."""
+    """One image of a plot.
+
+    Attributes:
+        x: value on the horizontal axis.
+        y: value on the vertical axis.
+        name: drawn below the image.
+        image: uint8 ``[H, W, 3]`` RGB.
+        odd: True for another colour.
+    """
 
     x: float
     y: float
@@ -46,20 +63,25 @@ class Place:
 
 
 def _webp(image: Pixels, width: float, height: float) -> tuple[str, float, float]:
-    """Pixels fitted into a box (drawn at one and a half times its size), as a data address, and the size they take."""
+    """Fit an image into a box, at one and a half times its resolution.
+
+    Returns:
+        Address (``data:``), width and height of the drawing.
+    """
     import cv2
 
     factor = min(width / image.shape[1], height / image.shape[0])
     wide, tall = (max(1, round(1.5 * side * factor)) for side in image.shape[1::-1])
     small = cv2.resize(image, (wide, tall), interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".webp", small[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 70])[1].tobytes()
+    quality = [cv2.IMWRITE_WEBP_QUALITY, 70]
+    data = cv2.imencode(".webp", small[..., ::-1], quality)[1].tobytes()
     return "data:image/webp;base64," + base64.b64encode(data).decode(), wide / 1.5, tall / 1.5
 
 
 def _framed(
     cell: Cell, left: float, top: float, width: float, height: float, edge: str = "edge"
 ) -> str:
-    """One picture in the middle of its box, with its outline."""
+    """Draw an image in the middle of its box, with its outline."""
     data, wide, tall = _webp(cell.image, width, height)
     x, y = left + (width - wide) / 2, top + (height - tall) / 2
     box = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
@@ -71,19 +93,26 @@ def _framed(
 
 
 def card(width: float, height: float, parts: Sequence[str], title: str) -> str:
-    """A drawing on a card of its own, light or dark as the reader's system is."""
+    """Draw parts on a card, light or dark by the reader's setting."""
     size = f'width="{width:g}" height="{height:g}"'
     back = (
         f'<rect class="card" x=".5" y=".5" width="{width - 1:g}" height="{height - 1:g}" rx="8"/>'
     )
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" {size}>'
-    return f"{head}<title>{escape(title)}</title><style>{_STYLE.strip()}</style>{back}{''.join(parts)}</svg>\n"
+    style = f"<title>{escape(title)}</title><style>{_STYLE.strip()}</style>"
+    return f"{head}{style}{back}{''.join(parts)}</svg>\n"
 
 
 def rows_of_pictures(
     rows: Sequence[Sequence[Cell]], title: str, *, box: tuple[int, int] = (168, 126)
 ) -> str:
-    """Pictures side by side, each with its lines below it."""
+    """Draw images side by side, each with its lines below it.
+
+    Args:
+        rows: cells of every row.
+        title: of the drawing, for screen readers.
+        box: width and height that an image fits into.
+    """
     width, height = box
     parts, step = [], height + 24 + 18 * max(len(cell.lines) for row in rows for cell in row)
     for down, row in enumerate(rows):
@@ -105,7 +134,14 @@ def rows_of_pictures(
 
 
 def scattered(places: Sequence[Place], title: str, *, x_label: str, y_label: str) -> str:
-    """Pictures in a plot, each beside its point."""
+    """Draw images in a plot, each beside its point.
+
+    Args:
+        places: the images.
+        title: of the drawing, for screen readers.
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+    """
     xs, ys = [place.x for place in places], [place.y for place in places]
     room = 0.06 * (max(xs) - min(xs)), 0.15 * (max(ys) - min(ys))
     frame = Frame(
@@ -130,7 +166,8 @@ def scattered(places: Sequence[Place], title: str, *, x_label: str, y_label: str
 
 
 def _axes(frame: Frame, x_label: str, y_label: str) -> list[str]:
-    bottom, right, parts = frame.height - 40, frame.width - 12, []
+    bottom, right = frame.height - 40, frame.width - 12
+    parts: list[str] = []
     for value in ticks(*frame.x):
         x = frame.right(value)
         parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="12" y2="{bottom:g}"/>')
@@ -152,7 +189,7 @@ def _text(style: str, x: float, y: float, text: str) -> str:
 
 
 def _free(taken: Sequence[_Box], frame: Frame, x: float, y: float) -> tuple[float, float]:
-    """Left and top of a picture with its name, near a point, that covers nothing that is there."""
+    """Find the left and top of an image near a point that covers no other one."""
     wide, tall = 42.0, 39.0
     for distance in range(52, 240, 12):
         for turn in np.arange(0, 2 * np.pi, np.pi / 8).tolist():
@@ -169,7 +206,7 @@ def _free(taken: Sequence[_Box], frame: Frame, x: float, y: float) -> tuple[floa
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """A number with a real minus sign.
+    """Format a number with a minus sign instead of a hyphen.
 
     >>> signed(-1.25, 2)
     '\u22121.25'

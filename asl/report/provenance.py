@@ -1,4 +1,4 @@
-"""What a result file says about where it comes from: versions, configuration hash, command, device, time."""
+"""Provenance of a result file: versions, configuration hash, command, device, time."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _LIBRARIES = (
 def provenance(
     config: Mapping[str, Any], *, command: str, seed: int | None = None
 ) -> dict[str, Any]:
-    """Facts that belong into every result file.
+    """Collect the facts that every result file records.
 
     Args:
         config: the resolved configuration, plain values.
-        command: the entry, e.g. ``train``.
-        seed: of the run, where it has one.
+        command: verb of the command line, e.g. ``train``.
+        seed: of the run; None if it has none.
 
     Returns:
         JSON-ready: ``command``, ``config_hash``, ``seed``, ``versions``, ``machine``, ``created``
@@ -56,10 +56,10 @@ def provenance(
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for library in _LIBRARIES:
         try:
-            found[library] = version(library)
+            versions[library] = version(library)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -80,7 +80,7 @@ ROWS: dict[str, list[PublishedRow]] = {
 
 
 def published_table(benchmark: str) -> Table | None:
-    """Make the table of a benchmark's published results; None where there are none.
+    """Make the table of a benchmark's published results; None if it has none.
 
     Re-runs of the public SSCD weights land within 0.2 µAP of the printed value, which is the
     tolerance to expect of a correct protocol.

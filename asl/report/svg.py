@@ -1,4 +1,4 @@
-"""Small plots as inline SVG: they need no library to draw, follow the page's colours, and stay sharp."""
+"""Plots as inline SVG, drawn without a library, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ COLOURS = 8
 
 @dataclass(frozen=True)
 class Frame:
-    """Where numbers lie on paper.
+    """Coordinate system of a plot.
 
     Attributes:
-        x: lowest and highest number of the horizontal axis.
-        y: the same of the vertical axis.
-        width: of the picture, in its own units.
-        height: of the picture.
+        x: lowest and highest value of the horizontal axis.
+        y: lowest and highest value of the vertical axis.
+        width: of the plot, in SVG units.
+        height: of the plot.
         left: margin for the labels of the vertical axis.
     """
 
@@ -34,15 +34,15 @@ class Frame:
     left: float = 50
 
     def right(self, value: float) -> float:
-        """The horizontal place of a number, held inside the frame."""
+        """Horizontal coordinate of a value, clipped to the frame."""
         return round(self.left + _share(value, self.x) * (self.width - self.left - 12), 1)
 
     def down(self, value: float) -> float:
-        """The vertical place of a number, held inside the frame."""
+        """Vertical coordinate of a value, clipped to the frame."""
         return round(self.height - 40 - _share(value, self.y) * (self.height - 40 - 12), 1)
 
     def path(self, xs: npt.ArrayLike, ys: npt.ArrayLike) -> str:
-        """Points of a line."""
+        """Points of a polyline, for the ``points`` attribute."""
         pairs = zip(np.asarray(xs).tolist(), np.asarray(ys).tolist(), strict=True)
         return " ".join(f"{self.right(a)},{self.down(b)}" for a, b in pairs)
 
@@ -52,7 +52,7 @@ def _share(value: float, span: Range) -> float:
 
 
 def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
-    """Round numbers inside a range, at most ``most`` + 1 of them.
+    """Choose round numbers inside a range, at most ``most`` + 1 of them.
 
     >>> ticks(0, 1)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -75,28 +75,21 @@ def _axes(frame: Frame, *, x_label: str, y_label: str, y_ticks: bool = True) -> 
     ]
     for value in ticks(*frame.y) if y_ticks else ():
         at = frame.down(value)
-        parts.append(
-            f'<line class="grid" x1="{frame.left:g}" x2="{frame.width - 12:g}" y1="{at}" y2="{at}"/>'
-        )
-        parts.append(
-            f'<text class="tick" x="{frame.left - 7:g}" y="{at + 4}" text-anchor="end">{value:.3g}</text>'
-        )
+        ends = f'x1="{frame.left:g}" x2="{frame.width - 12:g}"'
+        parts.append(f'<line class="grid" {ends} y1="{at}" y2="{at}"/>')
+        place = f'x="{frame.left - 7:g}" y="{at + 4}"'
+        parts.append(f'<text class="tick" {place} text-anchor="end">{value:.3g}</text>')
     for value in ticks(*frame.x):
         at = frame.right(value)
-        parts.append(
-            f'<line class="grid" x1="{at}" x2="{at}" y1="{bottom:g}" y2="{bottom + 4:g}"/>'
-        )
-        parts.append(
-            f'<text class="tick" x="{at}" y="{bottom + 17:g}" text-anchor="middle">{value:.4g}</text>'
-        )
-    parts.append(
-        f'<text class="label" x="{middle:g}" y="{frame.height - 5:g}" text-anchor="middle">{escape(x_label)}</text>'
-    )
+        ends = f'y1="{bottom:g}" y2="{bottom + 4:g}"'
+        parts.append(f'<line class="grid" x1="{at}" x2="{at}" {ends}/>')
+        place = f'x="{at}" y="{bottom + 17:g}"'
+        parts.append(f'<text class="tick" {place} text-anchor="middle">{value:.4g}</text>')
+    place = f'x="{middle:g}" y="{frame.height - 5:g}" text-anchor="middle"'
+    parts.append(f'<text class="label" {place}>{escape(x_label)}</text>')
     if y_label:
-        turned = f"translate(13 {(bottom + 12) / 2:g}) rotate(-90)"
-        parts.append(
-            f'<text class="label" transform="{turned}" text-anchor="middle">{escape(y_label)}</text>'
-        )
+        turned = f'transform="translate(13 {(bottom + 12) / 2:g}) rotate(-90)"'
+        parts.append(f'<text class="label" {turned} text-anchor="middle">{escape(y_label)}</text>')
     return parts
 
 
@@ -109,15 +102,15 @@ def line_plot(
     level: float | None = None,
     marks: Mapping[str, tuple[float, float]] | None = None,
 ) -> str:
-    """Curves (x, y) by name, both in 0..1.
+    """Plot curves in the unit square.
 
     Args:
-        curves: name -> (x, y).
+        curves: name -> (x, y), both in 0..1.
         x_label: of the horizontal axis.
         y_label: of the vertical axis.
-        strong: the name of a curve to draw thicker.
-        level: a dashed horizontal line.
-        marks: name -> a point of its curve to show as a dot.
+        strong: name of the curve to draw thicker.
+        level: height of a dashed horizontal line.
+        marks: name -> point of its curve to draw as a dot.
     """
     frame = Frame((0.0, 1.0), (0.0, 1.0))
     parts = _axes(frame, x_label=x_label, y_label=y_label)
@@ -126,23 +119,30 @@ def line_plot(
         parts.append(f'<line class="level" x1="{frame.left:g}" x2="{end:g}" y1="{at}" y2="{at}"/>')
     for number, (name, (xs, ys)) in enumerate(curves.items()):
         style = f"c{number % COLOURS}" + (" strong" if name == strong else "")
-        parts.append(
-            f'<polyline class="{style}" points="{frame.path(xs, ys)}"><title>{escape(name)}</title></polyline>'
-        )
+        title = f"<title>{escape(name)}</title>"
+        points = frame.path(xs, ys)
+        parts.append(f'<polyline class="{style}" points="{points}">{title}</polyline>')
     for number, name in enumerate(curves):
         if marks and name in marks:
             x, y = marks[name]
-            parts.append(
-                f'<circle class="b{number % COLOURS}" cx="{frame.right(x)}" cy="{frame.down(y)}" r="4.5">'
-                f"<title>{escape(name)}: {escape(x_label)} {x:.3f}, {escape(y_label)} {y:.3f}</title></circle>"
-            )
+            title = f"{escape(name)}: {escape(x_label)} {x:.3f}, {escape(y_label)} {y:.3f}"
+            place = f'cx="{frame.right(x)}" cy="{frame.down(y)}" r="4.5"'
+            colour = f"b{number % COLOURS}"
+            parts.append(f'<circle class="{colour}" {place}><title>{title}</title></circle>')
     return "".join([*parts, "</svg>", legend(list(curves))])
 
 
 def histogram(
     groups: Mapping[str, npt.ArrayLike], *, x_label: str, bins: int = 41, zero: str = ""
 ) -> str:
-    """Outlined histograms on common bins, each scaled to its own total; ``zero`` labels a line at 0."""
+    """Plot outlined histograms on common bins, each scaled to its own total.
+
+    Args:
+        groups: name -> values.
+        x_label: of the values.
+        bins: number of bins, between the 0.5 % and 99.5 % quantile.
+        zero: label of a line at 0; empty for no line.
+    """
     values = {name: np.asarray(group, dtype=np.float64) for name, group in groups.items()}
     every = np.concatenate(list(values.values()))
     low, high = np.quantile(every, [0.005, 0.995])
@@ -164,9 +164,9 @@ def histogram(
         xs = np.repeat(edges, 2)
         ys = np.concatenate([[0.0], np.repeat(share, 2), [0.0]])
         style = f"c{number % COLOURS} area"
-        parts.append(
-            f'<polygon class="{style}" points="{frame.path(xs, ys)}"><title>{escape(name)}</title></polygon>'
-        )
+        title = f"<title>{escape(name)}</title>"
+        points = frame.path(xs, ys)
+        parts.append(f'<polygon class="{style}" points="{points}">{title}</polygon>')
     counts = [f"{name} ({len(group)})" for name, group in values.items()]
     return "".join([*parts, "</svg>", legend(counts)])
 
@@ -179,14 +179,14 @@ def box_rows(
     line: float | None = None,
     line_label: str = "",
 ) -> str:
-    """One row a group: 5th to 95th percentile as a line, the middle half as a box, the median as a stroke.
+    """Plot one row a group: a line from 5 % to 95 %, a box from 25 % to 75 %, the median.
 
     Args:
-        rows: name -> values, none of them empty.
+        rows: name -> values, at least one.
         x_label: of the values.
         colour: name -> number of its colour.
-        line: a value to draw through all rows, e.g. a threshold.
-        line_label: what it is.
+        line: value to draw through all rows, e.g. a threshold.
+        line_label: label of that line.
     """
     values = {name: np.asarray(group, dtype=np.float64) for name, group in rows.items()}
     every = np.concatenate(list(values.values()))
@@ -198,30 +198,38 @@ def box_rows(
     )
     parts = _axes(frame, x_label=x_label, y_label="", y_ticks=False)
     for number, (name, group) in enumerate(values.items()):
-        middle = 22 + 24 * number
-        a, b, c, d, e = (
-            frame.right(v) for v in np.quantile(group, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
-        )
         style = f"c{colour[name] % COLOURS}"
-        parts.append(
-            f'<g class="row"><title>{escape(name)}: median {np.median(group):.4g} of {len(group)}</title>'
-            f'<text class="name" x="{frame.left - 10:g}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>'
-            f'<line class="{style}" x1="{a}" x2="{e}" y1="{middle}" y2="{middle}"/>'
-            f'<rect class="{style} area" x="{b}" y="{middle - 7}" width="{max(d - b, 1):.1f}" height="14" rx="2"/>'
-            f'<line class="{style} strong" x1="{c}" x2="{c}" y1="{middle - 7}" y2="{middle + 7}"/></g>'
-        )
+        parts.append(_box(frame, name, group, style=style, middle=22 + 24 * number))
     if line is not None:
         at = frame.right(line)
         parts.append(f'<line class="level" x1="{at}" x2="{at}" y1="6" y2="{frame.height - 40:g}"/>')
-        side = ("end", -5) if at > frame.width * 0.75 else ("start", 5)
-        parts.append(
-            f'<text class="tick" x="{at + side[1]}" y="10" text-anchor="{side[0]}">{escape(line_label)}</text>'
-        )
+        anchor, gap = ("end", -5) if at > frame.width * 0.75 else ("start", 5)
+        place = f'x="{at + gap}" y="10" text-anchor="{anchor}"'
+        parts.append(f'<text class="tick" {place}>{escape(line_label)}</text>')
     return "".join([*parts, "</svg>"])
 
 
+def _box(
+    frame: Frame, name: str, values: npt.NDArray[np.float64], *, style: str, middle: float
+) -> str:
+    """Draw one row of :func:`box_rows` around the vertical coordinate ``middle``."""
+    quantiles = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
+    low, left, median, right, high = (frame.right(value) for value in quantiles)
+    title = f"{escape(name)}: median {np.median(values):.4g} of {len(values)}"
+    label = f'x="{frame.left - 10:g}" y="{middle + 4}" text-anchor="end"'
+    width = f"{max(right - left, 1):.1f}"
+    top, bottom = middle - 7, middle + 7
+    return (
+        f'<g class="row"><title>{title}</title>'
+        f'<text class="name" {label}>{escape(name)}</text>'
+        f'<line class="{style}" x1="{low}" x2="{high}" y1="{middle}" y2="{middle}"/>'
+        f'<rect class="{style} area" x="{left}" y="{top}" width="{width}" height="14" rx="2"/>'
+        f'<line class="{style} strong" x1="{median}" x2="{median}" y1="{top}" y2="{bottom}"/></g>'
+    )
+
+
 def legend(names: Sequence[str]) -> str:
-    """Colour and name of every series."""
+    """Draw the colour and name of every series."""
     items = "".join(
         f'<span class="key"><i class="b{n % COLOURS}"></i>{escape(name)}</span>'
         for n, name in enumerate(names)
@@ -237,14 +245,14 @@ def bar(
     before: float | None = None,
     worse: bool = False,
 ) -> str:
-    """A horizontal bar of a share with its number, for table cells.
+    """Draw a share as a horizontal bar with its number, for table cells.
 
     Args:
-        share: 0..1; None shows a dash.
+        share: 0..1; None draws a dash.
         text: the number.
         interval: low and high end of a whisker.
-        before: a share to compare with, shown as a stroke.
-        worse: whether more is worse; such bars have another colour.
+        before: share to compare with, drawn as a stroke.
+        worse: True if more is worse, for another colour.
     """
     if share is None:
         return '<span class="none">–</span>'

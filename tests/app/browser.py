@@ -1,4 +1,4 @@
-"""Headless Chromium by its debugging pipe: enough to open a page, run a script in it and take a picture."""
+"""Headless Chromium by its debugging pipe: open a page, run a script in it, take a picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 class Browser:
-    """One page of one browser; ``problems`` are its uncaught exceptions, refused resources and console errors."""
+    """One page of a browser.
+
+    Attributes:
+        problems: uncaught exceptions, refused resources and console errors.
+    """
 
     def __init__(self, folder: Path) -> None:
         path = next(filter(None, map(shutil.which, NAMES)), None)

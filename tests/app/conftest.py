@@ -50,7 +50,7 @@ def crop(image: Pixels) -> Pixels:
 
 @pytest.fixture(scope="session")
 def embedder() -> Embedder:
-    """A small network with random weights: candidates are near neighbours of nothing in particular."""
+    """A small network with random weights: neighbours mean nothing."""
     torch.manual_seed(0)
     return build_embedder(backbone="mobilenetv3_small_050", size=64, dim=16, norm_head=True).eval()
 
@@ -64,7 +64,7 @@ def model(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Five unrelated pictures, a crop of the first, the second in another format, a text file and a broken image."""
+    """Five unrelated pictures, a crop, one in another format, a text file and a broken image."""
     folder = tmp_path / "photos"
     (folder / "sub").mkdir(parents=True)
     for seed in range(5):

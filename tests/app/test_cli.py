@@ -74,7 +74,7 @@ def test_an_unknown_shell_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_the_commands_know_every_set_of_regions() -> None:
-    from asl.app import region_names
     from asl.features.regions import REGIONS
+    from asl.types import REGION_SETS
 
-    assert tuple(REGIONS) == region_names.REGIONS
+    assert tuple(REGIONS) == REGION_SETS

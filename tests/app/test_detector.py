@@ -15,7 +15,8 @@ from PIL import Image
 from asl import CopyDetector
 from asl.app.detector import FILE
 from asl.app.library.image_store import ImageStore
-from asl.app.library.ingest import BATCH, Source
+from asl.app.library.ingest import BATCH
+from asl.app.library.records import Source
 from asl.app.library.sources import by_content
 from asl.data.scenes import render_scene
 from asl.features.regions import REGIONS
@@ -133,6 +134,85 @@ def test_a_name_with_new_content_is_replaced(photos: Path, embedder: Embedder) -
     assert "p2.jpg" not in detector
 
 
+def numbered(folder: Path, seeds: range) -> Path:
+    """A folder of photographs as a camera names them."""
+    folder.mkdir()
+    for number, seed in enumerate(seeds, start=1):
+        (folder / f"IMG_{number}.jpg").write_bytes(encode(textured(seed, 120, 160), quality=95))
+    return folder
+
+
+def test_another_file_of_the_same_name_is_another_reference(
+    embedder: Embedder, tmp_path: Path
+) -> None:
+    first, second = numbered(tmp_path / "2019", range(3)), numbered(tmp_path / "2020", range(5, 8))
+    with CopyDetector(embedder, folder=tmp_path / "library", regions="none") as detector:
+        detector.add(first)
+        added = detector.add(second)
+        names = ["IMG_1.jpg", "IMG_2.jpg", "IMG_3.jpg"]
+        assert added.added == tuple(f"2020/{name}" for name in names)
+        assert (added.replaced, added.unchanged, added.failures) == ((), (), ())
+        assert detector.names == [*names, *added.added]
+        assert detector.query(textured(1, 120, 160), k=1)[0].reference == "IMG_2.jpg"
+        assert detector.query(textured(6, 120, 160), k=1)[0].reference == "2020/IMG_2.jpg"
+    with CopyDetector(embedder, folder=tmp_path / "library", regions="none") as detector:
+        assert detector.add(second).unchanged == added.added, "it is still the same file"
+        (second / "IMG_1.jpg").write_bytes(encode(textured(9, 120, 160), quality=95))
+        again = detector.add([second / "IMG_1.jpg", first / "IMG_1.jpg"])
+        assert (again.replaced, again.unchanged) == (("2020/IMG_1.jpg",), ("IMG_1.jpg",))
+        assert len(detector) == 6
+        moved = tmp_path / "moved"
+        first.rename(moved)
+        assert detector.add(moved).unchanged == tuple(names), "the same names and contents"
+        assert len(detector) == 6
+
+
+def test_files_of_one_name_in_a_list_are_references_of_their_own(
+    embedder: Embedder, tmp_path: Path
+) -> None:
+    folders = [numbered(tmp_path / year, range(n, n + 1)) for n, year in enumerate(("a", "b", "c"))]
+    detector = CopyDetector(embedder, regions="none")
+    added = detector.add([folder / "IMG_1.jpg" for folder in folders])
+    assert added.added == ("IMG_1.jpg", "b/IMG_1.jpg", "c/IMG_1.jpg")
+
+
+def test_a_library_without_paths_loses_nothing(embedder: Embedder, tmp_path: Path) -> None:
+    """An earlier version did not keep the path of a reference."""
+    with CopyDetector(embedder, folder=tmp_path / "library", regions="none") as detector:
+        detector.add(numbered(tmp_path / "2019", range(2)))
+    with closing(sqlite3.connect(tmp_path / "library" / FILE)) as db, db:
+        db.execute("ALTER TABLE names DROP COLUMN path")
+    with CopyDetector(embedder, folder=tmp_path / "library", regions="none") as detector:
+        assert detector.add(tmp_path / "2019").unchanged == ("IMG_1.jpg", "IMG_2.jpg")
+        assert len(detector.add(numbered(tmp_path / "2020", range(5, 7))).added) == 2
+        assert len(detector) == 4
+
+
+def test_a_name_that_is_given_replaces_and_says_so(embedder: Embedder) -> None:
+    detector = CopyDetector(embedder, regions="none")
+    detector.add([textured(0), textured(1)], names=["a", "b"])
+    added = detector.add([textured(2), textured(1), textured(3)], names=["a", "b", "c"])
+    assert (added.added, added.unchanged, added.replaced) == (("a", "c"), ("b",), ("a",))
+
+
+def test_identical_pixels_match_without_any_structure(embedder: Embedder) -> None:
+    ramp = np.linspace(150, 215, 300)[:, None] + np.linspace(0, 12, 400)[None]
+    fog = np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
+    detector = CopyDetector(embedder)
+    blank = np.full_like(fog, 255)
+    detector.add([encode(fog, "PNG"), encode(blank, "PNG")], names=["fog", "blank"])
+    (match,) = detector.query(encode(fog, "TIFF"))
+    assert (match.reference, match.probability, match.edits) == ("fog", 1.0, ("re-encoded",))
+    assert match.reason.startswith("identical pixels")
+    assert detector.query(encode(blank, "TIFF")) == [], "a blank page is no copy of another"
+
+
+def test_a_detector_shows_what_it_holds(embedder: Embedder, tmp_path: Path) -> None:
+    detector = CopyDetector(embedder, precision=0.9)
+    detector.add(textured(0), names="a")
+    assert repr(detector).startswith("<CopyDetector: 1 references in memory, threshold ")
+
+
 def test_identical_files_are_one_reference_and_the_bar_comes_to_its_end(
     photos: Path, embedder: Embedder
 ) -> None:
@@ -182,7 +262,7 @@ def test_one_content_under_many_names_is_embedded_once(
     """More names than a batch holds: all were decoded before the first of them was stored."""
     batches: list[int] = []
     detector = CopyDetector(embedder, regions="none")
-    runner = detector._intake._runner
+    runner = detector._ingestor._runner
     embed = runner.embed
     monkeypatch.setattr(
         runner, "embed", lambda images: [batches.append(len(images)), embed(images)][1]
@@ -191,7 +271,7 @@ def test_one_content_under_many_names_is_embedded_once(
     sources = [Source(f"n{number}", data) for number in range(3 * BATCH)]
     # None is known when it is prepared, as with many threads.
     monkeypatch.setattr(detector.store, "known", lambda digest: False)
-    taken = list(detector._intake.run(sources, detector.store))
+    taken = list(detector._ingestor.run(sources, detector.store))
     assert [item.new for item in taken] == [True] + [False] * (3 * BATCH - 1)
     assert sum(batches) == 1
     assert len(detector.store.names()) == 3 * BATCH
@@ -200,7 +280,7 @@ def test_one_content_under_many_names_is_embedded_once(
 def test_a_content_that_went_while_others_were_read_is_read_again(
     embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was known when it was prepared, and its last name was removed before its batch was stored."""
+    """Known when it was prepared, and its last name removed before its batch was stored."""
     detector = CopyDetector(embedder, regions="none")
     known, asked = detector.store.known, iter([True, True])
     monkeypatch.setattr(detector.store, "known", lambda digest: next(asked, None) or known(digest))
@@ -359,7 +439,7 @@ def test_a_small_crop_is_found_by_parts_and_missed_without(shipped: Embedder) ->
 
 
 def test_parts_are_candidates_whatever_the_whole_says(embedder: Embedder) -> None:
-    """A reference whose part is the query is the first candidate, ahead of all wholes; its cosine is the whole's."""
+    """A reference with a region like the query comes first; its cosine is the whole's."""
     pictures = {f"n{seed}": textured(seed) for seed in range(12)}
     query = np.ascontiguousarray(pictures["n5"][: int(0.7 * 300), : int(0.7 * 400)])
     detector = CopyDetector(embedder, regions="coarse")

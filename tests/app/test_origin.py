@@ -9,7 +9,7 @@ import pytest
 
 from asl.app.library.facts import Facts, read_facts
 from asl.app.origin import Origin, find_origin
-from asl.app.pair_verifier import SAME, PairVerdict
+from asl.app.pair_verdict import SAME_FILE, PairVerdict
 from asl.data.images import decode_image
 from asl.matching.decision.thresholds import read_table, threshold_for
 from asl.types import UsageError
@@ -23,7 +23,7 @@ EDITED = Facts(1000, 800, 200_000, camera="Canon", software="Adobe Photoshop")
 
 
 @pytest.mark.parametrize(
-    ("judgement", "first", "second", "norms", "direction", "why"),
+    ("verdict", "first", "second", "norms", "direction", "why"),
     [
         (EVEN, PLAIN, PLAIN, (1.0, 1.0), "unclear", "no cue"),
         (EVEN, Facts(500, 400, 90_000), PLAIN, (1.0, 1.0), "second->first", "more detail"),
@@ -96,20 +96,18 @@ EDITED = Facts(1000, 800, 200_000, camera="Canon", software="Adobe Photoshop")
     ],
 )
 def test_every_cue_can_decide(
-    judgement: PairVerdict,
+    verdict: PairVerdict,
     first: Facts,
     second: Facts,
     norms: tuple[float, float],
     direction: str,
     why: str,
 ) -> None:
-    origin = find_origin(
-        judgement, first, second, first_log_norm=norms[0], second_log_norm=norms[1]
-    )
+    origin = find_origin(verdict, first, second, first_log_norm=norms[0], second_log_norm=norms[1])
     assert origin.direction == direction
     assert why in origin.why
     swapped = find_origin(
-        judgement.flipped(), second, first, first_log_norm=norms[1], second_log_norm=norms[0]
+        verdict.flipped(), second, first, first_log_norm=norms[1], second_log_norm=norms[0]
     )
     assert swapped.vote == pytest.approx(-origin.vote), (
         "the answer does not depend on which one is called first"
@@ -124,11 +122,15 @@ def test_a_crop_keeps_fewer_pixels_of_the_shared_part_only_where_it_was_shrunk()
 
 def test_equal_files_are_known_by_what_was_compared_and_not_by_the_words() -> None:
     fuller = Facts(1000, 800, 250_000)
-    for judgement in (SAME, SAME.flipped(), PairVerdict.from_json(SAME.to_json())):
-        assert find_origin(replace(judgement, reason="in other words"), PLAIN, fuller) == Origin(
+    for verdict in (
+        SAME_FILE,
+        SAME_FILE.flipped(),
+        PairVerdict.from_json(SAME_FILE.to_json()),
+    ):
+        assert find_origin(replace(verdict, reason="in other words"), PLAIN, fuller) == Origin(
             0.0, "the same file"
         )
-    assert find_origin(replace(EVEN, reason=SAME.reason), PLAIN, fuller).why == "larger file"
+    assert find_origin(replace(EVEN, reason=SAME_FILE.reason), PLAIN, fuller).why == "larger file"
 
 
 def facts_of(image: Pixels, kind: str = "JPEG", **options: object) -> Facts:

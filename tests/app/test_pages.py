@@ -74,12 +74,18 @@ def test_the_gallery_groups_sorts_and_compares(
     assert "cosine" in browser.run("document.getElementById('words').textContent")
     browser.key("Enter", 13)
     browser.wait("!document.getElementById('compare').open")
-    move = "const t = document.getElementById('threshold'); t.value = 1; t.dispatchEvent(new Event('input'))"
+    move = (
+        "const t = document.getElementById('threshold'); "
+        "t.value = 1; t.dispatchEvent(new Event('input'))"
+    )
     browser.run(f"(() => {{ {move} }})()")
     assert browser.run("document.querySelectorAll('.group').length") == 0
     assert "Nothing at this probability" in browser.run("document.body.textContent")
     browser.run(f"(() => {{ {move.replace('= 1', '= 0.5')} }})()")
-    find = "const f = document.getElementById('filter'); f.value = 'SMALL-1'; f.dispatchEvent(new Event('input'))"
+    find = (
+        "const f = document.getElementById('filter'); "
+        "f.value = 'SMALL-1'; f.dispatchEvent(new Event('input'))"
+    )
     browser.run(f"(() => {{ {find} }})()")
     assert browser.run(
         "[...document.querySelectorAll('.original .name')].map(e => e.textContent)"
@@ -88,7 +94,7 @@ def test_the_gallery_groups_sorts_and_compares(
     assert brightness(browser.picture(tmp_path / "dark.png")) < light - 80
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     assert not browser.run(wide)
-    browser.open(gallery, width=420)
+    browser.open(gallery, width=390)
     assert not browser.run(wide), "no sideways scrolling on a small screen"
     assert browser.problems == []
 
@@ -199,7 +205,8 @@ def test_the_service_s_page_searches_adds_and_removes(
     browser.wait("!document.getElementById('token-row').hidden")
     browser.problems.clear()  # the answer 401 that made the page ask for the token
     browser.run(
-        "document.getElementById('token').focus(); document.getElementById('token').value = 'open-sesame'"
+        "document.getElementById('token').focus(); "
+        "document.getElementById('token').value = 'open-sesame'"
     )
     browser.key("Enter", 13)
     browser.wait("document.querySelectorAll('#list tr').length === 7")
@@ -214,7 +221,8 @@ def test_the_service_s_page_searches_adds_and_removes(
     assert browser.run("document.querySelectorAll('.match polygon').length") >= 2
     assert "log-norms" in browser.run("document.querySelector('.match dl').textContent")
     browser.wait(
-        "[...document.querySelectorAll('.match img')].every(img => img.complete && img.naturalWidth > 0)"
+        "[...document.querySelectorAll('.match img')]"
+        ".every(img => img.complete && img.naturalWidth > 0)"
     )
     light = brightness(browser.picture(tmp_path / "light.png"))
     assert browser.problems == []
@@ -225,7 +233,7 @@ def test_the_service_s_page_searches_adds_and_removes(
     browser.run("document.querySelector('[aria-label=\"Remove new-a.jpg\"]').focus()")
     browser.key("Enter", 13)
     browser.wait("document.querySelectorAll('#list tr').length === 7")
-    browser.open(address, dark=True, width=420)
+    browser.open(address, dark=True, width=390)
     assert brightness(browser.picture(tmp_path / "dark.png")) < light - 80
     assert not browser.run(
         "document.documentElement.scrollWidth > document.documentElement.clientWidth"

@@ -7,18 +7,12 @@ import numpy as np
 import pytest
 
 from asl.app import pair_verifier as module
-from asl.app.pair_verifier import (
-    SAME,
-    SAME_PIXELS,
-    PairVerdict,
-    PairVerifier,
-    judge_prepared,
-    named,
-)
+from asl.app.pair_verdict import SAME_FILE, SAME_THUMBNAIL, PairVerdict, reworded
+from asl.app.pair_verifier import PairVerifier, verify_prepared
 from tests.app.conftest import crop, encode, textured
 
 
-def judge_of(monkeypatch, ready: int, kept: int) -> tuple[PairVerifier, list[str]]:  # type: ignore[no-untyped-def]
+def verifier_of(monkeypatch, ready: int, kept: int) -> tuple[PairVerifier, list[str]]:  # type: ignore[no-untyped-def]
     pictures = {f"d{seed}": encode(textured(seed, 240, 320), quality=95) for seed in range(4)}
     pictures["cut"] = encode(crop(textured(0, 240, 320)), quality=95)
     read: list[str] = []
@@ -27,8 +21,8 @@ def judge_of(monkeypatch, ready: int, kept: int) -> tuple[PairVerifier, list[str
         read.append(digest)
         return pictures[digest]
 
-    monkeypatch.setattr(module, "_READY", ready)
-    monkeypatch.setattr(module, "_KEPT", kept)
+    monkeypatch.setattr(module, "PREPARED_CACHE_IMAGES", ready)
+    monkeypatch.setattr(module, "PACKED_CACHE_IMAGES", kept)
     return PairVerifier(picture), read
 
 
@@ -36,16 +30,16 @@ def test_what_is_kept_changes_the_work_and_not_the_answer(monkeypatch) -> None: 
     pairs = [("cut", "d0"), ("cut", "d1"), ("d0", "d1"), ("d2", "d3"), ("cut", "d0"), ("d0", "cut")]
     answers = []
     for ready, kept, reads in ((9, 9, 5), (1, 9, 5), (1, 1, 11)):
-        judge, read = judge_of(monkeypatch, ready, kept)
-        answers.append([judge.judge(*pair) for pair in pairs])
+        verifier, read = verifier_of(monkeypatch, ready, kept)
+        answers.append([verifier.verify(*pair) for pair in pairs])
         assert len(read) == reads
     assert answers[0] == answers[1] == answers[2]
     assert answers[0][0].forward > 0.5 > answers[0][2].probability
 
 
 def test_a_pair_can_be_read_from_either_side(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    judge, _ = judge_of(monkeypatch, 9, 9)
-    cut, whole = judge.judge("cut", "d0"), judge.judge("d0", "cut")
+    verifier, _ = verifier_of(monkeypatch, 9, 9)
+    cut, whole = verifier.verify("cut", "d0"), verifier.verify("d0", "cut")
     assert cut.forward > cut.backward
     assert (whole.forward, whole.backward) == (cut.backward, cut.forward)
     assert whole.edits == cut.edits
@@ -58,12 +52,12 @@ def test_a_pair_can_be_read_from_either_side(monkeypatch) -> None:  # type: igno
         assert np.allclose(sorted(ours), sorted(theirs), atol=0.02)
     assert cut.flipped().flipped() == cut
     assert PairVerdict.from_json(cut.to_json()) == cut
-    assert judge.judge("d1", "d1") == SAME
+    assert verifier.verify("d1", "d1") == SAME_FILE
 
 
 def test_words_are_swapped_at_once() -> None:
     assert (
-        named("the query and the reference", query="reference", reference="query")
+        reworded("the query and the reference", query="reference", reference="query")
         == "the reference and the query"
     )
 
@@ -88,8 +82,8 @@ def test_a_pair_that_could_not_be_seen_is_no_match(
     picture: Any = SimpleNamespace(image=np.full((8, 8, 3), 128, np.uint8), points=())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "likely_edits", lambda *_: ((), 0))
-        judgement = judge_prepared(picture, picture, verifier)
-    assert (judgement.forward, judgement.backward, judgement.seen) == (expected, expected, seen)
+        found = verify_prepared(picture, picture, verifier)
+    assert (found.forward, found.backward, found.seen) == (expected, expected, seen)
 
 
 def test_equal_pixels_need_no_second_look_unless_there_is_nothing_on_them() -> None:
@@ -101,8 +95,8 @@ def test_equal_pixels_need_no_second_look_unless_there_is_nothing_on_them() -> N
     pictures |= {
         name: encode(np.full((240, 320, 3), 250, np.uint8)) for name in ("blank", "as blank")
     }
-    judge = PairVerifier(pictures.__getitem__)
-    assert judge.judge("one", "same") == SAME_PIXELS == SAME_PIXELS.flipped()
-    assert SAME_PIXELS.probability == 1.0
-    assert 0.5 < judge.judge("one", "near").probability < 1.0
-    assert judge.judge("blank", "as blank").probability < 0.5
+    verifier = PairVerifier(pictures.__getitem__)
+    assert verifier.verify("one", "same") == SAME_THUMBNAIL == SAME_THUMBNAIL.flipped()
+    assert SAME_THUMBNAIL.probability == 1.0
+    assert 0.5 < verifier.verify("one", "near").probability < 1.0
+    assert verifier.verify("blank", "as blank").probability < 0.5

@@ -1,4 +1,4 @@
-"""What a file says about itself: size, format, whether a camera or an editor wrote it, traces of how it was made."""
+"""Facts of an image file: size, format, EXIF, and traces of enlargement and colour reduction."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from asl.data.images import Pixels, open_image
 
-SHRINKS = (1.25, 1.5, 2.0, 3.0, 4.0)  # of both sides, by which it is tried what would be lost
-_LONGEST = 80  # characters of a text from a file that are kept
-_LARGE = (
-    1024  # pixels of a side; of larger images samples are measured, more would only take longer
-)
-_TILE = 340  # pixels of the side of a sample, of which there are 3 x 3
-_FEW = 256  # colours of a GIF
-# a drawing's pixels mostly equal their neighbours; 0.7 of a photograph's with few colours at most
-_FLAT = 0.75
+SHRINKS = (1.25, 1.5, 2.0, 3.0, 4.0)  # factors of both sides at which lost detail is measured
+MOST_TEXT = 80  # characters kept of a text in a file
+LARGE_SIDE = 1024  # pixels; larger images are measured on samples, for speed
+TILE_SIDE = 340  # pixels of a sample, of which there are 3 x 3
+GIF_COLOURS = 256
+# Share of pixels that equal their neighbour: above it a drawing; a photograph with few colours
+# has 0.7 at most.
+DRAWING_FLATNESS = 0.75
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a file by itself; what is measured on its pixels is missing in stores of earlier versions.
+    """Facts of a file by itself; values measured on pixels are missing in stores of old versions.
 
     Attributes:
         width: pixels, upright.
         height: pixels, upright.
         bytes: size of the encoded file.
         format: ``JPEG``, ``PNG`` ...
-        camera: maker and model from EXIF, empty where there is none.
-        software: what wrote the file, from EXIF.
-        taken: date from EXIF, ``2024:05:01 12:00:00``.
-        checksum: of the decoded pixels.
-        few_colours: a photograph of 256 colours at most, as GIF leaves it; neither a drawing nor
-            grey.
-        lost: RMS grey levels that are lost when it is shrunk by each of ``SHRINKS`` and enlarged
-            again.
+        camera: maker and model from EXIF, else empty.
+        software: program that wrote the file, from EXIF, else empty.
+        taken: date from EXIF, ``2024:05:01 12:00:00``, else empty.
+        checksum: CRC-32 of the decoded pixels.
+        few_colours: True for a photograph of 256 colours at most, as GIF leaves it; False for
+            drawings and grey photographs.
+        lost: RMS grey levels that are lost when the image is shrunk by each of ``SHRINKS`` and
+            enlarged again.
     """
 
     width: int
@@ -60,28 +60,36 @@ class Facts:
         return self.width * self.height
 
     def to_json(self) -> str:
-        """As text; :meth:`from_json` reads it back."""
+        """Serialise for the store; :meth:`from_json` is the inverse."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Facts:
-        """From text."""
+        """Read facts written by :meth:`to_json`, also of earlier versions."""
         raw = json.loads(text)
         return cls(**{**raw, "lost": tuple(raw.get("lost", ()))})
 
     def same_pixels(self, other: Facts) -> bool:
-        """Whether both are known to decode to the same pixels."""
-        same = (self.width, self.height, self.checksum) == (
-            other.width,
-            other.height,
-            other.checksum,
+        """Check that both are known to decode to the same pixels."""
+        return (
+            self.checksum is not None
+            and self.checksum == other.checksum
+            and (self.width, self.height) == (other.width, other.height)
         )
-        return same and self.checksum is not None
+
+    def same_picture(self, other: Facts) -> bool:
+        """Check for the same pixels that show something: blank images are no copies."""
+        return self.same_pixels(other) and any(self.lost)
 
 
 def read_facts(data: bytes, pixels: Pixels) -> Facts:
-    """Facts of an encoded image and what it decodes to; broken metadata count as none."""
-    kind, camera, software, taken = "", "", "", ""
+    """Read the facts of an encoded image; broken metadata count as none.
+
+    Args:
+        data: encoded file.
+        pixels: uint8 ``[H, W, 3]`` RGB, decoded from it, upright.
+    """
+    kind = camera = software = taken = ""
     height, width = pixels.shape[:2]
     try:
         with warnings.catch_warnings():
@@ -93,13 +101,11 @@ def read_facts(data: bytes, pixels: Pixels) -> Facts:
                     turned = (image.width < image.height) != (width < height)
                     width, height = image.size[::-1] if turned else image.size
                 exif = image.getexif()
-                camera = (
-                    f"{_text(exif, ExifTags.Base.Make)} {_text(exif, ExifTags.Base.Model)}".strip()
-                )
+                camera = _camera(exif)
                 software = _text(exif, ExifTags.Base.Software)
                 inner = exif.get_ifd(ExifTags.IFD.Exif)
                 taken = _clean(inner.get(ExifTags.Base.DateTimeOriginal, ""))
-    except Exception:  # hostile metadata of an image whose pixels are fine: nothing is known then
+    except Exception:  # hostile metadata of an image whose pixels are fine
         pass
     return Facts(
         width,
@@ -110,50 +116,62 @@ def read_facts(data: bytes, pixels: Pixels) -> Facts:
         software,
         taken,
         zlib.crc32(np.ascontiguousarray(pixels).data),
-        _few_colours(pixels),
-        _lost(pixels),
+        _has_few_colours(pixels),
+        _lost_detail(pixels),
     )
 
 
-def _few_colours(pixels: Pixels) -> bool:
-    step = max(1, max(pixels.shape[:2]) // _LARGE)
+def _camera(exif: Image.Exif) -> str:
+    """Maker and model; most models repeat their maker."""
+    maker, model = _text(exif, ExifTags.Base.Make), _text(exif, ExifTags.Base.Model)
+    if model.casefold().startswith(maker.casefold()):
+        return model
+    return f"{maker} {model}".strip()
+
+
+def _has_few_colours(pixels: Pixels) -> bool:
+    step = max(1, max(pixels.shape[:2]) // LARGE_SIDE)
     sample = pixels[::step, ::step]
-    # Some pixels settle almost every photograph; sorting a million takes a tenth of a second.
-    if len(np.unique(_numbers(sample[::8, ::8]))) > _FEW or len(np.unique(_numbers(sample))) > _FEW:
-        return False
+    # A small sample settles almost every photograph; sorting a million pixels takes 0.1 s.
+    for part in (sample[::8, ::8], sample):
+        if len(np.unique(_colour_numbers(part))) > GIF_COLOURS:
+            return False
     grey = bool((sample == sample[..., :1]).all())
     rows = pixels[::step]
     changes = (rows[:, 1:] != rows[:, :-1]).any(axis=2)
-    return not grey and bool(changes.sum() > (1 - _FLAT) * changes.size)
+    return not grey and bool(changes.sum() > (1 - DRAWING_FLATNESS) * changes.size)
 
 
-def _numbers(pixels: Pixels) -> np.ndarray:
-    """A number for each colour."""
+def _colour_numbers(pixels: Pixels) -> npt.NDArray[np.uint32]:
+    """Pack the channels of every pixel into one number."""
     red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
-    return (red << 16) | (green << 8) | blue
+    return np.asarray((red << 16) | (green << 8) | blue, dtype=np.uint32)
 
 
-def _lost(pixels: Pixels) -> tuple[float, ...]:
-    squares = [[_lost_by(shrink, tile) for shrink in SHRINKS] for tile in _tiles(pixels)]
+def _lost_detail(pixels: Pixels) -> tuple[float, ...]:
+    squares = [[_mean_square_lost(shrink, tile) for shrink in SHRINKS] for tile in _tiles(pixels)]
     return tuple(round(float(value), 3) for value in np.sqrt(np.mean(squares, axis=0)))
 
 
 def _tiles(pixels: Pixels) -> list[Pixels]:
-    """Samples from all over a large image, as they are; a small one is all of it."""
-    if max(pixels.shape[:2]) <= _LARGE:
+    """Cut samples from all over a large image; a small one is one sample."""
+    if max(pixels.shape[:2]) <= LARGE_SIDE:
         return [pixels]
-    tops, lefts = (np.linspace(0, max(0, side - _TILE), 3).astype(int) for side in pixels.shape[:2])
-    return [pixels[top : top + _TILE, left : left + _TILE] for top in tops for left in lefts]
+    tops, lefts = (
+        np.linspace(0, max(0, side - TILE_SIDE), 3).astype(int) for side in pixels.shape[:2]
+    )
+    return [
+        pixels[top : top + TILE_SIDE, left : left + TILE_SIDE] for top in tops for left in lefts
+    ]
 
 
-def _lost_by(shrink: float, pixels: Pixels) -> float:
-    """Mean square."""
+def _mean_square_lost(shrink: float, pixels: Pixels) -> float:
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     height, width = grey.shape
     size = max(1, round(width / shrink)), max(1, round(height / shrink))
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    again = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    return float(np.mean((grey - again) ** 2))
+    enlarged = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return float(np.mean((grey - enlarged) ** 2))
 
 
 def _text(exif: Image.Exif, tag: int) -> str:
@@ -162,4 +180,4 @@ def _text(exif: Image.Exif, tag: int) -> str:
 
 def _clean(value: object) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return "".join(letter for letter in text if letter.isprintable())[:_LONGEST].strip()
+    return "".join(letter for letter in text if letter.isprintable())[:MOST_TEXT].strip()

@@ -1,4 +1,4 @@
-"""From encoded bytes to a record of the store: decode, keep a small picture, embed. Decoding runs in threads."""
+"""Decode images in threads, make thumbnails, embed in batches, write records to a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from asl.app.library.facts import Facts, read_facts
 from asl.app.library.image_store import ImageStore
-from asl.app.library.records import Name, Record
+from asl.app.library.records import IngestResult, Name, Record, Source
 from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, read_file, resize_image
 from asl.features.decoding import cut
 from asl.features.extraction import Progress
@@ -28,40 +28,9 @@ from asl.models.scores import base_score
 from asl.scoring.score import Score
 from asl.types import F32
 
-BATCH = 32
-_PARTS = (
-    16  # parts in one pass of the network, beside what a batch of whole images has left in memory
-)
-_QUALITY = 95  # of the small pictures; pairs are compared on them
-
-
-@dataclass(frozen=True)
-class Source:
-    """One image to take in: what it is called, and its bytes or the file that has them.
-
-    Attributes:
-        name: unique name.
-        data: encoded bytes, or a file.
-        label: for people.
-        size: of the file in bytes, where it is one.
-        changed: modification time of the file in nanoseconds.
-    """
-
-    name: str
-    data: bytes | Path
-    label: str = ""
-    size: int = 0
-    changed: int = 0
-
-
-@dataclass(frozen=True)
-class IngestResult:
-    """What became of a source: ``digest`` is empty where its bytes could not be read, ``failure`` says why."""
-
-    source: Source
-    digest: str = ""
-    failure: str = ""
-    new: bool = False
+BATCH = 32  # images in one pass of the network
+REGION_BATCH = 16  # regions in one pass, beside the memory that a batch of whole images holds
+THUMBNAIL_QUALITY = 95  # of the JPEG; pairs are compared on thumbnails
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +38,20 @@ class _Decoded:
     source: Source
     digest: str = ""
     facts: Facts | None = None
-    picture: bytes = b""
+    thumbnail: bytes = b""
     pixels: Pixels | None = None
     failure: str = ""
 
 
-class Intake:
-    """A model, ready to take images in.
+class Ingestor:
+    """A loaded model that embeds images and writes them to stores.
 
     Attributes:
-        regions: key of the regions that are embedded beside the whole images; empty where there are
-            none.
+        plan: preprocessing of the model.
+        dim: D.
+        hash: of the model.
+        score: constants of the model's embedding score.
+        regions: key of the set of regions that are embedded; empty for none.
     """
 
     def __init__(
@@ -96,218 +68,212 @@ class Intake:
             model: ``asl_lite0`` (comes with the package), a path, or an embedder.
             device: ``auto``, ``cpu``, ``cuda``.
             max_pixels: images with more are refused before they are decoded.
-            regions: parts of the images that are embedded, too: ``none``, ``coarse``, ``fine``
+            regions: regions embedded beside the whole image: ``none``, ``coarse``, ``fine``
                 (:mod:`asl.features.regions`).
         """
         self._regions = regions_of(regions)
         self.regions = regions_key(self._regions) if self._regions else ""
         embedder = model if isinstance(model, Embedder) else load_embedder(model)
-        self.plan, self.dim, self.hash = embedder.preprocessing, embedder.dim, model_hash(embedder)
+        self.plan = embedder.preprocessing
+        self.dim = embedder.dim
+        self.hash = model_hash(embedder)
         self.score = Score() if isinstance(model, Embedder) else base_score(model, self.hash)
         self._runner = Runner(embedder, device, BATCH)
-        self._side, self._max_pixels = Settings().size, max_pixels
+        self._thumbnail_side = Settings().size
+        self._max_pixels = max_pixels
 
     def open_store(self, path: str | Path | None) -> ImageStore:
-        """A store of this model's features."""
+        """Open a store for this model's features; None keeps it in memory."""
         return ImageStore(path, model=self.hash, dim=self.dim)
 
-    def look(self, data: bytes) -> tuple[F32, Facts, bytes]:
-        """Features ``[1 + R, D]`` of the whole and of its parts, facts and small picture of one encoded image.
+    def embed(self, data: bytes) -> tuple[F32, Facts, bytes]:
+        """Embed one encoded image without storing it.
+
+        Returns:
+            Un-normalised features float32 ``[1 + R, D]`` of the whole image and its regions, file
+            facts, JPEG thumbnail.
 
         Raises:
-            ImageError: no usable image.
+            ImageError: the bytes are no usable image.
         """
-        facts, picture, pixels = self._decode(data)
-        return self._runner.embed([pixels, *self._cut(picture)]), facts, picture
+        facts, thumbnail, pixels = self._decode(data)
+        return self._runner.embed([pixels, *self._cut_regions(thumbnail)]), facts, thumbnail
 
     def run(
         self, sources: Iterable[Source], store: ImageStore, *, threads: int | None = None
     ) -> Iterator[IngestResult]:
-        """Take images in, a batch at a time; contents that the store knows are only named.
+        """Add images to a store, batch by batch; known contents are named, not embedded.
 
         Args:
-            sources: read while it runs; never more than a few batches are in memory.
-            store: gets a record of every content, the unusable ones with their reason.
-            threads: that decode; one per core unless given.
+            sources: read while it runs; a few batches are in memory at most.
+            store: gets a record of every content, unusable ones with the reason.
+            threads: decoders; None for one per core.
 
         Yields:
-            What became of each source, in order, once it is in the store.
+            The outcome of each source, in order, once it is stored.
         """
         batch: list[_Decoded] = []
-        for item in _ahead(
+        decoded = _map_ahead(
             lambda source: self._prepare(source, store), sources, threads or os.cpu_count() or 1
-        ):
+        )
+        for item in decoded:
             batch.append(item)
-            if sum(part.pixels is not None for part in batch) >= BATCH or len(batch) >= 16 * BATCH:
+            to_embed = sum(other.pixels is not None for other in batch)
+            if to_embed >= BATCH or len(batch) >= 16 * BATCH:
                 yield from self._flush(batch, store)
                 batch = []
         yield from self._flush(batch, store)
 
-    def embed_parts(
+    def embed_regions(
         self, store: ImageStore, digests: Sequence[str], *, progress: Progress | None = None
     ) -> None:
-        """Embed the parts of contents that the store has a picture of, where it does not have them yet.
+        """Embed the regions of stored contents from their thumbnails, where they are missing.
 
         Args:
-            store: keeps the features.
+            store: gets the features.
             digests: usable contents.
             progress: called with (contents done, contents to do).
         """
-        wanted = store.without_parts(self.regions, digests) if self._regions else []
-        step = self._together()
-        for start in range(0, len(wanted), step):
-            group = wanted[start : start + step]
-            features = self._embed_parts([store.picture(digest) for digest in group])
-            store.put_parts(self.regions, zip(group, features, strict=True))
+        missing = store.without_regions(self.regions, digests) if self._regions else []
+        step = self._images_per_pass()
+        for start in range(0, len(missing), step):
+            batch = missing[start : start + step]
+            features = self._embed_thumbnail_regions([store.thumbnail(digest) for digest in batch])
+            store.put_regions(self.regions, zip(batch, features, strict=True))
             if progress:
-                progress(start + len(group), len(wanted))
+                progress(start + len(batch), len(missing))
 
-    def _together(self) -> int:
-        """Images whose parts go through the network at once."""
-        return max(1, _PARTS // max(1, len(self._regions)))
+    def _images_per_pass(self) -> int:
+        """Number of images whose regions go through the network at once."""
+        return max(1, REGION_BATCH // max(1, len(self._regions)))
 
-    def _cut(self, picture: bytes) -> list[Pixels]:
-        """The parts of a small picture, at the size of the network."""
+    def _cut_regions(self, thumbnail: bytes) -> list[Pixels]:
+        """Cut the regions of a thumbnail, at the input size of the network."""
         if not self._regions:
             return []
-        image = decode_image(picture)
+        image = decode_image(thumbnail)
         return [
             resize_image(cut(image, region), self.plan.size, mode=self.plan.resize)
             for region in self._regions
         ]
 
-    def _embed_parts(self, pictures: Sequence[bytes]) -> F32:
-        """float32 ``[len(pictures), R, D]``."""
-        features = np.empty((len(pictures), len(self._regions), self.dim), dtype=np.float32)
-        step = self._together()
-        for start in range(0, len(pictures), step):
-            group = pictures[start : start + step]
-            parts = [part for picture in group for part in self._cut(picture)]
-            features[start : start + step] = self._runner.embed(parts).reshape(
-                len(group), -1, self.dim
-            )
+    def _embed_thumbnail_regions(self, thumbnails: Sequence[bytes]) -> F32:
+        """Embed regions: float32 ``[len(thumbnails), R, D]``."""
+        features = np.empty((len(thumbnails), len(self._regions), self.dim), dtype=np.float32)
+        step = self._images_per_pass()
+        for start in range(0, len(thumbnails), step):
+            batch = thumbnails[start : start + step]
+            images = [image for thumbnail in batch for image in self._cut_regions(thumbnail)]
+            embedded = self._runner.embed(images)
+            features[start : start + step] = embedded.reshape(len(batch), -1, self.dim)
         return features
 
     def _prepare(self, source: Source, store: ImageStore) -> _Decoded:
         try:
             data = source.data if isinstance(source.data, bytes) else read_file(source.data)
-        except (ImageError, OSError) as error:
-            reason = (
-                error.reason
-                if isinstance(error, ImageError)
-                else f"cannot be read: {error.strerror or error}"
-            )
-            return _Decoded(source, failure=reason)
+        except ImageError as error:
+            return _Decoded(source, failure=error.reason)
+        except OSError as error:
+            return _Decoded(source, failure=f"cannot be read: {error.strerror or error}")
         digest = hashlib.sha256(data).hexdigest()
         if store.known(digest):
             return _Decoded(source, digest)
         try:
-            facts, picture, pixels = self._decode(data)
+            facts, thumbnail, pixels = self._decode(data)
         except ImageError as error:
             return _Decoded(source, digest, Facts(0, 0, len(data)), failure=error.reason)
-        return _Decoded(source, digest, facts, picture, pixels)
+        return _Decoded(source, digest, facts, thumbnail, pixels)
 
     def _decode(self, data: bytes) -> tuple[Facts, bytes, Pixels]:
         image = decode_image(data, max_pixels=self._max_pixels)
         facts = read_facts(data, image)
-        small = image if max(image.shape[:2]) <= self._side else working_image(image, self._side)
+        side = self._thumbnail_side
+        small = image if max(image.shape[:2]) <= side else working_image(image, side)
         return facts, _jpeg(small), resize_image(image, self.plan.size, mode=self.plan.resize)
 
     def _flush(self, batch: list[_Decoded], store: ImageStore) -> list[IngestResult]:
-        batch = self._settled(batch, store)
+        """Embed the new contents of a batch and store all of it."""
+        batch = self._without_duplicates(batch, store)
         fresh = {item.digest: item for item in batch if item.pixels is not None}
-        features = self._runner.embed(
-            [item.pixels for item in fresh.values() if item.pixels is not None]
-        )
-        vector = dict(zip(fresh, features, strict=True))
-        usable = (
-            [digest for digest in fresh if _usable(vector[digest]) is not None]
-            if self._regions
-            else []
-        )
-        parts = dict(
-            zip(
-                usable, self._embed_parts([fresh[digest].picture for digest in usable]), strict=True
-            )
-        )
+        images = [item.pixels for item in fresh.values() if item.pixels is not None]
+        features = dict(zip(fresh, self._runner.embed(images), strict=True))
+        usable = {digest: feature for digest, feature in features.items() if _is_usable(feature)}
+        regions: dict[str, F32] = {}
+        if self._regions:
+            thumbnails = [fresh[digest].thumbnail for digest in usable]
+            regions = dict(zip(usable, self._embed_thumbnail_regions(thumbnails), strict=True))
         records = [
             Record(
                 item.digest,
                 item.facts,
-                _usable(vector.get(item.digest)),
-                item.picture,
-                _reason(item, vector),
-                parts.get(item.digest),
+                usable.get(item.digest),
+                item.thumbnail,
+                _failure(item, usable),
+                regions.get(item.digest),
             )
             for item in batch
             if item.facts is not None
         ]
-        names = [
-            Name(
-                item.source.name,
-                item.digest,
-                item.source.label,
-                item.source.size,
-                item.source.changed,
-            )
-            for item in batch
-            if item.digest
-        ]
+        names = [_name(item.source, item.digest) for item in batch if item.digest]
         store.put(records, names, regions=self.regions)
-        # A content that was known before may have been known to be unusable.
-        broken = store.failures([item.digest for item in batch if item.digest])
+        # A known content may be known to be unusable.
+        failures = store.failures([item.digest for item in batch if item.digest])
         return [
             IngestResult(
                 item.source,
                 item.digest,
-                broken.get(item.digest, item.failure),
+                failures.get(item.digest, item.failure),
                 item.pixels is not None,
             )
             for item in batch
         ]
 
-    def _settled(self, batch: list[_Decoded], store: ImageStore) -> list[_Decoded]:
-        """A batch in which exactly the first of each content that the store lacks is decoded.
+    def _without_duplicates(self, batch: list[_Decoded], store: ImageStore) -> list[_Decoded]:
+        """Keep the pixels of exactly the first image of each content that the store lacks.
 
         Images are prepared ahead of what is stored: since then a content may have come with an
         earlier batch, or gone with the last name that pointed at it.
         """
-        there = store.known_among([item.digest for item in batch if item.digest])
-        settled = []
+        known = store.known_among([item.digest for item in batch if item.digest])
+        result = []
         for item in batch:
-            if item.digest in there:
+            if item.digest in known:
                 item = _Decoded(item.source, item.digest)
             elif item.digest and item.facts is None:
                 item = self._prepare(item.source, store)
             if item.digest:
-                there.add(item.digest)
-            settled.append(item)
-        return settled
+                known.add(item.digest)
+            result.append(item)
+        return result
 
 
-def _usable(feature: F32 | None) -> F32 | None:
-    return (
-        feature if feature is not None and np.isfinite(feature).all() and np.any(feature) else None
-    )
+def _name(source: Source, digest: str) -> Name:
+    path = "" if source.path == source.name else source.path
+    return Name(source.name, digest, source.label, source.size, source.changed, path)
 
 
-def _reason(item: _Decoded, vectors: dict[str, F32]) -> str:
-    if item.failure or _usable(vectors.get(item.digest)) is not None:
+def _is_usable(feature: F32) -> bool:
+    return bool(np.isfinite(feature).all() and np.any(feature))
+
+
+def _failure(item: _Decoded, usable: dict[str, F32]) -> str:
+    if item.failure or item.digest in usable:
         return item.failure
-    return "the model gives it no direction"
+    return "its embedding is zero or not finite"
 
 
 def _jpeg(image: Pixels) -> bytes:
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    quality = [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
+    done, data = cv2.imencode(".jpg", image[..., ::-1], quality)
     if not done:
-        raise ImageError("cannot be drawn small")
+        raise ImageError("no thumbnail can be made of it")
     return bytes(data.tobytes())
 
 
-def _ahead(
+def _map_ahead(
     work: Callable[[Source], _Decoded], sources: Iterable[Source], threads: int
 ) -> Iterator[_Decoded]:
-    """Results in order, computed in threads, at most two batches ahead of the reader."""
+    """Map in threads, in order, at most two batches ahead of the reader."""
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         waiting: deque[Future[_Decoded]] = deque()
         try:

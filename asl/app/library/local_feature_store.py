@@ -1,4 +1,4 @@
-"""Local features of a store's images: found once, kept, and voted with, so that parts of photos find their photo."""
+"""Extract and store local features of a library; retrieve candidate pairs by their votes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from asl.app.library.image_store import ImageStore
-from asl.app.library.thumbnails import PictureFile
+from asl.app.library.thumbnails import ThumbnailFile
 from asl.data.images import Pixels, decode_image
 from asl.matching.candidates.local_features import Reader, read_features, readings
 from asl.matching.candidates.votes import LocalFeatures, LocalIndex
@@ -19,32 +19,32 @@ from asl.matching.values import Settings
 from asl.storage import ReadError, atomic_binary, read_npz
 from asl.types import F32, I64
 
-_TOGETHER = 256  # contents in one transaction, and in memory beside the index
-_WIDTH = 128 + 4 + 4  # bytes of a feature: descriptor, size, angle
-# as it is and mirrored; a negative among one's own photos is rare, and costs half as much again
-_READINGS = 2
+CONTENTS_PER_BATCH = 256  # in one transaction, and in memory beside the index
+FEATURE_BYTES = 128 + 4 + 4  # descriptor, scale, angle
+# As it is and mirrored; a negative among one's own photos is rare, and costs half as much again.
+READINGS = 2
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Content -> its small picture as pixels; goes to other processes, too."""
+class Thumbnails:
+    """Digest -> pixels of the thumbnail; can be sent to other processes."""
 
-    file: PictureFile
+    file: ThumbnailFile
 
     def __call__(self, digest: str) -> Pixels:
-        """Decode it."""
+        """Decode a thumbnail."""
         return decode_image(self.file(digest))
 
 
 @dataclass(frozen=True, eq=False)
-class Voted:
-    """Pairs of rows that local features propose.
+class VotedPairs:
+    """Candidate pairs of rows with the votes of local features.
 
     Attributes:
-        first: int64 ``[P]`` rows that were asked about.
-        second: int64 ``[P]`` rows that they vote for.
-        votes: float32 ``[P]``, above 0.
+        first: int64 ``[P]`` query rows.
+        second: int64 ``[P]`` reference rows.
+        votes: float32 ``[P]``, above 0, higher = more shared local features.
     """
 
     first: I64
@@ -52,15 +52,15 @@ class Voted:
     votes: F32
 
     @classmethod
-    def nothing(cls) -> Voted:
-        """No pair."""
+    def empty(cls) -> VotedPairs:
+        """Return no pair."""
         return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
-def remember(
+def extract_missing(
     store: ImageStore, path: Path, digests: Sequence[str], *, workers: int, progress: Progress
 ) -> None:
-    """Find the local features of contents that the store has none of yet, and keep them.
+    """Extract and store the local features of contents that have none yet.
 
     Args:
         store: on disk.
@@ -69,21 +69,21 @@ def remember(
         workers: processes.
         progress: called with (contents done, contents to do).
     """
-    wanted = store.without_parts(_key(), digests)
-    waiting: list[tuple[str, bytes]] = []
-    with closing(PictureFile(path)) as file:
-        read = read_features(Reader(Pictures(file)), wanted, workers=workers)
-        for done, (digest, found) in enumerate(read, start=1):
-            # A picture that cannot be read any more has no details; comparing it will say why.
-            waiting.append((digest, b"" if isinstance(found, str) else _packed(found)))
-            if len(waiting) >= _TOGETHER:
-                store.put_local(_key(), waiting)
-                waiting = []
-            progress(done, len(wanted))
-    store.put_local(_key(), waiting)
+    missing = store.without_regions(_key(), digests)
+    batch: list[tuple[str, bytes]] = []
+    with closing(ThumbnailFile(path)) as file:
+        results = read_features(Reader(Thumbnails(file)), missing, workers=workers)
+        for done, (digest, features) in enumerate(results, start=1):
+            # An unreadable thumbnail has no features; its comparison will name the reason.
+            batch.append((digest, b"" if isinstance(features, str) else _pack(features)))
+            if len(batch) >= CONTENTS_PER_BATCH:
+                store.put_local_features(_key(), batch)
+                batch = []
+            progress(done, len(missing))
+    store.put_local_features(_key(), batch)
 
 
-def propose(
+def retrieve_by_votes(
     store: ImageStore,
     path: Path,
     digests: Sequence[str],
@@ -92,56 +92,56 @@ def propose(
     *,
     k: int,
     progress: Progress,
-) -> Voted:
-    """The references that share most details with each query, itself left out.
+) -> VotedPairs:
+    """Retrieve the k references that share most local features with each query, itself excluded.
 
-    What was proposed for the same contents before is kept in a file beside the store.
+    The result is cached in a file beside the store, for the same contents.
 
     Args:
-        store: has the local features of all contents (:func:`remember`).
+        store: has the local features of all contents (:func:`extract_missing`).
         path: its file.
         digests: contents, by row.
-        queries: int64 rows that are asked about.
-        references: int64 rows among which copies are looked for.
+        queries: int64 query rows.
+        references: int64 reference rows.
         k: references of each query.
         progress: called with (queries done, queries to do).
     """
     if not len(queries) or not len(references):
-        return Voted.nothing()
+        return VotedPairs.empty()
     sides = [" ".join(digests[row] for row in rows.tolist()) for rows in (queries, references)]
-    key = hashlib.sha256("\n".join([_key(), f"{k} {_READINGS}", *sides]).encode()).hexdigest()
-    keep = path.with_name(f"{path.stem}-votes.npz")
-    known = _kept(keep, key, digests)
-    if known is None:
-        known = _asked(store, digests, queries, references, k=k, progress=progress)
-        with atomic_binary(keep, durable=False) as file:
-            names = np.array(digests)
+    text = "\n".join([_key(), f"{k} {READINGS}", *sides])
+    key = hashlib.sha256(text.encode()).hexdigest()
+    cache = path.with_name(f"{path.stem}-votes.npz")
+    pairs = _cached(cache, key, digests)
+    if pairs is None:
+        pairs = _vote(store, digests, queries, references, k=k, progress=progress)
+        names = np.array(digests)
+        with atomic_binary(cache, durable=False) as file:
             np.savez(
                 file,
                 key=np.array(key),
-                first=names[known.first],
-                second=names[known.second],
-                votes=known.votes,
+                first=names[pairs.first],
+                second=names[pairs.second],
+                votes=pairs.votes,
             )
-    return known
+    return pairs
 
 
-def _kept(path: Path, key: str, digests: Sequence[str]) -> Voted | None:
-    """What was proposed under that key; None where it was something else, or the file is damaged."""
+def _cached(path: Path, key: str, digests: Sequence[str]) -> VotedPairs | None:
+    """Read cached pairs; None if they have another key or the file is damaged."""
     try:
-        kept = read_npz(path, remedy="delete it", names=("key", "first", "second", "votes"))
-        if str(kept["key"]) != key:
+        cached = read_npz(path, remedy="delete it", names=("key", "first", "second", "votes"))
+        if str(cached["key"]) != key:
             return None
         row = {digest: number for number, digest in enumerate(digests)}
-        first, second = (
-            [row[name] for name in kept[side].tolist()] for side in ("first", "second")
-        )
-        return Voted(np.array(first, np.int64), np.array(second, np.int64), kept["votes"])
+        first = np.array([row[name] for name in cached["first"].tolist()], np.int64)
+        second = np.array([row[name] for name in cached["second"].tolist()], np.int64)
+        return VotedPairs(first, second, cached["votes"])
     except (ReadError, KeyError, ValueError):
         return None
 
 
-def _asked(
+def _vote(
     store: ImageStore,
     digests: Sequence[str],
     queries: I64,
@@ -149,26 +149,27 @@ def _asked(
     *,
     k: int,
     progress: Progress,
-) -> Voted:
+) -> VotedPairs:
     index = LocalIndex.build(_features(store, [digests[row] for row in references.tolist()]))
     lists = []
-    asked = _features(store, [digests[row] for row in queries.tolist()])
-    for done, (row, features) in enumerate(zip(queries.tolist(), asked, strict=True), start=1):
-        found, votes = index.votes(readings(features)[:_READINGS], k + 1)
-        others = references[found] != row
-        near = references[found][others][:k]
-        lists.append((np.full(len(near), row, np.int64), near, votes[others][:k]))
+    query_features = _features(store, [digests[row] for row in queries.tolist()])
+    pairs = zip(queries.tolist(), query_features, strict=True)
+    for done, (row, features) in enumerate(pairs, start=1):
+        places, votes = index.votes(readings(features)[:READINGS], k + 1)
+        is_other = references[places] != row
+        nearest = references[places][is_other][:k]
+        lists.append((np.full(len(nearest), row, np.int64), nearest, votes[is_other][:k]))
         progress(done, len(queries))
     first, second, votes = (np.concatenate(column) for column in zip(*lists, strict=True))
-    return Voted(first, second, votes)
+    return VotedPairs(first, second, votes)
 
 
 def _features(store: ImageStore, digests: Sequence[str]) -> Iterator[LocalFeatures]:
-    """Those of contents, in their order."""
-    for start in range(0, len(digests), _TOGETHER):
-        part = digests[start : start + _TOGETHER]
-        found = dict(store.local(_key(), part))
-        yield from (_unpacked(found.get(digest, b"")) for digest in part)
+    """Yield the local features of contents, in their order."""
+    for start in range(0, len(digests), CONTENTS_PER_BATCH):
+        batch = digests[start : start + CONTENTS_PER_BATCH]
+        blobs = dict(store.local_features(_key(), batch))
+        yield from (_unpack(blobs.get(digest, b"")) for digest in batch)
 
 
 def _key() -> str:
@@ -176,13 +177,13 @@ def _key() -> str:
     return f"local-{settings.size}-{settings.features}"
 
 
-def _packed(features: LocalFeatures) -> bytes:
+def _pack(features: LocalFeatures) -> bytes:
     frames = np.concatenate([features.scales, features.angles]).astype(np.float32)
     return frames.tobytes() + features.descriptors.tobytes()
 
 
-def _unpacked(blob: bytes) -> LocalFeatures:
-    count = len(blob) // _WIDTH
+def _unpack(blob: bytes) -> LocalFeatures:
+    count = len(blob) // FEATURE_BYTES
     frames = np.frombuffer(blob, np.float32, 2 * count)
     descriptors = np.frombuffer(blob, np.uint8, 128 * count, 8 * count).reshape(count, 128)
     return LocalFeatures(frames[:count], frames[count:], descriptors)

@@ -1,8 +1,9 @@
-"""What a store keeps of an image: its content, and the names that point at it."""
+"""Rows of an image store: contents, names, and images on their way into it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from asl.app.library.facts import Facts
 from asl.types import F32
@@ -14,20 +15,20 @@ class Record:
 
     Attributes:
         digest: SHA-256 of the encoded file, hexadecimal.
-        facts: what the file says.
-        feature: float32 ``[D]``, un-normalised; None where the file is no usable image.
-        picture: JPEG at the size at which pairs are compared.
+        facts: of the file.
+        feature: float32 ``[D]``, un-normalised; None if the file is no usable image.
+        thumbnail: JPEG at the size at which pairs are compared.
         failure: why it is no usable image.
-        parts: float32 ``[R, D]`` of parts of the image, un-normalised; None where none were
+        regions: float32 ``[R, D]`` features of regions, un-normalised; None where none were
             embedded.
     """
 
     digest: str
     facts: Facts
     feature: F32 | None = None
-    picture: bytes = b""
+    thumbnail: bytes = b""
     failure: str = ""
-    parts: F32 | None = None
+    regions: F32 | None = None
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,11 @@ class Name:
     Attributes:
         name: unique in a store.
         digest: of its content.
-        label: for people, e.g. what a client called the file.
-        size: of the file in bytes when it was read, 0 where it was no file.
+        label: for people, e.g. the file name that a client sent.
+        size: of the file in bytes when it was read, 0 if there was no file.
         changed: modification time of the file in nanoseconds.
+        path: absolute path of the file; empty if the image came without one, or if the name is the
+            path.
     """
 
     name: str
@@ -47,3 +50,42 @@ class Name:
     label: str = ""
     size: int = 0
     changed: int = 0
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image to add.
+
+    Attributes:
+        name: unique name.
+        data: encoded bytes, or the file that holds them.
+        label: for people.
+        size: of the file in bytes.
+        changed: modification time of the file in nanoseconds.
+        path: absolute path of the file, or archive and member; empty where there is none.
+    """
+
+    name: str
+    data: bytes | Path
+    label: str = ""
+    size: int = 0
+    changed: int = 0
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """Outcome for one source.
+
+    Attributes:
+        source: the source.
+        digest: of its content; empty if the bytes could not be read.
+        failure: why it cannot be used; empty if it can.
+        new: True if the content was embedded, False if the store had it.
+    """
+
+    source: Source
+    digest: str = ""
+    failure: str = ""
+    new: bool = False

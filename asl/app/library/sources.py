@@ -1,4 +1,4 @@
-"""The forms in which people hand over images: folders, files, bytes, arrays, Pillow images."""
+"""Turn folders, files, bytes, arrays and Pillow images into sources."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from asl.app.library.ingest import Source
+from asl.app.library.records import Source
 from asl.data.catalog import FileCatalog, open_catalog
 from asl.data.images import Pixels, read_file
 from asl.storage import printable_name
@@ -25,51 +26,102 @@ ImageInput = str | Path | bytes | Pixels | Image.Image
 def read_sources(
     images: ImageInput | Sequence[ImageInput], names: str | Sequence[str] | None
 ) -> tuple[Iterator[Source], int]:
-    """Images in any of the accepted forms as sources, and how many there are; see ``CopyDetector.add``."""
+    """List images in any of the accepted forms; see :meth:`asl.app.detector.CopyDetector.add`.
+
+    Returns:
+        The sources, and their number.
+
+    Raises:
+        UsageError: names are missing or duplicate, or there is no such file.
+    """
     given = [names] if isinstance(names, str) else None if names is None else list(names)
     if isinstance(images, str | os.PathLike) and given is None:
-        if not Path(images).exists():
-            raise UsageError(f"add: there is no {images}")
-        catalog = open_catalog(images)
-        if not isinstance(catalog, FileCatalog):
-            reader = ((str(name), catalog.read(row)) for row, name in enumerate(catalog.ids))
-            return (Source(name, data) for name, data in reader), len(catalog)
-        return (
-            _file(Path(path), str(name))
-            for name, path in zip(catalog.ids, catalog.paths, strict=True)
-        ), len(catalog)
+        return _read_path(Path(images))
     listed: list[Any] = list(images) if isinstance(images, list | tuple) else [images]
     if given is None:
         if not all(isinstance(image, str | os.PathLike) for image in listed):
-            raise UsageError("add: bytes, arrays and Pillow images need names=, one per image")
-        given = [printable_name(Path(image).name) for image in listed]
+            raise UsageError(
+                "add: bytes, arrays and Pillow images have no name of their own; "
+                "they need names=, one per image"
+            )
+        files = [Path(image) for image in listed]
+        return (_file_source(file, printable_name(file.name)) for file in files), len(files)
     if len(given) != len(listed):
-        raise UsageError(f"add: {len(listed)} image(s) and {len(given)} name(s)")
+        raise UsageError(
+            f"add: {len(listed)} image(s) and {len(given)} name(s); give one name per image"
+        )
     try:
         as_ids(given, name="names")
     except AslError as error:
         raise UsageError(f"add: {error}") from error
-    return (_source(image, name) for image, name in zip(listed, given, strict=True)), len(listed)
+    pairs = zip(listed, given, strict=True)
+    return (_named_source(image, name) for image, name in pairs), len(listed)
 
 
-def _source(image: Any, name: str) -> Source:
+def _read_path(path: Path) -> tuple[Iterator[Source], int]:
+    if not path.exists():
+        raise UsageError(f"add: there is no {path}")
+    catalog = open_catalog(path)
+    if isinstance(catalog, FileCatalog):
+        files = zip(catalog.ids, catalog.paths, strict=True)
+        return (_file_source(Path(file), str(name)) for name, file in files), len(catalog)
+    archive = printable_name(os.path.abspath(path))
     return (
-        _file(Path(image), name)
-        if isinstance(image, str | os.PathLike)
-        else Source(name, encoded(image))
-    )
+        Source(str(name), catalog.read(row), path=f"{archive}/{name}")
+        for row, name in enumerate(catalog.ids)
+    ), len(catalog)
 
 
-def _file(path: Path, name: str) -> Source:
+def _named_source(image: Any, name: str) -> Source:
+    if isinstance(image, str | os.PathLike):
+        return _file_source(Path(image), name)
+    return Source(name, encoded(image))
+
+
+def _file_source(path: Path, name: str) -> Source:
+    absolute = printable_name(os.path.abspath(path))
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
-        return Source(name, path)  # the intake says why it cannot be read
-    return Source(name, path, size=found.st_size, changed=found.st_mtime_ns)
+        return Source(name, path, path=absolute)  # reading it will say why it cannot be read
+    return Source(name, path, size=status.st_size, changed=status.st_mtime_ns, path=absolute)
+
+
+def names_of_file(source: Source) -> Iterator[str]:
+    """Names for a source, from its own through ever longer parts of its path to numbered ones.
+
+    >>> from itertools import islice
+    >>> source = Source("1.jpg", b"", path="/photos/2020/1.jpg")
+    >>> list(islice(names_of_file(source), 4))
+    ['1.jpg', '2020/1.jpg', 'photos/2020/1.jpg', 'photos/2020/1.jpg (2)']
+    """
+    yield source.name
+    longest = source.name
+    folders = [part for part in Path(source.path).parts if part != os.sep]
+    for start in range(len(folders) - 1, -1, -1):
+        name = "/".join(folders[start:])
+        if len(name) > len(source.name):
+            longest = name
+            yield name
+    for number in count(2):
+        yield f"{longest} ({number})"
+
+
+def same_content(source: Source, digest: str) -> bool:
+    """Check that the bytes of a source have a SHA-256; an unreadable file has none."""
+    try:
+        data = source.data if isinstance(source.data, bytes) else read_file(source.data)
+    except (OSError, AslError):
+        return False
+    return hashlib.sha256(data).hexdigest() == digest
 
 
 def encoded(image: ImageInput) -> bytes:
-    """The encoded bytes of an image; pixels that come without a file are encoded without loss."""
+    """Return the encoded bytes of an image; bare pixels are encoded as PNG.
+
+    Raises:
+        UsageError: the file cannot be read, or the array is no uint8 ``[H, W, 3]``.
+    """
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     if isinstance(image, str | os.PathLike):
@@ -83,7 +135,11 @@ def encoded(image: ImageInput) -> bytes:
 
 
 def checked_pixels(image: npt.NDArray[Any]) -> Pixels:
-    """A uint8 ``[H, W, 3]`` array, or an error that says what arrived."""
+    """Check for a uint8 ``[H, W, 3]`` array.
+
+    Raises:
+        UsageError: it is another array; the message says which.
+    """
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         raise UsageError(f"image: expected uint8 [H, W, 3] RGB, got {array.dtype} {array.shape}")
@@ -97,14 +153,15 @@ def _png(image: Image.Image) -> bytes:
 
 
 def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
-    """The images of a folder named by their content, as the service names uploads; labels are their file names.
+    """List the images of a folder named by their content, as the service names uploads.
 
     Returns:
-        One source per content, and how many files there are: as many or more.
+        One source per content, labelled by its path inside the folder, and the number of files: as
+        many or more.
     """
     sources, total = read_sources(images, None)
 
-    def named() -> Iterator[Source]:
+    def by_digest() -> Iterator[Source]:
         seen: set[str] = set()
         for source in sources:
             try:
@@ -117,9 +174,9 @@ def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
                 seen.add(name)
                 yield Source(name, data, label=source.name)
 
-    return named(), total
+    return by_digest(), total
 
 
 def content_id(data: bytes) -> str:
-    """32 hexadecimal digits that name a content."""
+    """First 32 hexadecimal digits of the SHA-256 of a content."""
     return hashlib.sha256(data).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Files on disk and the store that remembers them: only what is new is embedded, what is gone is forgotten."""
+"""List image files and bring a store up to date with them: embed new ones, forget deleted ones."""
 
 from __future__ import annotations
 
@@ -8,45 +8,48 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asl.app.library.image_store import ImageStore
-from asl.app.library.ingest import Intake, Source
-from asl.app.library.records import Name
+from asl.app.library.ingest import Ingestor
+from asl.app.library.records import Name, Source
 from asl.data.catalog import FileCatalog, open_catalog
 from asl.data.images import TOO_LARGE
 from asl.storage import printable_name
 from asl.types import UsageError
 
 Progress = Callable[[int, int], None]
+Inode = tuple[int, int]  # (device, number)
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The files of a folder (or of a list).
+class FileListing:
+    """Image files of a folder or a list.
 
     Attributes:
-        root: the folder, or the folder of the list.
+        root: absolute path of the folder, or of the folder of the list.
+        typed_root: the same folder as the caller wrote it.
         sources: one per file, named by its absolute path.
-        inodes: (device, number) of every file.
-        links: how many further names of files that are listed (here or beside) were left out.
-        skipped: (ending, how many files) of pictures in formats that cannot be read.
+        inodes: of every file.
+        links: number of further names of listed files, which were left out.
+        skipped: (ending, number of files) of images in unreadable formats.
     """
 
     root: Path
+    typed_root: Path
     sources: tuple[Source, ...]
-    inodes: frozenset[tuple[int, int]] = frozenset()
+    inodes: frozenset[Inode] = frozenset()
     links: int = 0
     skipped: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
-class Synced:
-    """What a store now knows of some files.
+class SyncResult:
+    """State of a store for some files.
 
     Attributes:
         digests: absolute path -> content, for files that are usable images.
-        failures: absolute path -> why not, for the others.
-        embedded: how many contents were new.
-        reused: how many usable files were known, or had a known content (moved, copied).
-        forgotten: how many known files are gone from the disk.
+        failures: absolute path -> reason, for the others.
+        embedded: number of new contents.
+        reused: number of usable files that were known, or had a known content (moved, copied).
+        forgotten: number of known files that are gone from the disk.
     """
 
     digests: dict[str, str]
@@ -56,20 +59,22 @@ class Synced:
     forgotten: int
 
 
-def list_files(source: str | Path, *, role: str, beside: Listing | None = None) -> Listing:
-    """The image files of a folder, an image, or a list of paths; links to one file are one file.
+def list_files(
+    source: str | Path, *, role: str, already_listed: FileListing | None = None
+) -> FileListing:
+    """List the image files of a folder, an image, or a list of paths; links count once.
 
-    A link beside its file would be listed as a copy of it, and whoever deletes the "original" has
-    neither.
+    A link beside its file would be reported as a copy of it; after deleting the "original" neither
+    would be left.
 
     Args:
-        source: what to list.
-        role: names it in errors.
-        beside: files that are listed already, and left out here.
+        source: folder, image or list to read.
+        role: name of the argument, for errors.
+        already_listed: files to leave out.
 
     Raises:
-        UsageError: nothing is there, or it is an archive.
-        AslError: there is no image in it.
+        UsageError: there is no such path, or it is an archive.
+        AslError: it holds no image.
     """
     path = Path(source)
     if not path.exists():
@@ -77,130 +82,127 @@ def list_files(source: str | Path, *, role: str, beside: Listing | None = None) 
     catalog = open_catalog(path)
     if not isinstance(catalog, FileCatalog):
         raise UsageError(
-            f"{role}: scan takes a folder, an image or a list of files; unpack {path.name} first"
+            f"{role}: scan takes a folder, an image or a list of files, got the archive "
+            f"{path.name}; unpack it first"
         )
     files = dict.fromkeys(os.path.abspath(name) for name in catalog.paths)
     root = path if path.is_dir() else path.parent
-    there = {source.name for source in beside.sources} if beside else set()
-    sources, inodes, links = _once(
-        [name for name in files if printable_name(name) not in there], beside
+    known = {source.name for source in already_listed.sources} if already_listed else set()
+    other_inodes = already_listed.inodes if already_listed else frozenset[Inode]()
+    sources, inodes, links = _one_per_file(
+        [name for name in files if printable_name(name) not in known], other_inodes
     )
-    return Listing(Path(os.path.abspath(root)), sources, inodes, links, catalog.skipped)
+    return FileListing(Path(os.path.abspath(root)), root, sources, inodes, links, catalog.skipped)
 
 
-def _once(
-    paths: Sequence[str], beside: Listing | None
-) -> tuple[tuple[Source, ...], frozenset[tuple[int, int]], int]:
-    """Sources of files, each file once, the set of their inodes, and how many names were left out."""
-    taken = beside.inodes if beside else frozenset[tuple[int, int]]()
+def _one_per_file(
+    paths: Sequence[str], other_inodes: frozenset[Inode]
+) -> tuple[tuple[Source, ...], frozenset[Inode], int]:
+    """Return one source per inode, the inodes, and the number of names left out."""
     sources: list[Source] = []
-    place: dict[tuple[int, int], int] = {}
+    place_of: dict[Inode, int] = {}
     links = 0
     for path in paths:
-        source, inode = _source(path)
-        if inode is None or (inode not in place and inode not in taken):
+        source, inode = _file_source(path)
+        if inode is None or (inode not in place_of and inode not in other_inodes):
             if inode is not None:
-                place[inode] = len(sources)
+                place_of[inode] = len(sources)
             sources.append(source)
             continue
         links += 1
-        if inode in place and _better(path, os.fspath(str(sources[place[inode]].data))):
-            sources[place[inode]] = source
-    return tuple(sources), frozenset(place), links
+        if inode in place_of:
+            listed = os.fspath(str(sources[place_of[inode]].data))
+            if _link_rank(path) < _link_rank(listed):
+                sources[place_of[inode]] = source
+    return tuple(sources), frozenset(place_of), links
 
 
-def _better(path: str, than: str) -> bool:
-    """Whether a name of a file is rather its own: no link on the way to it, else the shorter one."""
-
-    def rank(name: str) -> tuple[bool, bool, int, str]:
-        return os.path.islink(name), os.path.realpath(name) != name, len(name), name
-
-    return rank(path) < rank(than)
+def _link_rank(name: str) -> tuple[bool, bool, int, str]:
+    """Sort key by which the real name of a file precedes its links, short ones first."""
+    return os.path.islink(name), os.path.realpath(name) != name, len(name), name
 
 
-def _source(path: str) -> tuple[Source, tuple[int, int] | None]:
-    """A file, and its inode where the system says it."""
+def _file_source(path: str) -> tuple[Source, Inode | None]:
+    """Return a file and its inode, None where the system has none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return Source(printable_name(path), Path(path)), None
-    inode = (found.st_dev, found.st_ino) if found.st_ino else None
-    return Source(
-        printable_name(path), Path(path), size=found.st_size, changed=found.st_mtime_ns
-    ), inode
+    inode = (status.st_dev, status.st_ino) if status.st_ino else None
+    source = Source(
+        printable_name(path), Path(path), size=status.st_size, changed=status.st_mtime_ns
+    )
+    return source, inode
 
 
 def sync(
     store: ImageStore,
-    intake: Intake,
+    ingestor: Ingestor,
     sources: Sequence[Source],
     *,
     progress: Progress | None = None,
-) -> Synced:
+) -> SyncResult:
     """Bring a store up to date with files.
 
-    A file of known path, size and modification time is not read; one of known content is read, not
-    embedded.
+    A file of known path, size and modification time is not read; one of known content is read but
+    not embedded.
 
     Args:
         store: is changed.
-        intake: its model.
-        sources: the files that shall be known.
+        ingestor: its model.
+        sources: all files that the store should know.
         progress: called with (files done, files to do).
     """
     known = {name.name: name for name in store.names()}
-    for again in _once_too_large(
-        store, [known[source.name] for source in sources if source.name in known]
-    ):
-        del known[again]
-    fresh = []
-    for source in sources:
-        name = known.get(source.name)
-        if (
-            name is None
-            or not source.changed
-            or (name.size, name.changed) != (source.size, source.changed)
-        ):
-            fresh.append(source)
+    listed = [known[source.name] for source in sources if source.name in known]
+    for name in _forget_too_large(store, listed):
+        del known[name]
+    fresh = [source for source in sources if _has_changed(source, known.get(source.name))]
     done = len(sources) - len(fresh)
     embedded = reused = 0
     unread: dict[str, str] = {}
-    for taken in intake.run(fresh, store):
+    for result in ingestor.run(fresh, store):
         done += 1
-        embedded += taken.new
-        reused += bool(taken.digest) and not taken.new and not taken.failure
-        if not taken.digest:
-            unread[taken.source.name] = taken.failure
+        embedded += result.new
+        reused += bool(result.digest) and not result.new and not result.failure
+        if not result.digest:
+            unread[result.source.name] = result.failure
         if progress:
             progress(done, len(sources))
     if progress:
         progress(done, len(sources))
-    forgotten = store.remove(_gone(known, {source.name for source in sources}, unread))
-    store.sweep()  # only now: the content of one file may since be that of another
-    result = _result(store, sources, unread, embedded, reused, forgotten)
+    forgotten = store.remove(_deleted(known, {source.name for source in sources}, unread))
+    store.sweep()  # only now: the content of one file may have become that of another
+    state = _state(store, sources, unread, embedded, reused, forgotten)
     new = {source.name for source in fresh}
-    return replace(result, reused=reused + sum(name not in new for name in result.digests))
+    return replace(state, reused=reused + sum(name not in new for name in state.digests))
 
 
-def _once_too_large(store: ImageStore, names: Sequence[Name]) -> list[str]:
-    """Forget files that had too many pixels: this scan may have a higher limit. Returns their names."""
+def _has_changed(source: Source, known: Name | None) -> bool:
+    if known is None or not source.changed:
+        return True
+    return (known.size, known.changed) != (source.size, source.changed)
+
+
+def _forget_too_large(store: ImageStore, names: Sequence[Name]) -> list[str]:
+    """Forget and return files that had too many pixels: the limit may be higher now."""
     reasons = store.failures(sorted({name.digest for name in names}))
-    again = [name.name for name in names if reasons.get(name.digest, "").startswith(TOO_LARGE)]
-    store.remove(again)
-    return again
+    too_large = [name.name for name in names if reasons.get(name.digest, "").startswith(TOO_LARGE)]
+    store.remove(too_large)
+    return too_large
 
 
-def _gone(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> list[str]:
-    """Names whose files are not on the disk any more; after the intake, so that a moved file keeps its content.
+def _deleted(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> list[str]:
+    """Return names whose files are gone from the disk.
 
-    A file that is there and could not be read this time (no permission, a share that broke off) is
-    not gone.
+    Checked after the ingest, so that a moved file keeps its content. A file that could not be read
+    this time (no permission, a network share that failed) is not gone.
     """
     return [name for name in known if (name in unread or name not in listed) and _is_gone(name)]
 
 
 def _is_gone(path: str) -> bool:
-    """Whether it is certain that there is no such file; a folder that may not be entered says nothing."""
+    """Check that a file certainly does not exist; a forbidden folder proves nothing."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -210,22 +212,22 @@ def _is_gone(path: str) -> bool:
     return False
 
 
-def _result(
+def _state(
     store: ImageStore,
     sources: Sequence[Source],
     unread: dict[str, str],
     embedded: int,
     reused: int,
     forgotten: int,
-) -> Synced:
-    at = {name.name: name.digest for name in store.names()}
-    # What is remembered of a file that cannot be read now is kept, and not shown.
+) -> SyncResult:
+    stored = {name.name: name.digest for name in store.names()}
+    # The record of a file that cannot be read now stays in the store, but is not used.
     digests = {
-        source.name: at[source.name]
+        source.name: stored[source.name]
         for source in sources
-        if source.name in at and source.name not in unread
+        if source.name in stored and source.name not in unread
     }
-    broken = store.failures(sorted(set(digests.values())))
-    failures = {name: broken[digest] for name, digest in digests.items() if digest in broken}
-    usable = {name: digest for name, digest in digests.items() if digest not in broken}
-    return Synced(usable, {**failures, **unread}, embedded, reused, forgotten)
+    unusable = store.failures(sorted(set(digests.values())))
+    failures = {name: unusable[digest] for name, digest in digests.items() if digest in unusable}
+    usable = {name: digest for name, digest in digests.items() if digest not in unusable}
+    return SyncResult(usable, {**failures, **unread}, embedded, reused, forgotten)

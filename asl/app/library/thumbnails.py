@@ -1,4 +1,4 @@
-"""The small pictures of a store on disk, read by processes that do not write to it."""
+"""Read thumbnails of a store on disk, also from other processes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Self
 from asl.types import AslError
 
 
-class PictureFile:
-    """Content -> small picture. The file is opened at the first one; a copy in another process opens it there."""
+class ThumbnailFile:
+    """Digest -> thumbnail (JPEG bytes), read-only.
+
+    The file is opened on first use; a pickled copy opens it again in the other process.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Set the store's file."""
+        """Set the store's SQLite file."""
         self.path = path
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -23,10 +26,10 @@ class PictureFile:
         return type(self), (self.path,)
 
     def __call__(self, digest: str) -> bytes:
-        """The picture.
+        """Return the thumbnail of a content.
 
         Raises:
-            AslError: there is none.
+            AslError: the store has none.
         """
         with self._lock:
             if self._db is None:
@@ -35,11 +38,11 @@ class PictureFile:
                 "SELECT picture FROM images WHERE digest = ?", (digest,)
             ).fetchone()
         if not row or not row[0]:
-            raise AslError(f"no picture of content {digest[:16]}")
+            raise AslError(f"{self.path}: has no thumbnail of content {digest[:16]}")
         return bytes(row[0])
 
     def close(self) -> None:
-        """Close the file; the next picture opens it again."""
+        """Close the file; the next call opens it again."""
         with self._lock:
             if self._db is not None:
                 self._db.close()

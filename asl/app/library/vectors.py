@@ -1,4 +1,4 @@
-"""Unit vectors of images and of their parts, which come and go, searched exactly by their cosine."""
+"""Changing collection of unit vectors of images and their regions, searched exactly by cosine."""
 
 from __future__ import annotations
 
@@ -7,55 +7,62 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_flat import FaissFlat
 from asl.index.engines.protocol import Engine
 from asl.types import F32, I64, AslError
 
-_FIRST = 256  # rows of the first buffer
+INITIAL_ROWS = 256
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """What a search sees: rows are only ever added behind it, so it stays as it is while others write.
+class VectorView:
+    """Snapshot of a collection; later writes append rows behind it and do not change it.
 
     Attributes:
-        keys: ``[N]`` and more, key of every row; rows from N on are not the view's.
+        keys: ``[N]`` and more, key of every row; rows from N on belong to later views.
         vectors: float32 ``[N, D]`` unit rows of whole images.
-        parts: float32 ``[N, R, D]`` unit rows of their parts; R may be 0.
+        regions: float32 ``[N, R, D]`` unit rows of their regions; R may be 0.
         log_norms: float32 ``[N]`` of the whole images.
-        alive: bool ``[N]``.
+        alive: bool ``[N]``, False for removed rows.
     """
 
     keys: list[str]
     vectors: F32
-    parts: F32
+    regions: F32
     log_norms: F32
-    alive: np.ndarray
+    alive: Bools
 
     def __len__(self) -> int:
         return int(self.alive.sum())
 
 
-class Collection:
-    """Keys with features. One writer at a time, any number of readers; a reader never sees half a change."""
+class VectorCollection:
+    """Keys with features; one writer at a time, any number of readers, each on a snapshot."""
 
-    def __init__(self, dim: int, *, parts: int = 0, engine: str | Engine = "auto") -> None:
-        """Start empty, for features of ``dim`` dimensions of a whole and so many parts."""
-        if (
-            engine == "auto"
-        ):  # a few looks at a time: a copy of all vectors to a GPU would take longer than they do
+    def __init__(self, dim: int, *, regions: int = 0, engine: str | Engine = "auto") -> None:
+        """Create an empty collection.
+
+        Args:
+            dim: D.
+            regions: R, number of regions of an image.
+            engine: search engine, or its name.
+        """
+        # A few queries at a time: copying all vectors to a GPU would take longer than the search.
+        if engine == "auto":
             self._engine: Engine = FaissFlat(gpus=0)
         else:
             self._engine = make_engine(engine) if isinstance(engine, str) else engine
         self._lock = threading.Lock()
         self._keys: list[str] = []
         self._row: dict[str, int] = {}
-        self._vectors = np.empty((_FIRST, dim), dtype=np.float32)
-        self._parts = np.empty((_FIRST, parts, dim), dtype=np.float32)
-        self._log_norms = np.empty(_FIRST, dtype=np.float32)
-        self._alive = np.zeros(_FIRST, dtype=bool)
+        self._vectors = np.empty((INITIAL_ROWS, dim), dtype=np.float32)
+        self._regions = np.empty((INITIAL_ROWS, regions, dim), dtype=np.float32)
+        self._log_norms = np.empty(INITIAL_ROWS, dtype=np.float32)
+        self._alive = np.zeros(INITIAL_ROWS, dtype=bool)
 
     def __len__(self) -> int:
         return len(self._row)
@@ -63,18 +70,21 @@ class Collection:
     def __contains__(self, key: str) -> bool:
         return key in self._row
 
-    def add(self, keys: Sequence[str], features: F32, parts: F32 | None = None) -> None:
+    def add(self, keys: Sequence[str], features: F32, regions: F32 | None = None) -> None:
         """Add or replace features.
 
         Args:
-            keys: n of them, each once.
+            keys: ``n`` unique keys.
             features: float32 ``[n, D]`` of the whole images, un-normalised.
-            parts: float32 ``[n, R, D]`` of their parts; None where the collection has none.
+            regions: float32 ``[n, R, D]`` of their regions; None if R is 0.
+
+        Raises:
+            AslError: a feature is zero or not finite, or the regions have another shape.
         """
         norms = np.linalg.norm(features.astype(np.float64), axis=1)
         if not np.all(np.isfinite(norms) & (norms > 0)):
-            raise AslError("features: one has no direction (its length is 0 or not finite)")
-        unit = _unit_parts(parts, (len(keys), *self._parts.shape[1:]))
+            raise AslError("features: a row is zero or not finite; its direction is undefined")
+        unit_regions = _unit_regions(regions, (len(keys), *self._regions.shape[1:]))
         with self._lock:
             self._drop(keys)
             self._compact_if_sparse()
@@ -82,20 +92,20 @@ class Collection:
             if end > len(self._vectors):
                 self._resize(max(end, 2 * len(self._vectors)))
             self._vectors[start:end] = features / norms[:, None]
-            self._parts[start:end] = unit
+            self._regions[start:end] = unit_regions
             self._log_norms[start:end] = np.log(norms)
             self._alive[start:end] = True
             self._keys.extend(keys)  # views know how many of them are theirs
             self._row.update(zip(keys, range(start, end), strict=True))
 
     def reserve(self, rows: int) -> None:
-        """Make room for so many more rows, where their number is known: growing by itself takes up to twice as much."""
+        """Allocate exactly ``rows`` further rows; growing on demand takes up to twice as much."""
         with self._lock:
             if len(self._keys) + rows > len(self._vectors):
                 self._resize(len(self._keys) + rows)
 
     def remove(self, keys: Sequence[str]) -> int:
-        """Take features away; unknown keys are no error. Returns how many there were."""
+        """Remove features; unknown keys are ignored. Return the number removed."""
         with self._lock:
             count = self._drop(keys)
             self._compact_if_sparse()
@@ -104,88 +114,93 @@ class Collection:
     def _drop(self, keys: Sequence[str]) -> int:
         rows = [self._row.pop(key) for key in dict.fromkeys(keys) if key in self._row]
         if rows:
-            # A copy: views that were handed out keep theirs.
+            # Views keep the array that they were given.
             self._alive = self._alive.copy()
             self._alive[rows] = False
         return len(rows)
 
     def _resize(self, rows: int) -> None:
-        for name in ("_vectors", "_parts", "_log_norms", "_alive"):
+        for name in ("_vectors", "_regions", "_log_norms", "_alive"):
             old = getattr(self, name)
             new = np.zeros((rows, *old.shape[1:]), dtype=old.dtype)
             new[: len(self._keys)] = old[: len(self._keys)]
             setattr(self, name, new)
 
     def _compact_if_sparse(self) -> None:
-        if len(self._keys) <= 2 * _FIRST or len(self._row) >= len(self._keys) // 2:
+        if len(self._keys) <= 2 * INITIAL_ROWS or len(self._row) >= len(self._keys) // 2:
             return
         rows = np.flatnonzero(self._alive[: len(self._keys)])
         self._keys = [self._keys[row] for row in rows.tolist()]
-        self._vectors, self._parts = self._vectors[rows], self._parts[rows]
+        self._vectors, self._regions = self._vectors[rows], self._regions[rows]
         self._log_norms, self._alive = self._log_norms[rows], np.ones(len(rows), dtype=bool)
         self._row = {key: row for row, key in enumerate(self._keys)}
 
-    def view(self) -> View:
-        """What is there now."""
+    def view(self) -> VectorView:
+        """Return a snapshot."""
         with self._lock:
             count = len(self._keys)
-            parts = (
+            return VectorView(
+                self._keys,
                 self._vectors[:count],
-                self._parts[:count],
+                self._regions[:count],
                 self._log_norms[:count],
                 self._alive[:count],
             )
-            return View(self._keys, *parts)
 
-    def nearest(self, looks: F32, k: int) -> tuple[View, I64]:
-        """The k keys most like one image, by the best cosine: of the wholes, or of one whole and a part of the other.
+    def nearest(self, query: F32, k: int) -> tuple[VectorView, I64]:
+        """Find the k keys nearest to one image, by the best cosine of their whole and regions.
+
+        Whole images are compared with whole images, and regions of either side with whole images
+        of the other. Region-to-region matches are excluded: generic content such as sky would
+        match.
 
         Args:
-            looks: float32 ``[1 + S, D]`` unit rows: the image as a whole, then its parts. Parts are
-                compared with wholes only; two parts alike are the sky twice.
-            k: how many.
+            query: float32 ``[1 + S, D]`` unit rows: the whole image, then its regions.
+            k: number of keys.
 
         Returns:
-            The view that was searched and int64 ``[k']`` rows of it, the nearest first; fewer where
+            The view that was searched, and int64 ``[k']`` of its rows, nearest first; k' < k where
             there are fewer.
         """
         view = self.view()
         if not len(view):
             return view, np.empty(0, np.int64)
-        found = [self._top(looks, view.vectors, view.alive, k)]
-        if view.parts.shape[1]:
-            found.append(
-                self._top(looks[:1], view.parts.reshape(-1, view.parts.shape[2]), view.alive, k)
-            )
-        cosines, rows = (np.concatenate([pair[side].ravel() for pair in found]) for side in (0, 1))
+        results = [self._top(query, view.vectors, view.alive, k)]
+        if view.regions.shape[1]:
+            flat = view.regions.reshape(-1, view.regions.shape[2])
+            results.append(self._top(query[:1], flat, view.alive, k))
+        cosines = np.concatenate([cosines.ravel() for cosines, _ in results])
+        rows = np.concatenate([rows.ravel() for _, rows in results])
         order = np.lexsort((rows, -cosines))
         order = order[np.isfinite(cosines[order])]
         _, first = np.unique(rows[order], return_index=True)
         return view, rows[order][np.sort(first)][:k].astype(np.int64)
 
-    def _top(self, looks: F32, vectors: F32, alive: np.ndarray, k: int) -> tuple[F32, I64]:
-        """The nearest of ``vectors``, several of which may be of one image: k images or more for each look.
+    def _top(self, queries: F32, vectors: F32, alive: Bools, k: int) -> tuple[F32, I64]:
+        """Search vectors, of which every image has the same number, for k images a query or more.
 
         Returns:
             Cosines, -inf where an image was removed, and rows of ``alive``.
         """
-        each = len(vectors) // len(alive)
-        wide = each * k
+        vectors_per_image = len(vectors) // len(alive)
+        wide = vectors_per_image * k
         while True:
             wide = min(len(vectors), wide + 16)
-            cosines, rows = self._engine.top(np.ascontiguousarray(looks), vectors, wide)
-            gone = ~alive[rows // each]
-            # Removed rows may crowd out others: fetch more until enough are left of every list.
-            if wide == len(vectors) or (~gone).sum(axis=1).min() >= each * k:
-                return np.where(gone, -np.inf, cosines).astype(np.float32), rows // each
+            cosines, rows = self._engine.top(np.ascontiguousarray(queries), vectors, wide)
+            removed = ~alive[rows // vectors_per_image]
+            # Removed rows may crowd out others: fetch more until every list has enough.
+            least = (~removed).sum(axis=1).min()
+            if wide == len(vectors) or least >= vectors_per_image * k:
+                kept = np.where(removed, -np.inf, cosines).astype(np.float32)
+                return kept, rows // vectors_per_image
             wide *= 4
 
 
-def _unit_parts(parts: F32 | None, shape: tuple[int, ...]) -> F32:
-    """Unit rows of parts; one without a direction is nothing's neighbour."""
-    given = np.empty((shape[0], 0, shape[2]), np.float32) if parts is None else parts
+def _unit_regions(regions: F32 | None, shape: tuple[int, ...]) -> F32:
+    """Normalise the rows of regions; rows that are zero or not finite become zero."""
+    given = np.empty((shape[0], 0, shape[2]), np.float32) if regions is None else regions
     if given.shape != shape:
-        raise AslError(f"parts: expected {list(shape)}, got {list(given.shape)}")
+        raise AslError(f"regions: expected {list(shape)}, got {list(given.shape)}")
     norms = np.linalg.norm(given, axis=2, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         unit = np.where(np.isfinite(norms) & (norms > 0), given / norms, 0.0)

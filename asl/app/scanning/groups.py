@@ -1,10 +1,9 @@
-"""Groups of copies that do not chain: every member was matched with the group's original itself.
+"""Group matching pairs into stars: every member matches the original of its group directly.
 
-Joining everything that is linked somehow (connected components) puts unlike images together: A ~ B
-~ C says nothing of A ~ C. Here a group is a star: an original and the images that match it
-directly. A copy of a copy that does not match the original any more opens a group of its own, in
-which its source is the original. The gallery's page does the same in JavaScript when its threshold
-is moved; a test holds the two together.
+Connected components would put unlike images together: A ~ B ~ C says nothing of A ~ C. A copy of a
+copy that does not match the original any more opens a group of its own, in which its source is the
+original. ``groups.js`` does the same in the gallery when the threshold moves; a test compares the
+two.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ class Edge:
     Attributes:
         original: number of the image that is probably the original.
         copy: number of the other one.
-        probability: 0..1, that one was made from the other.
-        clear: whether the direction is clear.
+        probability: 0..1 that one is a copy of the other.
+        clear: True if the direction is clear.
     """
 
     original: int
@@ -34,7 +33,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Group:
-    """An original and what was made from it.
+    """An original and its copies.
 
     Attributes:
         original: number of an image.
@@ -46,8 +45,15 @@ class Group:
 
 
 def star_groups(edges: Sequence[Edge]) -> list[Group]:
-    """Cover every edge by stars; larger and surer groups first. An image may be in two groups, a pair in one."""
-    groups = [group for part in _components(edges) for group in _stars(edges, part)]
+    """Cover every edge by stars, larger and surer groups first.
+
+    An image may be in two groups, a pair only in one.
+
+    >>> (group,) = star_groups([Edge(0, 1, 0.9), Edge(0, 2, 0.8)])
+    >>> group.original, group.copies
+    (0, ((1, 0), (2, 1)))
+    """
+    groups = [group for component in _components(edges) for group in _stars(edges, component)]
     surest = {id(group): max(edges[row].probability for _, row in group.copies) for group in groups}
     return sorted(
         groups, key=lambda group: (-len(group.copies), -surest[id(group)], group.original)
@@ -55,7 +61,7 @@ def star_groups(edges: Sequence[Edge]) -> list[Group]:
 
 
 def _components(edges: Sequence[Edge]) -> Iterable[list[int]]:
-    """Rows of the edges of every connected component."""
+    """Return the rows of the edges of every connected component (union-find)."""
     parent: dict[int, int] = {}
 
     def root(node: int) -> int:
@@ -67,38 +73,40 @@ def _components(edges: Sequence[Edge]) -> Iterable[list[int]]:
 
     for edge in edges:
         parent[root(edge.original)] = root(edge.copy)
-    parts: dict[int, list[int]] = defaultdict(list)
+    components: dict[int, list[int]] = defaultdict(list)
     for row, edge in enumerate(edges):
-        parts[root(edge.original)].append(row)
-    return parts.values()
+        components[root(edge.original)].append(row)
+    return components.values()
 
 
 def missing_spokes(edges: Sequence[Edge]) -> list[tuple[int, int]]:
-    """(centre, image) pairs that would let fragments of a group meet.
+    """List (centre, image) pairs whose comparison may join the fragments of a group.
 
-    An original with more copies than candidates were fetched is linked to some of them through
-    other copies only. The centre of a component's first star is worth comparing with every image of
-    the component outside that star.
+    An original with more copies than candidates were retrieved is linked to some of them through
+    other copies only. The centre of a component's first star is compared with every image of the
+    component outside that star.
     """
-    found = []
-    for part in _components(edges):
-        first = next(_stars(edges, part))
-        near = {first.original, *(copy for copy, _ in first.copies)}
-        nodes = {node for row in part for node in (edges[row].original, edges[row].copy)}
-        found += [(first.original, node) for node in sorted(nodes - near)]
-    return found
+    pairs = []
+    for component in _components(edges):
+        first = next(_stars(edges, component))
+        members = {first.original, *(copy for copy, _ in first.copies)}
+        nodes = {node for row in component for node in (edges[row].original, edges[row].copy)}
+        pairs += [(first.original, node) for node in sorted(nodes - members)]
+    return pairs
 
 
 class _Spokes:
-    """The pairs of a component that no star covers yet, counted per image; a star changes only its members' counts."""
+    """Pairs of a component that no star covers yet, counted per image.
+
+    A star changes only the counts of its members, so that a component takes n log n steps.
+    """
 
     def __init__(self, edges: Sequence[Edge], rows: Sequence[int]) -> None:
         self._edges = edges
         self._copied: dict[int, int] = defaultdict(int)
         self._degree: dict[int, int] = defaultdict(int)
-        self._weight: dict[int, int] = defaultdict(
-            int
-        )  # in millionths: what was added can be taken away exactly
+        # In millionths: sums of integers can be undone exactly.
+        self._weight: dict[int, int] = defaultdict(int)
         self._near: dict[int, dict[int, list[int]]] = defaultdict(dict)
         for row in rows:
             for node, other in self._count(row, 1):
@@ -115,34 +123,32 @@ class _Spokes:
         return (edge.original, edge.copy), (edge.copy, edge.original)
 
     def _rank(self, node: int) -> tuple[bool, int, int, int]:
-        """The least one leads: nobody's copy, as far as that is clear, with the most, surest matches."""
+        """Rank a centre, the smallest first: no clear copy, most matches, surest matches."""
         return self._copied[node] > 0, -self._degree[node], -self._weight[node], node
 
     def centre(self) -> int | None:
-        """The image that leads the next star; None where every pair is covered."""
+        """Return the centre of the next star; None if every pair is covered."""
         while self._heap:
             rank = heappop(self._heap)
-            if rank[1] and rank == self._rank(
-                rank[3]
-            ):  # else a count has changed since, and another entry says how
+            # An outdated entry is skipped: the changed count has pushed another one.
+            if rank[1] and rank == self._rank(rank[3]):
                 return rank[3]
         return None
 
     def of(self, centre: int) -> list[tuple[int, int]]:
-        """(image, row) of a centre's pairs, surest first."""
+        """Return (image, row) of a centre's pairs, surest first."""
         pairs = [(other, row) for other, rows in self._near[centre].items() for row in rows]
         return sorted(pairs, key=lambda pair: (-self._edges[pair[1]].probability, *pair))
 
     def cover(self, members: set[int]) -> None:
-        """Take away all pairs inside a star."""
+        """Remove all pairs inside a star."""
         for node in members:
             near = self._near[node]
-            # By the shorter of both: an image with many matches may be in many small stars.
-            inside = (
-                [n for n in near if n in members]
-                if len(near) < len(members)
-                else [n for n in members if n in near]
-            )
+            # Iterate over the shorter: an image with many matches may be in many small stars.
+            if len(near) < len(members):
+                inside = [other for other in near if other in members]
+            else:
+                inside = [other for other in members if other in near]
             for other in inside:
                 for row in near.pop(other):
                     self._count(row, -1)
@@ -152,9 +158,9 @@ class _Spokes:
 
 
 def _stars(edges: Sequence[Edge], rows: Sequence[int]) -> Iterator[Group]:
-    left = _Spokes(edges, rows)
-    while (centre := left.centre()) is not None:
-        spokes = left.of(centre)
+    uncovered = _Spokes(edges, rows)
+    while (centre := uncovered.centre()) is not None:
+        spokes = uncovered.of(centre)
         # Pairs inside the group need no group of their own.
-        left.cover({centre, *(copy for copy, _ in spokes)})
+        uncovered.cover({centre, *(copy for copy, _ in spokes)})
         yield Group(centre, tuple(spokes))

@@ -1,16 +1,17 @@
-"""What a scan is asked and what it answers."""
+"""Options and result of a scan."""
 
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asl.app.library.facts import Facts
-from asl.app.library.sync import Synced
-from asl.app.library.thumbnails import PictureFile
+from asl.app.library.sync import SyncResult
+from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.origin import Origin
-from asl.app.pair_verifier import PairVerdict, named
+from asl.app.pair_verdict import PairVerdict, reworded
 from asl.app.scanning.groups import Edge, Group, star_groups
 from asl.data.images import MAX_PIXELS
 from asl.matching.decision.thresholds import DEFAULT_PRECISION, threshold_for
@@ -19,22 +20,22 @@ from asl.types import UsageError
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """What to scan and how hard to look.
+    """Options of a scan.
 
     Attributes:
         photos: folder, image, or list of files.
-        against: library in which originals (and copies) of the photos are looked for; None: among
-            the photos.
-        cache: the store that remembers features and verdicts between scans.
+        against: library in which originals and copies of the photos are searched; None searches
+            among the photos.
+        cache: store that keeps features and verdicts between scans.
         model: ``asl_lite0`` or a path.
-        precision: share of accepted pairs that shall be right.
-        regions: parts of the images that are searched, too: ``none``, ``coarse``, ``fine``.
-        details: candidates of each photo by its local features, which find crops and pasted
-            pictures; 0: none.
+        precision: share of accepted pairs that are right.
+        regions: regions of the images that are searched, too: ``none``, ``coarse``, ``fine``.
+        local_candidates: candidates of each photo by its local features, which find crops and
+            pasted pictures; 0 for none.
         neighbours: candidates of each photo by its embedding.
-        effort: pairs looked at per photo, on average, but 10,000 at least; the most promising ones
-            first.
-        workers: processes that look at pairs.
+        effort: verification budget in pairs a photo, on average, but 10,000 pairs at least; the
+            most promising ones first.
+        workers: processes that verify pairs.
         device: ``auto``, ``cpu``, ``cuda``.
         max_pixels: of a photo that is read; a JPEG may have four times as many.
     """
@@ -45,7 +46,7 @@ class ScanOptions:
     model: str = "asl_lite0"
     precision: float = DEFAULT_PRECISION
     regions: str = "none"
-    details: int = 3
+    local_candidates: int = 3
     neighbours: int = 10
     effort: float = 2.0
     workers: int = 1
@@ -54,11 +55,12 @@ class ScanOptions:
 
     def __post_init__(self) -> None:
         threshold_for(self.precision)
-        if self.neighbours < 1 or self.details < 0 or not 0 < self.effort < math.inf:
-            raise UsageError(
-                "neighbours must be 1 or more, details 0 or more and effort above 0 and finite, got "
-                f"{self.neighbours}, {self.details} and {self.effort:g}"
-            )
+        if self.neighbours < 1:
+            raise UsageError(f"neighbours: must be 1 or more, got {self.neighbours}")
+        if self.local_candidates < 0:
+            raise UsageError(f"local_candidates: must be 0 or more, got {self.local_candidates}")
+        if not 0 < self.effort < math.inf:
+            raise UsageError(f"effort: must be above 0 and finite, got {self.effort:g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +68,10 @@ class ScanImage:
     """One content of a scan.
 
     Attributes:
-        paths: its files, which are identical; the first one is shown.
-        in_library: per file, whether it is of the library and not of the photos.
+        paths: absolute paths of its files, which are identical; the first one is shown.
+        in_library: per file, True if it belongs to the library, False for the photos.
         digest: of the content.
-        facts: what the files say.
+        facts: of the files.
         log_norm: ln |f|.
     """
 
@@ -80,95 +82,136 @@ class ScanImage:
     log_norm: float
 
     def identical(self, *, across: bool) -> list[tuple[str, str]]:
-        """(original, copy) paths of identical files; ``across``: only library -> photo."""
+        """List pairs (original, copy) of identical files.
+
+        Args:
+            across: only pairs of a library file and a photo.
+        """
         if not across:
             return [(self.paths[0], path) for path in self.paths[1:]]
         sides = list(zip(self.paths, self.in_library, strict=True))
         library = [path for path, inside in sides if inside]
         return [(library[0], path) for path, inside in sides if not inside] if library else []
 
+    def shown(self, *, across: bool) -> tuple[str, bool]:
+        """Return the path to show for this content, and whether it belongs to the library.
+
+        Across, a photo that the library has is shown by the library's file, so that it is not
+        listed as identical with itself.
+        """
+        if across and any(self.in_library):
+            return self.paths[self.in_library.index(True)], True
+        return self.paths[0], self.in_library[0]
+
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class MatchedPair:
     """A matching pair.
 
     Attributes:
         original: number of the image that is probably the original.
         copy: number of the other image.
         cosine: of the embeddings.
-        judgement: of the pair original, copy.
-        origin: why the one is taken for the original.
+        verdict: of the pair (original, copy).
+        origin: direction and its strongest cue.
     """
 
     original: int
     copy: int
     cosine: float
-    judgement: PairVerdict
+    verdict: PairVerdict
     origin: Origin
 
     @property
+    def probability(self) -> float:
+        """Probability in 0..1 that one of the two is a copy of the other."""
+        return self.verdict.probability
+
+    @property
     def reason(self) -> str:
-        """What the two have in common, in words."""
-        return named(self.judgement.reason, query="original", reference="copy")
+        """One sentence on the content that the two share."""
+        return reworded(self.verdict.reason, query="original", reference="copy")
+
+    @property
+    def why(self) -> str:
+        """The strongest cue for the direction; empty where the direction is unclear."""
+        return self.origin.why if self.origin.clear else ""
 
     @property
     def edge(self) -> Edge:
-        """The pair as groups see it."""
-        return Edge(self.original, self.copy, self.judgement.probability, self.origin.clear)
+        """The pair as an edge for grouping."""
+        return Edge(self.original, self.copy, self.probability, self.origin.clear)
 
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
-    """What a scan found.
+    """Result of a scan.
 
     Attributes:
-        root: folder that paths may be shown relative to.
-        across: whether photos were compared with a library and not with each other.
+        roots: (absolute folder, the same folder as typed) of the photos, and of the library where
+            there is one.
+        across: True if photos were compared with a library, False if with each other.
         images: contents that take part in a pair, or that several files hold.
         pairs: matching pairs, surest first; those from ``threshold`` on are accepted.
         threshold: probability from which on a pair is accepted.
         precision: that was asked for.
-        synced: what became of the files.
-        files: how many there were.
-        looked_at: pairs whose pixels were compared (by this scan or an earlier one).
-        candidates: pairs that could have been looked at.
-        uncompared: pairs that could not be compared.
-        store: the cache's file, for pictures.
-        links: further names of files that are listed already, which were left out.
-        skipped: ending -> how many pictures of that format were passed over, because it cannot be
-            read.
+        synced: outcome for the files.
+        files: number of files.
+        compared: number of verified pairs, by this scan or an earlier one.
+        candidates: number of candidate pairs before the budget.
+        uncompared: number of pairs that could not be compared.
+        store: file of the cache, for thumbnails.
+        links: number of further names of listed files, which were left out.
+        skipped: ending -> number of images of an unreadable format.
         seconds: step -> wall-clock seconds.
+        model: name or path of the model.
+        model_hash: hash of its weights and preprocessing.
     """
 
-    root: Path
+    roots: tuple[tuple[Path, Path], ...]
     across: bool
     images: list[ScanImage]
-    pairs: list[Found]
+    pairs: list[MatchedPair]
     threshold: float
     precision: float
-    synced: Synced
+    synced: SyncResult
     files: int
-    looked_at: int
+    compared: int
     candidates: int
     uncompared: int
     store: Path
     links: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+    model_hash: str = ""
 
     @property
-    def accepted(self) -> list[Found]:
-        """Pairs from the threshold on."""
-        return [pair for pair in self.pairs if pair.judgement.probability >= self.threshold]
+    def root(self) -> Path:
+        """Absolute folder of the photos."""
+        return self.roots[0][0]
 
-    def pictures(self) -> PictureFile:
-        """Small JPEGs by content; to be closed."""
-        return PictureFile(self.store)
+    @property
+    def accepted(self) -> list[MatchedPair]:
+        """Pairs from the threshold on."""
+        return [pair for pair in self.pairs if pair.probability >= self.threshold]
+
+    def typed_path(self, path: str) -> str:
+        """Return a path under the folder as it was typed: relative if the argument was."""
+        for absolute, typed in self.roots:
+            inside = os.path.relpath(path, absolute)
+            if not inside.startswith(os.pardir + os.sep):
+                return os.path.normpath(typed / inside)
+        return path
+
+    def thumbnails(self) -> ThumbnailFile:
+        """Return the thumbnails by digest; the caller closes them."""
+        return ThumbnailFile(self.store)
 
     def groups(self) -> list[Group]:
-        """Groups of the accepted pairs and contents that only identical files share, in the order of the gallery."""
+        """Group the accepted pairs, and contents of identical files, in the gallery's order."""
         stars = star_groups([pair.edge for pair in self.accepted])
-        seen = {
+        grouped = {
             number
             for group in stars
             for number in (group.original, *(copy for copy, _ in group.copies))
@@ -176,14 +219,12 @@ class ScanResult:
         alone = [
             Group(number, ())
             for number, image in enumerate(self.images)
-            if number not in seen and image.identical(across=self.across)
+            if number not in grouped and image.identical(across=self.across)
         ]
-        return sorted([*stars, *alone], key=self._place)
+        return sorted([*stars, *alone], key=self._group_rank)
 
-    def _place(self, group: Group) -> tuple[int, float, int]:
-        """Sort key: most files first, then the surest; ``regroup`` in the gallery's page does the same."""
-        surest = max(
-            (self.pairs[row].judgement.probability for _, row in group.copies), default=1.0
-        )
+    def _group_rank(self, group: Group) -> tuple[int, float, int]:
+        """Sort key: most files first, then the surest; ``regroup`` in gallery.js does the same."""
+        surest = max((self.pairs[row].probability for _, row in group.copies), default=1.0)
         identical = self.images[group.original].identical(across=self.across)
         return -len(group.copies) - len(identical), -surest, group.original

@@ -1,105 +1,109 @@
-"""Scan a folder of photographs for copies: candidates by their embeddings, a look at the pixels, groups, files."""
+"""Scan a folder of photographs for copies: embed, retrieve candidates, verify, decide."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from asl.app.library.image_store import ImageStore
-from asl.app.library.ingest import Intake
-from asl.app.library.local_feature_store import Voted, propose, remember
-from asl.app.library.sync import Listing, Synced, list_files, sync
+from asl.app.library.ingest import Ingestor
+from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
+from asl.app.library.sync import FileListing, SyncResult, list_files, sync
 from asl.app.origin import Origin, find_origin
-from asl.app.pair_verifier import PairVerdict, judge_all, judge_name
+from asl.app.pair_verdict import SAME_PIXELS, PairVerdict
+from asl.app.pair_verifier import verifier_id, verify_all
 from asl.app.scanning.groups import missing_spokes
-from asl.app.scanning.pair_candidates import Candidates, Contents, looking_order, nearest_pairs
-from asl.app.scanning.result import Found, ScanImage, ScanOptions, ScanResult
+from asl.app.scanning.pair_candidates import (
+    CandidatePairs,
+    Contents,
+    cache_friendly_order,
+    nearest_pairs,
+)
+from asl.app.scanning.result import MatchedPair, ScanImage, ScanOptions, ScanResult
 from asl.matching.decision.thresholds import threshold_for
 from asl.types import I64, AslError, UsageError
 
-SHOWN = 0.5  # pairs below this are shown only to those who ask for a precision that accepts them
-_LEAST_BUDGET = 10_000
-_SAVE_EVERY = 960  # verdicts in one transaction
+LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts them
+LEAST_BUDGET = 10_000  # pairs
+VERDICTS_PER_TRANSACTION = 960
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
+RowPair = tuple[int, int]
+Verdicts = dict[RowPair, tuple[float, PairVerdict]]  # pair of rows -> cosine, verdict
 
 
 def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     """Find copies.
 
     Args:
-        options: what and how.
+        options: of the scan.
         bar: (label, unit) -> context manager that gives a progress function.
 
     Raises:
-        UsageError: a folder that is not there, or no such precision.
-        AslError: not one image could be read, or a cache of something else.
+        UsageError: a folder does not exist, or there is no such precision.
+        AslError: no image could be read, or the cache is another file.
     """
-    clock, threshold = _Clock(), threshold_for(options.precision)
-    photos, library = _listed(options)
-    ours = {source.name for source in photos.sources}
-    extra = library.sources if library else ()
-    intake = Intake(
+    clock = _Clock()
+    threshold = threshold_for(options.precision)
+    photos, library = _list_both(options)
+    listings = [photos, library] if library else [photos]
+    sources = [source for listing in listings for source in listing.sources]
+    ingestor = Ingestor(
         options.model, device=options.device, regions=options.regions, max_pixels=options.max_pixels
     )
     # One file per model, so that another model never meets foreign features.
-    path = options.cache.with_name(f"{options.cache.stem}-{intake.hash[:8]}{options.cache.suffix}")
-    store = intake.open_store(path)
+    cache = options.cache
+    path = cache.with_name(f"{cache.stem}-{ingestor.hash[:8]}{cache.suffix}")
+    store = ingestor.open_store(path)
     try:
-        store.keep_judge(judge_name())
+        store.keep_verdicts_of(verifier_id())
         clock.step("start")
         with bar("embedding", "images") as progress:
-            synced = sync(store, intake, [*photos.sources, *extra], progress=progress)
+            synced = sync(store, ingestor, sources, progress=progress)
         if not synced.digests:
             name, reason = next(iter(synced.failures.items()))
             raise AslError(
                 f"none of {len(synced.failures)} images can be read, e.g. {name}: {reason}"
             )
-        contents = _contents(options, store, intake, synced, bar)
+        contents = _read_contents(options, store, ingestor, synced, bar)
         clock.step("embedding")
-        candidates = _candidates(
-            options, store, contents, synced, (ours, {source.name for source in extra}), bar
-        )
+        in_library = {source.name for source in library.sources} if library else set[str]()
+        run = _Scan(options, store, path, contents, synced, in_library, bar)
+        candidates = run.retrieve({source.name for source in photos.sources})
         clock.step("searching")
-        theirs = {source.name for source in extra}
-        judged, uncompared = _judge(options, store, contents, candidates, bar)
-        shown = min(SHOWN, threshold)
-        images, pairs = _pairs(store, contents, synced, judged, theirs, shown)
-        more = _fragments(contents, images, pairs, across=library is not None)
-        if len(more.first):
-            further, failed = _judge(options, store, contents, more, bar)
-            judged, uncompared = {**judged, **further}, [*uncompared, *failed]
-            images, pairs = _pairs(store, contents, synced, judged, theirs, shown)
+        images, pairs = run.compare(candidates, least=min(LEAST_SHOWN, threshold))
         clock.step("comparing")
     finally:
         store.close()
-    looked_at = len(judged) + len(uncompared)
     return ScanResult(
-        photos.root,
-        library is not None,
-        images,
-        pairs,
-        threshold,
-        options.precision,
-        synced,
-        len(photos.sources) + len(extra),
-        looked_at,
-        candidates.found,
-        len(uncompared),
-        path,
-        photos.links + (library.links if library else 0),
-        _skipped(photos, library),
-        clock.seconds,
+        roots=tuple((listing.root, listing.typed_root) for listing in listings),
+        across=library is not None,
+        images=images,
+        pairs=pairs,
+        threshold=threshold,
+        precision=options.precision,
+        synced=synced,
+        files=len(sources),
+        compared=len(run.verdicts) + len(run.failures),
+        candidates=candidates.found,
+        uncompared=len(run.failures),
+        store=path,
+        links=sum(listing.links for listing in listings),
+        skipped=_skipped(listings),
+        seconds=clock.seconds,
+        model=options.model,
+        model_hash=ingestor.hash,
     )
 
 
-def _listed(options: ScanOptions) -> tuple[Listing, Listing | None]:
-    """The photos, and the library where there is one."""
+def _list_both(options: ScanOptions) -> tuple[FileListing, FileListing | None]:
+    """List the photos, and the library where there is one."""
     photos, against = list_files(options.photos, role="PHOTOS"), options.against
     if against is None:
         return photos, None
@@ -107,13 +111,13 @@ def _listed(options: ScanOptions) -> tuple[Listing, Listing | None]:
         raise UsageError(
             f"--against: {against} is PHOTOS itself; leave it out to look for copies within PHOTOS"
         )
-    return photos, list_files(against, role="--against", beside=photos)
+    return photos, list_files(against, role="--against", already_listed=photos)
 
 
-def _skipped(*listings: Listing | None) -> dict[str, int]:
+def _skipped(listings: Iterable[FileListing]) -> dict[str, int]:
     total = Counter[str]()
     for listing in listings:
-        total.update(dict(listing.skipped) if listing else {})
+        total.update(dict(listing.skipped))
     return dict(total.most_common())
 
 
@@ -128,176 +132,207 @@ class _Clock:
         self._last = now
 
 
-def _contents(
-    options: ScanOptions, store: ImageStore, intake: Intake, synced: Synced, bar: Bar
+def _read_contents(
+    options: ScanOptions, store: ImageStore, ingestor: Ingestor, synced: SyncResult, bar: Bar
 ) -> Contents:
     digests = list(dict.fromkeys(synced.digests.values()))
-    if not intake.regions:
-        return Contents.of(digests, store.features(digests))
-    # Of images that an earlier scan embedded with other regions.
-    if store.without_parts(intake.regions, digests):
-        with bar(f"embedding parts ({options.regions})", "images") as progress:
-            intake.embed_parts(store, digests, progress=progress)
-    return Contents.of(digests, store.features(digests), store.parts(intake.regions, digests))
+    if not ingestor.regions:
+        return Contents.from_features(digests, store.features(digests))
+    # An earlier scan may have embedded these images with other regions.
+    if store.without_regions(ingestor.regions, digests):
+        with bar(f"embedding regions ({options.regions})", "images") as progress:
+            ingestor.embed_regions(store, digests, progress=progress)
+    regions = store.region_features(ingestor.regions, digests)
+    return Contents.from_features(digests, store.features(digests), regions)
 
 
-def _candidates(
-    options: ScanOptions,
-    store: ImageStore,
-    contents: Contents,
-    synced: Synced,
-    sides: tuple[set[str], set[str]],
-    bar: Bar,
-) -> Candidates:
-    row = {digest: number for number, digest in enumerate(contents.digests)}
-    left = _rows(row, synced, sides[0])
-    # Files that lie in both are photos; a library that holds the photos has nothing more to compare
-    # them with.
-    right = _rows(row, synced, sides[1]) if options.against else left
-    voted = _voted(options, store, contents, left, right, bar) if options.details else None
-    budget = max(_LEAST_BUDGET, int(options.effort * len(left)))
-    return nearest_pairs(contents, left, right, k=options.neighbours, budget=budget, voted=voted)
+@dataclass(eq=False)
+class _Scan:
+    """Retrieval and verification on the contents of one scan.
 
+    Attributes:
+        options: of the scan.
+        store: with the features of all contents.
+        path: its file.
+        contents: by row.
+        synced: outcome for the files.
+        in_library: paths of the library's files.
+        bar: progress display.
+    """
 
-def _voted(
-    options: ScanOptions, store: ImageStore, contents: Contents, left: I64, right: I64, bar: Bar
-) -> Voted:
-    """What local features propose; a detail that two images share is one whichever of them is asked."""
-    with bar("finding details", "images") as progress:
-        remember(store, _file(store), contents.digests, workers=options.workers, progress=progress)
-    with bar("matching details", "images") as progress:
-        return propose(
-            store, _file(store), contents.digests, left, right, k=options.details, progress=progress
+    options: ScanOptions
+    store: ImageStore
+    path: Path
+    contents: Contents
+    synced: SyncResult
+    in_library: set[str]
+    bar: Bar
+
+    def __post_init__(self) -> None:
+        self.verdicts: Verdicts = {}
+        self.failures: list[str] = []
+
+    def retrieve(self, photos: set[str]) -> CandidatePairs:
+        """Retrieve the candidate pairs of the photos, given by their paths."""
+        options = self.options
+        queries = self._rows(photos)
+        # A file in both folders is a photo; a library that holds all photos has nothing to
+        # compare them with.
+        references = self._rows(self.in_library) if options.against else queries
+        voted = self._vote(queries, references) if options.local_candidates else None
+        budget = max(LEAST_BUDGET, int(options.effort * len(queries)))
+        return nearest_pairs(
+            self.contents, queries, references, k=options.neighbours, budget=budget, voted=voted
         )
 
+    def _rows(self, names: Iterable[str]) -> I64:
+        row = {digest: number for number, digest in enumerate(self.contents.digests)}
+        digests = self.synced.digests
+        return np.array(
+            sorted({row[digests[name]] for name in names if name in digests}), dtype=np.int64
+        )
 
-def _file(store: ImageStore) -> Path:
-    if store.path is None:
-        raise AslError("scan: the cache has to be a file")
-    return store.path
+    def _vote(self, queries: I64, references: I64) -> VotedPairs:
+        store, path, digests = self.store, self.path, self.contents.digests
+        with self.bar("finding details", "images") as progress:
+            extract_missing(store, path, digests, workers=self.options.workers, progress=progress)
+        with self.bar("matching details", "images") as progress:
+            return retrieve_by_votes(
+                store,
+                path,
+                digests,
+                queries,
+                references,
+                k=self.options.local_candidates,
+                progress=progress,
+            )
 
+    def compare(
+        self, candidates: CandidatePairs, *, least: float
+    ) -> tuple[list[ScanImage], list[MatchedPair]]:
+        """Verify candidates, then the pairs that may join fragments of a group.
 
-def _rows(row: dict[str, int], synced: Synced, names: Iterable[str]) -> np.ndarray:
-    found = {row[synced.digests[name]] for name in names if name in synced.digests}
-    return np.array(sorted(found), dtype=np.int64)
+        Args:
+            candidates: pairs of rows.
+            least: lowest probability of a matching pair.
+        """
+        self._verify(candidates)
+        images, pairs = self._matched(least)
+        joining = self._joining_pairs(images, pairs)
+        if len(joining.first):
+            self._verify(joining)
+            images, pairs = self._matched(least)
+        return images, pairs
 
-
-Judged = dict[tuple[int, int], tuple[float, PairVerdict]]
-
-
-def _judge(
-    options: ScanOptions, store: ImageStore, contents: Contents, candidates: Candidates, bar: Bar
-) -> tuple[Judged, list[str]]:
-    """Judgements of all candidates: remembered ones, then the others."""
-    names, judged, fresh = contents.digests, {}, []
-    triples = zip(
-        candidates.first.tolist(),
-        candidates.second.tolist(),
-        candidates.cosines.tolist(),
-        strict=True,
-    )
-    cosine = {(a, b) if names[a] < names[b] else (b, a): value for a, b, value in triples}
-    known = store.verdicts(judge_name(), [(names[a], names[b]) for a, b in cosine])
-    for pair, value in cosine.items():
-        text = known.get((names[pair[0]], names[pair[1]]))
-        if text is None:
-            fresh.append(pair)
-        else:
-            judged[pair] = (value, PairVerdict.from_json(text))
-    uncompared: list[str] = []
-    with bar("comparing", "pairs") as progress:
-        for done, (pair, result) in enumerate(_look(options, store, contents, fresh), start=1):
-            progress(done, len(fresh))
-            if isinstance(result, str):
-                uncompared.append(result)
+    def _verify(self, candidates: CandidatePairs) -> None:
+        """Add the verdicts of candidates: identical pixels, cached ones, new ones."""
+        digests = self.contents.digests
+        triples = zip(
+            candidates.first.tolist(),
+            candidates.second.tolist(),
+            candidates.cosines.tolist(),
+            strict=True,
+        )
+        cosines = {
+            (a, b) if digests[a] < digests[b] else (b, a): cosine for a, b, cosine in triples
+        }
+        cached = self.store.verdicts(verifier_id(), [(digests[a], digests[b]) for a, b in cosines])
+        in_pairs = {digests[row] for pair in cosines for row in pair}
+        facts = self.store.facts(sorted(in_pairs))
+        fresh: list[RowPair] = []
+        for pair, cosine in cosines.items():
+            first, second = digests[pair[0]], digests[pair[1]]
+            if facts[first].same_picture(facts[second]):
+                self.verdicts[pair] = (cosine, SAME_PIXELS)
+            elif (first, second) in cached:
+                verdict = PairVerdict.from_json(cached[first, second])
+                self.verdicts[pair] = (cosine, verdict)
             else:
-                judged[pair] = (cosine[pair], result)
-        progress(len(fresh), len(fresh))
-    return judged, uncompared
+                fresh.append(pair)
+        with self.bar("comparing", "pairs") as progress:
+            for done, (pair, result) in enumerate(self._verify_fresh(fresh), start=1):
+                progress(done, len(fresh))
+                if isinstance(result, str):
+                    self.failures.append(result)
+                else:
+                    self.verdicts[pair] = (cosines[pair], result)
+            progress(len(fresh), len(fresh))
+
+    def _verify_fresh(self, pairs: list[RowPair]) -> Iterator[tuple[RowPair, PairVerdict | str]]:
+        """Verify pairs and store the verdicts as they come, so that a stopped scan resumes."""
+        rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        order = cache_friendly_order(rows[:, 0], rows[:, 1])
+        ordered = [pairs[place] for place in order.tolist()]
+        digests = self.contents.digests
+        digest_pairs = [(digests[first], digests[second]) for first, second in ordered]
+        results = verify_all(digest_pairs, store=self.path, workers=self.options.workers)
+        unsaved: list[tuple[str, str, str]] = []
+        try:
+            for pair, (digest_pair, result) in zip(ordered, results, strict=True):
+                if isinstance(result, PairVerdict):
+                    unsaved.append((*digest_pair, result.to_json()))
+                if len(unsaved) >= VERDICTS_PER_TRANSACTION:
+                    self.store.put_verdicts(verifier_id(), unsaved)
+                    unsaved = []
+                yield pair, result
+        finally:
+            self.store.put_verdicts(verifier_id(), unsaved)
+
+    def _joining_pairs(self, images: list[ScanImage], pairs: list[MatchedPair]) -> CandidatePairs:
+        """Retrieve pairs that may join fragments of a group; with a library, only across."""
+        row = {digest: number for number, digest in enumerate(self.contents.digests)}
+        across = self.options.against is not None
+        joining = [
+            (row[images[centre].digest], row[images[other].digest])
+            for centre, other in missing_spokes([pair.edge for pair in pairs])
+            if not across or images[centre].in_library[0] != images[other].in_library[0]
+        ]
+        rows = np.array(joining, dtype=np.int64).reshape(-1, 2)
+        first, second = rows[:, 0], rows[:, 1]
+        return CandidatePairs(first, second, self.contents.cosines(first, second), len(first))
+
+    def _matched(self, least: float) -> tuple[list[ScanImage], list[MatchedPair]]:
+        """Return pairs from a probability on and their images; identical files are one image."""
+        matching = {
+            pair: value for pair, value in self.verdicts.items() if value[1].probability >= least
+        }
+        paths: dict[str, list[str]] = {}
+        for path, digest in self.synced.digests.items():
+            paths.setdefault(digest, []).append(path)
+        in_pair = {row for pair in matching for row in pair}
+        digests = self.contents.digests
+        rows = [
+            row for row, digest in enumerate(digests) if row in in_pair or len(paths[digest]) > 1
+        ]
+        facts = self.store.facts([digests[row] for row in rows])
+        images = []
+        for row in rows:
+            digest = digests[row]
+            # The shortest path of identical files is shown: "photo.jpg", not "photo (1).jpg".
+            names = tuple(sorted(paths[digest], key=lambda name: (len(name), name)))
+            in_library = tuple(name in self.in_library for name in names)
+            log_norm = float(self.contents.log_norms[row])
+            images.append(ScanImage(names, in_library, digest, facts[digest], log_norm))
+        number = {row: place for place, row in enumerate(rows)}
+        pairs = [
+            _directed(images, number[first], number[second], cosine, verdict)
+            for (first, second), (cosine, verdict) in matching.items()
+        ]
+        pairs.sort(key=lambda pair: (-pair.probability, pair.original, pair.copy))
+        return images, pairs
 
 
-def _look(
-    options: ScanOptions, store: ImageStore, contents: Contents, pairs: list[tuple[int, int]]
-) -> Iterable[tuple[tuple[int, int], PairVerdict | str]]:
-    """Judge pairs of rows; what was found is kept as it comes, so that a stopped scan goes on where it was."""
-    array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    ordered = [pairs[place] for place in looking_order(array[:, 0], array[:, 1]).tolist()]
-    names = [(contents.digests[first], contents.digests[second]) for first, second in ordered]
-    waiting: list[tuple[str, str, str]] = []
-    try:
-        for pair, (digests, result) in zip(
-            ordered, judge_all(names, store=_file(store), workers=options.workers), strict=True
-        ):
-            if isinstance(result, PairVerdict):
-                waiting.append((*digests, result.to_json()))
-            if len(waiting) >= _SAVE_EVERY:
-                store.put_verdicts(judge_name(), waiting)
-                waiting = []
-            yield pair, result
-    finally:
-        store.put_verdicts(judge_name(), waiting)
-
-
-def _fragments(
-    contents: Contents, images: list[ScanImage], pairs: list[Found], *, across: bool
-) -> Candidates:
-    """Pairs that may join fragments of a group; in a comparison with a library, only across."""
-    row = {digest: number for number, digest in enumerate(contents.digests)}
-    wanted = [
-        (row[images[centre].digest], row[images[other].digest])
-        for centre, other in missing_spokes([pair.edge for pair in pairs])
-        if not across or images[centre].in_library[0] != images[other].in_library[0]
-    ]
-    array = np.array(wanted, dtype=np.int64).reshape(-1, 2)
-    first, second = array[:, 0], array[:, 1]
-    cosines = np.einsum("pd,pd->p", contents.vectors[first], contents.vectors[second])
-    return Candidates(first, second, cosines.astype(np.float32), len(first))
-
-
-def _pairs(
-    store: ImageStore,
-    contents: Contents,
-    synced: Synced,
-    judged: Judged,
-    theirs: set[str],
-    shown: float,
-) -> tuple[list[ScanImage], list[Found]]:
-    """Pairs from a probability on and the images in them; files with the same bytes are one image."""
-    matching = {pair: value for pair, value in judged.items() if value[1].probability >= shown}
-    paths: dict[str, list[str]] = {}
-    for path, digest in synced.digests.items():
-        paths.setdefault(digest, []).append(path)
-    in_pair = {row for pair in matching for row in pair}
-    rows = [
-        row
-        for row, digest in enumerate(contents.digests)
-        if row in in_pair or len(paths[digest]) > 1
-    ]
-    facts = store.facts([contents.digests[row] for row in rows])
-    images = []
-    for row in rows:
-        digest = contents.digests[row]
-        # Of identical files the one with the shortest path is shown: "photo.jpg" before "photo
-        # (1).jpg".
-        names = tuple(sorted(paths[digest], key=lambda name: (len(name), name)))
-        sides = tuple(name in theirs for name in names)
-        images.append(
-            ScanImage(names, sides, digest, facts[digest], float(contents.log_norms[row]))
-        )
-    number = {row: place for place, row in enumerate(rows)}
-    found = [_found(images, number[a], number[b], *value) for (a, b), value in matching.items()]
-    return images, sorted(
-        found, key=lambda pair: (-pair.judgement.probability, pair.original, pair.copy)
-    )
-
-
-def _found(
-    images: list[ScanImage], first: int, second: int, cosine: float, judgement: PairVerdict
-) -> Found:
-    a, b = images[first], images[second]
+def _directed(
+    images: list[ScanImage], first: int, second: int, cosine: float, verdict: PairVerdict
+) -> MatchedPair:
+    """Decide which of two images is the original."""
     origin = find_origin(
-        judgement, a.facts, b.facts, first_log_norm=a.log_norm, second_log_norm=b.log_norm
+        verdict,
+        images[first].facts,
+        images[second].facts,
+        first_log_norm=images[first].log_norm,
+        second_log_norm=images[second].log_norm,
     )
     if origin.vote >= 0:
-        return Found(second, first, cosine, judgement.flipped(), origin)
-    return Found(first, second, cosine, judgement, Origin(-origin.vote, origin.why))
+        return MatchedPair(second, first, cosine, verdict.flipped(), origin)
+    return MatchedPair(first, second, cosine, verdict, Origin(-origin.vote, origin.why))

@@ -1,19 +1,24 @@
-"""The answer of a scan as files that other programs read: CSV, Parquet or JSON, one row a pair."""
+"""Write the result of a scan for other programs: CSV, Parquet or JSON, one row a pair."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asl import __version__
 from asl.storage import atomic_path, atomic_text
 
 if TYPE_CHECKING:
-    from asl.app.scanning.result import Found, ScanResult
+    from asl.app.scanning.result import MatchedPair, ScanResult
 
 FORMATS = ("csv", "parquet", "json")
+EDIT_SEPARATOR = "; "
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,11 @@ class Row:
         group: number of the group, from 1, largest first.
         original: path of the file that is probably the original.
         copy: path of the other one.
-        probability: 0..1, that one was made from the other.
+        probability: 0..1 that one is a copy of the other.
         direction: ``original->copy``, ``unclear``, or ``same file``.
-        why: what speaks for that direction.
-        edits: what was probably done, separated by ``; ``.
-        reason: what the two have in common.
+        why: strongest cue for the direction; empty where it is unclear.
+        edits: probable edits, separated by ``; `` (a list in JSON).
+        reason: content that the two share.
         cosine: of their embeddings.
         original_width: pixels.
         original_height: pixels.
@@ -60,29 +65,32 @@ class Row:
 
 
 def rows_of(result: ScanResult) -> list[Row]:
-    """Accepted pairs by group, surest first; identical files stand beside their content's first group, once."""
+    """List accepted pairs by group, surest first, identical files with the group of their content.
+
+    Paths are relative where the folder was given by a relative path.
+    """
     rows: list[Row] = []
     listed: set[int] = set()
     for number, group in enumerate(result.groups(), start=1):
         members = [group.original, *(copy for copy, _ in group.copies)]
-        rows += [_row(result, number, result.pairs[row]) for _, row in group.copies]
+        rows += [_pair_row(result, number, result.pairs[row]) for _, row in group.copies]
         for member in members:
             if member not in listed:
                 listed.add(member)
-                rows += _identical(result, number, member)
+                rows += _identical_rows(result, number, member)
     return rows
 
 
-def _row(result: ScanResult, group: int, pair: Found) -> Row:
+def _pair_row(result: ScanResult, group: int, pair: MatchedPair) -> Row:
     original, copy = result.images[pair.original], result.images[pair.copy]
     return Row(
         group,
-        original.paths[0],
-        copy.paths[0],
-        pair.judgement.probability,
+        result.typed_path(original.shown(across=result.across)[0]),
+        result.typed_path(copy.shown(across=result.across)[0]),
+        pair.probability,
         "original->copy" if pair.origin.clear else "unclear",
-        pair.origin.why,
-        "; ".join(pair.judgement.edits),
+        pair.why,
+        EDIT_SEPARATOR.join(pair.verdict.edits),
         pair.reason,
         round(pair.cosine, 6),
         *_measures(result, pair.original),
@@ -90,67 +98,95 @@ def _row(result: ScanResult, group: int, pair: Found) -> Row:
     )
 
 
-def _identical(result: ScanResult, group: int, image: int) -> list[Row]:
-    words = "", "exact copy", "the same file, byte for byte"
-    sizes = _measures(result, image)
+def _identical_rows(result: ScanResult, group: int, image: int) -> list[Row]:
+    measures = _measures(result, image)
     return [
         Row(
             group,
-            original,
-            copy,
+            result.typed_path(original),
+            result.typed_path(copy),
             1.0,
             "same file",
-            words[0],
-            words[1],
-            words[2],
+            "",
+            "exact copy",
+            "the same file, byte for byte",
             1.0,
-            *sizes,
-            *sizes,
+            *measures,
+            *measures,
         )
         for original, copy in result.images[image].identical(across=result.across)
     ]
 
 
-def _measures(result: ScanResult, image: int) -> tuple[int, int, int, float]:
-    found = result.images[image]
-    return found.facts.width, found.facts.height, found.facts.bytes, round(found.log_norm, 6)
+def _measures(result: ScanResult, number: int) -> tuple[int, int, int, float]:
+    image = result.images[number]
+    facts = image.facts
+    return facts.width, facts.height, facts.bytes, round(image.log_norm, 6)
 
 
 def write_table(rows: list[Row], path: Path) -> None:
-    """Write rows; the ending says how."""
-    names = [field.name for field in fields(Row)]
+    """Write rows in the format of the path's ending (:data:`FORMATS`)."""
     if path.suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        kinds = {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}
-        schema = pa.schema([(field.name, kinds[str(field.type)]) for field in fields(Row)])
-        with atomic_path(path) as temporary:
-            pq.write_table(
-                pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), temporary
-            )
+        _write_parquet(rows, path)
         return
     with atomic_text(path) as file:
         if path.suffix == ".json":
-            json.dump([asdict(row) for row in rows], file, indent=1, ensure_ascii=False)
+            listed = [{**asdict(row), "edits": _edit_list(row)} for row in rows]
+            json.dump(listed, file, indent=1, ensure_ascii=False)
             return
-        writer = csv.DictWriter(file, names)
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
         writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        for row in rows:
+            paths = {"original": path_cell(row.original), "copy": path_cell(row.copy)}
+            writer.writerow({**asdict(row), **paths})
 
 
-def write_failures(failures: dict[str, str], path: Path) -> None:
-    """Files that could not be read, and why."""
+def _edit_list(row: Row) -> list[str]:
+    return row.edits.split(EDIT_SEPARATOR) if row.edits else []
+
+
+def _write_parquet(rows: list[Row], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}
+    schema = pa.schema([(field.name, kinds[str(field.type)]) for field in fields(Row)])
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def path_cell(path: str) -> str:
+    """Return a path that no spreadsheet takes for a formula; it names the same file.
+
+    >>> path_cell("=cmd.jpg"), path_cell("photos/=cmd.jpg")
+    ('./=cmd.jpg', 'photos/=cmd.jpg')
+    """
+    return f"./{path}" if path.startswith(FORMULA_STARTS) else path
+
+
+def write_failures(failures: Mapping[str, str], path: Path) -> None:
+    """Write files that could not be read, with the reason, as CSV."""
     with atomic_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(("path", "reason"))
-        writer.writerows(sorted(failures.items()))
+        writer.writerows((path_cell(name), reason) for name, reason in sorted(failures.items()))
 
 
-def summary(result: ScanResult, rows: list[Row]) -> dict[str, Any]:
-    """The numbers of a scan, ready for JSON; files = usable + unreadable."""
-    groups = {row.group for row in rows}
+def summary(result: ScanResult, rows: list[Row], *, command: str = "asl scan") -> dict[str, Any]:
+    """Summarise a scan for JSON; files = usable + unreadable.
+
+    Args:
+        result: of the scan.
+        rows: accepted pairs.
+        command: that ran it.
+    """
     return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "version": __version__,
+        "model": result.model,
+        "model_hash": result.model_hash,
         "files": result.files,
         "usable": len(result.synced.digests),
         "unreadable": len(result.synced.failures),
@@ -160,10 +196,10 @@ def summary(result: ScanResult, rows: list[Row]) -> dict[str, Any]:
         "reused": result.synced.reused,
         "forgotten": result.synced.forgotten,
         "candidates": result.candidates,
-        "compared": result.looked_at,
+        "compared": result.compared,
         "not_comparable": result.uncompared,
         "pairs": len(rows),
-        "groups": len(groups),
+        "groups": len({row.group for row in rows}),
         "precision": result.precision,
         "threshold": result.threshold,
         "seconds": result.seconds,

@@ -1,69 +1,66 @@
-"""Counters of the service in the text format that Prometheus reads; no library, a lock and a few numbers."""
+"""Metrics of the service for Prometheus."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections import defaultdict
 from pathlib import Path
 
-_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+
+LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-class Meters:
-    """What the service has done since it started."""
+class Metrics:
+    """Counters since the service started, in a registry of their own."""
 
     def __init__(self) -> None:
         """Start at zero."""
-        self._lock = threading.Lock()
-        self._requests: dict[tuple[str, str, int], int] = defaultdict(int)
-        self._seconds: dict[str, list[float]] = {}
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "asl_requests",
+            "Answered requests.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "asl_request_seconds",
+            "Time to answer a request.",
+            ("route",),
+            registry=self._registry,
+            buckets=LATENCY_BUCKETS,
+        )
+        self._references = Gauge("asl_references", "References.", registry=self._registry)
+        self._busy = Gauge("asl_requests_busy", "Uploads in work.", registry=self._registry)
+        memory = Gauge("asl_memory_bytes", "Resident memory.", registry=self._registry)
+        memory.set_function(resident_bytes)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One answered request."""
-        with self._lock:
-            self._requests[method, route, status] += 1
-            cells = self._seconds.setdefault(route, [0.0] * (len(_BUCKETS) + 2))
-            for place, bound in enumerate(_BUCKETS):
-                cells[place] += seconds <= bound
-            cells[-2] += 1
-            cells[-1] += seconds
+        """Count one answered request."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
-    def text(self, *, references: int, busy: int) -> str:
-        """The page for Prometheus.
+    def text(self, *, references: int, busy: int) -> bytes:
+        """Render all metrics in Prometheus' text format.
 
         Args:
-            references: how many there are.
-            busy: requests that are being worked on.
+            references: number of references.
+            busy: number of uploads in work.
         """
-        lines = ["# TYPE asl_requests_total counter"]
-        with self._lock:
-            for (method, route, status), number in sorted(self._requests.items()):
-                lines.append(
-                    f'asl_requests_total{{method="{method}",route="{route}",status="{status}"}} {number}'
-                )
-            lines.append("# TYPE asl_request_seconds histogram")
-            for route, cells in sorted(self._seconds.items()):
-                for bound, inside in zip(
-                    (*_BUCKETS, "+Inf"), (*cells[:-2], cells[-2]), strict=True
-                ):
-                    lines.append(
-                        f'asl_request_seconds_bucket{{route="{route}",le="{bound}"}} {inside:g}'
-                    )
-                lines.append(f'asl_request_seconds_count{{route="{route}"}} {cells[-2]:g}')
-                lines.append(f'asl_request_seconds_sum{{route="{route}"}} {cells[-1]:.6g}')
-        gauges = {
-            "asl_references": references,
-            "asl_requests_busy": busy,
-            "asl_memory_bytes": resident_bytes(),
-        }
-        for name, value in gauges.items():
-            lines += [f"# TYPE {name} gauge", f"{name} {value}"]
-        return "\n".join(lines) + "\n"
+        self._references.set(references)
+        self._busy.set(busy)
+        return generate_latest(self._registry)
 
 
 def resident_bytes() -> int:
-    """Memory that this process holds; 0 where the system does not say."""
+    """Return the resident memory of this process; 0 where the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

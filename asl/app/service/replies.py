@@ -1,4 +1,4 @@
-"""What the service answers, as its OpenAPI description shows it."""
+"""Reply bodies of the service, as in its OpenAPI description."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from asl.app.matches import Match
 
 
 class Reference(BaseModel):
-    """One reference."""
+    """A reference."""
 
-    id: str = Field(
-        description="made by the server from the content; the same image has the same id"
-    )
-    label: str = Field(description="what the client called it")
-    width: int
-    height: int
-    bytes: int
+    id: str = Field(description="made by the server from the content; the same image, the same id")
+    label: str = Field(description="file name that the client sent")
+    width: int = Field(description="pixels")
+    height: int = Field(description="pixels")
+    bytes: int = Field(description="size of the file")
 
     @classmethod
     def of(cls, name: Name, facts: Facts) -> Reference:
-        """From the store's values."""
+        """Build from the store's records."""
         return cls(
             id=name.name,
             label=name.label,
@@ -33,47 +31,49 @@ class Reference(BaseModel):
 
 
 class AddReply(BaseModel):
-    """What became of an added image."""
+    """Outcome of adding an image."""
 
     reference: Reference
-    new: bool = Field(description="false where the same image was there already")
+    new: bool = Field(description="false if the same image was there already")
 
 
 class ListReply(BaseModel):
     """A page of references, oldest first."""
 
-    total: int
+    total: int = Field(description="number of references, of those with the label if one is given")
     references: list[Reference]
 
 
 class MatchReply(BaseModel):
-    """A reference that the image may come from, or that may come from the image."""
+    """A reference that may be the original of the image, or a copy of it."""
 
     reference: Reference
     probability: float = Field(
-        description="0..1, that one was made from the other, from the aligned pixels"
+        description="0..1, from the aligned pixels, that one of the two is a copy of the other"
     )
     accepted: bool = Field(description="probability >= threshold")
     direction: str = Field(
         description="reference->query, query->reference or unclear; the arrow points at the copy"
     )
     score: float = Field(
-        description="of the embeddings, higher = surer that the image is a copy of the reference"
+        description="of the embeddings; higher = surer that the image is a copy of the reference"
     )
-    cosine: float
+    cosine: float = Field(description="of the embeddings")
     query_log_norm: float
     reference_log_norm: float
-    why: str = Field(description="what speaks for the direction")
-    reason: str = Field(description="what the two have in common")
-    edits: list[str] = Field(description="what was probably done")
+    why: str = Field(description="strongest cue for the direction; empty where it is unclear")
+    reason: str = Field(description="content that the two share")
+    edits: list[str] = Field(description="probable edits")
     query_outline: list[tuple[float, float]] = Field(
-        description="corners of the shared part, 0..1 of the image"
+        description="corners (x, y) of the shared area as shares 0..1 of the image"
     )
-    reference_outline: list[tuple[float, float]]
+    reference_outline: list[tuple[float, float]] = Field(
+        description="the same corners in the reference"
+    )
 
     @classmethod
     def of(cls, match: Match, reference: Reference) -> MatchReply:
-        """From a match of the detector."""
+        """Build from a match of the detector."""
         return cls(
             reference=reference,
             probability=match.probability,
@@ -92,14 +92,14 @@ class MatchReply(BaseModel):
 
 
 class SearchReply(BaseModel):
-    """Matches, the surest first."""
+    """Matches, surest first."""
 
-    threshold: float
-    references: int = Field(description="how many there were to search")
+    threshold: float = Field(description="probability from which on a match is accepted")
+    references: int = Field(description="number of references searched")
     matches: list[MatchReply]
 
 
-class Error(BaseModel):
-    """Why a request was refused."""
+class ErrorReply(BaseModel):
+    """Reason why a request was refused."""
 
     error: str

@@ -1,4 +1,4 @@
-"""Bodies of requests, read into memory within limits; nothing is written to a disk, nothing is fetched."""
+"""Read request bodies into memory within limits; nothing is written to disk or fetched."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from contextlib import asynccontextmanager
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-_LONGEST_LABEL = 200
-_ACCEPTED = ("image/", "application/octet-stream", "binary/octet-stream")
+MOST_LABEL = 200  # characters
+ACCEPTED_TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 
 
 class Refused(Exception):  # noqa: N818
-    """A request that is answered with an error; ``status`` is its HTTP code."""
+    """A request that is answered with an error.
+
+    Attributes:
+        status: HTTP status code.
+        reason: for the client.
+        close: True if the connection closes, because the rest of the body is not read.
+    """
 
     def __init__(self, status: int, reason: str, *, close: bool = False) -> None:
         super().__init__(reason)
@@ -23,22 +29,22 @@ class Refused(Exception):  # noqa: N818
 
 
 async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
-    """The body of a request, which is the image itself.
+    """Read the body of a request, which is the image itself.
 
     Args:
-        request: its declared length is not believed; what arrives is counted.
+        request: its declared length is not trusted; the bytes that arrive are counted.
         max_bytes: more is refused as soon as it has arrived (413).
-        seconds: the whole body has to arrive in this time (408).
+        seconds: in which the whole body has to arrive (408).
 
     Raises:
-        Refused: too large, too slow, empty, or a form instead of an image.
+        Refused: the body is too large, too slow, empty, or a form instead of an image.
     """
     kind = request.headers.get("content-type", "application/octet-stream").lower()
-    if not kind.startswith(_ACCEPTED):
+    if not kind.startswith(ACCEPTED_TYPES):
         raise Refused(
             415,
-            "send the image itself as the body (e.g. curl --data-binary @photo.jpg -H 'Content-Type: "
-            f"image/jpeg'), not {_plain(kind, 60)!r}",
+            f"Content-Type: got {_printable(kind, 60)!r}; send the image itself as the body, e.g. "
+            "curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg'",
             close=True,
         )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -52,32 +58,33 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > max_bytes:
-                    raise Refused(413, f"more than {max_bytes} bytes", close=True)
+                    raise Refused(413, f"more than the limit of {max_bytes} bytes", close=True)
     except TimeoutError as error:
         raise Refused(408, f"the image did not arrive within {seconds:g} s", close=True) from error
     except ClientDisconnect as error:
-        raise Refused(400, "the client went away", close=True) from error
+        raise Refused(400, "the client closed the connection", close=True) from error
     if not body:
         raise Refused(422, "the body is empty; send the image itself as the body")
     return bytes(body)
 
 
 def clean_label(text: str) -> str:
-    """What a client calls an image, as plain text of bounded length; it is shown, never used as a path."""
-    return _plain(text.replace("\\", "/").rsplit("/", 1)[-1], _LONGEST_LABEL)
+    """Return the last part of a client's file name, printable and short; it is never a path."""
+    return _printable(text.replace("\\", "/").rsplit("/", 1)[-1], MOST_LABEL)
 
 
-def _plain(text: str, longest: int) -> str:
-    kept = (letter for letter in text if not unicodedata.category(letter).startswith("C"))
-    return "".join(kept).strip()[:longest]
+def _printable(text: str, longest: int) -> str:
+    """Drop control and formatting characters (Unicode categories C)."""
+    letters = (letter for letter in text if not unicodedata.category(letter).startswith("C"))
+    return "".join(letters).strip()[:longest]
 
 
 class Gate:
-    """At most so many uploads at once; the next one is told to come back."""
+    """Limit the number of uploads in work; further ones are refused with 503."""
 
-    def __init__(self, most: int) -> None:
-        """Set how many."""
-        self.most, self.busy = most, 0
+    def __init__(self, limit: int) -> None:
+        """Set the limit."""
+        self.limit, self.busy = limit, 0
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
@@ -86,7 +93,7 @@ class Gate:
         Raises:
             Refused: all are taken (503).
         """
-        if self.busy >= self.most:
+        if self.busy >= self.limit:
             raise Refused(
                 503, f"{self.busy} images are being worked on; try again in a second", close=True
             )

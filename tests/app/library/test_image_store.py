@@ -27,12 +27,12 @@ def test_only_the_verdicts_that_are_asked_for_come_back() -> None:
 
 def test_verdicts_of_an_older_judge_go_when_a_new_one_comes() -> None:
     store, pair = opened(), ("a", "b")
-    store.keep_judge("old")
+    store.keep_verdicts_of("old")
     store.put_verdicts("old", [(*pair, "yes")])
-    store.keep_judge("old")
+    store.keep_verdicts_of("old")
     assert store.verdicts("old", [pair]) == {pair: "yes"}
     store.put_verdicts("new", [(*pair, "no")])
-    store.keep_judge("new")
+    store.keep_verdicts_of("new")
     assert store.verdicts("old", [pair]) == {}
     assert store.verdicts("new", [pair]) == {pair: "no"}
 

@@ -10,9 +10,9 @@ import pytest
 
 from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
-from asl.app.library.local_feature_store import Pictures, remember
+from asl.app.library.local_feature_store import Thumbnails, extract_missing
 from asl.app.library.records import Name, Record
-from asl.app.library.thumbnails import PictureFile
+from asl.app.library.thumbnails import ThumbnailFile
 from asl.types import AslError
 from tests.app.conftest import encode, textured
 
@@ -53,24 +53,26 @@ def test_many_pictures_take_one_connection_which_is_closed(
 
     monkeypatch.setattr(sqlite3, "connect", counted)
     assert store.path
-    remember(store, store.path, [f"d{n}" for n in range(5)], workers=1, progress=lambda *_: None)
+    extract_missing(
+        store, store.path, [f"d{n}" for n in range(5)], workers=1, progress=lambda *_: None
+    )
     assert (len(opened), Counted.open) == (1, 0)
-    file = PictureFile(store.path)
+    file = ThumbnailFile(store.path)
     assert len(opened) == 1, "opened when it is needed"
-    expected = store.picture("d1")
+    expected = store.thumbnail("d1")
     assert file("d1") == expected
     others: list[bytes] = []
     thread = threading.Thread(target=lambda: others.append(file("d1")))
     thread.start()
     thread.join()
-    copy = pickle.loads(pickle.dumps(Pictures(file)))
+    copy = pickle.loads(pickle.dumps(Thumbnails(file)))
     assert len(opened) == 2, "a copy shares nothing with it, and opens nothing before it is asked"
     assert others == [copy.file("d1")] == [expected]
     file.close()
     copy.file.close()
     assert Counted.open == 0
-    assert file("d2") == store.picture("d2"), "opened again"
+    assert file("d2") == store.thumbnail("d2"), "opened again"
     file.close()
-    with pytest.raises(AslError, match="no picture of content nobody"):
+    with pytest.raises(AslError, match="no thumbnail of content nobody"):
         copy.file("nobody")
     copy.file.close()

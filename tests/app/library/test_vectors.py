@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from asl.app.library.vectors import Collection
+from asl.app.library.vectors import VectorCollection
 
 
 def test_replacing_the_same_names_for_ever_takes_no_more_room() -> None:
     rng = np.random.default_rng(0)
-    collection = Collection(4, engine="exact")
+    collection = VectorCollection(4, engine="exact")
     collection.add(["stays"], np.eye(4, dtype=np.float32)[:1])
     before, rows = collection.view(), 0
     for _ in range(700):

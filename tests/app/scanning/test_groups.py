@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import json
 import random
+import shutil
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asl.app.scanning import groups
 from asl.app.scanning.groups import Edge, Group, missing_spokes, star_groups
 
 
@@ -81,7 +87,7 @@ def test_the_order_of_the_pairs_does_not_matter() -> None:
 
 
 def counted_anew(edges: Sequence[Edge]) -> list[Group]:
-    """Stars by counting everything again for each of them: slow and plain. Components need no looking at."""
+    """Stars by counting everything again for each of them: slow and plain, without components."""
 
     def other(row: int, node: int) -> int:
         return edges[row].copy if edges[row].original == node else edges[row].original
@@ -119,7 +125,7 @@ def counted_anew(edges: Sequence[Edge]) -> list[Group]:
 
 
 def random_edges(seed: int) -> list[Edge]:
-    """Few probabilities and few images make many ties; like judgements they have six digits at most."""
+    """Few probabilities and few images make many ties; they have six digits, like verdicts."""
     rng = random.Random(seed)
     nodes = rng.randrange(2, 14)
     ends = {frozenset(rng.sample(range(nodes), 2)): None for _ in range(rng.randrange(1, 40))}
@@ -139,8 +145,35 @@ def test_counting_down_gives_the_same_stars_as_counting_anew() -> None:
         assert star_groups(edges) == counted_anew(edges), seed
 
 
+@pytest.mark.skipif(not shutil.which("node"), reason="no node on this machine")
+def test_the_script_of_the_gallery_groups_alike(tmp_path: Path) -> None:
+    cases = [random_edges(seed) for seed in range(60)]
+    listed = [
+        [
+            {"original": e.original, "copy": e.copy, "p": e.probability, "clear": e.clear}
+            for e in edges
+        ]
+        for edges in cases
+    ]
+    script = Path(groups.__file__).with_name("page") / "groups.js"
+    run = (
+        f"{script.read_text(encoding='utf-8')}\nconst cases = {json.dumps(listed)};\n"
+        "const answers = cases.map(pairs => starGroups(pairs, pairs.map((_, row) => row)));\n"
+        "console.log(JSON.stringify(answers));"
+    )
+    (tmp_path / "run.js").write_text(run, encoding="utf-8")
+    done = subprocess.run(
+        ["node", str(tmp_path / "run.js")], capture_output=True, text=True, check=True
+    )
+    answers = [
+        [Group(star["original"], tuple(map(tuple, star["copies"]))) for star in stars]
+        for stars in json.loads(done.stdout)
+    ]
+    assert answers == [star_groups(edges) for edges in cases]
+
+
 def test_a_long_chain_takes_no_more_steps_a_pair_than_a_short_one() -> None:
-    """Lines of Python that run, not seconds: the machine may be busy. A quadratic way takes eight times as many."""
+    """Count executed lines, not seconds: the machine may be busy. Quadratic would be 8 times."""
 
     def lines(pairs: int) -> int:
         count = 0

@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asl.app.library.local_feature_store import Voted
-from asl.app.library.vectors import Collection
-from asl.app.scanning.pair_candidates import Contents, looking_order, nearest_pairs
+from asl.app.library.local_feature_store import VotedPairs
+from asl.app.library.vectors import VectorCollection
+from asl.app.scanning.pair_candidates import Contents, cache_friendly_order, nearest_pairs
 from asl.types import AslError
 
 
 def contents(seed: int, count: int, dim: int = 8) -> Contents:
     features = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
-    return Contents.of([f"c{row:03}" for row in range(count)], features)
+    return Contents.from_features([f"c{row:03}" for row in range(count)], features)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
@@ -47,12 +47,12 @@ def test_with_parts_a_pair_counts_by_its_best_part(within: bool) -> None:
     rng = np.random.default_rng(4)
     features = rng.normal(size=(30, 6)).astype(np.float32)
     parts = rng.normal(size=(3, 30, 6)).astype(np.float32)
-    found = Contents.of([str(row) for row in range(30)], features, parts)
+    found = Contents.from_features([str(row) for row in range(30)], features, parts)
     left = np.arange(30) if within else np.arange(12)
     right = left if within else np.arange(12, 30)
     got = nearest_pairs(found, left, right, k=29, budget=10**6)
     whole = found.vectors @ found.vectors.T
-    one_way = np.max([found.vectors @ part.T for part in found.parts], axis=0)
+    one_way = np.max([found.vectors @ part.T for part in found.regions], axis=0)
     best = np.maximum(whole, np.maximum(one_way, one_way.T))
     expected = {frozenset((a, b)): best[a, b] for a in left for b in right if a != b}
     pairs = [frozenset(pair) for pair in zip(got.first.tolist(), got.second.tolist(), strict=True)]
@@ -68,7 +68,7 @@ def test_a_series_of_look_alikes_does_not_use_up_the_budget() -> None:
     others = rng.normal(size=(40, 16))
     pair = np.stack([lonely, lonely + 0.45 * rng.normal(size=16)])
     features = np.concatenate([frames, others, pair]).astype(np.float32)
-    found = Contents.of([str(row) for row in range(len(features))], features)
+    found = Contents.from_features([str(row) for row in range(len(features))], features)
     rows = np.arange(len(features))
     got = nearest_pairs(found, rows, rows, k=10, budget=60)
     assert (140, 141) in {
@@ -83,7 +83,7 @@ def test_votes_get_half_of_the_budget_and_count_for_the_pair() -> None:
     rows = np.arange(40)
     rng = np.random.default_rng(1)
     first, second = rng.integers(0, 20, 12), rng.integers(20, 40, 12)
-    voted = Voted(first, second, rng.uniform(1, 50, 12).astype(np.float32))
+    voted = VotedPairs(first, second, rng.uniform(1, 50, 12).astype(np.float32))
     found = nearest_pairs(given, rows, rows, k=3, budget=10, voted=voted)
     pairs = {
         frozenset(pair) for pair in zip(found.first.tolist(), found.second.tolist(), strict=True)
@@ -94,7 +94,7 @@ def test_votes_get_half_of_the_budget_and_count_for_the_pair() -> None:
     cosines = np.einsum("pd,pd->p", given.vectors[found.first], given.vectors[found.second])
     np.testing.assert_allclose(found.cosines, cosines, atol=1e-6)
     without = nearest_pairs(given, rows, rows, k=3, budget=10)
-    nobody = nearest_pairs(given, rows, rows, k=3, budget=10, voted=Voted.nothing())
+    nobody = nearest_pairs(given, rows, rows, k=3, budget=10, voted=VotedPairs.empty())
     np.testing.assert_array_equal(without.first, nobody.first)
     every = nearest_pairs(given, rows, rows, k=3, budget=10**6, voted=voted)
     keys = np.minimum(every.first, every.second) * 40 + np.maximum(every.first, every.second)
@@ -107,11 +107,11 @@ def test_neighbouring_pairs_share_images() -> None:
         [(10 * c + a, 10 * c + b) for c in range(10) for a in range(10) for b in range(a)]
     )
     pairs = pairs[np.random.default_rng(0).permutation(len(pairs))]
-    order = looking_order(pairs[:, 0], pairs[:, 1])
+    order = cache_friendly_order(pairs[:, 0], pairs[:, 1])
     assert sorted(order.tolist()) == list(range(len(pairs)))
     cliques = pairs[order][:, 0] // 10
     assert (np.diff(cliques) != 0).sum() == 9
-    assert len(looking_order(np.empty(0, np.int64), np.empty(0, np.int64))) == 0
+    assert len(cache_friendly_order(np.empty(0, np.int64), np.empty(0, np.int64))) == 0
 
 
 def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -123,7 +123,7 @@ def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
 @pytest.mark.parametrize("looks", [1, 4])
 def test_a_collection_answers_like_brute_force_while_it_changes(parts: int, looks: int) -> None:
     rng = np.random.default_rng(4)
-    collection = Collection(8, parts=parts, engine="exact")
+    collection = VectorCollection(8, regions=parts, engine="exact")
     alive: dict[str, np.ndarray] = {}  # [1 + parts, D]: the whole, then its parts
     for step in range(60):
         keys = [f"k{number}" for number in rng.integers(0, 900, 40)]
@@ -152,7 +152,7 @@ def test_a_collection_answers_like_brute_force_while_it_changes(parts: int, look
 
 def test_a_crowd_of_parts_of_one_image_hides_no_other() -> None:
     """Every part of one image is nearer than anything of the others."""
-    collection = Collection(4, parts=30)
+    collection = VectorCollection(4, regions=30)
     crowd = np.tile(np.float32([1, 0.01, 0, 0]), (1, 30, 1))
     collection.add(["crowd"], crowd[:, 0], crowd)
     others = np.tile(np.float32([0.5, 0, 1, 0]), (5, 31, 1))
@@ -163,18 +163,18 @@ def test_a_crowd_of_parts_of_one_image_hides_no_other() -> None:
 
 
 def test_parts_must_fit_and_one_without_a_direction_is_nobody_s_neighbour() -> None:
-    collection = Collection(4, parts=2)
+    collection = VectorCollection(4, regions=2)
     with pytest.raises(AslError, match=r"expected \[1, 2, 4\]"):
         collection.add(["a"], np.ones((1, 4), np.float32))
     collection.add(
         ["a"], np.ones((1, 4), np.float32), np.float32([[[0, 0, 0, 0], [np.nan, 1, 1, 1]]])
     )
-    assert not collection.view().parts.any()
+    assert not collection.view().regions.any()
     assert len(collection) == 1
 
 
 def test_a_view_stays_as_it_was() -> None:
-    collection = Collection(4)
+    collection = VectorCollection(4)
     collection.add(["a", "b"], np.eye(4, dtype=np.float32)[:2])
     view = collection.view()
     collection.remove(["a"])

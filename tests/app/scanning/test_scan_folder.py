@@ -3,8 +3,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -12,15 +14,18 @@ from contextlib import closing
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import asl
 from asl.app.library import ingest
-from asl.app.pair_verifier import PairVerdict, judge_name
+from asl.app.pair_verdict import PairVerdict
+from asl.app.pair_verifier import verifier_id
 from asl.app.scanning.tables import Row
 from asl.matching.decision.thresholds import threshold_for
 from asl.scan import main
-from tests.app.conftest import crop, encode, textured
+from tests.app.conftest import Pixels, crop, encode, textured
 
 
 def scan(*arguments: object) -> int:
@@ -116,7 +121,7 @@ def test_what_is_kept_of_an_image_is_found_once_and_forgotten_with_it(
     scanned(photos, model, output)
     with closing(sqlite3.connect(cache)) as db:
         judges = db.execute("SELECT DISTINCT judge FROM verdicts").fetchall()
-    assert judges == [(judge_name(),)]
+    assert judges == [(verifier_id(),)]
 
 
 def test_less_precision_lists_less_probable_pairs(
@@ -125,7 +130,7 @@ def test_less_precision_lists_less_probable_pairs(
     def unsure(pairs: list, **_: object) -> object:  # type: ignore[type-arg]
         return ((pair, PairVerdict(forward=0.3, backward=0.1)) for pair in pairs)
 
-    monkeypatch.setattr("asl.app.scanning.scan_folder.judge_all", unsure)
+    monkeypatch.setattr("asl.app.scanning.scan_folder.verify_all", unsure)
     assert threshold_for(0.75) < 0.3 < threshold_for(0.9)
     assert not scanned(photos, model, tmp_path / "out", "--precision", 0.9)
     found = scanned(photos, model, tmp_path / "out", "--precision", 0.75)
@@ -133,7 +138,7 @@ def test_less_precision_lists_less_probable_pairs(
 
 
 def test_links_to_one_file_are_one_file(photos: Path, model: Path, tmp_path: Path) -> None:
-    """Listed as an original, a link would stand above its own target: whoever deletes the copy has neither."""
+    """Listed as an original, a link would be above its own target: deleting the copy loses both."""
     (photos / "A-link.jpg").symlink_to("p0.jpg")
     os.link(photos / "p3.jpg", photos / "hard link.jpg")
     rows = scanned(photos, model, tmp_path / "out")
@@ -272,7 +277,7 @@ def test_no_place_for_the_results_is_said_in_one_line(
 def test_a_folder_that_may_not_be_read_is_an_error_and_forgets_nothing(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Permissions do not stop the superuser, as whom tests may run: what the system would say is said here."""
+    """Permissions do not stop the superuser, as whom tests may run: the error is raised here."""
     before = scanned(photos, model, tmp_path / "out")
     listed = os.scandir
 
@@ -399,8 +404,108 @@ def test_other_tables(photos: Path, model: Path, tmp_path: Path, kind: str) -> N
     scanned(photos, model, tmp_path / "out", "--format", kind)
     path = tmp_path / "out" / f"copies.{kind}"
     rows = pq.read_table(path).to_pylist() if kind == "parquet" else json.loads(path.read_text())
+    if kind == "json":
+        assert all(isinstance(row["edits"], list) for row in rows)
+        rows = [{**row, "edits": "; ".join(row["edits"])} for row in rows]
     assert [{name: str(value) for name, value in row.items()} for row in rows] == expected
     assert list(rows[0]) == list(Row.__dataclass_fields__)
+
+
+def test_the_summary_says_how_it_was_made(photos: Path, model: Path, tmp_path: Path) -> None:
+    scanned(photos, model, tmp_path / "out")
+    numbers = summary(tmp_path / "out")
+    assert str(numbers["created"]).startswith("20")
+    assert f"asl scan {photos} --model {model}" in str(numbers["command"])
+    assert (numbers["version"], numbers["model"]) == (asl.__version__, str(model))
+    assert re.fullmatch("[0-9a-f]{8,}", str(numbers["model_hash"]))
+
+
+def test_relative_folders_give_relative_paths(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = scanned(Path("photos"), model, Path("out"))
+    assert ("photos/p0.jpg", "photos/sub/crop-of-0.jpg") in {
+        (row["original"], row["copy"]) for row in rows
+    }
+    with Path("out", "unreadable.csv").open() as file:
+        assert [row["path"] for row in csv.DictReader(file)] == ["photos/broken.jpg"]
+    Path("new").mkdir()
+    Path("new", "cut.jpg").write_bytes(encode(crop(textured(3)), quality=80))
+    rows = scanned(Path("new"), model, Path("out"), "--against", "photos")
+    assert {(row["original"], row["copy"]) for row in rows} == {("photos/p3.jpg", "new/cut.jpg")}
+    monkeypatch.chdir(photos)
+    rows = scanned(Path("."), model, tmp_path / "out")
+    assert ("p0.jpg", "sub/crop-of-0.jpg") in {(row["original"], row["copy"]) for row in rows}
+
+
+def test_a_direction_is_explained_only_where_it_is_clear(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    shutil.copy(photos / "p2.jpg", photos / "p2 (1).jpg")
+    (photos / "p3-again.jpg").write_bytes(encode(textured(3), quality=94))
+    rows = scanned(photos, model, tmp_path / "out")
+    directions = {row["direction"] for row in rows}
+    assert directions == {"original->copy", "unclear", "same file"}
+    for row in rows:
+        assert bool(row["why"]) == (row["direction"] == "original->copy"), row
+
+
+def gradient() -> Pixels:
+    """Fog: smooth, without a single local feature, but not blank."""
+    ramp = np.linspace(150, 215, 300)[:, None] + np.linspace(0, 12, 400)[None]
+    return np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
+
+
+def test_identical_pixels_are_a_pair_without_any_structure(model: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    fog = encode(gradient(), quality=90)
+    (photos / "fog.jpg").write_bytes(fog)
+    comment = b"a comment"
+    tagged = fog[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + fog[2:]
+    (photos / "fog tagged.jpg").write_bytes(tagged)
+    for name, shade in (("white.jpg", 255), ("white too.jpg", 255)):
+        blank = np.full((300, 400, 3), shade, np.uint8)
+        (photos / name).write_bytes(encode(blank, quality=90 + len(name) % 7))
+    (row,) = scanned(photos, model, tmp_path / "out")
+    assert {Path(row["original"]).name, Path(row["copy"]).name} == {"fog.jpg", "fog tagged.jpg"}
+    assert (row["probability"], row["edits"]) == ("1.0", "re-encoded")
+    assert row["reason"].startswith("identical pixels")
+    assert scanned(photos, model, tmp_path / "out") == [row], "blank pictures are no copies"
+
+
+def test_a_photo_that_the_library_has_is_shown_by_the_library_s_file(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir()
+    shutil.copy(photos / "p2.jpg", tmp_path / "new" / "2.jpg")
+    scanned(tmp_path / "new", model, tmp_path / "out", "--against", photos)
+    (image,) = page_data(tmp_path / "out")["images"]
+    assert image["name"] == str(photos / "p2.jpg")
+    assert image["library"]
+    assert [file["name"] for file in image["same"]] == ["2.jpg"]
+
+
+def page_data(output: Path) -> dict:  # type: ignore[type-arg]
+    page = (output / "gallery.html").read_text()
+    return json.loads(page.split('type="application/json">')[1].split("</script>")[0])
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
+def test_a_file_name_is_no_formula(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    (photos / "p3.jpg").rename(photos / f"{sign}HYPERLINK(1).jpg")
+    shutil.copy(photos / f"{sign}HYPERLINK(1).jpg", photos / "sub" / f"{sign}2.jpg")
+    (photos / "broken.jpg").rename(photos / f"{sign}broken.jpg")
+    monkeypatch.chdir(photos)
+    rows = scanned(Path("."), model, tmp_path / "out")
+    cells = [row[side] for row in rows for side in ("original", "copy")]
+    assert f"./{sign}HYPERLINK(1).jpg" in cells
+    assert all(Path(cell).is_file() for cell in cells), "and it still is the path"
+    assert not any(cell.startswith(sign) for cell in cells)
+    assert (tmp_path / "out" / "unreadable.csv").read_text().count(f"./{sign}broken.jpg") == 1
 
 
 def test_the_gallery_holds_everything_and_nothing_that_runs(

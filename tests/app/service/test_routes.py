@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import json
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -20,10 +22,12 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[serve]`")
 from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from asl.app.detector import CopyDetector
 from asl.app.library.sources import by_content
-from asl.app.service.routes import ServiceOptions, create_app
+from asl.app.service.guard import ServiceOptions
+from asl.app.service.routes import create_app
 from asl.app.service.uploads import Gate, Refused
 from asl.data.images import ImageError
 from asl.models import Embedder
@@ -234,6 +238,70 @@ def test_other_sites_and_other_names_are_turned_away(client: TestClient) -> None
     assert client.get("/references", headers={"Host": "localhost:8765"}).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["[", "]", "[::1", "::1]", "[]", "a b", "", "\xff"])
+@pytest.mark.parametrize("token", ["", "open-sesame"])
+def test_a_malformed_host_or_origin_is_turned_away(
+    embedder: Embedder, folder: Path, host: str, token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(embedder, folder, token=token) as client:
+        for headers in ({"Host": host}, {"Origin": f"http://{host}"}):
+            encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+            assert client.get("/health", headers=encoded).status_code == 403, headers
+    assert not caplog.records, "no traceback in the log"
+
+
+def test_a_full_disk_is_507(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorname = "SQLITE_FULL"
+    for error, status in (
+        (full, 507),
+        (OSError(errno.ENOSPC, "No space left on device"), 507),
+        (sqlite3.OperationalError("database is locked"), 500),
+    ):
+
+        def fail(*_: object, error: Exception = error, **__: object) -> object:
+            raise error
+
+        monkeypatch.setattr(CopyDetector, "add_sources", fail)
+        answer = client.post("/references", content=encode(textured(0)), headers=JPEG)
+        assert answer.status_code == status
+        assert "library" not in answer.text
+
+
+def test_methods_that_a_path_does_not_have_are_named(client: TestClient) -> None:
+    for path, allowed in (
+        ("/references", "GET, POST"),
+        (f"/references/{'0' * 32}", "DELETE, GET"),
+        ("/search", "POST"),
+        ("/health", "GET, HEAD"),
+    ):
+        answer = client.patch(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path
+    for path in ("/health", "/ready"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+
+
+def test_the_description_has_every_answer_of_an_upload(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()
+    answers = described["paths"]["/references"]["post"]["responses"]
+    for code in ("200", "201"):
+        schema = answers[code]["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/AddReply"}
+    assert {"401", "403", "405", "413", "507"} <= set(answers)
+    assert "head" not in described["paths"]["/health"]
+
+
+def test_references_are_found_by_their_label(client: TestClient) -> None:
+    for seed, label in enumerate(("Holiday 1.jpg", "holiday 2.jpg", "cat.jpg")):
+        add(client, encode(textured(seed, 60, 80)), label)
+    answer = client.get("/references?label=HOLIDAY&limit=1").json()
+    assert (answer["total"], [item["label"] for item in answer["references"]]) == (
+        2,
+        ["Holiday 1.jpg"],
+    )
+
+
 def test_a_token_is_asked_for(embedder: Embedder, folder: Path) -> None:
     with serving(embedder, folder, token="open-sesame") as client:
         for route in ("/references", "/metrics", "/openapi.json"):
@@ -342,11 +410,20 @@ def test_health_metrics_and_description(client: TestClient) -> None:
     add(client, encode(textured(0)))
     client.post("/search", content=b"junk", headers=JPEG)
     assert client.get("/nowhere").json() == {"error": "Not Found"}
-    text = client.get("/metrics").text
-    assert 'asl_requests_total{method="POST",route="/references",status="201"} 1' in text
-    assert 'asl_requests_total{method="POST",route="/search",status="422"} 1' in text
-    assert "asl_references 1\n" in text
-    assert 'asl_request_seconds_bucket{route="/references",le="+Inf"} 1\n' in text
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    assert samples["asl_requests_total", "/references", "201", "POST"] == 1
+    assert samples["asl_requests_total", "/search", "422", "POST"] == 1
+    assert samples["asl_references",] == 1
+    assert samples["asl_requests_busy",] == 0
+    assert samples["asl_memory_bytes",] > 1e6
+    assert samples["asl_request_seconds_bucket", "+Inf", "/references"] == 1
+    assert samples["asl_request_seconds_count", "/references"] == 1
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) >= {
         "/references",
@@ -424,7 +501,7 @@ def test_it_does_not_open_up_by_accident(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_a_kill_loses_nothing_that_was_acknowledged(model: Path, tmp_path: Path) -> None:
-    """Added one after another while another thread kills the process: every answered id is there afterwards."""
+    """Another thread kills the process while images are added: every answered id is kept."""
     answered: list[str] = []
     for attempt in range(2):
         with live(model, tmp_path / "library") as (process, port):
@@ -531,7 +608,7 @@ def test_hostile_uploads_against_a_live_service(model: Path, tmp_path: Path) -> 
 
 
 def test_parts_of_the_references_are_searched(client: TestClient) -> None:
-    """The random network's nearest whole is another one: the part alone makes the photo the first candidate."""
+    """The nearest whole image is another one: the region makes the photo the first candidate."""
     for seed in range(12):
         add(client, encode(textured(seed), "PNG"), f"n{seed}")
     query = encode(textured(5)[: int(0.7 * 300), : int(0.7 * 400)], "PNG")

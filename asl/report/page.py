@@ -1,0 +1,47 @@
+"""Render self-contained HTML pages from Jinja2 templates that are files of the package."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+SHARED_TEMPLATES = "report/templates"
+
+
+def render(template: str, *, folder: str = SHARED_TEMPLATES, **values: object) -> str:
+    """Render a template; values are escaped.
+
+    A template may include a style sheet or a script as it is: ``{{ source("style.css") }}``; the
+    shared style sheet is there for every folder. Data go into ``<script type="application/json">``
+    by ``{{ data|tojson }}``, which cannot end the script.
+
+    Args:
+        template: file name.
+        folder: of the template, relative to the package.
+        values: variables of the template.
+    """
+    return _environment(folder).get_template(template).render(**values)
+
+
+@lru_cache
+def _environment(folder: str) -> Environment:
+    loaders = [PackageLoader("asl", path) for path in dict.fromkeys((folder, SHARED_TEMPLATES))]
+    environment = Environment(
+        loader=ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+
+    def source(name: str) -> Markup:
+        for loader in loaders:
+            if name in loader.list_templates():
+                return Markup(loader.get_source(environment, name)[0])
+        raise FileNotFoundError(f"{name}: is in none of {folder}, {SHARED_TEMPLATES}")
+
+    environment.globals["source"] = source
+    return environment
