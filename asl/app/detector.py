@@ -172,7 +172,7 @@ class CopyDetector:
             if needle in (name.label or name.name).casefold()
         ]
 
-    def thumbnail(self, name: str) -> bytes:
+    def picture(self, name: str) -> bytes:
         """Return the JPEG thumbnail of a reference; empty for an unknown name."""
         known = self._names.get(name)
         return self._store.thumbnail(known.digest) if known else b""

@@ -14,7 +14,7 @@ def render(template: str, *, folder: str = SHARED_TEMPLATES, **values: object) -
     """Render a template; values are escaped.
 
     A template may include a style sheet or a script as it is: ``{{ source("style.css") }}``; the
-    shared style sheet is there for every folder. Data go into ``<script type="application/json">``
+    shared style sheet can be included from any folder. Data go into ``<script type="application/json">``
     by ``{{ data|tojson }}``, which cannot end the script.
 
     Args:

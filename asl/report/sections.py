@@ -40,7 +40,7 @@ def shown_columns(evaluations: Mapping[str, Evaluation]) -> list[str]:
 def shown_intervals(
     evaluations: Mapping[str, Evaluation],
 ) -> dict[str, dict[str, Range | None]]:
-    """Return run -> column -> (low, high) of the 95 % interval, None where there is none."""
+    """Return run -> column -> (low, high) of the 95 % interval, None without one."""
     return {
         run: {name: _interval(evaluation, name) for name in COLUMNS}
         for run, evaluation in evaluations.items()

@@ -17,7 +17,7 @@ from asl.data.images import Pixels, open_image
 SHRINKS = (1.25, 1.5, 2.0, 3.0, 4.0)  # factors of both sides at which lost detail is measured
 MOST_TEXT = 80  # characters kept of a text in a file
 LARGE_SIDE = 1024  # pixels; larger images are measured on samples, for speed
-TILE_SIDE = 340  # pixels of a sample, of which there are 3 x 3
+TILE_SIDE = 340  # pixels; a large image has 3 x 3 samples
 GIF_COLOURS = 256
 # Share of pixels that equal their neighbour: above it a drawing; a photograph with few colours
 # has 0.7 at most.

@@ -279,7 +279,7 @@ class ImageStore:
         yield from self._chunked(sql, digests, (key,))
 
     def thumbnail(self, digest: str) -> bytes:
-        """Return the JPEG thumbnail of a content; empty where there is none."""
+        """Return the JPEG thumbnail of a content, empty bytes without one."""
         rows = self._all("SELECT picture FROM images WHERE digest = ?", (digest,))
         return bytes(rows[0][0]) if rows and rows[0][0] else b""
 

@@ -63,7 +63,7 @@ class Source:
         label: for people.
         size: of the file in bytes.
         changed: modification time of the file in nanoseconds.
-        path: absolute path of the file, or archive and member; empty where there is none.
+        path: absolute path of the file, or archive and member; empty for bytes.
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
+from asl.app.library.records import Source
 from asl.app.library.sync import FileListing, SyncResult, list_files, sync
 from asl.app.origin import Origin, find_origin
 from asl.app.pair_verdict import SAME_PIXELS, PairVerdict
@@ -64,13 +65,7 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     try:
         store.keep_verdicts_of(verifier_id())
         clock.step("start")
-        with bar("embedding", "images") as progress:
-            synced = sync(store, ingestor, sources, progress=progress)
-        if not synced.digests:
-            name, reason = next(iter(synced.failures.items()))
-            raise AslError(
-                f"none of {len(synced.failures)} images can be read, e.g. {name}: {reason}"
-            )
+        synced = _sync(store, ingestor, sources, bar)
         contents = _read_contents(options, store, ingestor, synced, bar)
         clock.step("embedding")
         in_library = {source.name for source in library.sources} if library else set[str]()
@@ -130,6 +125,15 @@ class _Clock:
         now = time.monotonic()
         self.seconds[name] = round(now - self._last, 2)
         self._last = now
+
+
+def _sync(store: ImageStore, ingestor: Ingestor, sources: Sequence[Source], bar: Bar) -> SyncResult:
+    with bar("embedding", "images") as progress:
+        synced = sync(store, ingestor, sources, progress=progress)
+    if not synced.digests:
+        name, reason = next(iter(synced.failures.items()))
+        raise AslError(f"none of {len(synced.failures)} images can be read, e.g. {name}: {reason}")
+    return synced
 
 
 def _read_contents(

@@ -1,4 +1,4 @@
-"""Middleware: authorisation, metrics, response headers; one form for every error."""
+"""Middleware: authorisation, metrics, response headers; error replies."""
 
 from __future__ import annotations
 

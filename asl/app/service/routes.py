@@ -212,7 +212,7 @@ class _Service:
 
     async def picture(self, id: Id) -> Response:
         """Thumbnail of a reference."""
-        data = await self._run(lambda: self._detector.thumbnail(id), quick=True)
+        data = await self._run(lambda: self._detector.picture(id), quick=True)
         if not data:
             raise Refused(404, UNKNOWN_REFERENCE)
         return Response(data, media_type="image/jpeg")
@@ -251,7 +251,7 @@ class _Service:
 
 
 async def _refuse_unknown_parameters(request: Request) -> None:
-    """Refuse parameters that the route does not have: a misspelt one would be ignored."""
+    """Refuse unknown parameters: a typo would be ignored, and its default used."""
     route = request.scope["route"]
     known = [field.alias for field in route.dependant.query_params]
     unknown = sorted(set(request.query_params) - set(known))
