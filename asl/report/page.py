@@ -14,8 +14,8 @@ def render(template: str, *, folder: str = SHARED_TEMPLATES, **values: object) -
     """Render a template; values are escaped.
 
     A template may include a style sheet or a script as it is: ``{{ source("style.css") }}``; the
-    shared style sheet can be included from any folder. Data go into ``<script type="application/json">``
-    by ``{{ data|tojson }}``, which cannot end the script.
+    shared style sheet can be included from any folder. Data go into a script element of the type
+    application/json by ``{{ data|tojson }}``, which cannot end it.
 
     Args:
         template: file name.

@@ -256,7 +256,8 @@ def bar(
     """
     if share is None:
         return '<span class="none">–</span>'
-    extent, whisker, stroke = _percent(share), "", ""
+    extent = _percent(share)
+    whisker = stroke = ""
     if interval is not None:
         low, high = _percent(interval[0]), _percent(interval[1])
         whisker = f'<u style="left:{low:.1f}%;width:{max(high - low, 0.3):.1f}%"></u>'

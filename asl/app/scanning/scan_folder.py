@@ -197,7 +197,8 @@ class _Scan:
         )
 
     def _vote(self, queries: I64, references: I64) -> VotedPairs:
-        store, path, digests = self.store, self.path, self.contents.digests
+        store, path = self.store, self.path
+        digests = self.contents.digests
         with self.bar("finding details", "images") as progress:
             extract_missing(store, path, digests, workers=self.options.workers, progress=progress)
         with self.bar("matching details", "images") as progress:

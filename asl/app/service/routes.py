@@ -122,7 +122,9 @@ class _Service:
     def __init__(
         self, detector: CopyDetector, options: ServiceOptions, guard: Guard, metrics: Metrics
     ) -> None:
-        self._detector, self._options, self._guard = detector, options, guard
+        self._detector = detector
+        self._options = options
+        self._guard = guard
         self._metrics = metrics
         self._gate = Gate(options.max_uploads)
         self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None

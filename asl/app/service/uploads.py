@@ -25,7 +25,9 @@ class Refused(Exception):  # noqa: N818
 
     def __init__(self, status: int, reason: str, *, close: bool = False) -> None:
         super().__init__(reason)
-        self.status, self.reason, self.close = status, reason, close
+        self.status = status
+        self.reason = reason
+        self.close = close
 
 
 async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
