@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 
 from asl.storage import atomic_path
-from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, StrArray
+from asl.types import F32, AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, StrArray
 
 _SUFFIXES = (".hdf5", ".h5")
+_IMAGES = (".jpg", ".jpeg", ".png")
 
 
 def is_descriptors(path: str | Path) -> bool:
@@ -42,9 +43,9 @@ def read_descriptors(path: str | Path) -> Embeddings:
     for file_path in files:
         with _opened(file_path) as file:
             _need(file, file_path, "vectors", "image_names")
-            names.append(_names(file["image_names"]))
-            vectors.append(file["vectors"][:])
-        if vectors[-1].ndim != 2 or vectors[-1].shape[1] != vectors[0].shape[1]:
+            names.append(_names(file, "image_names", file_path))
+            vectors.append(_rows(file, "vectors", file_path, count=len(names[-1])))
+        if vectors[-1].shape[1] != vectors[0].shape[1]:
             raise AslError(
                 f"{file_path}: vectors of shape {vectors[-1].shape}, those of {files[0]} are "
                 f"{vectors[0].shape}; give files of one model"
@@ -70,10 +71,14 @@ def read_submission(path: str | Path) -> tuple[QueryEmbeddings, ReferenceEmbeddi
     """
     with _opened(Path(path)) as file:
         _need(file, path, "query", "reference", "query_ids", "reference_ids")
-        queries = QueryEmbeddings.from_features(_names(file["query_ids"]), file["query"][:])
-        return queries, ReferenceEmbeddings.from_features(
-            _names(file["reference_ids"]), file["reference"][:]
-        )
+        query_ids = _names(file, "query_ids", path)
+        reference_ids = _names(file, "reference_ids", path)
+        queries = _rows(file, "query", path, count=len(query_ids))
+        references = _rows(file, "reference", path, count=len(reference_ids))
+    return (
+        QueryEmbeddings.from_features(query_ids, queries),
+        ReferenceEmbeddings.from_features(reference_ids, references),
+    )
 
 
 def write_submission(
@@ -109,21 +114,45 @@ def _opened(path: Path) -> Any:
 
 
 def _need(file: Any, path: str | Path, *names: str) -> None:
-    missing = [name for name in names if not isinstance(file.get(name), h5py.Dataset)]
+    missing = [name for name in names if name not in file]
     if missing:
         raise AslError(
             f"{path}: lacks {', '.join(missing)}; it holds {', '.join(file) or 'nothing'}"
         )
+    groups = [name for name in names if not isinstance(file[name], h5py.Dataset)]
+    if groups:
+        raise AslError(
+            f"{path}: {groups[0]} is a group that holds {', '.join(file[groups[0]]) or 'nothing'}; "
+            "write it as one dataset"
+        )
 
 
-def _names(dataset: Any) -> StrArray:
-    raw = [
-        value.decode() if isinstance(value, bytes) else str(value) for value in dataset[:].tolist()
-    ]
+def _rows(file: Any, key: str, path: str | Path, *, count: int) -> F32:
+    """Read vectors, one row an id."""
+    data = file[key]
+    if data.ndim != 2 or data.shape[0] != count or data.dtype.kind not in "fiu":
+        raise AslError(
+            f"{path}: {key} is {data.dtype} of shape {data.shape}; "
+            f"expected numbers of shape ({count}, D), one row an id"
+        )
+    return np.asarray(data[:], dtype=np.float32)
+
+
+def _names(file: Any, key: str, path: str | Path) -> StrArray:
+    """Read ids ``[N]`` or ``[N, 1]``, without folders and image suffixes."""
+    data = file[key]
+    shape = data.shape
+    if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)) or data.dtype.kind not in "SUO":
+        raise AslError(
+            f"{path}: {key} is {data.dtype} of shape {shape}; expected text of shape (N,)"
+        )
+    values = data[:].reshape(-1).tolist()
+    raw = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
     names = [name.rsplit("/", 1)[-1] for name in raw]
-    return np.array(
-        [
-            name.rsplit(".", 1)[0] if name.lower().endswith((".jpg", ".jpeg", ".png")) else name
-            for name in names
-        ]
-    )
+    if not names:
+        return np.empty(0, dtype="<U1")
+    return np.array([_without_suffix(name) for name in names])
+
+
+def _without_suffix(name: str) -> str:
+    return name.rsplit(".", 1)[0] if name.lower().endswith(_IMAGES) else name

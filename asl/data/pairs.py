@@ -97,8 +97,21 @@ def read_pairs(path: str | Path) -> ScoredPairs:
 def _from_table(table: Any) -> ScoredPairs:
     queries, query_index = _encode(table.column("query_id"), "query_id")
     references, reference_index = _encode(table.column("reference_id"), "reference_id")
-    scores = table.column("score").combine_chunks().to_numpy(zero_copy_only=False)
+    column = table.column("score")
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise AslError(_wrong_score(column))
+    if column.null_count:
+        raise AslError(f"column score: {column.null_count} empty value(s)")
+    scores = column.combine_chunks().to_numpy(zero_copy_only=False)
     return ScoredPairs(queries, references, query_index, reference_index, scores)
+
+
+def _wrong_score(column: Any) -> str:
+    """Name the first row of a score column that is no number, else the type of the column."""
+    for row, value in enumerate(column.to_pylist()):
+        if not isinstance(value, str) or not _is_number(value):
+            return f"column score, row {row}: expected a finite number, got {value!r}"
+    return f"column score: expected numbers, got {column.type}"
 
 
 def _encode(column: Any, name: str) -> tuple[StrArray, I64]:

@@ -75,6 +75,28 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_descriptors(tmp_path / "zero.h5")
 
 
+def test_ids_may_be_a_column_and_other_shapes_are_named(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["vectors"] = np.eye(2, dtype=np.float32)
+        file["image_names"] = np.array([["a/Q1.jpeg"], ["b/Q2.JPG"]], dtype="S")
+    assert read_descriptors(tmp_path / "x.h5").ids.tolist() == ["Q1", "Q2"]
+    ids = np.array(["Q1", "Q2"], dtype="S")
+    for vectors, names, said in (
+        (np.eye(2), np.array([["a", "b"]], dtype="S"), r"image_names is .* of shape \(1, 2\)"),
+        (np.eye(2), np.arange(2), r"image_names is int64 of shape \(2,\); expected text"),
+        (np.eye(3), ids, r"vectors is float64 of shape \(3, 3\); expected numbers .*\(2, D\)"),
+        (np.ones(2), ids, r"vectors is float64 of shape \(2,\)"),
+    ):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["vectors"], file["image_names"] = vectors, names
+        with pytest.raises(AslError, match=rf"x\.h5: {said}"):
+            read_descriptors(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["vectors/data"], file["image_names"] = np.eye(2), ids
+    with pytest.raises(AslError, match="vectors is a group that holds data; write it as one"):
+        read_descriptors(tmp_path / "x.h5")
+
+
 def test_several_files_are_one_set(tmp_path: Path) -> None:
     """The challenge's descriptors come in twenty files; the tenth comes after the ninth."""
     whole = some(11, "R")

@@ -116,6 +116,19 @@ def test_parquet_without_the_columns_and_with_empty_ids(tmp_path: Path) -> None:
         read_pairs(path)
 
 
+def test_parquet_scores_that_are_no_numbers_are_named_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    ids = {"query_id": ["Q1", "Q2"], "reference_id": ["R1", "R2"]}
+    for scores, said in (
+        (["0.5", "n/a"], "column score, row 1: expected a finite number, got 'n/a'"),
+        (["0.5", "0.6"], "column score: expected numbers, got string"),
+        ([0.5, None], "column score: 1 empty value"),
+    ):
+        pq.write_table(pa.table({**ids, "score": scores}), path)
+        with pytest.raises(AslError, match=rf"p\.parquet: .*{said}"):
+            read_pairs(path)
+
+
 def test_missing_files_are_named(tmp_path: Path) -> None:
     for name in ("gone.csv", "gone.parquet"):
         with pytest.raises(AslError, match=name):
