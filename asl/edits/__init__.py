@@ -1,4 +1,4 @@
-"""Edits that know what they leave: every view of an image carries the way back to it, exactly."""
+"""Image edits that track geometry: every view knows the original position of its pixels."""
 
 from asl.edits.engine.edit_base import Edit, Maybe, OneOf, Sequence, Shuffled, SomeOf
 from asl.edits.engine.make_views import make_views, overlap

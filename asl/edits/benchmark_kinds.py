@@ -1,8 +1,8 @@
-"""The edits that benchmark queries are made with: one named kind each, held apart from the training recipes.
+"""Edits of benchmark queries, one per named kind, held out from the training recipes.
 
 Parameters and chains differ from every recipe in ``conf/edits`` (other ranges, other combinations,
-other codecs), so that a detector is asked about edits of a family that it may have seen, but not
-about the edits that it was fitted to.
+other codecs): a model is evaluated on families of edits that it may have seen, but not on the edits
+that it was trained with.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asl.edits.photometric import ColourJitter, Grayscale, Levels, Pixelwise, To
 
 
 def benchmark_kinds() -> dict[str, Edit]:
-    """Kind of query -> the edit that makes it."""
+    """Map each kind of query to the edit that creates it."""
     jpeg = Recompress(quality=(25, 75), times=(1, 3), webp=0.5)
     kinds: dict[str, Edit] = {
         "crop": Crop(area=(0.3, 0.6), aspect=(0.5, 2.0)),

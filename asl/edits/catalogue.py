@@ -1,4 +1,10 @@
-"""Every edit by name, with the parameters that it comes with: for contact sheets and for tests."""
+"""Catalogue of all edits by name, with default parameters: for contact sheets and tests.
+
+Add an edit as a dataclass in the module of its family (``geometric``, ``photometric``, ``detail``,
+``filters``, ``local_warps``, ``composite``, ``drawing``): a subclass of
+:class:`asl.edits.engine.edit_base.Edit` whose ``__call__`` returns a new view with its trace. It is
+listed here without further registration; recipes in ``conf/edits`` name it by ``_target_``.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +14,25 @@ import pkgutil
 from asl import edits
 from asl.edits.engine.edit_base import Edit, Maybe, OneOf, Sequence, Shuffled, SomeOf
 from asl.edits.geometric import Settle
-from asl.edits.photometric import Levels, Pixelwise
+from asl.edits.photometric import LEVEL_KINDS, Levels, Pixelwise
 
 _COMBINATIONS = {Sequence, Shuffled, Maybe, OneOf, SomeOf, Levels, Pixelwise, Settle}
+_PIXELWISE_EXAMPLES = ("CLAHE", "Emboss", "ToSepia", "MedianBlur")
 
 
 def every_edit() -> dict[str, Edit]:
-    """Name of an edit -> one of it; of the Albumentations transforms a few that the recipes use."""
+    """Create every edit with its default parameters.
+
+    Returns:
+        Name -> edit, sorted by name; combinations are omitted, and of the Albumentations transforms
+        a few that the recipes use are included.
+    """
     for module in pkgutil.iter_modules(edits.__path__):
         importlib.import_module(f"{edits.__name__}.{module.name}")
     classes = [
         kind for kind in Edit.__subclasses__() if kind.__module__.startswith(f"{edits.__name__}.")
     ]
-    made = [kind() for kind in classes if kind not in _COMBINATIONS]
-    made += [Levels(kind) for kind in ("invert", "solarise", "posterise", "equalise", "swap")]
-    made += [Pixelwise(name) for name in ("CLAHE", "Emboss", "ToSepia", "MedianBlur")]
-    return {edit.name: edit for edit in sorted(made, key=lambda edit: edit.name)}
+    edits_with_defaults = [kind() for kind in classes if kind not in _COMBINATIONS]
+    edits_with_defaults += [Levels(kind) for kind in LEVEL_KINDS]
+    edits_with_defaults += [Pixelwise(name) for name in _PIXELWISE_EXAMPLES]
+    return {edit.name: edit for edit in sorted(edits_with_defaults, key=lambda edit: edit.name)}

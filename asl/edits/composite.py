@@ -1,4 +1,4 @@
-"""Edits that bring another image in: pasted onto a scene, covered by a picture, blended, framed, tiled."""
+"""Edits that combine the view with other images: overlays, blends, collages, screenshots."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from asl.edits.geometric import random_colour
 
 @dataclass
 class OverlayOnto(Edit):
-    """Paste the view into a larger foreign scene; it fills ``area`` of it and is a little see-through at times."""
+    """Paste the view onto a larger foreign scene.
+
+    Attributes:
+        area: range of the view's share of the scene.
+        opacity: range of the view's opacity where it is translucent.
+        faint: probability that it is translucent.
+    """
 
     area: Sequence[float] = (0.15, 0.6)
     opacity: Sequence[float] = (0.8, 1.0)
@@ -30,19 +36,15 @@ class OverlayOnto(Edit):
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Paste."""
-        area, opacity = (
-            draw(rng, self.area),
-            draw(rng, self.opacity) if rng.random() < self.faint else 1.0,
-        )
+        area = draw(rng, self.area)
+        opacity = draw(rng, self.opacity) if rng.random() < self.faint else 1.0
         height, width = view.size
         stretch = float(np.exp(rng.uniform(-0.3, 0.3)))
         canvas = round(height / np.sqrt(area) * stretch), round(width / np.sqrt(area) / stretch)
         canvas = max(height, canvas[0]), max(width, canvas[1])
         scene = foreign_image(view, rng, canvas).copy()
-        top, left = (
-            int(rng.integers(0, canvas[0] - height + 1)),
-            int(rng.integers(0, canvas[1] - width + 1)),
-        )
+        top = int(rng.integers(0, canvas[0] - height + 1))
+        left = int(rng.integers(0, canvas[1] - width + 1))
         spot = scene[top : top + height, left : left + width]
         scene[top : top + height, left : left + width] = cv2.addWeighted(
             view.image, opacity, spot, 1 - opacity, 0
@@ -53,7 +55,13 @@ class OverlayOnto(Edit):
 
 @dataclass
 class ImageOnTop(Edit):
-    """Cover ``area`` of the view with a foreign picture; ``faint`` is how often it has an ``opacity`` below 1."""
+    """Cover a part of the view with a foreign picture.
+
+    Attributes:
+        area: range of the covered share of the view.
+        opacity: range of the picture's opacity where it is translucent.
+        faint: probability that it is translucent.
+    """
 
     area: Sequence[float] = (0.05, 0.4)
     opacity: Sequence[float] = (0.5, 1.0)
@@ -78,7 +86,7 @@ class ImageOnTop(Edit):
 
 @dataclass
 class CutMix(Edit):
-    """A rectangle of ``area`` shows the same place of another image (Yun et al., ICCV 2019)."""
+    """Replace a rectangle of ``area`` by that of another image (CutMix; Yun et al., ICCV 2019)."""
 
     area: Sequence[float] = (0.1, 0.5)
 
@@ -95,7 +103,11 @@ class CutMix(Edit):
 
 @dataclass
 class Blend(Edit):
-    """Mix the whole view with a foreign picture that has ``share`` of the result (mixup, Zhang et al., ICLR 2018)."""
+    """Blend the view with a foreign picture (mixup; Zhang et al., ICLR 2018).
+
+    Attributes:
+        share: range of the foreign picture's weight.
+    """
 
     share: Sequence[float] = (0.15, 0.5)
 
@@ -111,7 +123,7 @@ class Blend(Edit):
 
 @dataclass
 class Collage(Edit):
-    """One field of a mosaic of ``rows`` x ``columns`` pictures, with or without lines between them."""
+    """Place the view into a mosaic of ``rows`` x ``columns`` pictures, with or without gaps."""
 
     rows: Sequence[int] = (1, 2)
     columns: Sequence[int] = (1, 2)
@@ -138,7 +150,7 @@ class Collage(Edit):
 
 @dataclass
 class Meme(Edit):
-    """A bar of text above or below the picture, ``bar`` of its height."""
+    """Add a bar of text above or below the picture, ``bar`` of its height."""
 
     bar: Sequence[float] = (0.15, 0.4)
 
@@ -165,7 +177,11 @@ class Meme(Edit):
 
 @dataclass
 class Screenshot(Edit):
-    """The view inside an app or a browser: bars, buttons, lines of text, other thumbnails; it fills ``share`` of it."""
+    """Place the view inside an app or a browser: bars, buttons, lines of text.
+
+    Attributes:
+        share: range of the view's share of the screenshot.
+    """
 
     share: Sequence[float] = (0.35, 0.75)
 
@@ -184,7 +200,7 @@ class Screenshot(Edit):
         paper, ink = ((24, 26, 30), (220, 220, 225)) if dark else ((250, 250, 250), (40, 40, 45))
         canvas = Image.new("RGB", size[::-1], paper)
         pen = ImageDraw.Draw(canvas)
-        self._furniture(pen, rng, size, (top, bottom), ink)
+        self._draw_interface(pen, rng, size, (top, bottom), ink)
         canvas.paste(Image.fromarray(view.image), (left, top))
         trace = view.trace.place(top, left, size[0], size[1])
         return view.replaced(
@@ -192,13 +208,14 @@ class Screenshot(Edit):
         )
 
     @staticmethod
-    def _furniture(
+    def _draw_interface(
         pen: ImageDraw.ImageDraw,
         rng: Rng,
         size: tuple[int, int],
         bars: tuple[int, int],
         ink: tuple[int, int, int],
     ) -> None:
+        """Draw a title bar, buttons and lines of text on a screenshot of (height, width)."""
         height, width = size
         accent = tuple(rng.integers(40, 220, size=3).tolist())
         letter = int(np.clip(height * 0.03, 6, 28))
@@ -217,7 +234,7 @@ class Screenshot(Edit):
 
 @dataclass
 class Frame(Edit):
-    """A decorative border of ``width`` of the side, drawn over the edge of the view."""
+    """Draw a border of ``width`` (share of the shorter side) over the edge of the view."""
 
     width: Sequence[float] = (0.02, 0.1)
 

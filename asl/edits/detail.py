@@ -1,4 +1,4 @@
-"""Edits that cost detail: blur, noise, squares, codecs, sharpening."""
+"""Edits that change detail: blur, noise, pixelation, recompression, sharpening."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MotionBlur(Edit):
 
 @dataclass
 class DefocusBlur(Edit):
-    """Out of focus: blur with a disc of ``radius`` percent of the longer side."""
+    """Blur with a disc of ``radius`` percent of the longer side (out of focus)."""
 
     radius: Sequence[float] = (0.5, 2.5)
 
@@ -77,7 +77,7 @@ class DefocusBlur(Edit):
 
 @dataclass
 class Morphology(Edit):
-    """Bright things grow or shrink by ``radius`` percent of the longer side (dilation, erosion)."""
+    """Dilate or erode bright areas by ``radius`` percent of the longer side."""
 
     radius: Sequence[float] = (0.2, 0.8)
 
@@ -95,7 +95,7 @@ class Morphology(Edit):
 
 @dataclass
 class Noise(Edit):
-    """Gaussian noise with a standard deviation of ``sigma`` grey levels, coloured or gray."""
+    """Add Gaussian noise with a standard deviation of ``sigma`` grey levels, coloured or gray."""
 
     sigma: Sequence[float] = (4, 30)
 
@@ -111,13 +111,17 @@ class Noise(Edit):
 
 
 @lru_cache(maxsize=1)
-def _bank() -> npt.NDArray[np.float32]:
+def _noise_bank() -> npt.NDArray[np.float32]:
+    """Create the fixed bank of unit Gaussian noise, ``[640, 640, 3]``."""
     return np.random.default_rng(0).standard_normal((640, 640, 3), dtype=np.float32)
 
 
 def _grain(rng: Rng, size: tuple[int, int], coloured: bool) -> npt.NDArray[np.float32]:
-    """Unit Gaussian noise ``[H, W, 3]``: a random window of a fixed bank (wrapped round), not millions of new draws."""
-    bank, offset = _bank(), rng.integers(0, 640, size=2)
+    """Unit Gaussian noise ``[H, W, 3]``: a random window of a fixed bank, wrapped round.
+
+    Millions of new draws per view would be far slower.
+    """
+    bank, offset = _noise_bank(), rng.integers(0, 640, size=2)
     rows, columns = (
         (np.arange(length) + start) % 640 for length, start in zip(size, offset, strict=True)
     )
@@ -127,7 +131,12 @@ def _grain(rng: Rng, size: tuple[int, int], coloured: bool) -> npt.NDArray[np.fl
 
 @dataclass
 class Pixelise(Edit):
-    """Squares of one colour: the longer side has ``squares`` of them; smooth instead with probability ``smooth``."""
+    """Pixelise.
+
+    Attributes:
+        squares: range of the number of squares along the longer side.
+        smooth: probability of linear interpolation instead of squares.
+    """
 
     squares: Sequence[float] = (24, 80)
     smooth: float = 0.3
@@ -151,7 +160,13 @@ class Pixelise(Edit):
 
 @dataclass
 class Recompress(Edit):
-    """Encode and decode ``times`` times with JPEG or WebP at a drawn quality."""
+    """Encode and decode with JPEG or WebP.
+
+    Attributes:
+        quality: range of the encoder's quality, 1..100.
+        times: range of the number of rounds.
+        webp: probability of WebP in each round.
+    """
 
     quality: Sequence[float] = (10, 60)
     times: Sequence[int] = (1, 2)
@@ -166,10 +181,11 @@ class Recompress(Edit):
         for _ in range(int(rng.integers(self.times[0], self.times[1] + 1))):
             quality, webp = round(draw(rng, self.quality)), bool(rng.random() < self.webp)
             flag = cv2.IMWRITE_WEBP_QUALITY if webp else cv2.IMWRITE_JPEG_QUALITY
-            fine, encoded = cv2.imencode(".webp" if webp else ".jpg", pixels, [flag, quality])
-            if not fine:
+            encodable, encoded = cv2.imencode(".webp" if webp else ".jpg", pixels, [flag, quality])
+            if not encodable:
                 raise AslError(
-                    f"recompress: the codec refused {pixels.shape[1]} x {pixels.shape[0]} pixels"
+                    f"recompress: {'WebP' if webp else 'JPEG'} cannot encode "
+                    f"{pixels.shape[1]} x {pixels.shape[0]} pixels; resize the view first"
                 )
             pixels = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
             chain.append(["webp" if webp else "jpeg", quality])
@@ -182,7 +198,12 @@ def _rgb(bgr: Pixels) -> Pixels:
 
 @dataclass
 class Sharpen(Edit):
-    """Unsharp mask of strength ``amount``; edges alone (a drawing) with probability ``edges``."""
+    """Sharpen by an unsharp mask.
+
+    Attributes:
+        amount: range of its strength.
+        edges: probability of showing the edges alone (a drawing).
+    """
 
     amount: Sequence[float] = (0.5, 3.0)
     edges: float = 0.0

@@ -1,4 +1,4 @@
-"""What is drawn on top of a view: text, watermarks, stickers, stripes, holes."""
+"""Edits that draw on a view: text, watermarks, stickers, stripes, erased rectangles."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from asl.types import AslError
 
 
 def solid(alpha: Alpha, colour: Sequence[int]) -> np.ndarray:
-    """A patch of one colour, as large as a shape."""
+    """Create a patch of one colour of the size of a shape."""
     return np.full((*alpha.shape, 3), colour, np.uint8)
 
 
 @dataclass
 class Text(Edit):
-    """Words in a real font, each line ``height`` of the view high, in one colour, some outlined.
+    """Write lines of text in one colour, some outlined.
 
     Attributes:
-        height: of a line, share of the view's height.
-        lines: how many.
-        opacity: of the whole text.
-        words: in a line.
-        signs: random letters instead of words, that many to a line; 0: words.
-        fonts: files of fonts to choose from; none: the one that comes with Pillow, in four weights
-            and slants.
+        height: range of a line's height as a share of the view's height.
+        lines: range of the number of lines.
+        opacity: range of the text's opacity.
+        words: range of the number of words per line.
+        signs: maximum number of random characters per line, instead of words; 0 for words.
+        fonts: font files to draw from; none for Pillow's own, in four weights and slants.
     """
 
     height: Sequence[float] = (0.05, 0.15)
@@ -59,12 +58,11 @@ class Text(Edit):
             self._line(rng) for _ in range(int(rng.integers(self.lines[0], self.lines[1] + 1)))
         )
         path = self.fonts[int(rng.integers(len(self.fonts)))] if self.fonts else ""
-        bold, slant = int(rng.random() < 0.4) * max(1, size // 24), 0.25 * float(rng.random() < 0.2)
-        alpha, colour, opacity = (
-            letters(text, size, path, bold=bold, slant=slant),
-            random_colour(rng),
-            draw(rng, self.opacity),
-        )
+        bold = int(rng.random() < 0.4) * max(1, size // 24)
+        slant = 0.25 * float(rng.random() < 0.2)
+        alpha = letters(text, size, path, bold=bold, slant=slant)
+        colour = random_colour(rng)
+        opacity = draw(rng, self.opacity)
         top = int(rng.integers(0, max(1, height - alpha.shape[0] + 1)))
         left = int(
             rng.integers(min(0, width - alpha.shape[1]) // 2, max(1, width - alpha.shape[1] + 1))
@@ -90,7 +88,13 @@ class Text(Edit):
 
 @dataclass
 class Watermark(Edit):
-    """One line of text all over the view, see-through, turned by up to ``degrees``."""
+    """Repeat one translucent line of text over the whole view.
+
+    Attributes:
+        height: range of the line's height as a share of the view's height.
+        opacity: range of the text's opacity.
+        degrees: range of its rotation.
+    """
 
     height: Sequence[float] = (0.04, 0.1)
     opacity: Sequence[float] = (0.15, 0.5)
@@ -120,7 +124,14 @@ class Watermark(Edit):
 
 @dataclass
 class Sticker(Edit):
-    """Emoji-like stickers and logos, each ``side`` of the view's shorter side (see :mod:`asl.edits.drawn.stickers`)."""
+    """Paste emoji-like stickers and logos (:mod:`asl.edits.drawn.stickers`).
+
+    Attributes:
+        side: range of a sticker's side as a share of the view's shorter side.
+        count: range of the number of stickers.
+        opacity: range of their opacity.
+        kinds: kinds to draw from.
+    """
 
     side: Sequence[float] = (0.1, 0.4)
     count: Sequence[int] = (1, 2)
@@ -134,14 +145,15 @@ class Sticker(Edit):
         unknown = set(self.kinds) - set(KINDS)
         if unknown or not self.kinds:
             raise AslError(
-                f"kinds: expected some of {', '.join(KINDS)}, got {', '.join(sorted(unknown)) or 'none'}"
+                f"kinds: expected some of {', '.join(KINDS)}, "
+                f"got {', '.join(sorted(unknown)) or 'none'}"
             )
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Stick them on."""
         for _ in range(int(rng.integers(self.count[0], self.count[1] + 1))):
             kind, seed = self.kinds[int(rng.integers(len(self.kinds)))], int(rng.integers(64))
-            # Few sizes, so that drawn ones can be used again.
+            # Multiples of 8 pixels, so that cached stickers are reused.
             side = int(np.clip(8 * round(draw(rng, self.side) * min(view.size) / 8), 8, 512))
             opacity = draw(rng, self.opacity)
             image, alpha = sticker(kind, seed, side)
@@ -154,7 +166,13 @@ class Sticker(Edit):
 
 @dataclass
 class Stripes(Edit):
-    """Lines across the view, ``width`` of its longer side each; ``smear`` is how often they are drawn by hand."""
+    """Draw lines across the view.
+
+    Attributes:
+        width: range of their width as a share of the longer side.
+        count: range of the number of lines.
+        smear: probability of one freehand line instead.
+    """
 
     width: Sequence[float] = (0.01, 0.03)
     count: Sequence[int] = (2, 6)
@@ -185,7 +203,12 @@ class Stripes(Edit):
 
 @dataclass
 class Erase(Edit):
-    """Cut out rectangles of ``area`` (share of the view) each; filled with one colour or, at times, with noise."""
+    """Erase rectangles: fill them with one colour, or with noise in three of ten cases.
+
+    Attributes:
+        area: range of a rectangle's share of the view.
+        count: range of the number of rectangles.
+    """
 
     area: Sequence[float] = (0.02, 0.15)
     count: Sequence[int] = (1, 4)

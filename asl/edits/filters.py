@@ -1,4 +1,4 @@
-"""Looks that apps and screens give a picture: tints, fading, vignettes, raster dots, moire, drawings."""
+"""Filters of apps and screens: tint, fade, vignette, halftone, moire, cartoon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asl.edits.geometric import random_colour
 
 @dataclass
 class Tint(Edit):
-    """Brightness painted in three random colours, for dark, middle and light; ``share`` of it over the old colours."""
+    """Map brightness to three random colours (dark, middle, light), mixed in by ``share``."""
 
     share: Sequence[float] = (0.3, 1.0)
 
@@ -40,7 +40,7 @@ class Tint(Edit):
 
 @dataclass
 class Fade(Edit):
-    """The whole picture towards one colour: ``share`` of it is left."""
+    """Fade the picture towards one colour; ``share`` of it is left."""
 
     share: Sequence[float] = (0.3, 0.8)
 
@@ -57,7 +57,7 @@ class Fade(Edit):
 
 @dataclass
 class Darken(Edit):
-    """Brightness times ``factor``: a night shot, or an overexposed one above 1."""
+    """Multiply the brightness by ``factor``: a night shot, or above 1 an overexposed one."""
 
     factor: Sequence[float] = (0.1, 0.5)
 
@@ -74,7 +74,12 @@ class Darken(Edit):
 
 @dataclass
 class Vignette(Edit):
-    """Darker (or lighter) towards the corners, by ``strength`` there."""
+    """Darken or lighten towards the corners.
+
+    Attributes:
+        strength: range of the change at the corners, 0..1.
+        light: probability of lightening.
+    """
 
     strength: Sequence[float] = (0.3, 0.8)
     light: float = 0.2
@@ -94,7 +99,12 @@ class Vignette(Edit):
 
 @dataclass
 class Moire(Edit):
-    """A screen photographed: bright and dark bands of ``period`` percent of the longer side, slightly coloured."""
+    """Add moire of a photographed screen: slightly coloured bands.
+
+    Attributes:
+        period: range of the period in percent of the longer side.
+        strength: range of the relative change of brightness.
+    """
 
     period: Sequence[float] = (0.7, 3.0)
     strength: Sequence[float] = (0.05, 0.25)
@@ -119,7 +129,12 @@ class Moire(Edit):
 
 @dataclass
 class Halftone(Edit):
-    """Print: ``dots`` of ink along the longer side, larger where it is darker; black and white at times."""
+    """Print with halftone dots.
+
+    Attributes:
+        dots: range of the number of dots along the longer side.
+        gray: probability of black and white.
+    """
 
     dots: Sequence[float] = (50, 120)
     gray: float = 0.5
@@ -131,10 +146,8 @@ class Halftone(Edit):
         """Print."""
         dots, gray = draw(rng, self.dots), bool(rng.random() < self.gray)
         grid = pixel_grid(view.size) * np.float32(2 * np.pi * dots / max(view.size))
-        u, v = (
-            (grid[..., 0] + grid[..., 1]) / np.sqrt(np.float32(2)),
-            (grid[..., 0] - grid[..., 1]) / np.sqrt(np.float32(2)),
-        )
+        u = (grid[..., 0] + grid[..., 1]) / np.sqrt(np.float32(2))
+        v = (grid[..., 0] - grid[..., 1]) / np.sqrt(np.float32(2))
         screen: Gray = (np.cos(u) * np.cos(v) + 1) * np.float32(127.5)
         image = cv2.cvtColor(view.image, cv2.COLOR_RGB2GRAY)[..., None] if gray else view.image
         ink = np.clip((image - screen[..., None]) * np.float32(4) + 128, 0, 255)
@@ -144,7 +157,7 @@ class Halftone(Edit):
 
 @dataclass
 class Cartoon(Edit):
-    """Flat colours (``colours`` levels) with dark outlines."""
+    """Draw flat colours (``colours`` levels per channel) with dark outlines."""
 
     colours: Sequence[int] = (4, 8)
 

@@ -1,4 +1,4 @@
-"""Edits that move pixels along a plane: crop, resize, pad, rotate, flip, perspective, shear."""
+"""Projective edits: crop, resize, pad, rotate, flip, perspective, shear, translate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _BORDERS = {
     "reflect": cv2.BORDER_REFLECT_101,
     "replicate": cv2.BORDER_REPLICATE,
 }
-_MOST_PIXELS = 40_000_000
+_MAX_PIXELS = 40_000_000  # a larger view is not resized
 
 
 def random_colour(rng: Rng) -> tuple[int, int, int]:
-    """Black, white or gray half of the time, any colour otherwise."""
+    """Draw an RGB colour: black, white or gray half of the time, any colour otherwise."""
     if rng.random() < 0.5:
         level = int(rng.choice([0, 255, 128]))
         return level, level, level
@@ -31,7 +31,12 @@ def random_colour(rng: Rng) -> tuple[int, int, int]:
 
 @dataclass
 class Crop(Edit):
-    """Keep a rectangle of ``area`` (share of the view) and ``aspect`` (factor on the view's own)."""
+    """Crop to a random rectangle.
+
+    Attributes:
+        area: range of its share of the view, 0..1.
+        aspect: range of the factor on the view's aspect ratio.
+    """
 
     area: Sequence[float] = (0.3, 0.9)
     aspect: Sequence[float] = (0.75, 1.333)
@@ -56,7 +61,7 @@ class Crop(Edit):
 
 @dataclass
 class Resize(Edit):
-    """Another number of pixels: both sides times ``scale``."""
+    """Resize: multiply both sides by ``scale``, drawn log-uniformly."""
 
     scale: Sequence[float] = (0.3, 1.0)
 
@@ -67,16 +72,17 @@ class Resize(Edit):
         """Resize."""
         scale = draw_log(rng, self.scale)
         height, width = (max(4, round(side * scale)) for side in view.size)
-        if height * width > _MOST_PIXELS:
+        if height * width > _MAX_PIXELS:
             return view
         return view.resized(height, width, self.entry(scale=scale))
 
 
 @dataclass
 class Settle(Edit):
-    """No edit: from here on nothing finer than ``times`` the final resolution is kept, so that what follows is cheap.
+    """Reduce to ``times`` the final resolution, so that the following edits are cheap.
 
-    Stands after the crops of a recipe. Does nothing where the final size is not known.
+    Not an edit in the log. Place it after the crops of a recipe; it does nothing where the final
+    size is not known.
     """
 
     times: float = 1.25
@@ -95,7 +101,7 @@ class Settle(Edit):
 
 @dataclass
 class ChangeAspect(Edit):
-    """Squeeze: width over height times ``ratio`` or its inverse, the area kept."""
+    """Squeeze: multiply the aspect ratio by ``ratio`` or its inverse; the area is kept."""
 
     ratio: Sequence[float] = (1.1, 2.0)
 
@@ -112,7 +118,11 @@ class ChangeAspect(Edit):
 
 @dataclass
 class Pad(Edit):
-    """Add a plain border, every side its own ``share``; at times two opposite sides alone, or to a square."""
+    """Add a plain border: all sides, two opposite sides, or up to a square.
+
+    Attributes:
+        share: range of the border's width as a share of the side, drawn for each side.
+    """
 
     share: Sequence[float] = (0.05, 0.5)
 
@@ -148,7 +158,7 @@ class Pad(Edit):
 
 @dataclass
 class RotateRight(Edit):
-    """Turn by 90, 180 or 270 degrees."""
+    """Rotate by 90, 180 or 270 degrees."""
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Turn."""
@@ -191,7 +201,13 @@ class Flip(Edit):
 
 @dataclass
 class Rotate(Edit):
-    """Turn by any angle; ``grow`` keeps the corners on a larger canvas, otherwise they are cut."""
+    """Rotate by any angle.
+
+    Attributes:
+        degrees: range of the angle.
+        grow: enlarge the canvas to keep the corners; otherwise they are cut.
+        border: fill of the new pixels: ``constant``, ``reflect`` or ``replicate``.
+    """
 
     degrees: Sequence[float] = (-30, 30)
     grow: bool = True
@@ -219,7 +235,7 @@ class Rotate(Edit):
 
 @dataclass
 class Shear(Edit):
-    """Slant along either axis by a factor."""
+    """Shear along x by ``factor``, and along y by 0.3 times another draw."""
 
     factor: Sequence[float] = (-0.3, 0.3)
     border: str = "constant"
@@ -239,7 +255,15 @@ class Shear(Edit):
 
 @dataclass
 class Affine(Edit):
-    """Turn, shear, scale and move at once, about the centre and within the frame of the view."""
+    """Rotate, shear, scale and translate about the centre, within the frame of the view.
+
+    Attributes:
+        degrees: range of the rotation.
+        shear: range of the shear in degrees.
+        scale: range of the scale, drawn log-uniformly.
+        shift: range of the translation as a share of each side.
+        border: fill of the new pixels: ``constant``, ``reflect`` or ``replicate``.
+    """
 
     degrees: Sequence[float] = (-180, 180)
     shear: Sequence[float] = (-30, 30)
@@ -255,11 +279,9 @@ class Affine(Edit):
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Move."""
-        degrees, shear, scale = (
-            draw(rng, self.degrees),
-            draw(rng, self.shear),
-            draw_log(rng, self.scale),
-        )
+        degrees = draw(rng, self.degrees)
+        shear = draw(rng, self.shear)
+        scale = draw_log(rng, self.scale)
         shift = np.array(
             [draw(rng, self.shift) * view.size[1], draw(rng, self.shift) * view.size[0]]
         )
@@ -279,7 +301,7 @@ class Affine(Edit):
 
 @dataclass
 class Perspective(Edit):
-    """See the picture from another angle: its corners move inward by up to ``strength`` of a side."""
+    """Tilt the picture: its corners move inward by up to ``strength`` of a side."""
 
     strength: Sequence[float] = (0.05, 0.25)
     border: str = "constant"
@@ -306,7 +328,7 @@ class Perspective(Edit):
 
 @dataclass
 class Translate(Edit):
-    """Move the picture out of its frame by up to ``share`` of a side."""
+    """Translate the picture within its frame by up to ``share`` of a side."""
 
     share: Sequence[float] = (-0.2, 0.2)
     border: str = "reflect"
@@ -326,7 +348,7 @@ class Translate(Edit):
 
 
 def _about_centres(linear: Matrix, new: tuple[int, int], old: tuple[int, int]) -> Matrix:
-    """A linear map (new -> old) that sends the centre of the new view to that of the old one."""
+    """Extend a linear map (new -> old) so that it maps the new centre to the old centre."""
     matrix = np.eye(3)
     matrix[:2, :2] = linear
     centre_new = np.array([(new[1] - 1) / 2, (new[0] - 1) / 2])

@@ -1,4 +1,4 @@
-"""Edits that move pixels around locally: waves, lenses, shuffled tiles, mirrors, repetitions."""
+"""Local warps: waves, lenses, swirls, shuffled tiles, mirrored halves, repetitions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,25 @@ from asl.types import AslError
 
 
 def remapped(view: View, grid: Points, entry: dict[str, Any]) -> View:
-    """Show old position ``grid[y, x]`` at (x, y); what lies outside the old view is reflected and foreign."""
+    """Warp by a map; positions outside the old view are reflected and marked as foreign.
+
+    Args:
+        view: the view.
+        grid: float32 ``[H, W, 2]`` old position (x, y) of every new pixel.
+        entry: for the log.
+    """
     pixels = cv2.remap(view.image, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return view.replaced(pixels, entry, trace=view.trace.remap(grid))
 
 
 @dataclass
 class Elastic(Edit):
-    """Smooth random waves, ``strength`` of the longer side high and ``scale`` of it wide (Simard et al., 2003)."""
+    """Distort by smooth random waves (Simard et al., 2003).
+
+    Attributes:
+        strength: range of the amplitude as a share of the longer side.
+        scale: range of the wavelength as a share of the longer side.
+    """
 
     strength: Sequence[float] = (0.005, 0.03)
     scale: Sequence[float] = (0.05, 0.2)
@@ -49,7 +60,7 @@ class Elastic(Edit):
 
 @dataclass
 class GridDistortion(Edit):
-    """Stretch the columns and rows of a ``cells`` x ``cells`` grid by up to ``strength`` of a cell."""
+    """Stretch columns and rows of a ``cells`` x ``cells`` grid by up to ``strength`` of a cell."""
 
     cells: int = 5
     strength: Sequence[float] = (0.1, 0.5)
@@ -73,7 +84,7 @@ class GridDistortion(Edit):
 
 @dataclass
 class OpticalDistortion(Edit):
-    """A barrel or pincushion lens with the given coefficient."""
+    """Distort as a barrel or pincushion lens with a ``coefficient``."""
 
     coefficient: Sequence[float] = (-0.4, 0.4)
 
@@ -95,7 +106,7 @@ class OpticalDistortion(Edit):
 
 @dataclass
 class Swirl(Edit):
-    """Turn the middle by up to ``degrees``, less and less towards the edge."""
+    """Rotate the centre by up to ``degrees``, decreasing towards the edge."""
 
     degrees: Sequence[float] = (-90, 90)
 
@@ -118,7 +129,7 @@ class Swirl(Edit):
 
 @dataclass
 class Glass(Edit):
-    """Every pixel shows one from up to ``reach`` percent of the longer side away, as through ribbed glass."""
+    """Scatter pixels by up to ``reach`` percent of the longer side, as through ribbed glass."""
 
     reach: Sequence[float] = (0.3, 1.2)
 
@@ -134,14 +145,13 @@ class Glass(Edit):
         pixels = cv2.remap(
             view.image, np.clip(pixel_grid(view.size) + jitter, 0, last), None, cv2.INTER_NEAREST
         )
-        # Too fine for a map: a pixel is taken for its place, off by less than the reach, and its
-        # fidelity falls.
+        # Too fine for a map: positions are kept, wrong by less than the reach; fidelity falls.
         return view.replaced(np.asarray(pixels, np.uint8), self.entry(reach=reach))
 
 
 @dataclass
 class CopyMove(Edit):
-    """A piece of the view, ``area`` of it, appears a second time elsewhere in it."""
+    """Copy a piece of the view (``area`` of it) to another position in it."""
 
     area: Sequence[float] = (0.03, 0.15)
 
@@ -163,7 +173,7 @@ class CopyMove(Edit):
 
 @dataclass
 class ShuffleTiles(Edit):
-    """Cut into ``tiles`` x ``tiles`` and put back in another order."""
+    """Cut into ``tiles`` x ``tiles`` pieces and shuffle them."""
 
     tiles: Sequence[int] = (2, 4)
 
@@ -190,7 +200,7 @@ class ShuffleTiles(Edit):
 
 @dataclass
 class Kaleidoscope(Edit):
-    """Mirror the left half onto the right (and the upper onto the lower half of the time)."""
+    """Mirror the left half onto the right; half of the time also the upper onto the lower."""
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Mirror."""
@@ -205,7 +215,7 @@ class Kaleidoscope(Edit):
 
 @dataclass
 class Repeat(Edit):
-    """Show the picture ``times`` x ``times`` times, mirrored at every other tile half of the time."""
+    """Tile the picture ``times`` x ``times``; half of the time every other tile is mirrored."""
 
     times: Sequence[int] = (2, 3)
 
@@ -214,10 +224,8 @@ class Repeat(Edit):
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Repeat."""
-        times, mirror = (
-            int(rng.integers(self.times[0], self.times[1] + 1)),
-            bool(rng.random() < 0.5),
-        )
+        times = int(rng.integers(self.times[0], self.times[1] + 1))
+        mirror = bool(rng.random() < 0.5)
         height, width = view.size
         grid = pixel_grid(view.size) * times
         period = np.array([width, height], dtype=np.float32)
@@ -231,7 +239,10 @@ class Repeat(Edit):
 
 @dataclass
 class ShufflePixels(Edit):
-    """Replace a share of the pixels by pixels from elsewhere; content and cover fall by that share, the map stays."""
+    """Replace a share of the pixels by pixels from elsewhere in the view.
+
+    Content and cover fall by that share; the map stays.
+    """
 
     share: Sequence[float] = (0.02, 0.3)
 
@@ -250,10 +261,14 @@ class ShufflePixels(Edit):
 
 
 def _pieces(view: View, grid: Points, entry: dict[str, Any]) -> View:
-    """A remap in pieces: along the seams neighbouring positions have nothing to do with each other, so they go."""
+    """Warp in pieces; pixels along the seams, where the map jumps, are marked as foreign.
+
+    Raises:
+        AslError: the map is not finite.
+    """
     if not np.isfinite(grid).all():
-        raise AslError("grid: every pixel of a view in pieces must show some old position")
-    seen = view.trace.remap(grid)
+        raise AslError("grid: expected an old position for every pixel, got values not finite")
+    trace = view.trace.remap(grid)
     jump = np.zeros(grid.shape[:2], dtype=bool)
     ordinary = 1.5 * max(1.0, float(np.abs(grid[0, 1] - grid[0, 0]).max()))
     for axis in (0, 1):
@@ -262,4 +277,4 @@ def _pieces(view: View, grid: Points, entry: dict[str, Any]) -> View:
         before = np.insert(steps, steps.shape[axis], False, axis=axis)
         jump |= after | before
     pixels = cv2.remap(view.image, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return view.replaced(pixels, entry, trace=seen.hide(jump) if jump.any() else seen)
+    return view.replaced(pixels, entry, trace=trace.hide(jump) if jump.any() else trace)

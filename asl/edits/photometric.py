@@ -1,4 +1,4 @@
-"""Edits of colour and tone; :class:`Pixelwise` brings in any of Albumentations that leaves pixels where they are."""
+"""Edits of colour and tone, and :class:`Pixelwise` for Albumentations that move no pixels."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from asl.edits.engine.edit_base import Edit, Rng, check_range, draw, draw_log
 from asl.edits.engine.view import View
 from asl.types import AslError
 
-_LUMA = np.array([0.299, 0.587, 0.114])
+_LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in the brightness
+LEVEL_KINDS = ("invert", "solarise", "posterise", "equalise", "swap")
 
 
 @dataclass
 class Pixelwise(Edit):
-    """Any Albumentations transform that leaves every pixel where it is.
+    """Apply an Albumentations transform that moves no pixels.
 
     Attributes:
         transform: name of its class, e.g. ``ColorJitter``.
@@ -34,7 +35,7 @@ class Pixelwise(Edit):
     label: str = ""
 
     def __post_init__(self) -> None:
-        # Without this its import asks a registry for news.
+        # Without this, its import checks for updates over the network.
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
 
@@ -43,7 +44,8 @@ class Pixelwise(Edit):
             isinstance(kind, type) and issubclass(kind, albumentations.ImageOnlyTransform)
         ):
             raise AslError(
-                f"transform: {self.transform!r} is no Albumentations transform that keeps pixels in place"
+                f"transform: expected the name of an Albumentations transform that moves no "
+                f"pixels, got {self.transform!r}"
             )
         parameters = {
             name: tuple(value)
@@ -52,8 +54,7 @@ class Pixelwise(Edit):
             for name, value in self.parameters.items()
         }
         with warnings.catch_warnings():
-            # An argument that the transform does not know is only warned about; here it must not
-            # pass.
+            # Albumentations only warns about unknown arguments; here they are errors.
             warnings.simplefilter("error")
             try:
                 self._transform = kind(**parameters, p=1.0)
@@ -66,7 +67,7 @@ class Pixelwise(Edit):
         return self.label or self.transform
 
     def __call__(self, view: View, rng: Rng) -> View:
-        """Apply it with a seed from ``rng``."""
+        """Apply the transform with a seed from ``rng``."""
         seed = int(rng.integers(2**31))
         self._transform.set_random_seed(seed)
         with warnings.catch_warnings():
@@ -80,9 +81,15 @@ class Pixelwise(Edit):
 
 @dataclass
 class ColourJitter(Edit):
-    """Brightness, contrast (about the mean that is left then), hue by a share of the circle, saturation: in this order.
+    """Jitter brightness, contrast, hue and saturation, in this order.
 
-    The factors are those of torchvision's ``ColorJitter``, which draws the order as well.
+    Factors are those of torchvision's ``ColorJitter``, which also randomises the order.
+
+    Attributes:
+        brightness: maximum deviation of the factor from 1.
+        contrast: the same, about the mean after the change of brightness.
+        saturation: the same.
+        hue: maximum shift as a share of the colour circle.
     """
 
     brightness: float = 0.4
@@ -91,7 +98,7 @@ class ColourJitter(Edit):
     hue: float = 0.1
 
     def __call__(self, view: View, rng: Rng) -> View:
-        """Jitter; two table look-ups and one mix instead of four passes in floating point."""
+        """Jitter, by two table look-ups and one mix instead of four floating-point passes."""
         drawn = {
             "brightness": draw(rng, (1 - self.brightness, 1 + self.brightness)),
             "contrast": draw(rng, (1 - self.contrast, 1 + self.contrast)),
@@ -115,7 +122,7 @@ class ColourJitter(Edit):
 
 @dataclass
 class Contrast(Edit):
-    """Distance from the mean brightness times ``factor``."""
+    """Multiply the distance from the mean brightness by ``factor``, drawn log-uniformly."""
 
     factor: Sequence[float] = (0.3, 2.0)
 
@@ -134,7 +141,7 @@ class Contrast(Edit):
 
 @dataclass
 class Grayscale(Edit):
-    """Brightness only."""
+    """Remove the colour."""
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Take the colour away."""
@@ -144,7 +151,12 @@ class Grayscale(Edit):
 
 @dataclass
 class ToneCurve(Edit):
-    """A random smooth curve over the brightness levels, one for all channels or (``split``) one for each."""
+    """Apply a random smooth tone curve.
+
+    Attributes:
+        strength: range of the maximum deviation, as a share of 255.
+        split: probability of a separate curve for each channel.
+    """
 
     strength: Sequence[float] = (0.05, 0.3)
     split: float = 0.3
@@ -168,15 +180,17 @@ class ToneCurve(Edit):
 
 @dataclass
 class Levels(Edit):
-    """One of the rough tone changes: ``invert``, ``solarise``, ``posterise``, ``equalise``, ``swap`` of channels."""
+    """Apply a coarse change of tone.
+
+    Attributes:
+        kind: ``invert``, ``solarise``, ``posterise``, ``equalise``, or ``swap`` of channels.
+    """
 
     kind: str = "posterise"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("invert", "solarise", "posterise", "equalise", "swap"):
-            raise AslError(
-                f"kind: expected invert, solarise, posterise, equalise or swap, got {self.kind!r}"
-            )
+        if self.kind not in LEVEL_KINDS:
+            raise AslError(f"kind: expected one of {', '.join(LEVEL_KINDS)}, got {self.kind!r}")
 
     @property
     def name(self) -> str:
@@ -205,5 +219,5 @@ class Levels(Edit):
 
 
 def _table(levels: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
-    """What each of 256 levels becomes (``[256]``), to the nearest."""
+    """Round 256 output levels to uint8."""
     return np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)

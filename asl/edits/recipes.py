@@ -1,4 +1,4 @@
-"""Recipes by name: ``conf/edits/<name>.yaml``, each a tree of edits with their parameters."""
+"""Load recipes by name: ``conf/edits/<name>.yaml``, trees of edits with their parameters."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from asl.types import UsageError
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the package."""
+    """List the names of the packaged recipes."""
     return sorted(path.stem for path in (config_dir() / "edits").glob("*.yaml"))
 
 
 def load_recipe(name: str | Path) -> Edit:
     """Build a recipe by its name, or from a YAML file.
 
+    Args:
+        name: of a packaged recipe, or the path of a ``.yaml`` file.
+
     Raises:
-        UsageError: there is none of that name; the known ones are listed.
+        UsageError: no such recipe (the known ones are listed), or the file is no recipe of edits.
     """
     from hydra.utils import instantiate
 
@@ -30,18 +33,22 @@ def load_recipe(name: str | Path) -> Edit:
     )
     if not path.is_file():
         raise UsageError(
-            f"recipe: there is no {str(name)!r}; known are {', '.join(recipe_names())}"
+            f"recipe: {str(name)!r} does not exist; use the path of a YAML file or one of "
+            f"{', '.join(recipe_names())}"
         )
     tree = _tree(path)
     check_targets(tree)
     recipe = instantiate(tree, _convert_="all")
     if not isinstance(recipe, Edit):
-        raise UsageError(f"{path}: is no recipe of edits")
+        raise UsageError(
+            f"{path}: expected `_target_` to name an edit, got {type(recipe).__name__}; "
+            "see docs/edits.md"
+        )
     return recipe
 
 
 def _tree(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A recipe as plain mappings; what its ``defaults`` name comes first and is changed by it."""
+    """Read a recipe as plain mappings, merged over the recipes that its ``defaults`` name."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -49,18 +56,20 @@ def _tree(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     try:
         own = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise UsageError(f"{path}: is no readable recipe ({error})") from error
+        raise UsageError(f"{path}: cannot be read as a recipe ({error}); check the YAML") from error
     if not isinstance(own, dict):
         raise UsageError(f"{path}: expected a mapping with `_target_`, got {type(own).__name__}")
     bases = [str(base) for base in own.pop("defaults", []) if base != "_self_"]
     if path.stem in above:
-        raise UsageError(f"{path}: builds on itself through {' -> '.join(above)}")
+        raise UsageError(
+            f"{path}: its defaults form a circle ({' -> '.join(above)}); remove one of them"
+        )
     parts = [_tree(_base(path, base), (*above, path.stem)) for base in bases]
     merged: Any = OmegaConf.to_container(OmegaConf.merge(*parts, own))
     return dict(merged)
 
 
 def _base(path: Path, name: str) -> Path:
-    """A recipe that another builds on: beside it, else one of the package."""
-    beside = path.with_name(f"{name}.yaml")
-    return beside if beside.is_file() else config_dir() / "edits" / f"{name}.yaml"
+    """Find a base recipe: in the same folder, else among the packaged ones."""
+    neighbour = path.with_name(f"{name}.yaml")
+    return neighbour if neighbour.is_file() else config_dir() / "edits" / f"{name}.yaml"

@@ -1,1 +1,1 @@
-"""Drawn material: words, stickers, pasted pictures."""
+"""Drawn material of edits: glyphs, stickers, pasted pictures."""

@@ -1,4 +1,4 @@
-"""Words in real fonts, as pictures of their shape."""
+"""Render text in TrueType fonts as alpha masks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from asl.edits.engine.edit_base import Rng
 from asl.types import AslError
 
 _WORDS = """
-    the light over a small town at night when we all came home again to see what was left of summer and nobody knew SALE
-    NEW wow best day ever LOL follow me @photo 2024 breaking news share this free shipping 50% off why not good morning
+    the light over a small town at night when we all came home again to see what was left of summer
+    and nobody knew SALE NEW wow best day ever LOL follow me @photo 2024 breaking news share this
+    free shipping 50% off why not good morning
     © www.example.org #travel #nature top 10 you will not believe
 """.split()  # noqa: SIM905
 _SIGNS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!?&%$#@*+=<>/"
@@ -22,7 +23,7 @@ _SIGNS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!?&%$#@*
 
 @lru_cache(maxsize=128)
 def font(size: int, path: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A TrueType font: the file at ``path``, or the one that comes with Pillow (Aileron, CC0).
+    """Load a TrueType font at ``size`` pixels: a file, or Pillow's own (Aileron, CC0).
 
     Raises:
         AslError: the file is missing or no font.
@@ -33,30 +34,31 @@ def font(size: int, path: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageF
         return ImageFont.truetype(str(Path(path).expanduser()), size)
     except OSError as error:
         raise AslError(
-            f"fonts: {path!r} is no readable TrueType or OpenType font ({error})"
+            f"fonts: {path!r} cannot be read as a TrueType or OpenType font ({error}); "
+            "check the path"
         ) from error
 
 
 def sentence(rng: Rng, words: int) -> str:
-    """Some words in random order."""
+    """Draw words in random order."""
     return " ".join(rng.choice(_WORDS, size=words).tolist())
 
 
 def gibberish(rng: Rng, signs: int) -> str:
-    """Random letters, digits and signs."""
+    """Draw random letters, digits and punctuation."""
     return "".join(_SIGNS[number] for number in rng.integers(len(_SIGNS), size=signs))
 
 
 @lru_cache(maxsize=64)
 def letters(text: str, size: int, path: str = "", *, bold: int = 0, slant: float = 0.0) -> Alpha:
-    """The shape of a text.
+    """Render the shape of a text.
 
     Args:
         text: one or more lines.
-        size: pixels of the line.
+        size: height of a line in pixels.
         path: of a font; Pillow's own unless given.
         bold: pixels by which strokes are thickened.
-        slant: columns that a row moves to the right for each row that it lies higher.
+        slant: columns to the right per row upwards.
 
     Returns:
         uint8 ``[h, w]``, 255 inside the strokes; read-only.

@@ -1,4 +1,4 @@
-"""Laying pictures on a view, and the foreign pictures to lay."""
+"""Paste pictures onto a view, and draw the foreign pictures to paste."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 from asl.edits.engine.edit_base import Rng
 from asl.edits.engine.view import Pixels, View, scaled
 
-# What lies on top with at least this opacity hides the original; under less of it the original
-# counts as visible, only duller (its fidelity falls).
-HIDES = 0.7
+# An overlay of at least this opacity hides the original; below it the original counts as visible
+# with less fidelity.
+HIDING_OPACITY = 0.7
 Alpha = npt.NDArray[np.uint8]
 
 
@@ -27,16 +27,16 @@ def paste(
     *,
     opacity: float = 1.0,
 ) -> View:
-    """Lay a picture on a view; what of it hangs over the edge is cut.
+    """Paste a picture onto a view; parts beyond its edge are cut.
 
     Args:
         view: the view.
         patch: uint8 ``[h, w, 3]`` RGB.
-        alpha: uint8 ``[h, w]`` 0..255 shape of the picture; None: a full rectangle.
+        alpha: shape of the picture, uint8 ``[h, w]`` 0..255; None for a full rectangle.
         top: row of its first pixel in the view, may be negative.
-        left: its column.
+        left: column of its first pixel.
         entry: for the log.
-        opacity: 0..1 of the whole picture.
+        opacity: of the whole picture, 0..1.
 
     Returns:
         The view, foreign where the picture hides it.
@@ -52,14 +52,23 @@ def paste(
         weight = None if alpha is None else alpha[inner]
         pixels[rows, columns] = mixed(patch[inner], pixels[rows, columns], weight, opacity)
         if weight is None:
-            mask[rows, columns] *= np.uint8(opacity < HIDES)
+            mask[rows, columns] *= np.uint8(opacity < HIDING_OPACITY)
         else:
-            mask[rows, columns] &= (weight < 255 * HIDES / max(opacity, 1e-6)).astype(np.uint8)
+            mask[rows, columns] &= (weight < 255 * HIDING_OPACITY / max(opacity, 1e-6)).astype(
+                np.uint8
+            )
     return view.replaced(pixels, entry, trace=view.trace.masked(mask))
 
 
 def mixed(upper: Pixels, lower: Pixels, weight: Alpha | None, opacity: float) -> Pixels:
-    """``upper`` over ``lower`` (both uint8 ``[h, w, 3]``) with an opacity and a shape (uint8 ``[h, w]`` 0..255)."""
+    """Blend ``upper`` over ``lower``.
+
+    Args:
+        upper: uint8 ``[h, w, 3]`` RGB.
+        lower: uint8 ``[h, w, 3]`` RGB.
+        weight: shape of ``upper``, uint8 ``[h, w]`` 0..255; None for a full rectangle.
+        opacity: of ``upper``, 0..1.
+    """
     if weight is None:
         return (
             upper
@@ -72,7 +81,10 @@ def mixed(upper: Pixels, lower: Pixels, weight: Alpha | None, opacity: float) ->
 
 
 def foreign_image(view: View, rng: Rng, size: tuple[int, int]) -> Pixels:
-    """Another image at a size, cut to its aspect; smooth colour noise where the view was given no pool."""
+    """Draw a foreign image at (height, width), cropped to its aspect ratio.
+
+    Without a pool it is smooth colour noise.
+    """
     if view.foreign is None:
         coarse = rng.integers(0, 256, size=(6, 6, 3), dtype=np.uint8)
         return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -87,11 +99,16 @@ def foreign_image(view: View, rng: Rng, size: tuple[int, int]) -> Pixels:
 def random_box(
     rng: Rng, size: tuple[int, int], area: float, aspect: float
 ) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a rectangle of a share of the view, anywhere inside it."""
+    """Draw a rectangle inside (height, width): top, left, height and width in pixels.
+
+    Args:
+        rng: random numbers.
+        size: (height, width) of the view.
+        area: its share of the view.
+        aspect: factor on the view's aspect ratio.
+    """
     height = int(np.clip(round(size[0] * np.sqrt(area / aspect)), 1, size[0]))
     width = int(np.clip(round(size[1] * np.sqrt(area * aspect)), 1, size[1]))
-    top, left = (
-        int(rng.integers(0, size[0] - height + 1)),
-        int(rng.integers(0, size[1] - width + 1)),
-    )
+    top = int(rng.integers(0, size[0] - height + 1))
+    left = int(rng.integers(0, size[1] - width + 1))
     return top, left, height, width

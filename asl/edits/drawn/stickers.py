@@ -1,4 +1,4 @@
-"""Emoji-like stickers, drawn from shapes: thousands of faces and signs, and no file with a licence of its own."""
+"""Emoji-like stickers, drawn from shapes: no image files with licences of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asl.edits.drawn.paste import Alpha
 from asl.edits.engine.edit_base import Rng
 from asl.edits.engine.view import Pixels
 
-_FINE = 3  # drawn this much larger, then averaged
+_SUPERSAMPLING = 3  # drawn this much larger, then averaged
 Colour = tuple[int, int, int]
 Pen = ImageDraw.ImageDraw
 INK: Colour = (60, 40, 20)
@@ -175,20 +175,20 @@ KINDS = tuple(_DRAWERS)
 
 @lru_cache(maxsize=256)
 def sticker(kind: str, seed: int, side: int) -> tuple[Pixels, Alpha]:
-    """A sticker.
+    """Draw a sticker.
 
     Args:
         kind: one of ``KINDS``.
-        seed: which of its kind; features and colours.
-        side: pixels.
+        seed: of its features and colours.
+        side: of the square, in pixels.
 
     Returns:
-        uint8 ``[side, side, 3]`` RGB and its shape, uint8 ``[side, side]``; read-only.
+        RGB, uint8 ``[side, side, 3]``, and its shape, uint8 ``[side, side]`` 0..255; read-only.
     """
-    n, rng = side * _FINE, np.random.default_rng(seed)
+    n, rng = side * _SUPERSAMPLING, np.random.default_rng(seed)
     image = Image.new("RGBA", (n, n), (0, 0, 0, 0))
     red, green, blue = rng.integers(20, 256, size=3).tolist()
     _DRAWERS[kind](ImageDraw.Draw(image), n, rng, (red, green, blue))
-    small = np.array(image.reduce(_FINE), dtype=np.uint8)
+    small = np.array(image.reduce(_SUPERSAMPLING), dtype=np.uint8)
     small.flags.writeable = False
     return small[..., :3], small[..., 3]

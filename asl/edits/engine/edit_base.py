@@ -1,4 +1,4 @@
-"""What an edit is, and how edits are put together."""
+"""Base class of edits, and combinations: sequence, shuffle, maybe, one of, some of."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Rng = np.random.Generator
 
 
 class Edit(ABC):
-    """One edit: draws its parameters from ``rng``, returns the edited view with the way back kept."""
+    """One edit: draw parameters from ``rng`` and return the edited view with its trace."""
 
     @abstractmethod
     def __call__(self, view: View, rng: Rng) -> View:
-        """Edit a view; the given one stays as it is."""
+        """Edit a view; the given view is not changed."""
 
     @property
     def name(self) -> str:
-        """``OverlayOnto`` -> ``overlay_onto``."""
+        """Name in snake case: ``OverlayOnto`` -> ``overlay_onto``."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def entry(self, **parameters: Any) -> dict[str, Any]:
-        """What goes into the log of the view."""
+        """Create the log entry of the view: name and drawn parameters, JSON-ready."""
         plain = {
             name: round(value, 4) if isinstance(value, float) else value
             for name, value in parameters.items()
@@ -39,30 +39,30 @@ class Edit(ABC):
 
 
 def draw(rng: Rng, bounds: SequenceOf[float]) -> float:
-    """A number between two bounds."""
+    """Draw a number uniformly between two bounds."""
     return float(rng.uniform(bounds[0], bounds[1]))
 
 
 def draw_log(rng: Rng, bounds: SequenceOf[float]) -> float:
-    """A positive number between two bounds, evenly in its logarithm."""
+    """Draw a positive number log-uniformly between two bounds."""
     return float(np.exp(rng.uniform(np.log(bounds[0]), np.log(bounds[1]))))
 
 
 def check_range(name: str, bounds: SequenceOf[float], low: float, high: float) -> None:
-    """Refuse bounds that are not inside low..high, in order.
+    """Check that bounds are two numbers in order inside ``low..high``.
 
     Raises:
-        AslError: naming the parameter.
+        AslError: they are not; the message names the parameter.
     """
     if len(bounds) != 2 or not low <= bounds[0] <= bounds[1] <= high:
         raise AslError(
-            f"{name}: needs two numbers in order inside {low}..{high}, got {list(bounds)}"
+            f"{name}: expected two numbers in order inside {low}..{high}, got {list(bounds)}"
         )
 
 
 def _check_edits(edits: SequenceOf[Edit], owner: str) -> tuple[Edit, ...]:
     if not edits or not all(callable(edit) for edit in edits):
-        raise AslError(f"{owner}: needs at least one edit, got {list(edits)}")
+        raise AslError(f"{owner}: expected at least one edit, got {list(edits)}")
     return tuple(edits)
 
 
@@ -73,9 +73,11 @@ def _steps(edits: SequenceOf[Edit] | Mapping[str, Edit | None], owner: str) -> t
 
 @dataclass
 class Sequence(Edit):
-    """One edit after the other; given as a list, or as named steps in order, of which null ones are left out.
+    """Apply edits in order.
 
-    Names let a recipe that builds on another one change a single step.
+    Attributes:
+        edits: a list, or named steps, of which null ones are skipped. Names let a recipe that
+            builds on another one change a single step.
     """
 
     edits: SequenceOf[Edit] | Mapping[str, Edit | None]
@@ -92,7 +94,11 @@ class Sequence(Edit):
 
 @dataclass
 class Shuffled(Edit):
-    """All of several edits (a list or named steps, as in :class:`Sequence`) in random order."""
+    """Apply all edits in random order.
+
+    Attributes:
+        edits: a list or named steps, as in :class:`Sequence`.
+    """
 
     edits: SequenceOf[Edit] | Mapping[str, Edit | None]
 
@@ -108,23 +114,23 @@ class Shuffled(Edit):
 
 @dataclass
 class Maybe(Edit):
-    """An edit with a probability."""
+    """Apply an edit with probability ``p``."""
 
     edit: Edit
     p: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.p <= 1:
-            raise AslError(f"p: a probability is in 0..1, got {self.p}")
+            raise AslError(f"p: expected a probability in 0..1, got {self.p}")
 
     def __call__(self, view: View, rng: Rng) -> View:
-        """Apply it, or not."""
+        """Apply the edit, or return the view."""
         return self.edit(view, rng) if rng.random() < self.p else view
 
 
 @dataclass
 class OneOf(Edit):
-    """One of several edits, with equal or given weights."""
+    """Apply one edit, drawn with equal or given weights."""
 
     edits: SequenceOf[Edit]
     weights: SequenceOf[float] | None = None
@@ -138,7 +144,8 @@ class OneOf(Edit):
         )
         if weights.shape != (len(self.edits),) or weights.min() < 0 or weights.sum() <= 0:
             raise AslError(
-                f"OneOf: {len(self.edits)} edits need as many weights of 0 or more, got {self.weights}"
+                f"OneOf: expected {len(self.edits)} weights of 0 or more, one per edit, "
+                f"got {self.weights}"
             )
         self._share = np.cumsum(weights / weights.sum())
 
@@ -150,7 +157,7 @@ class OneOf(Edit):
 
 @dataclass
 class SomeOf(Edit):
-    """Some of several edits, between ``least`` and ``most``, in random order."""
+    """Apply between ``least`` and ``most`` of several edits, in random order."""
 
     edits: SequenceOf[Edit]
     least: int = 1
@@ -160,7 +167,8 @@ class SomeOf(Edit):
         self.edits = _check_edits(self.edits, "SomeOf")
         if not 0 <= self.least <= self.most <= len(self.edits):
             raise AslError(
-                f"SomeOf: needs 0 <= least <= most <= {len(self.edits)}, got least={self.least}, most={self.most}"
+                f"SomeOf: expected 0 <= least <= most <= {len(self.edits)}, "
+                f"got least={self.least}, most={self.most}"
             )
 
     def __call__(self, view: View, rng: Rng) -> View:

@@ -1,4 +1,4 @@
-"""Foreign images for overlays: drawn from the training set, never from references."""
+"""Pool of foreign images for overlays: drawn from the training set, never from references."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from asl.edits.engine.edit_base import Rng
 from asl.edits.engine.view import Pixels
 from asl.types import AslError
 
-_TRIES = 8
+_MAX_TRIES = 8  # unreadable images that are skipped in one draw
 
 
 class Pool:
-    """Images by random draw; given as arrays, or read and decoded from a catalog when they are drawn."""
+    """Images by random draw: arrays, or a catalog that is read and decoded on demand."""
 
     def __init__(self, images: Sequence[Pixels] | Any, *, decode: Any = None) -> None:
-        """Hold the images.
+        """Set the source of images.
 
         Args:
             images: uint8 ``[H, W, 3]`` arrays, or a catalog (``__len__`` and ``read(row) ->
@@ -29,9 +29,11 @@ class Pool:
             AslError: empty, or a catalog without a decoder.
         """
         if not len(images):
-            raise AslError("pool: it is empty; overlays need at least one other image")
+            raise AslError("pool: empty; overlays need at least one other image")
         if hasattr(images, "read") and decode is None:
-            raise AslError("pool: a catalog needs decode=, e.g. asl.data.images.decode_image")
+            raise AslError(
+                "pool: a catalog was given without decode=; pass asl.data.images.decode_image"
+            )
         self._images: Any = images
         self._decode = decode
 
@@ -39,8 +41,8 @@ class Pool:
         return len(self._images)
 
     def draw(self, rng: Rng) -> Pixels:
-        """One image; a few unreadable ones are passed over, plain noise stands in after that."""
-        for _ in range(_TRIES):
+        """Draw one image, uint8 ``[H, W, 3]``; noise after eight unreadable ones in a row."""
+        for _ in range(_MAX_TRIES):
             row = int(rng.integers(len(self._images)))
             if self._decode is None:
                 image: Pixels = self._images[row]

@@ -1,8 +1,8 @@
-"""Where every pixel of a view comes from: the geometry of a chain of edits, composed instead of guessed.
+"""Track the original position of every pixel of a view through a chain of edits.
 
-Most chains are projective (crop, resize, rotate, pad, perspective ...): one 3 x 3 matrix and a mask
-say everything. A local warp turns that into a dense map. Pixel centres lie on integers; x runs
-right, y down.
+Most chains are projective (crop, resize, rotate, pad, perspective ...) and are described by one
+3 x 3 matrix and a mask. A local warp needs a dense map. Pixel centres have integer coordinates; x
+points right, y down.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ Matrix = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint8]
 
-_SAMPLES = 96  # points a side at which the visible share of the original is measured
-_CELLS = 64  # the same for dense maps: cells a side that their pixels are counted in
-_MOST = (
-    127  # of 255: how much of an interpolated pixel must come from valid ones for it to be valid
-)
+_AREA_SAMPLES = 96  # points a side at which the visible share of the original is measured
+_AREA_CELLS = 64  # the same for dense maps: cells a side in which their pixels are counted
+_VALID_LEVEL = 127  # of 255: interpolated mask above which a pixel is valid
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """The way back from the pixels of a view to the original.
+    """Map from the pixels of a view to the original.
 
     Exactly one of ``matrix`` and ``points`` is set.
 
@@ -38,9 +36,10 @@ class Trace:
         matrix: float64 ``[3, 3]``, view pixel -> original pixel (a homography).
         points: float32 ``[H, W, 2]`` original (x, y) of every pixel, NaN where foreign.
         mask: uint8 ``[H, W]`` 1 where the pixel shows the original; None: everywhere.
-        most: area that was visible before the map became dense; no later edit brings anything back.
-        kept: share of the pixels that scattered loss left. Single pixels are too fine for a mask: a
-            later warp would mix them into their neighbours.
+        most: upper bound of the visible area, measured before the map became dense; later edits
+            cannot restore anything.
+        kept: share of the pixels that scattered loss has left. Single pixels are too fine for a
+            mask: a later warp would mix them into their neighbours.
     """
 
     size: tuple[int, int]
@@ -53,44 +52,52 @@ class Trace:
 
     @classmethod
     def identity(cls, size: tuple[int, int]) -> Trace:
-        """The un-edited original."""
+        """Trace of the unedited original of that (height, width)."""
         return cls(size, size, np.eye(3))
 
     def valid(self) -> Mask:
-        """uint8 ``[H, W]`` 1 where the pixel shows the original."""
+        """Mask of pixels that show the original, uint8 ``[H, W]``."""
         if self.points is not None:
             finite = np.isfinite(self.points[..., 0]).astype(np.uint8)
             return finite if self.mask is None else finite & self.mask
         return np.ones(self.size, np.uint8) if self.mask is None else self.mask
 
     def dense(self) -> Points:
-        """float32 ``[H, W, 2]`` original (x, y) of every pixel, NaN where foreign."""
+        """Original (x, y) of every pixel, float32 ``[H, W, 2]``, NaN where foreign."""
         if self.points is not None:
             points = self.points
         else:
-            assert_matrix = need(self.matrix)
-            points = transform(assert_matrix, pixel_grid(self.size))
+            points = transform(need(self.matrix), pixel_grid(self.size))
         if self.mask is None:
             return points
         return np.where(self.mask[..., None] > 0, points, np.float32(np.nan)).astype(np.float32)
 
     def at(self, grid: Points) -> Points:
-        """Original (x, y) of positions in the view (float32 ``[..., 2]``), NaN where foreign or outside."""
+        """Original (x, y) of positions in the view.
+
+        Args:
+            grid: float32 ``[..., 2]`` x, y in the view.
+
+        Returns:
+            float32 ``[..., 2]``, NaN where foreign or outside.
+        """
         height, width = self.size
         columns = np.clip(np.rint(grid[..., 0]), 0, width - 1).astype(np.intp)
         rows = np.clip(np.rint(grid[..., 1]), 0, height - 1).astype(np.intp)
         dense = self.points
-        found = transform(need(self.matrix), grid) if dense is None else dense[rows, columns].copy()
+        original = (
+            transform(need(self.matrix), grid) if dense is None else dense[rows, columns].copy()
+        )
         inside = (np.abs(grid[..., 0] - columns) <= 0.5001) & (
             np.abs(grid[..., 1] - rows) <= 0.5001
         )
         if self.mask is not None:
             inside &= self.mask[rows, columns] > 0
-        found[~inside] = np.nan
-        return found
+        original[~inside] = np.nan
+        return original
 
     def crop(self, top: int, left: int, height: int, width: int) -> Trace:
-        """Keep a rectangle."""
+        """Crop to a rectangle, in pixels."""
         rows, columns = slice(top, top + height), slice(left, left + width)
         return Trace(
             (height, width),
@@ -103,7 +110,7 @@ class Trace:
         )
 
     def place(self, top: int, left: int, height: int, width: int) -> Trace:
-        """Lay the view on a larger canvas; everything around it is foreign."""
+        """Place the view on a larger canvas of ``height`` x ``width``; the rest is foreign."""
         rows, columns = slice(top, top + self.size[0]), slice(left, left + self.size[1])
         mask = np.zeros((height, width), np.uint8)
         mask[rows, columns] = self.valid()
@@ -121,7 +128,7 @@ class Trace:
         return Trace((height, width), self.source, None, points, mask, self.most, self.kept)
 
     def resize(self, height: int, width: int) -> Trace:
-        """Another number of pixels for the same picture."""
+        """Resize to ``height`` x ``width`` pixels."""
         matrix = resize_matrix(self.size, (height, width))
         if self.points is None:
             mask = self.mask
@@ -135,9 +142,8 @@ class Trace:
             )
         points = self.dense()
         reach = max(self.size[0] / height, self.size[1] / width)
-        if (
-            reach > 1.4
-        ):  # pixels are averaged then, also across seams: positions near one are nobody's
+        if reach > 1.4:
+            # Pixels are averaged then, also across seams: positions near a seam are invalid.
             side = 2 * int(np.ceil(reach / 2)) + 1
             inner = cv2.erode(
                 np.isfinite(points[..., 0]).astype(np.uint8), np.ones((side, side), np.uint8)
@@ -149,11 +155,11 @@ class Trace:
         return Trace((height, width), self.source, None, points, None, self.most, self.kept)
 
     def rearrange(self, matrix: Matrix, move: Callable[[Any], Any]) -> Trace:
-        """The same pixels in another order, none lost and none between two others: a mirror image, a quarter turn.
+        """Reorder the pixels without interpolation: a mirror image, a quarter turn.
 
         Args:
             matrix: new pixel -> old pixel.
-            move: does that to an array ``[H, W]`` or ``[H, W, C]``.
+            move: applies it to an array ``[H, W]`` or ``[H, W, C]``.
         """
         mask = None if self.mask is None else np.ascontiguousarray(move(self.mask))
         points = None if self.points is None else np.ascontiguousarray(move(self.points))
@@ -162,7 +168,7 @@ class Trace:
         return Trace(size, self.source, moved, points, mask, self.most, self.kept)
 
     def warp(self, matrix: Matrix, size: tuple[int, int]) -> Trace:
-        """A projective move; what comes in from outside is foreign.
+        """Apply a homography; pixels from outside the old view are foreign.
 
         Args:
             matrix: new pixel -> old pixel.
@@ -170,16 +176,21 @@ class Trace:
         """
         if self.points is not None:
             return self.remap(transform(matrix, pixel_grid(size)))
-        # A pixel is the original's where most of it is: any other bound lets strokes grow, or
-        # shrink, at every warp.
+        # A pixel is valid where most of it is: any other level makes strokes grow or shrink at
+        # every warp.
         old = np.full(self.size, 255, np.uint8) if self.mask is None else self.mask * np.uint8(255)
         mask = np.asarray(
-            cv2.threshold(warp_pixels(old, matrix, size), _MOST, 1, cv2.THRESH_BINARY)[1], np.uint8
+            cv2.threshold(warp_pixels(old, matrix, size), _VALID_LEVEL, 1, cv2.THRESH_BINARY)[1],
+            np.uint8,
         )
         return Trace(size, self.source, need(self.matrix) @ matrix, None, mask, kept=self.kept)
 
     def remap(self, grid: Points) -> Trace:
-        """Any move: ``grid`` float32 ``[H, W, 2]`` says which old position each new pixel shows (NaN: foreign)."""
+        """Apply any warp.
+
+        Args:
+            grid: float32 ``[H, W, 2]`` old position (x, y) of each new pixel, NaN where foreign.
+        """
         size = (grid.shape[0], grid.shape[1])
         most = min(self.most, self._area())
         if self.points is None and self.mask is None:
@@ -200,15 +211,15 @@ class Trace:
         )
 
     def hide(self, hidden: npt.NDArray[np.bool_]) -> Trace:
-        """Cover pixels with something foreign (bool ``[H, W]``)."""
+        """Mark pixels as foreign (bool ``[H, W]``)."""
         return self.masked(self.valid() * (1 - hidden.astype(np.uint8)))
 
     def masked(self, mask: Mask) -> Trace:
-        """Another mask, in which nothing hidden comes back."""
+        """Replace the mask; the caller must not restore hidden pixels."""
         return Trace(self.size, self.source, self.matrix, self.points, mask, self.most, self.kept)
 
     def thinned(self, lost: float) -> Trace:
-        """A share ``lost`` of the pixels, evenly over the view, shows something else: counted, not located."""
+        """Lose a share of the pixels, scattered evenly over the view: counted, not located."""
         return replace(self, kept=self.kept * (1 - lost))
 
     def cover(self) -> float:
@@ -221,25 +232,26 @@ class Trace:
         return self.kept * self._area()
 
     def _area(self) -> float:
-        """The same before scattered loss."""
+        """Visible share of the original's area before scattered loss."""
         if self.points is not None:
             return self._area_dense()
-        # Points spread evenly over the original: which of them does a valid pixel of the view show?
-        samples = resize_matrix(self.source, (_SAMPLES, _SAMPLES))
+        # Points spread evenly over the original; count those that a valid pixel shows.
+        samples = resize_matrix(self.source, (_AREA_SAMPLES, _AREA_SAMPLES))
         back = np.asarray(np.linalg.inv(need(self.matrix)), np.float64) @ samples
-        seen = warp_pixels(self.valid(), back, (_SAMPLES, _SAMPLES), method=cv2.INTER_NEAREST)
-        return cv2.countNonZero(seen) / _SAMPLES**2
+        seen = warp_pixels(
+            self.valid(), back, (_AREA_SAMPLES, _AREA_SAMPLES), method=cv2.INTER_NEAREST
+        )
+        return cv2.countNonZero(seen) / _AREA_SAMPLES**2
 
     def _area_dense(self) -> float:
-        """Count the cells of the original that valid pixels fall into; a cell at the rim counts half."""
+        """Count the cells of the original that valid pixels fall into; rim cells count half."""
         fine = self.dense()
         height, width = self.source
-        scale = np.array([_CELLS / width, _CELLS / height], np.float32)
+        scale = np.array([_AREA_CELLS / width, _AREA_CELLS / height], np.float32)
         steps = np.abs(np.diff(fine[::8], axis=1) * scale).max(axis=-1)
         step = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
-        if (
-            step > 0.5
-        ):  # too far apart to hit every cell: positions in between come from interpolation
+        if step > 0.5:
+            # Too far apart to hit every cell: positions in between are interpolated.
             times = float(np.clip(2 * step, 1, 6))
             fine = np.asarray(
                 cv2.resize(fine, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR)
@@ -247,10 +259,10 @@ class Trace:
         elif step < 0.25:
             stride = int(0.5 / max(step, 0.02))
             fine = fine[::stride, ::stride]
-        found = fine[np.isfinite(fine[..., 0])]
-        columns = np.clip((found[:, 0] + 0.5) * scale[0], 0, _CELLS - 1).astype(np.intp)
-        rows = np.clip((found[:, 1] + 0.5) * scale[1], 0, _CELLS - 1).astype(np.intp)
-        seen = np.zeros((_CELLS, _CELLS), np.uint8)
+        original = fine[np.isfinite(fine[..., 0])]
+        columns = np.clip((original[:, 0] + 0.5) * scale[0], 0, _AREA_CELLS - 1).astype(np.intp)
+        rows = np.clip((original[:, 1] + 0.5) * scale[1], 0, _AREA_CELLS - 1).astype(np.intp)
+        seen = np.zeros((_AREA_CELLS, _AREA_CELLS), np.uint8)
         seen[rows, columns] = 1
         seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)))
         inner = cv2.erode(seen, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), borderValue=1)
@@ -258,14 +270,18 @@ class Trace:
 
 
 def need(matrix: Matrix | None) -> Matrix:
-    """The matrix of a trace that is known to have one."""
+    """Return the matrix of a trace that is known to have one.
+
+    Raises:
+        ValueError: the trace has points instead.
+    """
     if matrix is None:
-        raise ValueError("a trace has either a matrix or points")
+        raise ValueError("matrix: expected a projective trace, got one with points")
     return matrix
 
 
 def pixel_grid(size: tuple[int, int]) -> Points:
-    """float32 ``[H, W, 2]`` the (x, y) of every pixel."""
+    """Create the (x, y) of every pixel of a (height, width): float32 ``[H, W, 2]``."""
     grid = np.empty((*size, 2), np.float32)
     grid[..., 0] = np.arange(size[1], dtype=np.float32)
     grid[..., 1] = np.arange(size[0], dtype=np.float32)[:, None]
@@ -273,9 +289,10 @@ def pixel_grid(size: tuple[int, int]) -> Points:
 
 
 def project(matrix: npt.NDArray[Any], x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[Any, Any]:
-    """Apply a homography to x and y, which may broadcast against each other."""
+    """Apply a homography to x and y, which are broadcast against each other."""
     a = (matrix / matrix[2, 2] if matrix[2, 2] else matrix).tolist()
-    new_x, new_y = x * a[0][0] + (y * a[0][1] + a[0][2]), x * a[1][0] + (y * a[1][1] + a[1][2])
+    new_x = x * a[0][0] + (y * a[0][1] + a[0][2])
+    new_y = x * a[1][0] + (y * a[1][1] + a[1][2])
     if a[2][0] == 0 and a[2][1] == 0:
         return new_x, new_y
     depth = x * a[2][0] + (y * a[2][1] + a[2][2])
@@ -291,12 +308,12 @@ def transform(matrix: Matrix, points: Points) -> Points:
 
 
 def shift(x: float, y: float) -> Matrix:
-    """New pixel -> old pixel = new + (x, y)."""
+    """Matrix of a translation: old pixel = new pixel + (x, y)."""
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
 
 
 def resize_matrix(old: tuple[int, int], new: tuple[int, int]) -> Matrix:
-    """New pixel -> old pixel of a resize whose outer edges coincide (sizes are (height, width))."""
+    """Matrix new pixel -> old pixel of a resize between two (height, width); outer edges match."""
     y, x = old[0] / new[0], old[1] / new[1]
     return np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5], [0.0, 0.0, 1.0]])
 
@@ -310,7 +327,16 @@ def warp_pixels(
     value: Any = 0,
     method: int = cv2.INTER_LINEAR,
 ) -> Any:
-    """Pixels of a projective move (``matrix``: new pixel -> old pixel); affine ones take OpenCV's faster way."""
+    """Warp pixels by a homography; affine maps use OpenCV's faster function.
+
+    Args:
+        image: array ``[H, W]`` or ``[H, W, C]``.
+        matrix: new pixel -> old pixel.
+        size: (height, width) of the result.
+        border: OpenCV's border mode.
+        value: of a constant border.
+        method: OpenCV's interpolation.
+    """
     flags = method | cv2.WARP_INVERSE_MAP
     if abs(matrix[2, 0]) + abs(matrix[2, 1]) < 1e-12:
         affine = matrix[:2] / matrix[2, 2]

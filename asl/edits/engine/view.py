@@ -1,4 +1,4 @@
-"""A view: an edited image, the way back to its original, and what was done to it."""
+"""View: an edited image, its trace to the original, and the log of its edits."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from asl.types import AslError
 Pixels = npt.NDArray[np.uint8]
 Gray = npt.NDArray[np.float32]
 Gray8 = npt.NDArray[np.uint8]
-_LOOK = 80  # pixels of the longer side at which a view is compared with its original
-_WINDOW = 7
-_STEPS = 4  # sizes of the original per halving that are kept for comparisons
+_COMPARED_SIDE = 80  # pixels of the longer side at which a view is compared with its original
+_SSIM_WINDOW = 7  # pixels, side of the window of the structure term
+_LEVELS_PER_OCTAVE = 4  # sizes of the original per halving that are cached for comparisons
 
 
 @dataclass(eq=False)
 class Source:
-    """The un-edited original, with its brightness at halved sizes kept for comparisons.
+    """The unedited original, with its brightness at reduced sizes cached for comparisons.
 
     Attributes:
         image: uint8 ``[h, w, 3]`` RGB, at the size at which the edits work.
@@ -43,15 +43,15 @@ class Source:
     _levels: dict[int, Gray8] = field(default_factory=dict, repr=False)
 
     def luma(self, level: int) -> Gray8:
-        """uint8 brightness at 2^(-level / 4) of the size."""
+        """Brightness at 2^(-level / 4) of the size, uint8."""
         if level not in self._levels:
-            factor = 2.0 ** (-level / _STEPS)
+            factor = 2.0 ** (-level / _LEVELS_PER_OCTAVE)
             height, width = (max(1, round(side * factor)) for side in self.image.shape[:2])
-            self._levels[level] = scaled(self._gray(level >= _STEPS), height, width)
+            self._levels[level] = scaled(self._gray(level >= _LEVELS_PER_OCTAVE), height, width)
         return self._levels[level]
 
     def _gray(self, halved: bool) -> Gray8:
-        """Brightness at the full or half size; most comparisons need no more than the latter."""
+        """Brightness at full or half size; most comparisons need only the latter."""
         key = -1 - int(halved)
         if key not in self._levels:
             height, width = self.image.shape[:2]
@@ -68,13 +68,11 @@ class View:
 
     Attributes:
         image: uint8 ``[H, W, 3]`` RGB.
-        trace: from its pixels back to the original.
+        trace: map from its pixels to the original.
         source: the original.
-        log: what was done, first to last: one JSON-ready mapping per edit (``edit`` and its drawn
-            parameters).
+        log: edits in order, one JSON-ready mapping each (``edit`` and its drawn parameters).
         foreign: images that overlays may draw from.
-        target: pixels of the side that the view ends up with, where that is known; saves work on
-            finer detail.
+        target: final pixels of the side, where known; saves work on finer detail.
     """
 
     image: Pixels
@@ -93,15 +91,15 @@ class View:
         working: tuple[int, int] | None = None,
         target: int | None = None,
     ) -> View:
-        """The un-edited view of an image.
+        """Create the unedited view of an image.
 
         Args:
             image: uint8 ``[H, W, 3]`` RGB.
             foreign: images that overlays may draw from
                 (:class:`asl.edits.engine.foreign_images.Pool`).
-            working: (height, width) at which the edits work; the way back still leads to the pixels
+            working: (height, width) at which edits are applied; the trace still leads to the pixels
                 of ``image``.
-            target: pixels of the side that the view is going to be resized to.
+            target: pixels of the side that the view will be resized to.
 
         Raises:
             AslError: not uint8 RGB, or smaller than two pixels a side.
@@ -112,17 +110,18 @@ class View:
             or image.ndim != 3
             or image.shape[2] != 3
         ):
-            found = (
+            kind = (
                 f"{image.dtype} {image.shape}"
                 if isinstance(image, np.ndarray)
                 else type(image).__name__
             )
             raise AslError(
-                f"image: expected uint8 [H, W, 3] RGB, got {found}; decode_image gives that"
+                f"image: expected uint8 [H, W, 3] RGB, got {kind}; "
+                "decode it with asl.data.images.decode_image"
             )
         if min(image.shape[:2]) < 2:
             raise AslError(
-                f"image: {image.shape[1]} x {image.shape[0]} pixels leave nothing to edit; 2 x 2 at least"
+                f"image: expected at least 2 x 2 pixels, got {image.shape[1]} x {image.shape[0]}"
             )
         trace = Trace.identity((image.shape[0], image.shape[1]))
         if working is not None and working != trace.size:
@@ -132,22 +131,22 @@ class View:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels."""
         return self.image.shape[0], self.image.shape[1]
 
     @property
     def source_size(self) -> tuple[int, int]:
-        """Height and width of the original."""
+        """Height and width of the original in pixels."""
         return self.trace.source
 
     @property
     def map(self) -> Points:
-        """float32 ``[H, W, 2]`` original (x, y) of every pixel, NaN where it shows something else."""
+        """Original (x, y) of every pixel, float32 ``[H, W, 2]``, NaN where foreign."""
         return self.trace.dense()
 
     @cached_property
     def content(self) -> float:
-        """Share of the original's area still visible, 0..1."""
+        """Share of the original's area that is visible, 0..1."""
         return self.trace.content()
 
     @cached_property
@@ -157,11 +156,11 @@ class View:
 
     @cached_property
     def fidelity(self) -> float:
-        """Detail left where the original is visible, 0..1, against the original warped into the view.
+        """Detail left where the original is visible, 0..1.
 
-        Mean contrast-structure term of SSIM (Wang et al., IEEE TIP 2004, eq. 9 and 10) of the
-        brightness at 80 pixels
-        a side, without its sign: a negative shows as much as the picture it was made from.
+        Mean contrast-structure term of SSIM (Wang et al., IEEE TIP 2004, eq. 9 and 10) between the
+        brightness of the view and of the original warped into it, at 80 pixels a side, without its
+        sign: a negative shows as much as its original.
         """
         if not self.log:
             return 1.0
@@ -172,17 +171,18 @@ class View:
 
     @property
     def amount(self) -> float:
-        """How much of the original a viewer is left with, 0..1; what feature norms are ordered by.
+        """Amount of the original in the view, 0..1: the target order of feature norms.
 
-        content x fidelity x sqrt(cover): the un-edited original has 1 and every edit lowers it,
-        also one that hides nothing but leaves the original fewer pixels of the view (padding, a
+        content x fidelity x sqrt(cover): 1 for the unedited original, lowered by every edit, also
+        by one that hides nothing but leaves the original fewer pixels of the view (padding, a
         screenshot, an overlay onto a scene).
         """
         return self.content * self.fidelity * math.sqrt(self.cover)
 
     def _compared(self) -> tuple[Gray, Gray, Mask]:
+        """Reduce the view and the original warped into it; mask every other valid pixel."""
         height, width = self.size
-        factor = min(1.0, _LOOK / max(height, width))
+        factor = min(1.0, _COMPARED_SIDE / max(height, width))
         small = (max(4, round(height * factor)), max(4, round(width * factor)))
         view = scaled(np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8), *small)
         trace = self.trace.resize(*small)
@@ -192,36 +192,40 @@ class View:
         if trace.matrix is not None:
             reference = warp_pixels(luma, scale @ trace.matrix, small, border=cv2.BORDER_REFLECT)
         else:
-            where = transform(scale, np.nan_to_num(trace.dense(), nan=-1.0))
+            positions = transform(scale, np.nan_to_num(trace.dense(), nan=-1.0))
             reference = cv2.remap(
-                luma, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+                luma, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
             )
-        # Two ways of resampling differ by about a pixel of sharpness, which must not count as lost
-        # detail.
+        # The two are resampled differently, by about a pixel of sharpness, which must not count as
+        # lost detail.
         first, second = (
             cv2.GaussianBlur(side, (3, 3), 0).astype(np.float32) for side in (view, reference)
         )
         inner = np.ascontiguousarray(
             cv2.erode(mask, np.ones((9, 9), np.uint8), borderValue=1)[::2, ::2]
         )
-        return (
-            first,
-            second,
-            inner if cv2.countNonZero(inner) else np.ascontiguousarray(mask[::2, ::2]),
-        )
+        if not cv2.countNonZero(inner):
+            inner = np.ascontiguousarray(mask[::2, ::2])
+        return first, second, inner
 
     def replaced(self, image: Pixels, entry: dict[str, Any], *, trace: Trace | None = None) -> View:
-        """The view after one more edit; without a trace the geometry stays."""
+        """Return the view after one more edit; without a trace the geometry stays.
+
+        Args:
+            image: new pixels, uint8 ``[H, W, 3]`` RGB.
+            entry: for the log.
+            trace: of the new pixels.
+        """
         pixels, log = np.ascontiguousarray(image), (*self.log, entry)
         return View(pixels, trace or self.trace, self.source, log, self.foreign, self.target)
 
     def cropped(self, top: int, left: int, height: int, width: int, entry: dict[str, Any]) -> View:
-        """Keep a rectangle."""
+        """Crop to a rectangle, in pixels."""
         pixels = self.image[top : top + height, left : left + width]
         return self.replaced(pixels, entry, trace=self.trace.crop(top, left, height, width))
 
     def resized(self, height: int, width: int, entry: dict[str, Any] | None = None) -> View:
-        """Another number of pixels; without an entry this is no edit but a change of resolution."""
+        """Resize; without an entry for the log this is a change of resolution, not an edit."""
         if (height, width) == self.size:
             return self if entry is None else self.replaced(self.image, entry)
         pixels = scaled(self.image, height, width)
@@ -231,7 +235,7 @@ class View:
         )
 
     def rearranged(self, matrix: Matrix, move: Callable[[Any], Any], entry: dict[str, Any]) -> View:
-        """The same pixels in another order (see :meth:`Trace.rearrange`)."""
+        """Reorder the pixels (see :meth:`asl.edits.engine.trace.Trace.rearrange`)."""
         return self.replaced(move(self.image), entry, trace=self.trace.rearrange(matrix, move))
 
     def warped(
@@ -243,14 +247,22 @@ class View:
         border: int,
         value: Any = (0, 0, 0),
     ) -> View:
-        """A projective move (``matrix``: new pixel -> old pixel); what comes in from outside is foreign."""
+        """Warp by a homography; pixels from outside the old view are foreign.
+
+        Args:
+            matrix: new pixel -> old pixel.
+            size: (height, width) of the new view.
+            entry: for the log.
+            border: OpenCV's border mode.
+            value: RGB of a constant border.
+        """
         pixels = warp_pixels(
             self.image, matrix, size, border=border, value=tuple(int(v) for v in value)
         )
         return self.replaced(pixels, entry, trace=self.trace.warp(matrix, size))
 
     def describe(self) -> dict[str, Any]:
-        """What was done and what is left, JSON-ready."""
+        """Describe the edits, content, cover and fidelity, JSON-ready."""
         return {
             "edits": list(self.log),
             "content": self.content,
@@ -260,7 +272,7 @@ class View:
 
 
 def scaled(image: Pixels, height: int, width: int) -> Pixels:
-    """Another size, by averages where it shrinks much.
+    """Resize to ``height`` x ``width``, averaging where the image shrinks much.
 
     OpenCV's own area averaging is several times slower except for exact halving, which does most of
     the work here.
@@ -279,7 +291,7 @@ def scaled(image: Pixels, height: int, width: int) -> Pixels:
 
 
 def _level(trace: Trace, width: int) -> int:
-    """By how many quarter octaves an original of ``width`` pixels is shrunk to have the resolution of a view."""
+    """Quarter octaves by which an original of ``width`` pixels matches a view's resolution."""
     if trace.matrix is not None:
         # The determinant of a homography's derivative is that of its matrix over the third power of
         # the depth.
@@ -289,21 +301,30 @@ def _level(trace: Trace, width: int) -> int:
         steps = np.abs(np.diff(trace.dense()[::4], axis=1)).sum(axis=-1)
         step = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
     return int(
-        np.clip(round(np.log2(max(step * width / trace.source[1], 1.0)) * _STEPS), 0, 6 * _STEPS)
+        np.clip(
+            round(np.log2(max(step * width / trace.source[1], 1.0)) * _LEVELS_PER_OCTAVE),
+            0,
+            6 * _LEVELS_PER_OCTAVE,
+        )
     )
 
 
 def structure(first: Gray, second: Gray) -> Gray:
-    """The contrast-structure term of SSIM of two brightness pictures (0..255), without its sign: 0..1.
+    """Compute the unsigned contrast-structure term of SSIM of two brightness pictures.
 
-    Box windows around every other pixel of every other row: float32 ``[H, W]`` ->
-    ``[ceil(H / 2), ceil(W / 2)]``.
+    Args:
+        first: float32 ``[H, W]`` 0..255.
+        second: float32 ``[H, W]``.
+
+    Returns:
+        float32 ``[ceil(H / 2), ceil(W / 2)]`` 0..1, of box windows around every other pixel of
+        every other row.
     """
 
     def mean(picture: Gray) -> Gray:
-        # Neighbouring windows say nearly the same: every other one, both ways.
+        # Neighbouring windows are nearly equal: every other one, in both directions.
         return np.ascontiguousarray(
-            cv2.blur(picture, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)[::2, ::2]
+            cv2.blur(picture, (_SSIM_WINDOW, _SSIM_WINDOW), borderType=cv2.BORDER_REFLECT)[::2, ::2]
         )
 
     m1, m2 = mean(first), mean(second)

@@ -109,7 +109,7 @@ def explained_away(
 
     Returns:
         float64 ``[N]`` log-odds to subtract, 0 or more; and int64 ``[N]`` row of the competitor
-        that explains the same part better, -1 where there is none.
+        that explains the same part better, -1 if nothing does.
     """
     remaining = odds.copy()
     competitor = np.full(len(odds), -1, dtype=np.int64)

@@ -139,9 +139,9 @@ def test_refusals(photo: np.ndarray) -> None:
         make_views(photo, Flip(), key="a", seed=0, views=0, size=64)
     with pytest.raises(AslError, match=r"expected uint8 \[H, W, 3\] RGB, got float64"):
         make_views(photo / 255.0, Flip(), key="a", seed=0, views=1, size=64)
-    with pytest.raises(AslError, match="2 x 2 at least"):
+    with pytest.raises(AslError, match="at least 2 x 2 pixels"):
         make_views(photo[:1, :1], Flip(), key="a", seed=0, views=1, size=64)
-    with pytest.raises(AslError, match="overlap: views of originals of"):
+    with pytest.raises(AslError, match="overlap: expected views of one original"):
         overlap(View.original(photo), View.original(photo[:50]), grid=2)
 
 
