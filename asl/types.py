@@ -49,7 +49,7 @@ def as_ids(ids: Sequence[str] | StrArray, *, name: str, unique: bool = True) -> 
     """
     array = np.asarray(ids, dtype=np.str_) if len(ids) else np.empty(0, dtype="<U1")
     if array.ndim != 1:
-        raise AslError(f"{name}: must be a flat list of ids: got an array of shape {array.shape}")
+        raise AslError(f"{name}: must be a flat list of ids, got an array of shape {array.shape}")
     if np.any(array == ""):
         number = int(np.flatnonzero(array == "")[0])
         raise AslError(f"{name}: id number {number} is empty; give every image an id")
@@ -66,7 +66,7 @@ def as_ids(ids: Sequence[str] | StrArray, *, name: str, unique: bool = True) -> 
 
 def _check_length(name: str, array: npt.NDArray[Any], expected: int) -> None:
     if array.shape != (expected,):
-        raise AslError(f"{name}: must have shape ({expected},): got {array.shape}")
+        raise AslError(f"{name}: must have shape ({expected},), got {array.shape}")
 
 
 def _check_finite(name: str, array: npt.NDArray[Any]) -> None:
@@ -106,7 +106,7 @@ class Embeddings:
         object.__setattr__(self, "log_norms", np.asarray(self.log_norms, dtype=np.float32))
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.ids):
             raise AslError(
-                f"vectors: must have shape ({len(self.ids)}, D), one row per id: "
+                f"vectors: must have shape ({len(self.ids)}, D), one row per id, "
                 f"got {self.vectors.shape}"
             )
         _check_length("log_norms", self.log_norms, len(self.ids))
@@ -130,7 +130,7 @@ class Embeddings:
         """
         raw = np.asarray(features, dtype=np.float32)
         if raw.ndim != 2:
-            raise AslError(f"features: must have shape [N, D]: got {raw.shape}")
+            raise AslError(f"features: must have shape [N, D], got {raw.shape}")
         # In blocks and in place: a million rows of 8,192 dimensions are 66 GB in float64.
         starts = range(0, max(1, len(raw)), _BLOCK_ROWS)
         blocks = (raw[low : low + _BLOCK_ROWS].astype(np.float64) for low in starts)
@@ -245,7 +245,7 @@ class ScoredPairs:
             _check_length(name, index, len(scores))
             if len(index) and (index.min() < 0 or index.max() >= size):
                 raise AslError(
-                    f"{name}: must be in 0..{size - 1}: got {index.min()}..{index.max()}; "
+                    f"{name}: must be in 0..{size - 1}, got {index.min()}..{index.max()}; "
                     "give rows of the vocabulary"
                 )
 

@@ -243,7 +243,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         ),
         (["queries={files}/empty"], AslError, "empty"),
         (["k=0", "queries={files}/new"], UsageError, "^k: must be 1 or more, got 0"),
-        (["k=null", "queries={files}/new"], UsageError, "^k: None needs most or above"),
+        (["k=null", "queries={files}/new"], UsageError, "^k: k=null requires most= or above="),
         (["most=0", "queries={files}/new"], UsageError, "^most: must be 1 or more, got 0"),
         (["above=nan", "queries={files}/new"], UsageError, "^above: must be finite"),
         (["memory=0", "queries={files}/new"], UsageError, "^memory: must be more than 0"),

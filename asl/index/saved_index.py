@@ -150,7 +150,7 @@ class SavedIndex:
         manifest = read_json(folder / "index.json", remedy=_REBUILD)
         if manifest.get("format") != FORMAT:
             raise AslError(
-                f"{folder}: is no index of this version (expected format {FORMAT!r}): "
+                f"{folder}: is no index of this version (expected format {FORMAT!r}), "
                 f"got {manifest.get('format')!r}; {_REBUILD}"
             )
         missing = _KEYS - manifest.keys()
@@ -327,7 +327,7 @@ def _one_writer(folder: Path) -> AbstractContextManager[None]:
 
 
 def _no_references(path: str | Path) -> AslError:
-    return AslError(f"{path}: an index holds at least one reference: got none; add images")
+    return AslError(f"{path}: an index holds at least one reference, got none; add images")
 
 
 def _check_own(folder: Path) -> None:

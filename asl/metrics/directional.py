@@ -155,7 +155,7 @@ def auroc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
     above, below = np.sort(np.asarray(positive)), np.sort(np.asarray(negative))
     if not len(above) or not len(below):
         raise AslError(
-            "auroc: needs at least one positive and one negative value: "
+            "auroc: needs at least one positive and one negative value, "
             f"got {len(above)} and {len(below)}"
         )
     lower = np.searchsorted(below, above, side="left").sum(dtype=np.int64)
@@ -208,7 +208,7 @@ def uap_both_directions(forward: npt.ArrayLike, backward: npt.ArrayLike) -> floa
     above, below = np.asarray(forward, dtype=np.float64), np.asarray(backward, dtype=np.float64)
     if above.shape != below.shape or above.ndim != 1 or not len(above):
         raise AslError(
-            "uap_both_directions: needs one score per pair in each direction: "
+            "uap_both_directions: needs one score per pair in each direction, "
             f"got shapes {above.shape}, {below.shape}; pass two lists of one length"
         )
     scores = np.concatenate([above, below])

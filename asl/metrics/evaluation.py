@@ -174,7 +174,7 @@ def evaluate(
     (1.0, 1.0, 0.9)
     """
     if not 0 < precision <= 1:
-        raise AslError(f"precision: must be in (0, 1]: got {precision}; 0.9 is usual")
+        raise AslError(f"precision: must be in (0, 1], got {precision}; 0.9 is usual")
     ranking = rank(pairs, truth)
     by_query = group_by_query(ranking)
     levels = sorted({*PRECISION_LEVELS, precision})

@@ -66,7 +66,7 @@ def query_weights(queries: int, replicates: int, seed: int) -> Iterator[Weights]
     """
     if replicates < 2:
         raise AslError(
-            "bootstrap: needs at least 2 replicates for an interval: "
+            "bootstrap: needs at least 2 replicates for an interval, "
             f"got {replicates}; 0 turns intervals off"
         )
     rng = np.random.default_rng(seed)

@@ -166,13 +166,13 @@ def calibrate(
     queries = np.asarray(query, dtype=np.int64)
     if not len(values) or values.shape != is_true.shape or values.shape != queries.shape:
         raise AslError(
-            "calibrate: needs pairs, with one score, label and query each: "
+            "calibrate: needs pairs, with one score, label and query each, "
             f"got {values.shape} scores, {is_true.shape} labels, {queries.shape} queries; "
             "pass three lists of one length"
         )
     if is_true.all() or not is_true.any():
         raise AslError(
-            "calibrate: needs true and false pairs: "
+            "calibrate: needs true and false pairs, "
             f"got {int(is_true.sum())} true of {len(is_true)}; retrieve more pairs per query"
         )
     # Ties count against the score: the false pair of a tie comes first.

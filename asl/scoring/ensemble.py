@@ -36,11 +36,11 @@ def ensemble(members: Sequence[Role], weights: Sequence[float] | None = None) ->
     '0.25'
     """
     if not members:
-        raise AslError("ensemble: needs at least one member: got none; name a feature store")
+        raise AslError("ensemble: needs at least one member, got none; name a feature store")
     given = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=np.float64)
     if given.shape != (len(members),) or not np.all(np.isfinite(given)) or np.any(given <= 0):
         raise AslError(
-            f"ensemble: needs {len(members)} weights above 0, one per member: got {weights}"
+            f"ensemble: needs {len(members)} weights above 0, one per member, got {weights}"
         )
     first = members[0]
     for number, member in enumerate(members[1:], 2):

@@ -86,7 +86,7 @@ def _nearest(
     """Yield (block of rows, int64 ``[Q', count]`` rows of their nearest background vectors)."""
     if not 1 <= count <= len(background):
         raise AslError(
-            f"negatives: {count} neighbours need as many background images: "
+            f"negatives: {count} neighbours need as many background images, "
             f"got {len(background)}; use a larger background"
         )
     if vectors.shape[1] != background.dim:

@@ -50,18 +50,18 @@ class ScoreNormalization:
     def __post_init__(self) -> None:
         if not 0 <= self.first <= self.last:
             raise AslError(
-                "sn_first, sn_last: must satisfy 0 <= first <= last: "
+                "sn_first, sn_last: must satisfy 0 <= first <= last, "
                 f"got first={self.first}, last={self.last}; ranks count from 0"
             )
         if not np.isfinite(self.beta):
-            raise AslError(f"sn_weight: must be finite: got {self.beta}; 1.0 is usual")
+            raise AslError(f"sn_weight: must be finite, got {self.beta}; 1.0 is usual")
         if self.kind not in KINDS:
             raise AslError(
-                f"normalize: must be {' or '.join(KINDS)}: got {self.kind!r}; choose one of these"
+                f"normalize: must be {' or '.join(KINDS)}, got {self.kind!r}; choose one of these"
             )
         if self.kind == "stretch" and self.beta <= 0:
             raise AslError(
-                f"sn_weight: stretching needs more than 0: got {self.beta}; 2.5 is usual"
+                f"sn_weight: stretching needs more than 0, got {self.beta}; 2.5 is usual"
             )
 
 
@@ -85,7 +85,7 @@ def normalization_of(kind: str, *, beta: float, first: int, last: int) -> ScoreN
         return None
     if kind not in KINDS:
         raise UsageError(
-            f"normalize: expected none, {' or '.join(KINDS)}: got {kind!r}; choose one of these"
+            f"normalize: expected none, {' or '.join(KINDS)}, got {kind!r}; choose one of these"
         )
     try:
         return ScoreNormalization(beta, first, last, kind)  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ def query_maps(
         return QueryMaps(np.ones(len(queries)), np.zeros(len(queries)))
     if background is None:
         raise AslError(
-            "background: score normalisation needs background embeddings: got none; "
+            "background: score normalisation needs background embeddings, got none; "
             "give training images (never references), or normalize=none"
         )
     if len(background) <= rule.last:

@@ -56,7 +56,7 @@ class PostProcess:
             return cls(None, None, 0.0, background)
         if background is None:
             raise UsageError(
-                "whiten, negatives: are fitted on training images: got no background; "
+                "whiten, negatives: are fitted on training images, got no background; "
                 "give background=, or leave both out"
             )
         whitening = Whitening.fit(background, dim=whiten) if whiten else None

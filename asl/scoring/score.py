@@ -75,18 +75,18 @@ class Score:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise AslError(
-                f"score: must be one of {', '.join(MODES)}: got {self.mode!r}; choose one of these"
+                f"score: must be one of {', '.join(MODES)}, got {self.mode!r}; choose one of these"
             )
         if not (np.isfinite(self.lam) and self.lam >= 0 and np.isfinite(self.tau)):
             raise AslError(
-                "lam, tau: lam must be 0 or more and tau finite: "
+                "lam, tau: lam must be 0 or more and tau finite, "
                 f"got lam={self.lam}, tau={self.tau}; give other numbers"
             )
         if self.clip is not None:
             object.__setattr__(self, "clip", (float(self.clip[0]), float(self.clip[1])))
             if not self.clip[0] <= self.clip[1]:
                 raise AslError(
-                    f"clip: must be a range, low <= high: got {self.clip}; give [low, high]"
+                    f"clip: must be a range, low <= high, got {self.clip}; give [low, high]"
                 )
 
     def clipped(self, log_norms: F32) -> F32:

@@ -50,7 +50,7 @@ class Whitening:
         if not 1 <= dim <= most:
             raise AslError(
                 f"whiten: must be in 1..{most} with {count} background images of "
-                f"{background.dim} dimensions: got {dim}; use fewer dimensions or more images"
+                f"{background.dim} dimensions, got {dim}; use fewer dimensions or more images"
             )
         mean, covariance = _moments(background)
         values, axes = np.linalg.eigh(covariance)
@@ -58,7 +58,7 @@ class Whitening:
         if dim > varied:
             raise AslError(
                 f"whiten: must be at most {varied}, the dimensions in which the {count} background "
-                f"images vary: got {dim}; give images that differ"
+                f"images vary, got {dim}; give images that differ"
             )
         order = np.argsort(-values)[:dim]
         scale = np.maximum(values[order], _LEAST_EIGENVALUE * values.max()) ** -power
@@ -77,7 +77,7 @@ class Whitening:
         if embeddings.dim != len(self.mean):
             raise AslError(
                 f"whitening: features must have the {len(self.mean)} dimensions that it was "
-                f"fitted on: got {embeddings.dim}; embed both with the same model"
+                f"fitted on, got {embeddings.dim}; embed both with the same model"
             )
         whitened = np.empty((len(embeddings), len(self.projection)), dtype=np.float32)
         for low in range(0, len(embeddings), _BLOCK_ROWS):

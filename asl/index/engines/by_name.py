@@ -36,7 +36,7 @@ def make_engine(name: str) -> Engine:
                 return TensorCore()
         return engine
     raise UsageError(
-        f"engine: must be auto, exact, faiss or tensorcore: got {name!r}; choose one of these"
+        f"engine: must be auto, exact, faiss or tensorcore, got {name!r}; choose one of these"
     )
 
 

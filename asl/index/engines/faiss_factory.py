@@ -49,7 +49,7 @@ class FaissFactoryIndex:
         """
         self._faiss = load_faiss()
         if nprobe < 1:
-            raise UsageError(f"nprobe: must be 1 or more: got {nprobe}; give a larger number")
+            raise UsageError(f"nprobe: must be 1 or more, got {nprobe}; give a larger number")
         try:
             self._faiss.index_factory(_SPELLING_CHECK_DIM, spec, self._faiss.METRIC_INNER_PRODUCT)
         except RuntimeError as error:

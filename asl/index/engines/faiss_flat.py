@@ -87,7 +87,7 @@ class FaissFlat:
         self._faiss = load_faiss()
         visible = self._faiss.get_num_gpus()
         if gpus is not None and gpus > visible:
-            raise AslError(f"gpus: FAISS sees {visible} GPU(s): got {gpus}; ask for fewer")
+            raise AslError(f"gpus: FAISS sees {visible} GPU(s), got {gpus}; ask for fewer")
         self.gpus = visible if gpus is None else gpus
         self.on_device = self.gpus > 0
         self.name = f"faiss ({self.gpus} GPU)" if self.gpus else "faiss (CPU)"

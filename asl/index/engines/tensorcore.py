@@ -78,7 +78,7 @@ class TensorCore:
 
         if dtype not in ("float16", "bfloat16"):
             raise AslError(
-                f"tensorcore: dtype must be float16 or bfloat16: got {dtype!r}; use one of these"
+                f"tensorcore: dtype must be float16 or bfloat16, got {dtype!r}; use one of these"
             )
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise AslError("tensorcore: torch finds no CUDA device; use engine=faiss")

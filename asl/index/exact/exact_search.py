@@ -117,18 +117,18 @@ def search(
 def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings) -> None:
     if not isinstance(queries, QueryEmbeddings) or not isinstance(references, ReferenceEmbeddings):
         raise AslError(
-            "search: takes queries, then references: "
+            "search: takes queries, then references, "
             f"got {type(queries).__name__}, {type(references).__name__}; "
             "use .as_queries() and .as_references()"
         )
     if not len(queries) or not len(references):
         raise AslError(
-            "search: needs at least one query and one reference: "
+            "search: needs at least one query and one reference, "
             f"got {len(queries)} queries and {len(references)} references; add images"
         )
     if queries.dim != references.dim:
         raise AslError(
-            "search: queries and references must have the same dimensions: "
+            "search: queries and references must have the same dimensions, "
             f"got {queries.dim} and {references.dim}; embed both with the same model"
         )
 

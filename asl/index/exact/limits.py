@@ -53,21 +53,21 @@ class Limits:
         """
         if k is None and (mode == "paper" or (most is None and above is None)):
             raise UsageError(
-                "k: k=null requires most= or above=, and is not supported with score=paper: "
+                "k: k=null requires most= or above=, and is not supported with score=paper, "
                 f"got most={most}, above={above}, score={mode}; give a number k"
             )
         if most is not None and most < 1:
-            raise UsageError(f"most: must be 1 or more: got {most}; leave it out for no limit")
+            raise UsageError(f"most: must be 1 or more, got {most}; leave it out for no limit")
         if above is not None and not np.isfinite(above):
-            raise UsageError(f"above: must be finite: got {above}; leave it out for no limit")
+            raise UsageError(f"above: must be finite, got {above}; leave it out for no limit")
         each = np.asarray(shape[1] if k is None else k, dtype=np.int64)
         if each.ndim and each.shape != (shape[0],):
             raise AslError(
-                f"k: must be one number or one per query ({shape[0]}): got shape {each.shape}; "
+                f"k: must be one number or one per query ({shape[0]}), got shape {each.shape}; "
                 "pass one of these"
             )
         if each.min() < 1:
-            raise UsageError(f"k: must be 1 or more: got {each.min()}; give a larger number")
+            raise UsageError(f"k: must be 1 or more, got {each.min()}; give a larger number")
         smallest = -np.inf if above is None else float(above)
         return cls(np.minimum(np.broadcast_to(each, shape[:1]), shape[1]), most, smallest)
 

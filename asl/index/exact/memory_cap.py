@@ -43,7 +43,7 @@ class MemoryCap:
         1040447
         """
         if gib <= 0:
-            raise UsageError(f"memory: must be more than 0 GiB: got {gib}; give a larger number")
+            raise UsageError(f"memory: must be more than 0 GiB, got {gib}; give a larger number")
         share = int(gib * 2**30) // 4
         row_bytes = _FLOAT_BYTES * (dim + 2)
         rows = share // row_bytes

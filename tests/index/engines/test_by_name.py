@@ -51,5 +51,5 @@ def test_an_engine_is_one_that_its_library_can_run(
 def test_a_process_has_one_engine_of_a_name() -> None:
     assert shared_engine("exact") is shared_engine("exact")
     assert make_engine("exact") is not make_engine("exact")
-    with pytest.raises(UsageError, match="engine: must be auto, exact, faiss or tensorcore: got"):
+    with pytest.raises(UsageError, match="engine: must be auto, exact, faiss or tensorcore, got"):
         shared_engine("fais")

@@ -73,5 +73,5 @@ def test_a_cap_is_divided_and_never_too_small_to_work() -> None:
     assert cap.candidates * 128 == 2**28
     small = MemoryCap.of(2**-20, dim=512)
     assert (small.references, small.encoded, small.queries) == (1024, 1024, 64)
-    with pytest.raises(UsageError, match=r"memory: must be more than 0 GiB: got 0"):
+    with pytest.raises(UsageError, match=r"memory: must be more than 0 GiB, got 0"):
         MemoryCap.of(0, dim=8)
