@@ -57,6 +57,7 @@ ENGINE_FILES = {
     "index/engines/faiss_flat.py": {"faiss", "torch"},
     "index/engines/tensorcore.py": {"torch"},
     "index/milvus/collection.py": {"pymilvus"},
+    "index/milvus/connection.py": {"pymilvus"},
 }
 LIGHTNING_FILES = {"data/datamodule.py"}
 # One file name, one file; a verb may share its word with a room.

@@ -1,4 +1,4 @@
-"""Milvus: references on a server (or in an embedded milvus-lite file) by the same code; only the address differs.
+"""References in a Milvus collection, on a server or in a milvus-lite file, by the same code.
 
 A collection keeps for each image its id (the primary key), its log-norm and the vector
 [u, clip(n), 1] of D + 2 dimensions (see :func:`asl.scoring.score.encode_queries`), so that ``soft``
@@ -10,14 +10,14 @@ here. All lists are scored again in float64 and proved complete, or fetched agai
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asl.index.milvus.collection_search import MOST, MilvusSearch, Progress
+from asl.index.milvus.collection_search import LONGEST_LIST, MilvusSearch, Progress
+from asl.index.milvus.connection import connected
 from asl.index.milvus.index_type import IndexKind
 from asl.scoring.score import Score, encode_references
 from asl.types import (
@@ -29,16 +29,12 @@ from asl.types import (
     StrArray,
 )
 
-_BYTES = 16 * 2**20  # per request; a server refuses 64 MiB
-_BLOCK = 2**25  # numbers that are read at once
-# What milvus-lite tells of itself; calls that it does not know end in a traceback there, and are
-# done without here.
-_CHATTER = {
-    "milvus_lite": logging.ERROR,
-    "faiss.loader": logging.WARNING,
-    "grpc._server": logging.CRITICAL,
-}
-_LARGEST = 128.0  # log-norms of float32 features are smaller
+_REQUEST_BYTES = 16 * 2**20  # a server refuses 64 MiB
+_ROW_BYTES = 512  # of a row besides its vector
+_BLOCK_NUMBERS = 2**25  # numbers that are read at once
+_IDS_PER_REQUEST = 1000
+_FACTS = {"clip", "model", "fast_decode", "index_type"}
+_LARGEST_LOG_NORM = 128.0  # log-norms of float32 features are smaller
 
 
 class NoCollectionError(AslError):
@@ -60,50 +56,41 @@ class MilvusIndex:
         token: str = "",
         kind: str = "FLAT",
     ) -> None:
-        """Open a collection, or make it.
+        """Open a collection, or create it.
 
         Args:
             uri: a file name that ends in ``.db`` (milvus-lite) or the address of a server.
-            dim: D of the embeddings; None opens a collection that is there, with all that is fixed
-                when it is made.
+            dim: D of the embeddings; None opens an existing collection with everything that was
+                fixed when it was created.
             collection: its name.
-            clip: range of log-norms for ``soft``; fixed when the collection is made.
-            model: hash of the model that made the features; fixed, too.
-            fast_decode: whether large JPEGs were decoded at a fraction of their size for them;
-                fixed, too.
+            clip: range of log-norms for ``soft``; fixed at creation.
+            model: hash of the model that made the features; fixed at creation.
+            fast_decode: large JPEGs were decoded at a fraction of their size for them; fixed at
+                creation.
             token: of the server.
             kind: index type and its parameters (:class:`asl.index.milvus.index_type.IndexKind`);
                 ``FLAT`` keeps every answer exact, others (``HNSW,M=32`` ...) only what they find;
-                fixed, too.
+                fixed at creation.
 
         Raises:
-            NoCollectionError: there is none, and no ``dim`` to make it.
+            NoCollectionError: there is no collection, and no ``dim`` to create it.
             AslError: pymilvus is missing, the server cannot be reached, or the collection is of
                 another dimension, clipping range or model.
         """
-        try:
-            from pymilvus import MilvusClient, MilvusException
-        except ImportError as error:
-            raise AslError(
-                "milvus: pymilvus is not installed: `pip install 'asl-icd[milvus]'`"
-            ) from error
-        for name, level in _CHATTER.items():
-            logging.getLogger(name).setLevel(level)
-        self._name, self.clip, self.model = collection, clip, model
-        self.fast_decode, self.kind = fast_decode, IndexKind.of(kind)
+        self._name = collection
+        self.clip = clip
+        self.model = model
+        self.fast_decode = fast_decode
+        self.kind = IndexKind.of(kind)
         self.kind.check_place(uri)
-        if (
-            dim is None and uri.endswith(".db") and not Path(uri).exists()
-        ):  # milvus-lite would make the file
+        # milvus-lite would create the file.
+        if dim is None and uri.endswith(".db") and not Path(uri).exists():
             raise NoCollectionError(
                 f"milvus: there is no {uri}; make it with asl.extract index=milvus+{uri}"
             )
-        try:
-            self._client: Any = _Told(MilvusClient(uri, token=token), uri, MilvusException)
-        except MilvusException as error:
-            raise AslError(f"milvus: {uri}: {error}") from error
+        self._client: Any = connected(uri, token)
         if self._client.has_collection(collection):
-            self._dim = self._checked(dim)
+            self._dim = self._opened(dim)
         elif dim is None:
             self._client.close()
             raise NoCollectionError(
@@ -115,20 +102,20 @@ class MilvusIndex:
         self._client.load_collection(collection)
 
     def _create(self) -> None:
-        # What the collection is lies in one beside it: milvus-lite forgets descriptions. It comes
-        # first, so that a collection that is there is also known.
-        if self._client.has_collection(f"{self._name}_about"):
-            self._client.drop_collection(f"{self._name}_about")
+        # The facts are stored in a collection beside it: milvus-lite forgets descriptions. It is
+        # created first, so that every collection has its facts.
+        about = f"{self._name}_about"
+        if self._client.has_collection(about):
+            self._client.drop_collection(about)
         facts = {
             "clip": self.clip,
             "model": self.model,
             "fast_decode": self.fast_decode,
             "index_type": str(self.kind),
         }
-        about = json.dumps(facts)
-        self._add_collection(f"{self._name}_about", 2, IndexKind.of("FLAT"), norms=False)
-        self._client.upsert(f"{self._name}_about", [{"id": about, "vector": [0.0, 0.0]}])
-        self._client.flush(f"{self._name}_about")
+        self._add_collection(about, 2, IndexKind.of("FLAT"), norms=False)
+        self._client.upsert(about, [{"id": json.dumps(facts), "vector": [0.0, 0.0]}])
+        self._client.flush(about)
         self._add_collection(self._name, self._dim + 2, self.kind, norms=True)
 
     def _add_collection(self, name: str, dim: int, kind: IndexKind, *, norms: bool) -> None:
@@ -140,77 +127,82 @@ class MilvusIndex:
             schema.add_field("log_norm", DataType.FLOAT)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         index = self._client.prepare_index_params()
-        # Twice, as milvus-lite reads the parameters only where a server also looks for them.
+        # Nested twice, as milvus-lite reads the parameters only where a server also looks.
         params = {"params": {"params": kind.parameters}} if kind.parameters else {}
         index.add_index("vector", index_type=kind.name, metric_type="IP", **params)
         self._client.create_collection(
             name, schema=schema, index_params=index, consistency_level="Strong"
         )
 
-    def _checked(self, dim: int | None) -> int:
-        """The dimension of the collection that is there; its clipping range and model are those asked for, if any."""
-        facts = self._client.describe_collection(self._name)
-        note = self._note()
-        there = (
-            next(
-                int(field["params"]["dim"])
-                for field in facts["fields"]
-                if field["name"] == "vector"
-            )
-            - 2
-        )
-        clip = tuple(note["clip"]) if note["clip"] else None
-        if dim is not None and (dim, self.clip) != (there, clip):
-            raise AslError(
-                f"milvus: collection {self._name!r} holds vectors of {there} dimensions, clip {clip}; "
-                f"asked for {dim}, clip {self.clip}"
-            )
-        if self.model and note["model"] != self.model:
-            raise AslError(
-                f"milvus: collection {self._name!r} is of another model ({note['model']})"
-            )
-        self.clip, self.model = clip, note["model"]
-        self.fast_decode, self.kind = note["fast_decode"], IndexKind.of(note["index_type"])
-        return there
+    def _opened(self, dim: int | None) -> int:
+        """Take over the facts of an existing collection; return its dimension D.
 
-    def _note(self) -> dict[str, Any]:
-        """The facts that were written when the collection was made."""
-        name, found = f"{self._name}_about", []
+        Raises:
+            AslError: dimension, clipping range or model differ from those asked for.
+        """
+        fields = self._client.describe_collection(self._name)["fields"]
+        facts = self._stored_facts()
+        encoded = next(field for field in fields if field["name"] == "vector")
+        stored_dim = int(encoded["params"]["dim"]) - 2
+        clip = tuple(facts["clip"]) if facts["clip"] else None
+        if dim is not None and (dim, self.clip) != (stored_dim, clip):
+            raise AslError(
+                f"milvus: collection {self._name!r} holds vectors of {stored_dim} dimensions, "
+                f"clip {clip}; asked for {dim}, clip {self.clip}"
+            )
+        if self.model and facts["model"] != self.model:
+            raise AslError(
+                f"milvus: collection {self._name!r} is of another model ({facts['model']}), "
+                f"got {self.model}; use that model"
+            )
+        self.clip = clip
+        self.model = facts["model"]
+        self.fast_decode = facts["fast_decode"]
+        self.kind = IndexKind.of(facts["index_type"])
+        return stored_dim
+
+    def _stored_facts(self) -> dict[str, Any]:
+        """Read the facts that were written at creation."""
+        name, rows = f"{self._name}_about", []
         if self._client.has_collection(name):
             self._client.load_collection(name)
-            found = self._client.query(name, filter="", limit=1, output_fields=["id"])
-        note: dict[str, Any] = json.loads(found[0]["id"]) if found else {}
-        if not note.keys() >= {"clip", "model", "fast_decode", "index_type"}:
+            rows = self._client.query(name, filter="", limit=1, output_fields=["id"])
+        facts: dict[str, Any] = json.loads(rows[0]["id"]) if rows else {}
+        if not facts.keys() >= _FACTS:
             raise AslError(
-                f"milvus: {self._name!r} was not made by this version of asl; drop it and make it again"
+                f"milvus: collection {self._name!r} was not made by this version of asl; "
+                "drop it and make it again"
             )
-        return note
+        return facts
 
     def close(self) -> None:
-        """Let go of the connection (of the file, for milvus-lite)."""
+        """Close the connection (the file, for milvus-lite)."""
         self._client.close()
 
     def __len__(self) -> int:
-        return int(
-            self._client.query(self._name, filter="", output_fields=["count(*)"])[0]["count(*)"]
-        )
+        rows = self._client.query(self._name, filter="", output_fields=["count(*)"])
+        return int(rows[0]["count(*)"])
 
     def add(self, references: ReferenceEmbeddings) -> None:
-        """Add references; one whose id is there already replaces it."""
+        """Add references; known ids are replaced.
+
+        Raises:
+            AslError: the dimensions differ.
+        """
         if references.dim != self._dim:
             raise AslError(
-                f"milvus: the collection is for {self._dim} dimensions, got {references.dim}"
+                f"milvus: the collection is for {self._dim} dimensions, got {references.dim}; "
+                "use the model that it was filled with"
             )
         vectors = encode_references(references, Score("soft", clip=self.clip))
-        step = max(1, _BYTES // (4 * vectors.shape[1] + 512))
+        step = max(1, _REQUEST_BYTES // (4 * vectors.shape[1] + _ROW_BYTES))
         for start in range(0, len(references), step):
-            part = slice(start, start + step)
-            columns = (
-                references.ids[part].tolist(),
-                references.log_norms[part].tolist(),
-                vectors[part],
-            )
-            rows = [{"id": i, "log_norm": n, "vector": v} for i, n, v in zip(*columns, strict=True)]
+            block = slice(start, start + step)
+            ids, norms = references.ids[block].tolist(), references.log_norms[block].tolist()
+            rows = [
+                {"id": name, "log_norm": norm, "vector": vector}
+                for name, norm, vector in zip(ids, norms, vectors[block], strict=True)
+            ]
             self._client.upsert(self._name, rows)
         self._client.flush(self._name)
 
@@ -218,85 +210,83 @@ class MilvusIndex:
         """Remove references by id.
 
         Raises:
-            AslError: one is not there (it is named); nothing is removed then.
+            AslError: an id is not in the collection; nothing is removed then.
         """
-        wanted = list(ids)
-        found: set[str] = set()
-        for start in range(0, len(wanted), 1000):
-            rows = self._client.query(
-                self._name, filter=_one_of(wanted[start : start + 1000]), output_fields=["id"]
-            )
-            found |= {row["id"] for row in rows}
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            raise AslError(
-                f"milvus: {len(missing)} id(s) are not in the collection, e.g. {missing[0]!r}"
-            )
-        for start in range(0, len(wanted), 1000):
-            self._client.delete(self._name, filter=_one_of(wanted[start : start + 1000]))
+        removed = list(ids)
+        known = {row["id"] for row in self._rows(removed, ["id"])}
+        _refuse_missing([name for name in removed if name not in known])
+        for start in range(0, len(removed), _IDS_PER_REQUEST):
+            only = _id_filter(removed[start : start + _IDS_PER_REQUEST])
+            self._client.delete(self._name, filter=only)
         self._client.flush(self._name)
 
     def references(self, ids: Sequence[str] | StrArray | None = None) -> ReferenceEmbeddings:
-        """References as they were added: those asked for, in that order, or all, by id.
+        """Read references as they were added: some in the given order, or all by id.
 
         Raises:
-            AslError: an id that is not in the collection.
+            AslError: an id is not in the collection.
         """
-        wanted = self.ids() if ids is None else [str(name) for name in ids]
-        fields, rows = ["id", "log_norm", "vector"], {}
-        for start in range(0, len(wanted), 1000):
-            only = _one_of(wanted[start : start + 1000])
-            for row in self._client.query(self._name, filter=only, output_fields=fields):
-                rows[row["id"]] = row["log_norm"], row["vector"][: self._dim]
-        missing = [name for name in wanted if name not in rows]
-        if missing:
-            raise AslError(
-                f"milvus: {len(missing)} id(s) are not in the collection, e.g. {missing[0]!r}"
-            )
-        norms = np.array([rows[name][0] for name in wanted], dtype=np.float32)
-        vectors = np.array([rows[name][1] for name in wanted], dtype=np.float32).reshape(
-            -1, self._dim
-        )
-        return ReferenceEmbeddings(np.array(wanted, dtype=np.str_), vectors, norms)
+        names = self.ids() if ids is None else [str(name) for name in ids]
+        rows = {
+            row["id"]: (row["log_norm"], row["vector"][: self._dim])
+            for row in self._rows(names, ["id", "log_norm", "vector"])
+        }
+        _refuse_missing([name for name in names if name not in rows])
+        norms = np.array([rows[name][0] for name in names], dtype=np.float32)
+        vectors = np.array([rows[name][1] for name in names], dtype=np.float32)
+        vectors = vectors.reshape(-1, self._dim)
+        return ReferenceEmbeddings(np.array(names, dtype=np.str_), vectors, norms)
+
+    def _rows(self, ids: Sequence[str], fields: list[str]) -> Iterator[dict[str, Any]]:
+        """Query fields of references by id; ids that are not in the collection are left out."""
+        for start in range(0, len(ids), _IDS_PER_REQUEST):
+            only = _id_filter(ids[start : start + _IDS_PER_REQUEST])
+            yield from self._client.query(self._name, filter=only, output_fields=fields)
 
     def ids(self) -> list[str]:
-        """The ids of all references, sorted."""
-        return sorted(self._ids(-_LARGEST, _LARGEST))
+        """Return the ids of all references, sorted."""
+        return sorted(self._ids(-_LARGEST_LOG_NORM, _LARGEST_LOG_NORM))
 
     def _ids(self, low: float, high: float) -> list[str]:
-        """Ids of low <= log-norm < high, in halves where one answer has no room for all (iterators break on quotes)."""
+        """Return the ids of low <= log-norm < high, halving the range until an answer holds all.
+
+        The client's own iterators fail on ids with quotes.
+        """
         only = f"log_norm >= {low:.9f} and log_norm < {high:.9f}"
-        rows = self._client.query(self._name, filter=only, output_fields=["id"], limit=MOST)
-        if len(rows) < MOST:
+        rows = self._client.query(self._name, filter=only, output_fields=["id"], limit=LONGEST_LIST)
+        if len(rows) < LONGEST_LIST:
             return [row["id"] for row in rows]
         if high - low < 1e-6:
             raise AslError(
-                f"milvus: more than {MOST} references have the log-norm {low:.6f}; they cannot be listed"
+                f"milvus: more than {LONGEST_LIST} references have the log-norm {low:.6f} and "
+                "cannot be listed; remove duplicate images"
             )
-        return self._ids(low, (low + high) / 2) + self._ids((low + high) / 2, high)
+        middle = (low + high) / 2
+        return self._ids(low, middle) + self._ids(middle, high)
 
     def blocks(self, progress: Progress | None = None) -> Iterator[ReferenceEmbeddings]:
-        """All references, some thousand at a time, by id.
+        """Read all references by id, some thousand at a time.
 
         Args:
             progress: called with (references read, references to read).
         """
         names = self.ids()
-        step = max(1000, _BLOCK // self._dim)
+        step = max(1000, _BLOCK_NUMBERS // self._dim)
         for start in range(0, len(names), step):
             yield self.references(names[start : start + step])
             if progress:
                 progress(min(start + step, len(names)), len(names))
 
     def merge(self, other: MilvusIndex) -> None:
-        """Add all references of another collection; those whose ids are here already replace them.
+        """Add all references of another collection; known ids are replaced.
 
         Raises:
-            AslError: the other one is of another dimension or model.
+            AslError: the models or dimensions differ.
         """
         if self.model != other.model:
             raise AslError(
-                f"milvus: the collections are of different models ({self.model}, {other.model})"
+                "milvus: the collections are of different models "
+                f"({self.model}, {other.model}); fill both with one model"
             )
         for block in other.blocks():
             self.add(block)
@@ -311,55 +301,53 @@ class MilvusIndex:
         nprobe: int = 16,
         progress: Progress | None = None,
     ) -> ScoredPairs:
-        """The k best references of every query: with a ``FLAT`` index the list of :func:`asl.index.exact.exact_search.search`.
+        """Search the k best references of every query.
+
+        With a ``FLAT`` index the list is that of :func:`asl.index.exact.exact_search.search`.
 
         Args:
-            queries: Q of them.
-            score: which score; ``soft`` with the collection's own clipping range.
+            queries: Q queries.
+            score: score of a pair query -> reference; ``soft`` with the collection's own clipping
+                range.
             k: references per query.
             background: needed where the score is normalised.
-            nprobe: how far an approximate index looks
+            nprobe: breadth of an approximate search
                 (:meth:`asl.index.milvus.index_type.IndexKind.searching`).
-            progress: called with (queries done, queries to do).
+            progress: called with (queries done, queries in all).
 
         Raises:
-            AslError: another dimension or clipping range than the collection's, or a list that
-                would need more than a server returns to be proved complete.
+            AslError: the dimension or clipping range differs from the collection's, or a list would
+                need more than a server returns to be proved complete.
         """
         if queries.dim != self._dim:
             raise AslError(
-                f"milvus: the collection is for {self._dim} dimensions, the queries have {queries.dim}"
+                f"milvus: the collection is for {self._dim} dimensions, got queries of "
+                f"{queries.dim}; embed them with the collection's model"
             )
         if score.mode == "soft" and score.clip != self.clip:
             raise AslError(
-                f"milvus: the collection was made with clip={self.clip}, the score has {score.clip}"
+                f"milvus: the collection was made with clip={self.clip}, got {score.clip}; "
+                "use the collection's range"
             )
-        if k < 1 or not len(self):
+        count = len(self)
+        if k < 1 or not count:
             raise AslError(
-                f"milvus: nothing to search, or k below 1 (k={k}, {len(self)} references)"
+                "milvus: nothing to search: needs k of 1 or more and at least one reference, "
+                f"got k={k} and {count} references"
             )
-        options = (len(self), background, self.kind, nprobe)
-        return MilvusSearch(self._client, self._name, queries, score, k, *options).run(progress)
+        run = MilvusSearch(
+            self._client, self._name, queries, score, k, count, background, self.kind, nprobe
+        )
+        return run.run(progress)
 
 
-class _Told:
-    """A client whose errors are said in one line, with the address."""
-
-    def __init__(self, client: Any, uri: str, error: type[Exception]) -> None:
-        self._client, self._uri, self._error = client, uri, error
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._client, name)
-
-        def told(*args: Any, **keys: Any) -> Any:
-            try:
-                return call(*args, **keys)
-            except self._error as error:
-                raise AslError(f"milvus: {self._uri}: {error}") from error
-
-        return told
+def _refuse_missing(ids: Sequence[str]) -> None:
+    if ids:
+        raise AslError(
+            f"milvus: {len(ids)} id(s) are not in the collection, e.g. {ids[0]!r}; leave them out"
+        )
 
 
-def _one_of(ids: Sequence[str]) -> str:
-    """A filter on ids; file names may hold quotes, which the client's own ``ids=`` does not escape."""
+def _id_filter(ids: Sequence[str]) -> str:
+    """Return a filter on ids; the client's own ``ids=`` does not escape quotes in file names."""
     return f"id in [{', '.join(json.dumps(name, ensure_ascii=False) for name in ids)}]"
