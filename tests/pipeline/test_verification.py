@@ -7,21 +7,16 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 import torch
 
 from asl import search
 from asl.console.entry import compose
 from asl.data.scenes import render_scene
-from asl.index.exact.region_search import search_regions
 from asl.models import build_embedder, save_embedder
 from asl.pipeline import search_plan
-from asl.pipeline.candidates import join_candidates
-from asl.pipeline.inputs import SearchInput
 from asl.scoring.calibration import Calibration
-from asl.scoring.score import Score, pair_scores
-from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+from asl.scoring.score import Score
 
 
 @pytest.fixture(scope="module")
@@ -94,32 +89,3 @@ def test_the_kept_index_follows_changed_images(files: Path, tmp_path: Path) -> N
     cv2.imwrite(str(library / "2.png"), render_scene(50, height=192, width=256)[..., ::-1])
     verified(files, tmp_path, *more)
     assert kept.read_bytes() != before
-
-
-def test_candidates_of_local_features_are_scored_over_regions_too() -> None:
-    rng = np.random.default_rng(0)
-    queries = QueryEmbeddings.from_features(["a", "b"], rng.normal(size=(2, 8)))
-    references, region = (
-        ReferenceEmbeddings.from_features(list("wxyz"), rng.normal(size=(4, 8))) for _ in range(2)
-    )
-    score, parts = Score("cosine"), {"reference_regions": [region]}
-    every = search_regions(queries, references, score=score, k=4, **parts)
-    first = search_regions(queries, references, score=score, k=1, **parts)
-    rest = np.flatnonzero(~np.isin(every.scores, first.scores))
-    votes = ScoredPairs(
-        every.queries,
-        every.references,
-        every.query_index[rest],
-        every.reference_index[rest],
-        np.ones(6, np.float32),
-    )
-    joined = join_candidates(first, votes, SearchInput(queries, references, **parts), score=score)
-    np.testing.assert_allclose(joined.scores, every.scores, atol=1e-6)
-    whole = pair_scores(
-        queries,
-        references,
-        score=score,
-        query_index=joined.query_index,
-        reference_index=joined.reference_index,
-    )
-    assert (joined.scores > whole + 0.1).any(), "some are surer by a region"
