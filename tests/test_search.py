@@ -319,7 +319,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (
             ["references={files}/library.store+{files}/library"],
             UsageError,
-            "only feature stores are joined",
+            "only feature stores can be joined",
         ),
     ],
 )

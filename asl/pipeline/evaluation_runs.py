@@ -46,7 +46,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How descriptors are searched.
+    """Settings of a search of descriptors.
 
     Attributes:
         score: a mode or ``all``.

@@ -155,7 +155,7 @@ def _opened_store(
 
 @dataclass(frozen=True)
 class InputSources:
-    """Where a search gets its queries, references and background from.
+    """Sources of the queries, references and background of a search.
 
     Attributes:
         queries: images, a feature store, an index, or stores joined by ``+``.
@@ -236,7 +236,7 @@ class InputLoader:
 
     @property
     def has_images(self) -> bool:
-        """Whether queries and references have images that can be compared."""
+        """Tell whether queries and references have images that can be compared."""
         return all(
             source.images is not None for source in (self._queries, self._references) if source
         )
@@ -292,7 +292,7 @@ class InputLoader:
             return _StoreSource(stores, self._catalog(images), regions_of(regions, role=role))
         if len(members) > 1:
             raise UsageError(
-                f"{role}: only feature stores are joined by +, {other[0]} is none; "
+                f"{role}: only feature stores can be joined by +, got {other[0]}; "
                 "extract its images with asl.extract first"
             )
         if SavedIndex.is_index(path):

@@ -249,8 +249,10 @@ def _resolved(
 def _least_score(config: SearchConfig, calibration: Calibration | None) -> float | None:
     """Lowest score to write, by ``precision`` and, where it is a probability, by ``above``."""
     if config.score == "verified":
-        wanted = None if config.precision is None else threshold_for(config.precision)
-        return max((value for value in (config.above, wanted) if value is not None), default=None)
+        by_precision = None if config.precision is None else threshold_for(config.precision)
+        return max(
+            (value for value in (config.above, by_precision) if value is not None), default=None
+        )
     if config.precision is None:
         return None
     if calibration is None:
