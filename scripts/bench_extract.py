@@ -75,7 +75,7 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
     """Images per second of each contestant, in turns."""
     regions: list[Region | None] = [*regions_of(options.regions)] or [None]
     group = max(1, options.batch_size // len(regions))
-    runner = Runner(embedder, options.device, options.batch_size)
+    runner = Runner(embedder, options.device)
     if options.workers is None:
         options.workers = runner.decoders()
 
@@ -118,7 +118,7 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
             run()
             seconds[name].append(time.perf_counter() - started)
     rates = {name: len(catalog) / float(np.median(values)) for name, values in seconds.items()}
-    device = Runner(embedder, "auto", options.batch_size).device
+    device = Runner(embedder, "auto").device
     name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"

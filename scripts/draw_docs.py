@@ -96,7 +96,7 @@ def prepare() -> Material:
     images = {name: view.image for name, view in views.items()}
     images |= {LOOK: render_scene(SCENE, look=1, **SIZE), OTHER: render_scene(BACKGROUND, **SIZE)}
     embedder = load_embedder("asl_lite0")
-    plan, runner = embedder.preprocessing, Runner(embedder, "cpu", 16)
+    plan, runner = embedder.preprocessing, Runner(embedder, "cpu")
     features = runner.embed(
         [resize_image(image, plan.size, mode=plan.resize) for image in images.values()]
     )

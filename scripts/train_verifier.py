@@ -92,7 +92,9 @@ class Looker:
             back = self.verifier.verify_prepared(reference, query)
             looked.append((back.evidence.vector(), False, "reverse copy", task.source))
         for row in others:
-            verdict = self.verifier.verify_prepared(query, self._prepared(self.maker.reference(task, row)))
+            verdict = self.verifier.verify_prepared(
+                query, self._prepared(self.maker.reference(task, row))
+            )
             if verdict.probability <= 0.5 or not self._are_twins(task.source, row):
                 kind = "same mount" if task.mounted else "look-alike"
                 looked.append((verdict.evidence.vector(), False, kind, task.source))

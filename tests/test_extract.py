@@ -59,7 +59,7 @@ def test_joined_parts_are_byte_identical_to_one_extraction(
     files: Path, tmp_path: Path, parts: int
 ) -> None:
     command(files, tmp_path / "whole")
-    with pytest.raises(AslError, match="is no feature store"):
+    with pytest.raises(AslError, match="not a feature store"):
         command(files, tmp_path / "joined", f"merge={parts}")
     for part in range(parts, 0, -1):
         command(files, tmp_path / "joined", f"part={part}/{parts}")
@@ -101,7 +101,7 @@ def test_parts_that_overlap_because_images_came_between_are_refused(
     command(tmp_path / "f", tmp_path / "s", "part=2/2")
     command(tmp_path / "f", tmp_path / "s", "part=1/2")
     with pytest.raises(
-        AslError, match=r"merge: '0\d.png' is in .* and in .*; the images changed meanwhile"
+        AslError, match=r"merge: '0\d.png' is in .* and in .*, as the images changed meanwhile"
     ):
         command(tmp_path / "f", tmp_path / "s", "merge=2")
 

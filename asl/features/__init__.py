@@ -1,4 +1,4 @@
-"""Ordered, resumable extraction of features, and the store on disk that holds them."""
+"""Extract features in order and resumably, into a store on disk."""
 
 from asl.features.extraction import extract
 from asl.features.feature_store import FeatureStore

@@ -1,7 +1,7 @@
-"""One extraction on many machines: every task embeds its own run of shards, and the parts become one store.
+"""Extraction on several machines: each task embeds its own range of shards into a part of a store.
 
-Shards of a part are the very shards that a single machine would have written, so the joined store
-is byte-identical to its store, whatever the number of parts was.
+Parts hold the same shards that a single machine would write, so the merged store is byte-identical
+to its store for any number of parts.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from asl.types import AslError, UsageError
 
 
 def parse_part(text: str) -> tuple[int, int]:
-    """``"3/8"`` -> (3, 8), the third of eight parts.
+    """Parse ``"3/8"`` as (3, 8), the third of eight parts.
 
     Raises:
-        UsageError: it is no such thing.
+        UsageError: not of this form.
+
+    >>> parse_part("3/8")
+    (3, 8)
     """
     number, _, count = text.partition("/")
     if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
@@ -29,26 +32,37 @@ def parse_part(text: str) -> tuple[int, int]:
 
 
 def part_path(output: str | Path, part: int, of: int) -> Path:
-    """Where a part of a store lies, beside the store."""
+    """Return the folder of a part, beside the store."""
     return Path(f"{output}.part-{part:05d}-of-{of:05d}")
 
 
 def part_rows(count: int, *, shard_size: int, part: int, of: int) -> range:
-    """The images of a part: whole shards, as even as they come; empty where there are fewer shards than parts."""
+    """Return the images of a part: whole shards, distributed evenly.
+
+    Args:
+        count: number of images.
+        shard_size: images per shard.
+        part: number of the part, from 1.
+        of: number of parts. Where there are fewer shards, some parts are empty.
+
+    >>> [list(part_rows(5, shard_size=2, part=part, of=2)) for part in (1, 2)]
+    [[0, 1], [2, 3, 4]]
+    """
     shards = -(-count // shard_size)
-    first, last = shards * (part - 1) // of, shards * part // of
+    first = shards * (part - 1) // of
+    last = shards * part // of
     return range(min(first * shard_size, count), min(last * shard_size, count))
 
 
 def join_parts(output: str | Path, parts: Sequence[FeatureStore]) -> FeatureStore:
-    """One store of the shards of all parts, in order; killed and run again, it goes on.
+    """Merge the shards of all parts into one store, in order; a killed merge can be resumed.
 
     Raises:
         AslError: no parts, parts of different models, a damaged shard, or an output that holds
             something else.
     """
     if not parts:
-        raise AslError("merge: there are no parts")
+        raise AslError("merge: there are no parts; extract them with part=I/N first")
     with one_writer([Path(output)]):
         return _joined(output, parts)
 
@@ -63,13 +77,16 @@ def _joined(output: str | Path, parts: Sequence[FeatureStore]) -> FeatureStore:
         for name in ("model", "dim", "preprocessing"):
             if part.manifest[name] != first[name]:
                 raise AslError(
-                    f"merge: {part.path} was made with another {name} than {parts[0].path}"
+                    f"merge: {part.path} was made with another {name} than {parts[0].path}; "
+                    "extract all parts with the same settings"
                 )
-    _refuse_twice(parts)
-    for place, (there, (_, here)) in enumerate(zip(store.manifest["shards"], shards, strict=False)):
-        if there["sha256"] != here["sha256"]:
+    _refuse_overlap(parts)
+    merged = store.manifest["shards"]
+    for place, (existing, (_, expected)) in enumerate(zip(merged, shards, strict=False)):
+        if existing["sha256"] != expected["sha256"]:
             raise AslError(
-                f"merge: shard {place} of {store.path} is not that of the parts; choose another output"
+                f"merge: shard {place} of {store.path} is not that of the parts; choose another "
+                "output"
             )
     if len(store.manifest["shards"]) > len(shards):
         raise AslError(
@@ -80,15 +97,15 @@ def _joined(output: str | Path, parts: Sequence[FeatureStore]) -> FeatureStore:
     return store
 
 
-def _refuse_twice(parts: Sequence[FeatureStore]) -> None:
-    """Parts that were made while images were added overlap."""
+def _refuse_overlap(parts: Sequence[FeatureStore]) -> None:
+    """Refuse parts that share an image, because images were added between their extractions."""
     seen: dict[str, FeatureStore] = {}
     for part in parts:
         for name in part.stamps():
             if name in seen:
                 raise AslError(
-                    f"merge: {name!r} is in {seen[name].path} and in {part.path}; the images changed meanwhile: "
-                    "delete them and extract all parts again"
+                    f"merge: {name!r} is in {seen[name].path} and in {part.path}, as the images "
+                    "changed meanwhile; delete them and extract all parts again"
                 )
             seen[name] = part
 

@@ -1,4 +1,4 @@
-"""Pictures on their way to the network: decoded, cut, resized, in batches that a resumed run forms again."""
+"""Decode, crop and resize images for the network, in batches that a resumed run repeats."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ Batch = tuple[list[int], list[list[Pixels]], list[tuple[int, str]], dict[int, st
 
 
 class Region(NamedTuple):
-    """A part of an image, as shares of its sides.
+    """A region of an image, in shares of its sides.
 
     Attributes:
-        left: where it begins.
-        top: where it begins.
-        width: of the region.
-        height: of the region.
-        pixels: its longer side is drawn at so many pixels first (a thumbnail); 0 leaves it as it
-            is.
+        left: x of its left side, 0..1.
+        top: y of its upper side, 0..1.
+        width: 0..1.
+        height: 0..1.
+        pixels: longer side of the thumbnail that the region is reduced to; 0: none.
     """
 
     left: float
@@ -40,12 +39,19 @@ class Region(NamedTuple):
 
 
 def cut(image: Pixels, region: Region | None) -> Pixels:
-    """A region of an image, one pixel at least, perhaps as a thumbnail; None is the whole."""
+    """Crop a region of an image, one pixel at least; None returns the whole image.
+
+    Args:
+        image: uint8 ``[H, W, 3]``.
+        region: with ``pixels``, the crop is reduced to a thumbnail.
+    """
     if region is None:
         return image
     height, width = image.shape[:2]
-    left, top = min(int(region[0] * width), width - 1), min(int(region[1] * height), height - 1)
-    right, bottom = round((region[0] + region[2]) * width), round((region[1] + region[3]) * height)
+    left = min(int(region.left * width), width - 1)
+    top = min(int(region.top * height), height - 1)
+    right = round((region.left + region.width) * width)
+    bottom = round((region.top + region.height) * height)
     part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
     longest = max(part.shape[:2])
     if not 0 < region.pixels < longest:
@@ -65,9 +71,22 @@ def decoded_batches(
     shard_size: int = 4096,
     fast: bool = False,
 ) -> Iterator[Batch]:
-    """Images ready for the network, in order: batches of (rows, parts, unreadable rows with reasons, row -> stamp).
+    """Yield images ready for the network, in order.
 
-    Batches never cross a shard's border, so that a resumed run forms the same ones.
+    Batches never cross the border of a shard, so that a resumed run forms the same ones.
+
+    Args:
+        catalog: images.
+        plan: size and way of resizing.
+        regions: of each image; None is the whole.
+        rows: int64 ``[N]`` rows of the catalog.
+        batch_size: images in a batch.
+        workers: processes that decode; 0 decodes in this one.
+        shard_size: images in a shard.
+        fast: decode large JPEGs at a fraction of their size.
+
+    Yields:
+        (rows, their regions as pictures, (row, reason) of unreadable images, row -> stamp).
     """
     groups = [
         rows[low : min(low + batch_size, start + shard_size)].tolist()
@@ -86,7 +105,7 @@ def decoded_batches(
 
 
 class _Decoded(Dataset[tuple[int, str, Any]]):
-    """Row number -> (row, its stamp, its parts ready for the network, or the reason why there are none)."""
+    """Map a row to (row, stamp, its regions ready for the network or why there are none)."""
 
     def __init__(
         self,
@@ -95,7 +114,9 @@ class _Decoded(Dataset[tuple[int, str, Any]]):
         regions: Sequence[Region | None],
         fast: bool = False,
     ) -> None:
-        self._catalog, self._plan, self._regions = catalog, plan, regions
+        self._catalog = catalog
+        self._plan = plan
+        self._regions = regions
         share = min((min(region[2:4]) for region in regions if region), default=1.0)
         self._least = int(2 * plan.size / share) if fast else 0
 
@@ -103,24 +124,19 @@ class _Decoded(Dataset[tuple[int, str, Any]]):
         return len(self._catalog)
 
     def __getitem__(self, row: int) -> tuple[int, str, Any]:
-        # The glance comes first: what is written in between is noticed the next time.
+        # Stamped before it is read: a change in between is noticed the next time.
         stamp = f"{glance(self._catalog, row)}:"
         try:
             data = self._catalog.read(row)
             stamp += content(data)
             image = decode_image(data, least=self._least)
-            parts = [cut(image, region) for region in self._regions]
-            return (
-                row,
-                stamp,
-                [resize_image(part, self._plan.size, mode=self._plan.resize) for part in parts],
-            )
+            crops = [cut(image, region) for region in self._regions]
+            size, mode = self._plan.size, self._plan.resize
+            return row, stamp, [resize_image(crop, size, mode=mode) for crop in crops]
+        except ImageError as error:
+            return row, stamp, error.reason
         except (AslError, OSError) as error:
-            return (
-                row,
-                stamp,
-                error.reason if isinstance(error, ImageError) else f"cannot be read: {error}",
-            )
+            return row, stamp, f"cannot be read: {error}"
 
 
 def _split(items: list[tuple[int, str, Any]]) -> Batch:

@@ -1,7 +1,7 @@
-"""Embed every image of a catalog once, in order; killed at any moment it loses at most the shard in progress.
+"""Embed every image of a catalog once, in order.
 
-Images that have changed since they were embedded are embedded again; see
-:mod:`asl.features.fingerprints`.
+A run that is killed at any moment loses at most the shard in progress. Images that have changed
+since they were embedded are embedded again; see :mod:`asl.features.fingerprints`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from asl.models import Embedder, Preprocessing, model_hash
 from asl.types import F32, AslError
 
 Progress = Callable[[int, int], None]
-_ENOUGH = 20  # images from which on a failure rate says something
+_LEAST_FOR_RATE = 20  # images before a failure rate is judged
 _NO_DIRECTION = "its feature is not finite, or 0"
 
 
@@ -35,13 +35,13 @@ def extract(
     region: Region | None = None,
     **options: Any,
 ) -> FeatureStore:
-    """Embed the images that are not in the store yet, or no longer what they were.
+    """Embed the images that are not in the store yet, or have changed.
 
     Args:
         catalog: images; each is embedded once, in this order.
-        embedder: the model; its own preprocessing is used.
+        embedder: the model, with its preprocessing.
         output: folder of the store; an existing one of the same model is continued.
-        region: only this part is embedded.
+        region: embed only this region of each image.
         options: of :func:`extract_together`.
 
     Returns:
@@ -66,37 +66,43 @@ def extract_together(
     fast_decode: bool = False,
     progress: Progress | None = None,
 ) -> list[FeatureStore]:
-    """Embed several parts of the images, each into a store of its own; an image is read and decoded once for all.
+    """Embed several regions of the images, each into its own store; decode each image once.
 
     Args:
         catalog: images; each is embedded once, in this order.
-        embedder: the model; its own preprocessing is used.
-        outputs: folder of a store -> which part of the images goes there; None is the whole.
+        embedder: the model, with its preprocessing.
+        outputs: folder of a store -> region of the images; None is the whole.
         batch_size: pictures per forward pass.
-        workers: processes that decode; 0 decodes in this one. None: none beside a model on the CPU,
-            whose cores they would only take away, one a core (8 at most) with a GPU.
+        workers: processes that decode; 0 decodes in this one. None: 0 with a model on the CPU,
+            which needs the cores itself, one per core (8 at most) with a GPU.
         shard_size: images per shard, the most that a kill can lose.
         max_failure_rate: share of unreadable images above which the run stops.
         device: ``auto``, ``cpu``, ``cuda`` ...
-        fast_decode: large JPEGs are decoded at a fraction of their size, twice what the network
-            needs at least; the store says so, and only stores that agree in it belong together.
+        fast_decode: decode large JPEGs at a fraction of their size, at least twice the network's
+            input; recorded in the store, and only stores that agree in it belong together.
         progress: called with (images done, images to do).
+
+    Returns:
+        One store per output, in their order.
 
     Raises:
         AslError: too many unreadable images, or a store of another model.
     """
     if not 0 <= max_failure_rate <= 1 or batch_size < 1 or shard_size < 1:
         raise AslError(
-            "extract: batch_size and shard_size must be 1 or more, max_failure_rate in 0..1"
+            f"extract: batch_size={batch_size} and shard_size={shard_size} must be 1 or more, "
+            f"max_failure_rate={max_failure_rate:g} in 0..1"
         )
     with one_writer(outputs):
-        every = [_store(path, embedder, region, fast_decode) for path, region in outputs.items()]
-        outdated, sides = Outdated(catalog), zip(every, outputs.values(), strict=True)
+        stores = [_store(path, embedder, region, fast_decode) for path, region in outputs.items()]
+        outdated = Outdated(catalog)
         jobs = [
-            _Job(store, region, wanted) for store, region in sides if (wanted := outdated.of(store))
+            _Job(store, region, missing)
+            for store, region in zip(stores, outputs.values(), strict=True)
+            if (missing := outdated.of(store))
         ]
         if jobs:
-            runner = Runner(embedder, device, batch_size)
+            runner = Runner(embedder, device)
             _fill(
                 jobs,
                 catalog,
@@ -109,15 +115,21 @@ def extract_together(
                 fast=fast_decode,
                 progress=progress,
             )
-    return every
+    return stores
 
 
 class _Job(NamedTuple):
-    """A store, which part of the images goes there, and the ids that it lacks (True: changed since they got there)."""
+    """A store to fill.
+
+    Attributes:
+        store: on disk.
+        region: of the images that it holds; None is the whole.
+        missing: id of an image to embed -> whether the store holds an outdated feature of it.
+    """
 
     store: FeatureStore
     region: Region | None
-    wanted: Mapping[str, bool]
+    missing: Mapping[str, bool]
 
 
 def _fill(
@@ -133,10 +145,10 @@ def _fill(
     fast: bool,
     progress: Progress | None,
 ) -> None:
-    """Embed what any store lacks, a shard at a time."""
-    anywhere: set[str] = set().union(*(job.wanted for job in jobs))
+    """Embed the images that any store lacks, one shard at a time."""
+    missing: set[str] = set().union(*(job.missing for job in jobs))
     rows = np.array(
-        [row for row, name in enumerate(catalog.ids.tolist()) if name in anywhere], dtype=np.int64
+        [row for row, name in enumerate(catalog.ids.tolist()) if name in missing], dtype=np.int64
     )
     group = max(1, batch_size // len(jobs))
     regions = [job.region for job in jobs]
@@ -152,7 +164,9 @@ def _fill(
     )
     done = failed = 0
     for start in range(0, len(rows), shard_size):
-        names, features, failures = [], [], []
+        names: list[str] = []
+        features: list[F32] = []
+        failures: list[tuple[str, str]] = []
         stamps: dict[str, str] = {}
         part = rows[start : start + shard_size]
         for _ in range(0, len(part), group):
@@ -165,12 +179,11 @@ def _fill(
             if progress:
                 progress(done, len(rows))
         failed += len(failures)
-        _check_rate(
-            failed, len(catalog) - len(rows) + done, max_failure_rate, failures
-        )  # one new one may be broken
+        # Images of earlier runs count, too: the only new one may be broken.
+        _check_rate(failed, len(catalog) - len(rows) + done, max_failure_rate, failures)
         joined = np.concatenate(features)
         for place, job in enumerate(jobs):
-            _add(job.store, job.wanted, names, joined[:, place], failures, stamps)
+            _add(job, names, joined[:, place], failures, stamps)
     for job in jobs:
         _check_complete(job.store, catalog)
 
@@ -190,53 +203,59 @@ def _check_complete(store: FeatureStore, catalog: Catalog) -> None:
     missing = set(catalog.ids.tolist()) - store.stamps().keys()
     if missing:
         raise AslError(
-            f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. {min(missing)!r}"
+            f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. "
+            f"{min(missing)!r}; run it again"
         )
 
 
 def _add(
-    store: FeatureStore,
-    wanted: Mapping[str, bool],
+    job: _Job,
     names: list[str],
     features: F32,
     failures: list[tuple[str, str]],
     stamps: Mapping[str, str],
 ) -> None:
-    """Add what the store does not have: one of several may have been ahead when a run was killed."""
-    new = [place for place, name in enumerate(names) if name in wanted]
-    broken = [(name, reason) for name, reason in failures if name in wanted]
+    """Add the images that a store lacks; a killed run may have left one ahead of the others."""
+    new = [place for place, name in enumerate(names) if name in job.missing]
+    broken = [(name, reason) for name, reason in failures if name in job.missing]
     added = [*(names[place] for place in new), *(name for name, _ in broken)]
     if added:
-        marks, replaces = [stamps[name] for name in added], any(wanted[name] for name in added)
-        store.add(
+        job.store.add(
             added[: len(new)],
             np.ascontiguousarray(features[new]),
             broken,
-            stamps=marks,
-            replaces=replaces,
+            stamps=[stamps[name] for name in added],
+            replaces=any(job.missing[name] for name in added),
         )
 
 
 def _embedded(
-    runner: Runner, batch: Batch, parts: int
+    runner: Runner, batch: Batch, regions: int
 ) -> tuple[list[int], F32, list[tuple[int, str]], dict[int, str]]:
-    """A batch with features ``[B, parts, D]``; rows of which one is not finite or has no direction are broken ones."""
+    """Embed a batch in one forward pass.
+
+    Returns:
+        Rows, float32 features ``[B, regions, D]``, (row, reason) of failures, row -> stamp. Rows
+        with a feature that is not finite or 0 are failures.
+    """
     rows, images, broken, marks = batch
-    # Lists of a row's parts: [rows, parts] pictures in one forward pass.
     flat = runner.embed([picture for pictures in images for picture in pictures])
-    features = flat.reshape(len(rows), parts, flat.shape[1])
+    features = flat.reshape(len(rows), regions, flat.shape[1])
     lengths = np.linalg.norm(features, axis=2)
     sound = (np.isfinite(lengths) & (lengths > 0)).all(axis=1)
     unsound = [
         (row, _NO_DIRECTION) for row, is_sound in zip(rows, sound, strict=True) if not is_sound
     ]
-    kept = [row for row, is_sound in zip(rows, sound, strict=True) if is_sound]
-    return kept, features[sound], broken + unsound, marks
+    embedded = [row for row, is_sound in zip(rows, sound, strict=True) if is_sound]
+    return embedded, features[sound], broken + unsound, marks
 
 
 def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, str]]) -> None:
-    if (failed == done and limit < 1) or (failed > limit * done and (done >= _ENOUGH or not limit)):
+    all_failed = failed == done and limit < 1
+    above_limit = failed > limit * done and (done >= _LEAST_FOR_RATE or not limit)
+    if all_failed or above_limit:
         first = f", e.g. {failures[0][0]}: {failures[0][1]}" if failures else ""
         raise AslError(
-            f"extract: {failed} of {done} images cannot be read{first}; the limit is max_failure_rate={limit:g}"
+            f"extract: {failed} of {done} images cannot be read{first}; the limit is "
+            f"max_failure_rate={limit:g}"
         )

@@ -1,19 +1,17 @@
-"""The feature store: a folder of ``.npy`` shards and one JSON manifest that is the only truth.
+"""The feature store: a folder of ``.npy`` shards and a JSON manifest that alone is authoritative.
 
 ::
 
     manifest.json          model hash, dimensions, shards with their counts and hashes
     shard-00000.npy        float32 [n, D] un-normalised features
-    shard-00000.json       their n ids, the failures met on the way (id, reason), and the stamps of
-    both
+    shard-00000.json       their n ids, the failures (id, reason) in between, the stamps of both
 
-A shard is listed in the manifest only when both of its files are whole, on disk and renamed to
-their final names; else it is a left-over of a killed run and is overwritten. Nothing in a store
-depends on when or where it was made (stamps know the images' times of change), so a resumed
-extraction ends byte-identical to one that was never interrupted. An image that has changed is
-embedded again into a later shard, which ``replaces`` what earlier ones say of it; one that was
-``forgotten`` is named by a later shard without features. To be rid of their rows on the disk,
-delete the store.
+A shard is listed in the manifest only when both of its files are complete under their final names;
+files that are not listed are left from a killed run and are overwritten. Nothing in a store depends
+on when or where it was made (except the modification times in its stamps), so a resumed extraction
+ends byte-identical to an uninterrupted one. An image that has changed is embedded again into a
+later shard, which ``replaces`` earlier entries of it; a ``forgotten`` image is listed by a later
+shard without features. Only deleting the store frees their rows on the disk.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,34 +36,45 @@ _KEYS = {"model", "dim", "preprocessing", "shards"}
 Failure = tuple[str, str]
 
 
-@dataclass(frozen=True)
 class FeatureStore:
-    """A store on disk.
+    """A store on disk; :meth:`add` and :meth:`forget` write to it."""
 
-    Attributes:
-        path: its folder.
-        manifest: what ``manifest.json`` says.
-    """
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        """Wrap an opened store; use :meth:`open` or :meth:`create`."""
+        self._path = path
+        self._manifest = manifest
 
-    path: Path
-    manifest: dict[str, Any]
+    @property
+    def path(self) -> Path:
+        """Folder of the store."""
+        return self._path
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Content of ``manifest.json``: model, dim, preprocessing, shards."""
+        return self._manifest
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({str(self.path)!r}, model={self.manifest['model']!r})"
 
     @classmethod
     def open(cls, path: str | Path) -> FeatureStore:
         """Open a store.
 
         Raises:
-            AslError: there is none, or its manifest is broken or of another format.
+            AslError: there is none, or its manifest is damaged or of another format.
         """
         folder = Path(path)
         if not (folder / "manifest.json").exists():
             raise AslError(
-                f"{folder}: is no feature store (no manifest.json); make one with asl.extract"
+                f"{folder}: not a feature store (it has no manifest.json); make one with asl "
+                "extract"
             )
         manifest = read_json(folder / "manifest.json", remedy=_REMEDY)
         if manifest.get("format") != FORMAT or not manifest.keys() >= _KEYS:
             raise AslError(
-                f"{folder}: is no feature store of this version (expected format {FORMAT!r})"
+                f"{folder}: not a feature store of this version: its format is "
+                f"{manifest.get('format')!r}, expected {FORMAT!r}; extract again"
             )
         return cls(folder, manifest)
 
@@ -74,20 +82,27 @@ class FeatureStore:
     def create(
         cls, path: str | Path, *, model: str, dim: int, preprocessing: Mapping[str, Any]
     ) -> FeatureStore:
-        """Start an empty store, or open the one that is there.
+        """Create an empty store, or open the existing one.
+
+        Args:
+            path: folder.
+            model: hash of the model.
+            dim: D.
+            preprocessing: of the model, JSON-ready.
 
         Raises:
-            AslError: the folder holds features of another model or preprocessing.
+            AslError: the folder holds features of another model or preprocessing, or a damaged
+                shard.
         """
         folder = Path(path)
         if (folder / "manifest.json").is_file():
             store = cls.open(folder)
-            wanted = {"model": model, "dim": dim, "preprocessing": dict(preprocessing)}
-            for name, value in wanted.items():
+            expected = {"model": model, "dim": dim, "preprocessing": dict(preprocessing)}
+            for name, value in expected.items():
                 if store.manifest[name] != json.loads(json.dumps(value)):
                     raise AslError(
-                        f"{folder}: holds features of another {name} ({store.manifest[name]}, now {value}); "
-                        "choose another output or delete it"
+                        f"{folder}: holds features of another {name} ({store.manifest[name]}, now "
+                        f"{value}); choose another output or delete it"
                     )
             for shard in store.manifest["shards"]:  # better now than after hours of embedding
                 store._part(shard)
@@ -106,7 +121,7 @@ class FeatureStore:
 
     @staticmethod
     def is_store(path: str | Path) -> bool:
-        """Whether a folder is a feature store."""
+        """Return whether a folder is a feature store."""
         return (Path(path) / "manifest.json").is_file() and bool(
             list(Path(path).glob("shard-*.npy")) or _empty(path)
         )
@@ -120,16 +135,19 @@ class FeatureStore:
         stamps: Sequence[str] = (),
         replaces: bool = False,
     ) -> None:
-        """Append a shard: features of ``ids``, and the images that could not be embedded.
+        """Append a shard. The caller must hold the store's write lock.
 
         Args:
             ids: n of them.
             features: float32 ``[n, D]``, not normalised.
-            failures: (id, reason) of the others.
-            stamps: of the ids, then of the failures (:mod:`asl.features.fingerprints`); none where
-                nothing is known.
-            replaces: some of these images are in earlier shards, too, which no longer count for
-                them.
+            failures: (id, reason) of images that could not be embedded.
+            stamps: of the ids, then of the failures (:mod:`asl.features.fingerprints`); empty where
+                unknown.
+            replaces: some of these images are in earlier shards, whose entries no longer count.
+
+        Raises:
+            AslError: features of another shape.
+            WriteError: the shard cannot be written.
         """
         array = np.ascontiguousarray(features, dtype=np.float32)
         if array.shape != (len(ids), self.manifest["dim"]):
@@ -143,7 +161,7 @@ class FeatureStore:
         self._append(array, facts | ({"stamps": [*stamps]} if stamps else {}), replaces=replaces)
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Let images count no longer, neither as embedded nor as failed; for who holds the store as its one writer.
+        """Mark images as deleted. The caller must hold the store's write lock.
 
         Raises:
             AslError: one is not in the store (it is named).
@@ -176,8 +194,8 @@ class FeatureStore:
         self.append_entry(entry | ({"replaces": True} if replaces else {}))
 
     def append_entry(self, entry: dict[str, Any]) -> None:
-        """List a shard whose files are on disk under their final names."""
-        self.manifest["shards"].append(entry)
+        """List a shard whose files are complete under their final names."""
+        self._manifest["shards"].append(entry)
         self._write_manifest()
 
     def _write_manifest(self) -> None:
@@ -194,7 +212,7 @@ class FeatureStore:
         return any(shard.get("replaces") for shard in self.manifest["shards"])
 
     def _current(self) -> list[dict[str, Any]]:
-        """The listings without what later shards replace; ``rows`` are those of the ids that are left."""
+        """Return the listings without replaced entries; ``rows`` are those of the remaining ids."""
         listings = self._listings()
         if not self._replaced:
             return listings
@@ -223,7 +241,7 @@ class FeatureStore:
         ]
 
     def stamps(self) -> dict[str, str | None]:
-        """Id of every image, embedded or failed -> its stamp; None where it was added without."""
+        """Map the id of every image, embedded or failed, to its stamp; None where unknown."""
         known: dict[str, str | None] = {}
         for listing in self._listings():
             names = [*listing["ids"], *(name for name, _ in listing["failures"])]
@@ -233,7 +251,7 @@ class FeatureStore:
         return known
 
     def forgotten(self) -> set[str]:
-        """Ids of the images that it held once."""
+        """Return the ids of images that are marked as deleted."""
         return {
             name for listing in self._listings() for name in _names(listing)
         } - self.stamps().keys()
@@ -246,39 +264,41 @@ class FeatureStore:
         )
 
     def features(self) -> F32:
-        """``[N, D]`` float32 un-normalised features; one shard is memory-mapped, several are joined in memory.
+        """Return float32 ``[N, D]`` un-normalised features.
+
+        One shard is memory-mapped, several are joined in memory.
 
         Raises:
-            AslError: a shard is missing or not what the manifest says.
+            ReadError: a shard is missing, damaged, or not what the manifest says.
         """
         shards = self.manifest["shards"]
         if len(shards) == 1 and not self._replaced:
             return self._part(shards[0])
-        whole, done = np.empty((len(self), self.manifest["dim"]), dtype=np.float32), 0
-        kept = (
+        whole = np.empty((len(self), self.manifest["dim"]), dtype=np.float32)
+        done = 0
+        current = (
             [listing["rows"] for listing in self._current()]
             if self._replaced
             else [slice(None)] * len(shards)
         )
-        for shard, rows in zip(
-            shards, kept, strict=True
-        ):  # one map at a time: each is an open file
+        # One map at a time: each is an open file.
+        for shard, rows in zip(shards, current, strict=True):
             part = self._part(shard)[rows]
             whole[done : done + len(part)] = part
             done += len(part)
         return whole
 
     def _part(self, shard: Mapping[str, Any]) -> F32:
-        """The features of a shard, memory-mapped."""
+        """Map the features of a shard."""
         file = self.path / f"{shard['name']}.npy"
         shape = (shard["images"], self.manifest["dim"])
         return read_npy(file, remedy=_REMEDY, dtype=np.float32, shape=shape, mapped=True)
 
     def pieces(self) -> Iterator[StoreShard]:
-        """The images of one shard after the other; features stay on the disk until they are asked for.
+        """Yield the images one shard at a time; features stay on the disk until they are read.
 
         Raises:
-            AslError: as :meth:`features`, or a feature of length 0.
+            AslError: as :meth:`features`, or a feature that is 0.
         """
         for shard, listing in zip(self.manifest["shards"], self._current(), strict=True):
             rows = np.array(listing.get("rows", range(shard["images"])), dtype=np.int64)
@@ -288,10 +308,13 @@ class FeatureStore:
                 )
 
     def embeddings(self, ids: Sequence[str] | StrArray | None = None) -> Embeddings:
-        """Unit vectors and log-norms, of all images or of some in the order given.
+        """Return unit vectors and log-norms.
+
+        Args:
+            ids: of the images to return, in this order; None: all.
 
         Raises:
-            AslError: an id that is not in the store (it is named), or a feature of length 0.
+            AslError: an id that is not in the store (it is named), or a feature that is 0.
         """
         whole = Embeddings.from_features(self.ids, self.features())
         if ids is None or np.array_equal(ids, whole.ids):
@@ -300,12 +323,13 @@ class FeatureStore:
         missing = [name for name in ids if name not in row]
         if missing:
             raise AslError(
-                f"{self.path}: {len(missing)} id(s) are not in this store, e.g. {missing[0]!r}"
+                f"{self.path}: {len(missing)} id(s) are not in this store, e.g. {missing[0]!r}; "
+                "extract them first"
             )
         return whole.take([row[name] for name in ids])
 
     def verify(self) -> None:
-        """Compare every shard with its hash, which reads all of them.
+        """Compare every shard with its checksum; reads all of them.
 
         Raises:
             AslError: one differs (it is named).
@@ -313,9 +337,7 @@ class FeatureStore:
         for shard in self.manifest["shards"]:
             files = [self.path / f"{shard['name']}{suffix}" for suffix in (".npy", ".json")]
             if checksum(*files, remedy=_REMEDY) != shard["sha256"]:
-                raise AslError(
-                    f"{self.path}: {shard['name']} is not what was written; delete the store and extract again"
-                )
+                raise AslError(f"{self.path}: {shard['name']} is not what was written; {_REMEDY}")
 
 
 def _names(listing: Mapping[str, Any]) -> list[str]:

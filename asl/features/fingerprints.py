@@ -1,10 +1,9 @@
-"""How a store knows that an image is still the one that it embedded, whatever folder it lies in now.
+"""Detect images that have changed since a store embedded them, also after their folder was moved.
 
-A stamp is ``glance:content``, 12 and 16 hexadecimal digits. The glance is a hash of the size and
-the time of change, which cost no reading and survive a move of the folder. Only where they differ
-(a copy, an archive that grew) the image
-is read and the hash of its bytes decides: what is the same is not embedded again, and nothing else
-passes for it.
+A stamp is ``glance:content``, 12 and 16 hexadecimal digits. The glance is a hash of size and
+modification time, which needs no reading and survives a move of the folder. Where it differs (a
+copy, an archive that grew) the image is read and the hash of its bytes decides: equal content is
+not embedded again.
 """
 
 from __future__ import annotations
@@ -18,22 +17,26 @@ from asl.types import AslError
 
 
 def glance(catalog: Catalog, row: int) -> str:
-    """What an image looks like without reading it; "" where it is not there, or where its catalog cannot tell."""
-    tell = getattr(catalog, "stamp", None)
+    """Hash the stamp of an image in its catalog; "" where it is missing or has none."""
     try:
-        text = tell(row) if tell else ""
+        text = catalog.stamp(row)
     except OSError:
         return ""
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest() if text else ""
 
 
 def content(data: bytes) -> str:
-    """A hash of the encoded bytes of an image."""
+    """Hash the encoded bytes of an image: 16 hexadecimal digits."""
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def fingerprint(catalog: Catalog, ids: Iterable[str]) -> str:
-    """What changes when one of the images changes, or which ones they are; ids without an image count, too."""
+    """Hash the ids and glances of images: it changes when one image, or the list, changes.
+
+    Args:
+        catalog: of the images.
+        ids: in an order that counts; ids without an image count, too.
+    """
     rows = {name: row for row, name in enumerate(catalog.ids.tolist())}
     digest = hashlib.sha256()
     for name in ids:
@@ -42,7 +45,7 @@ def fingerprint(catalog: Catalog, ids: Iterable[str]) -> str:
 
 
 class Outdated:
-    """Finds what stores lack of a catalog; each image is looked at once for all of them."""
+    """Find the images that stores lack; each image is examined once for all stores."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -50,27 +53,28 @@ class Outdated:
         self._contents: dict[int, str] = {}
 
     def of(self, store: FeatureStore) -> dict[str, bool]:
-        """Ids of the images to embed: not in the store at all (False), or changed since they got there (True).
+        """Return the images to embed: id -> whether the store holds an outdated feature of it.
 
-        What has no stamp (stores of earlier versions) is taken for the same.
+        Images without a stamp (in stores of earlier versions) count as unchanged.
         """
-        stamps, found = store.stamps(), {}
+        stamps = store.stamps()
+        outdated: dict[str, bool] = {}
         for row, name in enumerate(self._catalog.ids.tolist()):
             if name not in stamps:
-                found[name] = False
+                outdated[name] = False
             elif (stamp := stamps[name]) is not None and self._changed(row, stamp):
-                found[name] = True
-        return found
+                outdated[name] = True
+        return outdated
 
     def _changed(self, row: int, stamp: str) -> bool:
-        seen, _, held = stamp.partition(":")
+        old_glance, _, old_content = stamp.partition(":")
         if row not in self._glances:
             self._glances[row] = glance(self._catalog, row)
-        if self._glances[row] == seen:
+        if self._glances[row] == old_glance:
             return False
         if row not in self._contents:
             try:
                 self._contents[row] = content(self._catalog.read(row))
             except (OSError, AslError):
                 self._contents[row] = ""
-        return self._contents[row] != held
+        return self._contents[row] != old_content

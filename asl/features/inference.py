@@ -1,4 +1,4 @@
-"""Forward passes of an embedder: pictures ready for the network in, features out."""
+"""Forward passes of an embedder, from pictures to features."""
 
 from __future__ import annotations
 
@@ -16,27 +16,34 @@ from asl.types import F32
 
 
 class Runner:
-    """Forward passes in evaluation mode on a ``device``; the embedder is left as it was, and where it was."""
+    """Run an embedder in evaluation mode; it is left in its mode and on its device.
 
-    def __init__(self, embedder: Embedder, device: str, batch_size: int) -> None:
+    Attributes:
+        device: where the forward passes run.
+    """
+
+    def __init__(self, embedder: Embedder, device: str) -> None:
+        """Choose a device (``auto``, ``cpu``, ``cuda`` ...); copy an embedder that is elsewhere."""
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(auto if device == "auto" else device)
-        here = next(embedder.parameters()).device
-        stays = here.type == self.device.type and self.device.index in (
-            None,
-            here.index,
-        )  # "cuda" is any of them
+        current = next(embedder.parameters()).device
+        # ``cuda`` without an index is any of them.
+        same_index = self.device.index in (None, current.index)
+        stays = current.type == self.device.type and same_index
         self._embedder = embedder if stays else copy.deepcopy(embedder).to(self.device)
         self._embedder.to(memory_format=torch.channels_last)
-        self._batch_size = batch_size
 
     def decoders(self) -> int:
-        """How many processes should decode for this device."""
+        """Return the number of processes that should decode for this device."""
         return 0 if self.device.type == "cpu" else min(8, os.cpu_count() or 1)
 
     @torch.inference_mode()
     def embed(self, images: list[Pixels]) -> F32:
-        """float32 ``[B, D]``; images of different sizes go through one size at a time."""
+        """Embed uint8 ``[H, W, 3]`` images, those of one size together.
+
+        Returns:
+            float32 ``[B, D]`` features, not normalised.
+        """
         result = np.empty((len(images), self._embedder.dim), dtype=np.float32)
         was_training = self._embedder.training
         self._embedder.eval()
@@ -56,7 +63,11 @@ class Runner:
 
 @contextmanager
 def _full_float32(device: torch.device) -> Iterator[None]:
-    """No 10-bit products on a GPU: log-norms would differ in the third digit from those of a CPU or another batch."""
+    """Switch TF32 off on a GPU.
+
+    With its 10-bit products log-norms would differ in the third digit from those of a CPU or of
+    another batch.
+    """
     if device.type != "cuda":
         yield
         return

@@ -1,12 +1,11 @@
-"""Parts of an image embedded on their own: a crop is found by the part that it was cut from.
+"""Embed regions of images: a crop is retrieved by the region that it was cut from.
 
-One vector speaks for a whole image, and a third of the image says little in it. So references are
-also embedded part by part (the regions of Tolias et al., R-MAC, arXiv 1511.05879, as crops rather
-than windows of one feature map, so that a part has the scale at which a query shows it). Query
-against parts of the reference is a directional comparison of its
-own: it finds the crop's photo, and not the photo's crop. A thumbnail of the reference is a part,
-too: of its detail. A blurred, pixelated or much compressed copy looks more like that than like the
-whole.
+One vector describes a whole image, and a third of the image contributes little to it. References
+are therefore also embedded by region (the regions of R-MAC, Tolias et al., arXiv 1511.05879, as
+crops instead of windows of one feature map, so that a region has the scale at which a query shows
+it). Comparing a query with regions of the reference is directional by itself: it finds the original
+of a crop, not the crop of an original. A thumbnail of the reference counts as a region, too:
+blurred, pixelated or strongly compressed copies resemble it more than the whole.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def _grid(side: float, steps: int) -> tuple[Region, ...]:
 
 THUMBNAIL = Region(0.0, 0.0, 1.0, 1.0, pixels=24)
 _LARGE: tuple[Region, ...] = (*_grid(0.7, 2), Region(0.15, 0.15, 0.7, 0.7))
-# The whole image is always there besides.
+# In addition to the whole image.
 REGIONS: dict[str, tuple[Region, ...]] = {
     "none": (),
     "coarse": (*_LARGE, THUMBNAIL),
@@ -42,13 +41,13 @@ REGIONS: dict[str, tuple[Region, ...]] = {
 
 
 def regions_of(name: str, *, key: str = "regions", role: str = "") -> tuple[Region, ...]:
-    """The regions that a configuration names.
+    """Return a named set of regions.
 
     Args:
-        name: of the set.
-        key: of the configuration, for the message.
-        role: ``queries`` have no thumbnails: a query of less detail than its reference is what a
-            copy may be, the other way round it is not.
+        name: ``none``, ``coarse`` or ``fine``.
+        key: of the configuration, for the error message.
+        role: ``queries`` get no thumbnails: a copy may have less detail than its original, not
+            more.
 
     Raises:
         UsageError: no such set.
@@ -59,7 +58,7 @@ def regions_of(name: str, *, key: str = "regions", role: str = "") -> tuple[Regi
 
 
 def regions_key(regions: tuple[Region, ...]) -> str:
-    """Names what a set of regions cuts out, in its order: features of parts that were cut otherwise have another key.
+    """Return a key (16 hexadecimal digits) of a set of regions; other crops have another key.
 
     >>> regions_key(REGIONS["coarse"]) == regions_key(REGIONS["fine"])
     False
@@ -68,7 +67,7 @@ def regions_key(regions: tuple[Region, ...]) -> str:
 
 
 def region_path(store: str | Path, region: Region) -> Path:
-    """Where the vectors of one region lie: inside the store of the whole images."""
+    """Return the folder of a region's features, inside the store of the whole images."""
     name = "-".join(f"{share:g}" for share in region[:4])
     return Path(store) / "regions" / (f"{name}-{region.pixels}px" if region.pixels else name)
 
@@ -81,17 +80,17 @@ def extract_regions(
     regions: tuple[Region, ...],
     **options: Any,
 ) -> list[FeatureStore]:
-    """Embed regions of every image, one store each, under the store of the whole images.
+    """Embed regions of every image into one store each, inside the store of the whole images.
 
     Args:
         catalog: images.
         embedder: the model.
         output: folder of the store of the whole images.
-        regions: which parts.
+        regions: to embed.
         options: of :func:`asl.features.extraction.extract_together`.
 
     Returns:
-        One store a region; each is continued where it stopped.
+        One store per region; existing ones are resumed.
     """
     return extract_together(
         catalog, embedder, {region_path(output, region): region for region in regions}, **options
@@ -101,40 +100,51 @@ def extract_regions(
 def region_embeddings(
     store: FeatureStore, regions: tuple[Region, ...], whole: Embeddings
 ) -> list[Embeddings]:
-    """The vectors of regions with the log-norms of the whole images, whose content direction is about.
+    """Read the vectors of regions, with the log-norms of the whole images.
+
+    Direction is decided by the content of whole images, not by that of their regions.
 
     Args:
         store: of the whole images.
-        regions: which parts.
-        whole: the embeddings of the images that count, in their order.
+        regions: to read.
+        whole: embeddings of the images to return, in their order.
+
+    Returns:
+        ``[N, D]`` embeddings of each region.
 
     Raises:
         AslError: the regions were not extracted, or not for every image.
     """
-    found = []
+    embeddings = []
     for region in regions:
         path = region_path(store.path, region)
         if not FeatureStore.is_store(path):
             raise AslError(
-                f"{store.path}: has no regions; extract it again with regions=, or search with regions=none"
+                f"{store.path}: has no regions; extract it again with regions=, or search with "
+                "regions=none"
             )
-        own = FeatureStore.open(path)
-        _check_same(own, store.stamps(), whole.ids.tolist())
-        part = own.embeddings(whole.ids.tolist())
-        found.append(type(part)(part.ids, part.vectors, whole.log_norms))
-    return found
+        part = FeatureStore.open(path)
+        _check_same_images(part, store.stamps(), whole.ids.tolist())
+        cropped = part.embeddings(whole.ids.tolist())
+        embeddings.append(type(cropped)(cropped.ids, cropped.vectors, whole.log_norms))
+    return embeddings
 
 
-def _check_same(part: FeatureStore, whole: Mapping[str, str | None], names: list[str]) -> None:
-    """Parts and whole are of the same bytes, as far as their stamps say."""
-    own = part.stamps()
-    states = ((name, own.get(name), whole.get(name)) for name in names)
-    other = [
-        name
-        for name, one, two in states
-        if one and two and one.partition(":")[2] != two.partition(":")[2]
-    ]
+def _check_same_images(
+    part: FeatureStore, whole: Mapping[str, str | None], names: list[str]
+) -> None:
+    """Refuse regions of other images than the whole ones, as far as their stamps tell."""
+    stamps = part.stamps()
+    other = [name for name in names if _other_content(stamps.get(name), whole.get(name))]
     if other:
         raise AslError(
-            f"{part.path}: {len(other)} image(s) were other ones, e.g. {other[0]!r}; extract again with regions="
+            f"{part.path}: {len(other)} image(s) were other ones, e.g. {other[0]!r}; extract again "
+            "with regions="
         )
+
+
+def _other_content(part: str | None, whole: str | None) -> bool:
+    """Return whether two stamps are known to be of other bytes."""
+    if not part or not whole:
+        return False
+    return part.partition(":")[2] != whole.partition(":")[2]

@@ -1,4 +1,4 @@
-"""The images of one shard of a store, for passes over stores that are larger than the memory."""
+"""One shard of a store at a time, for passes over stores that are larger than the memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from asl.types import F32, I64, AslError, Embeddings, StrArray
 
-_ROWS = 65536  # rows that are read at once
+_BLOCK_ROWS = 65536  # that are read at once
 
 
 @dataclass(frozen=True, eq=False)
 class StoreShard:
-    """Some images of a store; their features stay on the disk.
+    """Images of one shard; their features stay on the disk.
 
     Attributes:
         ids: ``[n]``.
-        norms: float64 ``[n]`` lengths of the features.
+        norms: float64 ``[n]`` norms of the features.
         dim: D, the number of dimensions.
     """
 
@@ -31,26 +31,27 @@ class StoreShard:
 
     @classmethod
     def of(cls, ids: StrArray, opened: Callable[[], F32], rows: I64) -> StoreShard:
-        """Some images of a shard.
+        """Take images of a shard.
 
         Args:
             ids: ``[n]`` of them.
-            opened: maps the features of the shard; a map that stays is an open file, of which a
-                process may have few.
-            rows: int64 ``[n]`` theirs.
+            opened: maps the features ``[m, D]`` of the shard when they are needed; a permanent map
+                would be an open file, and the number of those is limited.
+            rows: int64 ``[n]`` rows of the images in the shard.
 
         Raises:
-            AslError: a feature is not finite, or of length 0 (its image is named).
+            AslError: a feature is not finite, or 0 (its image is named).
         """
         features = opened()
-        parts = [rows[low : low + _ROWS] for low in range(0, len(rows), _ROWS)]
+        parts = [rows[low : low + _BLOCK_ROWS] for low in range(0, len(rows), _BLOCK_ROWS)]
         norms = np.concatenate(
             [np.linalg.norm(features[part].astype(np.float64), axis=1) for part in parts]
         )
         bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
         if len(bad):
             raise AslError(
-                f"features: {str(ids[bad[0]])!r} has norm {norms[bad[0]]}; a direction is undefined"
+                f"features: {str(ids[bad[0]])!r} has norm {norms[bad[0]]}, so no direction; "
+                "extract it again"
             )
         return cls(ids, norms, features.shape[1], opened, rows)
 
@@ -59,11 +60,14 @@ class StoreShard:
 
     @property
     def log_norms(self) -> F32:
-        """float32 ``[n]``."""
+        """float32 ``[n]`` natural logarithms of the norms."""
         return np.log(self.norms).astype(np.float32)
 
     def units(self, rows: I64) -> F32:
-        """float32 ``[m, D]`` unit vectors of some of the images, the very ones of :class:`asl.types.Embeddings`."""
+        """Return the unit vectors float32 ``[m, D]`` of some images.
+
+        They equal those of :class:`asl.types.Embeddings` to the bit.
+        """
         raw = self._open()[self._rows[rows]]
         vectors = np.empty(raw.shape, dtype=np.float32)
         return np.divide(
@@ -71,5 +75,5 @@ class StoreShard:
         )
 
     def embeddings(self) -> Embeddings:
-        """All of it in memory."""
+        """Read the whole shard into memory."""
         return Embeddings(self.ids, self.units(np.arange(len(self))), self.log_norms)

@@ -1,4 +1,4 @@
-"""Several stores together: regions go the way of their whole images, sides of a search are of one model."""
+"""Operations on several stores: a store and its regions, and the inputs of one search."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asl.types import AslError
 
 
 def verify_all(output: str | Path) -> None:
-    """Compare every shard of a store and of its regions with its hash.
+    """Compare every shard of a store and of its regions with its checksum.
 
     Raises:
         AslError: one differs (it is named).
@@ -20,43 +20,53 @@ def verify_all(output: str | Path) -> None:
         FeatureStore.open(path).verify()
 
 
-def gone_images(output: str | Path, there: Collection[str], *, share: float) -> list[str]:
-    """The images of a store that are not there any more, sorted; none where there is no store yet.
+def gone_images(output: str | Path, present: Collection[str], *, share: float) -> list[str]:
+    """List the images of a store that no longer exist, sorted; none where there is no store.
 
     Args:
         output: folder of the store.
-        there: ids of the images that are there.
-        share: of the images of the store, above which something else must be wrong.
+        present: ids of the images that exist.
+        share: largest share of the images of the store that may be gone.
 
     Raises:
-        AslError: more than ``share`` of them are gone, or none would be left.
+        AslError: more of them are gone.
     """
     if not FeatureStore.is_store(output):
         return []
     known = FeatureStore.open(output).stamps().keys()
-    gone = sorted(known - set(there))
+    gone = sorted(known - set(present))
     if len(gone) > share * len(known):
         raise AslError(
-            f"prune: {len(gone)} of {len(known)} images of {output} are not among the images, e.g. {gone[0]!r}; "
-            f"prune={share:g} allows for a share of {share:g}. Are images= and id_style= the right ones?"
+            f"prune: {len(gone)} of {len(known)} images of {output} are not among the images, e.g. "
+            f"{gone[0]!r}; prune={share:g} allows for a share of {share:g}. Are images= and "
+            "id_style= the right ones?"
         )
     return gone
 
 
-def forget_gone(output: str | Path, there: Collection[str], *, share: float) -> int:
-    """Let a store and its regions forget the images that are not there any more; how many those were.
+def forget_gone(output: str | Path, present: Collection[str], *, share: float) -> int:
+    """Mark the images that no longer exist as deleted, in a store and its regions.
 
-    Killed at any moment and called again, it goes on: the whole images come last.
+    The whole images come last, so that a killed run can be repeated.
+
+    Args:
+        output: folder of the store.
+        present: ids of the images that exist.
+        share: largest share of the images of the store that may be gone.
+
+    Returns:
+        Number of images marked.
 
     Raises:
-        AslError: as :func:`gone_images`, or no image that could be embedded would be left.
+        AslError: as :func:`gone_images`, or no embedded image would remain.
     """
     paths = _stores(Path(output))
     with one_writer(paths):
-        gone = set(gone_images(output, there, share=share))
+        gone = set(gone_images(output, present, share=share))
         if gone and not set(FeatureStore.open(output).ids.tolist()) - gone:
             raise AslError(
-                f"prune: nothing would be left in {output}; delete it, and the index that was made of it"
+                f"prune: nothing would be left in {output}; delete it, and the index that was made "
+                "of it"
             )
         for path in paths:
             store = FeatureStore.open(path)
@@ -76,14 +86,15 @@ def check_models(models: Mapping[str, str]) -> None:
     """Refuse a search between features of different models.
 
     Args:
-        models: key of a side -> hash of the model that made it; an empty one is not known.
+        models: key of an input -> hash of its model; empty where unknown.
 
     Raises:
         AslError: two differ (keys and models are named).
     """
     known = {key: model for key, model in models.items() if model}
     if len(set(known.values())) > 1:
-        said = ", ".join(f"{key} {model}" for key, model in known.items())
+        listed = ", ".join(f"{key} {model}" for key, model in known.items())
         raise AslError(
-            f"{', '.join(known)}: are of different models ({said}); extract all of them with one model="
+            f"{', '.join(known)}: features of different models ({listed}); extract all of them "
+            "with one model="
         )

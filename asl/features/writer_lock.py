@@ -1,4 +1,4 @@
-"""One writer per feature store: two extractions into one store would overwrite each other's shards."""
+"""One writer per feature store: two would overwrite each other's shards."""
 
 from __future__ import annotations
 

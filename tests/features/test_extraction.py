@@ -162,5 +162,5 @@ def test_a_damaged_store_is_noticed(photos: Path, embedder: Embedder, tmp_path: 
     with pytest.raises(AslError, match=r"shard-00000\.npy: damaged .* extract again"):
         store.features()
     (tmp_path / "s" / "manifest.json").write_text(json.dumps({"format": "else"}))
-    with pytest.raises(AslError, match="no feature store"):
+    with pytest.raises(AslError, match="not a feature store"):
         FeatureStore.open(tmp_path / "s")

@@ -94,7 +94,7 @@ def test_a_store_of_another_kind_is_refused_in_words(store: FeatureStore) -> Non
     ):
         store.features()
     (store.path / "manifest.json").write_text('{"format": "asl-features-1", "dim": 5}')
-    with pytest.raises(AslError, match="no feature store of this version"):
+    with pytest.raises(AslError, match="not a feature store of this version"):
         FeatureStore.open(store.path)
 
 

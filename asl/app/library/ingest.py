@@ -78,7 +78,7 @@ class Ingestor:
         self.dim = embedder.dim
         self.hash = model_hash(embedder)
         self.score = Score() if isinstance(model, Embedder) else base_score(model, self.hash)
-        self._runner = Runner(embedder, device, BATCH)
+        self._runner = Runner(embedder, device)
         self._thumbnail_side = Settings().size
         self._max_pixels = max_pixels
 
