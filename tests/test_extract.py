@@ -17,7 +17,7 @@ from asl.console.entry import compose
 from asl.data.scenes import render_scene
 from asl.extract import run
 from asl.features import FeatureStore
-from asl.features.array_jobs import join_parts, parse_part, part_path, part_rows
+from asl.features.array_jobs import join_parts, part_path
 from asl.features.regions import region_embeddings, regions_of
 from asl.index.saved_index import SavedIndex
 from asl.models import build_embedder, save_embedder
@@ -141,22 +141,6 @@ def test_an_unfinished_part_is_noticed(files: Path, tmp_path: Path) -> None:
     manifest.write_text(json.dumps(facts))
     with pytest.raises(AslError, match=r"2 image\(s\) are in no part, e\.g\. '09\.png'"):
         command(files, tmp_path / "s", "merge=2")
-
-
-@pytest.mark.parametrize("count", [0, 1, 11, 64, 65])
-def test_parts_cover_every_image_once(count: int) -> None:
-    for of in (1, 3, 7):
-        rows = [part_rows(count, shard_size=4, part=part, of=of) for part in range(1, of + 1)]
-        assert np.concatenate([np.array(part, dtype=int) for part in rows]).tolist() == list(
-            range(count)
-        )
-        assert all(part.start % 4 == 0 or not len(part) for part in rows)
-
-
-@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "-1/2", "1/0"])
-def test_a_part_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="part: expected I/N"):
-        parse_part(text)
 
 
 def test_keys_that_exclude_each_other_are_refused(files: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which sources meet in one batch: P identities in random order, then whole hard-negative pairs."""
+"""Compose batches: P identities in random order, then whole hard-negative pairs."""
 
 from __future__ import annotations
 
@@ -51,16 +51,18 @@ class IdentityBatches(Sampler[list[Draw]]):
         singles = identities - 2 * pairs
         if pairs and not (hard_pairs and len(hard_pairs)):
             raise AslError(
-                f"pairs: {pairs} hard pairs a batch are asked for, but there are none; set data.pairs=0"
+                f"pairs: {pairs} hard pairs per batch are asked for, but there are none; "
+                "set data.pairs=0"
             )
         if singles < 1 or identities < 2:
             raise AslError(
-                f"identities: {identities} a batch leave no room for single sources beside {pairs} pair(s)"
+                f"identities: {identities} per batch leave no room for single sources beside "
+                f"{pairs} pair(s); raise data.identities or lower data.pairs"
             )
         if sources < singles * world:
             raise AslError(
-                f"identities: a batch takes {singles * world} training images, there are {sources}; "
-                "give more images or lower data.identities"
+                f"identities: a batch takes {singles * world} training images, there are "
+                f"{sources}; give more images or lower data.identities"
             )
         self._epoch, self._rank = epoch, rank
         self._hard_pairs = hard_pairs or HardPairs(
@@ -85,10 +87,10 @@ class IdentityBatches(Sampler[list[Draw]]):
         for singles, pairs, numbers in zip(*parts, strict=True):
             draws = [Draw(row, self._epoch) for row in singles.tolist()]
             for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):
-                draws += self._sides(pair, number)
+                draws += self._members(pair, number)
             yield draws
 
-    def _sides(self, pair: int, number: int) -> list[Draw]:
+    def _members(self, pair: int, number: int) -> list[Draw]:
         directed = bool(self._hard_pairs.directed[pair])
         return [
             Draw(row, self._epoch, True, directed, number)
@@ -97,10 +99,11 @@ class IdentityBatches(Sampler[list[Draw]]):
 
 
 def _in_rounds(length: int, *, start: int, count: int, seed: int) -> I64:
-    """Places ``start`` to ``start + count`` of an endless row of permutations of ``range(length)``."""
+    """Return items ``start`` to ``start + count`` of repeated permutations of ``range(length)``."""
     if not count:
         return np.empty(0, np.int64)
-    first, last = start // length, (start + count - 1) // length
+    first = start // length
+    last = (start + count - 1) // length
     rounds = [
         np.random.default_rng([seed, number, 1]).permutation(length)
         for number in range(first, last + 1)

@@ -1,4 +1,4 @@
-"""Lightning's view of the training images: one loader an epoch, fed by as many processes as asked for."""
+"""Training images for Lightning: one loader per epoch, fed by several processes."""
 
 from __future__ import annotations
 
@@ -41,11 +41,15 @@ class CopyDataModule(L.LightningDataModule):
             seed: of the order.
         """
         super().__init__()
-        self.training, self.hard_pairs, self.seed = training, hard_pairs, seed
-        self._identities, self._pairs, self._workers = identities, pairs, workers
+        self.training = training
+        self.hard_pairs = hard_pairs
+        self.seed = seed
+        self._identities = identities
+        self._pairs = pairs
+        self._workers = workers
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """The batches of the trainer's current epoch."""
+        """Return the batches of the trainer's current epoch."""
         trainer = self.trainer
         batches = IdentityBatches(
             len(self.training),
@@ -69,6 +73,6 @@ class CopyDataModule(L.LightningDataModule):
 
 
 def _one_thread(_: int) -> None:
-    # Workers are the parallelism; OpenCV's own threads on top would only fight over the cores.
+    # One thread per worker: OpenCV's own threads would compete for the same cores.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What a training reads: images, hard-negative pairs, a benchmark to score, a benchmark to watch."""
+"""Open the inputs of a training: images, hard-negative pairs, and benchmarks."""
 
 from __future__ import annotations
 
@@ -66,7 +66,15 @@ class DataConfig:
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """The opened inputs of a training; ``hard_pairs`` are rows of ``train``, ``pairs`` of them are in a batch."""
+    """The opened inputs of a training.
+
+    Attributes:
+        train: training images.
+        hard_pairs: as rows of ``train``; None without any.
+        benchmark: scored after the training; None without any.
+        validation: scored during the training; None without any.
+        pairs: hard pairs in a batch of one process.
+    """
 
     train: Catalog
     hard_pairs: HardPairs | None
@@ -76,7 +84,7 @@ class Sources:
 
 
 def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
-    """Open (and for ``sample`` make) what the configuration names.
+    """Open the inputs that the configuration names; ``sample`` is generated.
 
     Raises:
         UsageError: a key that this kind of data needs is missing, or one is given that it does not
@@ -109,7 +117,7 @@ def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
 
 
 def _check(config: DataConfig) -> None:
-    """Refuse what would be ignored: a key that this kind of data does not read, a kind that there is not."""
+    """Refuse unknown kinds of data, and keys that the kind of data does not read."""
     name = config.name
     if name not in KINDS:
         raise UsageError(
@@ -126,7 +134,8 @@ def _check(config: DataConfig) -> None:
         for key, given in (("root", config.root is not None), ("layout", config.layout != "auto")):
             if given:
                 raise UsageError(
-                    f"data.{key}: is of published sets, not of data={name}; leave it out, or set data=ndec"
+                    f"data.{key}: is of published sets, not of data={name}; leave it out, or set "
+                    "data=ndec"
                 )
 
 
@@ -151,7 +160,7 @@ def _published(config: DataConfig, seed: int) -> Benchmark | None:
 
 
 def _thin(train: Catalog, every: int, keep: set[str]) -> Catalog:
-    """Every n-th image, and every image that a hard pair needs."""
+    """Take every n-th image, and every image of a hard pair."""
     if every < 1:
         raise UsageError(f"data.every: must be 1 or more, got {every}")
     if every == 1:

@@ -70,7 +70,7 @@ def test_pairs_come_equally_often(count: int) -> None:
 
 
 def test_every_draw_of_an_epoch_has_a_view_key_of_its_own() -> None:
-    """The same image as a single source and in one pair time and again: none may bring the same bytes again."""
+    """The same image as a single source and often in one pair: its views differ each time."""
     batches = list(IdentityBatches(20, identities=6, epoch=1, hard_pairs=PAIRS, pairs=2))
     keys = [(draw.row, draw.number) for batch in batches for draw in batch]
     assert len(set(keys)) == len(keys)

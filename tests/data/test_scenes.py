@@ -32,3 +32,7 @@ def test_scenes_have_detail_everywhere() -> None:
 
 def test_size() -> None:
     assert render_scene(1, height=90, width=130).shape == (90, 130, 3)
+
+
+def test_scenes_are_photographs_enough() -> None:
+    assert np.asarray(render_scene(1)).std() > 20

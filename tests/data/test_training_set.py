@@ -75,7 +75,7 @@ def whole(folder: Path, size: int) -> np.ndarray:
 def test_a_large_jpeg_is_decoded_at_what_the_edits_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, height: int, decoded: int
 ) -> None:
-    """At 32 pixels a side: the half, the quarter and the eighth as long as 64 are left; smaller images to the byte."""
+    """At 32 pixels a side: reduced as long as 64 pixels are left; smaller images to the byte."""
     cv2.imwrite(
         str(tmp_path / "a.jpg"), render_scene(3, height=height, width=2 * height)[..., ::-1]
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +25,6 @@ def store(tmp_path: Path) -> FeatureStore:
     made.add(["a", "b", "c"], some(3), [("g", "broken")], stamps=["1", "2", "3", "4"])
     made.add(["b", "d", "e", "f"], some(4, 1), [], stamps=["5", "6", "7", "8"], replaces=True)
     return made
-
-
-def test_pieces_are_the_store_a_shard_at_a_time(store: FeatureStore) -> None:
-    whole = store.embeddings()
-    pieces = [piece.embeddings() for piece in FeatureStore.open(store.path).pieces()]
-    assert [piece.ids.tolist() for piece in pieces] == [["a", "c"], ["b", "d", "e", "f"]]
-    assert np.array_equal(np.concatenate([piece.vectors for piece in pieces]), whole.vectors)
-    assert np.array_equal(np.concatenate([piece.log_norms for piece in pieces]), whole.log_norms)
-    last = list(store.pieces())[1]
-    assert np.array_equal(last.units(np.array([3, 0])), whole.vectors[[5, 2]]), "rows in any order"
 
 
 def test_a_forgotten_image_does_not_count_until_it_is_embedded_again(store: FeatureStore) -> None:
@@ -65,25 +53,6 @@ def test_a_shard_that_was_cut_off_is_noticed_before_anything_is_embedded(
     os.truncate(shard, shard.stat().st_size - 4)
     with pytest.raises(AslError, match=r"shard-00001\.npy: damaged .* extract again"):
         FeatureStore.create(store.path, model="m", dim=5, preprocessing={})
-
-
-def test_two_processes_do_not_write_into_one_store(store: FeatureStore) -> None:
-    other = "import sys, pathlib; from asl.features.writer_lock import one_writer\n"
-    other += "with one_writer([pathlib.Path(name) for name in sys.argv[1:]]): print('written')"
-    command = [sys.executable, "-c", other, str(store.path), str(store.path / "regions" / "one")]
-    with one_writer([store.path / "regions" / "one"]):
-        refused = subprocess.run(command, capture_output=True, text=True)
-        assert "another process writes into it" in refused.stderr
-        assert not (store.path / ".lock").exists(), "what it had taken already is free again"
-    with (
-        one_writer([store.path]),
-        pytest.raises(AslError, match="writes into it"),
-        one_writer([store.path]),
-    ):
-        pass  # nor two threads of one process
-    allowed = subprocess.run(command, capture_output=True, text=True)
-    assert allowed.stdout == "written\n", allowed.stderr
-    assert not list(store.path.rglob(".lock"))
 
 
 def test_a_store_of_another_kind_is_refused_in_words(store: FeatureStore) -> None:

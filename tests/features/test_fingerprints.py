@@ -1,4 +1,4 @@
-"""A store answers for the images that it embedded: changed ones are embedded again, the same ones wherever they lie."""
+"""Changed images are embedded again, the same ones are not, wherever they are stored."""
 
 from __future__ import annotations
 

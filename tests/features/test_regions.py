@@ -1,4 +1,4 @@
-"""Regions: cut where they say, kept beside the whole, and a crop is found by the part that it was cut from."""
+"""Regions: cropped where they say, stored beside the whole, and retrieved by their crops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from asl.data.catalog import open_catalog, subset
-from asl.features.decoding import Region, cut
+from asl.features.decoding import cut
 from asl.features.extraction import extract
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import (
@@ -60,21 +60,6 @@ def test_regions_lie_inside_and_cover_the_image() -> None:
 def test_an_unknown_set_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match=r"query_regions.*none, coarse, fine.*'huge'"):
         regions_of("huge", key="query_regions")
-
-
-def test_cut_takes_the_share_and_at_least_a_pixel() -> None:
-    image = np.arange(10 * 20 * 3, dtype=np.uint8).reshape(10, 20, 3)
-    np.testing.assert_array_equal(cut(image, Region(0.5, 0.0, 0.5, 0.5)), image[:5, 10:])
-    np.testing.assert_array_equal(cut(image, None), image)
-    assert cut(image[:1, :1], Region(0.5, 0.5, 0.5, 0.5)).shape == (1, 1, 3)
-
-
-def test_a_thumbnail_has_the_longer_side_asked_for_and_never_grows() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (60, 120, 3), dtype=np.uint8)
-    small = cut(image, Region(0.0, 0.0, 1.0, 1.0, pixels=24))
-    assert small.shape == (12, 24, 3)
-    np.testing.assert_allclose(small[0, 0], image[:5, :5].reshape(25, 3).mean(axis=0), atol=1)
-    assert cut(image, Region(0.0, 0.0, 1.0, 1.0, pixels=500)).shape == image.shape
 
 
 def test_queries_have_no_thumbnails() -> None:

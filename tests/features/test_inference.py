@@ -1,0 +1,30 @@
+"""Forward passes leave the model as it was, and sizes do not mix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from asl.features.inference import Runner
+from asl.models import build_embedder
+
+
+def test_images_of_several_sizes_keep_their_order() -> None:
+    embedder = build_embedder(backbone="mobilenetv3_small_050", size=64, dim=8).train()
+    rng = np.random.default_rng(0)
+    shapes = [(64, 64, 3), (64, 96, 3), (64, 64, 3)]
+    images = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    runner = Runner(embedder, "auto" if not torch.cuda.is_available() else "cpu")
+    features = runner.embed(images)
+    assert embedder.training, "its mode is restored"
+    assert features.shape == (3, 8)
+    for row, image in enumerate(images):
+        assert features[row] == pytest.approx(runner.embed([image])[0], abs=1e-4)
+
+
+def test_a_model_on_the_cpu_decodes_in_its_own_process() -> None:
+    embedder = build_embedder(backbone="mobilenetv3_small_050", size=64, dim=8)
+    runner = Runner(embedder, "cpu")
+    assert runner.device.type == "cpu"
+    assert runner.decoders() == 0
