@@ -57,7 +57,7 @@ class ImageError(AslError):
 
     @property
     def too_large(self) -> bool:
-        """Whether it has more pixels than the limit."""
+        """True where the image has more pixels than the limit."""
         return self.reason.startswith(TOO_LARGE)
 
 

@@ -47,7 +47,7 @@ class WriteError(AslError):
 
     @property
     def disk_full(self) -> bool:
-        """Whether the file system or the quota is full."""
+        """True where the file system or the quota is full."""
         return self.errno in _FULL
 
 

@@ -134,7 +134,7 @@ def test_what_cannot_be_is_refused_before_anything_is_embedded(
 
 def test_features_of_different_models_are_refused_before_anything_is_embedded(files: Path) -> None:
     for keys in ({"references": str(files / "other")}, {"queries": str(files / "other")}):
-        with pytest.raises(AslError, match="are of different models"):
+        with pytest.raises(AslError, match="features of different models"):
             plan(files, **keys)
     with pytest.raises(AslError, match=r"queries .*, references feed"):
         plan(files, queries=str(files / "train"), references=str(files / "other"))
