@@ -11,7 +11,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from asl.app.library.local_feature_store import VotedPairs
-from asl.index.engines.by_name import make_engine
+from asl.index.engines.by_name import shared_engine
 from asl.types import F32, I64, AslError
 
 QUERIES_PER_SEARCH = 2048
@@ -148,8 +148,9 @@ def _searches(contents: Contents, queries: I64, references: I64) -> Iterator[_Se
 
 def _nearest(search: _Search, wide: int) -> tuple[I64, F32]:
     """Return int64 ``[Q, wide]`` rows and float32 ``[Q, wide]`` cosines of the nearest."""
-    engine = make_engine("auto")
+    engine = shared_engine("auto")
     references = np.ascontiguousarray(search.reference_vectors)
+    engine.hold(references)  # on a GPU for all blocks of queries
     count = len(search.query_rows)
     wide = min(wide, len(references))
     rows = np.empty((count, wide), np.int64)

@@ -118,8 +118,14 @@ class FaissFlat:
         self._held.clear()
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
-        """Find the m largest inner products; see :class:`asl.index.engines.protocol.Engine`."""
+        """Find the m largest inner products; see :class:`asl.index.engines.protocol.Engine`.
+
+        An array that is held in its own order is not sent again.
+        """
         if self.gpus and m <= LONGEST_GPU_LIST:
+            run = self._held.find_run(references)
+            if run is not None and len(references) == run[0].borders[-1]:
+                return self.search_shards(run[0], queries, m, run[1], run[2])
             with self._gpu_lock:
                 return self._send_and_search(queries, references, m)
         return self.search_on_cpu(queries, references, m)

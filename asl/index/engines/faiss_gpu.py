@@ -74,6 +74,8 @@ class GpuShards:
                     continue
                 config = faiss.GpuIndexFlatConfig()
                 config.device = device
+                # FAISS's own float32 kernels: the certificate counts their rounding.
+                config.use_cuvs = False
                 index = faiss.GpuIndexFlatIP(resources[device], references.shape[1], config)
                 # One call an index: several would make the GPU copy what it has, to grow.
                 index.add(rows_in_order(references, order, start, stop))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -36,10 +37,14 @@ class _Entry(Generic[Copy]):
 
 
 class HeldArrays(Generic[Copy]):
-    """Copies of arrays, the least recently used first; a copy is freed when its array dies."""
+    """Copies of arrays, the least recently used first; a copy is freed when its array dies.
+
+    Safe for several threads.
+    """
 
     def __init__(self) -> None:
         self._entries: OrderedDict[_Key, _Entry[Copy]] = OrderedDict()
+        self._lock = threading.RLock()  # an array may die while its own thread holds the lock
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -47,15 +52,18 @@ class HeldArrays(Generic[Copy]):
     def get(self, array: F32, order: I64 | None) -> Copy | None:
         """Return the copy of an array in this order of its rows; None: it is not held."""
         key = _key(array, order)
-        entry = self._entries.get(key)
-        if entry is None or entry.array() is None or not _same(entry.order, order):
-            return None
-        self._entries.move_to_end(key)
-        return entry.copy
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.array() is None or not _same(entry.order, order):
+                return None
+            self._entries.move_to_end(key)
+            return entry.copy
 
     def find_run(self, rows: F32) -> tuple[Copy, int, int] | None:
         """Find the copy in the array's own order that has these rows: (copy, low, high)."""
-        for entry in list(self._entries.values()):
+        with self._lock:
+            entries = list(self._entries.values())
+        for entry in entries:
             run = entry.run(rows) if entry.order is None and entry.array() is not None else None
             if run is not None:
                 return entry.copy, *run
@@ -66,31 +74,30 @@ class HeldArrays(Generic[Copy]):
         key = _key(array, order)
 
         def forget(dead: weakref.ref[Any]) -> None:
-            entry = self._entries.get(key)
-            # The memory, and with it the key, may belong to another array by now.
-            if entry is not None and entry.array is dead:
-                self._entries.pop(key, None)
+            with self._lock:
+                entry = self._entries.get(key)
+                # The memory, and with it the key, may belong to another array by now.
+                if entry is not None and entry.array is dead:
+                    del self._entries[key]
 
-        self._entries[key] = _Entry(
-            weakref.ref(array, forget),
-            array.ctypes.data,
-            array.shape,
-            array.strides,
-            order,
-            copy,
-        )
-        self._entries.move_to_end(key)
+        reference = weakref.ref(array, forget)
+        address = array.ctypes.data
+        with self._lock:
+            self._entries[key] = _Entry(reference, address, array.shape, array.strides, order, copy)
+            self._entries.move_to_end(key)
 
     def drop_oldest(self) -> bool:
         """Free the least recently used copy; False: nothing is held."""
-        if not self._entries:
-            return False
-        self._entries.popitem(last=False)
-        return True
+        with self._lock:
+            if not self._entries:
+                return False
+            self._entries.popitem(last=False)
+            return True
 
     def clear(self) -> None:
         """Free all copies."""
-        self._entries.clear()
+        with self._lock:
+            self._entries.clear()
 
 
 def _key(array: F32, order: I64 | None) -> _Key:

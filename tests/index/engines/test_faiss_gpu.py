@@ -44,6 +44,7 @@ class FakeFaiss:
         return self.gpus
 
     def GpuIndexFlatIP(self, _: Any, dim: int, config: Any) -> FakeIndex:
+        assert config.use_cuvs is False, "the certificate counts the rounding of FAISS's kernels"
         return FakeIndex(self, dim, config.device)
 
     def take(self, device: int, rows: int) -> None:
@@ -190,6 +191,18 @@ def test_lists_longer_than_a_gpu_returns_come_from_the_cpu(
     assert sum(rows for _, rows in fake.sent) == 4000
 
 
+def test_an_array_that_is_held_is_not_sent_by_plain_searches(fake: FakeFaiss) -> None:
+    references, queries = made(600, "r", 10).vectors, made(9, "q", 11).vectors
+    engine = FaissFlat()
+    engine.hold(references)
+    fake.sent.clear()
+    _, rows = engine.top(queries, references, 5)
+    assert not fake.sent
+    assert rows.tolist() == NumpyExact().top(queries, references, 5)[1].tolist()
+    engine.top(queries, references[:100], 5)
+    assert sum(rows for _, rows in fake.sent) == 100, "half a block is sent"
+
+
 def test_blocks_are_shorter_at_either_end() -> None:
     borders = block_borders(10**6, devices=4)
     widths = np.diff(borders)
@@ -211,3 +224,14 @@ def test_merged_lists_are_the_best_of_all() -> None:
     best, rows = merge_top(lists, 4)
     assert best.tolist() == (-np.sort(-scores, axis=1)[:, :4]).tolist()
     assert np.take_along_axis(scores, rows, axis=1).tolist() == best.tolist()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", MODES)
+def test_on_a_gpu_held_references_give_the_lists_of_numpy(mode: str) -> None:
+    engine = FaissFlat()
+    if not engine.gpus:
+        pytest.skip("this build of FAISS sees no GPU")
+    references, queries = made(60_000, "r", 12).as_references(), made(300, "q", 13).as_queries()
+    for lam in (0.02, 0.3):
+        same(queries, references, engine, Score(mode, lam=lam))  # type: ignore[arg-type]
