@@ -1,33 +1,16 @@
-"""Score predictions against ground truth: µAP, recall at 90 % precision, and more.
+"""``python -m asl.evaluate``: score predictions against ground truth: µAP, recall at 90 % precision, and more.
 
-  python -m asl.evaluate predictions=pairs.csv truth=truth.csv output=scores
-  python -m asl.evaluate compare=[a.csv,b.csv] truth=truth.csv output=scores     which is better?
-  python -m asl.evaluate queries=storeQ references=storeR truth=truth.csv score=all output=scores
-  python -m asl.evaluate queries=dev.h5 truth=truth.csv score=cosine background=train.h5
-  normalize=subtract most=500000 output=scores
-  python -m asl.evaluate benchmark=BENCH model=runs/mine output=scores     from images to the report
-
-predictions: CSV (`query_id,reference_id,score`, higher = surer, header optional) or Parquet. truth:
-CSV (`query_id,reference_id`, an empty reference for a query without a match; a column `kind` gives
-a breakdown).
-queries, references, background: feature stores of asl.extract or HDF5 descriptors of ISC 2021,
-which are searched.
-
-OUTPUT gets metrics.json (uap, recall_at_p90, threshold_at_p90 (null: never reached), recall_at_1,
-recall_at_10 ...), report.md and report.html. Ties count against the ranking, recall divides by all
-true pairs, a pair predicted twice is an error. docs/evaluation.md has every definition.
+The keys and their explanation are in :mod:`asl.console.schemas.evaluate_config`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import MISSING
-
 from asl.console.entry import entry_point
+from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.pipeline.key_checks import (
     NORMALIZATION_KEYS,
     check_background_use,
@@ -65,79 +48,6 @@ _SEARCH_KEYS = (
 )
 _BENCHMARK_KEYS = ("layout", "workers")
 _OWN_KEYS = ("references", "background", "truth", "query_images", "reference_images")
-
-
-@dataclass
-class EvaluateConfig:
-    """Keys of ``python -m asl.evaluate``.
-
-    Attributes:
-        predictions: CSV or Parquet of scored pairs.
-        compare: two or more files of predictions; the others are compared with the first.
-        queries: feature store or ISC HDF5 descriptors of the queries, to search and evaluate; an
-            ISC submission (queries and references in one file) needs no ``references``.
-        references: the same of the references.
-        background: the same of training images, for score normalisation and whitening.
-        benchmark: folder of a benchmark, to embed, search, evaluate and report.
-        truth: ground truth CSV (a benchmark brings its own).
-        groups: CSV ``query_id,group`` for one more breakdown.
-        query_images: images of the queries, for the pictures in the report.
-        reference_images: images of the references.
-        id_style: ids of these images are paths (``path``) or file names without suffix (``stem``).
-        layout: of the benchmark; ``auto`` detects it.
-        model: embeds the benchmark, and holds the calibration of the scores.
-        score: of a search: ``cosine``, ``paper``, ``strict``, ``soft``, ``hinge`` or ``all``.
-        lam: weight of the log-norm difference; null: calibrated for the model, else 0.1.
-        tau: free log-norm difference; null: calibrated for the model, else 0.
-        k: references per query that are evaluated, where ``most`` is not given.
-        most: number of best pairs over all queries instead of ``k`` per query (500,000 in the ISC
-            2021 challenge); null: ``k`` per query.
-        normalize: score normalisation with the background: ``none``, ``subtract``, ``stretch``.
-        sn_weight: weight of score normalisation.
-        sn_first: rank of its first background neighbour, 0 = nearest.
-        sn_last: rank of its last background neighbour.
-        whiten: dimensions to whiten to, fitted on the background; 0: no whitening.
-        negatives: weight of negative embedding subtraction with the background (0.35 in its paper);
-            0: none.
-        engine: ``auto``, ``faiss``, ``tensorcore``, ``exact``.
-        precision: whose lowest threshold the breakdowns and false-match rates use.
-        output: folder for metrics.json, report.md and report.html.
-        bootstrap: replicates of the intervals; 0: no intervals.
-        seed: of the bootstrap.
-        workers: processes that decode, for ``benchmark``; null: none beside a model on the CPU,
-            else one a core.
-    """
-
-    predictions: str | None = None
-    compare: list[str] = field(default_factory=list)
-    queries: str | None = None
-    references: str | None = None
-    background: str | None = None
-    benchmark: str | None = None
-    truth: str | None = None
-    groups: str | None = None
-    query_images: str | None = None
-    reference_images: str | None = None
-    id_style: str = "path"
-    layout: str = "auto"
-    model: str = "asl_lite0"
-    score: str = "hinge"
-    lam: float | None = None
-    tau: float | None = None
-    k: int = 10
-    most: int | None = None
-    normalize: str = "none"
-    sn_weight: float = 1.0
-    sn_first: int = 0
-    sn_last: int = 2
-    whiten: int = 0
-    negatives: float = 0.0
-    engine: str = "auto"
-    precision: float = 0.9
-    output: str = MISSING
-    bootstrap: int = 200
-    seed: int = 0
-    workers: int | None = None
 
 
 def run(config: EvaluateConfig) -> int:
@@ -359,7 +269,7 @@ def _print(
     console.print(f"report: {Path(config.output) / 'report.html'}")
 
 
-main = entry_point("evaluate", EvaluateConfig, run)
+main = entry_point("evaluate")
 
 if __name__ == "__main__":
     main()

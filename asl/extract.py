@@ -1,89 +1,24 @@
-"""Embed images into a feature store, each once, in order; a second run embeds only new images.
+"""``python -m asl.extract``: embed images into a feature store, each once, in order; a second run embeds only new images.
 
-  python -m asl.extract images=PHOTOS model=asl_lite0 output=store
-  python -m asl.extract images=shards.tar model=runs/mine/model.safetensors output=store workers=8
-  python -m asl.extract images=list.txt model=lite0 output=store id_style=stem
-  python -m asl.extract images=PHOTOS output=store part=3/8      the third of eight jobs
-  python -m asl.extract images=PHOTOS output=store merge=8       join the eight parts
-  python -m asl.extract images=PHOTOS output=store index=library.index
-  python -m asl.extract images=PHOTOS output=store prune=0.1     forget images that are gone
-  python -m asl.extract images=PHOTOS output=store regions=fine  parts, too: small crops are found
-
-images: a folder, an image, a .txt or .csv list, an uncompressed .tar or a folder of them, a
-.parquet. Unreadable images are listed in the store with their reason; more than max_failure_rate of
-them stop the run (exit code 1). Killed at any moment, the next run resumes. A part is written
-beside the output; the joined store is byte-identical to one of a single machine. An index holds
-what a search needs, sorted and memory-mapped; asl.search takes it as references=.
+The keys and their explanation are in :mod:`asl.console.schemas.extract_config`.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import MISSING
 from rich.console import Console
 
 from asl.console.entry import entry_point
+from asl.console.schemas.extract_config import ExtractConfig
 from asl.pipeline.key_checks import check_choice, check_least, refuse_unused
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
     from asl.data.catalog import Catalog
     from asl.features.feature_store import FeatureStore
-
-
-@dataclass
-class ExtractConfig:
-    """Keys of ``python -m asl.extract``.
-
-    Attributes:
-        images: where the images are.
-        model: ``asl_lite0``, ``lite0`` or the path of a saved embedder.
-        output: folder of the store.
-        size: pixels of the images instead of the model's own; stores of several sizes can be
-            searched as one.
-        id_style: ids are paths (``path``) or file names without suffix (``stem``, as in DISC21).
-        batch_size: images per forward pass.
-        workers: processes that decode; null: none beside a model on the CPU, one a core with a GPU.
-        shard_size: images per shard.
-        max_failure_rate: share of unreadable images above which the run stops.
-        device: ``auto``, ``cpu``, ``cuda``.
-        part: I/N embeds the I-th of N parts only, for array jobs.
-        merge: number of finished parts to join; embeds nothing.
-        index: folder of an index to write from the finished store, or ``milvus+ADDRESS``: a
-            collection there.
-        milvus_index: index type of a new collection with its parameters
-            (``'milvus_index="HNSW,M=16"'``, ``IVF_SQ8`` ...); all but ``FLAT`` are approximate.
-        prune: largest share of the stored images to forget because they are no longer among
-            ``images``, in the store and in the index written from it; more are an error (a wrong
-            folder, a missing disk). null: forget none.
-        check_files: compare every shard of an existing store with its hash first.
-        fast_decode: decode large JPEGs at a half, a quarter or an eighth of their size: faster,
-            features differ a little (docs/performance.md); use it for queries and references alike.
-        regions: parts of every image to embed as well: ``none``, ``coarse`` (6), ``fine`` (15).
-    """
-
-    images: str = MISSING
-    model: str = "asl_lite0"
-    output: str = MISSING
-    size: int | None = None
-    id_style: str = "path"
-    batch_size: int = 64
-    workers: int | None = None
-    shard_size: int = 4096
-    max_failure_rate: float = 0.1
-    device: str = "auto"
-    part: str | None = None
-    merge: int | None = None
-    index: str | None = None
-    milvus_index: str = "FLAT"
-    prune: float | None = None
-    check_files: bool = False
-    fast_decode: bool = False
-    regions: str = "none"
 
 
 def run(config: ExtractConfig) -> int:
@@ -252,7 +187,7 @@ def _catalog(config: ExtractConfig) -> Catalog:
     return catalog
 
 
-main = entry_point("extract", ExtractConfig, run)
+main = entry_point("extract")
 
 if __name__ == "__main__":
     main()

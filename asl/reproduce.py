@@ -1,27 +1,18 @@
-"""From raw images to a benchmark's table, beside the published rows.
+"""``python -m asl.reproduce``: from raw images to a benchmark's table, beside the published rows.
 
-  python -m asl.reproduce benchmark=ndec root=NDEC model=runs/mine
-  python -m asl.reproduce benchmark=disc21_dev2 root=DISC21 normalize=subtract most=500000
-  python -m asl.reproduce benchmark=sample model=lite0
-  python -m asl.reproduce benchmark=folder root=BENCH verify=true output=runs/bench
-
-Embeds queries and references, and training images where whitening, subtraction or score
-normalisation need them; searches in every score mode, each with score normalisation as well where
-it is on (`paper+SN` is ASL as published); verifies candidate pairs; evaluates; reports. Every stage
-is kept under OUTPUT and reused when the same command is started again; features belong to the
-model's hash, so another model starts anew.
+The keys and their explanation are in :mod:`asl.console.schemas.reproduce_config`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import MISSING
 from rich.console import Console
 
 from asl.console.entry import entry_point
+from asl.console.schemas.reproduce_config import ReproduceConfig
 from asl.pipeline.key_checks import (
     check_background_size,
     check_choice,
@@ -42,74 +33,6 @@ if TYPE_CHECKING:
     from asl.types import ScoredPairs
 
 BENCHMARKS = ("ndec", "disc21_dev1", "disc21_dev2", "disc21_final", "copydays", "folder", "sample")
-
-
-@dataclass
-class ReproduceConfig:
-    """Keys of ``python -m asl.reproduce``.
-
-    Attributes:
-        benchmark: one of ``ndec``, ``disc21_dev1``, ``disc21_dev2``, ``disc21_final``,
-            ``copydays``, ``folder``, ``sample``.
-        root: its folder; not needed for ``sample``.
-        model: ``asl_lite0``, ``lite0`` or the path of a saved embedder; several joined by ``+``
-            count as one (the mean of their cosines).
-        sizes: pixels of the images instead of the model's own; several count as one.
-        output: folder for every stage; null: outputs/reproduce-<benchmark>-<model hash>.
-        lam: weight of the log-norm difference; null: calibrated for the model, else 0.1.
-        tau: free log-norm difference; null: calibrated for the model, else 0.
-        k: references per query that are evaluated, where ``most`` is not given.
-        most: number of best pairs over all queries instead of ``k`` per query (500,000 in the ISC
-            2021 challenge); null: ``k`` per query.
-        regions: parts of the references to embed and search as well: ``none``, ``coarse`` (6) or
-            ``fine`` (15, for small crops).
-        query_regions: parts of the queries, for the candidates of ``verify`` (pictures in
-            pictures).
-        background: training images to embed at most, evenly over their list, where ``whiten``,
-            ``negatives`` or ``normalize`` need them; 0: all.
-        whiten: dimensions to whiten to, fitted on the training images; 0: no whitening.
-        negatives: weight of negative embedding subtraction with the training images (0.35 in its
-            paper); 0: none.
-        normalize: score normalisation with the training images: ``none``, ``subtract``,
-            ``stretch``.
-        sn_weight: weight of score normalisation.
-        sn_first: rank of its first background neighbour, 0 = nearest.
-        sn_last: rank of its last background neighbour.
-        verify: verify candidate pairs by their pixels.
-        candidates: candidates per query by embeddings that are verified.
-        local_candidates: further candidates per query by local features; 0: none.
-        bootstrap: replicates of the intervals; 0: no intervals.
-        workers: processes that decode and verify; null: one a core, but none that decode beside a
-            model on the CPU.
-        batch_size: images per forward pass.
-        device: ``auto``, ``cpu``, ``cuda``.
-    """
-
-    benchmark: str = MISSING
-    root: str | None = None
-    model: str = "asl_lite0"
-    sizes: list[int] | None = None
-    output: str | None = None
-    lam: float | None = None
-    tau: float | None = None
-    k: int = 10
-    most: int | None = None
-    regions: str = "none"
-    query_regions: str = "none"
-    background: int = 100_000
-    whiten: int = 0
-    negatives: float = 0.0
-    normalize: str = "none"
-    sn_weight: float = 1.0
-    sn_first: int = 0
-    sn_last: int = 2
-    verify: bool = False
-    candidates: int = 3
-    local_candidates: int = 3
-    bootstrap: int = 200
-    workers: int | None = None
-    batch_size: int = 64
-    device: str = "auto"
 
 
 def run(config: ReproduceConfig) -> int:
@@ -278,7 +201,7 @@ def _print(
     console.print(f"report: {output / 'report.html'}")
 
 
-main = entry_point("reproduce", ReproduceConfig, run)
+main = entry_point("reproduce")
 
 if __name__ == "__main__":
     main()

@@ -1,170 +1,33 @@
-"""Find copies in a folder of photographs, or against a library. No labels, no configuration.
+"""``python -m asl.scan``: find copies in a folder of photographs, or against a library.
 
-  asl scan PHOTOS                                      copies within a folder
-  asl scan NEW --against LIBRARY                       which of the new images come from the
-  library? asl scan PHOTOS --output found --format parquet      found/copies.parquet,
-  found/gallery.html asl scan PHOTOS --precision 0.99                     fewer, surer pairs
-  asl scan PHOTOS --details 0                          quicker, misses small crops and pasted
-  pictures asl scan PHOTOS --exit-code                          for scripts: exit code 3 where
-  copies were found
-
-PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .txt/.csv list of
-paths. OUTPUT gets copies.csv (one row a pair: group, original, copy, probability, direction, why,
-edits), gallery.html (open it in a browser; move the slider), summary.json, unreadable.csv where
-files could not be read, and the
-cache: the next scan reads only files that are new or changed, also after they were moved.
-
-Exit code: 0 done, 3 done and copies were found (with --exit-code), 1 it failed or too many files
-are unreadable, 2 wrong use, 130 stopped from the keyboard.
+The options and their explanation are in :mod:`asl.console.schemas.scan_config`.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import shlex
-import sqlite3
 import sys
-from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asl.app.scanning.tables import FORMATS, rows_of, summary, write_failures, write_table
-from asl.console.options import Parser
-from asl.matching.decision.thresholds import DEFAULT_PRECISION, verifier_table
-from asl.storage import write_json
-from asl.types import REGION_SETS, AslError, UsageError
+from asl.console.entry import current_command, entry_point
+from asl.console.schemas.scan_config import ScanConfig
+from asl.types import UsageError
 
 if TYPE_CHECKING:
     from asl.app.scanning.result import ScanResult
 
-_FOUND = 3
+_COPIES_FOUND = 3  # exit code
 
 
-def parser() -> argparse.ArgumentParser:
-    """The arguments of ``asl scan``."""
-    text = (__doc__ or "").split("\n\n")
-    made = Parser(
-        prog="asl scan",
-        description="\n\n".join(text[:2]),
-        epilog="\n\n".join(text[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = made.add_argument
-    add("photos", metavar="PHOTOS", type=Path, help="folder, image, or list of paths")
-    add(
-        "--against",
-        metavar="LIBRARY",
-        type=Path,
-        help="look for originals (and copies) there, not within PHOTOS",
-    )
-    add(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        default=Path("asl-scan"),
-        help="folder of the results (%(default)s)",
-    )
-    add(
-        "--cache",
-        metavar="FILE",
-        type=Path,
-        help="what is remembered between scans (OUTPUT/cache.sqlite); with the model in its name",
-    )
-    add(
-        "--precision",
-        type=float,
-        default=DEFAULT_PRECISION,
-        help="share of pairs that shall be right (%(default)s)",
-    )
-    add("--format", choices=FORMATS, default="csv", help="of the table (%(default)s)")
-    add(
-        "--gallery",
-        metavar="N",
-        type=int,
-        default=2000,
-        help="most pairs in the page; 0: no page (%(default)s)",
-    )
-    add(
-        "--details",
-        metavar="K",
-        type=int,
-        default=3,
-        help="candidates of each photo by its details (%(default)s)",
-    )
-    add(
-        "--neighbours",
-        metavar="K",
-        type=int,
-        default=10,
-        help="candidates by the whole picture (%(default)s)",
-    )
-    add(
-        "--regions",
-        choices=REGION_SETS,
-        default="none",
-        help="parts that are embedded, too; slow (%(default)s)",
-    )
-    add(
-        "--effort",
-        metavar="X",
-        type=float,
-        default=2.0,
-        help="pairs compared per photo, on average, 10,000 at least (%(default)s)",
-    )
-    add(
-        "--max-failure-rate",
-        metavar="X",
-        type=float,
-        default=0.1,
-        help="unreadable files tolerated (%(default)s)",
-    )
-    add(
-        "--max-megapixels",
-        metavar="X",
-        type=float,
-        default=100,
-        help="of a photo, JPEGs four times that (%(default)s)",
-    )
-    add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
-    add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
-    add("--workers", metavar="N", type=int, help="processes that compare (one per core)")
-    add("--exit-code", action="store_true", help="exit with 3 where copies were found")
-    add("--quiet", action="store_true", help="print nothing but errors")
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Scan, write, say what was found."""
-    options = parser().parse_args(arguments)
-    words = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["asl", "scan", *words])
-    try:
-        code = run(options, command=command)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
-    except (AslError, OSError, sqlite3.Error, BrokenProcessPool) as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
-    except KeyboardInterrupt:
-        print(
-            "stopped; what was done is remembered, the same command goes on from here",
-            file=sys.stderr,
-        )
-        code = 130
-    sys.exit(code)
-
-
-def run(options: argparse.Namespace, *, command: str = "asl scan") -> int:
+def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
     from asl.app.scanning.result import ScanOptions
     from asl.app.scanning.scan_folder import scan
-    from asl.console.entry import keep_memory
+    from asl.app.scanning.tables import rows_of, summary, write_table
+    from asl.storage import write_json
 
-    keep_memory()
     if options.gallery < 0 or not 0 <= options.max_failure_rate <= 1:
         raise UsageError("--gallery must be 0 or more and --max-failure-rate in 0..1")
     if not 0 < options.max_megapixels < 1e6:
@@ -177,7 +40,7 @@ def run(options: argparse.Namespace, *, command: str = "asl scan") -> int:
         model=options.model,
         precision=options.precision,
         regions=options.regions,
-        local_candidates=options.details,
+        local_candidates=options.local_candidates,
         neighbours=options.neighbours,
         effort=options.effort,
         workers=cores,
@@ -191,7 +54,7 @@ def run(options: argparse.Namespace, *, command: str = "asl scan") -> int:
         options.output.mkdir(parents=True, exist_ok=True)
     result = scan(plan, bar=_quiet if options.quiet else _bar)
     rows = rows_of(result)
-    numbers = summary(result, rows, command=command)
+    numbers = summary(result, rows, command=current_command())
     table = options.output / f"copies.{options.format}"
     write_table(rows, table)
     _write_failures(result, options.output / "unreadable.csv")
@@ -207,7 +70,7 @@ def run(options: argparse.Namespace, *, command: str = "asl scan") -> int:
             file=sys.stderr,
         )
         return 1
-    return _FOUND if options.exit_code and rows else 0
+    return _COPIES_FOUND if options.exit_code and rows else 0
 
 
 def _bar(label: str, unit: str) -> AbstractContextManager[Any]:
@@ -221,15 +84,15 @@ def _quiet(label: str, unit: str) -> AbstractContextManager[Any]:
 
 
 def _write_failures(result: ScanResult, path: Path) -> None:
+    from asl.app.scanning.tables import write_failures
+
     path.unlink(missing_ok=True)
     if result.synced.failures:
         failures = result.synced.failures
         write_failures({result.typed_path(name): failures[name] for name in failures}, path)
 
 
-def _write_gallery(
-    result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any]
-) -> None:
+def _write_gallery(result: ScanResult, options: ScanConfig, numbers: dict[str, Any]) -> None:
     from asl.app.scanning.scan_gallery import write_gallery
 
     facts = {
@@ -243,10 +106,9 @@ def _write_gallery(
         write_gallery(result, path, thumbnail=thumbnails, limit=options.gallery, facts=facts)
 
 
-def _say(
-    result: ScanResult, options: argparse.Namespace, numbers: dict[str, Any], table: Path
-) -> None:
+def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table: Path) -> None:
     from asl.data.catalog import skipped_text
+    from asl.matching.decision.thresholds import verifier_table
 
     print(
         f"{numbers['files']} files: {numbers['embedded']} embedded, {numbers['reused']} known, "
@@ -275,6 +137,8 @@ def _say(
     if options.gallery:
         print(f"  gallery  {options.output / 'gallery.html'}")
 
+
+main = entry_point("scan")
 
 if __name__ == "__main__":
     main()

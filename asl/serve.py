@@ -1,120 +1,34 @@
-"""A copy detector as a service on this machine: add, search, list, delete, with a page to drop images on.
+"""``python -m asl.serve``: a copy detector as a service on this machine.
 
-  asl serve                                         http://127.0.0.1:8765, references in
-  ./asl-library asl serve --library refs --add PHOTOS             put a folder of photographs in
-  first asl serve --model runs/mine --port 9000
-  ASL_TOKEN=secret asl serve --host 0.0.0.0 --allow-host photos.lan
-
-  curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' 'http://127.0.0.1:8765/references?label=photo.jpg'
-  curl --data-binary @suspect.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8765/search
-
-It listens on this machine only unless told otherwise, and then asks for a token (environment
-variable ASL_TOKEN, or --token-file). There is no encryption: put a proxy with TLS in front of it
-where others can listen. The interface is described at /openapi.json, counters are at /metrics.
-
-Exit code: 0 stopped by a signal, 1 it failed, 2 wrong use.
+The options and their explanation are in :mod:`asl.console.schemas.serve_config`.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import ipaddress
 import os
 import signal
 import socket
-import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asl.console.options import Parser
-from asl.matching.decision.thresholds import DEFAULT_PRECISION
+from asl.console.entry import entry_point
+from asl.console.schemas.serve_config import ServeConfig
 from asl.storage import exclusive_lock
-from asl.types import REGION_SETS, AslError, UsageError
+from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
     from asl.app.detector import CopyDetector
 
-_SHORTEST_TOKEN = 6
+_SHORTEST_TOKEN = 6  # characters
 
 
-def parser() -> argparse.ArgumentParser:
-    """The arguments of ``asl serve``."""
-    text = (__doc__ or "").split("\n\n")
-    made = Parser(
-        prog="asl serve",
-        description="\n\n".join(text[:3]),
-        epilog="\n\n".join(text[3:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = made.add_argument
-    add(
-        "--library",
-        metavar="DIR",
-        type=Path,
-        default=Path("asl-library"),
-        help="keeps the references (%(default)s)",
-    )
-    add("--add", metavar="PHOTOS", type=Path, help="a folder whose images are added first")
-    add("--model", default="asl_lite0", help="asl_lite0 or a trained model (%(default)s)")
-    add(
-        "--regions",
-        choices=REGION_SETS,
-        default="coarse",
-        help="parts that are searched, too, for crops (%(default)s)",
-    )
-    add(
-        "--precision",
-        type=float,
-        default=DEFAULT_PRECISION,
-        help="share of matches that shall be right (%(default)s)",
-    )
-    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    add("--port", type=int, default=8765, help="%(default)s")
-    add(
-        "--allow-host",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="another name clients may use for it",
-    )
-    add(
-        "--token-file",
-        metavar="FILE",
-        type=Path,
-        help="its first line is the token that clients must send",
-    )
-    add("--max-megabytes", type=float, default=32, help="of an upload (%(default)s)")
-    add(
-        "--max-megapixels",
-        type=float,
-        default=50,
-        help="of an image, JPEGs four times that (%(default)s)",
-    )
-    add("--max-uploads", type=int, default=16, help="taken at once (%(default)s)")
-    add("--workers", type=int, default=2, help="images looked at at once (%(default)s)")
-    add("--device", default="auto", help="auto, cpu, cuda (%(default)s)")
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until a signal comes."""
-    options = parser().parse_args(arguments)
-    try:
-        run(options)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except (AslError, OSError, sqlite3.Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
-def run(options: argparse.Namespace) -> None:
+def run(options: ServeConfig) -> int:
     """Check the arguments, open the library, listen."""
     token = read_token(options.token_file)
     check_exposure(options.host, token)
@@ -165,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
             limit_concurrency=8 * options.max_uploads,
         )
         uvicorn.Server(config).run(sockets=[listener])
+    return 0
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -209,6 +124,7 @@ def alone(library: Path) -> Iterator[None]:
     """
     if library.exists() and not library.is_dir():
         raise UsageError(f"--library: {library} is a file, not a folder")
+    library.mkdir(parents=True, exist_ok=True)
     busy = f"{library}: another asl serve has it open; stop that one or choose --library"
     with exclusive_lock(library / "serve.lock", busy=busy):
         yield
@@ -223,7 +139,7 @@ def address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def open_detector(options: argparse.Namespace) -> CopyDetector:
+def open_detector(options: ServeConfig) -> CopyDetector:
     """The detector; references of a library that was made with other regions get their parts first."""
     from asl.app.detector import CopyDetector
     from asl.console.progress import progress_bar
@@ -298,6 +214,8 @@ def _add_first(detector: CopyDetector, photos: Path) -> None:
     for name, reason in added.failures:
         print(f"  {name}: {reason}", file=sys.stderr)
 
+
+main = entry_point("serve")
 
 if __name__ == "__main__":
     main()

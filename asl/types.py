@@ -16,6 +16,9 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from asl.errors import AslError as AslError  # re-exported
+from asl.errors import UsageError as UsageError
+
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 StrArray = npt.NDArray[np.str_]
@@ -26,14 +29,6 @@ _UNIT_TOLERANCE = 1e-3  # of a squared norm
 
 # Sets of regions that can be embedded beside the whole image (asl.features.regions).
 REGION_SETS = ("none", "coarse", "fine")
-
-
-class AslError(Exception):
-    """Error that the user can act on; entry points print its text and exit with 1."""
-
-
-class UsageError(AslError):
-    """Error in the command itself (a key, a value, a missing path); entry points exit with 2."""
 
 
 def as_ids(ids: Sequence[str] | StrArray, *, name: str, unique: bool = True) -> StrArray:

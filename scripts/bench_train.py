@@ -27,17 +27,17 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
-import asl.train  # registers its schema
 from asl.console.entry import compose
+from asl.console.schemas.train_config import TrainerConfig
 from asl.data.datamodule import CopyDataModule
 from asl.data.training_set import TrainingSet
 from asl.data.training_sources import open_sources
-from asl.train import TrainerConfig
 from asl.training import CopyDetectionModule, fit
+from asl.training.parts import build_model, build_optimizer, loss_factory
+from asl.training.run_training import view_plan
 from asl.training.schedule import WarmupCosine
 from asl.types import AslError
 
@@ -91,8 +91,8 @@ def bare(module: CopyDetectionModule, batches: list[Batch], settings: TrainerCon
         total, _ = loss(inputs)
         optimizer.zero_grad()
         total.backward()
-        if settings.clip:
-            torch.nn.utils.clip_grad_norm_(embedder.parameters(), settings.clip)
+        if settings.gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(embedder.parameters(), settings.gradient_clip_val)
         optimizer.step()
         schedule.step()
         times.append(now())
@@ -138,10 +138,11 @@ def main() -> int:
 def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None:
     """Measure and print."""
     config = compose(
-        "train", [*keys, "trainer.progress=false", "trainer.epochs=1", "trainer.devices=1"]
+        "train",
+        [*keys, "trainer.enable_progress_bar=false", "trainer.max_epochs=1", "trainer.devices=1"],
     )
     sources = open_sources(config.data, seed=config.seed)
-    training = TrainingSet(sources.train, asl.train._view_plan(config, sources))
+    training = TrainingSet(sources.train, view_plan(config, sources))
 
     def data(count: int) -> CopyDataModule:
         return CopyDataModule(
@@ -188,11 +189,11 @@ def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None
 def build(config: Any, classes: int) -> CopyDetectionModule:
     """The module as asl.train builds it."""
     torch.manual_seed(config.seed)
-    embedder = instantiate(config.model, _convert_="all")
+    embedder = build_model(config)
     return CopyDetectionModule(
         embedder,
-        instantiate(config.loss, classes=classes, dim=embedder.dim, _convert_="all"),
-        optimizer=instantiate(config.optim, _convert_="all"),
+        loss_factory(config, classes=classes, dim=embedder.dim)(),
+        optimizer=build_optimizer(config),
         schedule=WarmupCosine(
             warmup=config.trainer.warmup, final=config.trainer.final, flat=config.trainer.flat
         ),

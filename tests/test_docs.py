@@ -25,6 +25,7 @@ import cv2
 import pytest
 
 from asl.console.entry import compose
+from asl.data import completeness
 from asl.data.catalog import open_catalog
 from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
 from asl.edits.benchmark_kinds import benchmark_kinds
@@ -98,13 +99,10 @@ def check(line: str) -> None:
     elif words[0] == "asl":
         if words[1] in ("--help", "VERB", "completion"):
             return
-        if words[1] not in ("scan", "serve", "data"):
+        if words[1] == "data":
+            completeness.parser().parse_args(words[2:])
+        elif "--help" not in words:
             composed(words[1], words[2:])
-            return
-        module = importlib.import_module(
-            {"data": "asl.data.completeness"}.get(words[1], f"asl.{words[1]}")
-        )
-        module.parser().parse_args(words[2:])
     elif "-m" in words and words[words.index("-m") + 1].startswith("asl."):
         start = words.index("-m") + 1
         composed(words[start].removeprefix("asl."), words[start + 1 :])
@@ -128,17 +126,14 @@ def check(line: str) -> None:
             composed("train", [word for word in words[2:] if "=" in word])
 
 
-def composed(verb: str, overrides: list[str]) -> None:
-    importlib.import_module(f"asl.{verb}")
-    # Of a sweep the first value of each key.
-    compose(
-        verb,
-        [
+def composed(verb: str, words: list[str]) -> None:
+    if verb == "train":  # of a sweep the first value of each key
+        words = [
             re.sub(r"^([^=]+=[^\[{,\"]*),.*$", r"\1", word)
-            for word in overrides
+            for word in words
             if not word.startswith("-")
-        ],
-    )
+        ]
+    compose(verb, words)
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from asl.console.schemas.edit_config import EditConfig
 from asl.data.images import decode_image
 from asl.data.truth import read_truth
-from asl.edit import EditConfig, run
+from asl.edit import run
 from asl.edits.benchmark_kinds import benchmark_kinds
 from asl.types import AslError, UsageError
 

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from asl.console.entry import compose
+from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.data.isc_hdf5 import write_descriptors, write_submission
 from asl.data.truth import read_groups
-from asl.evaluate import EvaluateConfig, main, run  # noqa: F401  # the import registers the schema
+from asl.evaluate import run
 from asl.features.feature_store import FeatureStore
 from asl.index.exact.exact_search import search
 from asl.metrics.evaluation import evaluate

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 
 from asl.console.configuration import config_dir
 from asl.console.entry import compose
@@ -17,7 +16,8 @@ from asl.data.scenes import render_scene
 from asl.data.training_set import HardPairs
 from asl.data.training_sources import Sources
 from asl.models import build_embedder, save_embedder
-from asl.train import smaller_than_trained, train_module
+from asl.training.parts import build_model
+from asl.training.run_training import smaller_than_trained, train_module
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 WITH_PAIRS = {"asl", "d2lv", "bot", "ndec"}
@@ -28,7 +28,7 @@ SMALL = {
     "efficientnet_b0": ("mobilenetv3_small_050", {}),
     "vit_small_patch16_224.dino": (
         "vit_tiny_patch16_224",
-        {"+model.options.img_size": 64, "data.grid": 4},
+        {"model.options.img_size": 64, "data.grid": 4},
     ),
     "vit_base_patch16_224.dino": ("vit_tiny_patch16_224", {"data.pairs": 1}),
 }
@@ -72,9 +72,9 @@ def test_one_step(name: str, asl: bool, photos: Path, tmp_path: Path) -> None:
         "data.identities": 4,
         "data.workers": 0,
         "trainer.max_steps": 1,
-        "trainer.progress": "false",
+        "trainer.enable_progress_bar": "false",
         "trainer.accelerator": "cpu",
-        "trainer.log_every": 1,
+        "trainer.log_every_n_steps": 1,
         "trainer.sync_batchnorm": "false",
         **extra,
     }
@@ -93,10 +93,7 @@ def test_one_step(name: str, asl: bool, photos: Path, tmp_path: Path) -> None:
         ],
     )
     torch.manual_seed(0)
-    before = {
-        key: value.clone()
-        for key, value in instantiate(config.model, _convert_="all").state_dict().items()
-    }
+    before = {key: value.clone() for key, value in build_model(config).state_dict().items()}
     pairs = (
         HardPairs(np.array([[0, 1], [2, 3]]), np.zeros(2, dtype=bool))
         if config.data.pairs

@@ -12,6 +12,7 @@ import torch
 from asl import export
 from asl.console.entry import compose
 from asl.models import Embedder, build_embedder, save_embedder
+from asl.pipeline import export_model
 from asl.types import AslError, UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the exporters about themselves
@@ -37,10 +38,10 @@ def test_torch_export_takes_any_batch(
     embedder, path = model
     assert exported(path, tmp_path / "m.pt2") == 0
     images = torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8)
-    extra = {export.FACTS: ""}
+    extra = {export_model.FACTS: ""}
     loaded = torch.export.load(tmp_path / "m.pt2", extra_files=extra).module()
     torch.testing.assert_close(loaded(images), embedder(images), rtol=1e-4, atol=1e-5)
-    facts = json.loads(extra[export.FACTS])
+    facts = json.loads(extra[export_model.FACTS])
     assert facts["preprocessing"]["size"] == 64
     assert facts["model"]
 
@@ -71,9 +72,9 @@ def test_a_file_that_differs_is_not_left(
     model: tuple[Embedder, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = build_embedder(backbone="mobilenetv3_small_050", neck="sqrt", size=64).eval()
-    right = export.WRITERS["torch_export"]
+    right = export_model.WRITERS["torch_export"]
     monkeypatch.setitem(
-        export.WRITERS, "torch_export", lambda _, path, facts: right(wrong, path, facts)
+        export_model.WRITERS, "torch_export", lambda _, path, facts: right(wrong, path, facts)
     )
     with pytest.raises(AslError, match="differs by"):
         exported(model[1], tmp_path / "m.pt2")

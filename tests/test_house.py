@@ -17,11 +17,12 @@ PACKAGE = ROOT / "asl"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILE_LINES, BODY_LINES = 400, 50
 
-BASE = {"types", "storage", "parallel"}
+BASE = {"errors", "types", "storage", "parallel"}
 ALLOWED: dict[str, set[str]] = {
-    "types": set(),
-    "storage": {"types"},
-    "parallel": {"types"},
+    "errors": set(),
+    "types": {"errors"},
+    "storage": {"errors", "types"},
+    "parallel": {"errors", "types"},
     "metrics": BASE,
     "scoring": BASE,
     "index": BASE | {"scoring"},
@@ -41,7 +42,17 @@ ALLOWED["app"] = LIBRARY
 VERBS = {path.stem for path in PACKAGE.glob("*.py")} - BASE - {"__init__", "__main__", "cli"}
 # Rooms that stay usable without torch, Lightning or Hydra. An engine's own library is loaded on
 # use in that engine's file.
-LIGHT = {"types", "storage", "parallel", "metrics", "scoring", "index", "matching", "report"}
+LIGHT = {
+    "errors",
+    "types",
+    "storage",
+    "parallel",
+    "metrics",
+    "scoring",
+    "index",
+    "matching",
+    "report",
+}
 HEAVY = {
     "torch",
     "torchvision",

@@ -14,7 +14,8 @@ import torch
 
 from asl.console.entry import compose
 from asl.models import load_embedder
-from asl.train import run, smaller_than_trained
+from asl.train import run
+from asl.training.run_training import smaller_than_trained
 from asl.types import UsageError
 
 
@@ -30,9 +31,9 @@ def keys(photos: Path) -> list[str]:
         "data.sizes=[32]",
         "data.size_starts=[0]",
         "trainer.accelerator=cpu",
-        "trainer.progress=false",
+        "trainer.enable_progress_bar=false",
     ]
-    return [*found, "model.backbone=resnet10t", "model.pretrained=null", "model.size=32"]
+    return [*found, "model.backbone=resnet10t", "model.pretrained=false", "model.size=32"]
 
 
 def trained(photos: Path, output: Path, seed: int) -> dict[str, torch.Tensor]:
@@ -56,7 +57,7 @@ def test_a_seed_makes_one_model(photos: Path, tmp_path: Path) -> None:
 def test_only_the_training_that_was_begun_is_gone_on_with(photos: Path, tmp_path: Path) -> None:
     def start(*more: str) -> int:
         return run(
-            compose("train", [*keys(photos), "trainer.epochs=1", f"output={tmp_path}", *more])
+            compose("train", [*keys(photos), "trainer.max_epochs=1", f"output={tmp_path}", *more])
         )
 
     assert start() == 0
@@ -104,7 +105,7 @@ def test_a_training_that_is_prolonged_is_scored_with_its_new_weights(
     (bench / "truth.csv").write_text("\n".join(lines) + "\n")
     output, hashes = tmp_path / "run", []
     for epochs in (1, 2):
-        more = [f"data.benchmark={bench}", f"trainer.epochs={epochs}", f"output={output}"]
+        more = [f"data.benchmark={bench}", f"trainer.max_epochs={epochs}", f"output={output}"]
         assert run(compose("train", [*keys(photos), *more])) == 0
         hashes.append(
             json.loads((output / "features" / "queries" / "manifest.json").read_text())["model"]
@@ -122,7 +123,7 @@ def test_an_extraction_smaller_than_the_training_is_said() -> None:
         said("model.size=80")
         == "trained on 96 pixels and embedded at 80: did you mean model.size=96?"
     )
-    assert said("model.size=80", "trainer.epochs=3") is None, "the second size is never reached"
+    assert said("model.size=80", "trainer.max_epochs=3") is None, "the second size is never reached"
     assert said("model.size=96") is None
     assert said("model.size=128") is None
 
@@ -134,7 +135,7 @@ def test_two_processes_that_the_command_starts_itself_leave_one_result(
     more = [
         "trainer.devices=2",
         "trainer.strategy=ddp",
-        "trainer.epochs=1",
+        "trainer.max_epochs=1",
         "data.identities=2",
         f"output={tmp_path}",
     ]

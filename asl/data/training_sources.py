@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from asl.console.schemas.train_config import DataConfig
 from asl.data.catalog import Catalog, open_catalog, subset
 from asl.data.hard_pair_lists import read_hard_pairs
 from asl.data.layouts import Benchmark, open_benchmark
@@ -15,53 +16,6 @@ from asl.data.training_set import HardPairs
 from asl.types import UsageError
 
 KINDS = ("sample", "folder", "ndec", "disc21")
-
-
-@dataclass
-class DataConfig:
-    """Keys of the ``data`` group.
-
-    Attributes:
-        name: ``sample`` (generated, no download), ``folder`` or a published set (``ndec``,
-            ``disc21``).
-        train: folder, list, tar or Parquet of training images (with ``folder`` alone).
-        root: folder of a published set (with those alone).
-        layout: its layout; ``auto`` looks.
-        benchmark: folder of a benchmark to score in the end; where null, the set's own one is.
-        evaluate: score the set's own benchmark in the end; where false, the command that does is
-            printed.
-        validation: folder of a benchmark to watch during training (never the one that is reported).
-        hard_pairs: CSV ``first,second[,directed]`` of ids of training images that look alike and
-            are not copies.
-        every: use every n-th training image.
-        identities: sources in a batch of one process.
-        views: views of each source.
-        pairs: hard-negative pairs in a batch of one process (each is two of the identities); null:
-            half of the identities where ``hard_pairs`` are given, else none.
-        sizes: pixels of the square side; several for progressive resolution.
-        size_starts: the epoch from which on each of the sizes holds; the first is 0.
-        content: what the norms are ordered by: ``detail``, ``visible`` or ``area``.
-        grid: side of the patch grid for losses on patches; 0 for none.
-        workers: processes that make views.
-    """
-
-    name: str = "sample"
-    train: str | None = None
-    root: str | None = None
-    layout: str = "auto"
-    benchmark: str | None = None
-    evaluate: bool = True
-    validation: str | None = None
-    hard_pairs: str | None = None
-    every: int = 1
-    identities: int = 24
-    views: int = 4
-    pairs: int | None = None
-    sizes: list[int] = field(default_factory=lambda: [112])
-    size_starts: list[int] = field(default_factory=lambda: [0])
-    content: str = "detail"
-    grid: int = 0
-    workers: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from asl.console.configuration import check_targets, config_dir
+from asl.console.bounded_yaml import check_yaml
+from asl.console.configuration import config_dir
+from asl.console.targets import Slot, build
 from asl.edits.engine.edit_base import Edit
 from asl.types import UsageError
+
+EDITS = Slot("edits", "an edit (asl.edits.Edit)", packages=("asl.edits",), bases=(Edit,))
 
 
 def recipe_names() -> list[str]:
@@ -18,14 +22,10 @@ def recipe_names() -> list[str]:
 def load_recipe(name: str | Path) -> Edit:
     """Build a recipe by its name, or from a YAML file.
 
-    Args:
-        name: of a packaged recipe, or the path of a ``.yaml`` file.
-
     Raises:
-        UsageError: no such recipe (the known ones are listed), or the file is no recipe of edits.
+        UsageError: there is none of that name (the known ones are listed), or the file is no
+            recipe: it names other things than edits, or edits with other arguments.
     """
-    from hydra.utils import instantiate
-
     path = (
         Path(name)
         if str(name).endswith((".yaml", ".yml"))
@@ -36,23 +36,20 @@ def load_recipe(name: str | Path) -> Edit:
             f"recipe: {str(name)!r} does not exist; use the path of a YAML file or one of "
             f"{', '.join(recipe_names())}"
         )
-    tree = _tree(path)
-    check_targets(tree)
-    recipe = instantiate(tree, _convert_="all")
-    if not isinstance(recipe, Edit):
-        raise UsageError(
-            f"{path}: expected `_target_` to name an edit, got {type(recipe).__name__}; "
-            "see docs/edits.md"
-        )
+    try:
+        recipe: Edit = build(_tree(path), EDITS)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     return recipe
 
 
 def _tree(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Read a recipe as plain mappings, merged over the recipes that its ``defaults`` name."""
+    """Read a recipe as plain mappings, merged over those that its ``defaults`` name."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    check_yaml(path)
     try:
         own = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, YAMLError, OmegaConfBaseException) as error:

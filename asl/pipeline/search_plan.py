@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from asl.console.schemas.search_config import SearchConfig
 from asl.features.regions import regions_of
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_factory import FaissFactoryIndex
@@ -27,7 +28,6 @@ from asl.pipeline.key_checks import (
     refuse_other_constants,
     refuse_unused,
 )
-from asl.pipeline.search_config import SearchConfig
 from asl.pipeline.verification import VerificationPlan
 from asl.scoring.calibration import Calibration
 from asl.scoring.normalization import normalization_of

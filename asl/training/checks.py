@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.utils import get_class
-
+from asl.console.targets import resolve
+from asl.training.parts import LOSS
 from asl.types import UsageError
 
 # Field of the loss inputs -> the key that gives it, how to give it, and whether it is of use to
@@ -58,7 +58,7 @@ def check_watch(*, every: int, epochs: int, watched: bool) -> None:
 
     Args:
         every: ``trainer.check_every``.
-        epochs: ``trainer.epochs``.
+        epochs: ``trainer.max_epochs``.
         watched: whether there is a validation benchmark.
 
     Raises:
@@ -66,12 +66,14 @@ def check_watch(*, every: int, epochs: int, watched: bool) -> None:
     """
     if watched and not 1 <= every <= epochs:
         raise UsageError(
-            f"trainer.check_every: {every} never comes in trainer.epochs={epochs}, so that data.validation would not "
+            f"trainer.check_every: {every} never comes in trainer.max_epochs={epochs}, so that data.validation would not "
             f"be looked at; set it to 1..{epochs}"
         )
 
 
 def _needs(part: Mapping[str, Any]) -> tuple[str, ...]:
     """Fields of the loss inputs that a class of losses says it needs; nothing where it says nothing."""
-    found: tuple[str, ...] = getattr(get_class(part["_target_"]), "needs", ())
+    found: tuple[str, ...] = getattr(
+        resolve(part["_target_"], LOSS.inside("loss.parts")), "needs", ()
+    )
     return found

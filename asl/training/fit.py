@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from asl.console.schemas.train_config import FitSettings
 from asl.data.datamodule import CopyDataModule
 from asl.training.callbacks import SeededSteps, SourceRate
-from asl.training.distributed import TimmSyncBatchNorm
 from asl.training.ema import AveragedEmbedder
+from asl.training.lightning_trainer import make_trainer
 from asl.training.module import CopyDetectionModule
 from asl.types import AslError
-
-
-@dataclass
-class FitSettings:
-    """How the training loop runs; everything here is Lightning's own.
-
-    Attributes:
-        epochs: passes over the training images.
-        accelerator: ``auto``, ``cpu``, ``gpu``.
-        devices: how many, which (``[0,2]``), or ``auto`` for all; several want ``strategy: ddp``.
-        strategy: ``auto``, ``ddp`` ...
-        num_nodes: machines (started by torchrun or Slurm).
-        precision: ``32-true``, ``bf16-mixed`` ...; depthwise networks train faster in 32-true on a
-            CPU.
-        accumulate: batches per optimiser step.
-        clip: largest gradient norm; 0 leaves it alone.
-        ema: decay of the average of the weights that is saved in the end; 0 turns it off.
-        sync_batchnorm: batch statistics over all processes (GPU only).
-        compile: ``torch.compile`` the embedder.
-        log_every: steps between two rows of the log.
-        max_steps: stop early; -1 never.
-        progress: show a progress bar.
-    """
-
-    epochs: int = 10
-    accelerator: str = "auto"
-    devices: Any = 1
-    strategy: str = "auto"
-    num_nodes: int = 1
-    precision: str = "32-true"
-    accumulate: int = 1
-    clip: float = 1.0
-    ema: float = 0.0
-    sync_batchnorm: bool = False
-    compile: bool = False
-    log_every: int = 10
-    max_steps: int = -1
-    progress: bool = True
 
 
 def fit(
@@ -90,32 +50,8 @@ def fit(
     if settings.compile:
         module.embedder.compile()
     averaged = AveragedEmbedder(settings.ema) if settings.ema else None
-    trainer = L.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        strategy=settings.strategy,
-        num_nodes=settings.num_nodes,
-        precision=settings.precision,  # type: ignore[arg-type]
-        max_epochs=settings.epochs,
-        max_steps=settings.max_steps,
-        accumulate_grad_batches=settings.accumulate,
-        gradient_clip_val=settings.clip or None,
-        plugins=[TimmSyncBatchNorm()] if settings.sync_batchnorm else None,
-        use_distributed_sampler=False,  # IdentityBatches deals batches to the processes itself
-        reload_dataloaders_every_n_epochs=1,
-        log_every_n_steps=settings.log_every,
-        logger=[
-            CSVLogger(output, name="", version=""),
-            TensorBoardLogger(output, name="logs", version=""),
-        ],
-        callbacks=[
-            *_callbacks(settings, output, seed),
-            *([averaged] if averaged else []),
-            *callbacks,
-        ],
-        enable_progress_bar=settings.progress,
-        enable_model_summary=False,
-    )
+    watchers = [*_callbacks(settings, output, seed), *([averaged] if averaged else []), *callbacks]
+    trainer = make_trainer(settings, output=output, callbacks=watchers)
     last = output / "checkpoints" / "last.ckpt"
     first = getattr(rank_zero_only, "rank", 0) == 0
     if resume and last.is_file():
@@ -163,7 +99,7 @@ def _callbacks(settings: FitSettings, output: Path, seed: int) -> list[Callback]
         SeededSteps(seed),
         SourceRate(),
     ]
-    return [*chosen, RichProgressBar()] if settings.progress else chosen
+    return [*chosen, RichProgressBar()] if settings.enable_progress_bar else chosen
 
 
 def _check_resumable(path: Path, module: CopyDetectionModule) -> None:

@@ -118,7 +118,7 @@ class CopyDetectionModule(L.LightningModule):
         if bad:
             raise AslError(
                 f"training: the loss part(s) {', '.join(bad)} are not finite at step {self.global_step}; lower "
-                "optim.lr, set trainer.clip, or use trainer.precision=32-true; the last checkpoint is intact"
+                "optim.lr, set trainer.gradient_clip_val, or use trainer.precision=32-true; the last checkpoint is intact"
             )
 
     def on_train_epoch_start(self) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from asl.app.scanning.groups import Edge, star_groups
-from asl.scan import main as scan
+from asl.console.entry import start
 from tests.app.browser import Browser
 from tests.app.conftest import crop, encode, textured
 
@@ -32,23 +32,23 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def gallery(photos: Path, model: Path, tmp_path: Path) -> str:
-    with pytest.raises(SystemExit):
-        scan(
-            [
-                str(photos),
-                "--model",
-                str(model),
-                "--output",
-                str(tmp_path / "out"),
-                "--precision",
-                "0.6",
-                "--workers",
-                "1",
-                "--quiet",
-                "--max-failure-rate",
-                "0.5",
-            ]
-        )
+    start(
+        "scan",
+        [
+            str(photos),
+            "--model",
+            str(model),
+            "--output",
+            str(tmp_path / "out"),
+            "--precision",
+            "0.6",
+            "--workers",
+            "1",
+            "--quiet",
+            "--max-failure-rate",
+            "0.5",
+        ],
+    )
     return (tmp_path / "out" / "gallery.html").as_uri()
 
 
@@ -134,25 +134,25 @@ def test_the_table_and_the_gallery_number_groups_alike(
     for number in range(3):
         shutil.copy(photos / "p3.jpg", photos / f"p3 ({number}).jpg")
         shutil.copy(photos / "p1.jpg", photos / "sub" / "p1 (1).jpg")
-    with pytest.raises(SystemExit):
-        scan(
-            [
-                str(photos),
-                "--model",
-                str(model),
-                "--output",
-                str(tmp_path / "out"),
-                "--precision",
-                "0.6",
-                "--workers",
-                "1",
-                "--quiet",
-                "--max-failure-rate",
-                "0.5",
-                "--format",
-                "json",
-            ]
-        )
+    start(
+        "scan",
+        [
+            str(photos),
+            "--model",
+            str(model),
+            "--output",
+            str(tmp_path / "out"),
+            "--precision",
+            "0.6",
+            "--workers",
+            "1",
+            "--quiet",
+            "--max-failure-rate",
+            "0.5",
+            "--format",
+            "json",
+        ],
+    )
     rows = json.loads((tmp_path / "out" / "copies.json").read_text())
     table = {row["group"]: Path(row["original"]).name for row in reversed(rows)}
     browser.open((tmp_path / "out" / "gallery.html").as_uri())

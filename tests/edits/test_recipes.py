@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from asl.console.configuration import config_dir
+from asl.console.targets import build
 from asl.edits import Sequence, View, make_views
 from asl.edits.engine.foreign_images import Pool
-from asl.edits.recipes import load_recipe, recipe_names
+from asl.edits.recipes import EDITS, load_recipe, recipe_names
 from asl.types import AslError, UsageError
 
 load = cache(load_recipe)
@@ -84,7 +85,7 @@ def test_training_composes_the_same_recipe(name: str) -> None:
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
         tree = compose(f"edits/{name}")
-    recipe = instantiate(tree.edits)
+    recipe = build(OmegaConf.to_container(tree.edits), EDITS)
     assert repr(recipe) == repr(load(name))
     view = recipe(View.original(np.zeros((32, 32, 3), np.uint8)), np.random.default_rng(0))
     assert view.image.dtype == np.uint8

@@ -146,22 +146,22 @@ def train(*more: str) -> None:
         "trainer.accelerator=cpu",
     ]
     keys += [
-        "trainer.progress=false",
+        "trainer.enable_progress_bar=false",
         "trainer.ema=0.5",
-        "trainer.log_every=1",
+        "trainer.log_every_n_steps=1",
         "trainer.channels_last=false",
     ]
     keys += ["model.backbone=resnet10t", "model.pretrained=false", "model.size=32", "model.dim=8"]
     keys += ["optim.lr=0.002", "trainer.final=0.5"]  # what is not resumed shall be seen
-    asl("train", *keys, f"+model.options={TINY}", *more)
+    asl("train", *keys, f"model.options={TINY}", *more)
 
 
 def make_training() -> dict[str, object]:
     """A training of two epochs; what it comes to when it goes on for a third."""
-    train("trainer.epochs=2", "output=training/0")
+    train("trainer.max_epochs=2", "output=training/0")
     Path("training/0/.hydra/config.yaml").unlink()  # the same as config.yaml
     shutil.copytree("training", "resumed")
-    train("trainer.epochs=3", "output=resumed/0")
+    train("trainer.max_epochs=3", "output=resumed/0")
     with Path("resumed/0/metrics.csv").open() as file:
         steps = [int(row["step"]) for row in csv.DictReader(file)]
     return {"steps": steps, "loss": losses(Path("resumed/0")), **vectors("resumed/0")}
@@ -230,12 +230,21 @@ def make_searches() -> dict[str, object]:
     sides = ["queries=stores/queries", "references=index", "model=model"]
     asl("search", *sides, "k=3", "output=pairs/hinge.csv")
     asl("search", *sides, "k=3", "output=pairs/hinge.parquet")
-    asl("search", *sides, "k=3", "factory=HNSW8", "recall=0", "output=approximate/pairs.csv")
+    asl(
+        "search", *sides, "k=3", "factory=HNSW8", "recall_queries=0", "output=approximate/pairs.csv"
+    )
     images = ["queries=queries", "references=photos", "model=model", "workers=0"]
-    asl("search", *images, "score=verified", "k=2", "local=1", "output=search/verified.csv")
+    asl(
+        "search",
+        *images,
+        "score=verified",
+        "k=2",
+        "local_candidates=1",
+        "output=search/verified.csv",
+    )
     scored = ["truth=queries/truth.csv", "bootstrap=20", "output=pairs"]
     asl("evaluate", "predictions=pairs/hinge.csv", *scored)
-    keys = ["verify=true", "verify_top=1", "verify_local=1", "bootstrap=20", "workers=0"]
+    keys = ["verify=true", "candidates=1", "local_candidates=1", "bootstrap=20", "workers=0"]
     asl("reproduce", "benchmark=folder", "root=bench", "model=model", *keys, "output=reproduced")
     prepared = Path("reproduced/local_features").rglob("*.npz")
     for path in sorted(prepared, key=lambda path: path.stat().st_size)[2:]:

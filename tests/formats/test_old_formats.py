@@ -25,6 +25,7 @@ import pytest
 from pyarrow.parquet import read_table
 
 from asl.cli import main
+from asl.console.key_names import RENAMED
 
 FIXTURES = Path(__file__).with_name("fixtures")
 ROOT = Path(__file__).resolve().parents[2]
@@ -185,7 +186,7 @@ def test_a_search_in_a_process_of_its_own() -> None:
 
 def test_the_companion_of_an_index_is_searched() -> None:
     sides = ["queries=stores/queries", "references=index", "model=model"]
-    asl("search", *sides, "k=3", "factory=HNSW8", "recall=0", "output=again.csv")
+    asl("search", *sides, "k=3", "factory=HNSW8", "recall_queries=0", "output=again.csv")
     assert_close(rows("again.csv"), EXPECTED["search"]["approximate/pairs.csv"])
     (companion,) = Path("index").glob("*.faiss")
     assert untouched(companion)
@@ -205,7 +206,14 @@ def test_a_verified_search_uses_the_kept_local_features() -> None:
     kept = [path for path in Path("search/verified.csv.features").rglob("*") if path.is_file()]
     assert "local.npz" in {path.name for path in kept}
     sides = ["queries=queries", "references=photos", "model=model", "workers=0"]
-    asl("search", *sides, "score=verified", "k=2", "local=1", "output=search/verified.csv")
+    asl(
+        "search",
+        *sides,
+        "score=verified",
+        "k=2",
+        "local_candidates=1",
+        "output=search/verified.csv",
+    )
     assert_close(rows("search/verified.csv"), EXPECTED["search"]["search/verified.csv"], to=0.02)
     assert all(untouched(path) for path in kept)
 
@@ -263,10 +271,12 @@ def test_a_benchmark_folder(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_training_goes_on_from_its_checkpoint() -> None:
     words = Path("training/0/.hydra/overrides.yaml").read_text().splitlines()
     keys = [word.removeprefix("- ").strip("'") for word in words]
-    keys = [key for key in keys if not key.startswith("trainer.epochs=")]
+    for old, new in RENAMED["train"].items():
+        keys = [key.replace(f"{old}=", f"{new}=") for key in keys]
+    keys = [key for key in keys if not key.startswith("trainer.max_epochs=")]
     assert "output=training/0" in keys
     before = rows("training/0/metrics.csv")
-    asl("train", *keys, "trainer.epochs=3")
+    asl("train", *keys, "trainer.max_epochs=3")
     assert rows("training/0/metrics-1.csv") == before
     after = rows("training/0/metrics.csv")
     assert [int(row["step"]) for row in after] == EXPECTED["training"]["steps"]
@@ -364,7 +374,7 @@ def test_a_reproduction_goes_on_from_its_stages() -> None:
     metrics = read_json("reproduced/metrics.json")["scores"]
     stages = [path for kind in ("*.npz", "*.npy") for path in Path("reproduced").rglob(kind)]
     assert len(stages) == 2 + 3, "prepared references of the verifier, and features"
-    keys = ["verify=true", "verify_top=1", "verify_local=1", "bootstrap=20", "workers=0"]
+    keys = ["verify=true", "candidates=1", "local_candidates=1", "bootstrap=20", "workers=0"]
     asl("reproduce", "benchmark=folder", "root=bench", "model=model", *keys, "output=reproduced")
     assert all(untouched(path) for path in stages)
     assert_close(rows("reproduced/predictions/verified.csv"), before, to=0.02)

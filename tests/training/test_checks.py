@@ -8,7 +8,7 @@ import pytest
 
 from asl.console.configuration import config_dir
 from asl.console.entry import compose
-from asl.train import TrainConfig  # registers its schema
+from asl.console.schemas.train_config import TrainConfig
 from asl.training.checks import check_loss, check_watch
 from asl.types import UsageError
 
@@ -69,7 +69,8 @@ def test_what_fits_passes() -> None:
 def test_a_check_that_never_comes_is_refused(every: int, epochs: int) -> None:
     check_watch(every=every, epochs=epochs, watched=False)
     with pytest.raises(
-        UsageError, match=rf"trainer\.check_every: {every} never comes in trainer\.epochs=4.*1\.\.4"
+        UsageError,
+        match=rf"trainer\.check_every: {every} never comes in trainer\.max_epochs=4.*1\.\.4",
     ):
         check_watch(every=every, epochs=epochs, watched=True)
     check_watch(every=4, epochs=4, watched=True)

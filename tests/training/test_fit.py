@@ -105,12 +105,12 @@ def train(
     plan = ViewPlan(recipe=load_recipe("light"), views=2, sizes={0: 32})
     data = CopyDataModule(TrainingSet(open_catalog(photos), plan), identities=identities)
     chosen: dict[str, Any] = {
-        "epochs": 4,
+        "max_epochs": 4,
         "accelerator": "cpu",
         "devices": devices,
         "strategy": "ddp" if devices > 1 else "auto",
-        "log_every": 1,
-        "progress": False,
+        "log_every_n_steps": 1,
+        "enable_progress_bar": False,
         **settings,
     }
     return fit(
@@ -229,7 +229,9 @@ def test_what_is_frozen_stays_to_the_bit_and_the_head_learns(photos: Path, tmp_p
     fit(
         module,
         data,
-        FitSettings(epochs=1, accelerator="cpu", log_every=1, progress=False),
+        FitSettings(
+            max_epochs=1, accelerator="cpu", log_every_n_steps=1, enable_progress_bar=False
+        ),
         output=tmp_path,
     )
     changed = {

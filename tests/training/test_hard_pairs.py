@@ -27,12 +27,12 @@ def first_losses(photos: Path, output: Path, directed: int, *more: str) -> dict[
         "data.sizes=[32]",
         "data.size_starts=[0]",
         "model.size=32",
-        "model.pretrained=null",
+        "model.pretrained=false",
     ]
     keys += [
         "trainer.max_steps=1",
-        "trainer.log_every=1",
-        "trainer.progress=false",
+        "trainer.log_every_n_steps=1",
+        "trainer.enable_progress_bar=false",
         f"output={output}",
     ]
     assert run(compose("train", [*keys, "model.backbone=mobilenetv3_small_050", *more])) == 0

@@ -23,15 +23,13 @@ from asl.app.library import ingest
 from asl.app.pair_verdict import PairVerdict
 from asl.app.pair_verifier import verifier_id
 from asl.app.scanning.tables import Row
+from asl.console.entry import start
 from asl.matching.decision.thresholds import threshold_for
-from asl.scan import main
 from tests.app.conftest import Pixels, crop, encode, textured
 
 
 def scan(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    return int(stopped.value.code or 0)
+    return start("scan", [str(argument) for argument in arguments])
 
 
 def scanned(photos: Path, model: Path, output: Path, *more: object) -> list[dict[str, str]]:
@@ -96,7 +94,7 @@ def test_what_is_kept_of_an_image_is_found_once_and_forgotten_with_it(
         return details + sorted(count for name, count in rows if not name.startswith("local-"))
 
     output = tmp_path / "out"
-    scanned(photos, model, output, "--details", 0)
+    scanned(photos, model, output, "--local-candidates", 0)
     assert kept(output) == []
     rows = scanned(photos, model, output)
     assert kept(output) == [7]
@@ -201,7 +199,7 @@ def test_a_precision_above_the_table_is_noted(
             tmp_path / "out",
             "--precision",
             precision,
-            "--details",
+            "--local-candidates",
             0,
         )
         assert ("note: precision was measured up to 0.99;" in capsys.readouterr().out) == told
@@ -326,7 +324,7 @@ def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Pat
         )
         (photos / f"q{seed}.png").write_bytes(encode(piece, "PNG"))
     few = ("--neighbours", 1, "--precision", "0.9")
-    without = scanned(photos, model, tmp_path / "out", *few, "--details", 0)
+    without = scanned(photos, model, tmp_path / "out", *few, "--local-candidates", 0)
     found = {
         frozenset((Path(row["original"]).stem, Path(row["copy"]).stem))
         for row in scanned(photos, model, tmp_path / "out", *few)
@@ -344,7 +342,7 @@ def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Pat
     (photos / "q0.png").unlink()
     assert len(scanned(photos, model, tmp_path / "out", *few)) <= len(found)
     assert votes.stat().st_mtime_ns != written
-    assert scan(photos, "--details", -1, "--model", model, "--output", tmp_path / "out") == 2
+    assert scan(photos, "--local-candidates", -1, "--model", model, "--output", tmp_path / "out") == 2
 
 
 def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_path: Path) -> None:

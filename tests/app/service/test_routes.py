@@ -29,9 +29,10 @@ from asl.app.library.sources import by_content
 from asl.app.service.guard import ServiceOptions
 from asl.app.service.routes import create_app
 from asl.app.service.uploads import Gate, Refused
+from asl.console.entry import compose
 from asl.data.images import ImageError
 from asl.models import Embedder
-from asl.serve import address, alone, bound, check_exposure, main, open_detector, parser, read_token
+from asl.serve import address, alone, bound, check_exposure, main, open_detector, read_token
 from asl.types import AslError, UsageError
 from tests.app.conftest import crop, encode, textured
 
@@ -649,9 +650,7 @@ def test_a_library_that_was_made_with_other_regions_gets_its_parts(
         plain.add(photos)
     told = []
     for _ in range(2):
-        options = parser().parse_args(
-            ["--library", str(tmp_path / "library"), "--model", str(model)]
-        )
+        options = compose("serve", ["--library", str(tmp_path / "library"), "--model", str(model)])
         with open_detector(options) as detector:
             assert len(detector) == 7
         told.append("embedding parts (coarse)" in capsys.readouterr().err)

@@ -1,0 +1,199 @@
+"""Read the command line of a verb into its schema, and print its help, both by cyclopts.
+
+Cyclopts was chosen over tyro and jsonargparse: it converts, validates and prints help in groups
+from plain type hints, raises its errors as values, and imports without torch in 0.1 s; jsonargparse
+wants a configuration of its own, tyro prints its errors as boxes and exits. What it does not know,
+``key=value``, is rewritten to its ``--key=value`` here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import MISSING
+from typing import Annotated, Any, get_args
+
+import cyclopts
+from rich.console import Console
+
+from asl.console.key_names import unknown_key
+from asl.console.schema_groups import Key, groups_of, keys_of
+from asl.console.typed_text import as_typed, split_list
+from asl.console.verbs import Verb
+from asl.errors import UsageError
+
+_ASSIGNMENT = re.compile(r"(--)?([A-Za-z_][\w-]*)=(.*)", re.DOTALL)
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+EXIT_CODES = (
+    "Exit code: 0 everything was done, 1 failed, 2 wrong use, 130 stopped from the keyboard."
+)
+
+
+def read_arguments(verb: Verb, arguments: Sequence[str]) -> Any:
+    """Return the schema instance of a command line.
+
+    Args:
+        verb: the verb.
+        arguments: words after it: ``key=value``, ``--key=value``, ``--key value``; ``null`` for
+            None; lists as ``[a,b]``, ``a,b`` or, after ``--key``, as several words. Text is taken
+            as typed, but for a leading ``~`` and a pair of quotes around it.
+
+    Raises:
+        UsageError: an unknown or renamed key, a missing one, or a value of the wrong type.
+    """
+    keys = keys_of(verb.schema)
+    settled: dict[str, Any] = {}
+    words = list(_plain_words(_assignments(verb, keys, arguments), settled))
+    try:
+        _, bound, _ = _app(verb).parse_args(words, print_error=False, exit_on_error=False)
+    except cyclopts.CycloptsError as error:
+        raise _explained(error, keys) from error
+    values = {**bound.arguments, **settled}
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{name}: expected a finite number, got {value}")
+    return verb.schema(**values)
+
+
+def print_help(verb: Verb) -> None:
+    """Print explanation, examples and every key of a verb."""
+    print(verb.help)
+    print("\nKeys are set as key=value, --key value or --key=value; null stands for none.\n")
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    _app(verb).help_print([], console=Console(width=width))
+    if "Exit code" not in verb.help:
+        print(EXIT_CODES)
+
+
+def _app(verb: Verb) -> cyclopts.App:
+    """Build the parser of a verb, one keyword-only parameter a key."""
+
+    def command(**values: Any) -> dict[str, Any]:
+        return values
+
+    parameters = []
+    groups: dict[str, cyclopts.Group] = {}
+    for title, keys in groups_of(verb.schema):
+        group = groups.setdefault(title, cyclopts.Group(title, sort_key=len(groups)))
+        parameters += [_parameter(key, group, key.name in verb.positional) for key in keys]
+    parameters.sort(key=lambda parameter: parameter.kind)
+    signature = inspect.Signature(parameters)
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
+    app = cyclopts.App(
+        name=f"asl {verb.name}",
+        help="",
+        usage="",
+        help_flags=(),
+        version_flags=(),
+        default_parameter=cyclopts.Parameter(negative=()),
+    )
+    app.default(command)
+    return app
+
+
+def _parameter(key: Key, group: cyclopts.Group, positional: bool) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    shown = cyclopts.Parameter(help=key.explanation, group=group)
+    return inspect.Parameter(
+        key.name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD if positional else kind,
+        default=inspect.Parameter.empty if key.default is MISSING else key.default,
+        annotation=Annotated[key.hint, shown],
+    )
+
+
+def _assignments(
+    verb: Verb, keys: dict[str, Key], arguments: Sequence[str]
+) -> Iterator[tuple[Key | None, list[str]]]:
+    """Yield every key with its texts in the order of the command line; None for a positional word."""
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        assigned = _ASSIGNMENT.fullmatch(word)
+        option = word.startswith("--") and len(word) > 2
+        if not assigned and not option:
+            if not verb.positional:
+                raise UsageError(f"{word}: is no key of asl {verb.name}; keys are set as key=value")
+            yield None, [word]
+            continue
+        typed = f"{assigned[1] or ''}{assigned[2]}" if assigned else word
+        name = typed.removeprefix("--").replace("-", "_")
+        if name not in keys:
+            raise unknown_key(verb.name, name, keys, typed=typed)
+        key = keys[name]
+        yield key, [assigned[3]] if assigned else _texts_after(key, words, keys)
+
+
+def _texts_after(key: Key, words: list[str], keys: dict[str, Key]) -> list[str]:
+    """Take the words that are the value of ``--key``."""
+    if key.is_flag:
+        return [words.pop(0)] if words and words[0].lower() in key.choices else ["true"]
+    texts: list[str] = []
+    while words and not words[0].startswith("--") and (key.is_list or not texts):
+        assigned = _ASSIGNMENT.fullmatch(words[0])
+        if key.is_list and assigned and assigned[2].replace("-", "_") in keys:
+            break
+        texts.append(words.pop(0))
+    if not texts:
+        raise UsageError(f"{_option(key)}: needs a value; --help explains")
+    return texts
+
+
+def _plain_words(
+    assignments: Iterable[tuple[Key | None, list[str]]], settled: dict[str, Any]
+) -> Iterator[str]:
+    """Yield words as cyclopts reads them; null and empty lists go to ``settled``.
+
+    A key that is given twice has its last value; a list has all of them.
+    """
+    given: dict[str, list[str]] = {}
+    for key, texts in assignments:
+        if key is None:
+            yield from texts
+            continue
+        if texts == ["null"] and key.optional:
+            settled[key.name] = None
+        elif key.is_list:
+            items = split_list(texts[0]) if len(texts) == 1 else texts
+            settled[key.name] = []
+            given.setdefault(key.name, []).extend(items)
+            continue
+        else:
+            settled.pop(key.name, None)
+            given[key.name] = texts
+    for name, texts in given.items():
+        if settled.get(name, "") is not None:
+            if texts:
+                settled.pop(name, None)
+            for text in texts:
+                yield f"--{name.replace('_', '-')}={as_typed(text)}"
+
+
+def _option(key: Key) -> str:
+    return f"--{key.name.replace('_', '-')}"
+
+
+def _explained(error: cyclopts.CycloptsError, keys: dict[str, Key]) -> UsageError:
+    """Return one line that names key, rule and value."""
+    argument = getattr(error, "argument", None)
+    if isinstance(error, cyclopts.UnusedCliTokensError):
+        word = (error.unused_tokens or [""])[0]
+        return UsageError(f"{word}: one word too many; quote a name that has spaces")
+    key = keys.get(argument.field_info.name) if argument else None
+    if key is None:
+        return UsageError(f"{' '.join(str(error).split())} --help explains")
+    if isinstance(error, cyclopts.MissingArgumentError):
+        return UsageError(f"{key.name}: needed, e.g. `{key.name}=...`; --help explains")
+    value = error.token.value if isinstance(error, cyclopts.CoercionError) and error.token else ""
+    if key.choices:
+        return UsageError(f"{key.name}: expected one of {', '.join(key.choices)}, got {value!r}")
+    expected = " or ".join(_KINDS[kind] for kind in _KINDS if kind in _leaves(key))
+    return UsageError(f"{key.name}: expected {expected or 'another value'}, got {value!r}")
+
+
+def _leaves(key: Key) -> set[Any]:
+    return {leaf for member in key.members for leaf in (member, *get_args(member))}

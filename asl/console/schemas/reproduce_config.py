@@ -1,0 +1,75 @@
+"""Reproduce a benchmark's table from its raw images, beside the published rows.
+
+Examples:
+  asl reproduce benchmark=ndec root=NDEC model=runs/mine
+  asl reproduce benchmark=disc21_dev2 root=DISC21 model=asl_lite0 normalize=subtract
+  asl reproduce benchmark=sample model=lite0
+  asl reproduce benchmark=folder root=BENCH verify=true output=runs/bench
+
+Embeds queries, references and training images, optionally whitens, searches in every score mode,
+optionally normalises scores and verifies candidate pairs, evaluates, reports. Every stage is kept
+under OUTPUT and reused when the same command is started again; features belong to the model's hash,
+so another model starts afresh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from asl.console.schemas.shared_keys import Machine, Postprocessing, Regions, ScoreConstants
+
+
+@dataclass(kw_only=True)
+class ReproduceInputs:
+    """Benchmark and model.
+
+    Attributes:
+        benchmark: benchmark to reproduce; folder is one of your own, sample a generated one.
+        root: folder of the benchmark; not needed for sample.
+        model: asl_lite0, lite0 or the path of a saved embedder; several joined by + count as one
+            (the mean of their cosines).
+        sizes: sides of the images in pixels instead of the model's own; several count as one.
+        output: folder of every stage; null: outputs/reproduce-BENCHMARK-MODELHASH.
+        background: most training images to embed, evenly over their list, where post-processing needs
+            them; 0: all.
+        regions: regions of the references to embed and search as well.
+        query_regions: regions of the queries, for the candidates of verify (pictures in pictures).
+        bootstrap: replicates of the confidence intervals; 0: no intervals.
+    """
+
+    benchmark: Literal[
+        "ndec", "disc21_dev1", "disc21_dev2", "disc21_final", "copydays", "folder", "sample"
+    ]
+    root: str | None = None
+    model: str = "asl_lite0"
+    sizes: list[int] | None = None
+    output: str | None = None
+    background: int = 100_000
+    regions: Regions = "none"
+    query_regions: Regions = "none"
+    bootstrap: int = 200
+
+
+@dataclass(kw_only=True)
+class ReproduceScore(ScoreConstants):
+    """Score and verification.
+
+    Attributes:
+        k: references per query that are evaluated, where most is not given.
+        most: best pairs over all queries instead of k per query, this many (500,000 in ISC 2021).
+        verify: verify candidate pairs by their pixels.
+        candidates: candidates per query by embedding to verify.
+        local_candidates: candidates per query by local features to verify; 0: none.
+    """
+
+    k: int = 10
+    most: int | None = None
+    verify: bool = False
+    candidates: int = 3
+    local_candidates: int = 3
+
+
+@dataclass(kw_only=True)
+class ReproduceConfig(ReproduceInputs, ReproduceScore, Postprocessing, Machine):
+    """Keys of ``asl reproduce``."""

@@ -1,0 +1,96 @@
+"""Find copies in a folder of photographs, or against a library; no labels needed.
+
+Examples:
+  asl scan PHOTOS                                      copies within a folder
+  asl scan NEW --against LIBRARY                       new images that come from the library
+  asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
+  asl scan PHOTOS --precision 0.99                     fewer, surer pairs
+  asl scan PHOTOS --local-candidates 0                 quicker, misses small crops and overlays
+  asl scan PHOTOS --exit-code                          for scripts: exit code 3 if copies were found
+
+PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .txt/.csv list of
+paths. OUTPUT gets copies.csv (one row per pair: group, original, copy, probability, direction, why,
+edits), gallery.html (open it in a browser; move the slider), summary.json, unreadable.csv where
+files could not be read, and the cache: the next scan reads only files that are new or changed, also
+after they were moved.
+
+Exit code: 0 done, 3 done and copies were found (with --exit-code), 1 failed or too many files are
+unreadable, 2 wrong use, 130 stopped from the keyboard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from asl.console.schemas.shared_keys import Regions
+
+
+@dataclass(kw_only=True)
+class ScanInputs:
+    """Photographs and results.
+
+    Attributes:
+        photos: folder, image, or list of paths.
+        against: folder, image or list to search for originals (and copies) instead of PHOTOS.
+        output: folder of the results.
+        cache: what is remembered between scans; null: OUTPUT/cache.sqlite, with the model in its
+            name.
+        precision: share of the reported pairs that should be right.
+        format: format of the table.
+        gallery: most pairs in the page; 0: no page.
+        exit_code: exit with 3 where copies were found.
+        quiet: print nothing but errors.
+    """
+
+    photos: Path
+    against: Path | None = None
+    output: Path = Path("asl-scan")
+    cache: Path | None = None
+    precision: float = 0.95
+    format: Literal["csv", "parquet", "json"] = "csv"
+    gallery: int = 2000
+    exit_code: bool = False
+    quiet: bool = False
+
+
+@dataclass(kw_only=True)
+class ScanCandidates:
+    """Candidates.
+
+    Attributes:
+        neighbours: candidates per photo by its embedding.
+        local_candidates: candidates per photo by local features; 0: none.
+        regions: regions to embed as well; slow.
+        effort: pairs to compare per photo, on average; at least 10,000 pairs in all.
+    """
+
+    neighbours: int = 10
+    local_candidates: int = 3
+    regions: Regions = "none"
+    effort: float = 2.0
+
+
+@dataclass(kw_only=True)
+class ScanMachine:
+    """Model, limits and machine.
+
+    Attributes:
+        model: asl_lite0 or a trained model.
+        max_failure_rate: share of unreadable files that is tolerated.
+        max_megapixels: largest photo in megapixels; JPEGs may have four times that.
+        workers: processes that compare; null: one per core.
+        device: auto, cpu, cuda.
+    """
+
+    model: str = "asl_lite0"
+    max_failure_rate: float = 0.1
+    max_megapixels: float = 100
+    workers: int | None = None
+    device: str = "auto"
+
+
+@dataclass(kw_only=True)
+class ScanConfig(ScanInputs, ScanCandidates, ScanMachine):
+    """Options of ``asl scan``."""

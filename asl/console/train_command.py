@@ -1,0 +1,227 @@
+"""Start ``asl train``: Hydra composes its configuration over the dataclasses of its schema.
+
+Training has presets, experiments and sweeps, where Hydra's grammar earns its place; every other
+verb has plain keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asl.console.bounded_yaml import check_yaml
+from asl.console.configuration import config_dir, flatten_keys
+from asl.console.exit_codes import exit_code, keep_memory, report
+from asl.console.key_names import unknown_key
+from asl.console.train_help import print_train_help
+from asl.console.train_words import is_sweep, rewrite
+from asl.console.verbs import Verb
+from asl.errors import UsageError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is )?not in")
+_OVERRIDE = re.compile(r"Could not override '([^']+)'")
+_FULL_KEY = re.compile(r"full_key: (\S+)")
+_FOLDER_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
+# Hydra answers these itself, without running a job.
+_HYDRA_FLAGS = {
+    "--hydra-help",
+    "--info",
+    "-i",
+    "--version",
+    "--shell-completion",
+    "-sc",
+    "--cfg",
+    "-c",
+}
+
+
+def compose_train(overrides: Sequence[str] = ()) -> Any:
+    """Return the configuration of a training as a :class:`TrainConfig`, checked down to its targets.
+
+    Raises:
+        UsageError: an unknown key or preset (the nearest are named), or a value of the wrong type.
+    """
+    config = _compose(rewrite(overrides))
+    import_module("asl.train").check(config)
+    return config
+
+
+def start_train(verb: Verb, arguments: Sequence[str]) -> int:
+    """Run ``asl train``, one job or a sweep; return the exit code."""
+    if "--help" in arguments or "-h" in arguments:
+        print_train_help(verb, arguments)
+        return 0
+    failed: list[str] = []
+
+    def read_and_run() -> int:
+        words = rewrite(arguments)
+        _check_folders(words)
+        if not _HYDRA_FLAGS & {word.split("=")[0] for word in words}:
+            _compose(_first_job(words) if is_sweep(words) else _overrides(words))
+        keep_memory()
+        _run_hydra(_job(verb, failed), words)
+        return 0
+
+    code = exit_code(read_and_run)
+    if len(failed) > 1 or (failed and is_sweep(arguments)):
+        return report(f"{len(failed)} job(s) of the sweep failed: " + "; ".join(failed), 1)
+    return code or (int(failed[0]) if failed else 0)
+
+
+def _run_hydra(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
+    import hydra
+
+    _register()
+    before = sys.argv
+    # Hydra reads its words there, and so does Lightning when it starts further processes.
+    sys.argv = [before[0], *words]
+    try:
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(job)()
+    finally:
+        sys.argv = before
+
+
+def _job(verb: Verb, failed: list[str]) -> Callable[[DictConfig], Any]:
+    """Return the function that Hydra calls for every job; it raises nothing in a sweep."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    def job(tree: DictConfig) -> int:
+        logging.captureWarnings(True)
+        facts = HydraConfig.get()
+        if tree.output is None:
+            tree.output = facts.runtime.output_dir
+        tree.experiment = facts.runtime.choices.get("experiment")
+        sweep = facts.mode == RunMode.MULTIRUN
+        try:
+            code = exit_code(lambda: verb.run(_plain(tree)))
+        except Exception:
+            if not sweep:
+                raise
+            logging.getLogger(__name__).exception("job %s", facts.job.num)
+            code = 1
+        if code:
+            name = f"{facts.job.num} ({' '.join(facts.overrides.task)})" if sweep else str(code)
+            failed.append(name)
+        return code
+
+    return job
+
+
+def _compose(words: Sequence[str]) -> Any:
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException, OverrideParseException
+    from omegaconf import OmegaConf, open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    _register()
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        try:
+            tree = hydra.compose("train", overrides=list(words), return_hydra_config=True)
+            experiment = tree.hydra.runtime.choices.get("experiment")
+            with open_dict(tree):
+                del tree["hydra"]
+            for key in sorted(OmegaConf.missing_keys(tree)):
+                raise UsageError(f"{key}: needed, e.g. `{key}=...`; --help explains")
+            tree.experiment = experiment
+            return _plain(tree)
+        except OverrideParseException as error:
+            raise UsageError(
+                f"{error.override}: cannot be read; put a value with commas, equals signs or "
+                "brackets in quotes, such as \"key='a,b'\""
+            ) from error
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: `=3`
+            raise _explained(error) from error
+
+
+def _plain(tree: DictConfig) -> Any:
+    """Return the tree as an instance of the schema.
+
+    Raises:
+        UsageError: a value of the wrong type.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_object(tree)
+    except OmegaConfBaseException as error:
+        raise _explained(error) from error
+
+
+def _explained(error: Exception) -> UsageError:
+    cause = f"{error}\n{error.__cause__ or ''}"
+    unknown = _UNKNOWN_KEY.search(cause)
+    if not unknown:
+        return UsageError(" ".join(cause.split()))
+    where = _FULL_KEY.search(cause) or _OVERRIDE.search(cause) or unknown
+    return unknown_key("train", where[1].lstrip("+"), _known_keys())
+
+
+def _known_keys() -> list[str]:
+    import hydra
+    from omegaconf import OmegaConf
+
+    tree: Any = OmegaConf.to_container(hydra.compose("train"), resolve=False)
+    return flatten_keys(tree)
+
+
+def _register() -> None:
+    """Give Hydra the schema and the resolver of the folder of a run."""
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    from asl.console.schemas.train_config import TrainConfig
+
+    ConfigStore.instance().store(name="base_train", node=TrainConfig)
+    OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True, use_cache=True)
+
+
+def _run_dir(output: str | None, name: str) -> str:
+    return output or f"outputs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _overrides(words: Sequence[str]) -> list[str]:
+    """Return the words that are overrides: no flags, no values of flags."""
+    pairs = zip(("", *words), words, strict=False)
+    return [
+        word for before, word in pairs if not word.startswith("-") and before not in _FOLDER_FLAGS
+    ]
+
+
+def _first_job(words: Sequence[str]) -> list[str]:
+    """Return the overrides of the first job of a sweep, to check its keys before any job runs."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    chosen = []
+    for word in _overrides(words):
+        try:
+            override = OverridesParser.create().parse_override(word)
+        except OverrideParseException:
+            chosen.append(word)  # its error is told by the composition
+            continue
+        if override.is_sweep_override():
+            word = f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+        chosen.append(word)
+    return chosen
+
+
+def _check_folders(words: Sequence[str]) -> None:
+    """Check the YAML files of further folders of configuration before Hydra reads one."""
+    for flag, following in zip(words, (*words[1:], ""), strict=False):
+        name, _, value = flag.partition("=")
+        if name in _FOLDER_FLAGS:
+            for path in sorted(Path(value or following).rglob("*.yaml")):
+                check_yaml(path)

@@ -1,0 +1,60 @@
+"""Verbs of the command line, and the schema of each."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: ``asl NAME`` and ``python -m asl.NAME``.
+
+    Attributes:
+        name: the word after ``asl``; ``asl.NAME.run(config)`` does the work.
+        schema_name: class in ``asl.console.schemas.<name>_config``, whose docstring is the help.
+        positional: keys that are given without their name.
+    """
+
+    name: str
+    schema_name: str
+    positional: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> type[Any]:
+        """The dataclass of the verb's keys."""
+        found: type[Any] = getattr(import_module(self._module), self.schema_name)
+        return found
+
+    @property
+    def help(self) -> str:
+        """Explanation and examples of the verb."""
+        import_module(self._module)
+        return (sys.modules[self._module].__doc__ or "").strip()
+
+    @property
+    def _module(self) -> str:
+        return f"asl.console.schemas.{self.name}_config"
+
+    def run(self, config: Any) -> int | None:
+        """Import the verb, which may load torch, and run it; returns its exit code."""
+        code: int | None = import_module(f"asl.{self.name}").run(config)
+        return code
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb("scan", "ScanConfig", positional=("photos",)),
+        Verb("serve", "ServeConfig"),
+        Verb("extract", "ExtractConfig"),
+        Verb("search", "SearchConfig"),
+        Verb("evaluate", "EvaluateConfig"),
+        Verb("reproduce", "ReproduceConfig"),
+        Verb("train", "TrainConfig"),
+        Verb("edit", "EditConfig"),
+        Verb("export", "ExportConfig"),
+    )
+}

@@ -1,0 +1,138 @@
+"""Write a model as ONNX, torch.export or safetensors, and compare the file with the model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from asl.console.schemas.export_config import ExportConfig
+from asl.models import Embedder, load_embedder, model_hash, save_embedder
+from asl.storage import atomic_path
+from asl.types import AslError, UsageError
+
+FACTS = "asl.json"
+_SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors"}
+
+
+def export_model(config: ExportConfig) -> int:
+    """Export, compare, report; returns the exit code."""
+    output = Path(config.output)
+    by_suffix = {suffix: name for name, suffix in _SUFFIXES.items()}
+    kind = config.format or by_suffix.get(output.suffix, "")
+    if kind not in _SUFFIXES:
+        raise UsageError(
+            f"format: expected one of {', '.join(_SUFFIXES)}, got {kind or output.name!r}"
+        )
+    embedder = load_embedder(config.model).eval()
+    facts = describe(embedder)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(output) as temporary:
+        again = WRITERS[kind](embedder, temporary, facts)
+        difference = compare(embedder, again)
+        if not difference <= config.tolerance:
+            raise AslError(
+                f"export: the exported model differs by {difference:.2e} of its largest component, "
+                f"more than tolerance={config.tolerance:g}"
+            )
+    Console().print(
+        f"{config.model} as {kind}: {output} ({output.stat().st_size / 1e6:.1f} MB, differs by {difference:.1e})"
+    )
+    return 0
+
+
+def describe(embedder: Embedder) -> dict[str, Any]:
+    """What one has to know to use the file."""
+    return {
+        "model": model_hash(embedder),
+        "input": "uint8 [B, 3, S, S] RGB, S = preprocessing.size; normalisation is inside",
+        "output": f"float32 [B, {embedder.dim}]; direction = what is shown, length = how much of the original is left",
+        "preprocessing": asdict(embedder.preprocessing),
+    }
+
+
+def compare(embedder: Embedder, again: Callable[[Tensor], Tensor]) -> float:
+    """Largest difference on three random images, as a share of the largest component."""
+    images = _images(embedder, 3)
+    with torch.inference_mode():
+        expected = embedder(images)
+        return float((again(images) - expected).abs().max() / expected.abs().max())
+
+
+def _images(embedder: Embedder, count: int) -> Tensor:
+    size = embedder.preprocessing.size
+    # Coarse squares: pure noise drives some networks into saturation, where nothing differs.
+    coarse = torch.randint(
+        0, 256, (count, 3, 8, 8), generator=torch.Generator().manual_seed(0)
+    ).float()
+    return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear").to(
+        torch.uint8
+    )
+
+
+def write_torch_export(
+    embedder: Embedder, path: Path, facts: dict[str, Any]
+) -> Callable[[Tensor], Tensor]:
+    """``torch.export`` with any batch size."""
+    with path.open("wb") as file:
+        torch.export.save(_program(embedder), file, extra_files={FACTS: json.dumps(facts)})
+    with path.open("rb") as file:
+        loaded: Callable[[Tensor], Tensor] = torch.export.load(file).module()
+    return loaded
+
+
+def write_onnx(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callable[[Tensor], Tensor]:
+    """ONNX with any batch size; run by ONNX Runtime for the check."""
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401, torch.onnx needs it
+    except ImportError as error:
+        raise AslError(
+            f"export: {error.name} is not installed: `pip install 'asl-icd[export]'`"
+        ) from error
+    for name in ("onnxscript", "onnx_ir", "torch.onnx"):  # the optimiser tells every step
+        logging.getLogger(name).setLevel(logging.WARNING)
+    program = torch.onnx.export(
+        _program(embedder),
+        input_names=["images"],
+        output_names=["features"],
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    for name, value in facts.items():
+        model.metadata_props.add(
+            key=name, value=value if isinstance(value, str) else json.dumps(value)
+        )
+    onnx.save(model, str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(
+        session.run(None, {session.get_inputs()[0].name: images.numpy()})[0]
+    )
+
+
+def _program(embedder: Embedder) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    return torch.export.export(
+        embedder, (_images(embedder, 2),), dynamic_shapes={"images": {0: batch}}
+    )
+
+
+def write_safetensors(
+    embedder: Embedder, path: Path, facts: dict[str, Any]
+) -> Callable[[Tensor], Tensor]:
+    """A file of this package, e.g. from published weights: to search with, to start a training from."""
+    save_embedder(embedder, path, card=facts)
+    return load_embedder(path)
+
+
+WRITERS = {"onnx": write_onnx, "torch_export": write_torch_export, "safetensors": write_safetensors}

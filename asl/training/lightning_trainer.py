@@ -1,0 +1,84 @@
+"""Build Lightning's trainer from the settings; further arguments are checked by its signature."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from asl.console.key_names import unknown_key
+from asl.console.schemas.train_config import FitSettings
+from asl.training.distributed import TimmSyncBatchNorm
+from asl.training.loggers import make_loggers
+from asl.types import UsageError
+
+# Arguments that :func:`make_trainer` sets itself.
+_OWN = {
+    "callbacks",
+    "default_root_dir",
+    "enable_model_summary",
+    "logger",
+    "plugins",
+    "reload_dataloaders_every_n_epochs",
+    "use_distributed_sampler",
+}
+
+
+def make_trainer(
+    settings: FitSettings, *, output: Path, callbacks: Sequence[Callback]
+) -> L.Trainer:
+    """Build the trainer.
+
+    Args:
+        settings: of the loop.
+        output: folder of the loggers.
+        callbacks: all callbacks.
+
+    Raises:
+        UsageError: a setting that Lightning does not have.
+    """
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=settings.strategy,
+        num_nodes=settings.num_nodes,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.max_epochs,
+        max_steps=settings.max_steps,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        gradient_clip_val=settings.gradient_clip_val or None,
+        plugins=[TimmSyncBatchNorm()] if settings.sync_batchnorm else None,
+        use_distributed_sampler=False,  # IdentityBatches deals batches to the processes itself
+        reload_dataloaders_every_n_epochs=1,
+        log_every_n_steps=settings.log_every_n_steps,
+        logger=make_loggers(settings.logger, output),
+        callbacks=list(callbacks),
+        enable_progress_bar=settings.enable_progress_bar,
+        enable_model_summary=False,
+        **trainer_extra(settings.extra),
+    )
+
+
+def trainer_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``trainer.extra`` as keyword arguments of :class:`lightning.Trainer`.
+
+    Raises:
+        UsageError: an argument that the trainer does not have (the nearest are named), that has a
+            key of its own, or that this package sets.
+    """
+    known = set(inspect.signature(L.Trainer.__init__).parameters) - {"self"} - _OWN
+    settings = {field.name for field in fields(FitSettings)}
+    for name in extra:
+        if name in settings:
+            raise UsageError(f"trainer.extra.{name}: has a key of its own; set trainer.{name}=")
+        if name in _OWN:
+            raise UsageError(f"trainer.extra.{name}: is set by asl itself; leave it out")
+        if name not in known:
+            near = [f"trainer.extra.{other}" for other in known - settings]
+            raise unknown_key("train", f"trainer.extra.{name}", near)
+    return dict(extra)

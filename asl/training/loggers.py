@@ -1,0 +1,55 @@
+"""Loggers of a training: metrics.csv, and one of the field's trackers beside it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch.loggers import (
+    CSVLogger,
+    Logger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
+
+from asl.types import AslError, UsageError
+
+# Name -> module that has to be installed.
+LOGGERS = {
+    "csv": "",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "none": "",
+}
+
+
+def check_logger(name: str) -> None:
+    """Refuse an unknown logger, or one whose package is missing.
+
+    Raises:
+        UsageError: there is none of that name.
+        AslError: its package is not installed; the command that installs it is told.
+    """
+    if name not in LOGGERS:
+        raise UsageError(f"trainer.logger: expected one of {', '.join(LOGGERS)}, got {name!r}")
+    if LOGGERS[name] and find_spec(LOGGERS[name]) is None:
+        raise AslError(f"trainer.logger: {name} is not installed; run `pip install {name}`")
+
+
+def make_loggers(name: str, output: Path) -> list[Logger] | Literal[False]:
+    """Return Lightning's loggers: ``metrics.csv`` and the named one; False for ``none``."""
+    check_logger(name)
+    if name == "none":
+        return False
+    makers: dict[str, Any] = {
+        "tensorboard": lambda: TensorBoardLogger(output, name="logs", version=""),
+        "wandb": lambda: WandbLogger(save_dir=output, project="asl", name=output.name),
+        "mlflow": lambda: MLFlowLogger(
+            "asl", run_name=output.name, save_dir=str(output / "mlruns")
+        ),
+    }
+    loggers: list[Logger] = [CSVLogger(output, name="", version="")]
+    return [*loggers, makers[name]()] if name in makers else loggers

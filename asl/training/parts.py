@@ -1,0 +1,97 @@
+"""Parts of a training that a configuration names: their slots, checked before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from asl.console.schemas.train_config import TrainConfig
+from asl.console.targets import Slot, build, check
+from asl.edits.engine.edit_base import Edit
+from asl.edits.recipes import EDITS
+from asl.losses import WeightedSum
+from asl.models import Embedder
+from asl.models.embedder import Recipe
+from asl.scoring.normalization import ScoreNormalization
+from asl.scoring.score import Score
+from asl.training.lightning_trainer import trainer_extra
+from asl.training.loggers import check_logger
+from asl.training.schedule import OptimizerFactory
+from asl.types import UsageError
+
+MODEL = Slot(
+    "model",
+    "an embedder or its builder",
+    packages=("asl.models",),
+    bases=(Embedder,),
+    functions=frozenset({"asl.models.initial_weights.build_embedder"}),
+    keywords=Recipe,
+)
+LOSS = Slot(
+    "loss",
+    "a weighted sum of losses",
+    packages=("asl.losses",),
+    bases=(WeightedSum,),
+    parts=(nn.Module,),
+    given=frozenset({"classes", "dim"}),
+)
+OPTIM = Slot(
+    "optim",
+    "an optimiser (torch.optim.Optimizer)",
+    packages=("torch.optim", "timm.optim"),
+    bases=(Optimizer,),
+    given=frozenset({"params"}),
+)
+SCORE = Slot("score", "a score", packages=("asl.scoring",), bases=(Score, ScoreNormalization))
+SLOTS = (MODEL, LOSS, OPTIM, EDITS, SCORE)
+
+
+def check_parts(config: TrainConfig) -> None:
+    """Check the groups with a ``_target_``: allowed classes, known keys, values of the right type.
+
+    Raises:
+        UsageError: naming the key.
+    """
+    for slot in SLOTS:
+        check(getattr(config, slot.key), slot, "train")
+    trainer_extra(config.trainer.extra)
+    check_logger(config.trainer.logger)
+
+
+def build_model(config: TrainConfig) -> Embedder:
+    """Build the embedder, with the initial weights that the configuration names."""
+    embedder = build(config.model, MODEL)
+    if not isinstance(embedder, Embedder):
+        made = type(embedder).__name__
+        raise UsageError(f"model._target_: expected an Embedder from {MODEL.key}, got a {made}")
+    return embedder
+
+
+def loss_factory(config: TrainConfig, *, classes: int, dim: int) -> Callable[[], WeightedSum]:
+    """Return a function that builds the loss for ``classes`` images and features of ``dim``."""
+    return partial(build, config.loss, LOSS, classes=classes, dim=dim)
+
+
+def build_optimizer(config: TrainConfig) -> OptimizerFactory:
+    """Return the optimiser's class with its constants, which wants the parameters."""
+    factory: OptimizerFactory = build({**config.optim, "_partial_": True}, OPTIM)
+    return factory
+
+
+def build_edits(config: TrainConfig) -> Edit:
+    """Build the recipe of the views."""
+    recipe: Edit = build(config.edits, EDITS)
+    return recipe
+
+
+def build_score(config: TrainConfig) -> Score:
+    """Build the score that validation and the final benchmark use."""
+    values: dict[str, Any] = config.score
+    score = build(values, SCORE)
+    if not isinstance(score, Score):
+        raise UsageError(f"score._target_: expected a Score, got {values['_target_']}")
+    return score
