@@ -79,6 +79,13 @@ def nearest(key: str, known: Iterable[str]) -> list[str]:
     names = [name for name in known if name != key]
     group, _, last = key.rpartition(".")
     siblings = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == group}
-    near = [siblings[name] for name in difflib.get_close_matches(last, siblings, n=3)]
+    near = [siblings[name] for name in _close(last, siblings)]
     same = [name for name in names if name.rpartition(".")[2] == last]
     return near or same[:3] or difflib.get_close_matches(key, names, n=3, cutoff=0.8)
+
+
+def _close(word: str, known: Iterable[str]) -> list[str]:
+    """Return the nearest word, and those that are nearly as near."""
+    found = difflib.get_close_matches(word, known, n=3)
+    likeness = [difflib.SequenceMatcher(None, word, name).ratio() for name in found]
+    return [name for name, ratio in zip(found, likeness, strict=True) if ratio > likeness[0] - 0.1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ from asl.console.targets import Slot, build
 from asl.edits.engine.edit_base import Edit
 from asl.types import UsageError
 
-EDITS = Slot("edits", "an edit (asl.edits.Edit)", packages=("asl.edits",), bases=(Edit,))
+EDITS = Slot(
+    "edits",
+    "an edit (asl.edits.Edit)",
+    packages=("asl.edits",),
+    bases=(Edit,),
+    functions=frozenset({"asl.edits.recipes.load_recipe"}),
+)
+# Recipes that are being built, outermost first: one that names itself would never end.
+_BUILDING: ContextVar[tuple[Path, ...]] = ContextVar("recipes", default=())
 
 
 def recipe_names() -> list[str]:
@@ -36,10 +45,16 @@ def load_recipe(name: str | Path) -> Edit:
             f"recipe: {str(name)!r} does not exist; use the path of a YAML file or one of "
             f"{', '.join(recipe_names())}"
         )
+    above = _BUILDING.get()
+    if path.resolve() in above:
+        raise UsageError(f"{path}: builds on itself")
+    token = _BUILDING.set((*above, path.resolve()))
     try:
         recipe: Edit = build(_tree(path), EDITS)
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {error}" if str(path) not in str(error) else error) from error
+    finally:
+        _BUILDING.reset(token)
     return recipe
 
 

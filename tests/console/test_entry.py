@@ -12,8 +12,10 @@ import pytest
 
 from asl import reproduce
 from asl.console.entry import compose
+from asl.data.catalog import open_catalog
 from asl.data.scenes import render_scene
 from asl.models import build_embedder, model_hash, save_embedder
+from asl.pipeline.features import thin_background
 from asl.types import UsageError
 
 ENTRIES = ["train", "extract", "search", "evaluate", "reproduce", "edit", "export"]
@@ -88,19 +90,9 @@ def test_without_an_output_the_results_get_a_folder_of_their_own(tmp_path: Path)
     )
 
 
-def test_reproduce_takes_a_part_of_the_background(tmp_path: Path) -> None:
-    for role, count in (("queries", 1), ("references", 1), ("train", 9)):
-        (tmp_path / role).mkdir()
-        for number in range(count):
-            (tmp_path / role / f"{role[0]}{number}.jpg").touch()
-    (tmp_path / "truth.csv").write_text("query_id,reference_id\nq0,r0\n")
-
-    def background(count: int) -> list[str]:
-        opened = reproduce._open(
-            compose("reproduce", ["benchmark=folder", f"root={tmp_path}", f"background={count}"])
-        )
-        assert opened.train is not None
-        return opened.train.ids.tolist()
-
-    assert background(3) == ["t0", "t4", "t8"]
-    assert len(background(0)) == len(background(50)) == 9
+def test_a_background_is_thinned_evenly(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"t{number}.jpg").touch()
+    catalog = open_catalog(tmp_path, id_style="stem")
+    assert thin_background(catalog, 3).ids.tolist() == ["t0", "t4", "t8"]
+    assert len(thin_background(catalog, 0)) == len(thin_background(catalog, 50)) == 9
