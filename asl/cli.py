@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from asl import __version__
 from asl.console.completion import complete
 from asl.console.entry import start
-from asl.console.exit_codes import report
+from asl.console.exit_codes import EXIT_CODES, report
 from asl.console.verbs import VERBS
 
 
@@ -55,7 +55,7 @@ def _help() -> str:
             "Image copy detection: train, search and score in the right direction.\n",
             *lines,
             "\n`asl VERB --help` explains a verb and lists its keys.",
-            "Exit code: 0 everything was done, 1 failed, 2 wrong use, 130 stopped from the keyboard.",
+            EXIT_CODES,
         ]
     )
 

@@ -1,4 +1,4 @@
-"""``python -m asl.evaluate``: score predictions against ground truth: µAP, recall at 90 % precision, and more.
+"""``python -m asl.evaluate``: score predictions against ground truth.
 
 The keys and their explanation are in :mod:`asl.console.schemas.evaluate_config`.
 """

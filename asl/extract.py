@@ -1,4 +1,4 @@
-"""``python -m asl.extract``: embed images into a feature store, each once, in order; a second run embeds only new images.
+"""``python -m asl.extract``: embed images into a feature store.
 
 The keys and their explanation are in :mod:`asl.console.schemas.extract_config`.
 """

@@ -1,4 +1,4 @@
-"""``python -m asl.reproduce``: from raw images to a benchmark's table, beside the published rows.
+"""``python -m asl.reproduce``: a benchmark's table from its raw images.
 
 The keys and their explanation are in :mod:`asl.console.schemas.reproduce_config`.
 """

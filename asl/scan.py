@@ -65,8 +65,9 @@ def run(options: ScanConfig) -> int:
         _say(result, options, numbers, table)
     if numbers["unreadable"] > options.max_failure_rate * result.files:
         print(
-            f"error: {numbers['unreadable']} of {result.files} files are unreadable, more than --max-failure-rate "
-            f"{options.max_failure_rate:g} allows; see {options.output / 'unreadable.csv'}",
+            f"error: {numbers['unreadable']} of {result.files} files are unreadable, more than "
+            f"--max-failure-rate {options.max_failure_rate:g} allows; "
+            f"see {options.output / 'unreadable.csv'}",
             file=sys.stderr,
         )
         return 1
@@ -124,14 +125,15 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
     if numbers["unreadable"] > 5:
         print(f"  and {numbers['unreadable'] - 5} more, see {options.output / 'unreadable.csv'}")
     print(
-        f"{numbers['pairs']} pairs in {numbers['groups']} groups (probability {result.threshold:.3g} and more, "
-        f"for a precision of {result.precision:g})"
+        f"{numbers['pairs']} pairs in {numbers['groups']} groups (probability "
+        f"{result.threshold:.3g} and more, for a precision of {result.precision:g})"
     )
     if (
         top := max((precision for precision, _ in verifier_table()), default=1.0)
     ) < result.precision:
         print(
-            f"  note: precision was measured up to {top:g}; above it little more than identical files is left"
+            f"  note: precision was measured up to {top:g}; above it little more than identical "
+            "files is left"
         )
     print(f"  table    {table}")
     if options.gallery:

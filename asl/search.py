@@ -1,4 +1,4 @@
-"""``python -m asl.search``: find, for every query, the references that it may have been made from.
+"""``python -m asl.search``: find the references that each query may come from.
 
 The keys and their explanation are in :mod:`asl.console.schemas.search_config`.
 """

@@ -83,11 +83,11 @@ def run(options: ServeConfig) -> int:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket with an address of its own; it listens only when the service can answer.
+    """Bind a socket to the address; it listens only when the service can answer.
 
     Raises:
         UsageError: no such host or port.
-        AslError: another program has the port, or it may not be had.
+        AslError: the port is in use, or this user may not bind it.
     """
     if not 0 <= port < 2**16:  # 0: any that is free
         raise UsageError(f"--port must be in 0..65535, got {port}")
@@ -116,7 +116,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def alone(library: Path) -> Iterator[None]:
-    """Hold a library: the index of one service would not know what another one adds and removes.
+    """Lock a library: two services would not see what the other adds and removes.
 
     Raises:
         AslError: another service has it.
@@ -131,7 +131,7 @@ def alone(library: Path) -> Iterator[None]:
 
 
 def address(host: str, port: int) -> str:
-    """What to type into a browser; IPv6 addresses have colons of their own.
+    """Return the address for a browser; IPv6 addresses are put in brackets.
 
     >>> address("::1", 8765)
     'http://[::1]:8765'
@@ -140,7 +140,7 @@ def address(host: str, port: int) -> str:
 
 
 def open_detector(options: ServeConfig) -> CopyDetector:
-    """The detector; references of a library that was made with other regions get their parts first."""
+    """Open the detector; references lacking the regions are embedded first."""
     from asl.app.detector import CopyDetector
     from asl.console.progress import progress_bar
 
@@ -151,7 +151,7 @@ def open_detector(options: ServeConfig) -> CopyDetector:
             if not bars:  # only where there is something to do
                 bars.append(
                     stack.enter_context(
-                        progress_bar(f"embedding parts ({options.regions})", unit="images")
+                        progress_bar(f"embedding regions ({options.regions})", unit="images")
                     )
                 )
             bars[0](done, total)
@@ -168,7 +168,7 @@ def open_detector(options: ServeConfig) -> CopyDetector:
 
 
 def read_token(path: Path | None) -> str:
-    """The token: the first line of a file, or the environment variable ``ASL_TOKEN``; empty where there is none.
+    """Return the token: the first line of a file, or variable ``ASL_TOKEN``; may be empty.
 
     Raises:
         UsageError: the file cannot be read, or the token is too short to be one.
@@ -190,7 +190,7 @@ def check_exposure(host: str, token: str) -> None:
     """Refuse to listen for other machines without a token.
 
     Raises:
-        UsageError: it would.
+        UsageError: the host is reachable from other machines and there is no token.
     """
     try:
         local = host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -203,7 +203,7 @@ def check_exposure(host: str, token: str) -> None:
 
 
 def _add_first(detector: CopyDetector, photos: Path) -> None:
-    """Put a folder in by content, as uploads are, so that the same image is never there twice."""
+    """Add a folder by content, as uploads are, so that no image is stored twice."""
     from asl.app.library.sources import by_content
     from asl.console.progress import progress_bar
 

@@ -19,6 +19,7 @@ from typing import Annotated, Any, get_args
 import cyclopts
 from rich.console import Console
 
+from asl.console.exit_codes import EXIT_CODES
 from asl.console.key_names import unknown_key
 from asl.console.schema_groups import Key, groups_of, keys_of
 from asl.console.typed_text import as_typed, split_list
@@ -27,9 +28,6 @@ from asl.errors import UsageError
 
 _ASSIGNMENT = re.compile(r"(--)?([A-Za-z_][\w-]*)=(.*)", re.DOTALL)
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
-EXIT_CODES = (
-    "Exit code: 0 everything was done, 1 failed, 2 wrong use, 130 stopped from the keyboard."
-)
 
 
 def read_arguments(verb: Verb, arguments: Sequence[str]) -> Any:
@@ -45,13 +43,12 @@ def read_arguments(verb: Verb, arguments: Sequence[str]) -> Any:
         UsageError: an unknown or renamed key, a missing one, or a value of the wrong type.
     """
     keys = keys_of(verb.schema)
-    settled: dict[str, Any] = {}
-    words = list(_plain_words(_assignments(verb, keys, arguments), settled))
+    words, settled = _plain_words(_assignments(verb, keys, arguments))
     try:
         _, bound, _ = _app(verb).parse_args(words, print_error=False, exit_on_error=False)
     except cyclopts.CycloptsError as error:
         raise _explained(error, keys) from error
-    values = {**bound.arguments, **settled}
+    values = dict(bound.arguments) | settled
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{name}: expected a finite number, got {value}")
@@ -109,7 +106,7 @@ def _parameter(key: Key, group: cyclopts.Group, positional: bool) -> inspect.Par
 def _assignments(
     verb: Verb, keys: dict[str, Key], arguments: Sequence[str]
 ) -> Iterator[tuple[Key | None, list[str]]]:
-    """Yield every key with its texts in the order of the command line; None for a positional word."""
+    """Yield every key with its texts, in order; None is the key of a positional word."""
     words = list(arguments)
     while words:
         word = words.pop(0)
@@ -144,33 +141,33 @@ def _texts_after(key: Key, words: list[str], keys: dict[str, Key]) -> list[str]:
 
 
 def _plain_words(
-    assignments: Iterable[tuple[Key | None, list[str]]], settled: dict[str, Any]
-) -> Iterator[str]:
-    """Yield words as cyclopts reads them; null and empty lists go to ``settled``.
+    assignments: Iterable[tuple[Key | None, list[str]]],
+) -> tuple[list[str], dict[str, Any]]:
+    """Return words as cyclopts reads them, and the values that need no reading: null and [].
 
     A key that is given twice has its last value; a list has all of them.
     """
+    positional: list[str] = []
     given: dict[str, list[str]] = {}
+    settled: dict[str, Any] = {}
     for key, texts in assignments:
         if key is None:
-            yield from texts
+            positional += texts
             continue
-        if texts == ["null"] and key.optional:
-            settled[key.name] = None
-        elif key.is_list:
-            items = split_list(texts[0]) if len(texts) == 1 else texts
-            settled[key.name] = []
-            given.setdefault(key.name, []).extend(items)
-            continue
+        null = texts == ["null"] and key.optional
+        items = split_list(texts[0]) if key.is_list and len(texts) == 1 else texts
+        before = given.pop(key.name, []) if key.is_list else []
+        settled.pop(key.name, None)
+        if null or not (before or items):
+            settled[key.name] = None if null else []
         else:
-            settled.pop(key.name, None)
-            given[key.name] = texts
-    for name, texts in given.items():
-        if settled.get(name, "") is not None:
-            if texts:
-                settled.pop(name, None)
-            for text in texts:
-                yield f"--{name.replace('_', '-')}={as_typed(text)}"
+            given[key.name] = [*before, *items]
+    words = [
+        f"--{name.replace('_', '-')}={as_typed(text)}"
+        for name, texts in given.items()
+        for text in texts
+    ]
+    return [*positional, *words], settled
 
 
 def _option(key: Key) -> str:

@@ -41,7 +41,7 @@ SHELLS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
 def complete(arguments: Sequence[str]) -> int:
-    """Run ``asl completion SHELL``, or ``asl completion words LINE`` for a shell; return the code."""
+    """Run ``asl completion SHELL`` or ``asl completion words LINE``; return the exit code."""
     if len(arguments) == 1 and arguments[0] in SHELLS:
         print(SHELLS[arguments[0]])
         return 0

@@ -16,6 +16,9 @@ from concurrent.futures.process import BrokenProcessPool
 from asl.errors import AslError, UsageError
 
 STOPPED = 130
+EXIT_CODES = (
+    "Exit code: 0 everything was done, 1 failed, 2 wrong use, 130 stopped from the keyboard."
+)
 _M_TRIM_THRESHOLD = -1  # these three are from glibc's malloc.h
 _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3

@@ -20,21 +20,24 @@ from rich.text import Text
 
 
 class _Rate(ProgressColumn):
-    """Things a second since the start."""
+    """Column with the units per second since the start."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        """``123 images/s``."""
+        """Return a text such as ``123 images/s``."""
         speed = task.completed / task.elapsed if task.elapsed else 0.0
         return Text(f"{speed:.0f} {self._unit}/s")
 
 
 @contextmanager
 def progress_bar(label: str, *, unit: str = "") -> Iterator[Callable[[int, int], None]]:
-    """Gives a function that takes (done, total); draws on stderr, so that results on stdout stay clean."""
+    """Yield a function that takes (done, total).
+
+    The bar is drawn on stderr, so that results on stdout stay clean.
+    """
     columns = [
         TextColumn(label),
         BarColumn(),

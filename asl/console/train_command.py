@@ -45,7 +45,7 @@ _HYDRA_FLAGS = {
 
 
 def compose_train(overrides: Sequence[str] = ()) -> Any:
-    """Return the configuration of a training as a :class:`TrainConfig`, checked down to its targets.
+    """Return the configuration of a training, checked down to its targets, as a ``TrainConfig``.
 
     Raises:
         UsageError: an unknown key or preset (the nearest are named), or a value of the wrong type.
@@ -210,7 +210,7 @@ def _first_job(words: Sequence[str]) -> list[str]:
         try:
             override = OverridesParser.create().parse_override(word)
         except OverrideParseException:
-            chosen.append(word)  # its error is told by the composition
+            chosen.append(word)  # the composition reports it
             continue
         if override.is_sweep_override():
             word = f"{override.get_key_element()}={next(override.sweep_string_iterator())}"

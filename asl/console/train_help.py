@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asl.console.configuration import config_dir
+from asl.console.exit_codes import EXIT_CODES
 from asl.console.schema_groups import Key, groups_of
 from asl.console.verbs import Verb
 
@@ -33,9 +34,7 @@ def print_train_help(verb: Verb, arguments: Sequence[str] = ()) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table, new_line_start=True)
-    print(
-        "\nExit code: 0 everything was done, 1 failed, 2 wrong use, 130 stopped from the keyboard."
-    )
+    print(f"\n{EXIT_CODES}")
 
 
 def _key_groups(schema: type[Any], prefix: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:

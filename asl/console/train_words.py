@@ -57,7 +57,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         arguments: words after ``asl train``. ``trusted=[PACKAGE]`` is taken out and obeyed.
 
     Raises:
-        UsageError: an old key; its new name is told.
+        UsageError: an old key; the error names the new one.
 
     >>> rewrite(["output=2024_11_30", "model.norm_head=true", "seed=1"])
     ["output='2024_11_30'", '++model.norm_head=true', 'seed=1']

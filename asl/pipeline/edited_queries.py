@@ -1,4 +1,4 @@
-"""Make a query set of edited copies: images, ground truth, a table of the edits, a contact sheet."""
+"""Make a query set of edited copies: images, ground truth, edits.csv, a contact sheet."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _COLUMNS = (
     "amount",
     "edits",
 )
-_THUMB = 160
-_SHEET = 240  # thumbnails on a contact sheet at most
+_THUMBNAIL_SIDE = 160  # pixels
+_MAX_THUMBNAILS = 240  # on a contact sheet
 
 
 @dataclass
@@ -57,7 +57,8 @@ class _Made:
 
 def make_edited_queries(config: EditConfig) -> int:
     """Edit every image, write the query set, report; returns the exit code."""
-    output, console = Path(config.output), Console()
+    output = Path(config.output)
+    console = Console()
     if (output / "queries").exists():
         raise UsageError(
             f"output: {output} holds queries already; delete it or choose another folder"
@@ -75,7 +76,7 @@ def make_edited_queries(config: EditConfig) -> int:
             rows.append(_row(made))
             pairs.append((made.query, made.source))
             kinds[made.query] = made.kind
-            if len(thumbs) < _SHEET:
+            if len(thumbs) < _MAX_THUMBNAILS:
                 thumbs.append(_thumbnail(made))
             progress(done, total)
     if not rows:
@@ -97,17 +98,17 @@ def make_edited_queries(config: EditConfig) -> int:
 
 def _check(config: EditConfig) -> None:
     if not Path(config.images).exists():
-        raise UsageError(f"images: there is no {config.images}")
+        raise UsageError(f"images: there is no {config.images}; check the path")
     if config.views is not None and config.views < 1:
-        raise UsageError(f"views: at least 1, got {config.views}")
+        raise UsageError(f"views: must be 1 or more, got {config.views}")
     if config.size is not None and config.size < 16:
-        raise UsageError(f"size: at least 16 pixels, got {config.size}")
+        raise UsageError(f"size: must be 16 pixels or more, got {config.size}")
     if not 0 <= config.quality <= 100:
-        raise UsageError(f"quality: 1..100, or 0 for PNG; got {config.quality}")
+        raise UsageError(f"quality: must be in 1..100, or 0 for PNG, got {config.quality}")
 
 
 def _edits(config: EditConfig) -> list[tuple[str, Edit]]:
-    """Kind and edit of each view that an image may get."""
+    """Return kind and edit of each view that an image may get."""
     sets = {"kinds": benchmark_kinds, "every": every_edit}
     if config.edits in sets:
         return list(sets[config.edits]().items())
@@ -147,15 +148,15 @@ def _pool(config: EditConfig, catalog: Catalog) -> Pool | None:
     if config.pool is None:
         return Pool(catalog, decode=decode_image) if len(catalog) > 1 else None
     if not Path(config.pool).exists():
-        raise UsageError(f"pool: there is no {config.pool}")
+        raise UsageError(f"pool: there is no {config.pool}; check the path")
     return Pool(open_catalog(config.pool), decode=decode_image)
 
 
 def _write_image(folder: Path, made: _Made, quality: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if quality else []
-    fine, data = cv2.imencode(".jpg" if quality else ".png", made.view.image[..., ::-1], options)
-    if not fine:
+    encoded, data = cv2.imencode(".jpg" if quality else ".png", made.view.image[..., ::-1], options)
+    if not encoded:
         raise ImageError(
             f"{made.query}: {made.view.size[1]} x {made.view.size[0]} pixels cannot be encoded"
         )
@@ -185,16 +186,16 @@ def _write_table(path: Path, columns: tuple[str, ...], rows: list[Any]) -> None:
 
 
 def _thumbnail(made: _Made) -> Image.Image:
-    """The view under two lines: its kind, and how much is left (content, cover, fidelity)."""
-    cell = Image.new("RGB", (_THUMB, _THUMB + 24), "white")
+    """Draw the view under two lines: its kind, and its content, cover and fidelity."""
+    cell = Image.new("RGB", (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE + 24), "white")
     pixels: Pixels = made.view.image
-    factor = _THUMB / max(pixels.shape[:2])
+    factor = _THUMBNAIL_SIDE / max(pixels.shape[:2])
     size = (max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor)))
     cell.paste(Image.fromarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)), (0, 24))
     pen, view = ImageDraw.Draw(cell), made.view
     pen.text((1, 0), f"{made.kind}"[:26], fill="black", font_size=11)
-    left = f"{view.content:.2f} {view.cover:.2f} {view.fidelity:.2f}"
-    pen.text((1, 11), left, fill=(110, 110, 110), font_size=11)
+    shares = f"{view.content:.2f} {view.cover:.2f} {view.fidelity:.2f}"
+    pen.text((1, 11), shares, fill=(110, 110, 110), font_size=11)
     return cell
 
 

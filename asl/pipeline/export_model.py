@@ -39,27 +39,29 @@ def export_model(config: ExportConfig) -> int:
         difference = compare(embedder, again)
         if not difference <= config.tolerance:
             raise AslError(
-                f"export: the exported model differs by {difference:.2e} of its largest component, "
-                f"more than tolerance={config.tolerance:g}"
+                f"tolerance: the exported model differs by {difference:.2e} of its largest "
+                f"component, more than {config.tolerance:g}; no file was written"
             )
     Console().print(
-        f"{config.model} as {kind}: {output} ({output.stat().st_size / 1e6:.1f} MB, differs by {difference:.1e})"
+        f"{config.model} as {kind}: {output} ({output.stat().st_size / 1e6:.1f} MB, "
+        f"differs by {difference:.1e})"
     )
     return 0
 
 
 def describe(embedder: Embedder) -> dict[str, Any]:
-    """What one has to know to use the file."""
+    """Return what a user of the file has to know: hash, input, output, preprocessing."""
     return {
         "model": model_hash(embedder),
         "input": "uint8 [B, 3, S, S] RGB, S = preprocessing.size; normalisation is inside",
-        "output": f"float32 [B, {embedder.dim}]; direction = what is shown, length = how much of the original is left",
+        "output": f"float32 [B, {embedder.dim}]; direction = what is shown, "
+        "length = how much of the original is left",
         "preprocessing": asdict(embedder.preprocessing),
     }
 
 
 def compare(embedder: Embedder, again: Callable[[Tensor], Tensor]) -> float:
-    """Largest difference on three random images, as a share of the largest component."""
+    """Return the largest difference on three images, as a share of the largest component."""
     images = _images(embedder, 3)
     with torch.inference_mode():
         expected = embedder(images)
@@ -80,7 +82,7 @@ def _images(embedder: Embedder, count: int) -> Tensor:
 def write_torch_export(
     embedder: Embedder, path: Path, facts: dict[str, Any]
 ) -> Callable[[Tensor], Tensor]:
-    """``torch.export`` with any batch size."""
+    """Write by ``torch.export``, for any batch size; return the program of that file."""
     with path.open("wb") as file:
         torch.export.save(_program(embedder), file, extra_files={FACTS: json.dumps(facts)})
     with path.open("rb") as file:
@@ -89,7 +91,7 @@ def write_torch_export(
 
 
 def write_onnx(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callable[[Tensor], Tensor]:
-    """ONNX with any batch size; run by ONNX Runtime for the check."""
+    """Write ONNX for any batch size; return a function that runs the file by ONNX Runtime."""
     try:
         import onnx
         import onnxruntime
@@ -130,7 +132,7 @@ def _program(embedder: Embedder) -> torch.export.ExportedProgram:
 def write_safetensors(
     embedder: Embedder, path: Path, facts: dict[str, Any]
 ) -> Callable[[Tensor], Tensor]:
-    """A file of this package, e.g. from published weights: to search with, to start a training from."""
+    """Write a file of this package, e.g. from published weights; return the model of that file."""
     save_embedder(embedder, path, card=facts)
     return load_embedder(path)
 

@@ -31,7 +31,7 @@ def check_logger(name: str) -> None:
 
     Raises:
         UsageError: there is none of that name.
-        AslError: its package is not installed; the command that installs it is told.
+        AslError: its package is not installed; the error has the command that installs it.
     """
     if name not in LOGGERS:
         raise UsageError(f"trainer.logger: expected one of {', '.join(LOGGERS)}, got {name!r}")

@@ -65,7 +65,7 @@ _MAY_CHANGE = (
 
 
 def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | None:
-    """Train, and write ``config.yaml``, ``model.safetensors`` and ``unreadable.json`` to the output.
+    """Train; write ``config.yaml``, ``model.safetensors`` and ``unreadable.json``.
 
     Returns:
         The embedder, the opened data and the model's card; None in all processes but the first.

@@ -1,4 +1,4 @@
-"""The contract of every command: exit codes, help, wrong keys, a configuration found from anywhere."""
+"""The contract of every command: exit codes, help, wrong keys, configuration found anywhere."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ class ReproduceInputs:
             (the mean of their cosines).
         sizes: sides of the images in pixels instead of the model's own; several count as one.
         output: folder of every stage; null: outputs/reproduce-BENCHMARK-MODELHASH.
-        background: most training images to embed, evenly over their list, where post-processing needs
-            them; 0: all.
+        background: most training images to embed, evenly over their list, for post-processing; 0:
+            all.
         regions: regions of the references to embed and search as well.
         query_regions: regions of the queries, for the candidates of verify (pictures in pictures).
         bootstrap: replicates of the confidence intervals; 0: no intervals.

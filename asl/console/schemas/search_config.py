@@ -74,8 +74,8 @@ class SearchScore(ScoreConstants):
         above: keep only pairs with at least this score (verified: this probability); null: all.
         precision: keep only pairs from the score on at which this share was right in the model's
             calibration; null: all.
-        clip: range of log-norms in soft, as [low, high]; null: as calibrated for the model, else the
-            middle 98 % of the references'.
+        clip: range of log-norms in soft, as [low, high]; null: as calibrated for the model, else
+            the middle 98 % of the references'.
     """
 
     score: Literal["cosine", "paper", "strict", "soft", "hinge", "verified"] = "hinge"

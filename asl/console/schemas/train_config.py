@@ -77,7 +77,7 @@ class FitSettings:
         max_epochs: passes over the training images.
         max_steps: optimiser steps after which training ends; -1: no limit.
         accelerator: auto, cpu or gpu.
-        devices: number of devices, a list such as [0,2], or auto for all; several need strategy=ddp.
+        devices: number of devices, a list such as [0,2], or auto for all; several need ddp.
         strategy: auto, ddp ...
         num_nodes: machines (started by torchrun or Slurm).
         precision: 32-true, bf16-mixed ...; depthwise networks train faster in 32-true on a CPU.
