@@ -3,12 +3,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from asl.cli import main
 from asl.console.completion import SHELLS
+from asl.console.schemas.shared_keys import Regions
 from asl.console.verbs import VERBS
+from asl.types import REGION_SETS
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -91,3 +94,7 @@ def test_the_verbs_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert all(f"asl {verb} " in printed for verb in VERBS)
     assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_the_commands_know_every_set_of_regions() -> None:
+    assert get_args(Regions) == REGION_SETS

@@ -106,7 +106,9 @@ def test_refusals(photos: Path, tmp_path: Path) -> None:
     output = str(tmp_path / "out")
     with pytest.raises(UsageError, match="images: there is no nowhere"):
         run(EditConfig(images="nowhere", output=output))
-    with pytest.raises(UsageError, match=r"recipe: 'disc' does not exist.*and the sets every, kinds"):
+    with pytest.raises(
+        UsageError, match=r"recipe: 'disc' does not exist.*and the sets every, kinds"
+    ):
         run(EditConfig(images=str(photos), output=output, edits="disc"))
     with pytest.raises(UsageError, match="views: at least 1"):
         run(EditConfig(images=str(photos), output=output, views=0))

@@ -342,7 +342,9 @@ def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Pat
     (photos / "q0.png").unlink()
     assert len(scanned(photos, model, tmp_path / "out", *few)) <= len(found)
     assert votes.stat().st_mtime_ns != written
-    assert scan(photos, "--local-candidates", -1, "--model", model, "--output", tmp_path / "out") == 2
+    assert (
+        scan(photos, "--local-candidates", -1, "--model", model, "--output", tmp_path / "out") == 2
+    )
 
 
 def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_path: Path) -> None:
