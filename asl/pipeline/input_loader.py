@@ -14,7 +14,7 @@ from asl.data.catalog import Catalog, IdStyle, open_catalog
 from asl.features.decoding import Region
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import region_embeddings, regions_of
-from asl.features.store_groups import check_models
+from asl.features.store_groups import check_models, verify_all
 from asl.index.milvus.address import is_served
 from asl.index.saved_index import SavedIndex
 from asl.models import Embedder, load_embedder, model_hash
@@ -169,6 +169,7 @@ class InputSources:
         features: folder of the stores that images are embedded into.
         id_style: ids of images: ``path`` or ``stem``.
         options: settings of the extraction.
+        check_files: compare every file of stores and indexes with its checksum.
     """
 
     queries: str
@@ -182,6 +183,7 @@ class InputSources:
     features: Path
     id_style: IdStyle
     options: EmbedOptions
+    check_files: bool = False
 
 
 class InputLoader:
@@ -288,6 +290,9 @@ class InputLoader:
             raise UsageError(f"{role}: there is no {missing[0]}")
         other = [member for member in members if not FeatureStore.is_store(member)]
         if not other:
+            if self.sources.check_files:
+                for member in members:
+                    verify_all(member)
             stores = [FeatureStore.open(member) for member in members]
             return _StoreSource(stores, self._catalog(images), regions_of(regions, role=role))
         if len(members) > 1:
@@ -301,7 +306,8 @@ class InputLoader:
                     f"{role}: {path} is an index, which holds whole images only; "
                     "give the feature store to search regions"
                 )
-            return _IndexSource(SavedIndex.open(path), self._catalog(images))
+            index = SavedIndex.open(path, check_files=self.sources.check_files)
+            return _IndexSource(index, self._catalog(images))
         if images:
             raise UsageError(
                 f"{role}: {path} holds the images already, got {images} beside it; leave it out"

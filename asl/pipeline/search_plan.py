@@ -276,7 +276,9 @@ def _engine(config: SearchConfig) -> Engine:
         return make_engine(config.engine)
     whole = SavedIndex.is_index(config.references) and not (config.whiten or config.negatives)
     cache = SavedIndex.open(config.references).companion(config.factory) if whole else None
-    return FaissFactoryIndex(config.factory, nprobe=config.nprobe, cache=cache)
+    return FaissFactoryIndex(
+        config.factory, nprobe=config.nprobe, cache=cache, check_files=config.check_files
+    )
 
 
 def _sources(config: SearchConfig) -> InputSources:
@@ -294,4 +296,5 @@ def _sources(config: SearchConfig) -> InputSources:
         options=EmbedOptions(
             batch_size=config.batch_size, workers=config.workers, device=config.device
         ),
+        check_files=config.check_files,
     )

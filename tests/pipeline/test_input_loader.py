@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,3 +116,20 @@ def test_a_source_that_a_role_cannot_have_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         InputLoader(replace(sources, **keys))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["first", "index"])
+def test_damaged_files_are_found_before_anything_is_embedded(
+    sources: InputSources, files: Path, tmp_path: Path, name: str
+) -> None:
+    copy = tmp_path / name
+    shutil.copytree(files / name, copy)
+    InputLoader(replace(sources, references=str(copy), check_files=True))
+    pattern = "shard-*.npy" if name == "first" else "*.vectors.npy"
+    vectors = next(copy.glob(pattern))
+    content = bytearray(vectors.read_bytes())
+    content[-5] ^= 1
+    vectors.write_bytes(content)
+    with pytest.raises(AslError, match=copy.name):
+        InputLoader(replace(sources, references=str(copy), check_files=True))
+    assert not sources.features.exists()

@@ -51,6 +51,7 @@ class SearchInputs:
         query_regions: regions of the queries to search as well (pictures in pictures; but a photo
             also finds what was cropped from it).
         id_style: ids of images are paths, or file names without suffix (stem).
+        check_files: compare every file of stores and indexes with its checksum first.
     """
 
     queries: str
@@ -61,6 +62,7 @@ class SearchInputs:
     regions: Regions = "none"
     query_regions: Regions = "none"
     id_style: IdStyle = "path"
+    check_files: bool = False
 
 
 @dataclass(kw_only=True)
