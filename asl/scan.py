@@ -88,8 +88,8 @@ def _write_failures(result: ScanResult, path: Path) -> None:
     from asl.app.scanning.tables import write_failures
 
     path.unlink(missing_ok=True)
-    if result.synced.failures:
-        failures = result.synced.failures
+    failures = result.synced.failures | result.unreadable_folders
+    if failures:
         write_failures({result.typed_path(name): failures[name] for name in failures}, path)
 
 
@@ -120,6 +120,8 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
         print(f"  {result.links} links to files already listed skipped")
     if result.skipped:
         print(f"  skipped: {skipped_text(list(result.skipped.items()))}")
+    for name, reason in sorted(result.unreadable_folders.items())[:5]:
+        print(f"  unreadable folder, its files are not compared: {name}: {reason}")
     for name, reason in sorted(result.synced.failures.items())[:5]:
         print(f"  unreadable: {name}: {reason}")
     if numbers["unreadable"] > 5:

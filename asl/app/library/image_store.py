@@ -18,6 +18,7 @@ import numpy as np
 
 from asl.app.library.facts import Facts
 from asl.app.library.records import Name, Record
+from asl.storage import atomic_path, database_errors, open_database
 from asl.types import F32, AslError
 
 FORMAT = "asl-images-1"
@@ -39,6 +40,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
   PRIMARY KEY (first, second, judge)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS verdicts_second ON verdicts (second);
 """
+_REMEDY = "choose another file, or delete it: it is built again from the images"
 MOST_SQL_VALUES = 500  # in one statement
 _NAME_COLUMNS = "name, digest, label, size, changed, path"
 
@@ -63,22 +65,18 @@ class ImageStore:
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                ":memory:" if path is None else str(path), check_same_thread=False, timeout=30
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise AslError(f"{path}: cannot be opened or created ({error})") from error
+        except OSError as error:
+            raise AslError(
+                f"{path}: cannot be created ({error.strerror}); choose another place"
+            ) from error
+        self._db = open_database(path or ":memory:", remedy=_REMEDY)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            with database_errors(path or "memory", remedy=_REMEDY):
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(_SCHEMA)
             self._add_path_column()
             self._check({"format": FORMAT, "model": model, "dim": str(dim)})
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise AslError(
-                f"{path}: is no store of images ({error}); choose another file or delete it"
-            ) from error
         except AslError:
             self._db.close()
             raise
@@ -103,11 +101,11 @@ class ImageStore:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._db:
+        with self._lock, database_errors(self.path or "memory", remedy=_REMEDY), self._db:
             yield self._db
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._lock, database_errors(self.path or "memory", remedy=_REMEDY):
             return self._db.execute(sql, values).fetchall()
 
     def _chunked(
@@ -323,13 +321,13 @@ class ImageStore:
         """
         if path.exists():
             raise AslError(f"{path}: is there already; choose another folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        target = sqlite3.connect(str(path))
-        try:
-            with self._lock:
-                self._db.backup(target)
-        finally:
-            target.close()
+        with atomic_path(path) as temporary:
+            target = open_database(temporary, remedy=_REMEDY)
+            try:
+                with self._lock, database_errors(path, remedy=_REMEDY):
+                    self._db.backup(target)
+            finally:
+                target.close()
 
 
 def _blob(features: F32) -> bytes:

@@ -30,6 +30,7 @@ class FileListing:
         inodes: of every file.
         links: number of further names of listed files, which were left out.
         skipped: (ending, number of files) of images in unreadable formats.
+        unreadable: (path, reason) of sub-folders that could not be listed.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class FileListing:
     inodes: frozenset[Inode] = frozenset()
     links: int = 0
     skipped: tuple[tuple[str, int], ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,12 @@ def list_files(
 
     Raises:
         UsageError: there is no such path, or it is an archive.
-        AslError: it holds no image.
+        AslError: it holds no image that can be listed.
     """
     path = Path(source)
     if not path.exists():
         raise UsageError(f"{role}: there is no {path}")
-    catalog = open_catalog(path)
+    catalog = open_catalog(path, complete=False)
     if not isinstance(catalog, FileCatalog):
         raise UsageError(
             f"{role}: scan takes a folder, an image or a list of files, got the archive "
@@ -92,7 +94,12 @@ def list_files(
     sources, inodes, links = _one_per_file(
         [name for name in files if printable_name(name) not in known], other_inodes
     )
-    return FileListing(Path(os.path.abspath(root)), root, sources, inodes, links, catalog.skipped)
+    unreadable = tuple(
+        (printable_name(os.path.abspath(name)), reason) for name, reason in catalog.unreadable
+    )
+    return FileListing(
+        Path(os.path.abspath(root)), root, sources, inodes, links, catalog.skipped, unreadable
+    )
 
 
 def _one_per_file(

@@ -7,7 +7,10 @@ import threading
 from pathlib import Path
 from typing import Self
 
+from asl.storage import database_errors, open_database
 from asl.types import AslError
+
+STORE_REMEDY = "delete it: it is built again from the images"
 
 
 class ThumbnailFile:
@@ -29,14 +32,15 @@ class ThumbnailFile:
         """Return the thumbnail of a content.
 
         Raises:
-            AslError: the store has none.
+            AslError: the store has none, or is damaged.
         """
         with self._lock:
             if self._db is None:
-                self._db = sqlite3.connect(str(self.path), timeout=30, check_same_thread=False)
-            row = self._db.execute(
-                "SELECT picture FROM images WHERE digest = ?", (digest,)
-            ).fetchone()
+                self._db = open_database(self.path, remedy=STORE_REMEDY, existing=True)
+            with database_errors(self.path, remedy=STORE_REMEDY):
+                row = self._db.execute(
+                    "SELECT picture FROM images WHERE digest = ?", (digest,)
+                ).fetchone()
         if not row or not row[0]:
             raise AslError(f"{self.path}: has no thumbnail of content {digest[:16]}")
         return bytes(row[0])

@@ -163,6 +163,7 @@ class ScanResult:
         store: file of the cache, for thumbnails.
         links: number of further names of listed files, which were left out.
         skipped: ending -> number of images of an unreadable format.
+        unreadable_folders: absolute path -> why its files are not among those of the scan.
         seconds: step -> wall-clock seconds.
         model: name or path of the model.
         model_hash: hash of its weights and preprocessing.
@@ -182,6 +183,7 @@ class ScanResult:
     store: Path
     links: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    unreadable_folders: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     model: str = ""
     model_hash: str = ""

@@ -91,6 +91,9 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
         store=path,
         links=sum(listing.links for listing in listings),
         skipped=_skipped(listings),
+        unreadable_folders={
+            name: reason for listing in listings for name, reason in listing.unreadable
+        },
         seconds=clock.seconds,
         model=options.model,
         model_hash=ingestor.hash,

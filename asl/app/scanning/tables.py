@@ -192,6 +192,7 @@ def summary(result: ScanResult, rows: list[Row], *, command: str = "asl scan") -
         "unreadable": len(result.synced.failures),
         "links_skipped": result.links,
         "formats_skipped": result.skipped,
+        "unreadable_folders": len(result.unreadable_folders),
         "embedded": result.synced.embedded,
         "reused": result.synced.reused,
         "forgotten": result.synced.forgotten,

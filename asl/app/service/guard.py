@@ -21,6 +21,7 @@ from starlette.routing import Match, Route
 from asl.app.service.prometheus import Metrics
 from asl.app.service.uploads import Refused
 from asl.data.images import ImageError
+from asl.storage import ReadError, WriteError
 from asl.types import AslError
 
 OPEN_PATHS = ("/", "/health", "/ready")  # answered without the token; they hold no image data
@@ -139,6 +140,14 @@ def _is_disk_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def _storage_failed(request: Request, error: AslError) -> JSONResponse:
+    """Answer a failure of the server's own files: 507 for a full disk, else 500."""
+    _LOG.error("%s %s: %s", request.method, request.url.path, error)
+    if isinstance(error, WriteError) and error.disk_full:
+        return JSONResponse({"error": "the server's disk is full; nothing was stored"}, 507)
+    return JSONResponse({"error": "internal error; the server's log says more"}, 500)
+
+
 def explain_errors(app: FastAPI) -> None:
     """Let an application answer every expected error by :func:`explain`."""
     for kind in (Refused, AslError, RequestValidationError, HTTPException):
@@ -165,6 +174,8 @@ def explain(request: Request, error: Exception) -> JSONResponse:
         status, reason = error.status_code, str(error.detail)
         if status == 405:
             headers["Allow"] = ", ".join(_allowed_methods(request))
+    elif isinstance(error, WriteError | ReadError):
+        return _storage_failed(request, error)
     else:
         status, reason = 422, str(error)
     return JSONResponse({"error": reason}, status, headers=headers)

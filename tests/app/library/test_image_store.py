@@ -4,7 +4,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from asl.app.library.image_store import ImageStore
+from asl.types import AslError
 
 
 def opened(path: Path | None = None) -> ImageStore:
@@ -52,3 +55,29 @@ def test_a_content_s_verdicts_are_found_by_an_index_on_either_side_in_an_older_f
     steps = [row[3] for row in plan]
     assert not any("SCAN" in step for step in steps), steps
     assert any("verdicts_second" in step for step in steps), steps
+
+
+def test_damage_in_use_names_the_file_and_the_cure(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    store = opened(path)
+    store.put_verdicts("judge", [("a" * 50, f"{n}" * 50, "yes" * 30) for n in range(300)])
+    store.close()
+    data = bytearray(path.read_bytes())
+    data[8 * 4096 :] = b"\xff" * (len(data) - 8 * 4096)
+    path.write_bytes(data)
+    store = opened(path)
+    with pytest.raises(AslError, match=r"store\.sqlite: damaged .*; choose another file"):
+        store.verdicts("judge", [("a" * 50, f"{n}" * 50) for n in range(300)])
+    store.close()
+
+
+def test_a_copy_is_whole_and_replaces_nothing(tmp_path: Path) -> None:
+    store = opened()
+    store.put_verdicts("judge", [("a", "b", "yes")])
+    store.copy_to(tmp_path / "new" / "copy.sqlite")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["copy.sqlite"]
+    again = opened(tmp_path / "new" / "copy.sqlite")
+    assert again.verdicts("judge", [("a", "b")]) == {("a", "b"): "yes"}
+    again.close()
+    with pytest.raises(AslError, match="there already"):
+        store.copy_to(tmp_path / "new" / "copy.sqlite")
