@@ -308,7 +308,7 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
         (lambda: detector.add(textured(0)), "need names="),
         (lambda: detector.add(tmp_path / "nowhere"), "there is no"),
         (lambda: detector.add([b"x", b"y"], names=["a"]), "2 image"),
-        (lambda: detector.add([b"x", b"y"], names=["a", "a"]), "more than once"),
+        (lambda: detector.add([b"x", b"y"], names=["a", "a"]), "duplicate id"),
         (lambda: detector.query(np.zeros((4, 4), np.uint8)), "uint8"),
         (lambda: detector.query(textured(0), k=0), "k: must be"),
         (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
