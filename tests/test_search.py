@@ -292,7 +292,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (
             ["score=verified", "precision=0.3", "queries={files}/new"],
             UsageError,
-            "precision: must be in 0.5..1",
+            "precision: expected a number from 0.5 to below 1, got 0.3",
         ),
         (
             ["score=hinge", "precision=2", "queries={files}/new"],
