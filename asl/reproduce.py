@@ -56,7 +56,11 @@ def run(config: ReproduceConfig) -> int:
         output=output,
         protocol=protocol,
         bootstrap=config.bootstrap,
-        context={"model": config.model, **provenance(vars(config), command="reproduce")},
+        context={
+            "model": config.model,
+            **_verification_facts(config),
+            **provenance(vars(config), command="reproduce"),
+        },
     )
     _print(config, benchmark, protocol, evaluations, output)
     return 0
@@ -182,6 +186,14 @@ def _search(
     return runs
 
 
+def _verification_facts(config: ReproduceConfig) -> dict[str, str]:
+    """Describe the list of the row `verified`, which is shorter than those of the other rows."""
+    if not config.verify:
+        return {}
+    lists = f"{config.candidates} by embeddings and {config.local_candidates} by local features"
+    return {"verified": f"candidates of every query: {lists}"}
+
+
 def _print(
     config: ReproduceConfig,
     benchmark: Benchmark,
@@ -195,6 +207,8 @@ def _print(
     console = Console()
     title = f"{benchmark.name}, {config.model}, {protocol}"
     console.print(rich_table(evaluations, title=title))
+    for name, fact in _verification_facts(config).items():
+        console.print(f"{name}: {fact}")
     rows = published_table(config.benchmark)
     if rows is not None:
         console.print(rows)

@@ -45,21 +45,23 @@ def run(config: TrainConfig) -> int:
         command = reproduction(config, sources, output)
         console.print(f"not scored (data.evaluate=false): {command}", soft_wrap=True)
         return 0
-    from asl.pipeline.benchmark_run import every_mode
+    from asl.pipeline.benchmark_run import Protocol, every_mode
     from asl.pipeline.reporting import score_benchmark
     from asl.report.headline_table import rich_table
     from asl.training.parts import build_score
 
     score = build_score(config)
     _drop_stale(output / "features", embedder)
+    protocol = Protocol()
     evaluations = score_benchmark(
         sources.benchmark,
         embedder.eval(),
         lambda inputs: every_mode(inputs, score),
         output=output,
+        protocol=protocol,
         context=card,
     )
-    console.print(rich_table(evaluations))
+    console.print(rich_table(evaluations, title=f"{sources.benchmark.name}, {protocol}"))
     console.print(f"report: {output / 'report.html'}")
     return 0
 

@@ -80,6 +80,16 @@ def test_every_mode_has_a_row_with_score_normalisation(
     assert title.endswith("9 best pairs over all queries")
 
 
+def test_the_verified_row_says_how_long_its_lists_are(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = reproduce(files, tmp_path, verify=True, candidates=2, local_candidates=1)
+    assert "verified" in metrics["scores"]
+    said = "2 by embeddings and 1 by local features"
+    assert said in metrics["context"]["verified"]
+    assert said in capsys.readouterr().out.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [

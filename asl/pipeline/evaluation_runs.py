@@ -12,6 +12,7 @@ from rich.console import Console
 from asl.data.catalog import Catalog
 from asl.data.pairs import read_pairs
 from asl.metrics.shared_ids import compare_features, compare_predictions
+from asl.pipeline.key_checks import check_background_size
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.score import Score
 from asl.types import ScoredPairs, TruthPairs, UsageError
@@ -145,6 +146,9 @@ def search_benchmark(
     embedder = load_embedder(settings.model)
     if background and benchmark.train is not None:
         train = thin_background(benchmark.train, BACKGROUND_IMAGES)
+        check_background_size(
+            len(train), embedder.dim, whiten=settings.whiten, rule=settings.normalization
+        )
         benchmark = replace(benchmark, train=train)
     inputs = embed_benchmark(
         benchmark, embedder, features, background=background, options=EmbedOptions(workers=workers)

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from asl.pipeline.search_config import SearchConfig
 
+from asl.console.schemas.search_config import SearchConfig
 from asl.data.scenes import render_scene
 from asl.features.feature_store import FeatureStore
 from asl.models import build_embedder, load_embedder, model_hash, save_embedder

@@ -6,10 +6,11 @@ Examples:
   asl reproduce benchmark=sample model=lite0
   asl reproduce benchmark=folder root=BENCH verify=true output=runs/bench
 
-Embeds queries, references and training images, optionally whitens, searches in every score mode,
-optionally normalises scores and verifies candidate pairs, evaluates, reports. Every stage is kept
-under OUTPUT and reused when the same command is started again; features belong to the model's hash,
-so another model starts afresh.
+Embeds queries and references, and training images where whitening, subtraction or score
+normalisation need them; searches in every score mode, each with score normalisation as well where
+it is on (paper+SN is ASL as published); verifies candidate pairs; evaluates; reports. Every stage
+is kept under OUTPUT and reused when the same command is started again; features belong to the
+model's hash, so another model starts afresh.
 """
 
 from __future__ import annotations
