@@ -17,7 +17,19 @@ _CHUNK_BYTES = 1 << 20
 
 
 def seal(path: Path) -> None:
-    """Append the checksum of a file's content to it."""
+    """Append the checksum of a file's content to it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "IVF64.faiss"
+    ...     _ = file.write_bytes(b"an index")
+    ...     seal(file)
+    ...     check_seal(file, remedy="build it again")
+    ...     _ = file.write_bytes(file.read_bytes().replace(b"an", b"on"))
+    ...     check_seal(file, remedy="build it again")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    asl.storage.reading.ReadError: ...IVF64.faiss: damaged (its checksum differs); build it again
+    """
     digest = _digest(path, path.stat().st_size)
     with path.open("ab") as file:
         file.write(_MARK + digest.encode())

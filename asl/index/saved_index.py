@@ -84,6 +84,14 @@ class SavedIndex:
     Attributes:
         path: its folder.
         manifest: content of ``index.json``.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> photos = Embeddings.from_features(["a", "b"], [[1.0, 0.0], [0.0, 2.0]])
+    >>> with TemporaryDirectory() as folder:
+    ...     index = SavedIndex.create(folder, photos, model="mine")
+    ...     index = index.add(Embeddings.from_features(["c"], [[3.0, 3.0]])).remove(["a"])
+    ...     index.references().ids.tolist()  # by falling norm
+    ['c', 'b']
     """
 
     path: Path

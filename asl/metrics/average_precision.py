@@ -192,8 +192,8 @@ def precision_recall_curve(ranking: Ranking) -> tuple[F64, F64, F64]:
     ([0.5, 1.0], [1.0, 1.0], [0.9, 0.7])
     """
     places = np.flatnonzero(ranking.labels)
-    found = np.arange(1, len(places) + 1)
-    recall, precision = found / ranking.truth_count, found / (places + 1)
+    true_so_far = np.arange(1, len(places) + 1)
+    recall, precision = true_so_far / ranking.truth_count, true_so_far / (places + 1)
     return recall, precision, ranking.scores[places].astype(np.float64)
 
 

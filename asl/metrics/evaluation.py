@@ -255,17 +255,17 @@ def breakdown(
 
 def _one_group(ranking: Ranking, chosen: Bool, threshold: float | None) -> KindResult:
     queries = int(chosen.sum())
-    found = false_matches = None
+    true_share = false_matches = None
     if threshold is not None:
         accepted = ranking.scores >= threshold
         wrong = np.unique(ranking.query_index[accepted & ~ranking.labels])
         false_matches = len(wrong) / queries
         if ranking.truth_count:
-            found = float((accepted & ranking.labels).sum() / ranking.truth_count)
+            true_share = float((accepted & ranking.labels).sum() / ranking.truth_count)
     if not ranking.truth_count:
         return KindResult(queries, 0, None, None, None, false_matches)
     uap, at_1 = average_precision(ranking), recall_at(group_by_query(ranking), 1)
-    return KindResult(queries, ranking.truth_count, uap, at_1, found, false_matches)
+    return KindResult(queries, ranking.truth_count, uap, at_1, true_share, false_matches)
 
 
 def _intervals(
@@ -291,12 +291,12 @@ def per_query_sums(groups: PerQuery) -> PerQuerySums:
     ([1, 0], [1, 1])
     """
     matched = (groups.truth_count > 0).astype(np.int64)
-    right = np.zeros(len(matched), dtype=np.int64)
-    right[groups.query_index[groups.labels & (groups.place == 0)]] = 1
+    first_is_true = np.zeros(len(matched), dtype=np.int64)
+    first_is_true[groups.query_index[groups.labels & (groups.place == 0)]] = 1
     return {
         "recall_at_1": (hits_at(groups, 1), groups.truth_count),
         "recall_at_10": (hits_at(groups, 10), groups.truth_count),
-        "accuracy_at_1": (right, matched),
+        "accuracy_at_1": (first_is_true, matched),
         "mean_ap": (np.nan_to_num(query_average_precision(groups)), matched),
     }
 

@@ -22,7 +22,14 @@ def is_hard(kind: str) -> bool:
 
 
 def hard_queries(queries: Iterable[str], truth: TruthPairs) -> Bool:
-    """Return bool ``[Q]``, True for the hard negatives among these query ids."""
+    """Return bool ``[Q]``, True for the hard negatives among these query ids.
+
+    >>> truth = TruthPairs.from_pairs(
+    ...     [("q", "r")], other_queries=["h"], kinds={"h": "hard:video"}
+    ... )
+    >>> hard_queries(["q", "h"], truth).tolist()
+    [False, True]
+    """
     return np.array([is_hard(truth.kinds.get(query, "")) for query in queries], dtype=np.bool_)
 
 

@@ -106,19 +106,19 @@ class WeightedRanking:
         if not len(self._starts) or not total:
             return 0.0, 0.0
         own = weights[self._positive_query]
-        found = np.cumsum(own)
+        true_so_far = np.cumsum(own)
         per_prediction = weights.astype(np.int32)[self._query]
         seen = np.cumsum(np.add.reduceat(per_prediction, self._starts, dtype=np.int64))
         drawn = own > 0
-        reached = found[drawn][found[drawn] / seen[drawn] >= precision]
+        reached = true_so_far[drawn][true_so_far[drawn] / seen[drawn] >= precision]
         recall = float(reached[-1] / total) if len(reached) else 0.0
-        return self._precision_sum(own, found, seen) / total, recall
+        return self._precision_sum(own, true_so_far, seen) / total, recall
 
-    def _precision_sum(self, own: I64, found: I64, seen: I64) -> float:
+    def _precision_sum(self, own: I64, true_so_far: I64, seen: I64) -> float:
         # w copies of a positive after n predictions of which t are true add Σ_{j=1..w} (t+j)/(n+j),
         # which is w − (n−t) (H(n+w) − H(n)) with harmonic numbers H.
         harmonic = self._harmonics(int(seen[-1]))
-        return float((own - (seen - found) * (harmonic[seen] - harmonic[seen - own])).sum())
+        return float((own - (seen - true_so_far) * (harmonic[seen] - harmonic[seen - own])).sum())
 
     def _harmonics(self, size: int) -> F64:
         if len(self._harmonic) <= size:

@@ -114,8 +114,8 @@ def accuracy_at_1(groups: PerQuery) -> float:
     >>> accuracy_at_1(group_by_query(rank(pairs, truth)))
     0.5
     """
-    right = np.unique(groups.query_index[groups.labels & (groups.place == 0)])
-    return len(right) / max(int((groups.truth_count > 0).sum()), 1)
+    correct = np.unique(groups.query_index[groups.labels & (groups.place == 0)])
+    return len(correct) / max(int((groups.truth_count > 0).sum()), 1)
 
 
 def query_average_precision(groups: PerQuery, *, area: Area = "rectangle") -> F64:

@@ -34,7 +34,7 @@ def compare_predictions(pairs: ScoredPairs, truth: TruthPairs, *, name: str) -> 
     >>> pairs = ScoredPairs.from_ids(["Q1"], ["R1.jpg"], [0.5])
     >>> compare_predictions(pairs, truth, name="p.csv")
     Traceback (most recent call last):
-    asl.types.AslError: p.csv: 0 of its 1 reference ids are in the truth: predictions have \
+    asl.errors.AslError: p.csv: 0 of its 1 reference ids are in the truth: predictions have \
 'R1.jpg', the truth 'R1'; do both files use the same id format?
     """
     if not len(pairs):
@@ -77,6 +77,12 @@ def compare_features(truth: TruthPairs, *, queries: StrArray, references: StrArr
 
     Raises:
         AslError: less than half of a role's images are there; an id of either side is named.
+
+    >>> truth = TruthPairs.from_pairs([("q1", "r1"), ("q2", "r2")])
+    >>> held = np.array(["q1", "q2"]), np.array(["r1"])
+    >>> lines = compare_features(truth, queries=held[0], references=held[1])
+    >>> lines[0][:47]
+    'references: 1 of the 2 references in the truth '
     """
     lines = []
     for role, ids, expected in (

@@ -295,7 +295,12 @@ def encode_queries(
 
 
 def encode_references(references: ReferenceEmbeddings, score: Score) -> F32:
-    """Encode references as float32 ``[R, D + 2]``, [u_r, n_r, 1]; see :func:`encode_queries`."""
+    """Encode references as float32 ``[R, D + 2]``, [u_r, n_r, 1]; see :func:`encode_queries`.
+
+    >>> photo = ReferenceEmbeddings.from_features(["photo"], [[1.0, 0.0]])
+    >>> encode_references(photo, Score("soft")).tolist()
+    [[1.0, 0.0, 0.0, 1.0]]
+    """
     return encode_rows(references.vectors, references.log_norms, score)
 
 

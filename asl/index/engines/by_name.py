@@ -42,5 +42,9 @@ def make_engine(name: str) -> Engine:
 
 @cache
 def shared_engine(name: str) -> Engine:
-    """Return the process's engine of a name: references that it holds serve every search."""
+    """Return the process's engine of a name: references that it holds serve every search.
+
+    >>> shared_engine("exact") is shared_engine("exact")
+    True
+    """
     return make_engine(name)

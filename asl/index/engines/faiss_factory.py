@@ -27,7 +27,12 @@ _TRAINING_VECTORS = 2**18  # vectors that an index is trained on, at most
 
 
 class FaissFactoryIndex:
-    """Candidates from a FAISS index, built on the first search and kept for the next."""
+    """Candidates from a FAISS index, built on the first search and kept for the next.
+
+    >>> vectors = np.eye(8, dtype=np.float32)
+    >>> FaissFactoryIndex("HNSW4").top(vectors[:1], vectors, 1)[1].tolist()
+    [[0]]
+    """
 
     rounding = ROUNDING
     exact = False

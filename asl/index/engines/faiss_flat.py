@@ -70,6 +70,11 @@ class FaissFlat:
 
     On the CPU arrays are read in place. On GPUs :meth:`hold` fills flat indexes once, split over
     the GPUs; arrays that are not held are sent with each call.
+
+    >>> references = np.eye(3, dtype=np.float32)
+    >>> queries = np.array([[0.8, 0.6, 0.0]], dtype=np.float32)
+    >>> FaissFlat(gpus=0).top(queries, references, 2)[1].tolist()
+    [[0, 1]]
     """
 
     rounding = ROUNDING

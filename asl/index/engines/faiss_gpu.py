@@ -139,7 +139,12 @@ def block_borders(count: int, *, devices: int) -> I64:
 
 
 def rows_in_order(references: F32, order: I64 | None, low: int, high: int) -> F32:
-    """Return float32 ``[high - low, D]`` contiguous: rows low..high-1 of the given order."""
+    """Return float32 ``[high - low, D]`` contiguous: rows low..high-1 of the given order.
+
+    >>> rows = np.array([[1.0], [2.0], [3.0]], dtype=np.float32)
+    >>> rows_in_order(rows, np.array([2, 0, 1]), 0, 2).tolist()
+    [[3.0], [1.0]]
+    """
     rows = references[low:high] if order is None else references[order[low:high]]
     return np.ascontiguousarray(rows)
 

@@ -72,7 +72,11 @@ class Limits:
         return cls(np.minimum(np.broadcast_to(each, shape[:1]), shape[1]), most, smallest)
 
     def first_fetch(self) -> int:
-        """Return the number of candidates per query of the first fetch."""
+        """Return the number of candidates per query of the first fetch.
+
+        >>> Limits.of(10, None, None, shape=(2, 100), mode="hinge").first_fetch()
+        18
+        """
         count = int(self.k.max())
         if self.most is not None:
             count = min(count, 2 * self.most // len(self.k) + 1)

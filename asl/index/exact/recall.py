@@ -91,8 +91,8 @@ class _ExactLists:
         norms = np.append(self.norms, block.log_norms[pairs.reference_index])
         order = np.lexsort((names, -scores, query))
         rank = np.arange(len(order)) - np.searchsorted(query[order], query[order], side="left")
-        kept = order[rank < self._k]
-        self.query = query[kept]
-        self.names = names[kept]
-        self.scores = scores[kept]
-        self.norms = norms[kept]
+        best = order[rank < self._k]
+        self.query = query[best]
+        self.names = names[best]
+        self.scores = scores[best]
+        self.norms = norms[best]

@@ -120,10 +120,10 @@ def best_of(lists: Sequence[ScoredPairs], *, k: int | None, most: int | None = N
     scores = scores[order]
     # The best score of a pair comes first.
     pair_keys = query * len(first.references) + reference
-    kept = np.sort(np.unique(pair_keys, return_index=True)[1])
+    rows = np.sort(np.unique(pair_keys, return_index=True)[1])
     if k is not None:
-        rank = np.arange(len(kept)) - np.searchsorted(query[kept], query[kept], side="left")
-        kept = kept[rank < k]
+        rank = np.arange(len(rows)) - np.searchsorted(query[rows], query[rows], side="left")
+        rows = rows[rank < k]
     if most is not None:
-        kept = np.sort(kept[np.argsort(-scores[kept], kind="stable")[:most]])
-    return ScoredPairs(first.queries, first.references, query[kept], reference[kept], scores[kept])
+        rows = np.sort(rows[np.argsort(-scores[rows], kind="stable")[:most]])
+    return ScoredPairs(first.queries, first.references, query[rows], reference[rows], scores[rows])

@@ -54,6 +54,16 @@ def nearest_top(
         m: list length.
         engine: searches a strip.
         width: most references that it gets at once.
+
+    >>> from asl.index.engines.numpy_exact import NumpyExact
+    >>> from asl.types import ReferenceEmbeddings
+    >>> vectors = np.eye(3, dtype=np.float32)
+    >>> norms = np.array([0.4, 0.2, 0.0], dtype=np.float32)
+    >>> references = ReferenceEmbeddings(np.array(["a", "b", "c"]), vectors, norms)
+    >>> by_norm = NormSortedReferences.of(references, tau=0.0)
+    >>> query, length = np.array([[0.6, 0.0, 0.8]], dtype=np.float32), np.array([2])
+    >>> nearest_top(query, length, by_norm, 1, NumpyExact(), width=10).rows.tolist()
+    [[0]]
     """
     best = TopLists(len(queries), m)
     count = strip_count(lengths, dim=queries.shape[1], m=m)
@@ -83,6 +93,17 @@ def strict_top(
         m: list length.
         engine: searches a strip.
         width: most references that it gets at once.
+
+    >>> from asl.index.engines.numpy_exact import NumpyExact
+    >>> from asl.types import ReferenceEmbeddings
+    >>> vectors = np.eye(3, dtype=np.float32)
+    >>> norms = np.array([0.4, 0.2, 0.0], dtype=np.float32)
+    >>> references = ReferenceEmbeddings(np.array(["a", "b", "c"]), vectors, norms)
+    >>> by_norm = NormSortedReferences.of(references, tau=0.0)
+    >>> query = QueryEmbeddings(np.array(["q"]), vectors[2:], np.array([0.3], np.float32))
+    >>> best = strict_top(query, np.array([0]), by_norm, 1, NumpyExact(), width=10)
+    >>> best.rows.tolist()  # b and c hold less than the query
+    [[0]]
     """
     lengths = references.lengths(queries.log_norms[rows])
     return nearest_top(queries.vectors[rows], lengths, references, m, engine, width=width)
@@ -110,6 +131,18 @@ def penalised_top(
         score: ``soft`` or ``hinge``, without normalisation.
         k: int64 ``[Q']`` entries of each list that have to be certain, at most m.
         width: most references that the engine gets at once.
+
+    >>> from asl.index.engines.numpy_exact import NumpyExact
+    >>> from asl.types import ReferenceEmbeddings
+    >>> vectors = np.eye(3, dtype=np.float32)
+    >>> norms = np.array([0.4, 0.2, 0.0], dtype=np.float32)
+    >>> references = ReferenceEmbeddings(np.array(["a", "b", "c"]), vectors, norms)
+    >>> by_norm = NormSortedReferences.of(references, tau=0.0)
+    >>> query = QueryEmbeddings(np.array(["q"]), vectors[2:], np.array([0.4], np.float32))
+    >>> rows, k, score = np.array([0]), np.array([1]), Score("hinge", lam=0.5)
+    >>> best = penalised_top(query, rows, by_norm, 1, NumpyExact(), score=score, k=k, width=10)
+    >>> best.rows.tolist(), best.scores.round(1).tolist() == [[np.float32(0.8)]]
+    ([[2]], True)
     """
     unbounded = np.full(len(rows), -np.inf)
     group = _QueryGroup(queries.vectors[rows], queries.log_norms[rows], k, unbounded)
@@ -129,6 +162,14 @@ def encoding_pays(queries: int, references: NormSortedReferences, m: int, score:
         references: the sorted references; those on a device would have to be sent again.
         m: list length.
         score: ``soft``.
+
+    >>> from asl.types import ReferenceEmbeddings
+    >>> vectors = np.eye(3, dtype=np.float32)
+    >>> norms = np.array([0.4, 0.2, 0.0], dtype=np.float32)
+    >>> references = ReferenceEmbeddings(np.array(["a", "b", "c"]), vectors, norms)
+    >>> by_norm = NormSortedReferences.of(references, tau=0.0)
+    >>> encoding_pays(1000, by_norm, 1, Score("soft", lam=0.1))
+    True
     """
     if references.held is not None:
         return False

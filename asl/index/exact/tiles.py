@@ -36,6 +36,14 @@ class Tiles:
             queries: all queries.
             rows: int64 ``[Q']`` the queries to search for.
             m: list length.
+
+        >>> from asl.index.engines.numpy_exact import NumpyExact
+        >>> features = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+        >>> references = ReferenceEmbeddings.from_features(["a", "b", "c"], features)
+        >>> tiles = Tiles(references, Score("cosine"), NumpyExact(), width=2)
+        >>> query = QueryEmbeddings.from_features(["q"], [[0.0, 2.0]])
+        >>> tiles.top(query, np.array([0]), 1).rows.tolist()
+        [[1]]
         """
         encodes = self.score.mode == "soft"
         vectors = (

@@ -19,6 +19,14 @@ class TopLists:
         rows: int64 ``[Q, m]``, -1 for an empty place.
         bound: float64 ``[Q]``, -inf: nothing was left out.
         rounding: largest error of a score.
+
+    >>> from asl.index.engines.numpy_exact import NumpyExact
+    >>> best = TopLists(1, 1)
+    >>> query, references = np.float32([[1.0]]), np.float32([[0.25], [0.75], [0.5]])
+    >>> best.search(NumpyExact(), query, references[:2], start=0, rounding=0.0)
+    >>> best.search(NumpyExact(), query, references[2:], start=2, rounding=0.0)
+    >>> best.rows.tolist(), best.bound.tolist()
+    ([[1]], [0.75])
     """
 
     def __init__(self, count: int, m: int) -> None:
@@ -139,6 +147,11 @@ def encoded_rounding(engine: Engine, queries: F32, references: F32) -> float:
     """Return an engine's largest error for vectors encoded in D + 2 dimensions.
 
     The error for unit vectors grows with the products of the last two dimensions.
+
+    >>> from asl.index.engines.numpy_exact import NumpyExact
+    >>> query, reference = np.float32([[1.0, 0.0, 2.0]]), np.float32([[1.0, 0.5, 1.0]])
+    >>> encoded_rounding(NumpyExact(), query, reference) / NumpyExact.rounding
+    5.0
     """
     added = float(np.abs(queries[:, -2:]).max() * np.abs(references[:, -2:]).max())
     return engine.rounding * (1.0 + 2.0 * added)
