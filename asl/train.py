@@ -28,7 +28,25 @@ def check(config: TrainConfig) -> None:
 
 
 def run(config: TrainConfig) -> int:
-    """Train, save, and score where there is a benchmark."""
+    """Train, save, and score where there is a benchmark.
+
+    Raises:
+        AslError: another training writes into the same output.
+    """
+    from contextlib import nullcontext
+
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from asl.storage import exclusive_lock
+
+    output = Path(str(config.output))
+    busy = f"{output}: another training writes into it; wait for it, or choose another output"
+    first_process = getattr(rank_zero_only, "rank", 0) == 0
+    with exclusive_lock(output / ".lock", busy=busy) if first_process else nullcontext():
+        return _train_and_score(config, output)
+
+
+def _train_and_score(config: TrainConfig, output: Path) -> int:
     from rich.console import Console
 
     from asl.training.run_training import train
@@ -37,7 +55,6 @@ def run(config: TrainConfig) -> int:
     if trained is None:
         return 0
     embedder, sources, card = trained
-    output = Path(str(config.output))
     console = Console()
     if sources.benchmark is None:
         return 0

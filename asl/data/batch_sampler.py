@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from asl.data.training_set import Draw, HardPairs
 from asl.types import I64, AslError
+
+
+class Position(NamedTuple):
+    """Next batch to train on: ``batch`` (0-based) of ``epoch``, in batches of one process."""
+
+    epoch: int
+    batch: int
 
 
 class IdentityBatches(Sampler[list[Draw]]):
@@ -32,6 +41,7 @@ class IdentityBatches(Sampler[list[Draw]]):
         pairs: int = 0,
         rank: int = 0,
         world: int = 1,
+        start: int = 0,
     ) -> None:
         """Plan an epoch.
 
@@ -44,6 +54,7 @@ class IdentityBatches(Sampler[list[Draw]]):
             pairs: how many of them a batch of one process holds (each is two identities).
             rank: this process.
             world: number of processes.
+            start: batch to begin with, where an epoch is resumed; the length stays the epoch's.
 
         Raises:
             AslError: a batch cannot be filled.
@@ -64,7 +75,7 @@ class IdentityBatches(Sampler[list[Draw]]):
                 f"identities: a batch takes {singles * world} training images, there are "
                 f"{sources}; give more images or lower data.identities"
             )
-        self._epoch, self._rank = epoch, rank
+        self._epoch, self._rank, self._start = epoch, rank, start
         self._hard_pairs = hard_pairs or HardPairs(
             np.empty((0, 2), np.int64), np.empty(0, np.bool_)
         )
@@ -83,6 +94,9 @@ class IdentityBatches(Sampler[list[Draw]]):
         return len(self._order)
 
     def __iter__(self) -> Iterator[list[Draw]]:
+        yield from islice(self._batches(), self._start, None)
+
+    def _batches(self) -> Iterator[list[Draw]]:
         parts = (part[:, self._rank] for part in (self._order, self._pairs, self._numbers))
         for singles, pairs, numbers in zip(*parts, strict=True):
             draws = [Draw(row, self._epoch) for row in singles.tolist()]

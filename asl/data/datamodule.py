@@ -9,15 +9,18 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from asl.data.batch_sampler import IdentityBatches
+from asl.data.batch_sampler import IdentityBatches, Position
 from asl.data.training_set import HardPairs, TrainingSet, collate
 
 
 class CopyDataModule(L.LightningDataModule):
     """Batches of P identities times K views, the same for any number of worker processes.
 
-    The loader is made anew each epoch (``reload_dataloaders_every_n_epochs=1``), so that a resumed
+    Every epoch has a loader of its own (``reload_dataloaders_every_n_epochs=1``), so that a resumed
     run continues with the batches that an uninterrupted one would have had.
+
+    Attributes:
+        start: batch to begin with in the epoch that is resumed; None starts every epoch whole.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class CopyDataModule(L.LightningDataModule):
         self.training = training
         self.hard_pairs = hard_pairs
         self.seed = seed
+        self.start: Position | None = None
         self._identities = identities
         self._pairs = pairs
         self._workers = workers
@@ -51,15 +55,18 @@ class CopyDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return the batches of the trainer's current epoch."""
         trainer = self.trainer
+        epoch = trainer.current_epoch if trainer else 0
+        resumed = self.start is not None and self.start.epoch == epoch
         batches = IdentityBatches(
             len(self.training),
             identities=self._identities,
-            epoch=trainer.current_epoch if trainer else 0,
+            epoch=epoch,
             seed=self.seed,
             hard_pairs=self.hard_pairs,
             pairs=self._pairs,
             rank=trainer.global_rank if trainer else 0,
             world=trainer.world_size if trainer else 1,
+            start=self.start.batch if self.start and resumed else 0,
         )
         return DataLoader(
             self.training,

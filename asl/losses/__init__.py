@@ -1,4 +1,4 @@
-"""Losses: pure functions with the paper's equation, and thin modules around them with one interface."""
+"""Losses as pure functions with their equation, and small modules with one interface."""
 
 from asl.losses.loss_inputs import LossInputs
 from asl.losses.weighted_sum import WeightedSum

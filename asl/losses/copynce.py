@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -10,62 +13,71 @@ from asl.types import AslError
 
 
 def copy_nce(
-    first: Tensor, second: Tensor, overlap: Tensor, *, scale: float, gamma: float
+    first: Tensor, second: Tensor, overlap: Tensor, *, scale: float | Tensor, gamma: float
 ) -> Tensor:
-    """Soft cross-entropy between patch similarities and q_ij ∝ overlap_ij^γ, both ways, halved.
+    """Average the soft cross-entropies of patch similarities with q_ij ∝ overlap_ij^γ, both ways.
 
     Args:
         first: ``[N, T, C]`` patch features of one view of N originals.
         second: ``[N, T, C]`` of another view.
-        overlap: ``[N, T, T]`` share of patch i of the first that lies in patch j of the second.
+        overlap: ``[N, T, T]`` share of patch i of the first that is visible in patch j of the
+            second.
         scale: of the cosines in the softmax.
-        gamma: sharpens the targets.
+        gamma: γ; sharpens the targets.
 
     Returns:
-        Mean over patches that overlap anything; 0 where none does.
+        Mean over the patches that overlap any other; 0 where none does.
     """
     logits = scale * F.normalize(first, dim=2) @ F.normalize(second, dim=2).transpose(1, 2)
-    return 0.5 * (
-        _one_way(logits, overlap, gamma)
-        + _one_way(logits.transpose(1, 2), overlap.transpose(1, 2), gamma)
-    )
+    forth = _one_way(logits, overlap, gamma)
+    back = _one_way(logits.transpose(1, 2), overlap.transpose(1, 2), gamma)
+    return 0.5 * (forth + back)
 
 
 def _one_way(logits: Tensor, overlap: Tensor, gamma: float) -> Tensor:
     target = overlap.clamp_min(0).pow(gamma) * (overlap > 0)
     total = target.sum(dim=2, keepdim=True)
-    seen = total[..., 0] > 0
-    if not seen.any():
+    visible = total[..., 0] > 0
+    if not visible.any():
         return logits.sum() * 0.0
     target = target / total.clamp_min(1e-12)
-    return -(target * F.log_softmax(logits, dim=2)).sum(dim=2)[seen].mean()
+    return -(target * F.log_softmax(logits, dim=2)).sum(dim=2)[visible].mean()
 
 
 class CopyNCE(nn.Module):
-    """Patches of the un-edited view find their own pixels in every edited one."""
+    """Match the patches of view 0 with their own pixels in every other view."""
 
     needs = ("overlaps", "tokens")
 
-    def __init__(self, *, scale: float = 16.0, gamma: float = 3.0) -> None:
-        """Set scale and gamma (3 for descriptors, 1 for matchers, as published)."""
+    def __init__(
+        self, *, scale: float = math.exp(3.2), learned: bool = True, gamma: float = 3.0
+    ) -> None:
+        """Set scale and γ (3 for descriptors, 1 for matchers, as published).
+
+        Args:
+            scale: of the cosines; its start where it is learned. e^3.2 as published.
+            learned: train the logarithm of the scale, as published.
+            gamma: γ of :func:`copy_nce`.
+        """
         super().__init__()
-        self._scale, self._gamma = scale, gamma
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)), requires_grad=learned)
+        self._gamma = gamma
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """View 0 against each other view of its original; see :func:`copy_nce`."""
+        """Compare view 0 with each other view of its original; see :func:`copy_nce`."""
         overlaps, tokens = inputs.need("overlaps"), inputs.need("tokens").flatten(2).transpose(1, 2)
         originals, others, patches, _ = overlaps.shape
         if tokens.shape[1] != patches:
+            side = round(tokens.shape[1] ** 0.5)
             raise AslError(
-                f"CopyNCE: the network has {tokens.shape[1]} patches, the overlaps {patches}; set data.grid to "
-                f"{round(tokens.shape[1] ** 0.5)}"
+                f"data.grid: the network has {tokens.shape[1]} patches, the overlaps {patches}; "
+                f"set data.grid={side}"
             )
         grouped = tokens.reshape(originals, others + 1, patches, -1)
-        first = grouped[:, :1].expand(-1, others, -1, -1).flatten(0, 1)
         return copy_nce(
-            first,
+            grouped[:, :1].expand(-1, others, -1, -1).flatten(0, 1),
             grouped[:, 1:].flatten(0, 1),
             overlaps.flatten(0, 1),
-            scale=self._scale,
+            scale=self.log_scale.exp(),
             gamma=self._gamma,
         )

@@ -1,4 +1,7 @@
-"""Losses on hard-negative pairs: images that look alike and are not copies; both readings of the ASL paper."""
+"""Losses on hard-negative pairs: images that look alike and are not copies of each other.
+
+The ASL paper (Wang, Sun & Yang, AAAI 2023) can be read in two ways; both are here.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,29 @@ from asl.losses.norm_ratio import norm_ratio
 
 
 def push_apart(first: Tensor, second: Tensor, *, margin: float) -> Tensor:
-    """Mean of max(0, cos − margin) over pairs: look-alikes are negatives in angle.
+    """Compute the mean of max(0, cos − margin) over pairs: look-alikes are negatives in angle.
 
     Args:
         first: ``[Q, D]`` unit rows.
         second: ``[Q, D]`` unit rows.
-        margin: cosine up to which a pair may stay.
+        margin: cosine below which a pair costs nothing.
     """
     return F.relu((first * second).sum(dim=1) - margin).mean()
 
 
 class PushApart(nn.Module):
-    """Reading 1: a hard negative must be told apart by its angle."""
+    """First reading: a hard-negative pair must differ in angle."""
 
     needs = ("pair_index",)
+    pairs_as = "negatives"
 
     def __init__(self, *, margin: float = 0.3) -> None:
-        """Set the margin."""
+        """Set the margin, a cosine."""
         super().__init__()
         self._margin = margin
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """See :func:`push_apart`; 0 where the batch has no pair."""
+        """Apply :func:`push_apart`; 0 where the batch has no pair."""
         pairs = inputs.need("pair_index")
         if not len(pairs):
             return inputs.unit.sum() * 0.0
@@ -40,16 +44,17 @@ class PushApart(nn.Module):
 
 
 class HoldTogether(nn.Module):
-    """Reading 2: look-alikes share the angle ("inherently similar"), and norms order those whose direction is known.
+    """Second reading: look-alikes share the angle, and norms order those of known direction.
 
-    L = mean(1 − cos) over all pairs + mean exp(1 − |f_a| / |f_b|) over the directed ones (first = a
-    holds more).
+    L = mean(1 − cos) over all pairs + mean exp(1 − |f_a| / |f_b|) over the directed ones (the
+    first, a, holds more).
     """
 
     needs = ("pair_index", "pair_directed")
+    pairs_as = "positives"
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """0 where the batch has no pair."""
+        """Return the loss; 0 where the batch has no pair."""
         pairs, directed = inputs.need("pair_index"), inputs.need("pair_directed")
         if not len(pairs):
             return inputs.unit.sum() * 0.0
@@ -60,12 +65,17 @@ class HoldTogether(nn.Module):
         return pull + norm_ratio(inputs.norms[ordered[:, 0]], inputs.norms[ordered[:, 1]]).mean()
 
 
-def nearest_negative(unit: Tensor, source: Tensor, *, floor: float = 1e-3) -> Tensor:
-    """Mean −log max(1 − s_max, floor), s_max = highest cosine with another original.
+def nearest_negative(unit: Tensor, group: Tensor, *, floor: float = 1e-3) -> Tensor:
+    """Compute the mean of −log max(1 − s_max, floor), s_max = highest cosine with a negative.
 
     The hard-negative loss of RDCD (Kim et al., WACV 2025).
+
+    Args:
+        unit: ``[B, D]`` unit rows.
+        group: int64 ``[B]``; rows of another group are negatives.
+        floor: bounds the loss.
     """
-    same = source[:, None] == source[None, :]
+    same = group[:, None] == group[None, :]
     if bool(same.all()):
         return unit.sum() * 0.0
     nearest = (unit @ unit.T).masked_fill(same, -1.0).max(dim=1).values
@@ -73,15 +83,17 @@ def nearest_negative(unit: Tensor, source: Tensor, *, floor: float = 1e-3) -> Te
 
 
 class NearestNegative(nn.Module):
-    """RDCD's hard-negative loss on the joined batch."""
+    """Hard-negative loss of RDCD on the joined batch."""
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """See :func:`nearest_negative`."""
-        return nearest_negative(inputs.unit, inputs.source)
+        """Apply :func:`nearest_negative`."""
+        return nearest_negative(inputs.unit, inputs.group)
 
 
 def relational(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
-    """KL(teacher ‖ student) between the softmaxes of cosines with the other rows (RDCD, Kim et al., WACV 2025).
+    """Compute KL(teacher ‖ student) between the softmaxes of cosines with the other rows.
+
+    Kim et al., RDCD, WACV 2025.
 
     Args:
         student: ``[B, D]`` unit rows.
@@ -99,7 +111,7 @@ def relational(student: Tensor, teacher: Tensor, *, temperature: float) -> Tenso
 
 
 class RelationalDistillation(nn.Module):
-    """The batch's similarities should be those that a frozen teacher sees."""
+    """Match the similarities of the batch with those of a frozen teacher."""
 
     needs = ("teacher",)
 
@@ -109,6 +121,6 @@ class RelationalDistillation(nn.Module):
         self._temperature = temperature
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """See :func:`relational`."""
+        """Apply :func:`relational`."""
         teacher = F.normalize(inputs.need("teacher").to(inputs.unit.dtype), dim=1)
         return relational(inputs.unit, teacher, temperature=self._temperature)

@@ -1,4 +1,4 @@
-"""What every loss is given: the views of a batch, which original each shows, and how much of it."""
+"""Inputs of every loss: the views of a joined batch and what is known of each."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from asl.types import AslError
 
 @dataclass(eq=False)
 class LossInputs:
-    """B views of some originals; the joined batch of all processes.
+    """B views of the originals of a batch, joined over all processes.
 
     Attributes:
         features: float ``[B, D]`` un-normalised.
-        source: int64 ``[B]`` which original each view was made from.
-        content: float ``[B]`` how much of the original is left, 0..1 (None where unknown).
-        view: int64 ``[B]`` number of the view, 0 = un-edited.
+        source: int64 ``[B]`` training image that each view was made from.
+        content: float ``[B]`` share of the original that is left, 0..1 (None where unknown).
+        view: int64 ``[B]`` number of the view; 0 is the reference view.
         tokens: float ``[B, C, h, w]`` patch features, for losses on patches.
-        overlaps: float ``[P, K - 1, h w, h w]`` share of patch i of view 0 that lies in patch j of
-            view k, for the P sources in order (K views each, one source's views side by side).
+        overlaps: float ``[P, K - 1, h w, h w]`` share of patch i of view 0 that is visible in patch
+            j of view k, for the P sources in order (K views each, one source's views side by side).
         pair_index: int64 ``[Q, 2]`` rows of hard-negative pairs.
-        pair_directed: bool ``[Q]`` whether the first of a pair is known to hold more.
+        pair_directed: bool ``[Q]``; True where the first of a pair is known to hold more.
         teacher: float ``[B, T]`` features of a frozen teacher.
+        groups: int64 ``[N]`` group of each of the N training images; images of one group are never
+            negatives of each other (``data.hard_pairs_as=positives``). None: each is its own group.
     """
 
     features: Tensor
@@ -38,6 +40,7 @@ class LossInputs:
     pair_index: Tensor | None = None
     pair_directed: Tensor | None = None
     teacher: Tensor | None = None
+    groups: Tensor | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.features)
@@ -55,20 +58,31 @@ class LossInputs:
 
     @cached_property
     def norms(self) -> Tensor:
-        """``[B]`` lengths |f|."""
-        lengths: Tensor = torch.linalg.vector_norm(self.features, dim=1)
-        return lengths
+        """``[B]`` norms |f|."""
+        norms: Tensor = torch.linalg.vector_norm(self.features, dim=1)
+        return norms
 
     @cached_property
-    def same_source(self) -> Tensor:
-        """Bool ``[B, B]`` whether two rows show the same original; the diagonal is True."""
-        return self.source[:, None] == self.source[None, :]
+    def group(self) -> Tensor:
+        """Int64 ``[B]`` group of each row; rows of one group are no negatives."""
+        return self.group_of(self.source)
+
+    def group_of(self, source: Tensor) -> Tensor:
+        """Look up the groups of training images, e.g. of rows that a memory holds.
+
+        Args:
+            source: int64 ``[...]`` training images.
+
+        Returns:
+            int64 ``[...]``; ``source`` itself where every image is its own group.
+        """
+        return source if self.groups is None else self.groups[source]
 
     def need(self, name: str) -> Tensor:
-        """A field that a loss cannot do without.
+        """Return a field that a loss cannot do without.
 
         Raises:
-            AslError: it was not given; the message says what gives it.
+            AslError: it was not given; the message names the key that gives it.
         """
         if name not in {field.name for field in fields(self)}:
             raise AslError(f"loss inputs have no field {name!r}")

@@ -20,7 +20,7 @@ Form = Literal["ratio", "log_ratio", "margin"]
 
 
 def norm_ratio(larger: Tensor, smaller: Tensor) -> Tensor:
-    """L = exp(1 − |f_a| / |f_b|), element by element.
+    """Compute L = exp(1 − |f_a| / |f_b|), element by element.
 
     Args:
         larger: ``[...]`` |f_a| of the view that holds more.
@@ -30,16 +30,26 @@ def norm_ratio(larger: Tensor, smaller: Tensor) -> Tensor:
 
 
 def norm_log_ratio(larger: Tensor, smaller: Tensor, *, scale: float = 10.0) -> Tensor:
-    """softplus(−scale · (ln|f_a| − ln|f_b|)) / scale: a logistic loss on the log-norms; ours.
+    """Compute softplus(−scale · (ln|f_a| − ln|f_b|)) / scale, a logistic loss; ours.
 
-    Its gradient does not depend on which of the two norms is large, and it dies out once the order
-    is clear.
+    Its gradient does not depend on the size of the norms and vanishes once the order is clear.
+
+    Args:
+        larger: ``[...]`` |f_a| of the view that holds more.
+        smaller: ``[...]`` |f_b| of the one that holds less.
+        scale: steepness per unit of log-norm.
     """
     return F.softplus(-scale * (larger.log() - smaller.log())) / scale
 
 
 def norm_margin(larger: Tensor, smaller: Tensor, *, margin: Tensor | float) -> Tensor:
-    """max(0, margin − (ln|f_a| − ln|f_b|)): zero once the log-norms are ``margin`` apart; ours."""
+    """Compute max(0, margin − (ln|f_a| − ln|f_b|)): 0 once log-norms are ``margin`` apart; ours.
+
+    Args:
+        larger: ``[...]`` |f_a| of the view that holds more.
+        smaller: ``[...]`` |f_b| of the one that holds less.
+        margin: one for all, or ``[...]``.
+    """
     return F.relu(margin - (larger.log() - smaller.log()))
 
 
@@ -49,7 +59,7 @@ def draw_published_pairs(
     """Draw a pair of views of every original as the published code does.
 
     Two of the K views are drawn independently, with replacement; again while their contents are
-    equal, ``tries`` times at most. Where they stay equal both places are the first drawn one, so
+    equal, ``tries`` times at most. Where they stay equal both entries are the first drawn view, so
     the ratio is 1 and has no gradient.
 
     Args:
@@ -74,12 +84,12 @@ def draw_published_pairs(
 
 
 def ordered_pairs(content: Tensor, source: Tensor, *, gap: float = 0.0) -> Tensor:
-    """All ordered pairs (a, b) of rows of one original with content_a > content_b + gap.
+    """List all ordered pairs (a, b) of rows of one original with content_a > content_b + gap.
 
     Args:
         content: ``[B]``.
         source: ``[B]``.
-        gap: difference of content below which two views are not compared.
+        gap: difference of content up to which two views are not compared.
 
     Returns:
         int64 ``[N, 2]``.
@@ -89,7 +99,7 @@ def ordered_pairs(content: Tensor, source: Tensor, *, gap: float = 0.0) -> Tenso
 
 
 class NormRatio(nn.Module):
-    """Norm ordering over the views of a batch."""
+    """Order the norms of the views of each original by their content."""
 
     def __init__(
         self,
@@ -105,24 +115,31 @@ class NormRatio(nn.Module):
 
         Args:
             pairs: ``published`` draws one pair of every original (needs the same number of views of
-                each, side by side), ``all`` takes every ordered pair.
+                each, side by side), ``all`` uses every ordered pair.
             form: ``ratio`` as published, ``log_ratio`` or ``margin``.
             gap: least difference of content of a pair (``all``).
             margin: of ``margin``, in log-norm.
-            per_content: the margin is ``margin`` times ln(content_a / content_b): twice the
-                content, one more margin.
+            per_content: multiply the margin by ln(content_a / content_b).
             scale: of ``log_ratio``.
+
+        Raises:
+            UsageError: an unknown ``pairs`` or ``form``.
         """
         super().__init__()
         if pairs not in ("published", "all") or form not in ("ratio", "log_ratio", "margin"):
             raise UsageError(
-                f"norm ratio: pairs is published or all, form is ratio, log_ratio or margin; got {pairs}, {form}"
+                "loss.parts.norm_ratio: pairs must be published or all, and form ratio, log_ratio "
+                f"or margin; got pairs={pairs}, form={form}"
             )
-        self._published, self._form, self._gap = pairs == "published", form, gap
-        self._margin, self._per_content, self._scale = margin, per_content, scale
+        self._published = pairs == "published"
+        self._form = form
+        self._gap = gap
+        self._margin = margin
+        self._per_content = per_content
+        self._scale = scale
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Mean over the pairs; 0 (with a gradient of 0) where there is none."""
+        """Return the mean over the pairs; 0 (with a gradient of 0) where there is none."""
         content = inputs.need("content")
         rows = self._rows(inputs, content)
         if not len(rows):
@@ -142,11 +159,12 @@ class NormRatio(nn.Module):
     def _rows(self, inputs: LossInputs, content: Tensor) -> Tensor:
         if not self._published:
             return ordered_pairs(content, inputs.source, gap=self._gap)
-        # By the views' numbers: two neighbours in a batch may well show the same original.
+        # By the views' numbers: two neighbours in a batch may show the same original.
         views = int(inputs.need("view").max()) + 1
         if len(content) % views:
             raise UsageError(
-                "norm ratio: pairs=published needs the same number of views of every original, side by side"
+                "loss.parts.norm_ratio.pairs: published needs the same number of views of every "
+                f"original, side by side; got {len(content)} rows of {views} views; set it to all"
             )
         chosen = draw_published_pairs(content.view(-1, views))
         return chosen + torch.arange(len(chosen), device=chosen.device)[:, None] * views

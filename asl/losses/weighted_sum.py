@@ -1,7 +1,8 @@
-"""Several losses, weighted and named."""
+"""Weighted sum of named losses."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 
 import torch
@@ -12,7 +13,7 @@ from asl.types import UsageError
 
 
 class WeightedSum(nn.Module):
-    """total = Σ weight · part; a part of weight 0 is not computed."""
+    """total = Σ weight · part; a part of weight 0 is neither built nor computed."""
 
     def __init__(
         self,
@@ -22,35 +23,42 @@ class WeightedSum(nn.Module):
         classes: int | None = None,
         dim: int | None = None,
     ) -> None:
-        """Put losses together.
+        """Build the parts that have a weight.
 
         Args:
-            parts: name -> loss module, or a partial that still wants ``classes`` and ``dim``.
+            parts: name -> loss module, or a partial that is called with ``classes`` and ``dim``,
+                each where it takes it.
             weights: name -> weight, for every part.
-            classes: number of originals, for losses with one weight vector each.
+            classes: number of training images, for losses with one weight vector each.
             dim: D of the features.
 
         Raises:
-            UsageError: a weight without a part, or a part without a weight.
+            UsageError: a weight without a part, a part without a weight, or no weight above 0.
         """
         super().__init__()
         if set(parts) != set(weights):
-            odd = sorted(set(parts) ^ set(weights))
+            unmatched = ", ".join(sorted(set(parts) ^ set(weights)))
             raise UsageError(
-                f"loss: parts and weights must name the same losses; {', '.join(odd)} is in one only"
+                "loss: parts and weights must name the same losses; "
+                f"{unmatched} is in one only; add it to the other"
             )
         if not any(weights.values()):
-            raise UsageError("loss: every weight is 0, there is nothing to train on")
+            raise UsageError("loss.weights: all are 0, so there is nothing to train; raise one")
         self.weights = {name: float(weight) for name, weight in weights.items() if weight}
-        built: dict[str, nn.Module] = {}
-        for name in self.weights:
-            part = parts[name]
-            built[name] = part if isinstance(part, nn.Module) else part(classes=classes, dim=dim)
-        self.parts = nn.ModuleDict(built)
+        sizes = {"classes": classes, "dim": dim}
+        self.parts = nn.ModuleDict({name: _build(parts[name], sizes) for name in self.weights})
 
     def forward(self, inputs: LossInputs) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted total and every part's own value, un-weighted."""
+        """Return the weighted total and each part's own, unweighted value (both 0-d)."""
         values = {name: part(inputs) for name, part in self.parts.items()}
-        return torch.stack(
-            [self.weights[name] * value for name, value in values.items()]
-        ).sum(), values
+        weighted = [self.weights[name] * value for name, value in values.items()]
+        return torch.stack(weighted).sum(), values
+
+
+def _build(
+    part: nn.Module | Callable[..., nn.Module], sizes: Mapping[str, int | None]
+) -> nn.Module:
+    if isinstance(part, nn.Module):
+        return part
+    taken = inspect.signature(part).parameters
+    return part(**{name: size for name, size in sizes.items() if name in taken})

@@ -1,4 +1,4 @@
-"""Networks: timm backbones, pooling, necks, the embedder that is trained, saved, loaded and exported."""
+"""Networks: timm backbones, pooling, necks, and the embedder that joins them."""
 
 from asl.models.embedder import Embedder, Preprocessing
 from asl.models.initial_weights import build_embedder

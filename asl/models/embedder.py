@@ -1,4 +1,4 @@
-"""The embedder: one object from pixels to an un-normalised feature, that is trained, saved, loaded and exported."""
+"""The embedder: from pixels to an un-normalised feature; trained, saved, loaded and exported."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Resize = Literal["squash", "short", "pad"]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What happens to an image before the network; part of the model.
+    """Size and normalisation of the network's input; part of the model.
 
     Attributes:
         size: pixels of the square side (or of the shorter side).
-        resize: ``squash`` to the square, keep the aspect with the ``short`` side at size, or
+        resize: ``squash`` to the square, ``short`` (keep the aspect, shorter side at ``size``), or
             ``pad`` to the square.
         mean: of each RGB channel in 0..1.
         std: of each RGB channel in 0..1.
@@ -33,36 +33,39 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 4096:
-            raise UsageError(f"preprocessing.size: must be in 16..4096, got {self.size}")
+            raise UsageError(f"model.size: must be in 16..4096 pixels, got {self.size}")
         if self.resize not in ("squash", "short", "pad"):
-            raise UsageError(
-                f"preprocessing.resize: expected squash, short or pad, got {self.resize!r}"
-            )
+            raise UsageError(f"model.resize: expected squash, short or pad, got {self.resize!r}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise UsageError("preprocessing: mean and std need three numbers each, std above 0")
+            raise UsageError(
+                "model.mean, model.std: three numbers each, std above 0; "
+                f"got {self.mean} and {self.std}"
+            )
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is built, plain values: saved with the weights, so that they can be loaded again.
+    """Architecture of an embedder in plain values, saved beside its weights.
 
     Attributes:
         backbone: name of a timm model.
         options: arguments of ``timm.create_model``.
         pooling: ``gem``, ``avg``, ``cls`` or ``rmac``.
         p: of GeM.
-        learned_p: whether GeM's p is trained.
+        learned_p: train GeM's p.
         neck: ``linear_bn``, ``linear``, ``bn``, ``projector``, ``sqrt`` or ``none``.
         dim: D of the embedding.
-        hidden: layers of the projector.
+        hidden: widths of the projector's hidden layers.
         slope: of its leaky ReLUs below 0; 0 is a ReLU.
-        scale: its last batch norm learns its scale.
-        norm_head: a log-norm of its own beside the direction.
-        detach_norm: the norm head does not train the backbone.
+        scale: learn the scale of the projector's last batch norm.
+        shift: learn the shift of the batch norm of ``linear_bn``.
+        norm_head: predict the log-norm apart from the direction.
+        detach_norm: keep the gradient of the norm head from the backbone.
         without: parts of the backbone that are left out, e.g. the last convolution of an
             EfficientNet (``conv_head``).
-        wave: names of backbone stages after which a WaveBlock stands while training, e.g.
-            ``layer2``.
+        full_last_stage: remove the stride of a ResNet's last stage (``layer4``): a map of twice the
+            side, without dilation.
+        wave: backbone stages that are followed by a WaveBlock in training, e.g. ``layer2``.
     """
 
     backbone: str
@@ -75,22 +78,24 @@ class Recipe:
     hidden: Sequence[int] = (4096,)
     slope: float = 0.0
     scale: bool = False
+    shift: bool = False
     norm_head: bool = False
     detach_norm: bool = False
     without: Sequence[str] = ()
+    full_last_stage: bool = False
     wave: Sequence[str] = ()
 
 
 class Embedder(nn.Module):
-    """Images -> features. The direction says what is shown, the length how much of the original is left.
+    """Map images to features: the direction is content, the norm the share of the original left.
 
     Attributes:
         backbone: images -> map of features (or tokens).
         pool: map -> one feature.
         neck: feature -> embedding.
-        preprocessing: what the caller does before (resize) and what :meth:`forward` does itself
-            (mean and std).
-        recipe: how it was built.
+        preprocessing: the resize that the caller does, and mean and std, which :meth:`forward`
+            applies.
+        recipe: its architecture.
     """
 
     mean: Tensor
@@ -106,10 +111,14 @@ class Embedder(nn.Module):
         preprocessing: Preprocessing,
         recipe: Recipe,
     ) -> None:
-        """Put the parts together; ``pool`` None takes the class token."""
+        """Join the parts; ``pool`` None uses the class token."""
         super().__init__()
-        self.backbone, self.pool, self.neck = backbone, pool, neck
-        self.dim, self.preprocessing, self.recipe = dim, preprocessing, recipe
+        self.backbone = backbone
+        self.pool = pool
+        self.neck = neck
+        self.dim = dim
+        self.preprocessing = preprocessing
+        self.recipe = recipe
         self.register_buffer(
             "mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False
         )
@@ -129,18 +138,24 @@ class Embedder(nn.Module):
         return self.tokens(images)[0]
 
     def tokens(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed images and give the patch features too: ``[B, D]`` and ``[B, C, h, w]``."""
+        """Embed images and return their patch features too.
+
+        Args:
+            images: as in :meth:`forward`.
+
+        Returns:
+            float32 ``[B, D]`` un-normalised, and ``[B, C, h, w]``.
+        """
         features = self.backbone.forward_features(self.normalise(images))  # type: ignore[operator]
         patches, token = self._as_map(features)
-        # Pooling and neck are small and make the length: not in 16 bits, whatever the backbone runs
-        # in.
+        # Pooling and neck are cheap and determine the norm: never in 16 bits.
         with torch.autocast(images.device.type, enabled=False):
             pooled = self.pool(patches.float()) if self.pool is not None else token.float()
             embedding: Tensor = self.neck(pooled)
         return embedding, patches
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 0..255 or float 0..1 -> mean 0, standard deviation 1 by the preprocessing."""
+        """Normalise uint8 0..255 or float 0..1 by mean and std of the preprocessing."""
         scaled = images.float() / 255.0 if images.dtype == torch.uint8 else images
         return (scaled - self.mean) / self.std
 
@@ -149,12 +164,16 @@ class Embedder(nn.Module):
             return features, features.mean(dim=(2, 3))
         if features.ndim != 3:
             raise AslError(
-                f"backbone: features of shape {tuple(features.shape)} are neither a map nor tokens"
+                "model.backbone: its features must be a map [B, C, h, w] or tokens [B, T, C], got "
+                f"shape {tuple(features.shape)}; choose another backbone"
             )
         prefix = int(getattr(self.backbone, "num_prefix_tokens", 0))
         patches = features[:, prefix:]
         side = round(patches.shape[1] ** 0.5)
         if side * side != patches.shape[1]:
-            raise AslError(f"backbone: {patches.shape[1]} patch tokens are no square map")
+            raise AslError(
+                f"model.backbone: needs a square number of patch tokens, got {patches.shape[1]}; "
+                "use square images"
+            )
         batch, _, width = patches.shape
         return patches.transpose(1, 2).reshape(batch, width, side, side), features[:, 0]

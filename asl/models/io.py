@@ -1,4 +1,4 @@
-"""Saved embedders: safetensors weights, with preprocessing, recipe and card in the same file's metadata."""
+"""Saved embedders: safetensors weights with recipe, preprocessing and card as metadata."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SHIPPED = "asl_lite0"
 def save_embedder(
     embedder: Embedder, path: str | Path, *, card: Mapping[str, Any], half: bool = False
 ) -> None:
-    """Write an embedder; the file appears under its name only when it is whole.
+    """Write an embedder atomically.
 
     Args:
-        embedder: what to save.
+        embedder: to save.
         path: ``.safetensors``.
-        card: what a user should know: data, recipe, numbers; JSON-ready.
+        card: data, recipe and numbers for users; JSON-ready.
         half: store float16, half the size.
     """
     tensors = {
@@ -59,16 +59,16 @@ def load_embedder(name: str | Path, *, size: int | None = None, device: str = "c
         name: ``asl_lite0`` (comes with the package), ``lite0`` (EfficientNet-Lite0 as trained on
             ImageNet, GeM, no neck), the path of a saved embedder (``model.safetensors``, or the
             folder of a training), or a file of published weights (:mod:`asl.models.pretrained`).
-        size: pixels of the images instead of the model's own (multi-scale extraction); its hash
-            changes with it.
-        device: where to.
+        size: pixels of the square side instead of the model's own (multi-scale extraction); part
+            of the hash.
+        device: torch device.
 
     Returns:
         The embedder in evaluation mode.
 
     Raises:
         UsageError: no such model.
-        AslError: a file that is no saved embedder, or whose weights do not fit its recipe.
+        AslError: the file is no saved embedder, or its weights do not fit its recipe.
     """
     if name == "lite0":
         embedder = _lite0()
@@ -92,7 +92,8 @@ def _read_embedder(path: Path) -> Embedder:
         path = path / "model.safetensors"
     if not path.is_file():
         raise UsageError(
-            f"model: {path} is neither {SHIPPED}, lite0 nor a file; train one with `python -m asl.train`"
+            f"model: expected {SHIPPED}, lite0 or the path of a saved model, got {path}; "
+            "train one with `python -m asl.train`"
         )
     if path.suffix in SUFFIXES:
         return load_public(path)
@@ -107,7 +108,8 @@ def _read_embedder(path: Path) -> Embedder:
         embedder.load_state_dict({name: _full(value) for name, value in load_file(path).items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise AslError(
-            f"{path}: its weights do not fit what it says about itself ({str(error)[:200]})"
+            f"{path}: its weights do not fit the recipe in its metadata ({str(error)[:200]}); "
+            "save or download it again"
         ) from error
     return embedder
 
@@ -117,7 +119,7 @@ def _full(value: torch.Tensor) -> torch.Tensor:
 
 
 def shipped_model() -> Path:
-    """The weights that come with the package.
+    """Return the path of the weights that come with the package.
 
     Raises:
         UsageError: this installation has none.
@@ -125,47 +127,53 @@ def shipped_model() -> Path:
     path = Path(str(resources.files("asl.models").joinpath(f"{SHIPPED}.safetensors")))
     if not path.is_file():
         raise UsageError(
-            f"model: this installation has no {SHIPPED}; use model=lite0 or a trained model.safetensors"
+            f"model: this installation has no {SHIPPED}; use model=lite0 or a trained "
+            "model.safetensors"
         )
     return path
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Format, recipe, preprocessing and card of a saved embedder, without its weights.
+    """Read format, recipe, preprocessing and card of a saved embedder, without its weights.
 
     Raises:
-        AslError: not such a file.
+        AslError: the file is no saved embedder.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise AslError(
-            f"{path}: is no safetensors file ({str(error)[:200]}); only those are loaded"
+            f"{path}: is no safetensors file ({str(error)[:200]}); only safetensors files are "
+            "loaded, export the model again"
         ) from error
     if metadata.get("format") != FORMAT:
         raise AslError(
-            f"{path}: holds weights of something else (format {metadata.get('format')!r}, expected {FORMAT!r})"
+            f"{path}: holds weights of something else: expected format {FORMAT!r}, got "
+            f"{metadata.get('format')!r}; choose a model.safetensors of asl.train"
         )
     return metadata
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
-    """The card of a saved embedder."""
+    """Read the card of a saved embedder."""
     card: dict[str, Any] = json.loads(read_metadata(Path(path))["card"])
     return card
 
 
-def _chosen(plan: Recipe | Preprocessing) -> dict[str, Any]:
-    """What differs from the defaults: a field that a later version adds does not change the hash of older models."""
-    usual = {field.name: field.default for field in fields(plan)}
-    # A tuple and the list that a file gives back are the same choice.
+def _non_default(plan: Recipe | Preprocessing) -> dict[str, Any]:
+    """Return the fields that differ from their defaults.
+
+    A field that a later version adds does not change the hash of older models.
+    """
+    defaults = {field.name: field.default for field in fields(plan)}
+    # A tuple and the list that a file returns are the same choice.
     chosen = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(plan).items()
     }
     plain = {
-        name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()
+        name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()
     }
     return {
         name: value
@@ -175,11 +183,11 @@ def _chosen(plan: Recipe | Preprocessing) -> dict[str, Any]:
 
 
 def model_hash(embedder: Embedder) -> str:
-    """16 hex digits of weights, recipe and preprocessing: equal models have equal hashes."""
+    """Hash weights, recipe and preprocessing: 16 hex digits, equal for equal models."""
     digest = hashlib.sha256()
     digest.update(
         json.dumps(
-            [_chosen(embedder.recipe), _chosen(embedder.preprocessing)], sort_keys=True
+            [_non_default(embedder.recipe), _non_default(embedder.preprocessing)], sort_keys=True
         ).encode()
     )
     for name, value in sorted(embedder.state_dict().items()):

@@ -1,4 +1,4 @@
-"""From a map of features to one: GeM, average, class token, R-MAC. Maps are ``[B, C, h, w]``."""
+"""Pooling of feature maps ``[B, C, h, w]`` to ``[B, C]``: GeM, average, R-MAC."""
 
 from __future__ import annotations
 
@@ -10,40 +10,49 @@ from asl.types import UsageError
 
 
 class GeM(nn.Module):
-    """(mean x^p)^(1/p) over positions, x clamped to be positive (Radenović et al., TPAMI 2018, eq. 2)."""
+    """Generalised mean: (mean x^p)^(1/p) over positions (Radenović et al., TPAMI 2018, eq. 2)."""
 
     def __init__(self, *, p: float = 3.0, learned: bool = False, eps: float = 1e-6) -> None:
-        """Set p (1 is the average, large p the maximum), fixed or learned."""
+        """Set p, fixed or learned.
+
+        Args:
+            p: 1 is the average, large p approaches the maximum.
+            learned: train p.
+            eps: least value that a feature is clamped to.
+
+        Raises:
+            UsageError: p is not above 0.
+        """
         super().__init__()
         if p <= 0:
-            raise UsageError(f"pooling: GeM needs p > 0, got {p}")
+            raise UsageError(f"model.p: GeM needs p > 0, got {p}")
         self.p = nn.Parameter(torch.tensor(float(p)), requires_grad=learned)
         self._eps = eps
 
     def forward(self, features: Tensor) -> Tensor:
-        """``[B, C, h, w]`` -> ``[B, C]``."""
+        """Pool ``[B, C, h, w]`` to ``[B, C]``."""
         powered = features.float().clamp_min(self._eps).pow(self.p)
         return powered.mean(dim=(2, 3)).pow(1.0 / self.p)
 
 
 class Average(nn.Module):
-    """The mean over positions."""
+    """Mean over positions."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """``[B, C, h, w]`` -> ``[B, C]``."""
+        """Pool ``[B, C, h, w]`` to ``[B, C]``."""
         return features.float().mean(dim=(2, 3))
 
 
 class RMAC(nn.Module):
-    """Regional maxima, each made unit length, summed (Tolias et al., ICLR 2016, section 3)."""
+    """Sum of l2-normalised regional maxima (Tolias et al., ICLR 2016, section 3)."""
 
     def __init__(self, *, levels: int = 3) -> None:
-        """Set the number of scales."""
+        """Set the number of scales of regions."""
         super().__init__()
         self._levels = levels
 
     def forward(self, features: Tensor) -> Tensor:
-        """``[B, C, h, w]`` -> ``[B, C]``."""
+        """Pool ``[B, C, h, w]`` to ``[B, C]``."""
         height, width = features.shape[2:]
         total = F.normalize(features.float().amax(dim=(2, 3)), dim=1)
         for level in range(1, self._levels + 1):
@@ -60,7 +69,7 @@ class RMAC(nn.Module):
 
 
 def _starts(length: int, side: int, level: int) -> list[int]:
-    """Where the regions of a level begin along one axis: evenly, overlapping by about 40 %."""
+    """Place the regions of a level along one axis: evenly, overlapping by about 40 %."""
     if length <= side:
         return [0]
     count = max(level, 1 + round((length - side) / (0.6 * side)))

@@ -1,4 +1,4 @@
-"""Weights that others have published, from files that the user downloads: SSCD, and the ISC 2021 descriptor winner.
+"""Published weights of others from files that the user downloads: SSCD and the ISC 2021 winner.
 
 * SSCD (Pizzi et al., CVPR 2022; MIT): ``sscd_*.torchvision.pt`` and ``sscd_*.torchscript.pt``.
   ResNe(X)t, GeM with p = 3, one linear layer; its authors' preprocessing for inference: shorter
@@ -7,9 +7,9 @@
   EfficientNetV2-M without its last convolution, average pooling, a linear layer and batch norm to
   256 dimensions, squashed to the size in the file.
 
-They come out as embedders like any other, un-normalised: their length was not trained to say
-anything, a norm head can be. State dicts are read as data (``weights_only``); TorchScript is a
-program, which only runs what TorchScript has.
+They are loaded as embedders like any other, un-normalised; their norm was not trained, a norm head
+can be. State dicts are read as data (``weights_only``); TorchScript is a program, limited to the
+operators of TorchScript.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from asl.types import AslError
 
 SUFFIXES = (".pt", ".pth", ".tar")
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-# Blocks in the third stage and channels of a grouped convolution say which network it is.
+# Blocks in the third stage and channels of a grouped convolution identify the network.
 _RESNETS = {
     (2, 64): "resnet18",
     (6, 64): "resnet50",
@@ -43,17 +43,17 @@ _Tensors = dict[str, Tensor]
 
 
 def load_public(path: Path) -> Embedder:
-    """Read published weights; which ones is seen from the names of their tensors.
+    """Read published weights; the names of their tensors identify the architecture.
 
     Args:
         path: ``.pt``, ``.pth`` or ``.pth.tar`` as published.
 
     Returns:
-        The embedder in evaluation mode. Where the file is TorchScript, its answer on a test image
-        is held equal to that of the program in the file.
+        The embedder in evaluation mode. Where the file is TorchScript, the output for a test image
+        was compared with that of the program in the file.
 
     Raises:
-        AslError: not such a file, or weights of another architecture.
+        AslError: not readable as weights, or of an unknown architecture.
     """
     script, content = _read(path)
     tensors = {
@@ -65,30 +65,31 @@ def load_public(path: Path) -> Embedder:
     elif "backbone.conv1.weight" in tensors and "backbone.fc.weight" in tensors:
         embedder = _sscd(path, tensors)
     else:
-        some = ", ".join(list(tensors)[:3])
+        names = ", ".join(list(tensors)[:3])
         raise AslError(
-            f"{path}: holds none of the published weights that are known here (its tensors: {some} ...); "
-            "SSCD's .torchvision.pt, and isc_ft_v107 or isc_selfsup_v98 are"
+            f"{path}: holds none of the published weights that are known here "
+            f"(its tensors: {names} ...); use SSCD's .torchvision.pt, isc_ft_v107 or "
+            "isc_selfsup_v98"
         )
     embedder = embedder.eval()
     if script is not None:
-        _hold_equal(path, embedder, script)
+        _check_equal(path, embedder, script)
     return embedder
 
 
 def _read(path: Path) -> tuple[Callable[[Tensor], Tensor] | None, dict[str, Any]]:
-    """(the program, where the file is TorchScript; what it holds)."""
+    """Return the program of a TorchScript file (else None) and the content of the file."""
     try:
         if zipfile.is_zipfile(path) and any(
             "/code/" in name for name in zipfile.ZipFile(path).namelist()
         ):
             with warnings.catch_warnings():
-                # TorchScript is deprecated; these files will not be published anew.
+                # TorchScript is deprecated, but these files are only published in it.
                 warnings.filterwarnings("ignore", category=FutureWarning)
                 warnings.filterwarnings("ignore", category=DeprecationWarning)
                 script = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
             return script, dict(script.state_dict())
-        # Training arguments lie beside the weights; a Namespace holds values and runs nothing.
+        # The files also store training arguments; a Namespace holds values and runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (
@@ -100,7 +101,8 @@ def _read(path: Path) -> tuple[Callable[[Tensor], Tensor] | None, dict[str, Any]
         zipfile.BadZipFile,
     ) as error:
         raise AslError(
-            f"{path}: cannot be read as weights ({str(error).splitlines()[0][:200]})"
+            f"{path}: cannot be read as weights ({str(error).splitlines()[0][:200]}); download it "
+            "again"
         ) from error
     if not isinstance(content, Mapping) or not content:
         raise AslError(f"{path}: holds a {type(content).__name__}, expected named weights")
@@ -115,7 +117,8 @@ def _sscd(path: Path, tensors: _Tensors) -> Embedder:
     name = _RESNETS.get((stage, width))
     if name is None:
         raise AslError(
-            f"{path}: a ResNet with {stage} blocks in its third stage and {width} channels is not known here"
+            f"{path}: a ResNet with {stage} blocks in its third stage and {width} channels is not "
+            f"known here; expected {', '.join(_RESNETS.values())}"
         )
     weight = tensors["backbone.fc.weight"]
     recipe = Recipe(backbone=name, pooling="gem", p=3.0, neck="linear", dim=weight.shape[0])
@@ -127,7 +130,7 @@ def _sscd(path: Path, tensors: _Tensors) -> Embedder:
 def _yokoo(path: Path, tensors: _Tensors, content: Mapping[str, Any]) -> Embedder:
     weight = tensors["fc.weight"]
     name = str(content.get("arch", "tf_efficientnetv2_m_in21ft1k"))
-    # timm has renamed what it calls pretrained weights; the architecture is the same.
+    # timm has since renamed the variants; the architecture is the same.
     name = name.removesuffix("_in21ft1k").removesuffix("_in21k")
     recipe = Recipe(
         backbone=name,
@@ -149,30 +152,32 @@ def _yokoo(path: Path, tensors: _Tensors, content: Mapping[str, Any]) -> Embedde
 
 def _filled(path: Path, recipe: Recipe, plan: Preprocessing, tensors: _Tensors) -> Embedder:
     embedder = assemble(create_backbone(recipe), recipe, plan)
-    kept = {
+    optional = {
         name
         for name in embedder.state_dict()
         if name == "pool.p" or name.endswith("num_batches_tracked")
     }
     try:
-        missing, foreign = embedder.load_state_dict(tensors, strict=False)
+        missing, unknown = embedder.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         raise AslError(
             f"{path}: does not fit {recipe.backbone} ({str(error).splitlines()[-1].strip()[:160]})"
         ) from error
-    wrong = sorted({*missing} - kept) + sorted(foreign)
-    if wrong:
-        raise AslError(f"{path}: does not fit {recipe.backbone}, e.g. {wrong[0]}")
+    misfits = sorted({*missing} - optional) + sorted(unknown)
+    if misfits:
+        raise AslError(f"{path}: does not fit {recipe.backbone}, e.g. {misfits[0]}")
     return embedder
 
 
 @torch.inference_mode()
-def _hold_equal(path: Path, embedder: Embedder, script: Callable[[Tensor], Tensor]) -> None:
+def _check_equal(path: Path, embedder: Embedder, script: Callable[[Tensor], Tensor]) -> None:
     coarse = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
     images = nn.functional.interpolate(coarse, size=(160, 192), mode="bilinear")
-    ours, theirs = embedder(images), script(embedder.normalise(images))
-    cosine = float(F.cosine_similarity(ours, theirs).min())
+    rebuilt = embedder(images)
+    published = script(embedder.normalise(images))
+    cosine = float(F.cosine_similarity(rebuilt, published).min())
     if not cosine > 0.9999:
         raise AslError(
-            f"{path}: rebuilt from its weights, the network answers differently (cosine {cosine:.4f})"
+            f"{path}: the network rebuilt from its weights must agree with the program in the file "
+            f"(cosine above 0.9999), got {cosine:.4f}; use the .torchvision.pt file"
         )

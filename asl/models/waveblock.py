@@ -1,4 +1,4 @@
-"""WaveBlock: while training, all rows of a feature map but one random strip are amplified."""
+"""WaveBlock: amplify all rows of a feature map but one random strip, in training."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from torch import Tensor, nn
 
 
 class WaveBlock:
-    """A forward hook (Wang et al., "Attentive WaveBlock", TIP 2022, section 3.1; in D2LV after stages 2 and 3).
+    """Forward hook of a stage (Wang et al., "Attentive WaveBlock", TIP 2022, section 3.1).
 
-    One strip for the whole batch, a share of the height, stays as it is; the other rows are
-    multiplied. In evaluation mode nothing happens.
+    D2LV puts it after stages 2 and 3. One strip for the whole batch, a share of the height, stays
+    unchanged; the other rows are multiplied. In evaluation mode nothing happens.
     """
 
     def __init__(self, *, share: float = 0.3, rate: float = 1.5) -> None:
-        """Set the height of the strip and the factor of the rest."""
+        """Set the share of the strip, 0..1 of the height, and the factor of the other rows."""
         self._share, self._rate = share, rate
 
     def __call__(self, stage: nn.Module, _: object, features: Tensor) -> Tensor:
-        """``[B, C, h, w]`` of a stage -> the same shape."""
+        """Return ``[B, C, h, w]``, the amplified output of the stage."""
         if not stage.training:
             return features
         height = features.shape[2]

@@ -1,48 +1,185 @@
-"""What a layer of one weight vector an image takes on a device, before anything is made."""
+"""Memory of a training with one weight vector an image, estimated before anything is allocated."""
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from asl.models import Embedder
 from asl.training.schedule import OptimizerFactory
 from asl.types import UsageError
 
+_GIB = 2**30
+_LOGIT_COPIES = 4  # cosines, margins, logits and the gradient of the softmax
 
-def class_bytes(make_loss: Callable[[], nn.Module], optimizer: OptimizerFactory) -> int:
-    """Bytes of the weights of losses in float32, with their gradient and what the optimiser keeps of each."""
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What a training step holds on one device.
+
+    Attributes:
+        rows: views of the joined batch of all processes, the rows of the class logits.
+        views: views of this process.
+        size: side of the largest views in pixels.
+        processes: number of processes; several add DDP's buckets.
+        classes: number of training images.
+        half: the network runs in 16 bits.
+        averaged: an average of the network is kept.
+    """
+
+    rows: int
+    views: int
+    size: int
+    processes: int
+    classes: int
+    half: bool = False
+    averaged: bool = False
+
+
+def class_bytes(
+    make_loss: Callable[[], nn.Module], optimizer: OptimizerFactory, *, processes: int = 1
+) -> int:
+    """Count the bytes of the weights of losses in float32 with everything a step keeps of them.
+
+    That is the weights, their gradient, what the optimiser stores of each, the temporary copy of
+    its multi-tensor implementation, and DDP's buckets.
+
+    Args:
+        make_loss: builds the loss; called on the meta device.
+        optimizer: parameter groups -> optimiser.
+        processes: number of processes.
+
+    Returns:
+        0 where the losses have no weights.
+    """
     with torch.device("meta"):  # shapes alone
-        weights = list(make_loss().parameters())
+        weights = [weight for weight in make_loss().parameters() if weight.requires_grad]
     if not weights:
         return 0
-    defaults: dict[str, Any] = optimizer([{"params": weights}]).defaults
-    kept = 2 if "betas" in defaults else int(bool(defaults.get("momentum")))
-    return 4 * (2 + kept) * sum(weight.numel() for weight in weights)
+    copies = 2 + _optimizer_copies(optimizer, weights) + (processes > 1)
+    return 4 * copies * sum(weight.numel() for weight in weights)
 
 
-def free_bytes(accelerator: str) -> int:
-    """Memory that is free on the first GPU, or all memory of this machine where it trains on the CPU."""
+def _optimizer_copies(optimizer: OptimizerFactory, weights: list[nn.Parameter]) -> int:
+    """Count the tensors of the size of the weights that an optimiser holds during a step."""
+    made: Optimizer = optimizer([{"params": weights}])
+    defaults: dict[str, Any] = made.defaults
+    stored = 2 if "betas" in defaults else int(bool(defaults.get("momentum")))
+    in_place = bool(defaults.get("fused")) or defaults.get("foreach") is False
+    multi_tensor = isinstance(made, torch.optim.Adam | torch.optim.AdamW) and not in_place
+    return stored + int(multi_tensor)
+
+
+def step_bytes(
+    embedder: Embedder,
+    make_loss: Callable[[], nn.Module],
+    optimizer: OptimizerFactory,
+    plan: StepPlan,
+) -> dict[str, int]:
+    """Estimate the memory of a training step on one device, part by part.
+
+    Args:
+        embedder: the network.
+        make_loss: builds the loss; called on the meta device.
+        optimizer: parameter groups -> optimiser.
+        plan: batch, size and precision.
+
+    Returns:
+        name of a part -> bytes; ``class weights`` is 0 for losses without them.
+    """
+    classes = class_bytes(make_loss, optimizer, processes=plan.processes)
+    parameters = [weight for weight in embedder.parameters() if weight.requires_grad]
+    copies = 2 + int(plan.averaged) + int(plan.processes > 1)
+    if parameters:
+        with torch.device("meta"):
+            shapes = [nn.Parameter(torch.empty(weight.shape)) for weight in parameters]
+        copies += _optimizer_copies(optimizer, shapes)
+    network = 4 * copies * sum(weight.numel() for weight in embedder.parameters())
+    activations = plan.views * activation_bytes(embedder, size=plan.size)
+    return {
+        "class weights": classes,
+        "class logits": 4 * _LOGIT_COPIES * plan.rows * plan.classes if classes else 0,
+        "network": network,
+        "activations": activations // 2 if plan.half else activations,
+    }
+
+
+def activation_bytes(embedder: Embedder, *, size: int) -> int:
+    """Count the bytes that autograd saves of one view in float32, without allocating any.
+
+    Args:
+        embedder: the network; a copy of it runs on the meta device.
+        size: side of the view in pixels.
+    """
+    network = copy.deepcopy(embedder).to("meta").train()
+    weights = {id(weight) for weight in network.parameters()}
+    saved: dict[int, int] = {}
+    kept: list[Tensor] = []  # alive, so that no two have one identity
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if id(tensor) not in weights and storage._cdata not in saved:
+            saved[storage._cdata] = storage.nbytes()
+            kept.append(tensor)
+        return tensor
+
+    images = torch.empty(2, 3, size, size, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        network.tokens(images)
+    return sum(saved.values()) // 2
+
+
+def free_bytes(accelerator: str, devices: Any = 1) -> int:
+    """Return the least free memory of the chosen GPUs, or all memory of this machine on the CPU.
+
+    Args:
+        accelerator: ``trainer.accelerator``.
+        devices: ``trainer.devices``: a number, a list of GPUs, or ``auto``.
+    """
     if accelerator != "cpu" and torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
-    if not hasattr(os, "sysconf"):  # Windows does not say
+        return min(int(torch.cuda.mem_get_info(gpu)[0]) for gpu in chosen_gpus(devices))
+    if not hasattr(os, "sysconf"):  # Windows has none
         return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def refuse_large_classes(needed: int, free: int, *, images: int) -> None:
-    """Stop before training where the class weights alone do not fit.
+def chosen_gpus(devices: Any) -> list[int]:
+    """List the numbers of the GPUs that ``trainer.devices`` chooses, at least one."""
+    if isinstance(devices, list | tuple):
+        return [int(gpu) for gpu in devices]
+    text = str(devices)
+    if "," in text:
+        return [int(gpu) for gpu in text.split(",") if gpu.strip()]
+    every = range(torch.cuda.device_count())
+    count = int(text) if text.lstrip("-").isdigit() else -1
+    return list(every if count < 0 else every[:count]) or [0]
+
+
+def refuse_large_classes(needed: dict[str, int], free: int, *, images: int) -> None:
+    """Stop before training where the class weights and what comes with them do not fit.
+
+    Args:
+        needed: of :func:`step_bytes`.
+        free: bytes of the device.
+        images: number of training images.
 
     Raises:
-        UsageError: they do not; the keys that help are named.
+        UsageError: they do not fit; names the parts and the keys that help.
     """
-    if needed > free:
-        gib = 2**30
-        raise UsageError(
-            f"loss: class weights for {images} training images need {needed / gib:.1f} GiB with gradient and optimiser "
-            f"state, the device has {free / gib:.1f}; raise data.every, lower model.dim, or take a loss without classes"
-        )
+    total = sum(needed.values())
+    if not needed["class weights"] or total <= free:
+        return
+    parts = ", ".join(f"{name} {size / _GIB:.1f}" for name, size in needed.items())
+    raise UsageError(
+        f"loss: class weights for {images} training images need {total / _GIB:.1f} GiB with all "
+        f"that a step keeps ({parts}), the device has {free / _GIB:.1f} free; raise data.every, "
+        "lower model.dim, set data.hard_pairs_as=none, or choose a loss without classes"
+    )

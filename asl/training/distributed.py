@@ -1,4 +1,4 @@
-"""The joined batch of all processes: of the losses, differentiable, and of batch norm."""
+"""Joined batches of all processes: for the losses, differentiable, and for batch norm."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from asl.losses import LossInputs
 
 
 def gather(module: L.LightningModule, inputs: LossInputs) -> LossInputs:
-    """Join the loss inputs of all processes in rank order; one process gets its own back.
+    """Join the loss inputs of all processes in rank order; one process returns its own.
 
     Each process then computes the loss of the whole batch. The gather's backward pass sums the
     gradients of all processes and DDP's averaging divides by their number, so that the step is the
     one a single process would take. Row numbers in ``pair_index`` are moved to the joined batch.
+
+    Args:
+        module: knows its trainer and with it the processes.
+        inputs: of this process; ``groups`` is not of the batch and must not be set.
     """
     if module.trainer.world_size == 1:
         return inputs
@@ -36,9 +40,9 @@ def gather(module: L.LightningModule, inputs: LossInputs) -> LossInputs:
 
 
 class TimmSyncBatchNorm(LayerSync):
-    """Batch statistics over all processes, also for timm's batch norms that hold their activation.
+    """Batch statistics over all processes, also in timm's batch norms with an activation.
 
-    torch's own conversion, which Lightning uses, drops those activations without a word.
+    torch's own conversion, which Lightning uses, silently drops those activations.
     """
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -47,5 +51,5 @@ class TimmSyncBatchNorm(LayerSync):
         return converted
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Leave them: in evaluation mode nothing is synchronised."""
+        """Return the model unchanged: in evaluation mode nothing is synchronised."""
         return model

@@ -1,4 +1,4 @@
-"""An exponential moving average of the embedder's weights, which is what is watched and saved."""
+"""Exponential moving average of the embedder's weights: evaluated in validation and saved."""
 
 from __future__ import annotations
 
@@ -10,31 +10,38 @@ from lightning.pytorch.callbacks import Callback
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asl.models import Embedder
-from asl.types import AslError
+from asl.types import UsageError
 
 
 class AveragedEmbedder(Callback):
-    """Keeps the average on the training device, one update an optimiser step.
+    """Keep the average on the training device, with one update an optimiser step.
 
     Lightning's own callback also averages the losses (a class layer may have more weights than the
-    network), and keeps the average where the module was before the trainer moved it: on the CPU.
+    network), and keeps the average on the CPU, where the module was before the trainer moved it.
     """
 
     def __init__(self, decay: float) -> None:
-        """Set the decay, 0..1."""
+        """Set the decay a step.
+
+        Raises:
+            UsageError: the decay is not between 0 and 1.
+        """
         if not 0 < decay < 1:
-            raise AslError(f"trainer.ema: must be above 0 and below 1, got {decay}")
-        self._decay, self._step = decay, 0
+            raise UsageError(
+                f"trainer.ema: must be above 0 and below 1, got {decay}; 0 turns it off"
+            )
+        self._decay = decay
+        self._step = 0
         self._average: AveragedModel | None = None
 
     @property
     def embedder(self) -> Embedder:
-        """The average as a network of its own, buffers included."""
+        """Return the average as a network of its own, buffers included."""
         assert self._average is not None, "there is an average from setup on"
         return cast(Embedder, self._average.module)
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        """Copy the weights as they are."""
+        """Start from a copy of the weights."""
         self._average = AveragedModel(
             cast(Embedder, module.embedder),
             device=trainer.strategy.root_device,
@@ -50,24 +57,24 @@ class AveragedEmbedder(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Take in the weights after an optimiser step (which several batches may share)."""
+        """Update after an optimiser step, which several batches may share."""
         if trainer.global_step > self._step:
             assert self._average is not None
             self._average.update_parameters(cast(Embedder, module.embedder))
             self._step = trainer.global_step
 
-    def give(self, embedder: Embedder) -> None:
-        """Put the average into an embedder of the same kind."""
+    def copy_to(self, embedder: Embedder) -> None:
+        """Copy the average into an embedder of the same architecture."""
         with torch.no_grad():
             embedder.load_state_dict(self.embedder.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        """Part of the checkpoint."""
+        """Return the average, for the checkpoint."""
         assert self._average is not None
         return {"step": self._step, "average": self._average.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with a checkpoint's average."""
+        """Restore the average of a checkpoint."""
         assert self._average is not None
         self._step = state_dict["step"]
         self._average.load_state_dict(state_dict["average"])

@@ -1,21 +1,34 @@
-"""Run a training: trainer, loggers, checkpoints, averaging, progress; resume from the last epoch's end."""
+"""Run a training: trainer, loggers, checkpoints, averaging, progress; resume at the very batch."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
 from asl.console.schemas.train_config import FitSettings
+from asl.data.batch_sampler import Position
 from asl.data.datamodule import CopyDataModule
-from asl.training.callbacks import SeededSteps, SourceRate
+from asl.training.callbacks import SeededSteps, TrainingRate
+from asl.training.checkpoints import (
+    DurableCheckpoints,
+    delete_checkpoints,
+    find_checkpoint,
+    set_damaged_aside,
+)
 from asl.training.ema import AveragedEmbedder
 from asl.training.lightning_trainer import make_trainer
+from asl.training.loggers import make_loggers
 from asl.training.module import CopyDetectionModule
+from asl.training.saving import CheckpointSaver
 from asl.types import AslError
 
 
@@ -35,88 +48,110 @@ def fit(
         module: embedder and losses.
         data: the training images.
         settings: of the loop.
-        output: gets ``checkpoints/last.ckpt`` after every epoch, ``logs/`` (TensorBoard) and
+        output: gets ``checkpoints/last.ckpt`` and ``previous.ckpt``, ``logs/`` (TensorBoard) and
             ``metrics.csv``.
         seed: of everything random.
-        resume: go on from ``output/checkpoints/last.ckpt`` where there is one; on a CPU the weights
-            end up bit-identical to those of an uninterrupted run.
-        callbacks: more of Lightning's callbacks.
+        resume: continue from the last checkpoint, where there is one, at its very batch; on a CPU
+            the weights are bit-identical to those of an uninterrupted run.
+        callbacks: further callbacks of Lightning.
 
     Raises:
-        AslError: the loss stopped being finite, or a checkpoint does not fit the model.
+        AslError: the loss is not finite, a checkpoint does not fit the model or cannot be written,
+            or SIGTERM ended the training (it is saved).
     """
     L.seed_everything(seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
     if settings.compile:
-        module.embedder.compile()
+        module.compile_embedder()
+    folder = output / "checkpoints"
+    checkpoint = _prepare_checkpoints(folder, module, resume=resume)
+    data.start = checkpoint.position if checkpoint else None
+    saver = CheckpointSaver(
+        folder,
+        every_n_steps=settings.save_every_n_steps,
+        every_minutes=settings.save_every_minutes,
+    )
     averaged = AveragedEmbedder(settings.ema) if settings.ema else None
-    watchers = [*_callbacks(settings, output, seed), *([averaged] if averaged else []), *callbacks]
-    trainer = make_trainer(settings, output=output, callbacks=watchers)
-    last = output / "checkpoints" / "last.ckpt"
-    first = getattr(rank_zero_only, "rank", 0) == 0
-    if resume and last.is_file():
-        _check_resumable(last, module)
-    elif first:
-        last.unlink(
-            missing_ok=True
-        )  # begun anew, and killed before its first epoch's end, it must not go on there
-    if first:
-        _keep_metrics(output)
-    with warnings.catch_warnings():
-        for folder in ("Experiment logs", "Checkpoint"):  # they hold what is gone on from
-            warnings.filterwarnings("ignore", message=f"{folder} directory")
+    loggers = make_loggers(
+        settings.logger, output, resumed_step=checkpoint.step if checkpoint else None
+    )
+    with _without_advertisements():
+        trainer = make_trainer(
+            settings,
+            loggers=loggers,
+            callbacks=[
+                SeededSteps(seed),
+                TrainingRate(),
+                *([LearningRateMonitor(logging_interval="step")] if loggers else []),
+                *([RichProgressBar()] if settings.enable_progress_bar else []),
+                *([averaged] if averaged else []),
+                *callbacks,
+                saver,
+            ],
+        )
         # weights_only: a checkpoint is data; it must not be able to run code.
         trainer.fit(
-            module,
-            data,
-            ckpt_path=str(last) if resume and last.is_file() else None,
-            weights_only=True,
+            module, data, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True
+        )
+    if saver.stopped:
+        raise AslError(
+            f"stopped by SIGTERM at step {trainer.global_step}, which is saved in {folder}; "
+            "the same command resumes"
         )
     if averaged:
-        averaged.give(module.embedder)
+        averaged.copy_to(module.embedder)
     return module
 
 
-def _keep_metrics(output: Path) -> None:
-    """Lightning's CSV logger starts its file anew; that of an interrupted run gets a number."""
-    file = output / "metrics.csv"
-    if file.is_file():
-        file.rename(output / f"metrics-{len(list(output.glob('metrics-*.csv'))) + 1}.csv")
+@dataclass(frozen=True)
+class _Resumed:
+    path: str
+    step: int
+    position: Position
 
 
-def _callbacks(settings: FitSettings, output: Path, seed: int) -> list[Callback]:
-    chosen: list[Callback] = [
-        # With nothing monitored save_top_k=1 keeps the newest; save_last alone writes nothing
-        # before the end.
-        ModelCheckpoint(
-            output / "checkpoints",
-            filename="last",
-            save_top_k=1,
-            every_n_epochs=1,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        ),
-        SeededSteps(seed),
-        SourceRate(),
-    ]
-    return [*chosen, RichProgressBar()] if settings.enable_progress_bar else chosen
+def _prepare_checkpoints(
+    folder: Path, module: CopyDetectionModule, *, resume: bool
+) -> _Resumed | None:
+    """Find the checkpoint to resume from, or clear the folder for a new training."""
+    first_process = getattr(rank_zero_only, "rank", 0) == 0
+    if not resume:
+        if first_process:
+            # Killed before its first save, the new training must not resume from these.
+            delete_checkpoints(folder)
+        return None
+    shapes = {name: value.shape for name, value in module.state_dict().items()}
+    found = find_checkpoint(folder, shapes)
+    if found is None:
+        return None
+    path, warning = found
+    if warning and first_process:
+        set_damaged_aside(folder)
+        warnings.warn(warning, stacklevel=2)
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    position = state.get("position", {"epoch": state["epoch"] + 1, "batch": 0})
+    return _Resumed(str(path), int(state["global_step"]), Position(**position))
 
 
-def _check_resumable(path: Path, module: CopyDetectionModule) -> None:
-    """Fail with words, not with a list of tensors, where a folder holds another model's checkpoint."""
+@contextlib.contextmanager
+def _without_advertisements() -> Iterator[None]:
+    """Silence Lightning's product tips and the warnings that do not apply to this loop."""
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return "Tip:" not in record.getMessage()
+
+    logger.addFilter(wanted)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-    except Exception as error:
-        raise AslError(
-            f"{path}: cannot be resumed from ({error}); delete it or choose another output"
-        ) from error
-    own = {name: value.shape for name, value in module.state_dict().items()}
-    theirs = {name: value.shape for name, value in state.items()}
-    if own != theirs:
-        different = sorted(
-            name for name in own.keys() | theirs.keys() if own.get(name) != theirs.get(name)
-        )
-        raise AslError(
-            f"{path}: belongs to another model or loss ({len(different)} tensor(s) differ, e.g. {different[0]}); "
-            "choose another output or set resume=false"
-        )
+        with warnings.catch_warnings():
+            for message in (
+                ".*LeafSpec.*deprecated",
+                "The number of training batches .* is smaller than the logging interval",
+                "You're resuming from a checkpoint that ended before the epoch ended",
+                "Found .* module\\(s\\) in eval mode at the start of training",
+                "Experiment logs directory",
+            ):
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        logger.removeFilter(wanted)

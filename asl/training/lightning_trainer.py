@@ -5,18 +5,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from asl.console.key_names import unknown_key
 from asl.console.schemas.train_config import FitSettings
+from asl.training.checkpoints import DurableCheckpoints
 from asl.training.distributed import TimmSyncBatchNorm
-from asl.training.loggers import make_loggers
 from asl.types import UsageError
 
+# A check on data.validation keeps the other processes waiting, longer than NCCL's half an hour.
+_DDP_TIMEOUT = timedelta(hours=12)
 # Arguments that :func:`make_trainer` sets itself.
 _OWN = {
     "callbacks",
@@ -30,13 +34,16 @@ _OWN = {
 
 
 def make_trainer(
-    settings: FitSettings, *, output: Path, callbacks: Sequence[Callback]
+    settings: FitSettings,
+    *,
+    loggers: list[Logger] | Literal[False],
+    callbacks: Sequence[Callback],
 ) -> L.Trainer:
     """Build the trainer.
 
     Args:
         settings: of the loop.
-        output: folder of the loggers.
+        loggers: all loggers; False for none.
         callbacks: all callbacks.
 
     Raises:
@@ -45,23 +52,31 @@ def make_trainer(
     return L.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        strategy=settings.strategy,
+        strategy=_strategy(settings.strategy),
         num_nodes=settings.num_nodes,
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.max_epochs,
         max_steps=settings.max_steps,
+        max_time=settings.max_time,
         accumulate_grad_batches=settings.accumulate_grad_batches,
         gradient_clip_val=settings.gradient_clip_val or None,
-        plugins=[TimmSyncBatchNorm()] if settings.sync_batchnorm else None,
+        plugins=[
+            DurableCheckpoints(),
+            *([TimmSyncBatchNorm()] if settings.sync_batchnorm else []),
+        ],
         use_distributed_sampler=False,  # IdentityBatches deals batches to the processes itself
         reload_dataloaders_every_n_epochs=1,
         log_every_n_steps=settings.log_every_n_steps,
-        logger=make_loggers(settings.logger, output),
+        logger=loggers,
         callbacks=list(callbacks),
         enable_progress_bar=settings.enable_progress_bar,
         enable_model_summary=False,
         **trainer_extra(settings.extra),
     )
+
+
+def _strategy(name: str) -> str | Strategy:
+    return DDPStrategy(timeout=_DDP_TIMEOUT) if name == "ddp" else name
 
 
 def trainer_extra(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch.loggers import (
-    CSVLogger,
     Logger,
     MLFlowLogger,
     TensorBoardLogger,
     WandbLogger,
 )
 
+from asl.training.metrics_file import MetricsFile
 from asl.types import AslError, UsageError
 
 # Name -> module that has to be installed.
@@ -39,8 +39,19 @@ def check_logger(name: str) -> None:
         raise AslError(f"trainer.logger: {name} is not installed; run `pip install {name}`")
 
 
-def make_loggers(name: str, output: Path) -> list[Logger] | Literal[False]:
-    """Return Lightning's loggers: ``metrics.csv`` and the named one; False for ``none``."""
+def make_loggers(
+    name: str, output: Path, *, resumed_step: int | None = None
+) -> list[Logger] | Literal[False]:
+    """Make the loggers of a training.
+
+    Args:
+        name: of a tracker beside ``metrics.csv``; ``csv`` for that file alone.
+        output: folder of the training.
+        resumed_step: optimiser steps of the checkpoint that is resumed, or None.
+
+    Returns:
+        ``metrics.csv`` and the named logger; False for ``none``.
+    """
     check_logger(name)
     if name == "none":
         return False
@@ -51,5 +62,5 @@ def make_loggers(name: str, output: Path) -> list[Logger] | Literal[False]:
             "asl", run_name=output.name, save_dir=str(output / "mlruns")
         ),
     }
-    loggers: list[Logger] = [CSVLogger(output, name="", version="")]
+    loggers: list[Logger] = [MetricsFile(output / "metrics.csv", resumed_step=resumed_step)]
     return [*loggers, makers[name]()] if name in makers else loggers

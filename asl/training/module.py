@@ -1,8 +1,10 @@
-"""The Lightning module: a batch of tracked views -> features -> weighted losses."""
+"""Lightning module: a batch of tracked views -> features -> weighted losses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -18,10 +20,15 @@ from asl.types import AslError, UsageError
 
 
 class CopyDetectionModule(L.LightningModule):
-    """Trains an embedder with a weighted sum of losses on views of P sources.
+    """Train an embedder with a weighted sum of losses on views of P sources.
 
     The losses see the joined batch of all processes (a differentiable gather), so one process with
     the joined batch and several with parts of it take the same step.
+
+    Attributes:
+        embedder: the network that is trained.
+        loss: weighted losses, with class weights and memories where they have any.
+        failed: id -> reason of the training images that could not be used so far.
     """
 
     def __init__(
@@ -33,11 +40,12 @@ class CopyDetectionModule(L.LightningModule):
         schedule: WarmupCosine | None = None,
         backbone_rate: float = 1.0,
         teacher: nn.Module | None = None,
+        groups: Tensor | None = None,
         freeze_backbone_norm: bool = False,
         freeze: Sequence[str] = (),
         channels_last: bool = True,
     ) -> None:
-        """Hold the parts.
+        """Join the parts.
 
         Args:
             embedder: images -> un-normalised features.
@@ -47,38 +55,54 @@ class CopyDetectionModule(L.LightningModule):
             backbone_rate: factor on the backbone's learning rate.
             teacher: a frozen embedder for distillation; its features reach the losses as
                 ``teacher``.
+            groups: int64 ``[N]`` group of each training image; images of one group are no negatives
+                of each other. None: each is its own group.
             freeze_backbone_norm: keep the backbone's batch-norm statistics as they were pretrained.
-            freeze: parts of the embedder that stay as they are, statistics included, e.g.
-                ``backbone`` and ``neck.neck`` for a norm head on somebody else's features.
+            freeze: parts of the embedder that are not trained, statistics included, e.g.
+                ``backbone`` and ``neck.neck`` for a norm head on given features.
             channels_last: memory layout of the network, faster for convolutions.
+
+        Raises:
+            UsageError: ``freeze`` names a part that the embedder does not have.
         """
         super().__init__()
         self.embedder = embedder
         self.loss = loss
-        self._optimizer, self._schedule, self._backbone_rate = optimizer, schedule, backbone_rate
-        self._frozen_norm, self._channels_last = freeze_backbone_norm, channels_last
+        self.failed: dict[str, str] = {}
+        self.groups: Tensor | None
+        self._embed = embedder.tokens
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._backbone_rate = backbone_rate
+        self._frozen_norm = freeze_backbone_norm
+        self._channels_last = channels_last
         # In a tuple it is no submodule: it is neither trained, nor averaged, nor saved.
         self._teacher = (teacher.eval().requires_grad_(False),) if teacher is not None else ()
-        self.failed: dict[str, str] = {}
+        self.register_buffer("groups", groups, persistent=False)
         self._frozen = [_part_of(embedder, name).requires_grad_(False) for name in freeze]
         if channels_last:
             self.embedder.to(memory_format=torch.channels_last)
 
+    def compile_embedder(self) -> None:
+        """Compile the network, with and without its patch features, for training."""
+        self._embed = torch.compile(self.embedder.tokens)
+
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 ``[B, 3, H, W]`` -> un-normalised features ``[B, D]``."""
+        """Embed uint8 ``[B, 3, H, W]``; un-normalised features ``[B, D]``."""
         features: Tensor = self.embedder(images)
         return features
 
-    def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
-        """One weighted loss; its parts are logged as ``train/<name>``.
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Compute the weighted loss; its parts are logged as ``train/<name>``.
 
         Raises:
             AslError: the loss is not finite; the part is named.
         """
         self.failed.update(batch["failed"])
         inputs = gather(self, self._loss_inputs(batch))
-        # In 16 bits 2 - 2 cos is 0 for what is nearly alike, which is what these losses are about.
-        with torch.autocast(self.device.type, enabled=False):
+        inputs = replace(inputs, groups=self.groups)
+        # In 16 bits, and in TF32, 2 - 2 cos is 0 for near duplicates, which these losses are about.
+        with torch.autocast(self.device.type, enabled=False), _full_precision():
             total, parts = self.loss(inputs)
         self._refuse_non_finite(parts)
         self.log_dict(
@@ -93,10 +117,7 @@ class CopyDetectionModule(L.LightningModule):
         images = batch["images"]
         if self._channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        wants_tokens = batch["overlaps"] is not None
-        features, tokens = (
-            self.embedder.tokens(images) if wants_tokens else (self.embedder(images), None)
-        )
+        features, tokens = self._embed(images)
         teacher = None
         if self._teacher:
             with torch.no_grad():
@@ -106,7 +127,7 @@ class CopyDetectionModule(L.LightningModule):
             source=batch["source"],
             content=batch["content"],
             view=batch["view"],
-            tokens=None if tokens is None else tokens.float(),
+            tokens=tokens.float() if batch["overlaps"] is not None else None,
             overlaps=batch["overlaps"],
             pair_index=batch["pair_index"],
             pair_directed=batch["pair_directed"],
@@ -117,12 +138,21 @@ class CopyDetectionModule(L.LightningModule):
         bad = [name for name, value in parts.items() if not bool(torch.isfinite(value))]
         if bad:
             raise AslError(
-                f"training: the loss part(s) {', '.join(bad)} are not finite at step {self.global_step}; lower "
-                "optim.lr, set trainer.gradient_clip_val, or use trainer.precision=32-true; the last checkpoint is intact"
+                f"training: the loss part(s) {', '.join(bad)} are not finite at step "
+                f"{self.global_step}; lower optim.lr, set trainer.gradient_clip_val, or use "
+                "trainer.precision=32-true; the last checkpoint is intact"
             )
 
+    def on_train_start(self) -> None:
+        """Set modes; a training resumed inside an epoch has no start of that epoch."""
+        self._freeze_modes()
+
     def on_train_epoch_start(self) -> None:
-        """Keep what is frozen, and the backbone's batch-norm where that is asked for, in evaluation mode."""
+        """Set modes for the epoch."""
+        self._freeze_modes()
+
+    def _freeze_modes(self) -> None:
+        """Put frozen parts into evaluation mode, and the backbone's batch norms where asked for."""
         for frozen in self._frozen:
             frozen.eval()
         if self._frozen_norm:
@@ -131,7 +161,7 @@ class CopyDetectionModule(L.LightningModule):
                     part.eval()
 
     def configure_optimizers(self) -> Any:
-        """The optimiser over parameter groups, and the schedule stepped after every step."""
+        """Return the optimiser over parameter groups, and the schedule stepped after every step."""
         groups = parameter_groups(self.embedder, self.loss, backbone_rate=self._backbone_rate)
         optimizer: Optimizer = self._optimizer(groups)
         scale_rates(optimizer)
@@ -145,11 +175,22 @@ class CopyDetectionModule(L.LightningModule):
         }
 
 
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def _part_of(embedder: nn.Module, name: str) -> nn.Module:
     try:
         return embedder.get_submodule(name)
     except AttributeError as error:
         known = ", ".join(part for part, _ in embedder.named_children())
         raise UsageError(
-            f"freeze: the embedder has no part {name!r}; it has {known} and what is inside"
+            f"trainer.freeze: the embedder has no part {name!r}; choose from {known}, or a part of "
+            "these, e.g. neck.neck"
         ) from error

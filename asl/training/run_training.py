@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,12 +21,21 @@ from asl.data.images import decode_image
 from asl.data.training_set import TrainingSet, ViewPlan
 from asl.data.training_sources import Sources, open_sources
 from asl.edits.engine.foreign_images import Pool
+from asl.losses import WeightedSum
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.report.provenance import provenance
-from asl.storage import write_json
-from asl.training.callbacks import RetrievalCheck
-from asl.training.checks import check_loss, check_watch
-from asl.training.class_memory import class_bytes, free_bytes, refuse_large_classes
+from asl.storage import atomic_text, write_json
+from asl.training.checkpoints import has_checkpoint
+from asl.training.checks import check_loss, check_validation
+from asl.training.class_memory import (
+    StepPlan,
+    chosen_gpus,
+    class_bytes,
+    free_bytes,
+    refuse_large_classes,
+    step_bytes,
+)
+from asl.training.data_identity import check_identity, identify, write_identity
 from asl.training.fit import fit
 from asl.training.module import CopyDetectionModule
 from asl.training.parts import (
@@ -36,7 +46,8 @@ from asl.training.parts import (
     check_parts,
     loss_factory,
 )
-from asl.training.schedule import WarmupCosine
+from asl.training.retrieval_check import RetrievalCheck
+from asl.training.schedule import OptimizerFactory, WarmupCosine, fused_factory
 from asl.types import UsageError
 
 # Keys that may differ when a training is resumed: where and how it runs, how long, and what it is
@@ -50,8 +61,16 @@ _MAY_CHANGE = (
     "data.evaluate",
     "data.validation",
     "data.workers",
+    # The images of these are compared, not the text of their paths.
+    "data.train",
+    "data.root",
+    "data.layout",
+    "data.hard_pairs",
     "trainer.max_epochs",
     "trainer.max_steps",
+    "trainer.max_time",
+    "trainer.save_every_n_steps",
+    "trainer.save_every_minutes",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.strategy",
@@ -61,11 +80,13 @@ _MAY_CHANGE = (
     "trainer.log_every_n_steps",
     "trainer.logger",
     "trainer.check_every",
+    "trainer.select",
+    "trainer.patience",
 )
 
 
 def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | None:
-    """Train; write ``config.yaml``, ``model.safetensors`` and ``unreadable.json``.
+    """Train, and write ``config.yaml``, ``model.safetensors`` and ``unreadable.json``.
 
     Returns:
         The embedder, the opened data and the model's card; None in all processes but the first.
@@ -74,10 +95,17 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
     output = Path(str(config.output))
     output.mkdir(parents=True, exist_ok=True)
     first = getattr(rank_zero_only, "rank", 0) == 0  # of several processes
-    if first:
-        keep_config(config, output)
-    sources = open_sources(config.data, seed=config.seed)
     console = Console(quiet=not first)
+    resumes = first and config.resume
+    if resumes:
+        check_settings(config, output)
+    sources = open_sources(config.data, seed=config.seed)
+    if first:
+        identity = identify(sources.train, sources.hard_pairs)
+        if resumes and has_checkpoint(output / "checkpoints"):
+            check_identity(output / "checkpoints", identity)
+        write_identity(output / "checkpoints", identity)
+        write_config(config, output)
     pairs = f"{len(sources.hard_pairs or ())} hard-negative pairs, {sources.pairs} in a batch"
     console.print(f"{len(sources.train)} training images, {pairs}")
     if warning := smaller_than_trained(config):
@@ -110,33 +138,38 @@ def smaller_than_trained(config: TrainConfig) -> str | None:
     return f"trained on {last} pixels and embedded at {size}: did you mean model.size={last}?"
 
 
-def keep_config(config: TrainConfig, output: Path) -> None:
-    """Write ``config.yaml``; a training is resumed with its own settings only.
+def check_settings(config: TrainConfig, output: Path) -> None:
+    """Compare the settings with those of the checkpoints in the output.
 
     Raises:
-        UsageError: the output holds a checkpoint of a training with other settings; the keys are
-            named.
+        UsageError: they differ in keys that make another training; the keys are named.
     """
     from omegaconf import OmegaConf
 
     path = output / "config.yaml"
-    now = asdict(config)
-    if config.resume and path.is_file() and (output / "checkpoints" / "last.ckpt").is_file():
-        before = with_new_names(flatten_values(OmegaConf.to_container(OmegaConf.load(path))))
-        after = flatten_values(now)
-        names = sorted(before.keys() | after.keys())
-        changed = [
-            name
-            for name in names
-            if before.get(name) != after.get(name) and not name.startswith(_MAY_CHANGE)
-        ]
-        if changed:
-            settings = ", ".join(f"{name} was {before.get(name)!r}" for name in changed[:5])
-            raise UsageError(
-                f"{output}: holds a training with other settings ({settings}); set them back, "
-                "choose another output, or start afresh with resume=false"
-            )
-    OmegaConf.save(OmegaConf.create(now), path)
+    if not (path.is_file() and has_checkpoint(output / "checkpoints")):
+        return
+    before = with_new_names(flatten_values(OmegaConf.to_container(OmegaConf.load(path))))
+    after = flatten_values(asdict(config))
+    changed = [
+        name
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name) and not name.startswith(_MAY_CHANGE)
+    ]
+    if changed:
+        settings = ", ".join(f"{name} was {before.get(name)!r}" for name in changed[:5])
+        raise UsageError(
+            f"{output}: holds a training with other settings ({settings}); set them back, "
+            "choose another output, or start afresh with resume=false"
+        )
+
+
+def write_config(config: TrainConfig, output: Path) -> None:
+    """Write ``config.yaml``."""
+    from omegaconf import OmegaConf
+
+    with atomic_text(output / "config.yaml") as file:
+        file.write(OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
 
 def with_new_names(settings: dict[str, Any]) -> dict[str, Any]:
@@ -152,11 +185,7 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
     """Build the parts that the configuration names and train them."""
     trainer = config.trainer
     check_loss(config.loss, grid=config.data.grid, teacher=config.teacher, pairs=sources.pairs)
-    check_watch(
-        every=trainer.check_every,
-        epochs=trainer.max_epochs,
-        watched=sources.validation is not None,
-    )
+    check_validation(trainer, given=sources.validation is not None)
     # Necks, heads and class weights start at random, before the loop seeds itself.
     torch.manual_seed(config.seed)
     embedder = build_model(config)
@@ -169,9 +198,13 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         seed=config.seed,
     )
     loss = loss_factory(config, classes=len(sources.train), dim=embedder.dim)
-    optimizer = build_optimizer(config)
-    needed = class_bytes(loss, optimizer)
-    refuse_large_classes(needed, free_bytes(trainer.accelerator), images=len(sources.train))
+    optimizer = fused_factory(
+        build_optimizer(config),
+        cuda=trainer.accelerator != "cpu" and torch.cuda.is_available(),
+        clips=trainer.gradient_clip_val > 0,
+        mixed=trainer.precision.endswith("-mixed"),
+    )
+    _check_memory(config, sources, embedder, loss, optimizer)
     module = CopyDetectionModule(
         embedder,
         loss(),
@@ -183,15 +216,48 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         freeze=trainer.freeze,
         channels_last=trainer.channels_last,
     )
-    return fit(
+    checks = _checks(config, sources, output)
+    fit(
         module,
         data,
         trainer,
         output=output,
         seed=config.seed,
         resume=config.resume,
-        callbacks=_checks(config, sources, output),
+        callbacks=checks,
     )
+    if trainer.select == "best":
+        for check in checks:
+            Console(stderr=True).print(check.restore_best(module.embedder))
+    return module
+
+
+def _check_memory(
+    config: TrainConfig,
+    sources: Sources,
+    embedder: Embedder,
+    loss: Callable[[], WeightedSum],
+    optimizer: OptimizerFactory,
+) -> None:
+    """Refuse class weights that do not fit the devices that were chosen."""
+    if not class_bytes(loss, optimizer):
+        return
+    trainer = config.trainer
+    on_gpus = trainer.accelerator != "cpu" and torch.cuda.is_available()
+    processes = trainer.num_nodes * (len(chosen_gpus(trainer.devices)) if on_gpus else 1)
+    views = config.data.identities * config.data.views
+    plan = StepPlan(
+        rows=processes * views,
+        views=views,
+        size=max(config.data.sizes),
+        processes=processes,
+        classes=len(sources.train),
+        half="16" in trainer.precision,
+        averaged=trainer.ema > 0,
+    )
+    free = free_bytes(trainer.accelerator, trainer.devices)
+    needed = step_bytes(embedder, loss, optimizer, plan)
+    refuse_large_classes(needed, free, images=len(sources.train))
 
 
 def _checks(config: TrainConfig, sources: Sources, output: Path) -> tuple[RetrievalCheck, ...]:
@@ -201,7 +267,8 @@ def _checks(config: TrainConfig, sources: Sources, output: Path) -> tuple[Retrie
         sources.validation,
         score=build_score(config),
         every=config.trainer.check_every,
-        folder=output / "check",
+        output=output,
+        patience=config.trainer.patience,
     )
     return (check,)
 

@@ -1,4 +1,4 @@
-"""Each loss: a value worked by hand, a plain loop over its equation, and its gradient in double precision."""
+"""Each loss: a value by hand, a plain loop over its equation, its gradient in double precision."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_published_pairs_put_the_fuller_view_first_and_give_up_after_five_draws(
 
 
 def test_published_pairs_of_neighbours_that_show_one_original() -> None:
-    """A hard pair may end with the source that the next one begins with; groups are by the number of the view."""
+    """A hard pair may end with the source of the next one; groups are by the number of the view."""
     source, view = torch.tensor([5, 5, 7, 7, 7, 7]), torch.tensor([0, 1, 0, 1, 0, 1])
     content = torch.tensor([1.0, 0.5, 1.0, 0.5, 1.0, 0.5])
     inputs = LossInputs(features(), source, content=content, view=view)
@@ -281,7 +281,7 @@ def test_copy_nce_names_a_wrong_grid() -> None:
     inputs = LossInputs(
         features(), SOURCE, tokens=torch.zeros(6, 8, 3, 3), overlaps=torch.zeros(3, 1, 4, 4)
     )
-    with pytest.raises(AslError, match=r"data\.grid to 3"):
+    with pytest.raises(AslError, match=r"set data\.grid=3"):
         CopyNCE()(inputs)
 
 

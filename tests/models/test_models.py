@@ -121,7 +121,7 @@ def test_tokens_are_the_map_behind_the_feature() -> None:
         ({"neck": "bnneck"}, "neck"),
         ({"resize": "crop"}, "resize"),
         ({"pretrained": "imagenet"}, "pretrained"),
-        ({"pretrained": "package"}, "package has weights"),
+        ({"pretrained": "package"}, "package has no weights of"),
     ],
 )
 def test_wrong_recipes_are_refused(wrong: dict[str, object], message: str) -> None:
@@ -196,3 +196,15 @@ def test_the_shipped_model_is_calibrated_for_itself() -> None:
     assert {"cosine", "hinge"} <= set(
         find_calibrations("asl_lite0", model_hash(load_embedder("asl_lite0")))
     )
+
+
+def test_a_full_last_stage_has_no_stride_and_no_dilation() -> None:
+    plain = build_embedder(backbone="resnet18", neck="none")
+    full = build_embedder(backbone="resnet18", neck="none", full_last_stage=True)
+    assert plain.tokens(images())[1].shape[2] * 2 == full.tokens(images())[1].shape[2]
+    last = [part for part in full.backbone.layer4.modules() if isinstance(part, torch.nn.Conv2d)]
+    assert {(part.stride, part.dilation) for part in last} == {((1, 1), (1, 1))}
+    with pytest.raises(AslError, match=r"model\.full_last_stage: the backbone has no strided"):
+        build_embedder(**{**TINY, "full_last_stage": True, "backbone": "vit_tiny_patch16_224"})
+    shifted = build_embedder(backbone="resnet18", neck="linear_bn", dim=4, shift=True)
+    assert shifted.neck.norm.bias.requires_grad

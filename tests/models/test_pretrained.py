@@ -1,4 +1,4 @@
-"""Published weights: files written in exactly their layouts, answers held equal to the published networks'."""
+"""Published weights: files in exactly their layouts, outputs equal to the published networks'."""
 
 from __future__ import annotations
 

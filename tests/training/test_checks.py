@@ -1,4 +1,4 @@
-"""Keys that do not fit together are refused before anything is trained; those of every experiment do fit."""
+"""Keys that do not fit are refused before anything is trained; those of every experiment fit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from asl.console.configuration import config_dir
 from asl.console.entry import compose
-from asl.console.schemas.train_config import TrainConfig
-from asl.training.checks import check_loss, check_watch
+from asl.console.schemas.train_config import TrainConfig, TrainerConfig
+from asl.training.checks import check_loss, check_validation
 from asl.types import UsageError
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
@@ -65,12 +65,25 @@ def test_what_fits_passes() -> None:
     )  # a sweep down to 0 needs no second change
 
 
-@pytest.mark.parametrize(("every", "epochs"), [(5, 4), (0, 4), (-1, 4)])
-def test_a_check_that_never_comes_is_refused(every: int, epochs: int) -> None:
-    check_watch(every=every, epochs=epochs, watched=False)
-    with pytest.raises(
-        UsageError,
-        match=rf"trainer\.check_every: {every} never comes in trainer\.max_epochs=4.*1\.\.4",
-    ):
-        check_watch(every=every, epochs=epochs, watched=True)
-    check_watch(every=4, epochs=4, watched=True)
+@pytest.mark.parametrize("every", [5, 0, -1])
+def test_a_check_that_never_comes_is_refused(every: int) -> None:
+    trainer = TrainerConfig(max_epochs=4, check_every=every)
+    check_validation(trainer, given=False)
+    message = rf"trainer\.check_every: {every} never comes in trainer\.max_epochs=4.*1\.\.4"
+    with pytest.raises(UsageError, match=message):
+        check_validation(trainer, given=True)
+    check_validation(TrainerConfig(max_epochs=4, check_every=4), given=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"select": "best"}, r"trainer\.select=best: needs a validation benchmark"),
+        ({"patience": 2}, r"trainer\.patience=2: needs a validation benchmark"),
+        ({"select": "first"}, r"trainer\.select: expected last or best, got 'first'"),
+        ({"patience": -1}, r"trainer\.patience: must be 0 or more, got -1"),
+    ],
+)
+def test_what_needs_a_validation_says_so(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_validation(TrainerConfig(**settings), given=False)

@@ -1,4 +1,4 @@
-"""Training that survives: killed and resumed, on one process or two, and never on after a loss that is not finite."""
+"""Training on one process or two, resumed, averaged, frozen; stopped by a loss not finite."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import lightning as L
@@ -30,8 +29,8 @@ from asl.losses.norm_ratio import NormRatio
 from asl.models import build_embedder
 from asl.training import CopyDetectionModule, FitSettings, fit
 from asl.training.distributed import TimmSyncBatchNorm
-from asl.training.schedule import WarmupCosine
 from asl.types import AslError, UsageError
+from tests.training.small_training import Killed, Steps, train, weights
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +41,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             str(folder / f"{number}.jpg"), render_scene(number, height=60, width=72)[..., ::-1]
         )
     return folder
-
-
-class Killed(BaseException):
-    pass
 
 
 class Kill(Callback):
@@ -59,67 +54,11 @@ class KillAtOnce(Callback):
         raise Killed
 
 
-class Steps(Callback):
-    """Which epochs were trained, and the weights after every step."""
-
-    def __init__(self) -> None:
-        self.epochs: list[int] = []
-        self.weights: list[dict[str, Tensor]] = []
-
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.epochs.append(trainer.current_epoch)
-
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        self.weights.append({name: value.clone() for name, value in weights(module).items()})
-
-
 class Random(nn.Module):
     """A loss that draws: a resumed run must draw the same."""
 
     def forward(self, inputs: LossInputs) -> Tensor:
         return (inputs.unit * torch.randn_like(inputs.unit)).sum()
-
-
-def train(
-    photos: Path,
-    output: Path,
-    *,
-    identities: int = 4,
-    devices: int = 1,
-    loss: WeightedSum | None = None,
-    callbacks: tuple[Callback, ...] = (),
-    resume: bool = True,
-    **settings: Any,
-) -> CopyDetectionModule:
-    torch.manual_seed(0)
-    # No batch norm that learns its statistics: those are of each process's own part of the batch.
-    embedder = build_embedder(backbone="resnet10t", size=32, neck="sqrt")
-    parts = {"infonce": InfoNCE(), "norm_ratio": NormRatio()}
-    module = CopyDetectionModule(
-        embedder,
-        loss or WeightedSum(parts, {"infonce": 1.0, "norm_ratio": 0.5}),
-        optimizer=partial(torch.optim.SGD, lr=0.01, momentum=0.9),
-        schedule=WarmupCosine(warmup=0.2, final=0.1),
-        freeze_backbone_norm=True,
-    )
-    plan = ViewPlan(recipe=load_recipe("light"), views=2, sizes={0: 32})
-    data = CopyDataModule(TrainingSet(open_catalog(photos), plan), identities=identities)
-    chosen: dict[str, Any] = {
-        "max_epochs": 4,
-        "accelerator": "cpu",
-        "devices": devices,
-        "strategy": "ddp" if devices > 1 else "auto",
-        "log_every_n_steps": 1,
-        "enable_progress_bar": False,
-        **settings,
-    }
-    return fit(
-        module, data, FitSettings(**chosen), output=output, callbacks=callbacks, resume=resume
-    )
-
-
-def weights(module: CopyDetectionModule) -> dict[str, Tensor]:
-    return module.embedder.state_dict()
 
 
 @pytest.mark.slow
@@ -212,7 +151,7 @@ def test_losses_are_float32_whatever_the_network_runs_in(photos: Path, tmp_path:
 
 
 def test_what_is_frozen_stays_to_the_bit_and_the_head_learns(photos: Path, tmp_path: Path) -> None:
-    """A norm head on somebody else's features: Adam would turn rounding errors of the rest into steps."""
+    """A norm head on given features: Adam would turn rounding errors of the rest into steps."""
     torch.manual_seed(0)
     embedder = build_embedder(
         backbone="resnet10t", size=32, neck="linear_bn", dim=8, norm_head=True

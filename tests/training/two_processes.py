@@ -8,8 +8,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-    from test_fit import train
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from tests.training.small_training import train
 
     photos, output, devices, identities = (
         Path(sys.argv[1]),

@@ -10,7 +10,7 @@ Examples:
 
 OUTPUT gets config.yaml, model.safetensors, checkpoints/, metrics.csv of the training and, with a
 benchmark, features/, predictions/, metrics.json, report.md and report.html. Started again on the
-same output, a killed training resumes from the end of its last epoch.
+same output, a killed training resumes at the batch of its last checkpoint.
 
 The grammar is Hydra's: GROUP=NAME chooses a preset, GROUP.key=value sets one key, -m sweeps over
 comma-separated values; text is taken as typed. Groups with _target_ name a class and its arguments;
@@ -76,6 +76,7 @@ class FitSettings:
     Attributes:
         max_epochs: passes over the training images.
         max_steps: optimiser steps after which training ends; -1: no limit.
+        max_time: time after which training ends, DD:HH:MM:SS, resumed runs included; null: no limit.
         accelerator: auto, cpu or gpu.
         devices: number of devices, a list such as [0,2], or auto for all; several need ddp.
         strategy: auto, ddp ...
@@ -91,10 +92,13 @@ class FitSettings:
             none writes no log at all.
         extra: further arguments of lightning.Trainer, such as trainer.extra.deterministic=true.
         ema: decay of the average of the weights that is saved in the end; 0: no average.
+        save_every_n_steps: optimiser steps between two checkpoints inside an epoch; 0: none.
+        save_every_minutes: minutes between two checkpoints inside an epoch; 0: none.
     """
 
     max_epochs: int = 10
     max_steps: int = -1
+    max_time: str | None = None
     accelerator: str = "auto"
     devices: Any = 1
     strategy: str = "auto"
@@ -109,6 +113,8 @@ class FitSettings:
     logger: str = "tensorboard"
     extra: dict[str, Any] = field(default_factory=dict)
     ema: float = 0.0
+    save_every_n_steps: int = 0
+    save_every_minutes: float = 30.0
 
 
 @dataclass(kw_only=True)
@@ -125,6 +131,8 @@ class TrainerConfig(FitSettings):
             norm head alone.
         channels_last: memory layout, faster for convolutions.
         check_every: epochs between retrieval checks on data.validation.
+        select: weights that are saved as the model: last, or best by µAP on data.validation.
+        patience: checks without a higher µAP after which training ends; 0: never.
     """
 
     warmup: float = 0.05
@@ -135,6 +143,8 @@ class TrainerConfig(FitSettings):
     freeze: list[str] = field(default_factory=list)
     channels_last: bool = True
     check_every: int = 5
+    select: str = "last"
+    patience: int = 0
 
 
 @dataclass(kw_only=True)

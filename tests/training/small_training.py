@@ -1,0 +1,83 @@
+"""A training of seconds that the tests of this room share."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from asl.data.catalog import open_catalog
+from asl.data.datamodule import CopyDataModule
+from asl.data.training_set import TrainingSet, ViewPlan
+from asl.edits.recipes import load_recipe
+from asl.losses import WeightedSum
+from asl.losses.contrastive import InfoNCE
+from asl.losses.norm_ratio import NormRatio
+from asl.models import build_embedder
+from asl.training import CopyDetectionModule, FitSettings, fit
+from asl.training.schedule import WarmupCosine
+
+
+class Killed(BaseException):
+    pass
+
+
+class Steps(Callback):
+    """Which epochs were trained, and the weights after every step."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.weights: list[dict[str, Tensor]] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.epochs.append(trainer.current_epoch)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        self.weights.append({name: value.clone() for name, value in weights(module).items()})
+
+
+def train(
+    photos: Path,
+    output: Path,
+    *,
+    identities: int = 4,
+    devices: int = 1,
+    loss: WeightedSum | None = None,
+    callbacks: tuple[Callback, ...] = (),
+    resume: bool = True,
+    **settings: Any,
+) -> CopyDetectionModule:
+    torch.manual_seed(0)
+    # No batch norm that learns its statistics: those are of each process's own part of the batch.
+    embedder = build_embedder(backbone="resnet10t", size=32, neck="sqrt")
+    parts = {"infonce": InfoNCE(), "norm_ratio": NormRatio()}
+    module = CopyDetectionModule(
+        embedder,
+        loss or WeightedSum(parts, {"infonce": 1.0, "norm_ratio": 0.5}),
+        optimizer=partial(torch.optim.SGD, lr=0.01, momentum=0.9),
+        schedule=WarmupCosine(warmup=0.2, final=0.1),
+        freeze_backbone_norm=True,
+    )
+    plan = ViewPlan(recipe=load_recipe("light"), views=2, sizes={0: 32})
+    data = CopyDataModule(TrainingSet(open_catalog(photos), plan), identities=identities)
+    chosen: dict[str, Any] = {
+        "max_epochs": 4,
+        "accelerator": "cpu",
+        "devices": devices,
+        "strategy": "ddp" if devices > 1 else "auto",
+        "log_every_n_steps": 1,
+        "enable_progress_bar": False,
+        **settings,
+    }
+    return fit(
+        module, data, FitSettings(**chosen), output=output, callbacks=callbacks, resume=resume
+    )
+
+
+def weights(module: CopyDetectionModule) -> dict[str, Tensor]:
+    return module.embedder.state_dict()
