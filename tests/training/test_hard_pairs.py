@@ -12,7 +12,7 @@ from asl.train import run
 
 
 def first_losses(photos: Path, output: Path, directed: int, *more: str) -> dict[str, float]:
-    """Return the logged losses of the first step of the whole command, with two pairs in a batch."""
+    """Return the logged losses of the first step of the command, with two pairs in a batch."""
     pairs = photos / "pairs.csv"
     pairs.write_text(f"first,second,directed\n0.png,1.png,{directed}\n2.png,3.png,{directed}\n")
     keys = [
