@@ -106,8 +106,10 @@ class IdentityBatches(Sampler[list[Draw]]):
 
     def _members(self, pair: int, number: int) -> list[Draw]:
         directed = bool(self._hard_pairs.directed[pair])
+        # As classes a pair is two sources in one batch, of which no loss is told more.
+        paired = self._hard_pairs.role != "classes"
         return [
-            Draw(row, self._epoch, True, directed, number)
+            Draw(row, self._epoch, paired, directed, number)
             for row in self._hard_pairs.rows[pair].tolist()
         ]
 

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.truth import read_truth
 from asl.storage import read_json
 from asl.types import AslError, TruthPairs, UsageError, as_ids
+
+MAX_BROKEN_PAIRS = 0.1  # share of pair folders that may be broken
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,8 @@ class Benchmark:
         truth: true (query, reference) pairs, and the kinds of the queries.
         train: training images, also the background of score normalisation; None without any.
         hard_pairs: training images that look alike and are not copies.
+        pair_images: ids of training images that only come with a pair.
+        broken_pairs: folder of a pair that is no pair -> reason.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Benchmark:
     truth: TruthPairs
     train: Catalog | None = None
     hard_pairs: tuple[HardPair, ...] = ()
+    pair_images: frozenset[str] = frozenset()
+    broken_pairs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for role, ids, catalog in (
@@ -147,7 +153,7 @@ def _complete(truth: TruthPairs, queries: Catalog) -> TruthPairs:
 def _open_ndec(folder: Path) -> Benchmark:
     queries = _images(folder, "query_images_h5")
     truth = _complete(read_truth(_file(folder, "public_ground_truth_h5.csv")), queries)
-    train, pairs = _ndec_training(folder)
+    train = _ndec_training(folder)
     # Ids from Q50000 on are hard negatives, those below are DISC21's development queries.
     matched = set(truth.query_ids.tolist())
     kinds = {
@@ -159,43 +165,73 @@ def _open_ndec(folder: Path) -> Benchmark:
         for query in truth.queries.tolist()
     }
     truth = TruthPairs(truth.query_ids, truth.reference_ids, truth.queries, kinds)
-    return Benchmark("ndec", _images(folder, "references"), queries, truth, train, pairs)
+    return Benchmark(
+        "ndec",
+        _images(folder, "references"),
+        queries,
+        truth,
+        train.images,
+        tuple(train.pairs),
+        frozenset(train.pair_images),
+        train.broken,
+    )
 
 
-def _ndec_training(folder: Path) -> tuple[Catalog | None, tuple[HardPair, ...]]:
-    """Return training images and hard-negative pairs.
+@dataclass
+class _NdecTraining:
+    images: Catalog | None = None
+    pairs: list[HardPair] = field(default_factory=list)
+    pair_images: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
 
-    An image of a pair that is not one of DISC21's gets the id ``FOLDER/NAME``.
+
+def _ndec_training(folder: Path) -> _NdecTraining:
+    """Open training images and hard-negative pairs.
+
+    An image of a pair that is not one of DISC21's gets the id ``FOLDER/NAME``. Folders that hold
+    no pair are left out, up to a share of them.
+
+    Raises:
+        AslError: more than a tenth of the pair folders are broken.
     """
     train = _optional(folder, "train")
     ids = train.ids.tolist() if train else []
     paths = [train.locate(row) for row in range(len(train))] if train else []
     known = set(ids)
-    pairs = []
+    result = _NdecTraining()
     root = folder / "negative_pair"
-    for pair in sorted(root.glob("*/")) if root.is_dir() else []:
+    folders = sorted(root.glob("*/")) if root.is_dir() else []
+    for pair in folders:
+        files = _pair_files(pair)
+        if len(files) != 2:
+            result.broken[str(pair)] = f"a pair is two images, found {len(files)}"
+            continue
         members = []
-        for file in _pair_files(pair):
+        for file in files:
             is_disc = file.stem[:1] == "T" and file.stem[1:].isdigit()
             own = file.stem if is_disc else f"{pair.name}/{file.stem}"
             if own not in known:
                 known.add(own)
                 ids.append(own)
                 paths.append(str(file))
+                result.pair_images.append(own)
             members.append(own)
-        pairs.append(HardPair(members[0], members[1]))
-    if not ids:
-        return None, ()
-    return FileCatalog(as_ids(ids, name="train"), tuple(paths)), tuple(pairs)
+        result.pairs.append(HardPair(members[0], members[1]))
+    if len(result.broken) > MAX_BROKEN_PAIRS * len(folders):
+        first, reason = next(iter(result.broken.items()))
+        raise AslError(
+            f"{root}: {len(result.broken)} of {len(folders)} pair folders are broken, e.g. "
+            f"{first}: {reason}; complete or delete them (up to {MAX_BROKEN_PAIRS:.0%} is left out)"
+        )
+    if ids:
+        result.images = FileCatalog(as_ids(ids, name="train"), tuple(paths))
+    return result
 
 
 def _pair_files(pair: Path) -> list[Path]:
-    files = sorted(
+    return sorted(
         file for file in pair.iterdir() if file.is_file() and not file.name.startswith(".")
     )
-    if len(files) != 2:
-        raise AslError(f"{pair}: a pair is two images, found {len(files)}; complete or delete it")
-    return files
 
 
 # Part -> ids of its queries, folders that may hold them, files that may hold its truth (the first

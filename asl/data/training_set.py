@@ -9,22 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 from torch.utils.data import Dataset
 
 from asl.data.catalog import Catalog
 from asl.data.hard_pair_lists import HardPair
-from asl.data.images import Pixels, decode_image
+from asl.data.images import decode_image
 from asl.edits import Edit, View, make_views
 from asl.edits.engine.make_views import overlap
 from asl.types import I64, AslError
 
 Content = Literal["visible", "detail", "area"]
-_REPLACEMENTS = 20  # following images that are tried in place of an unreadable one
+PairsAs = Literal["classes", "negatives", "positives", "none"]
+_REPLACEMENTS = 100  # random images that are tried in place of one that cannot be used
 
 
 class Draw(NamedTuple):
@@ -55,10 +60,14 @@ class HardPairs:
         directed: bool ``[P]``: the first image is known to hold more than the second (a reverse
             crop's source and crop), so that their norms may be ordered; False where only the
             difference is known.
+        role: meaning for the losses (``data.hard_pairs_as``): ``classes`` no more than two training
+            images in one batch, ``negatives`` known to be no copies of each other, ``positives``
+            alike in angle and no negatives of each other.
     """
 
     rows: I64
     directed: npt.NDArray[np.bool_]
+    role: PairsAs = "negatives"
 
     def __post_init__(self) -> None:
         if (
@@ -74,8 +83,29 @@ class HardPairs:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def groups(self, images: int) -> I64 | None:
+        """Return the group of every training image where pairs are positives.
+
+        Args:
+            images: number of training images.
+
+        Returns:
+            int64 ``[images]``: the lowest row that pairs connect an image with; None for the other
+            roles, where every image is its own group.
+        """
+        if self.role != "positives":
+            return None
+        shape = (images, images)
+        links = csr_matrix((np.ones(len(self)), (self.rows[:, 0], self.rows[:, 1])), shape=shape)
+        _, component = connected_components(links, directed=False)
+        _, lowest = np.unique(component, return_index=True)
+        groups: I64 = lowest[component].astype(np.int64)
+        return groups
+
     @classmethod
-    def from_ids(cls, pairs: Sequence[HardPair], catalog: Catalog) -> HardPairs:
+    def from_ids(
+        cls, pairs: Sequence[HardPair], catalog: Catalog, *, role: PairsAs = "negatives"
+    ) -> HardPairs:
         """Look pairs of ids up in the training catalog.
 
         Raises:
@@ -93,7 +123,7 @@ class HardPairs:
         rows = np.array(
             [[row[pair.first], row[pair.second]] for pair in pairs], dtype=np.int64
         ).reshape(-1, 2)
-        return cls(rows, np.array([pair.directed for pair in pairs], dtype=np.bool_))
+        return cls(rows, np.array([pair.directed for pair in pairs], dtype=np.bool_), role)
 
 
 @dataclass(frozen=True)
@@ -111,6 +141,7 @@ class ViewPlan:
             view, ``area`` = share of the original inside the view's frame, whatever covers or blurs
             it (the published reading).
         grid: side of the patch grid for overlaps; 0 leaves them out.
+        first: edit of view 0; None leaves it un-edited.
     """
 
     recipe: Edit
@@ -120,6 +151,7 @@ class ViewPlan:
     pool: Any = None
     content: Content = "detail"
     grid: int = 0
+    first: Edit | None = None
 
     def __post_init__(self) -> None:
         if self.views < 2:
@@ -154,60 +186,64 @@ class TrainingSet(Dataset[dict[str, Any]]):
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
         """Make the views of one source.
 
+        An image that cannot be used is replaced by another at random; its draw then is no member
+        of a hard pair.
+
         Returns:
             ``images`` uint8 ``[K, 3, S, S]``, ``content`` float32 ``[K]``, ``source`` int,
             ``overlaps`` float32 ``[K - 1, G*G, G*G]`` (view 0 with each other one; where the plan
-            has a grid), ``paired`` and ``directed`` as drawn, ``failed`` list of (id, reason) of
-            unreadable images that this one stands in for.
+            has a grid), ``paired``, ``directed`` and ``number`` as drawn, ``failed`` list of
+            (id, reason) of images that could not be used.
 
         Raises:
-            AslError: twenty images in a row cannot be read.
+            AslError: a hundred random images in a row cannot be used.
         """
-        plan = self.plan
-        # Edits work at twice the final size: what a large JPEG has beyond that need not be decoded.
-        image, row, failed = self._decode(draw.row, 2 * plan.size(draw.epoch))
-        key = f"{self.catalog.ids[row]}@{draw.epoch}" + (f"#{draw.number}" if draw.number else "")
-        views = make_views(
-            image,
-            plan.recipe,
-            key=key,
-            seed=plan.seed,
-            views=plan.views,
-            size=plan.size(draw.epoch),
-            pool=plan.pool,
-            first="original",
-        )
+        views, row, failed = self._usable_views(draw)
         item: dict[str, Any] = {
             "images": torch.from_numpy(
                 np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy()
             ),
             "content": torch.tensor(
-                [content_of(view, plan.content) for view in views], dtype=torch.float32
+                [content_of(view, self.plan.content) for view in views], dtype=torch.float32
             ),
             "source": row,
-            "paired": draw.paired,
+            "paired": draw.paired and not failed,
             "directed": draw.directed,
+            "number": draw.number,
             "failed": failed,
         }
-        if plan.grid:
-            overlaps = np.stack([overlap(views[0], view, grid=plan.grid) for view in views[1:]])
-            item["overlaps"] = torch.from_numpy(overlaps)
+        if self.plan.grid:
+            overlaps = [overlap(views[0], view, grid=self.plan.grid) for view in views[1:]]
+            item["overlaps"] = torch.from_numpy(np.stack(overlaps))
         return item
 
-    def _decode(self, row: int, least: int) -> tuple[Pixels, int, list[tuple[str, str]]]:
+    def _usable_views(self, draw: Draw) -> tuple[list[View], int, list[tuple[str, str]]]:
+        """Make the views of the drawn image, or of random ones until one can be used."""
         failed: list[tuple[str, str]] = []
-        for step in range(_REPLACEMENTS):
-            candidate = (row + step) % len(self.catalog)
+        rng = np.random.default_rng([self.plan.seed, draw.epoch, draw.number, draw.row])
+        candidates = rng.integers(len(self.catalog), size=_REPLACEMENTS).tolist()
+        for row in (draw.row, *candidates):
             try:
-                return decode_image(self.catalog.read(candidate), least=least), candidate, failed
-            except (AslError, OSError) as error:
-                failed.append(
-                    (str(self.catalog.ids[candidate]), getattr(error, "reason", str(error)))
-                )
+                return self._views(row, draw), row, failed
+            except (AslError, OSError, ValueError) as error:
+                reason = getattr(error, "reason", str(error) or type(error).__name__)
+                failed.append((str(self.catalog.ids[row]), reason))
         raise AslError(
-            f"training images: {len(failed)} in a row cannot be read, e.g. {failed[0][0]}: "
-            f"{failed[0][1]}; remove the broken ones"
+            f"training images: {len(failed)} random ones in a row cannot be used, e.g. "
+            f"{failed[0][0]}: {failed[0][1]}; remove the broken ones"
         )
+
+    def _views(self, row: int, draw: Draw) -> list[View]:
+        plan = self.plan
+        size = plan.size(draw.epoch)
+        # Edits work at twice the final size: more of a large JPEG need not be decoded.
+        image = decode_image(self.catalog.read(row), least=2 * size)
+        key = f"{self.catalog.ids[row]}@{draw.epoch}" + (f"#{draw.number}" if draw.number else "")
+        make = partial(make_views, image, key=key, seed=plan.seed, size=size, pool=plan.pool)
+        views = make(plan.recipe, views=plan.views, first="original")
+        if plan.first is not None:
+            views[0] = make(plan.first, views=1, first="edited")[0]
+        return views
 
 
 def content_of(view: View, kind: Content) -> float:
@@ -237,7 +273,11 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ``[P, K - 1, G*G, G*G]`` or None, ``failed``.
     """
     views = items[0]["images"].shape[0]
-    firsts = [place for place, item in enumerate(items) if item["paired"]][::2]
+    firsts = [
+        place
+        for place, (item, other) in enumerate(pairwise(items))
+        if item["paired"] and other["paired"] and item["number"] == other["number"]
+    ]
     rows = torch.tensor(firsts, dtype=torch.int64).repeat_interleave(views) * views
     rows = rows + torch.arange(views).repeat(len(firsts))
     directed = torch.tensor([items[place]["directed"] for place in firsts], dtype=torch.bool)

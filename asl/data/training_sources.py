@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from asl.console.schemas.train_config import DataConfig
 from asl.data.catalog import Catalog, open_catalog, subset
-from asl.data.hard_pair_lists import read_hard_pairs
+from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample_benchmark import sample_benchmark
-from asl.data.training_set import HardPairs
+from asl.data.training_set import HardPairs, PairsAs
 from asl.types import UsageError
 
+ROLES = ("classes", "negatives", "positives", "none")
 KINDS = ("sample", "folder", "ndec", "disc21")
 
 
@@ -24,10 +26,11 @@ class Sources:
 
     Attributes:
         train: training images.
-        hard_pairs: as rows of ``train``; None without any.
+        hard_pairs: as rows of ``train``; None without any, or where they are left out.
         benchmark: scored after the training; None without any.
         validation: scored during the training; None without any.
         pairs: hard pairs in a batch of one process.
+        left_out: folder of a pair that is no pair -> reason.
     """
 
     train: Catalog
@@ -35,6 +38,7 @@ class Sources:
     benchmark: Benchmark | None
     validation: Benchmark | None
     pairs: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
@@ -46,6 +50,7 @@ def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
         AslError: a folder is empty or not in the layout.
     """
     _check(config)
+    _check_pairs(config)
     published = _published(config, seed)
     if config.name == "folder":
         if config.train is None:
@@ -57,21 +62,31 @@ def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
         )
     else:
         train = published.train
-    pairs = read_hard_pairs(Path(config.hard_pairs)) if config.hard_pairs else []
-    if published is not None and published.hard_pairs and not pairs:
-        pairs = list(published.hard_pairs)
-    train = _thin(train, config.every, {name for pair in pairs for name in pair[:2]})
+    listed = _listed_pairs(config, published)
+    if config.hard_pairs_as == "none":
+        train = _without(train, published.pair_images if published else frozenset())
+    train = _thin(train, config.every, {name for pair in listed for name in pair[:2]})
+    role: PairsAs = config.hard_pairs_as  # type: ignore[assignment]
     return Sources(
         train=train,
-        hard_pairs=HardPairs.from_ids(pairs, train) if pairs else None,
+        hard_pairs=HardPairs.from_ids(listed, train, role=role) if listed else None,
         benchmark=open_benchmark(Path(config.benchmark)) if config.benchmark else published,
         validation=open_benchmark(Path(config.validation)) if config.validation else None,
-        pairs=_pairs(config),
+        pairs=_pairs(config, listed),
+        left_out=published.broken_pairs if published else {},
     )
 
 
+def _listed_pairs(config: DataConfig, published: Benchmark | None) -> list[HardPair]:
+    if config.hard_pairs_as == "none":
+        return []
+    if config.hard_pairs:
+        return read_hard_pairs(Path(config.hard_pairs))
+    return list(published.hard_pairs) if published is not None else []
+
+
 def _check(config: DataConfig) -> None:
-    """Refuse unknown kinds of data, and keys that the kind of data does not read."""
+    """Refuse unknown kinds of data, and keys that would be ignored."""
     name = config.name
     if name not in KINDS:
         raise UsageError(
@@ -93,11 +108,27 @@ def _check(config: DataConfig) -> None:
                 )
 
 
-def _pairs(config: DataConfig) -> int:
-    if config.pairs is None:
-        return max(1, config.identities // 4) if config.hard_pairs else 0
-    if config.pairs < 0:
+def _check_pairs(config: DataConfig) -> None:
+    if config.hard_pairs_as not in ROLES:
+        raise UsageError(
+            f"data.hard_pairs_as: expected {', '.join(ROLES)}, got {config.hard_pairs_as!r}"
+        )
+    if config.pairs is not None and config.pairs < 0:
         raise UsageError(f"data.pairs: must be 0 or more, got {config.pairs}")
+    if config.hard_pairs_as == "none" and config.pairs:
+        raise UsageError(
+            f"data.pairs: hard pairs are left out (data.hard_pairs_as=none), got {config.pairs}; "
+            "set it to 0 or null, or choose classes, negatives or positives"
+        )
+
+
+def _pairs(config: DataConfig, listed: Sequence[HardPair]) -> int:
+    if config.hard_pairs_as == "none":
+        return 0
+    if config.pairs is None:
+        asked = bool(config.hard_pairs) or config.name == "ndec"
+        share = 16 if config.hard_pairs_as == "classes" else 4
+        return max(1, config.identities // share) if asked and listed else 0
     return config.pairs
 
 
@@ -113,8 +144,20 @@ def _published(config: DataConfig, seed: int) -> Benchmark | None:
     return open_benchmark(Path(config.root), layout=config.layout)
 
 
+def _without(train: Catalog, left_out: frozenset[str]) -> Catalog:
+    if not left_out:
+        return train
+    rows = [row for row, name in enumerate(train.ids.tolist()) if name not in left_out]
+    if not rows:
+        raise UsageError(
+            "data.hard_pairs_as: none leaves out every training image, all come with pairs; choose "
+            "classes, negatives or positives"
+        )
+    return subset(train, rows)
+
+
 def _thin(train: Catalog, every: int, keep: set[str]) -> Catalog:
-    """Take every n-th image, and every image of a hard pair."""
+    """Choose every n-th image, and every image of a hard pair."""
     if every < 1:
         raise UsageError(f"data.every: must be 1 or more, got {every}")
     if every == 1:
@@ -124,3 +167,28 @@ def _thin(train: Catalog, every: int, keep: set[str]) -> Catalog:
     if keep:
         chosen |= np.isin(train.ids, sorted(keep))
     return subset(train, np.flatnonzero(chosen))
+
+
+def describe_passes(sources: Sources, *, identities: int, steps: int, processes: int) -> str:
+    """Describe how often a training sees each kind of image.
+
+    Args:
+        sources: images and pairs.
+        identities: sources in a batch of one process, hard pairs included.
+        steps: batches of the whole training.
+        processes: number of processes.
+
+    Returns:
+        One line for people, e.g. ``200,000 batches: a plain image is seen 64.0 times``.
+    """
+    singles = identities - 2 * sources.pairs
+    plain = steps * processes * singles / len(sources.train)
+    line = f"{steps:,} batches: a plain image is seen {plain:.1f} times"
+    if sources.hard_pairs is None:
+        return f"{line}, hard pairs are left out or there are none"
+    rows = np.unique(sources.hard_pairs.rows)
+    drawn = steps * processes * 2 * sources.pairs / len(rows)
+    return (
+        f"{line}, one of the {len(rows):,} images of {len(sources.hard_pairs):,} hard pairs "
+        f"{plain + drawn:.1f} times (pairs as {sources.hard_pairs.role})"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,7 +12,7 @@ from asl.losses.loss_inputs import LossInputs
 
 
 def info_nce(
-    unit: Tensor, source: Tensor, *, temperature: float, ignore: Tensor | None = None
+    unit: Tensor, source: Tensor, *, temperature: float | Tensor, ignore: Tensor | None = None
 ) -> Tensor:
     """Average −log e^{s_ij/t} / (e^{s_ij/t} + Σ_n e^{s_in/t}) over ordered pairs of one original.
 
@@ -52,10 +54,24 @@ def mask_suspects(unit: Tensor, source: Tensor, *, above: float) -> Tensor:
 class InfoNCE(nn.Module):
     """InfoNCE with all views of other originals in the joined batch as negatives."""
 
-    def __init__(self, *, temperature: float = 0.05, suspect_above: float | None = None) -> None:
-        """Set the temperature, and the cosine above which another original is no negative."""
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.05,
+        learned: bool = False,
+        suspect_above: float | None = None,
+    ) -> None:
+        """Set the temperature and the limit of suspicion.
+
+        Args:
+            temperature: t; its start where it is learned.
+            learned: train ln(1 / t), as CopyNCE does (from 3.2).
+            suspect_above: cosine above which another original is no negative.
+        """
         super().__init__()
-        self._temperature, self._suspect_above = temperature, suspect_above
+        self._temperature = temperature
+        self._suspect_above = suspect_above
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature))) if learned else None
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """Apply :func:`info_nce`."""
@@ -66,7 +82,9 @@ class InfoNCE(nn.Module):
                 first, second = inputs.pair_index.T
                 suspects[first, second] = suspects[second, first] = False
             ignore = ignore | suspects
-        return info_nce(inputs.unit, inputs.source, temperature=self._temperature, ignore=ignore)
+        learned = None if self.log_scale is None else (-self.log_scale).exp()
+        temperature = self._temperature if learned is None else learned
+        return info_nce(inputs.unit, inputs.source, temperature=temperature, ignore=ignore)
 
 
 def contrastive(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,7 +10,7 @@ from asl.types import AslError
 
 
 def copy_nce(
-    first: Tensor, second: Tensor, overlap: Tensor, *, scale: float | Tensor, gamma: float
+    first: Tensor, second: Tensor, overlap: Tensor, *, scale: float, gamma: float
 ) -> Tensor:
     """Average the soft cross-entropies of patch similarities with q_ij ∝ overlap_ij^γ, both ways.
 
@@ -49,18 +46,10 @@ class CopyNCE(nn.Module):
 
     needs = ("overlaps", "tokens")
 
-    def __init__(
-        self, *, scale: float = math.exp(3.2), learned: bool = True, gamma: float = 3.0
-    ) -> None:
-        """Set scale and γ (3 for descriptors, 1 for matchers, as published).
-
-        Args:
-            scale: of the cosines; its start where it is learned. e^3.2 as published.
-            learned: train the logarithm of the scale, as published.
-            gamma: γ of :func:`copy_nce`.
-        """
+    def __init__(self, *, scale: float = 16.0, gamma: float = 3.0) -> None:
+        """Set scale and γ (3 for descriptors, 1 for matchers, as published)."""
         super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)), requires_grad=learned)
+        self._scale = scale
         self._gamma = gamma
 
     def forward(self, inputs: LossInputs) -> Tensor:
@@ -78,6 +67,6 @@ class CopyNCE(nn.Module):
             grouped[:, :1].expand(-1, others, -1, -1).flatten(0, 1),
             grouped[:, 1:].flatten(0, 1),
             overlaps.flatten(0, 1),
-            scale=self.log_scale.exp(),
+            scale=self._scale,
             gamma=self._gamma,
         )

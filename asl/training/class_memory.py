@@ -61,7 +61,11 @@ def class_bytes(
         0 where the losses have no weights.
     """
     with torch.device("meta"):  # shapes alone
-        weights = [weight for weight in make_loss().parameters() if weight.requires_grad]
+        weights = [
+            weight
+            for weight in make_loss().parameters()
+            if weight.requires_grad and weight.ndim > 1  # a temperature is no class weight
+        ]
     if not weights:
         return 0
     copies = 2 + _optimizer_copies(optimizer, weights) + (processes > 1)

@@ -19,7 +19,6 @@ from asl.data.batch_sampler import Position
 from asl.data.datamodule import CopyDataModule
 from asl.training.callbacks import SeededSteps, TrainingRate
 from asl.training.checkpoints import (
-    DurableCheckpoints,
     delete_checkpoints,
     find_checkpoint,
     set_damaged_aside,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -19,8 +20,9 @@ from asl.console.targets import moved
 from asl.data.datamodule import CopyDataModule
 from asl.data.images import decode_image
 from asl.data.training_set import TrainingSet, ViewPlan
-from asl.data.training_sources import Sources, open_sources
+from asl.data.training_sources import Sources, describe_passes, open_sources
 from asl.edits.engine.foreign_images import Pool
+from asl.edits.recipes import load_recipe
 from asl.losses import WeightedSum
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.report.provenance import provenance
@@ -99,15 +101,13 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
     resumes = first and config.resume
     if resumes:
         check_settings(config, output)
-    sources = open_sources(config.data, seed=config.seed)
+    sources = _open(config, console)
     if first:
         identity = identify(sources.train, sources.hard_pairs)
         if resumes and has_checkpoint(output / "checkpoints"):
             check_identity(output / "checkpoints", identity)
         write_identity(output / "checkpoints", identity)
         write_config(config, output)
-    pairs = f"{len(sources.hard_pairs or ())} hard-negative pairs, {sources.pairs} in a batch"
-    console.print(f"{len(sources.train)} training images, {pairs}")
     if warning := smaller_than_trained(config):
         console.print(f"[yellow]{warning}")
     module = train_module(config, sources, output)
@@ -119,9 +119,47 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
         **provenance(asdict(config), command="train", seed=config.seed),
     }
     save_embedder(module.embedder, output / "model.safetensors", card=card)
-    _write_failures(failed, output, console)
+    _write_failures({**sources.left_out, **failed}, output, console)
     console.print(f"saved {output / 'model.safetensors'}")
     return module.embedder, sources, card
+
+
+def _open(config: TrainConfig, console: Console) -> Sources:
+    """Open the data and report what a training will see of it."""
+    place = config.data.root or config.data.train or config.data.name
+    console.print(f"opening the training images of {place} ...", soft_wrap=True)
+    start = time.perf_counter()
+    sources = open_sources(config.data, seed=config.seed)
+    pairs = f"{len(sources.hard_pairs or ()):,} hard-negative pairs, {sources.pairs} in a batch"
+    seconds = time.perf_counter() - start
+    console.print(f"{len(sources.train):,} training images, {pairs}; opened in {seconds:.1f} s")
+    if sources.left_out:
+        folder, reason = next(iter(sources.left_out.items()))
+        console.print(
+            f"[yellow]{len(sources.left_out)} broken pair folder(s) left out, e.g. {folder}: "
+            f"{reason}; see unreadable.json",
+            soft_wrap=True,
+        )
+    trainer = config.trainer
+    processes = _processes(config)
+    singles = max(1, config.data.identities - 2 * sources.pairs)
+    steps = trainer.max_epochs * (len(sources.train) // (singles * processes))
+    if trainer.max_steps >= 0:
+        steps = min(steps, trainer.max_steps * trainer.accumulate_grad_batches)
+    passes = describe_passes(
+        sources, identities=config.data.identities, steps=steps, processes=processes
+    )
+    console.print(passes, soft_wrap=True)
+    return sources
+
+
+def _processes(config: TrainConfig) -> int:
+    """Return the number of processes of a training, as far as the configuration tells."""
+    trainer = config.trainer
+    if trainer.accelerator != "cpu" and torch.cuda.is_available():
+        return trainer.num_nodes * len(chosen_gpus(trainer.devices))
+    alone = isinstance(trainer.devices, str) or not isinstance(trainer.devices, int)
+    return trainer.num_nodes * (1 if alone else max(1, trainer.devices))
 
 
 def smaller_than_trained(config: TrainConfig) -> str | None:
@@ -184,7 +222,13 @@ def with_new_names(settings: dict[str, Any]) -> dict[str, Any]:
 def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDetectionModule:
     """Build the parts that the configuration names and train them."""
     trainer = config.trainer
-    check_loss(config.loss, grid=config.data.grid, teacher=config.teacher, pairs=sources.pairs)
+    check_loss(
+        config.loss,
+        grid=config.data.grid,
+        teacher=config.teacher,
+        pairs=sources.pairs,
+        pairs_as=config.data.hard_pairs_as,
+    )
     check_validation(trainer, given=sources.validation is not None)
     # Necks, heads and class weights start at random, before the loop seeds itself.
     torch.manual_seed(config.seed)
@@ -212,6 +256,7 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         schedule=WarmupCosine(warmup=trainer.warmup, final=trainer.final, flat=trainer.flat),
         backbone_rate=trainer.backbone_rate,
         teacher=load_embedder(config.teacher) if config.teacher else None,
+        groups=_groups(sources),
         freeze_backbone_norm=trainer.freeze_backbone_norm,
         freeze=trainer.freeze,
         channels_last=trainer.channels_last,
@@ -232,6 +277,11 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
     return module
 
 
+def _groups(sources: Sources) -> torch.Tensor | None:
+    groups = sources.hard_pairs.groups(len(sources.train)) if sources.hard_pairs else None
+    return None if groups is None else torch.from_numpy(groups)
+
+
 def _check_memory(
     config: TrainConfig,
     sources: Sources,
@@ -243,8 +293,7 @@ def _check_memory(
     if not class_bytes(loss, optimizer):
         return
     trainer = config.trainer
-    on_gpus = trainer.accelerator != "cpu" and torch.cuda.is_available()
-    processes = trainer.num_nodes * (len(chosen_gpus(trainer.devices)) if on_gpus else 1)
+    processes = _processes(config)
     views = config.data.identities * config.data.views
     plan = StepPlan(
         rows=processes * views,
@@ -281,8 +330,12 @@ def view_plan(config: TrainConfig, sources: Sources) -> ViewPlan:
             f"data.size_starts: needs one epoch for each of data.sizes={data.sizes}, "
             f"got {data.size_starts}"
         )
+    recipe = build_edits(config)
+    first = {"original": None, "edited": recipe}
+    named = data.first_view not in first
     return ViewPlan(
-        recipe=build_edits(config),
+        recipe=recipe,
+        first=load_recipe(data.first_view) if named else first[data.first_view],
         views=data.views,
         sizes=dict(zip(data.size_starts, data.sizes, strict=True)),
         seed=config.seed,
@@ -306,5 +359,6 @@ def _write_failures(failed: dict[str, str], output: Path, console: Console) -> N
     if failed:
         write_json(output / "unreadable.json", failed)
         console.print(
-            f"[yellow]{len(failed)} training image(s) could not be read; see unreadable.json"
+            f"[yellow]{len(failed)} training image(s) or pair(s) could not be used; "
+            "see unreadable.json"
         )

@@ -7,14 +7,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from asl.data.catalog import open_catalog
 from asl.data.hard_pair_lists import HardPair
 from asl.data.images import decode_image
 from asl.data.scenes import render_scene
-from asl.data.training_set import Draw, HardPairs, TrainingSet, ViewPlan
-from asl.edits import make_views
+from asl.data.training_set import Draw, HardPairs, TrainingSet, ViewPlan, collate
+from asl.edits import Edit, make_views
 from asl.edits.recipes import load_recipe
 from asl.types import AslError
 
@@ -94,3 +95,41 @@ def test_a_large_jpeg_is_decoded_at_what_the_edits_use(
     else:
         difference = np.abs(made.astype(int) - slow)
         assert 0 < difference.mean() < 4, "slightly other pixels of the same views"
+
+
+def test_images_that_cannot_be_used_are_replaced_and_leave_their_pair(tmp_path: Path) -> None:
+    """A line of 2,000 pixels, and more broken images in a row than were once tried."""
+    for number in range(6):
+        image = render_scene(number, height=80, width=96)[..., ::-1]
+        cv2.imwrite(str(tmp_path / f"z{number}.png"), image)
+    cv2.imwrite(str(tmp_path / "a-line.png"), np.zeros((1, 2000, 3), np.uint8))
+    for number in range(30):
+        (tmp_path / f"b{number:02}.jpg").write_bytes(b"no image")
+    catalog = open_catalog(tmp_path)
+    plan = ViewPlan(recipe=load_recipe("disc_like"), views=2, sizes={0: 32})
+    training = TrainingSet(catalog, plan)
+    row = {name: row for row, name in enumerate(catalog.ids.tolist())}
+    good, broken = row["z0.png"], row["b00.jpg"]
+    draws = [
+        *(Draw(good, 0, True, True, 1), Draw(broken, 0, True, True, 1)),
+        *(Draw(good, 0, True, True, 2), Draw(row["z1.png"], 0, True, True, 2)),
+    ]
+    items = [training[draw] for draw in draws]
+    assert [item["paired"] for item in items] == [True, False, True, True]
+    assert items[1]["failed"][0][0] == "b00.jpg"
+    assert str(catalog.ids[items[1]["source"]]).startswith(("z", "a"))
+    assert training[draws[1]]["source"] == items[1]["source"], "the same in any process"
+    batch = collate(items)
+    assert batch["pair_index"].tolist() == [[4, 6], [5, 7]], "the broken pair is none any more"
+    line = training[Draw(row["a-line.png"], 0)]
+    assert line["failed"] == [] or line["failed"][0][0] == "a-line.png"
+
+
+def test_the_first_view_may_be_edited(photos: Path) -> None:
+    def first(edit: Edit | None) -> npt.NDArray[np.uint8]:
+        plan = ViewPlan(recipe=load_recipe("disc_like"), views=2, sizes={0: 64}, first=edit)
+        return TrainingSet(open_catalog(photos), plan)[Draw(0, 0)]["images"].numpy()
+
+    plain, edited = first(None), first(load_recipe("moderate"))
+    assert (plain[0] != edited[0]).any()
+    assert (plain[1] == edited[1]).all(), "the others are as they were"

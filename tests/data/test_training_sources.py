@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
+from asl.data.batch_sampler import IdentityBatches
 from asl.data.scenes import render_scene
-from asl.data.training_sources import DataConfig, open_sources
-from asl.types import UsageError
+from asl.data.training_set import HardPairs
+from asl.data.training_sources import DataConfig, describe_passes, open_sources
+from asl.types import AslError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,7 @@ def test_a_key_that_would_be_ignored_is_refused(keys: dict[str, Any], message: s
     ("keys", "pairs"),
     [
         ({"identities": 32}, 8),
+        ({"identities": 32, "hard_pairs_as": "classes"}, 2),
         ({"identities": 3}, 1),
         ({"pairs": 2}, 2),
         ({"pairs": 0}, 0),
@@ -91,3 +96,106 @@ def test_given_pairs_travel_unless_told_otherwise(
 def test_fewer_than_no_pairs_are_refused(photos: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.pairs: must be 0 or more, got -1"):
         open_sources(DataConfig(name="folder", train=str(photos), pairs=-1))
+
+
+@pytest.fixture(scope="module")
+def ndec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty DISC21 images, of which one is in a pair, and twelve pairs with 23 further images."""
+    root = tmp_path_factory.mktemp("ndec")
+
+    def write(path: Path, look: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), render_scene(look, height=40, width=48)[..., ::-1])
+
+    for number in range(40):
+        write(root / "train" / f"T{number:06}.jpg", number)
+    for number in range(12):
+        known = "T000005" if number == 0 else f"a{number}"
+        write(root / "negative_pair" / f"{number:05}" / f"{known}.jpg", 50 + number)
+        write(root / "negative_pair" / f"{number:05}" / f"b{number}.jpg", 50 + number)
+    for folder, name in (("references", "R000001"), ("query_images_h5", "Q25000")):
+        write(root / folder / f"{name}.jpg", 0)
+    (root / "public_ground_truth_h5.csv").write_text("query_id,reference_id\nQ25000,R000001\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("role", "images", "pairs", "passes"),
+    [
+        # 4 of 40, T000005, 23 images of pairs; 16 identities of which 4 pairs, or one.
+        ("negatives", 4 + 24, 4, "a plain image is seen 28.6 times, one of the 24 images of 12"),
+        ("positives", 4 + 24, 4, "a plain image is seen 28.6 times, one of the 24 images of 12"),
+        ("classes", 4 + 24, 1, "a plain image is seen 50.0 times, one of the 24 images of 12"),
+        ("none", 4, 0, "a plain image is seen 400.0 times, hard pairs are left out"),
+    ],
+)
+def test_pairs_have_one_meaning_for_thinning_and_sampler(
+    ndec: Path, role: str, images: int, pairs: int, passes: str
+) -> None:
+    config = DataConfig(name="ndec", root=str(ndec), every=10, identities=16, hard_pairs_as=role)
+    sources = open_sources(config)
+    assert (len(sources.train), sources.pairs) == (images, pairs)
+    assert ("00003/b3" in sources.train.ids) == (role != "none")
+    assert ("T000005" in sources.train.ids) == (role != "none")
+    line = describe_passes(sources, identities=16, steps=100, processes=1)
+    assert passes in line
+    if role == "none":
+        assert sources.hard_pairs is None
+        return
+    assert sources.hard_pairs is not None
+    assert sources.hard_pairs.role == role
+    drawn = next(
+        iter(
+            IdentityBatches(
+                len(sources.train),
+                identities=16,
+                epoch=0,
+                hard_pairs=sources.hard_pairs,
+                pairs=sources.pairs,
+            )
+        )
+    )
+    assert [draw.paired for draw in drawn[-2 * pairs :]] == [role != "classes"] * (2 * pairs)
+    groups = sources.hard_pairs.groups(images)
+    assert (groups is None) == (role != "positives")
+    if groups is not None:
+        first, second = sources.hard_pairs.rows.T
+        assert (groups[first] == groups[second]).all()
+        assert len(set(groups.tolist())) == 4 + 12
+
+
+def test_groups_are_chains_of_pairs() -> None:
+    rows = np.array([[0, 3], [3, 5], [1, 2]])
+    pairs = HardPairs(rows, np.zeros(3, dtype=bool), "positives")
+    groups = pairs.groups(6)
+    assert groups is not None
+    assert groups.tolist() == [0, 1, 1, 0, 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"hard_pairs_as": "both"}, r"data\.hard_pairs_as: expected classes, .*, got 'both'"),
+        ({"hard_pairs_as": "none", "pairs": 3}, r"data\.pairs: hard pairs are left out .*, got 3"),
+    ],
+)
+def test_meanings_that_contradict_are_refused(
+    ndec: Path, keys: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        open_sources(DataConfig(name="ndec", root=str(ndec), **keys))
+
+
+def test_broken_pair_folders_are_left_out_up_to_a_share(ndec: Path, tmp_path: Path) -> None:
+    root = tmp_path / "ndec"
+    shutil.copytree(ndec, root)
+    (root / "negative_pair" / "00003" / "third.jpg").write_bytes(b"")
+    sources = open_sources(DataConfig(name="ndec", root=str(root)))
+    folder = str(root / "negative_pair" / "00003")
+    assert sources.left_out == {folder: "a pair is two images, found 3"}
+    assert sources.hard_pairs is not None
+    assert len(sources.hard_pairs) == 11
+    assert "00003/b3" not in sources.train.ids
+    (root / "negative_pair" / "00004" / "b4.jpg").unlink()
+    with pytest.raises(AslError, match=r"2 of 12 pair folders are broken, e\.g\. .*00003: a pair"):
+        open_sources(DataConfig(name="ndec", root=str(root)))

@@ -42,6 +42,16 @@ def check(overrides: list[str], **given: Any) -> None:
             {},
             r"data\.pairs: loss\.weights\.hold_together=2 needs it",
         ),
+        (
+            ["loss=ce_triplet", "loss.weights.hold_together=1"],
+            {"pairs": 2, "pairs_as": "classes"},
+            r"data\.hard_pairs_as: loss\.weights\.hold_together=1 needs positives, got classes",
+        ),
+        (
+            ["loss.weights.push_apart=1"],
+            {"pairs": 2, "pairs_as": "positives"},
+            r"loss\.weights\.push_apart=1 needs negatives, got positives; set data\.hard_pairs_as",
+        ),
     ],
 )
 def test_a_key_without_its_loss_and_a_loss_without_its_key(
@@ -55,6 +65,7 @@ def test_what_fits_passes() -> None:
     for name in EXPERIMENTS:
         check(
             [f"experiment={name}"],
+            pairs_as=compose("train", [f"experiment={name}"]).data.hard_pairs_as,
             teacher="x" if name == "rdcd" else None,
             pairs=32 if name == "ndec" else 0,
         )

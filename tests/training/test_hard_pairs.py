@@ -51,13 +51,13 @@ def first_losses(photos: Path, output: Path, directed: int, *more: str) -> dict[
     [
         # A margin of -1: untrained features of two images may lie farther apart than the loss asks.
         ("asl", "push_apart", ["loss.parts.push_apart.margin=-1"]),
-        ("infonce", "hold_together", []),
+        ("infonce", "hold_together", ["data.hard_pairs_as=positives"]),
     ],
 )
 def test_a_loss_on_hard_pairs_is_a_weight_away(
     photos: Path, tmp_path: Path, loss: str, part: str, more: list[str]
 ) -> None:
-    without = first_losses(photos, tmp_path / "a", 0, f"loss={loss}")
+    without = first_losses(photos, tmp_path / "a", 0, f"loss={loss}", *more)
     assert part not in without, "a part of weight 0 is not computed"
     given = first_losses(photos, tmp_path / "b", 0, f"loss={loss}", f"loss.weights.{part}=2", *more)
     assert given[part] > 0
@@ -67,9 +67,13 @@ def test_a_loss_on_hard_pairs_is_a_weight_away(
 @pytest.mark.filterwarnings("ignore")
 def test_a_direction_in_the_list_reaches_the_loss(photos: Path, tmp_path: Path) -> None:
     unordered, ordered = (
-        first_losses(photos, tmp_path / str(directed), directed, "loss.weights.hold_together=1")[
-            "hold_together"
-        ]
+        first_losses(
+            photos,
+            tmp_path / str(directed),
+            directed,
+            "loss.weights.hold_together=1",
+            "data.hard_pairs_as=positives",
+        )["hold_together"]
         for directed in (0, 1)
     )
     # The mean of exp(1 - |f_a| / |f_b|) comes on top, about 1 for the norms of an untrained

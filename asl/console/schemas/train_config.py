@@ -38,11 +38,17 @@ class DataConfig:
         validation: folder of a benchmark to watch during training (never the one that is reported).
         hard_pairs: CSV first,second[,directed] of ids of training images that look alike and are no
             copies.
+        hard_pairs_as: meaning of hard pairs. classes: two more training images each; negatives:
+            known to be no copies of each other; positives: alike in angle, and negatives of each
+            other in no loss; none: left out, with the images that only come with them.
         every: use every n-th training image.
         identities: source images in a batch of one process.
         views: views of each source image.
+        first_view: edit of the first view of each: original (none), edited (as the others), or the
+            name of a recipe, such as moderate.
         pairs: hard-negative pairs in a batch of one process, each two of the identities; null: half
-            of the identities where hard_pairs are given, else none.
+            of the identities (as classes an eighth) where hard_pairs are given or data=ndec has
+            them, else none.
         sizes: side of the views in pixels; several for progressive resolution.
         size_starts: epoch at which each of the sizes starts; the first is 0.
         content: what orders the norms: detail, visible or area.
@@ -58,9 +64,11 @@ class DataConfig:
     evaluate: bool = True
     validation: str | None = None
     hard_pairs: str | None = None
+    hard_pairs_as: str = "negatives"
     every: int = 1
     identities: int = 24
     views: int = 4
+    first_view: str = "original"
     pairs: int | None = None
     sizes: list[int] = field(default_factory=lambda: [112])
     size_starts: list[int] = field(default_factory=lambda: [0])
