@@ -75,7 +75,9 @@ class IdentityBatches(Sampler[list[Draw]]):
                 f"identities: a batch takes {singles * world} training images, there are "
                 f"{sources}; give more images or lower data.identities"
             )
-        self._epoch, self._rank, self._start = epoch, rank, start
+        self._epoch = epoch
+        self._rank = rank
+        self._start = start
         self._hard_pairs = hard_pairs or HardPairs(
             np.empty((0, 2), np.int64), np.empty(0, np.bool_)
         )

@@ -27,7 +27,7 @@ def gather(module: L.LightningModule, inputs: LossInputs) -> LossInputs:
     """
     if module.trainer.world_size == 1:
         return inputs
-    joined: dict[str, Any] = {}
+    joined = dict[str, Any]()
     for field in fields(inputs):
         value = getattr(inputs, field.name)
         if isinstance(value, Tensor):

@@ -221,7 +221,6 @@ def with_new_names(settings: dict[str, Any]) -> dict[str, Any]:
 
 def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDetectionModule:
     """Build the parts that the configuration names and train them."""
-    trainer = config.trainer
     check_loss(
         config.loss,
         grid=config.data.grid,
@@ -229,10 +228,10 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         pairs=sources.pairs,
         pairs_as=config.data.hard_pairs_as,
     )
-    check_validation(trainer, given=sources.validation is not None)
+    check_validation(config.trainer, given=sources.validation is not None)
     # Necks, heads and class weights start at random, before the loop seeds itself.
     torch.manual_seed(config.seed)
-    embedder = build_model(config)
+    module = _build_module(config, sources)
     data = CopyDataModule(
         TrainingSet(sources.train, view_plan(config, sources)),
         identities=config.data.identities,
@@ -241,6 +240,25 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         workers=config.data.workers,
         seed=config.seed,
     )
+    checks = _checks(config, sources, output)
+    fit(
+        module,
+        data,
+        config.trainer,
+        output=output,
+        seed=config.seed,
+        resume=config.resume,
+        callbacks=checks,
+    )
+    for check in checks if config.trainer.select == "best" else ():
+        if line := check.restore_best(module.embedder):
+            Console().print(f"saving the weights of the {line}")
+    return module
+
+
+def _build_module(config: TrainConfig, sources: Sources) -> CopyDetectionModule:
+    trainer = config.trainer
+    embedder = build_model(config)
     loss = loss_factory(config, classes=len(sources.train), dim=embedder.dim)
     optimizer = fused_factory(
         build_optimizer(config),
@@ -249,7 +267,7 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         mixed=trainer.precision.endswith("-mixed"),
     )
     _check_memory(config, sources, embedder, loss, optimizer)
-    module = CopyDetectionModule(
+    return CopyDetectionModule(
         embedder,
         loss(),
         optimizer=optimizer,
@@ -261,20 +279,6 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         freeze=trainer.freeze,
         channels_last=trainer.channels_last,
     )
-    checks = _checks(config, sources, output)
-    fit(
-        module,
-        data,
-        trainer,
-        output=output,
-        seed=config.seed,
-        resume=config.resume,
-        callbacks=checks,
-    )
-    if trainer.select == "best":
-        for check in checks:
-            Console(stderr=True).print(check.restore_best(module.embedder))
-    return module
 
 
 def _groups(sources: Sources) -> torch.Tensor | None:

@@ -16,7 +16,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from asl.data.batch_sampler import Position
 from asl.training.checkpoints import LAST
 
-_CONTINUE, _SAVE, _STOP = 0, 1, 2
+_CONTINUE = 0
+_SAVE = 1
+_STOP = 2
 
 
 class CheckpointSaver(Checkpoint):
