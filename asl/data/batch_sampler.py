@@ -108,7 +108,7 @@ class IdentityBatches(Sampler[list[Draw]]):
 
     def _members(self, pair: int, number: int) -> list[Draw]:
         directed = bool(self._hard_pairs.directed[pair])
-        # As classes a pair is two sources in one batch, of which no loss is told more.
+        # As classes a pair is two sources in one batch; losses do not know that they are a pair.
         paired = self._hard_pairs.role != "classes"
         return [
             Draw(row, self._epoch, paired, directed, number)

@@ -139,7 +139,7 @@ class NormRatio(nn.Module):
         self._scale = scale
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Return the mean over the pairs; 0 (with a gradient of 0) where there is none."""
+        """Return the mean over the pairs; 0 (with a gradient of 0) without any."""
         content = inputs.need("content")
         rows = self._rows(inputs, content)
         if not len(rows):

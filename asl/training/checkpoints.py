@@ -111,7 +111,7 @@ def find_checkpoint(folder: Path, shapes: Mapping[str, torch.Size]) -> tuple[Pat
         shapes: name -> shape of every tensor of the module to be resumed.
 
     Returns:
-        Its path and a warning (empty where the last one is whole), or None where there is none.
+        Its path and a warning (empty where the last one is whole), or None without a checkpoint.
 
     Raises:
         AslError: every checkpoint is damaged, or it belongs to another model.

@@ -23,7 +23,7 @@ _LOGIT_COPIES = 4  # cosines, margins, logits and the gradient of the softmax
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What a training step holds on one device.
+    """Batch, size and precision of a training step, as far as its memory depends on them.
 
     Attributes:
         rows: views of the joined batch of all processes, the rows of the class logits.
