@@ -23,13 +23,10 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from verifier_queries import (
@@ -54,6 +51,7 @@ from asl.matching.candidates.local_features import local_candidates
 from asl.matching.decision.fit_trees import calibrate, fit_trees
 from asl.matching.values import EVIDENCE
 from asl.models import load_embedder
+from asl.parallel import spawned_map
 from asl.storage import atomic_path, atomic_text
 from asl.types import AslError
 
@@ -160,34 +158,16 @@ def propose(
     return [tuple(sorted(others)) for others in found]
 
 
-_LOOKER: list[Looker] = []
-
-
-def _start(looker: Looker) -> None:
-    cv2.setNumThreads(1)
-    _LOOKER[:] = [looker]
-
-
-def _write(task: Task) -> float:
-    return _LOOKER[0].write(task)
-
-
-def _look(job: tuple[Task, float, tuple[int, ...]]) -> list[Looked]:
-    return _LOOKER[0].look(job)
-
-
 def in_processes(
-    looker: Looker, work: Callable[[Any], Any], jobs: Iterable[Any], workers: int, label: str
+    work: Callable[[Any], Any], jobs: Iterable[Any], workers: int, label: str
 ) -> list[Any]:
-    """The results of all jobs, in order."""
-    every, results = list(jobs), []
-    with (
-        ProcessPoolExecutor(workers, get_context("spawn"), _start, (looker,)) as pool,
-        progress_bar(label, unit="queries") as update,
-    ):
-        for done, result in enumerate(pool.map(work, every, chunksize=4), 1):
+    """Work on all jobs in several processes and return the results in order."""
+    every = list(jobs)
+    results = []
+    with progress_bar(label, unit="queries") as update:
+        for result in spawned_map(work, every, processes=workers, chunk=4, what="the looker"):
             results.append(result)
-            update(done, len(every))
+            update(len(results), len(every))
     return results
 
 
@@ -197,10 +177,10 @@ def collect(maker: Maker, *, queries: int, each: int, workers: int) -> dict[str,
     tasks = list(plan(rows, queries=queries, seed=maker.seed))
     with tempfile.TemporaryDirectory() as folder:
         looker = Looker(maker, Path(folder), Verifier())
-        covers = in_processes(looker, _write, tasks, workers, "making")
+        covers = in_processes(looker.write, tasks, workers, "making")
         others = propose(looker, tasks, rows, each=each, workers=workers)
         looked = in_processes(
-            looker, _look, zip(tasks, covers, others, strict=True), workers, "looking"
+            looker.look, zip(tasks, covers, others, strict=True), workers, "looking"
         )
     evidence, copies, kinds, sources = zip(
         *(pair for pairs in looked for pair in pairs), strict=True

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from asl.data.catalog import Catalog, IdStyle, open_catalog
+from asl.data.catalog import Catalog, FileCatalog, IdStyle, open_catalog, skipped_text
 from asl.features.decoding import Region
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import region_embeddings, regions_of
@@ -313,6 +313,9 @@ class InputLoader:
                 f"{role}: {path} holds the images already, got {images} beside it; leave it out"
             )
         catalog = open_catalog(path, id_style=self.sources.id_style)
+        if isinstance(catalog, FileCatalog) and catalog.skipped:
+            skipped = skipped_text(catalog.skipped)
+            Console(stderr=True).print(f"[yellow]{role}: skipped {skipped}")
         return _ImageSource(role, catalog, regions, self.sources.features / role, self)
 
     def _catalog(self, images: str | None) -> Catalog | None:

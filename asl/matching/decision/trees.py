@@ -162,6 +162,8 @@ def load_model(path: Path | None = None) -> TreeModel:
         raise AslError(
             f"verifier model {path}: cannot be read ({error.strerror}); check the path"
         ) from error
+    except UnicodeDecodeError as error:
+        raise AslError(f"verifier model {path}: damaged ({error}); copy or fit it again") from error
     return parse_model(text, name=str(path))
 
 
