@@ -105,6 +105,9 @@ def test_broken_models_and_labels_are_refused(fitted: TreeModel, tmp_path: Path)
         parse_model(fitted.to_json().replace("corr_low", "corr_lowest"), name="mine")
     with pytest.raises(AslError, match="cannot be read"):
         load_model(tmp_path / "nothing.json")
+    (tmp_path / "latin.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(AslError, match=r"latin\.json: damaged"):
+        load_model(tmp_path / "latin.json")
     with pytest.raises(AslError, match="expected copies and other pairs"):
         fit_trees(evidence, np.ones(60, dtype=bool))
     with pytest.raises(AslError, match="expected shape"):
