@@ -14,67 +14,32 @@ search that still reads the old generation is not disturbed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from asl.storage import (
-    ReadError,
-    atomic_binary,
-    checksum,
-    exclusive_lock,
-    read_json,
-    read_npy,
-    write_json,
+from asl.index.index_files import (
+    Rows,
+    check_own_folder,
+    delete_other_generations,
+    generation_file,
+    index_writer,
+    last_generation,
+    manifest_checksum,
+    write_vectors,
 )
-from asl.types import (
-    F32,
-    I64,
-    AslError,
-    Embeddings,
-    ReferenceEmbeddings,
-    StrArray,
-    UsageError,
-    as_ids,
-)
+from asl.storage import ReadError, atomic_binary, checksum, read_json, read_npy, write_json
+from asl.types import AslError, Embeddings, ReferenceEmbeddings, StrArray, as_ids
 
 FORMAT = "asl-index-1"
 _KEYS = {"model", "dim", "count", "generation"}
 _REBUILD = "build the index again"
-_BLOCK_ROWS = 65536  # rows that are written at once
 _PARTS = ("vectors", "log_norms", "ids")
-_CHECKED_ON_LOAD = ("log_norms", "ids")  # small files; vectors take check_files=True
-_GENERATION_FILE = re.compile(r"(\d{8})\.\w+\.(npy|faiss)")
-_Keep = npt.NDArray[np.bool_]
-
-
-class Rows(Protocol):
-    """References whose vectors are read when they are written, e.g. a shard of a feature store."""
-
-    @property
-    def ids(self) -> StrArray:
-        """``[n]`` ids."""
-        ...
-
-    @property
-    def log_norms(self) -> F32:
-        """float32 ``[n]`` log-norms."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """D, dimensions of a vector."""
-        ...
-
-    def units(self, rows: I64) -> F32:
-        """Return float32 ``[m, D]``, the unit vectors of some rows."""
-        ...
+_CHECKED_BYTES = 2**26  # size of vectors up to which they are always compared with their checksum
 
 
 @dataclass(frozen=True)
@@ -128,15 +93,15 @@ class SavedIndex:
         if not parts:
             raise _no_references(path)
         folder = Path(path)
-        _check_own(folder)
-        with _one_writer(folder):
+        check_own_folder(folder)
+        with index_writer(folder):
             facts = {
                 "format": FORMAT,
                 "model": model,
                 "fast_decode": fast_decode,
                 "dim": parts[0].dim,
                 "count": 0,
-                "generation": _last_generation(folder),
+                "generation": last_generation(folder),
             }
             return cls(folder, facts)._write(parts)
 
@@ -146,8 +111,9 @@ class SavedIndex:
 
         Args:
             path: its folder.
-            check_files: compare every file with its checksum. Otherwise ids and log-norms are
-                compared when they are loaded, and vectors only in shape, type and norm.
+            check_files: compare every file with its checksum. Otherwise ids, log-norms and up to
+                64 MiB of vectors are compared when they are loaded, and more vectors only in shape,
+                type and norm.
 
         Raises:
             AslError: there is no index, or it is damaged or of another format.
@@ -166,6 +132,10 @@ class SavedIndex:
             raise ReadError(
                 f"{folder}/index.json: damaged (lacks {', '.join(sorted(missing))}); {_REBUILD}"
             )
+        if manifest.get("sha256", own := manifest_checksum(manifest)) != own:
+            raise ReadError(f"{folder}/index.json: damaged (its checksum differs); {_REBUILD}")
+        if not all(isinstance(manifest[key], int) for key in ("dim", "count", "generation")):
+            raise ReadError(f"{folder}/index.json: damaged (a size is no number); {_REBUILD}")
         index = cls(folder, manifest)
         if check_files:
             for part in _PARTS:
@@ -260,13 +230,13 @@ class SavedIndex:
     def companion(self, name: str) -> Path:
         """Return the file for data derived from the present references; a change deletes it."""
         safe = "".join(letter if letter.isalnum() else "_" for letter in name)
-        return self.path / f"{self.manifest['generation']:08d}.{safe}.faiss"
+        return generation_file(self.path, self.manifest["generation"], f"{safe}.faiss")
 
     def _file(self, part: str) -> Path:
-        return self.path / f"{self.manifest['generation']:08d}.{part}.npy"
+        return generation_file(self.path, self.manifest["generation"], f"{part}.npy")
 
     def _load(self, part: str) -> Any:
-        if part in _CHECKED_ON_LOAD:
+        if part != "vectors" or self._vector_bytes <= _CHECKED_BYTES:
             self._compare(part)
         shape = (len(self), self.manifest["dim"]) if part == "vectors" else (len(self),)
         array = read_npy(
@@ -280,6 +250,10 @@ class SavedIndex:
             raise ReadError(f"{self._file(part)}: damaged (holds {array.dtype}); {_REBUILD}")
         return array
 
+    @property
+    def _vector_bytes(self) -> int:
+        return 4 * len(self) * int(self.manifest["dim"])
+
     def _compare(self, part: str) -> None:
         """Compare a file with its checksum; indexes of earlier versions have none."""
         expected = self.manifest.get("checksums", {}).get(part)
@@ -289,10 +263,12 @@ class SavedIndex:
 
     def _changed(self, change: Callable[[SavedIndex], SavedIndex]) -> SavedIndex:
         """Apply a change to the index as it is on disk, alone."""
-        with _one_writer(self.path):
+        with index_writer(self.path):
             return change(SavedIndex.open(self.path))
 
-    def _write(self, parts: Sequence[Rows], keep: _Keep | None = None) -> SavedIndex:
+    def _write(
+        self, parts: Sequence[Rows], keep: npt.NDArray[np.bool_] | None = None
+    ) -> SavedIndex:
         """Write the next generation; the caller holds the lock."""
         ids = as_ids(np.concatenate([part.ids for part in parts]), name=f"{self.path}")
         norms = np.concatenate([part.log_norms for part in parts])
@@ -302,65 +278,18 @@ class SavedIndex:
             raise _no_references(self.path)
         facts = {"count": len(order), "generation": self.manifest["generation"] + 1}
         written = SavedIndex(self.path, {**self.manifest, **facts})
-        written._write_vectors(parts, order)
+        write_vectors(written._file("vectors"), parts, order, dim=self.manifest["dim"])
         for part, values in (("log_norms", norms[order]), ("ids", ids[order])):
             with atomic_binary(written._file(part)) as file:
                 np.save(file, values)
         written.manifest["checksums"] = {
             part: checksum(written._file(part), remedy=_REBUILD) for part in _PARTS
         }
+        written.manifest["sha256"] = manifest_checksum(written.manifest)
         write_json(self.path / "index.json", written.manifest)
-        _delete_other_generations(self.path, facts["generation"])
+        delete_other_generations(self.path, facts["generation"])
         return written
-
-    def _write_vectors(self, parts: Sequence[Rows], order: I64) -> None:
-        starts = np.cumsum([0] + [len(part.ids) for part in parts])
-        shape = (len(order), self.manifest["dim"])
-        with atomic_binary(self._file("vectors")) as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for low in range(0, len(order), _BLOCK_ROWS):
-                rows = order[low : low + _BLOCK_ROWS]
-                block = np.empty((len(rows), shape[1]), dtype="<f4")
-                owners = np.searchsorted(starts, rows, side="right") - 1
-                for owner in np.unique(owners).tolist():
-                    own = owners == owner
-                    block[own] = parts[owner].units(rows[own] - starts[owner])
-                file.write(block.tobytes())
-
-
-def _one_writer(folder: Path) -> AbstractContextManager[None]:
-    busy = f"{folder}: another process writes into this index; wait for it, then run it again"
-    return exclusive_lock(folder.resolve() / ".lock", busy=busy)
 
 
 def _no_references(path: str | Path) -> AslError:
     return AslError(f"{path}: an index holds at least one reference, got none; add images")
-
-
-def _check_own(folder: Path) -> None:
-    """Refuse a folder with other files; killed writers leave files of a generation, or hidden."""
-    if not folder.exists() or SavedIndex.is_index(folder):
-        return
-    names = sorted(file.name for file in folder.iterdir())
-    foreign = [
-        name for name in names if not _GENERATION_FILE.fullmatch(name) and not name.startswith(".")
-    ]
-    if foreign:
-        raise UsageError(
-            f"index: {folder} holds other files ({foreign[0]}); choose a folder of its own"
-        )
-
-
-def _last_generation(folder: Path) -> int:
-    """Return the newest generation in a folder, by the names of its files; 0 without files."""
-    matches = [_GENERATION_FILE.fullmatch(file.name) for file in folder.iterdir()]
-    return max((int(match[1]) for match in matches if match), default=0)
-
-
-def _delete_other_generations(folder: Path, generation: int) -> None:
-    """Delete earlier generations, and files that killed writers left."""
-    for file in folder.iterdir():
-        match = _GENERATION_FILE.fullmatch(file.name)
-        if match and int(match[1]) != generation:
-            file.unlink(missing_ok=True)

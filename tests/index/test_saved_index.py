@@ -135,10 +135,13 @@ def damage(path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["ids", "log_norms", "vectors"])
-def test_a_flipped_bit_is_one_line_with_file_and_cure(tmp_path: Path, part: str) -> None:
+def test_a_flipped_bit_is_one_line_with_file_and_cure(
+    tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     SavedIndex.create(tmp_path / "i", A).add(B)
     SavedIndex.open(tmp_path / "i", check_files=True)
     damage(tmp_path / "i" / f"00000002.{part}.npy")
+    monkeypatch.setattr("asl.index.saved_index._CHECKED_BYTES", 100)
     message = rf"00000002\.{part}\.npy: damaged \(its checksum differs\); build the index again"
     with pytest.raises(AslError, match=message):
         SavedIndex.open(tmp_path / "i", check_files=True)
@@ -147,11 +150,39 @@ def test_a_flipped_bit_is_one_line_with_file_and_cure(tmp_path: Path, part: str)
             SavedIndex.open(tmp_path / "i").references()
 
 
+def test_no_flipped_byte_is_accepted(tmp_path: Path) -> None:
+    """Any byte of any file, also of ``index.json``: an error in one line, or the same content."""
+    index = SavedIndex.create(tmp_path / "i", A.take(np.arange(20)), model="m")
+    expected = index.references()
+    rng = np.random.default_rng(0)
+    files = sorted(index.path.iterdir())
+    for turn in range(200):
+        file = files[turn % 4]
+        content = file.read_bytes()
+        changed = bytearray(content)
+        changed[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+        file.write_bytes(changed)
+        said = ""
+        try:
+            opened = SavedIndex.open(index.path)
+            references = opened.references()
+        except AslError as error:
+            said = str(error)
+        if said:
+            assert said.startswith(str(index.path))
+            assert "\n" not in said
+        else:
+            assert opened.manifest == index.manifest
+            assert np.array_equal(references.vectors, expected.vectors)
+            assert references.ids.tolist() == expected.ids.tolist()
+        file.write_bytes(content)
+
+
 def test_an_index_without_checksums_opens(tmp_path: Path) -> None:
     """Indexes of version 0.1.0 have none; a change adds them."""
     index = SavedIndex.create(tmp_path / "i", A)
     manifest = json.loads((index.path / "index.json").read_text())
-    del manifest["checksums"]
+    del manifest["checksums"], manifest["sha256"]
     (index.path / "index.json").write_text(json.dumps(manifest))
     assert len(SavedIndex.open(index.path, check_files=True).references()) == 300
     assert set(SavedIndex.open(index.path).add(B).manifest["checksums"]) == {

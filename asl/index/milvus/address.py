@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from asl.index.index_files import Rows
 from asl.index.milvus.collection import MilvusIndex, NoCollectionError
 from asl.index.milvus.collection_search import Progress
 from asl.index.milvus.index_type import IndexKind
-from asl.index.saved_index import Rows
 from asl.scoring.score import usual_clip
 from asl.types import AslError, ReferenceEmbeddings
 
