@@ -11,7 +11,6 @@ from asl.cli import main
 from asl.console.completion import SHELLS
 from asl.console.schemas.shared_keys import Regions
 from asl.console.verbs import VERBS
-from asl.types import REGION_SETS
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -97,4 +96,4 @@ def test_the_verbs_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[st
 
 
 def test_the_commands_know_every_set_of_regions() -> None:
-    assert get_args(Regions) == REGION_SETS
+    assert get_args(Regions) == tuple(REGIONS)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import cv2
@@ -192,35 +191,6 @@ def test_a_larger_file_leans_only_within_a_format() -> None:
         "a fifth more is not enough"
     )
     assert find_origin(EVEN, jpeg, Facts(1000, 800, 900_000, "PNG")).vote == 0
-
-
-def test_facts_come_from_the_file(tmp_path: object) -> None:
-    from PIL import ExifTags, Image
-
-    exif = Image.Exif()
-    exif[ExifTags.Base.Make] = "Maker\x00\x07"
-    exif[ExifTags.Base.Model] = "M1"
-    exif[ExifTags.Base.Software] = "x" * 500
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:01 12:00:00"
-    data = encode(textured(0), exif=exif)
-    facts = read_facts(data, decode_image(data))
-    assert (facts.format, facts.camera, facts.taken) == ("JPEG", "Maker M1", "2024:05:01 12:00:00")
-    assert len(facts.software) == 80
-    assert Facts.from_json(json.dumps(json.loads(facts.to_json()))) == facts
-    nothing = read_facts(b"no image", np.zeros((1, 1, 3), np.uint8))
-    assert (nothing.width, nothing.height, nothing.bytes, nothing.format, nothing.camera) == (
-        1,
-        1,
-        8,
-        "",
-        "",
-    )
-    assert nothing.lost == (0.0,) * 5
-    thin = read_facts(b"no image", textured(0, 3000, 1))
-    assert (thin.few_colours, len(thin.lost)) == (False, 5)
-    assert Facts.from_json('{"width": 2, "height": 1, "bytes": 8}') == Facts(2, 1, 8), (
-        "of an earlier version"
-    )
 
 
 def test_a_threshold_comes_from_the_table_or_is_the_probability_itself() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -19,9 +20,9 @@ import numpy as np
 import pytest
 
 from asl.app.scanning.groups import Edge, star_groups
-from asl.console.entry import start
 from tests.app.browser import Browser
 from tests.app.conftest import crop, encode, textured
+from tests.app.scans import run_scan
 
 
 @pytest.fixture
@@ -32,23 +33,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def gallery(photos: Path, model: Path, tmp_path: Path) -> str:
-    start(
-        "scan",
-        [
-            str(photos),
-            "--model",
-            str(model),
-            "--output",
-            str(tmp_path / "out"),
-            "--precision",
-            "0.6",
-            "--workers",
-            "1",
-            "--quiet",
-            "--max-failure-rate",
-            "0.5",
-        ],
-    )
+    run_scan(photos, model, tmp_path / "out")
     return (tmp_path / "out" / "gallery.html").as_uri()
 
 
@@ -90,6 +75,8 @@ def test_the_gallery_groups_sorts_and_compares(
     assert browser.run(
         "[...document.querySelectorAll('.original .name')].map(e => e.textContent)"
     ) == ["p1.jpg"]
+    browser.run(f"(() => {{ {find.replace('SMALL-1', 'nobody')} }})()")
+    assert "No name in these groups contains “nobody”" in browser.run("document.body.textContent")
     browser.open(gallery, dark=True)
     assert brightness(browser.picture(tmp_path / "dark.png")) < light - 80
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
@@ -97,6 +84,42 @@ def test_the_gallery_groups_sorts_and_compares(
     browser.open(gallery, width=390)
     assert not browser.run(wide), "no sideways scrolling on a small screen"
     assert browser.problems == []
+
+
+def test_the_gallery_says_which_is_the_original_only_where_it_knows(
+    browser: Browser, photos: Path, model: Path, tmp_path: Path
+) -> None:
+    (photos / "p3-again.jpg").write_bytes(encode(textured(3), quality=94))
+    shutil.copy(photos / "p2.jpg", photos / "p2 (1).jpg")
+    run_scan(photos, model, tmp_path / "out")
+    browser.open((tmp_path / "out" / "gallery.html").as_uri())
+    badges = (
+        "Object.fromEntries([...document.querySelectorAll('.group')].map(group => "
+        "[group.querySelector('.original .name').textContent, "
+        "[...group.querySelectorAll('.tag:not(.p)')].map(tag => tag.textContent).join()]))"
+    )
+    shown = browser.run(badges)
+    unclear = {name: badge for name, badge in shown.items() if name.startswith("p3")}
+    assert list(unclear.values()) == ["direction unclear"]
+    assert (shown["p0.jpg"], shown["p2.jpg"]) == ("original", "")
+    assert browser.run("document.querySelectorAll('div.shot').length") == 1, "opens nothing"
+    assert browser.run("document.querySelector('.item li a').getAttribute('href')").endswith(
+        "photos/p2%20%281%29.jpg"
+    )
+    headers = browser.run("[...document.querySelectorAll('.group > header')].map(h => h.innerText)")
+    assert all(re.fullmatch(r"Group \d\s+1 copy", header) for header in headers), headers
+    browser.run("document.querySelector('.original button.shot').click()")
+    browser.wait("document.getElementById('compare').open")
+
+
+def test_an_empty_gallery_says_so(browser: Browser, model: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(2):
+        (photos / f"{seed}.jpg").write_bytes(encode(textured(seed, 120, 160)))
+    run_scan(photos, model, tmp_path / "out")
+    browser.open((tmp_path / "out" / "gallery.html").as_uri())
+    assert browser.run("document.querySelector('.empty').textContent") == "No copies were found."
 
 
 def test_the_page_groups_as_the_program_does(browser: Browser, gallery: str) -> None:
@@ -134,25 +157,7 @@ def test_the_table_and_the_gallery_number_groups_alike(
     for number in range(3):
         shutil.copy(photos / "p3.jpg", photos / f"p3 ({number}).jpg")
         shutil.copy(photos / "p1.jpg", photos / "sub" / "p1 (1).jpg")
-    start(
-        "scan",
-        [
-            str(photos),
-            "--model",
-            str(model),
-            "--output",
-            str(tmp_path / "out"),
-            "--precision",
-            "0.6",
-            "--workers",
-            "1",
-            "--quiet",
-            "--max-failure-rate",
-            "0.5",
-            "--format",
-            "json",
-        ],
-    )
+    run_scan(photos, model, tmp_path / "out", "--format", "json")
     rows = json.loads((tmp_path / "out" / "copies.json").read_text())
     table = {row["group"]: Path(row["original"]).name for row in reversed(rows)}
     browser.open((tmp_path / "out" / "gallery.html").as_uri())
@@ -195,11 +200,13 @@ def address(photos: Path, model: Path, tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_the_service_s_page_searches_adds_and_removes(
-    browser: Browser, address: str, tmp_path: Path
+    browser: Browser, address: str, photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "cut.jpg").write_bytes(encode(crop(textured(0)), quality=85))
     (tmp_path / "new-a.jpg").write_bytes(encode(textured(30)))
     (tmp_path / "new-b.jpg").write_bytes(b"no image")
+    shutil.copy(photos / "p1.jpg", tmp_path / "known.jpg")
+    (tmp_path / "stranger.jpg").write_bytes(encode(textured(77)))
     status = "document.getElementById('status').textContent"
     browser.open(address)
     browser.wait("!document.getElementById('token-row').hidden")
@@ -226,14 +233,32 @@ def test_the_service_s_page_searches_adds_and_removes(
     )
     light = brightness(browser.picture(tmp_path / "light.png"))
     assert browser.problems == []
-    browser.choose("#files", [tmp_path / "new-a.jpg", tmp_path / "new-b.jpg"])
-    browser.wait(f"{status}.startsWith('1 added')")
+    browser.choose(
+        "#files", [tmp_path / "new-a.jpg", tmp_path / "new-b.jpg", tmp_path / "known.jpg"]
+    )
+    browser.wait(f"{status}.startsWith('1 added, 1 known already')")
     assert "new-b.jpg: no usable image" in browser.run(status)
     browser.wait("document.querySelectorAll('#list tr').length === 8")
     browser.run("document.querySelector('[aria-label=\"Remove new-a.jpg\"]').focus()")
     browser.key("Enter", 13)
     browser.wait("document.querySelectorAll('#list tr').length === 7")
+    browser.run("document.querySelector('#status button').click()")
+    browser.wait("document.querySelectorAll('#list tr').length === 8")
+    assert browser.run(status) == "new-a.jpg is kept."
+    find = "const f = document.getElementById('filter'); f.value = 'NEW-A'; "
+    browser.run(f"(() => {{ {find} f.dispatchEvent(new Event('input')) }})()")
+    browser.wait("document.querySelectorAll('#list tr').length === 1")
+    browser.choose("#file", [tmp_path / "stranger.jpg"])
+    browser.wait(f"{status}.startsWith('No match among 8 references')")
+    assert browser.run("document.querySelectorAll('.none-found img').length") == 1
+    browser.choose("#file", [tmp_path / "known.jpg"])
+    browser.wait(f"{status}.includes('above the threshold')")
+    turned = "getComputedStyle(document.querySelector('.sign span')).transform"
+    assert browser.run("document.querySelector('.sign span').textContent") == "="
     browser.open(address, dark=True, width=390)
+    browser.choose("#file", [tmp_path / "known.jpg"])
+    browser.wait("document.querySelectorAll('.match').length > 0")
+    assert browser.run(turned) == "none", "a turned = would be two bars"
     assert brightness(browser.picture(tmp_path / "dark.png")) < light - 80
     assert not browser.run(
         "document.documentElement.scrollWidth > document.documentElement.clientWidth"

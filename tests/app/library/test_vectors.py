@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from asl.app.library.vectors import VectorCollection
+from asl.types import AslError
 
 
 def test_replacing_the_same_names_for_ever_takes_no_more_room() -> None:
@@ -23,3 +25,74 @@ def test_replacing_the_same_names_for_ever_takes_no_more_room() -> None:
     assert [view.keys[row] for row in found] == ["stays"]
     assert before.keys[0] == "stays"
     assert len(before) == 1, "a view stays as it was"
+
+
+def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    vectors = rng.normal(size=shape)
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("parts", [0, 3])
+@pytest.mark.parametrize("looks", [1, 4])
+def test_a_collection_answers_like_brute_force_while_it_changes(parts: int, looks: int) -> None:
+    rng = np.random.default_rng(4)
+    collection = VectorCollection(8, regions=parts, engine="exact")
+    alive: dict[str, np.ndarray] = {}  # [1 + parts, D]: the whole, then its parts
+    for step in range(60):
+        keys = [f"k{number}" for number in rng.integers(0, 900, 40)]
+        keys = list(dict.fromkeys(keys))
+        if step % 3 == 2:
+            gone = [key for key in keys if key in alive]
+            assert collection.remove(keys) == len(gone)
+            for key in gone:
+                del alive[key]
+        else:
+            features = unit(rng, len(keys), 1 + parts, 8)
+            lengths = rng.uniform(0.5, 2, (len(keys), 1 + parts, 1)).astype(np.float32)
+            collection.add(
+                keys, (features * lengths)[:, 0], (features * lengths)[:, 1:] if parts else None
+            )
+            alive.update(zip(keys, features, strict=True))
+        assert len(collection) == len(alive)
+        query = unit(rng, looks, 8)
+        view, rows = collection.nearest(query, 5)
+        best = {
+            key: max(float((query @ of[0]).max()), float((of @ query[0]).max()))
+            for key, of in alive.items()
+        }
+        assert [view.keys[row] for row in rows] == sorted(best, key=lambda key: -best[key])[:5]
+
+
+def test_a_crowd_of_parts_of_one_image_hides_no_other() -> None:
+    """Every part of one image is nearer than anything of the others."""
+    collection = VectorCollection(4, regions=30)
+    crowd = np.tile(np.float32([1, 0.01, 0, 0]), (1, 30, 1))
+    collection.add(["crowd"], crowd[:, 0], crowd)
+    others = np.tile(np.float32([0.5, 0, 1, 0]), (5, 31, 1))
+    collection.add([f"o{number}" for number in range(5)], others[:, 0], others[:, 1:])
+    view, rows = collection.nearest(np.float32([[1, 0, 0, 0]]), 3)
+    assert [view.keys[row] for row in rows] == ["crowd", "o0", "o1"]
+    assert len(collection.nearest(np.float32([[1, 0, 0, 0]]), 100)[1]) == 6
+
+
+def test_parts_must_fit_and_one_without_a_direction_is_nobody_s_neighbour() -> None:
+    collection = VectorCollection(4, regions=2)
+    with pytest.raises(AslError, match=r"expected \[1, 2, 4\]"):
+        collection.add(["a"], np.ones((1, 4), np.float32))
+    collection.add(
+        ["a"], np.ones((1, 4), np.float32), np.float32([[[0, 0, 0, 0], [np.nan, 1, 1, 1]]])
+    )
+    assert not collection.view().regions.any()
+    assert len(collection) == 1
+
+
+def test_a_view_stays_as_it_was() -> None:
+    collection = VectorCollection(4)
+    collection.add(["a", "b"], np.eye(4, dtype=np.float32)[:2])
+    view = collection.view()
+    collection.remove(["a"])
+    collection.add([f"n{number}" for number in range(1000)], np.ones((1000, 4), np.float32))
+    collection.remove([f"n{number}" for number in range(900)])
+    assert len(view) == 2
+    assert view.keys[:2] == ["a", "b"]
+    assert np.array_equal(view.vectors, np.eye(4, dtype=np.float32)[:2])

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
-import re
 import shutil
 import sqlite3
 import struct
@@ -15,50 +13,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-import asl
 from asl.app.library import ingest
 from asl.app.pair_verdict import PairVerdict
 from asl.app.pair_verifier import verifier_id
-from asl.app.scanning.tables import Row
-from asl.console.entry import start
 from asl.matching.decision.thresholds import threshold_for
 from tests.app.conftest import Pixels, crop, encode, textured
-
-
-def scan(*arguments: object) -> int:
-    return start("scan", [str(argument) for argument in arguments])
-
-
-def scanned(photos: Path, model: Path, output: Path, *more: object) -> list[dict[str, str]]:
-    code = scan(
-        photos,
-        "--model",
-        model,
-        "--output",
-        output,
-        "--precision",
-        "0.6",
-        "--workers",
-        1,
-        "--quiet",
-        "--max-failure-rate",
-        0.5,
-        *more,
-    )
-    assert code == 0
-    with (output / "copies.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def summary(output: Path) -> dict[str, float]:
-    return json.loads((output / "summary.json").read_text())
-
-
-def names(rows: list[dict[str, str]]) -> set[tuple[str, str, str]]:
-    return {(Path(row["original"]).name, Path(row["copy"]).name, row["direction"]) for row in rows}
+from tests.app.scans import names, scan, scanned, summary
 
 
 def test_copies_within_a_folder(photos: Path, model: Path, tmp_path: Path) -> None:
@@ -398,59 +360,6 @@ def test_two_processes_say_the_same_as_one(photos: Path, model: Path, tmp_path: 
     assert one == two
 
 
-@pytest.mark.parametrize("kind", ["parquet", "json"])
-def test_other_tables(photos: Path, model: Path, tmp_path: Path, kind: str) -> None:
-    expected = scanned(photos, model, tmp_path / "out")
-    scanned(photos, model, tmp_path / "out", "--format", kind)
-    path = tmp_path / "out" / f"copies.{kind}"
-    rows = pq.read_table(path).to_pylist() if kind == "parquet" else json.loads(path.read_text())
-    if kind == "json":
-        assert all(isinstance(row["edits"], list) for row in rows)
-        rows = [{**row, "edits": "; ".join(row["edits"])} for row in rows]
-    assert [{name: str(value) for name, value in row.items()} for row in rows] == expected
-    assert list(rows[0]) == list(Row.__dataclass_fields__)
-
-
-def test_the_summary_says_how_it_was_made(photos: Path, model: Path, tmp_path: Path) -> None:
-    scanned(photos, model, tmp_path / "out")
-    numbers = summary(tmp_path / "out")
-    assert str(numbers["created"]).startswith("20")
-    assert f"asl scan {photos} --model {model}" in str(numbers["command"])
-    assert (numbers["version"], numbers["model"]) == (asl.__version__, str(model))
-    assert re.fullmatch("[0-9a-f]{8,}", str(numbers["model_hash"]))
-
-
-def test_relative_folders_give_relative_paths(
-    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    rows = scanned(Path("photos"), model, Path("out"))
-    assert ("photos/p0.jpg", "photos/sub/crop-of-0.jpg") in {
-        (row["original"], row["copy"]) for row in rows
-    }
-    with Path("out", "unreadable.csv").open() as file:
-        assert [row["path"] for row in csv.DictReader(file)] == ["photos/broken.jpg"]
-    Path("new").mkdir()
-    Path("new", "cut.jpg").write_bytes(encode(crop(textured(3)), quality=80))
-    rows = scanned(Path("new"), model, Path("out"), "--against", "photos")
-    assert {(row["original"], row["copy"]) for row in rows} == {("photos/p3.jpg", "new/cut.jpg")}
-    monkeypatch.chdir(photos)
-    rows = scanned(Path("."), model, tmp_path / "out")
-    assert ("p0.jpg", "sub/crop-of-0.jpg") in {(row["original"], row["copy"]) for row in rows}
-
-
-def test_a_direction_is_explained_only_where_it_is_clear(
-    photos: Path, model: Path, tmp_path: Path
-) -> None:
-    shutil.copy(photos / "p2.jpg", photos / "p2 (1).jpg")
-    (photos / "p3-again.jpg").write_bytes(encode(textured(3), quality=94))
-    rows = scanned(photos, model, tmp_path / "out")
-    directions = {row["direction"] for row in rows}
-    assert directions == {"original->copy", "unclear", "same file"}
-    for row in rows:
-        assert bool(row["why"]) == (row["direction"] == "original->copy"), row
-
-
 def gradient() -> Pixels:
     """Fog: smooth, without a single local feature, but not blank."""
     ramp = np.linspace(150, 215, 300)[:, None] + np.linspace(0, 12, 400)[None]
@@ -473,67 +382,6 @@ def test_identical_pixels_are_a_pair_without_any_structure(model: Path, tmp_path
     assert (row["probability"], row["edits"]) == ("1.0", "re-encoded")
     assert row["reason"].startswith("identical pixels")
     assert scanned(photos, model, tmp_path / "out") == [row], "blank pictures are no copies"
-
-
-def test_a_photo_that_the_library_has_is_shown_by_the_library_s_file(
-    photos: Path, model: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "new").mkdir()
-    shutil.copy(photos / "p2.jpg", tmp_path / "new" / "2.jpg")
-    scanned(tmp_path / "new", model, tmp_path / "out", "--against", photos)
-    (image,) = page_data(tmp_path / "out")["images"]
-    assert image["name"] == str(photos / "p2.jpg")
-    assert image["library"]
-    assert [file["name"] for file in image["same"]] == ["2.jpg"]
-
-
-def page_data(output: Path) -> dict:  # type: ignore[type-arg]
-    page = (output / "gallery.html").read_text()
-    return json.loads(page.split('type="application/json">')[1].split("</script>")[0])
-
-
-@pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
-def test_a_file_name_is_no_formula(
-    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: str
-) -> None:
-    (photos / "p3.jpg").rename(photos / f"{sign}HYPERLINK(1).jpg")
-    shutil.copy(photos / f"{sign}HYPERLINK(1).jpg", photos / "sub" / f"{sign}2.jpg")
-    (photos / "broken.jpg").rename(photos / f"{sign}broken.jpg")
-    monkeypatch.chdir(photos)
-    rows = scanned(Path("."), model, tmp_path / "out")
-    cells = [row[side] for row in rows for side in ("original", "copy")]
-    assert f"./{sign}HYPERLINK(1).jpg" in cells
-    assert all(Path(cell).is_file() for cell in cells), "and it still is the path"
-    assert not any(cell.startswith(sign) for cell in cells)
-    assert (tmp_path / "out" / "unreadable.csv").read_text().count(f"./{sign}broken.jpg") == 1
-
-
-def test_the_gallery_holds_everything_and_nothing_that_runs(
-    photos: Path, model: Path, tmp_path: Path
-) -> None:
-    evil = photos / "<script>alert(1)<"
-    evil.mkdir()
-    shutil.copy(photos / "p3.jpg", evil / "img src=x onerror=alert(1).jpg")
-    scanned(photos, model, tmp_path / "out")
-    page = (tmp_path / "out" / "gallery.html").read_text()
-    assert "<script>alert" not in page
-    assert page.count("<script") == 2
-    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
-    assert "https://" not in page
-    raw = page.split('type="application/json">')[1].split("</script>")[0]
-    data = json.loads(raw)
-    assert {image["name"] for image in data["images"]} >= {"p0.jpg", "sub/crop-of-0.jpg", "p1.jpg"}
-    assert all(image["picture"].startswith("data:image/jpeg;base64,") for image in data["images"])
-    scanned(photos, model, tmp_path / "out", "--gallery", 1)
-    assert any(image["link"] == "../photos/p0.jpg" for image in data["images"])
-    less = (
-        (tmp_path / "out" / "gallery.html")
-        .read_text()
-        .split('type="application/json">')[1]
-        .split("</script>")[0]
-    )
-    assert len(json.loads(less)["pairs"]) == 1
-    assert json.loads(less)["left_out"] == len(data["pairs"]) - 1
 
 
 def test_exit_codes(
@@ -565,13 +413,6 @@ def test_names_that_are_no_text_are_scanned(photos: Path, model: Path, tmp_path:
     assert ("p3.jpg", "caf\\xe9.jpg", "same file") in names(rows)
     assert scanned(photos, model, tmp_path / "out") == rows
     assert summary(tmp_path / "out")["embedded"] == 0
-
-
-def test_a_file_name_is_never_an_address() -> None:
-    from asl.app.scanning.scan_gallery import _link
-
-    assert _link("/a/javascript:alert(1).jpg", Path("/a")) == "javascript%3Aalert%281%29.jpg"
-    assert _link("/a/b c/%2e#x?.jpg", Path("/a/out")) == "../b%20c/%252e%23x%3F.jpg"
 
 
 @pytest.mark.slow

@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-import asyncio
-import errno
 import http.client
 import json
 import signal
 import socket
-import sqlite3
-import struct
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,54 +21,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from asl.app.detector import CopyDetector
 from asl.app.library.sources import by_content
-from asl.app.service.guard import ServiceOptions
-from asl.app.service.routes import create_app
-from asl.app.service.uploads import Gate, Refused
 from asl.console.entry import compose
 from asl.data.images import ImageError
 from asl.models import Embedder
 from asl.serve import address, alone, bound, check_exposure, main, open_detector, read_token
 from asl.types import AslError, UsageError
 from tests.app.conftest import crop, encode, textured
-
-LIMIT = 200_000
-JPEG = {"Content-Type": "image/jpeg"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "library"
-
-
-@pytest.fixture
-def client(embedder: Embedder, folder: Path) -> Iterator[TestClient]:
-    with serving(embedder, folder) as client:
-        yield client
-
-
-def serving(embedder: Embedder, folder: Path, **options: object) -> TestClient:
-    detector = CopyDetector(embedder, folder=folder, precision=0.6, max_pixels=1_000_000)
-    app = create_app(detector, ServiceOptions(max_bytes=LIMIT, **options))  # type: ignore[arg-type]
-    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
-
-
-def add(client: TestClient, data: bytes, label: str = "") -> dict:
-    answer = client.post("/references", content=data, headers=JPEG, params={"label": label})
-    assert answer.status_code in (200, 201), answer.text
-    return answer.json()
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG that says it is large; its pixels are never there."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = (b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 10_000_000)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+from tests.app.service.conftest import JPEG, add, serving
 
 
 def test_add_search_list_remove(client: TestClient) -> None:
@@ -128,161 +82,6 @@ def test_a_restart_keeps_everything(embedder: Embedder, folder: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("body", "headers", "status", "words"),
-    [
-        (b"", JPEG, 422, "empty"),
-        (b"not an image", JPEG, 422, "allowed format"),
-        (encode(textured(0))[:4000], JPEG, 422, "truncated"),
-        (
-            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-            {"Content-Type": "image/svg+xml"},
-            422,
-            "allowed format",
-        ),
-        (bomb(30_000, 30_000), JPEG, 413, "pixels"),
-        (bomb(2**31 - 1, 2**31 - 1), JPEG, 422, ""),
-        (b"\xff" * (LIMIT + 1), JPEG, 413, "limit"),
-        (
-            b"x=1",
-            {"Content-Type": "application/x-www-form-urlencoded"},
-            415,
-            "send the image itself",
-        ),
-        (b"{}", {"Content-Type": "application/json"}, 415, "send the image itself"),
-        (
-            b"--b\r\n\r\n",
-            {"Content-Type": "multipart/form-data; boundary=b"},
-            415,
-            "send the image itself",
-        ),
-        (zlib.compress(b"a"), {**JPEG, "Content-Encoding": "deflate"}, 415, "Content-Encoding"),
-    ],
-)
-@pytest.mark.parametrize("route", ["/references", "/search"])
-def test_hostile_uploads_are_refused_and_leave_nothing(
-    client: TestClient,
-    folder: Path,
-    route: str,
-    body: bytes,
-    headers: dict[str, str],
-    status: int,
-    words: str,
-) -> None:
-    before = sorted(path.name for path in folder.rglob("*"))
-    answer = client.post(route, content=body, headers=headers)
-    assert answer.status_code in (status, 413), answer.text
-    assert words in answer.json()["error"]
-    assert str(folder) not in answer.text
-    assert client.get("/references").json()["total"] == 0
-    assert sorted(path.name for path in folder.rglob("*")) == before
-    assert client.get("/ready").status_code == 200
-
-
-def test_an_endless_stream_is_cut_off_at_the_limit(client: TestClient) -> None:
-    sent = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal sent
-        for _ in range(1000):
-            sent += 65536
-            yield b"\xff" * 65536
-
-    answer = client.post("/search", content=endless(), headers=JPEG)
-    assert answer.status_code == 413
-    assert answer.headers["connection"] == "close"
-
-
-@pytest.mark.parametrize(
-    "label",
-    [
-        "../../etc/passwd",
-        "..\\..\\boot.ini",
-        "/etc/shadow",
-        "a\x00b.jpg",
-        "<img src=x>.jpg",
-        "x" * 900,
-        "\u202egnp.exe",
-        "\n\r\t",
-    ],
-)
-def test_a_label_is_text_and_never_a_path(client: TestClient, folder: Path, label: str) -> None:
-    data = encode(textured(0))
-    shown = add(client, data, label)["reference"]["label"]
-    assert len(shown) <= 200
-    assert "/" not in shown
-    assert "\\" not in shown
-    assert all(letter.isprintable() for letter in shown)
-    assert {path.name.split("-")[0] for path in folder.iterdir()} == {"library.sqlite"}
-    for wrong in ("../library.sqlite", "%2e%2e%2flibrary.sqlite", "x" * 32, "0" * 31, "0" * 33):
-        for method in ("GET", "DELETE"):
-            assert client.request(method, f"/references/{wrong}").status_code in (404, 405, 422)
-    assert client.get("/references").json()["total"] == 1
-
-
-def test_other_sites_and_other_names_are_turned_away(client: TestClient) -> None:
-    for headers in (
-        {"Host": "evil.example"},
-        {"Host": "127.0.0.1.evil.example"},
-        {"Origin": "http://evil.example"},
-        {"Origin": "null"},
-        {"Sec-Fetch-Site": "cross-site"},
-    ):
-        answer = client.get("/references", headers=headers)
-        assert answer.status_code == 403, headers
-    assert (
-        client.get(
-            "/references", headers={"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}
-        ).status_code
-        == 200
-    )
-    assert client.get("/references", headers={"Host": "localhost:8765"}).status_code == 200
-
-
-@pytest.mark.parametrize("host", ["[", "]", "[::1", "::1]", "[]", "a b", "", "\xff"])
-@pytest.mark.parametrize("token", ["", "open-sesame"])
-def test_a_malformed_host_or_origin_is_turned_away(
-    embedder: Embedder, folder: Path, host: str, token: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with serving(embedder, folder, token=token) as client:
-        for headers in ({"Host": host}, {"Origin": f"http://{host}"}):
-            encoded = {name: value.encode("latin-1") for name, value in headers.items()}
-            assert client.get("/health", headers=encoded).status_code == 403, headers
-    assert not caplog.records, "no traceback in the log"
-
-
-def test_a_full_disk_is_507(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = sqlite3.OperationalError("database or disk is full")
-    full.sqlite_errorname = "SQLITE_FULL"
-    for error, status in (
-        (full, 507),
-        (OSError(errno.ENOSPC, "No space left on device"), 507),
-        (sqlite3.OperationalError("database is locked"), 500),
-    ):
-
-        def fail(*_: object, error: Exception = error, **__: object) -> object:
-            raise error
-
-        monkeypatch.setattr(CopyDetector, "add_sources", fail)
-        answer = client.post("/references", content=encode(textured(0)), headers=JPEG)
-        assert answer.status_code == status
-        assert "library" not in answer.text
-
-
-def test_methods_that_a_path_does_not_have_are_named(client: TestClient) -> None:
-    for path, allowed in (
-        ("/references", "GET, POST"),
-        (f"/references/{'0' * 32}", "DELETE, GET"),
-        ("/search", "POST"),
-        ("/health", "GET, HEAD"),
-    ):
-        answer = client.patch(path)
-        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path
-    for path in ("/health", "/ready"):
-        answer = client.head(path)
-        assert (answer.status_code, answer.content) == (200, b""), path
-
-
 def test_the_description_has_every_answer_of_an_upload(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
     answers = described["paths"]["/references"]["post"]["responses"]
@@ -301,37 +100,6 @@ def test_references_are_found_by_their_label(client: TestClient) -> None:
         2,
         ["Holiday 1.jpg"],
     )
-
-
-def test_a_token_is_asked_for(embedder: Embedder, folder: Path) -> None:
-    with serving(embedder, folder, token="open-sesame") as client:
-        for route in ("/references", "/metrics", "/openapi.json"):
-            answer = client.get(route)
-            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), (
-                route
-            )
-            assert (
-                client.get(route, headers={"Authorization": "Bearer open-sesam"}).status_code == 401
-            )
-            assert (
-                client.get(route, headers={"Authorization": "Bearer open-sesame"}).status_code
-                == 200
-            )
-            assert (
-                client.get(route, headers={"Authorization": "bearer  open-sesame"}).status_code
-                == 200
-            )
-            assert (
-                client.get(route, headers={"Authorization": "Basic open-sesame"}).status_code == 401
-            )
-        assert client.post("/search", content=encode(textured(0)), headers=JPEG).status_code == 401
-        for route in ("/", "/health", "/ready"):
-            assert client.get(route).status_code == 200
-        assert client.get("/ready").json() == {"status": "ready", "token": True}, (
-            "nothing of the images"
-        )
-        told = client.get("/ready", headers={"Authorization": "Bearer open-sesame"}).json()
-        assert told == {"status": "ready", "references": 0, "token": True}
 
 
 def test_cheap_requests_do_not_wait_for_searches(
@@ -375,16 +143,6 @@ def test_cheap_requests_do_not_wait_for_searches(
             go.set()
             for thread in threads:
                 thread.join()
-
-
-def test_a_host_is_known_in_capitals_too(embedder: Embedder, folder: Path) -> None:
-    with serving(embedder, folder, hosts=("127.0.0.1", "Photos.LAN")) as client:
-        for host, status in (
-            ("photos.lan:8765", 200),
-            ("PHOTOS.lan", 200),
-            ("photos.lan.evil", 403),
-        ):
-            assert client.get("/references", headers={"Host": host}).status_code == status, host
 
 
 def test_the_address_can_be_typed_into_a_browser() -> None:
@@ -439,24 +197,6 @@ def test_health_metrics_and_description(client: TestClient) -> None:
     assert "script-src 'sha256-" in page.headers["content-security-policy"]
     assert page.headers["x-content-type-options"] == "nosniff"
     assert "https://" not in page.text
-
-
-def test_too_many_at_once_are_told_to_come_back(embedder: Embedder, folder: Path) -> None:
-    async def crowd() -> None:
-        gate = Gate(2)
-        async with gate.enter(), gate.enter():
-            with pytest.raises(Refused, match="2 images are being worked on") as refused:
-                async with gate.enter():
-                    pass
-            assert refused.value.status == 503
-        assert gate.busy == 0, "places are given back"
-        async with gate.enter():
-            assert gate.busy == 1
-
-    asyncio.run(crowd())
-    with serving(embedder, folder, max_uploads=0) as client:
-        answer = client.post("/search", content=encode(textured(0)), headers=JPEG)
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 def test_adds_and_searches_at_once_agree(client: TestClient) -> None:

@@ -129,14 +129,13 @@ function identicalFiles(image) {
   return details;
 }
 
-function describe(element, image, tags, edits) {
+function describe(element, image, tags, lines) {
   if (image.library) tags.push(make("span", "tag", "library"));
   const first = make("p", "tags"), name = make("p", "name");
   first.append(...tags);
   name.append(link(image));
   if (tags.length) element.append(first);
-  element.append(name, make("p", "soft", measures(image)));
-  if (edits && edits.length) element.append(make("p", "", edits.join(", ")));
+  element.append(name, make("p", "soft", measures(image)), ...lines);
   if (image.same.length) element.append(identicalFiles(image));
 }
 
@@ -147,8 +146,8 @@ function originalItem(group) {
   const clear = group.copies.some(([, row]) => {
     return data.pairs[row].clear && data.pairs[row].original === group.original;
   });
-  describe(element, image, clear ? [make("span", "tag", "original")] : []);
-  if (image.notes) element.append(make("p", "soft", image.notes));
+  const notes = image.notes ? [make("p", "soft", image.notes)] : [];
+  describe(element, image, clear ? [make("span", "tag", "original")] : [], notes);
   return element;
 }
 
@@ -159,7 +158,8 @@ function copyItem(number, pair) {
   const tags = [make("span", "tag p", percent(pair.p))];
   if (!pair.clear) tags.push(make("span", "tag", "direction unclear"));
   else if (pair.original === number) tags.push(make("span", "tag", "original"));
-  describe(element, image, tags, pair.edits);
+  const edits = pair.edits.length ? [make("p", "", pair.edits.join(", "))] : [];
+  describe(element, image, tags, edits);
   return element;
 }
 

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[serve]`")
+from fastapi.testclient import TestClient
+
+from asl.app.service.uploads import Gate, Refused
+from asl.models import Embedder
+from tests.app.conftest import encode, textured
+from tests.app.service.conftest import JPEG, LIMIT, add, serving
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG that says it is large; its pixels are never there."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 10_000_000)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "words"),
+    [
+        (b"", JPEG, 422, "empty"),
+        (b"not an image", JPEG, 422, "allowed format"),
+        (encode(textured(0))[:4000], JPEG, 422, "truncated"),
+        (
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            {"Content-Type": "image/svg+xml"},
+            422,
+            "allowed format",
+        ),
+        (bomb(30_000, 30_000), JPEG, 413, "pixels"),
+        (bomb(2**31 - 1, 2**31 - 1), JPEG, 422, ""),
+        (b"\xff" * (LIMIT + 1), JPEG, 413, "limit"),
+        (
+            b"x=1",
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            415,
+            "send the image itself",
+        ),
+        (b"{}", {"Content-Type": "application/json"}, 415, "send the image itself"),
+        (
+            b"--b\r\n\r\n",
+            {"Content-Type": "multipart/form-data; boundary=b"},
+            415,
+            "send the image itself",
+        ),
+        (zlib.compress(b"a"), {**JPEG, "Content-Encoding": "deflate"}, 415, "Content-Encoding"),
+    ],
+)
+@pytest.mark.parametrize("route", ["/references", "/search"])
+def test_hostile_uploads_are_refused_and_leave_nothing(
+    client: TestClient,
+    folder: Path,
+    route: str,
+    body: bytes,
+    headers: dict[str, str],
+    status: int,
+    words: str,
+) -> None:
+    before = sorted(path.name for path in folder.rglob("*"))
+    answer = client.post(route, content=body, headers=headers)
+    assert answer.status_code in (status, 413), answer.text
+    assert words in answer.json()["error"]
+    assert str(folder) not in answer.text
+    assert client.get("/references").json()["total"] == 0
+    assert sorted(path.name for path in folder.rglob("*")) == before
+    assert client.get("/ready").status_code == 200
+
+
+def test_an_endless_stream_is_cut_off_at_the_limit(client: TestClient) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 65536
+            yield b"\xff" * 65536
+
+    answer = client.post("/search", content=endless(), headers=JPEG)
+    assert answer.status_code == 413
+    assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "../../etc/passwd",
+        "..\\..\\boot.ini",
+        "/etc/shadow",
+        "a\x00b.jpg",
+        "<img src=x>.jpg",
+        "x" * 900,
+        "\u202egnp.exe",
+        "\n\r\t",
+    ],
+)
+def test_a_label_is_text_and_never_a_path(client: TestClient, folder: Path, label: str) -> None:
+    data = encode(textured(0))
+    shown = add(client, data, label)["reference"]["label"]
+    assert len(shown) <= 200
+    assert "/" not in shown
+    assert "\\" not in shown
+    assert all(letter.isprintable() for letter in shown)
+    assert {path.name.split("-")[0] for path in folder.iterdir()} == {"library.sqlite"}
+    for wrong in ("../library.sqlite", "%2e%2e%2flibrary.sqlite", "x" * 32, "0" * 31, "0" * 33):
+        for method in ("GET", "DELETE"):
+            assert client.request(method, f"/references/{wrong}").status_code in (404, 405, 422)
+    assert client.get("/references").json()["total"] == 1
+
+
+def test_too_many_at_once_are_told_to_come_back(embedder: Embedder, folder: Path) -> None:
+    async def crowd() -> None:
+        gate = Gate(2)
+        async with gate.enter(), gate.enter():
+            with pytest.raises(Refused, match="2 images are being worked on") as refused:
+                async with gate.enter():
+                    pass
+            assert refused.value.status == 503
+        assert gate.busy == 0, "places are given back"
+        async with gate.enter():
+            assert gate.busy == 1
+
+    asyncio.run(crowd())
+    with serving(embedder, folder, max_uploads=0) as client:
+        answer = client.post("/search", content=encode(textured(0)), headers=JPEG)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
