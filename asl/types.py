@@ -27,10 +27,6 @@ _BLOCK_ROWS = 65536  # rows that are converted or checked at once
 _UNIT_TOLERANCE = 1e-3  # of a squared norm
 
 
-# Sets of regions that can be embedded beside the whole image (asl.features.regions).
-REGION_SETS = ("none", "coarse", "fine")
-
-
 def as_ids(ids: Sequence[str] | StrArray, *, name: str, unique: bool = True) -> StrArray:
     """Check ids and return them as a 1-D unicode array.
 

@@ -11,6 +11,7 @@ from asl.cli import main
 from asl.console.completion import SHELLS
 from asl.console.schemas.shared_keys import Regions
 from asl.console.verbs import VERBS
+from asl.features.regions import REGIONS
 
 
 @pytest.mark.parametrize("verb", VERBS)
