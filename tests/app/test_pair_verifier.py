@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asl.app import pair_verifier as module
-from asl.app.pair_verdict import SAME_FILE, SAME_THUMBNAIL, PairVerdict, reworded
+from asl.app.pair_verdict import SAME_FILE, SAME_THUMBNAIL, PairVerdict
 from asl.app.pair_verifier import PairVerifier, verify_prepared
 from tests.app.conftest import crop, encode, textured
 
@@ -53,13 +53,6 @@ def test_a_pair_can_be_read_from_either_side(monkeypatch) -> None:  # type: igno
     assert cut.flipped().flipped() == cut
     assert PairVerdict.from_json(cut.to_json()) == cut
     assert verifier.verify("d1", "d1") == SAME_FILE
-
-
-def test_words_are_swapped_at_once() -> None:
-    assert (
-        reworded("the query and the reference", query="reference", reference="query")
-        == "the reference and the query"
-    )
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from asl.app.library import ingest
 from asl.app.library.sync import list_files
 from asl.types import AslError, UsageError
+from tests.app.conftest import crop, encode, textured
+from tests.app.scans import names, scanned, summary
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
 
@@ -51,3 +56,87 @@ def test_archives_and_missing_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(AslError, match="no image in it"):
         list_files(tmp_path / "empty", role="PHOTOS")
+
+
+def test_links_to_one_file_are_one_file(photos: Path, model: Path, tmp_path: Path) -> None:
+    """Listed as an original, a link would be above its own target: deleting the copy loses both."""
+    (photos / "A-link.jpg").symlink_to("p0.jpg")
+    os.link(photos / "p3.jpg", photos / "hard link.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert names(rows) == {
+        ("p0.jpg", "crop-of-0.jpg", "original->copy"),
+        ("p1.jpg", "small-1.png", "original->copy"),
+    }
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["links_skipped"]) == (8, 2)
+
+
+def test_a_library_of_links_to_the_photos_holds_no_originals(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "library").mkdir()
+    for seed in range(5):
+        (tmp_path / "library" / f"{seed}.jpg").symlink_to(photos / f"p{seed}.jpg")
+    shutil.copy(photos / "p4.jpg", tmp_path / "library" / "real copy.jpg")
+    rows = scanned(photos, model, tmp_path / "out", "--against", tmp_path / "library")
+    assert names(rows) == {("real copy.jpg", "p4.jpg", "same file")}
+    assert summary(tmp_path / "out")["links_skipped"] == 5
+
+
+def test_a_higher_limit_of_pixels_is_tried_again(photos: Path, model: Path, tmp_path: Path) -> None:
+    (photos / "large.png").write_bytes(encode(textured(7, 500, 600), "PNG"))
+    scanned(photos, model, tmp_path / "out", "--max-megapixels", 0.2)
+    with (tmp_path / "out" / "unreadable.csv").open() as file:
+        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["large.png"] == "too many pixels: 0.3 megapixels, the limit is 0.2"
+    scanned(photos, model, tmp_path / "out")
+    assert (summary(tmp_path / "out")["unreadable"], summary(tmp_path / "out")["embedded"]) == (
+        1,
+        1,
+    )
+
+
+def test_a_file_that_cannot_be_read_this_time_is_not_gone(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = scanned(photos, model, tmp_path / "out")
+    os.utime(photos / "p0.jpg")  # changed, so that it is read
+    read = ingest.read_file
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "p0.jpg":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "read_file", refuse)
+        rows = scanned(photos, model, tmp_path / "out")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["forgotten"], numbers["unreadable"], numbers["usable"]) == (0, 2, 6)
+    assert "p0.jpg" not in {Path(row[side]).name for row in rows for side in ("original", "copy")}
+    assert scanned(photos, model, tmp_path / "out") == before
+    assert summary(tmp_path / "out")["embedded"] == 0, "what was known of it was kept"
+
+
+def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_path: Path) -> None:
+    first = scanned(photos, model, tmp_path / "out")
+    assert summary(tmp_path / "out")["embedded"] == 7
+    assert scanned(photos, model, tmp_path / "out") == first
+    again = summary(tmp_path / "out")
+    assert (again["embedded"], again["reused"], again["forgotten"]) == (0, 7, 0)
+    (photos / "p0.jpg").rename(photos / "sub" / "moved.jpg")
+    (photos / "p4.jpg").unlink()
+    (photos / "new.jpg").write_bytes(encode(crop(textured(3)), quality=90))
+    os.utime(photos / "p2.jpg")
+    rows = scanned(photos, model, tmp_path / "out")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["embedded"], numbers["forgotten"], numbers["files"]) == (1, 2, 8)
+    assert names(rows) == {
+        ("moved.jpg", "crop-of-0.jpg", "original->copy"),
+        ("p1.jpg", "small-1.png", "original->copy"),
+        ("p3.jpg", "new.jpg", "original->copy"),
+    }
+    (photos / "p3.jpg").write_bytes(b"broken now")
+    rows = scanned(photos, model, tmp_path / "out")
+    assert "p3.jpg" not in {row["original"].rsplit("/")[-1] for row in rows}
+    assert summary(tmp_path / "out")["unreadable"] == 2

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.app.library import ingest
 from asl.app.pair_verdict import PairVerdict
 from asl.app.pair_verifier import verifier_id
 from asl.matching.decision.thresholds import threshold_for
@@ -97,31 +96,6 @@ def test_less_precision_lists_less_probable_pairs(
     assert {row["probability"] for row in found} == {"0.3"}
 
 
-def test_links_to_one_file_are_one_file(photos: Path, model: Path, tmp_path: Path) -> None:
-    """Listed as an original, a link would be above its own target: deleting the copy loses both."""
-    (photos / "A-link.jpg").symlink_to("p0.jpg")
-    os.link(photos / "p3.jpg", photos / "hard link.jpg")
-    rows = scanned(photos, model, tmp_path / "out")
-    assert names(rows) == {
-        ("p0.jpg", "crop-of-0.jpg", "original->copy"),
-        ("p1.jpg", "small-1.png", "original->copy"),
-    }
-    numbers = summary(tmp_path / "out")
-    assert (numbers["files"], numbers["links_skipped"]) == (8, 2)
-
-
-def test_a_library_of_links_to_the_photos_holds_no_originals(
-    photos: Path, model: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "library").mkdir()
-    for seed in range(5):
-        (tmp_path / "library" / f"{seed}.jpg").symlink_to(photos / f"p{seed}.jpg")
-    shutil.copy(photos / "p4.jpg", tmp_path / "library" / "real copy.jpg")
-    rows = scanned(photos, model, tmp_path / "out", "--against", tmp_path / "library")
-    assert names(rows) == {("real copy.jpg", "p4.jpg", "same file")}
-    assert summary(tmp_path / "out")["links_skipped"] == 5
-
-
 def test_pictures_in_other_formats_are_counted(
     photos: Path, model: Path, tmp_path: Path, capsys
 ) -> None:  # type: ignore[no-untyped-def]
@@ -134,19 +108,6 @@ def test_pictures_in_other_formats_are_counted(
     assert "skipped: 2 .heic, 1 .cr2 (formats this cannot read)" in capsys.readouterr().out
     numbers = summary(tmp_path / "out")
     assert (numbers["files"], numbers["formats_skipped"]) == (8, {".heic": 2, ".cr2": 1})
-
-
-def test_a_higher_limit_of_pixels_is_tried_again(photos: Path, model: Path, tmp_path: Path) -> None:
-    (photos / "large.png").write_bytes(encode(textured(7, 500, 600), "PNG"))
-    scanned(photos, model, tmp_path / "out", "--max-megapixels", 0.2)
-    with (tmp_path / "out" / "unreadable.csv").open() as file:
-        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
-    assert reasons["large.png"] == "too many pixels: 0.3 megapixels, the limit is 0.2"
-    scanned(photos, model, tmp_path / "out")
-    assert (summary(tmp_path / "out")["unreadable"], summary(tmp_path / "out")["embedded"]) == (
-        1,
-        1,
-    )
 
 
 def test_a_precision_above_the_table_is_noted(
@@ -251,86 +212,6 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_forgets_nothing(
         assert scan(photos, "--model", model, "--output", tmp_path / "out", "--quiet") == 1
     assert scanned(photos, model, tmp_path / "out") == before
     assert summary(tmp_path / "out")["embedded"] == 0
-
-
-def test_a_file_that_cannot_be_read_this_time_is_not_gone(
-    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = scanned(photos, model, tmp_path / "out")
-    os.utime(photos / "p0.jpg")  # changed, so that it is read
-    read = ingest.read_file
-
-    def refuse(path: Path) -> bytes:
-        if path.name == "p0.jpg":
-            raise PermissionError(13, "Permission denied", str(path))
-        return read(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ingest, "read_file", refuse)
-        rows = scanned(photos, model, tmp_path / "out")
-    numbers = summary(tmp_path / "out")
-    assert (numbers["forgotten"], numbers["unreadable"], numbers["usable"]) == (0, 2, 6)
-    assert "p0.jpg" not in {Path(row[side]).name for row in rows for side in ("original", "copy")}
-    assert scanned(photos, model, tmp_path / "out") == before
-    assert summary(tmp_path / "out")["embedded"] == 0, "what was known of it was kept"
-
-
-def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Path) -> None:
-    """Small crops: with one neighbour by a model that knows nothing most stay unseen."""
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for seed in range(8):
-        (photos / f"p{seed}.png").write_bytes(encode(textured(seed), "PNG"))
-        piece = cv2.resize(
-            textured(seed)[80:230, 110:290], (360, 300), interpolation=cv2.INTER_CUBIC
-        )
-        (photos / f"q{seed}.png").write_bytes(encode(piece, "PNG"))
-    few = ("--neighbours", 1, "--precision", "0.9")
-    without = scanned(photos, model, tmp_path / "out", *few, "--local-candidates", 0)
-    found = {
-        frozenset((Path(row["original"]).stem, Path(row["copy"]).stem))
-        for row in scanned(photos, model, tmp_path / "out", *few)
-    }
-    right = {frozenset((f"p{seed}", f"q{seed}")) for seed in range(8)}
-    assert found <= right
-    assert len(found) > len(without)
-    (votes,) = (tmp_path / "out").glob("*-votes.npz")
-    written = votes.stat().st_mtime_ns
-    again = scanned(photos, model, tmp_path / "out", *few)
-    assert len(again) == len(found)
-    assert votes.stat().st_mtime_ns == written, "nothing is asked again where nothing has changed"
-    votes.write_bytes(b"damaged")
-    assert scanned(photos, model, tmp_path / "out", *few) == again
-    (photos / "q0.png").unlink()
-    assert len(scanned(photos, model, tmp_path / "out", *few)) <= len(found)
-    assert votes.stat().st_mtime_ns != written
-    assert (
-        scan(photos, "--local-candidates", -1, "--model", model, "--output", tmp_path / "out") == 2
-    )
-
-
-def test_a_second_scan_embeds_only_what_is_new(photos: Path, model: Path, tmp_path: Path) -> None:
-    first = scanned(photos, model, tmp_path / "out")
-    assert summary(tmp_path / "out")["embedded"] == 7
-    assert scanned(photos, model, tmp_path / "out") == first
-    again = summary(tmp_path / "out")
-    assert (again["embedded"], again["reused"], again["forgotten"]) == (0, 7, 0)
-    (photos / "p0.jpg").rename(photos / "sub" / "moved.jpg")
-    (photos / "p4.jpg").unlink()
-    (photos / "new.jpg").write_bytes(encode(crop(textured(3)), quality=90))
-    os.utime(photos / "p2.jpg")
-    rows = scanned(photos, model, tmp_path / "out")
-    numbers = summary(tmp_path / "out")
-    assert (numbers["embedded"], numbers["forgotten"], numbers["files"]) == (1, 2, 8)
-    assert names(rows) == {
-        ("moved.jpg", "crop-of-0.jpg", "original->copy"),
-        ("p1.jpg", "small-1.png", "original->copy"),
-        ("p3.jpg", "new.jpg", "original->copy"),
-    }
-    (photos / "p3.jpg").write_bytes(b"broken now")
-    rows = scanned(photos, model, tmp_path / "out")
-    assert "p3.jpg" not in {row["original"].rsplit("/")[-1] for row in rows}
-    assert summary(tmp_path / "out")["unreadable"] == 2
 
 
 def test_against_a_library_only_pairs_across_are_found(

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from tests.app.conftest import encode, textured
+from tests.app.scans import scan, scanned
+
+
+def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Path) -> None:
+    """Small crops: with one neighbour by a model that knows nothing most stay unseen."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(8):
+        (photos / f"p{seed}.png").write_bytes(encode(textured(seed), "PNG"))
+        piece = cv2.resize(
+            textured(seed)[80:230, 110:290], (360, 300), interpolation=cv2.INTER_CUBIC
+        )
+        (photos / f"q{seed}.png").write_bytes(encode(piece, "PNG"))
+    few = ("--neighbours", 1, "--precision", "0.9")
+    without = scanned(photos, model, tmp_path / "out", *few, "--local-candidates", 0)
+    found = {
+        frozenset((Path(row["original"]).stem, Path(row["copy"]).stem))
+        for row in scanned(photos, model, tmp_path / "out", *few)
+    }
+    right = {frozenset((f"p{seed}", f"q{seed}")) for seed in range(8)}
+    assert found <= right
+    assert len(found) > len(without)
+    (votes,) = (tmp_path / "out").glob("*-votes.npz")
+    written = votes.stat().st_mtime_ns
+    again = scanned(photos, model, tmp_path / "out", *few)
+    assert len(again) == len(found)
+    assert votes.stat().st_mtime_ns == written, "nothing is asked again where nothing has changed"
+    votes.write_bytes(b"damaged")
+    assert scanned(photos, model, tmp_path / "out", *few) == again
+    (photos / "q0.png").unlink()
+    assert len(scanned(photos, model, tmp_path / "out", *few)) <= len(found)
+    assert votes.stat().st_mtime_ns != written
+    assert (
+        scan(photos, "--local-candidates", -1, "--model", model, "--output", tmp_path / "out") == 2
+    )

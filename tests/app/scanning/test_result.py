@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asl.app.library.facts import Facts
+from asl.app.library.sync import SyncResult
+from asl.app.scanning.result import ScanImage, ScanOptions, ScanResult
+from asl.types import UsageError
+
+
+def result(*roots: tuple[str, str]) -> ScanResult:
+    nothing = SyncResult({}, {}, 0, 0, 0)
+    pairs = tuple((Path(absolute), Path(typed)) for absolute, typed in roots)
+    return ScanResult(pairs, False, [], [], 0.5, 0.9, nothing, 0, 0, 0, 0, Path("cache"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [("photos", "photos/sub/a.jpg"), (".", "sub/a.jpg"), ("../photos", "../photos/sub/a.jpg")],
+)
+def test_paths_are_shown_as_the_folder_was_typed(typed: str, expected: str) -> None:
+    found = result(("/home/me/photos", typed), ("/media/library", "/media/library"))
+    assert found.typed_path("/home/me/photos/sub/a.jpg") == expected
+    assert found.typed_path("/media/library/b.jpg") == "/media/library/b.jpg"
+    assert found.typed_path("/elsewhere/c.jpg") == "/elsewhere/c.jpg"
+    assert found.typed_path("/home/me/photos/..a.jpg").endswith("..a.jpg")
+
+
+def test_identical_files_are_pairs_with_the_one_that_is_shown() -> None:
+    image = ScanImage(("/p/a", "/p/bb", "/l/aaa"), (False, False, True), "d", Facts(1, 1, 1), 0.0)
+    assert image.identical(across=False) == [("/p/a", "/p/bb"), ("/p/a", "/l/aaa")]
+    assert image.shown(across=False) == ("/p/a", False)
+    assert image.identical(across=True) == [("/l/aaa", "/p/a"), ("/l/aaa", "/p/bb")]
+    assert image.shown(across=True) == ("/l/aaa", True), "no file is identical with itself"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("neighbours", 0), ("local_candidates", -1), ("effort", 0.0), ("effort", float("inf"))],
+)
+def test_wrong_options_are_named(key: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"^{key}: must be"):
+        ScanOptions(Path("photos"), **{key: value})  # type: ignore[arg-type]
