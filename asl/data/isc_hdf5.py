@@ -119,6 +119,11 @@ def _need(file: Any, path: str | Path, *names: str) -> None:
         raise AslError(
             f"{path}: lacks {', '.join(missing)}; it holds {', '.join(file) or 'nothing'}"
         )
+    links = [name for name in names if not isinstance(file.get(name, getlink=True), h5py.HardLink)]
+    if links:
+        raise AslError(
+            f"{path}: {links[0]} is a link to another place; write the data into the file itself"
+        )
     groups = [name for name in names if not isinstance(file[name], h5py.Dataset)]
     if groups:
         raise AslError(

@@ -27,12 +27,11 @@ from typing import Any
 import numpy as np
 
 from asl.features.shard import StoreShard
+from asl.features.store_manifest import REMEDY, check_listing, check_manifest
 from asl.storage import ReadError, checksum, read_json, read_npy, write_bytes, write_json
 from asl.types import F32, AslError, Embeddings, StrArray
 
 FORMAT = "asl-features-1"
-_REMEDY = "delete the store and extract again"
-_KEYS = {"model", "dim", "preprocessing", "shards"}
 Failure = tuple[str, str]
 
 
@@ -70,12 +69,13 @@ class FeatureStore:
                 f"{folder}: not a feature store (it has no manifest.json); make one with asl "
                 "extract"
             )
-        manifest = read_json(folder / "manifest.json", remedy=_REMEDY)
-        if manifest.get("format") != FORMAT or not manifest.keys() >= _KEYS:
+        manifest = read_json(folder / "manifest.json", remedy=REMEDY)
+        if manifest.get("format") != FORMAT:
             raise AslError(
                 f"{folder}: not a feature store of this version: its format is "
                 f"{manifest.get('format')!r}, expected {FORMAT!r}; extract again"
             )
+        check_manifest(manifest, folder / "manifest.json")
         return cls(folder, manifest)
 
     @classmethod
@@ -202,10 +202,12 @@ class FeatureStore:
         write_json(self.path / "manifest.json", self.manifest)
 
     def _listings(self) -> list[dict[str, Any]]:
-        return [
-            read_json(self.path / f"{shard['name']}.json", remedy=_REMEDY, keys=("ids", "failures"))
-            for shard in self.manifest["shards"]
-        ]
+        listings = []
+        for shard in self.manifest["shards"]:
+            path = self.path / f"{shard['name']}.json"
+            listings.append(read_json(path, remedy=REMEDY))
+            check_listing(listings[-1], shard, path)
+        return listings
 
     @property
     def _replaced(self) -> bool:
@@ -292,7 +294,7 @@ class FeatureStore:
         """Map the features of a shard."""
         file = self.path / f"{shard['name']}.npy"
         shape = (shard["images"], self.manifest["dim"])
-        return read_npy(file, remedy=_REMEDY, dtype=np.float32, shape=shape, mapped=True)
+        return read_npy(file, remedy=REMEDY, dtype=np.float32, shape=shape, mapped=True)
 
     def pieces(self) -> Iterator[StoreShard]:
         """Yield the images one shard at a time; features stay on the disk until they are read.
@@ -336,8 +338,8 @@ class FeatureStore:
         """
         for shard in self.manifest["shards"]:
             files = [self.path / f"{shard['name']}{suffix}" for suffix in (".npy", ".json")]
-            if checksum(*files, remedy=_REMEDY) != shard["sha256"]:
-                raise AslError(f"{self.path}: {shard['name']} is not what was written; {_REMEDY}")
+            if checksum(*files, remedy=REMEDY) != shard["sha256"]:
+                raise AslError(f"{self.path}: {shard['name']} is not what was written; {REMEDY}")
 
 
 def _names(listing: Mapping[str, Any]) -> list[str]:
@@ -350,6 +352,6 @@ def _names(listing: Mapping[str, Any]) -> list[str]:
 
 def _empty(path: str | Path) -> bool:
     try:
-        return bool(read_json(Path(path) / "manifest.json", remedy=_REMEDY).get("format") == FORMAT)
+        return bool(read_json(Path(path) / "manifest.json", remedy=REMEDY).get("format") == FORMAT)
     except ReadError:
         return False

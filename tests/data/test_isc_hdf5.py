@@ -123,3 +123,17 @@ def test_several_files_are_one_set(tmp_path: Path) -> None:
         read_descriptors(folder)
     with pytest.raises(AslError, match=r"gone\.h5: cannot be read as HDF5"):
         read_descriptors(f"{folder}/r_3.h5+{folder}/gone.h5")
+
+
+def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
+    write_descriptors(some(3, "Q"), tmp_path / "secret.h5")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["image_names"] = np.array(["a", "b", "c"], dtype="S")
+        file["vectors"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "vectors")
+    with pytest.raises(AslError, match=r"x\.h5: vectors is a link to another place"):
+        read_descriptors(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "y.h5", "w") as file:
+        file["image_names"] = np.array(["a"], dtype="S")
+        file["vectors"] = h5py.ExternalLink(str(tmp_path / "gone.h5"), "vectors")
+    with pytest.raises(AslError, match=r"y\.h5: "):
+        read_descriptors(tmp_path / "y.h5")
