@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asl.console.entry import current_command, entry_point
 from asl.console.schemas.scan_config import ScanConfig
+from asl.console.terminal_text import terminal_text
 from asl.types import UsageError
 
 if TYPE_CHECKING:
@@ -121,9 +122,10 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
     if result.skipped:
         print(f"  skipped: {skipped_text(list(result.skipped.items()))}")
     for name, reason in sorted(result.unreadable_folders.items())[:5]:
-        print(f"  unreadable folder, its files are not compared: {name}: {reason}")
+        line = terminal_text(f"{name}: {reason}")
+        print(f"  unreadable folder, its files are not compared: {line}")
     for name, reason in sorted(result.synced.failures.items())[:5]:
-        print(f"  unreadable: {name}: {reason}")
+        print(f"  unreadable: {terminal_text(f'{name}: {reason}')}")
     if numbers["unreadable"] > 5:
         print(f"  and {numbers['unreadable'] - 5} more, see {options.output / 'unreadable.csv'}")
     print(

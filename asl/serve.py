@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from asl.console.entry import entry_point
 from asl.console.schemas.serve_config import ServeConfig
+from asl.console.terminal_text import terminal_text
 from asl.storage import exclusive_lock
 from asl.types import AslError, UsageError
 
@@ -212,7 +213,7 @@ def _add_first(detector: CopyDetector, photos: Path) -> None:
     if added.failures:
         print(f"{len(added.failures)} images are left out:", file=sys.stderr)
     for name, reason in added.failures:
-        print(f"  {name}: {reason}", file=sys.stderr)
+        print(f"  {terminal_text(f'{name}: {reason}')}", file=sys.stderr)
 
 
 main = entry_point("serve")

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 
+from asl.console.terminal_text import terminal_text
 from asl.errors import AslError, UsageError
 
 STOPPED = 130
@@ -52,7 +53,7 @@ def exit_code(work: Callable[[], int | None]) -> int:
 
 def report(error: object, code: int) -> int:
     """Print one line of an error; return the exit code."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {terminal_text(error, lines=True)}", file=sys.stderr)
     return code
 
 

@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from asl.console.terminal_text import terminal_text
+
 
 class _Rate(ProgressColumn):
     """Column with the units per second since the start."""
@@ -39,14 +41,14 @@ def progress_bar(label: str, *, unit: str = "") -> Iterator[Callable[[int, int],
     The bar is drawn on stderr, so that results on stdout stay clean.
     """
     columns = [
-        TextColumn(label),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(unit),
         TimeRemainingColumn(),
     ]
     with Progress(*columns, console=Console(file=sys.stderr), transient=False) as bar:
-        task = bar.add_task(label, total=None)
+        task = bar.add_task(terminal_text(label), total=None)
 
         def update(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
