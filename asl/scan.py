@@ -122,10 +122,10 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
     if result.skipped:
         print(f"  skipped: {skipped_text(list(result.skipped.items()))}")
     for name, reason in sorted(result.unreadable_folders.items())[:5]:
-        line = terminal_text(f"{name}: {reason}")
+        line = terminal_text(f"{result.typed_path(name)}: {reason}")
         print(f"  unreadable folder, its files are not compared: {line}")
     for name, reason in sorted(result.synced.failures.items())[:5]:
-        print(f"  unreadable: {terminal_text(f'{name}: {reason}')}")
+        print(f"  unreadable: {terminal_text(f'{result.typed_path(name)}: {reason}')}")
     if numbers["unreadable"] > 5:
         print(f"  and {numbers['unreadable'] - 5} more, see {options.output / 'unreadable.csv'}")
     print(

@@ -202,9 +202,9 @@ class _Scan:
     def _vote(self, queries: I64, references: I64) -> VotedPairs:
         store, path = self.store, self.path
         digests = self.contents.digests
-        with self.bar("finding details", "images") as progress:
+        with self.bar("extracting local features", "images") as progress:
             extract_missing(store, path, digests, workers=self.options.workers, progress=progress)
-        with self.bar("matching details", "images") as progress:
+        with self.bar("matching local features", "images") as progress:
             return retrieve_by_votes(
                 store,
                 path,

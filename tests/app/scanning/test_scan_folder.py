@@ -138,7 +138,7 @@ def test_a_second_scan_counts_every_file_once(
         told = capsys.readouterr()
         assert f"14 files: {embedded} embedded, {known} known, 7 unreadable;" in told.out
         assert "and 2 more, see" in told.out
-    assert "finding details" not in told.err, "no bar where nothing was done"
+    assert "local features" not in told.err, "no bar where nothing was done"
 
 
 def test_wrong_places_are_said_in_one_line(
