@@ -11,8 +11,10 @@ from asl.console.schemas.edit_config import EditConfig
 
 def run(config: EditConfig) -> int:
     """Edit, write, report."""
+    from asl.console.targets import trust
     from asl.pipeline.edited_queries import make_edited_queries
 
+    trust(config.trusted)
     return make_edited_queries(config)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -20,11 +21,12 @@ from asl.console.configuration import config_dir, flatten_keys
 from asl.console.exit_codes import exit_code, keep_memory, report
 from asl.console.key_names import unknown_key
 from asl.console.train_help import print_train_help
-from asl.console.train_words import is_sweep, rewrite
+from asl.console.train_words import OPEN_PREFIXES, is_sweep, rewrite, schema_keys
 from asl.console.verbs import Verb
-from asl.errors import UsageError
+from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
 _UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is )?not in")
@@ -60,7 +62,7 @@ def start_train(verb: Verb, arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print_train_help(verb, arguments)
         return 0
-    failed: list[str] = []
+    failed: list[_Failure] = []
 
     def read_and_run() -> int:
         words = rewrite(arguments)
@@ -72,9 +74,18 @@ def start_train(verb: Verb, arguments: Sequence[str]) -> int:
         return 0
 
     code = exit_code(read_and_run)
-    if len(failed) > 1 or (failed and is_sweep(arguments)):
-        return report(f"{len(failed)} job(s) of the sweep failed: " + "; ".join(failed), 1)
-    return code or (int(failed[0]) if failed else 0)
+    if failed and is_sweep(arguments):
+        names = "; ".join(failure.job for failure in failed)
+        return report(f"{len(failed)} job(s) of the sweep failed: {names}", 1)
+    return failed[0].code if failed else code
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A job that ended with another code than 0."""
+
+    job: str
+    code: int
 
 
 def _run_hydra(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
@@ -90,8 +101,8 @@ def _run_hydra(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
         sys.argv = before
 
 
-def _job(verb: Verb, failed: list[str]) -> Callable[[DictConfig], Any]:
-    """Return the function that Hydra calls for every job; it raises nothing in a sweep."""
+def _job(verb: Verb, failed: list[_Failure]) -> Callable[[DictConfig], Any]:
+    """Return the function that Hydra calls for every job; a failing one does not end a sweep."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -109,9 +120,13 @@ def _job(verb: Verb, failed: list[str]) -> Callable[[DictConfig], Any]:
                 raise
             logging.getLogger(__name__).exception("job %s", facts.job.num)
             code = 1
+        if code and sweep and not facts.launcher._target_.endswith("BasicLauncher"):
+            # The job may be another process, whose list nobody reads.
+            raise AslError(f"job {facts.job.num} of the sweep failed")
         if code:
-            name = f"{facts.job.num} ({' '.join(facts.overrides.task)})" if sweep else str(code)
-            failed.append(name)
+            swept = _swept_keys(sys.argv[1:])
+            values = [word for word in facts.overrides.task if word.split("=")[0] in swept]
+            failed.append(_Failure(f"{facts.job.num} ({' '.join(values)})" if sweep else "", code))
         return code
 
     return job
@@ -154,6 +169,11 @@ def _plain(tree: DictConfig) -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    known = schema_keys()
+    for key in flatten_keys(OmegaConf.to_container(tree, resolve=False)):  # type: ignore[arg-type]
+        # Hydra's `+` adds keys that no schema has; those of targets are checked by their classes.
+        if key not in known and not key.startswith(OPEN_PREFIXES):
+            raise unknown_key("train", key, known)
     try:
         return OmegaConf.to_object(tree)
     except OmegaConfBaseException as error:
@@ -200,22 +220,31 @@ def _overrides(words: Sequence[str]) -> list[str]:
     ]
 
 
-def _first_job(words: Sequence[str]) -> list[str]:
-    """Return the overrides of the first job of a sweep, to check its keys before any job runs."""
+def _sweeps(words: Sequence[str]) -> Iterator[tuple[str, Override | None]]:
+    """Yield every override, parsed where it is one of a sweep."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
-    chosen = []
     for word in _overrides(words):
         try:
             override = OverridesParser.create().parse_override(word)
         except OverrideParseException:
-            chosen.append(word)  # the composition reports it
-            continue
-        if override.is_sweep_override():
-            word = f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
-        chosen.append(word)
-    return chosen
+            yield word, None  # the composition reports it
+        else:
+            yield word, override if override.is_sweep_override() else None
+
+
+def _first_job(words: Sequence[str]) -> list[str]:
+    """Return the overrides of the first job of a sweep, to check its keys before any job runs."""
+    return [
+        f"{sweep.get_key_element()}={next(sweep.sweep_string_iterator())}" if sweep else word
+        for word, sweep in _sweeps(words)
+    ]
+
+
+def _swept_keys(words: Sequence[str]) -> set[str]:
+    """Return the keys that differ between the jobs of a sweep."""
+    return {sweep.get_key_element() for _, sweep in _sweeps(words) if sweep}
 
 
 def _check_folders(words: Sequence[str]) -> None:

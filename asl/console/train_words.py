@@ -17,7 +17,7 @@ from asl.console.typed_text import as_typed
 TARGET_GROUPS = ("model", "loss", "optim", "edits", "score")
 # Arguments in those groups that are text; the others may be numbers.
 _TEXT_ARGUMENTS = {"model.weights": True, "model.backbone": False}  # may be null?
-_OPEN = re.compile(rf"({'|'.join(TARGET_GROUPS)}|trainer\.extra)\.\S+")
+OPEN_PREFIXES = (*(f"{group}." for group in TARGET_GROUPS), "trainer.extra.")
 _SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(")
 _VALUE_FLAGS = (
     "--config-dir",
@@ -81,7 +81,7 @@ def _rewritten(arguments: Sequence[str]) -> Iterator[str]:
             yield f"{name}={_text(value, optional=keys[name].optional, sweep=sweep)}"
         elif name in _TEXT_ARGUMENTS:
             yield f"++{name}={_text(value, optional=_TEXT_ARGUMENTS[name], sweep=sweep)}"
-        elif _OPEN.fullmatch(name):
+        elif name.startswith(OPEN_PREFIXES):
             yield f"++{word}"
         else:
             yield word
@@ -111,5 +111,6 @@ def _quoted(text: str) -> str:
     """
     if _is_quoted(text):
         return text
-    escaped = as_typed(text).replace("\\", "\\\\") if text.endswith("\\") else as_typed(text)
-    return "'" + escaped.replace("'", "\\'").replace("${", "\\${") + "'"
+    # Hydra reads a backslash as itself unless quotes follow.
+    text = re.sub(r"(\\+)(?='|$)", r"\1\1", as_typed(text))
+    return "'" + text.replace("'", "\\'").replace("${", "\\${") + "'"

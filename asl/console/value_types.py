@@ -76,9 +76,15 @@ def _fits(value: Any, hint: Any) -> bool:
         return True
     if issubclass(origin, Mapping):
         return isinstance(value, Mapping)
-    if issubclass(origin, Collection):
+    if _is_list(origin):
         return isinstance(value, list | tuple)
     return not isinstance(value, str | int | float | list | tuple | Mapping | None)
+
+
+def _is_list(origin: Any) -> bool:
+    """Return True for collections of the language; tensors have their methods, but are none."""
+    ours = getattr(origin, "__module__", "") in ("builtins", "collections.abc")
+    return ours and isinstance(origin, type) and issubclass(origin, Collection)
 
 
 def _words(hint: Any) -> str:
@@ -87,6 +93,6 @@ def _words(hint: Any) -> str:
     origin = get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping"
-    if origin not in _WORDS and isinstance(origin, type) and issubclass(origin, Collection):
+    if origin not in _WORDS and _is_list(origin):
         return "a list"
     return _WORDS.get(origin, getattr(origin, "__name__", "another value"))

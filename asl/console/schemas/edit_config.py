@@ -16,7 +16,7 @@ gives the same files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asl.console.schemas.shared_keys import IdStyle
 
@@ -50,6 +50,7 @@ class EditViews:
         size: side in pixels of the square that a query is resized to; null: as the edits leave it.
         quality: JPEG quality of the files; 0: PNG, lossless.
         seed: seed of every edit.
+        trusted: further packages whose edits a recipe may name.
     """
 
     edits: str = "disc_like"
@@ -57,6 +58,7 @@ class EditViews:
     size: int | None = None
     quality: int = 92
     seed: int = 0
+    trusted: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
