@@ -9,11 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from asl.storage import atomic_path
+from asl.storage import atomic_path, read_errors
 from asl.types import F32, AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, StrArray
 
 _SUFFIXES = (".hdf5", ".h5")
 _IMAGES = (".jpg", ".jpeg", ".png")
+_REMEDY = "copy it again"
 
 
 def is_descriptors(path: str | Path) -> bool:
@@ -41,7 +42,7 @@ def read_descriptors(path: str | Path) -> Embeddings:
     names: list[StrArray] = []
     vectors: list[Any] = []
     for file_path in files:
-        with _opened(file_path) as file:
+        with read_errors(file_path, _REMEDY), _opened(file_path) as file:
             _need(file, file_path, "vectors", "image_names")
             names.append(_names(file, "image_names", file_path))
             vectors.append(_rows(file, "vectors", file_path, count=len(names[-1])))
@@ -69,7 +70,7 @@ def read_submission(path: str | Path) -> tuple[QueryEmbeddings, ReferenceEmbeddi
     Raises:
         AslError: no such file, or it holds something else.
     """
-    with _opened(Path(path)) as file:
+    with read_errors(path, _REMEDY), _opened(Path(path)) as file:
         _need(file, path, "query", "reference", "query_ids", "reference_ids")
         query_ids = _names(file, "query_ids", path)
         reference_ids = _names(file, "reference_ids", path)
@@ -110,7 +111,7 @@ def _opened(path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise AslError(f"{path}: cannot be read as HDF5 ({error}); copy it again") from error
+        raise AslError(f"{path}: cannot be read as HDF5 ({error}); {_REMEDY}") from error
 
 
 def _need(file: Any, path: str | Path, *names: str) -> None:

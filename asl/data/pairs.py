@@ -88,7 +88,7 @@ def read_pairs(path: str | Path) -> ScoredPairs:
         return _read_csv(path)
     try:
         return _from_table(pq.read_table(path, columns=COLUMNS))
-    except (pa.ArrowException, OSError, KeyError, AslError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError, AslError) as error:
         raise AslError(
             f"{path}: cannot be read as scored pairs ({str(error)[:300]}); write it again"
         ) from error

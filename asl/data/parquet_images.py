@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from asl.data.archives import shard_ids
-from asl.storage import file_stamp
+from asl.storage import file_stamp, read_errors
 from asl.types import I64, AslError, StrArray, as_ids
 
 Name = Callable[[str], str]
@@ -46,12 +46,12 @@ class ParquetCatalog:
         """Return the encoded bytes of an image; the row group read last is kept in memory.
 
         Raises:
-            AslError: the row holds no bytes.
-            OSError: the table cannot be read.
+            AslError: the row holds no bytes, or the table cannot be read.
         """
         group = int(np.searchsorted(self.groups[:, 2], row, side="right")) - 1
         table, number, first = self.groups[group].tolist()
-        value = self._group(table, number)[row - first].as_py()
+        with read_errors(self.paths[table], "copy it again"):
+            value = self._group(table, number)[row - first].as_py()
         if isinstance(value, dict):
             value = value.get("bytes")
         if not isinstance(value, bytes):
@@ -115,8 +115,8 @@ def open_parquet(paths: Sequence[Path], name: Name) -> ParquetCatalog:
             for group in range(table.num_row_groups):
                 groups.append((number, group, rows))
                 rows += table.metadata.row_group(group).num_rows
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error)[:200]
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
             raise AslError(
                 f"{path}: not a readable Parquet table ({reason}); copy it again"
             ) from error

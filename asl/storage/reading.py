@@ -49,7 +49,7 @@ def checksum(*paths: str | Path, remedy: str) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
-        with _errors(Path(path), remedy), Path(path).open("rb") as file:
+        with read_errors(Path(path), remedy), Path(path).open("rb") as file:
             while block := file.read(_CHUNK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
@@ -67,7 +67,7 @@ def read_json(path: str | Path, *, remedy: str, keys: Collection[str] = ()) -> d
         ReadError: missing, unreadable, no JSON object, or a key is missing.
     """
     path = Path(path)
-    with _errors(path, remedy):
+    with read_errors(path, remedy):
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError(f"expected a JSON object, found {type(value).__name__}")
@@ -98,7 +98,7 @@ def read_npy(
         ReadError: missing, unreadable, no array, or another type or shape.
     """
     path = Path(path)
-    with _errors(path, remedy):
+    with read_errors(path, remedy):
         # Opened here, so that it is closed also where numpy cannot read it.
         with path.open("rb") as file:
             if file.read(len(_NPY_MAGIC)) != _NPY_MAGIC:
@@ -126,7 +126,7 @@ def read_npz(path: str | Path, *, remedy: str, names: Collection[str]) -> dict[s
     path = Path(path)
     # Opened here: numpy leaves the file open when it cannot read it.
     with (
-        _errors(path, remedy),
+        read_errors(path, remedy),
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as stored,
     ):
@@ -195,14 +195,23 @@ def _shape_text(shape: Sequence[int | None]) -> str:
 
 
 @contextmanager
-def _errors(path: Path, remedy: str) -> Iterator[None]:
-    """Turn whatever reading a file raises into one error.
+def read_errors(path: str | Path, remedy: str) -> Iterator[None]:
+    """Turn whatever reading a file raises in the block into one error; an ``AslError`` passes.
 
     Damaged bytes make parsers raise their own classes (``BadZipFile``, ``TokenError``,
     ``RecursionError``, ``UnicodeDecodeError``, ``zlib.error`` ...).
+
+    Args:
+        path: of the file.
+        remedy: what to do about a damaged file, for the message.
+
+    Raises:
+        ReadError: the file cannot be read, or is damaged.
     """
     try:
         yield
+    except AslError:
+        raise
     except FileNotFoundError as error:
         raise ReadError(f"{path}: cannot be read (there is no such file); {remedy}") from error
     except OSError as error:
@@ -214,6 +223,6 @@ def _errors(path: Path, remedy: str) -> Iterator[None]:
         raise _damaged(path, error, remedy) from error
 
 
-def _damaged(path: Path, error: Exception, remedy: str) -> ReadError:
+def _damaged(path: str | Path, error: Exception, remedy: str) -> ReadError:
     reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
     return ReadError(f"{path}: damaged ({reason}); {remedy}")

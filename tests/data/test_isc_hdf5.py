@@ -137,3 +137,24 @@ def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
         file["vectors"] = h5py.ExternalLink(str(tmp_path / "gone.h5"), "vectors")
     with pytest.raises(AslError, match=r"y\.h5: "):
         read_descriptors(tmp_path / "y.h5")
+
+
+def test_mutated_files_give_values_or_an_error_that_names_them(tmp_path: Path) -> None:
+    path = tmp_path / "d.h5"
+    write_descriptors(some(5, "Q"), path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        data = bytearray(whole)
+        data[int(rng.integers(len(data)))] = int(rng.integers(256))
+        path.write_bytes(data)
+        message = refusal(path)
+        assert not message or "d.h5" in message or "features: row" in message or "Embed" in message
+
+
+def refusal(path: Path) -> str:
+    try:
+        read_descriptors(path)
+    except AslError as error:
+        return str(error)
+    return ""

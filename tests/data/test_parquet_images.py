@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -79,3 +80,28 @@ def test_tars_and_tables_do_not_mix(tmp_path: Path) -> None:
     (tmp_path / "b.tar").write_bytes(b"")
     with pytest.raises(AslError, match=r"holds both \.parquet and \.tar"):
         open_catalog(tmp_path)
+
+
+def test_mutated_tables_give_bytes_or_one_line(tmp_path: Path) -> None:
+    path = hub(tmp_path / "t.parquet", [f"{letter}.jpg" for letter in "abcdef"])
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        data = bytearray(whole)
+        data[int(rng.integers(len(data)))] = int(rng.integers(256))
+        path.write_bytes(data)
+        message = refusal(path)
+        assert "\n" not in message
+        refused += bool(message)
+    assert refused > 100
+
+
+def refusal(path: Path) -> str:
+    try:
+        catalog = open_catalog(path)
+        for row in range(len(catalog)):
+            catalog.read(row)
+    except AslError as error:
+        return str(error)
+    return ""

@@ -21,10 +21,12 @@ from asl.storage import (
     file_stamp,
     open_database,
     printable_name,
+    read_errors,
     read_json,
     read_npy,
     read_npz,
 )
+from asl.types import AslError
 
 REMEDY = "make it again"
 Reader = Callable[[Path], object]
@@ -193,3 +195,13 @@ def test_stamps_and_names(tmp_path: Path) -> None:
     assert file_stamp(path) == f"2 {path.stat().st_mtime_ns}"
     assert printable_name(os.fsdecode(b"caf\xe9.jpg")) == "caf\\xe9.jpg"
     assert printable_name("写真") == "写真"
+
+
+def test_other_formats_fail_alike(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ReadError, match=r"a\.h5: damaged \('bad'\); make it again"),
+        read_errors(tmp_path / "a.h5", REMEDY),
+    ):
+        raise KeyError("bad") from None
+    with pytest.raises(AslError, match=r"^as it was$"), read_errors(tmp_path / "a.h5", REMEDY):
+        raise AslError("as it was")
