@@ -191,8 +191,8 @@ class VectorCollection:
             # Removed rows may crowd out others: fetch more until every list has enough.
             least = (~removed).sum(axis=1).min()
             if wide == len(vectors) or least >= vectors_per_image * k:
-                kept = np.where(removed, -np.inf, cosines).astype(np.float32)
-                return kept, rows // vectors_per_image
+                cosines = np.where(removed, -np.inf, cosines).astype(np.float32)
+                return cosines, rows // vectors_per_image
             wide *= 4
 
 

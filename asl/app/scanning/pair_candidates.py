@@ -117,8 +117,10 @@ def nearest_pairs(
         is_other = neighbours != search.query_rows[:, None]
         if number == 0:
             crowding[queries] = _crowding(np.where(is_other, cosines, np.nan))
-        kept = is_other & (np.cumsum(is_other, axis=1) <= k)
-        lists.append((search.query_rows[np.nonzero(kept)[0]], neighbours[kept], cosines[kept]))
+        is_near = is_other & (np.cumsum(is_other, axis=1) <= k)
+        lists.append(
+            (search.query_rows[np.nonzero(is_near)[0]], neighbours[is_near], cosines[is_near])
+        )
     if voted is not None:
         lists.append((voted.first, voted.second, contents.cosines(voted.first, voted.second)))
     first, second, cosines = (np.concatenate(column) for column in zip(*lists, strict=True))

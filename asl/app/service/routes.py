@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 import anyio
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.security import HTTPBearer
 
 from asl import __version__
 from asl.app.detector import CopyDetector
@@ -69,6 +70,9 @@ def create_app(detector: CopyDetector, options: ServiceOptions | None = None) ->
     metrics = Metrics()
     guard = Guard(options, metrics)
     service = _Service(detector, options, guard, metrics)
+    dependencies = [Depends(_refuse_unknown_parameters)]
+    if options.token:  # the guard checks it; this only describes it
+        dependencies.append(Depends(HTTPBearer(auto_error=False, description="The token")))
     app = FastAPI(
         title="asl",
         version=__version__,
@@ -76,7 +80,7 @@ def create_app(detector: CopyDetector, options: ServiceOptions | None = None) ->
         redoc_url=None,
         responses=REFUSALS,
         description="Which image was this one made from? The body of a request is the image.",
-        dependencies=[Depends(_refuse_unknown_parameters)],
+        dependencies=dependencies,
     )
     app.middleware("http")(guard)
     explain_errors(app)

@@ -102,6 +102,11 @@ def test_a_token_is_asked_for(embedder: Embedder, folder: Path) -> None:
         assert client.post("/search", content=encode(textured(0)), headers=JPEG).status_code == 401
         for route in ("/", "/health", "/ready"):
             assert client.get(route).status_code == 200
+        described = client.get(
+            "/openapi.json", headers={"Authorization": "Bearer open-sesame"}
+        ).json()
+        assert described["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+        assert described["paths"]["/search"]["post"]["security"] == [{"HTTPBearer": []}]
         assert client.get("/ready").json() == {"status": "ready", "token": True}, (
             "nothing of the images"
         )

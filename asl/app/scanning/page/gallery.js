@@ -8,6 +8,7 @@ const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 const percent = p => p >= 0.9995 ? "100 %" : (100 * p).toFixed(1) + " %";
 const bytes = n => n > 1e6 ? (n / 1e6).toFixed(1) + " MB" : Math.max(1, Math.round(n / 1e3)) + " kB";
 const measures = image => `${image.size[0]} × ${image.size[1]}, ${bytes(image.size[2])}`;
+const signed = number => String(number).replace("-", "−");
 const members = group => [group.original, ...group.copies.map(([image]) => image)];
 const filesOf = group => group.copies.length + data.images[group.original].same.length;
 
@@ -188,7 +189,8 @@ function open(pair) {
   row("probable edits", pair.edits.join(", "));
   row("shared", pair.reason);
   row("embedding",
-    `cosine ${pair.cosine}, log-norms ${original.norm} (${first}) and ${copy.norm} (${second})`);
+    `cosine ${signed(pair.cosine)}, log-norms ${signed(original.norm)} (${first}) and ` +
+    `${signed(copy.norm)} (${second})`);
   $("words").replaceChildren(list);
   $("compare").showModal();
 }
