@@ -1,9 +1,10 @@
-"""Read the command line of a verb into its schema, and print its help, both by cyclopts.
+"""Read the command line of a verb into its schema, by cyclopts.
 
-Cyclopts was chosen over tyro and jsonargparse: it converts, validates and prints help in groups
-from plain type hints, raises its errors as values, and imports without torch in 0.1 s; jsonargparse
-wants a configuration of its own, tyro prints its errors as boxes and exits. What it does not know,
-``key=value``, is rewritten to its ``--key=value`` here.
+Cyclopts was chosen over tyro and jsonargparse: it converts and validates by plain type hints and
+raises its errors with the argument and the value in them; tyro prints boxes and exits, jsonargparse
+has a configuration of its own. What it does not know, ``key=value``, is rewritten to ``--key=value``
+here. Its help and completion show ``--key`` alone, so that :mod:`asl.console.verb_help` and
+:mod:`asl.console.completion` are ours: one style for all verbs, ``train`` with Hydra included.
 """
 
 from __future__ import annotations
@@ -11,17 +12,14 @@ from __future__ import annotations
 import inspect
 import math
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import cyclopts
-from rich.console import Console
 
-from asl.console.exit_codes import EXIT_CODES
 from asl.console.key_names import unknown_key
-from asl.console.schema_groups import Key, groups_of, keys_of
+from asl.console.schema_groups import Key, keys_of
 from asl.console.typed_text import as_typed, split_list
 from asl.console.verbs import Verb
 from asl.errors import UsageError
@@ -55,27 +53,16 @@ def read_arguments(verb: Verb, arguments: Sequence[str]) -> Any:
     return verb.schema(**values)
 
 
-def print_help(verb: Verb) -> None:
-    """Print explanation, examples and every key of a verb."""
-    print(verb.help)
-    print("\nKeys are set as key=value, --key value or --key=value; null stands for none.\n")
-    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
-    _app(verb).help_print([], console=Console(width=width))
-    if "Exit code" not in verb.help:
-        print(EXIT_CODES)
-
-
 def _app(verb: Verb) -> cyclopts.App:
     """Build the parser of a verb, one keyword-only parameter a key."""
 
     def command(**values: Any) -> dict[str, Any]:
         return values
 
-    parameters = []
-    groups: dict[str, cyclopts.Group] = {}
-    for title, keys in groups_of(verb.schema):
-        group = groups.setdefault(title, cyclopts.Group(title, sort_key=len(groups)))
-        parameters += [_parameter(key, group, key.name in verb.positional) for key in keys]
+    parameters = [
+        _parameter(key, positional=name in verb.positional)
+        for name, key in keys_of(verb.schema).items()
+    ]
     parameters.sort(key=lambda parameter: parameter.kind)
     signature = inspect.Signature(parameters)
     command.__signature__ = signature  # type: ignore[attr-defined]
@@ -92,15 +79,12 @@ def _app(verb: Verb) -> cyclopts.App:
     return app
 
 
-def _parameter(key: Key, group: cyclopts.Group, positional: bool) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    shown = cyclopts.Parameter(help=key.explanation, group=group)
-    return inspect.Parameter(
-        key.name,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD if positional else kind,
-        default=inspect.Parameter.empty if key.default is MISSING else key.default,
-        annotation=Annotated[key.hint, shown],
+def _parameter(key: Key, *, positional: bool) -> inspect.Parameter:
+    named = (
+        inspect.Parameter.POSITIONAL_OR_KEYWORD if positional else inspect.Parameter.KEYWORD_ONLY
     )
+    default = inspect.Parameter.empty if key.default is MISSING else key.default
+    return inspect.Parameter(key.name, named, default=default, annotation=key.hint)
 
 
 def _assignments(

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from asl.console.exit_codes import exit_code, keep_memory
+from asl.console.verb_help import print_help
 from asl.console.verbs import VERBS
 
 _COMMAND: ContextVar[str] = ContextVar("command", default="asl")
@@ -38,15 +39,13 @@ def start(name: str, arguments: Sequence[str]) -> int:
     """Run a verb with the words after it; return the exit code."""
     verb = VERBS[name]
     _COMMAND.set(shlex.join(["asl", name, *arguments]))
+    if "--help" in arguments or "-h" in arguments:
+        print_help(verb)
+        return 0
     if name == "train":
         from asl.console.train_command import start_train
 
         return start_train(verb, arguments)
-    if "--help" in arguments or "-h" in arguments:
-        from asl.console.arguments import print_help
-
-        print_help(verb)
-        return 0
 
     def read_and_run() -> int | None:
         from asl.console.arguments import read_arguments

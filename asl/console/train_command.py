@@ -20,7 +20,6 @@ from asl.console.bounded_yaml import check_yaml
 from asl.console.configuration import config_dir, flatten_keys
 from asl.console.exit_codes import exit_code, keep_memory, report
 from asl.console.key_names import unknown_key
-from asl.console.train_help import print_train_help
 from asl.console.train_words import OPEN_PREFIXES, is_sweep, rewrite, schema_keys
 from asl.console.verbs import Verb
 from asl.errors import AslError, UsageError
@@ -59,9 +58,6 @@ def compose_train(overrides: Sequence[str] = ()) -> Any:
 
 def start_train(verb: Verb, arguments: Sequence[str]) -> int:
     """Run ``asl train``, one job or a sweep; return the exit code."""
-    if "--help" in arguments or "-h" in arguments:
-        print_train_help(verb, arguments)
-        return 0
     failed: list[_Failure] = []
 
     def read_and_run() -> int:

@@ -16,11 +16,13 @@ class Verb:
         name: the word after ``asl``; ``asl.NAME.run(config)`` does the work.
         schema_name: class in ``asl.console.schemas.<name>_config``, whose docstring is the help.
         positional: keys that are given without their name.
+        options: help writes ``--key`` instead of ``key=``.
     """
 
     name: str
     schema_name: str
     positional: tuple[str, ...] = ()
+    options: bool = False
 
     @property
     def schema(self) -> type[Any]:
@@ -47,8 +49,8 @@ class Verb:
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb("scan", "ScanConfig", positional=("photos",)),
-        Verb("serve", "ServeConfig"),
+        Verb("scan", "ScanConfig", positional=("photos",), options=True),
+        Verb("serve", "ServeConfig", options=True),
         Verb("extract", "ExtractConfig"),
         Verb("search", "SearchConfig"),
         Verb("evaluate", "EvaluateConfig"),

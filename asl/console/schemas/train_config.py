@@ -84,7 +84,7 @@ class FitSettings:
     Attributes:
         max_epochs: passes over the training images.
         max_steps: optimiser steps after which training ends; -1: no limit.
-        max_time: time after which training ends, DD:HH:MM:SS, resumed runs included; null: no limit.
+        max_time: DD:HH:MM:SS after which training ends, resumed runs included; null: no limit.
         accelerator: auto, cpu or gpu.
         devices: number of devices, a list such as [0,2], or auto for all; several need ddp.
         strategy: auto, ddp ...
