@@ -245,7 +245,11 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (["k=0", "queries={files}/new"], UsageError, "^k: must be 1 or more, got 0"),
         (["k=null", "queries={files}/new"], UsageError, "^k: k=null requires most= or above="),
         (["most=0", "queries={files}/new"], UsageError, "^most: must be 1 or more, got 0"),
-        (["above=nan", "queries={files}/new"], UsageError, "^above: must be finite"),
+        (
+            ["above=nan", "queries={files}/new"],
+            UsageError,
+            "^above: expected a finite number, got nan",
+        ),
         (["memory=0", "queries={files}/new"], UsageError, "^memory: must be more than 0"),
         (
             ["factory=HNSW8", "nprobe=0", "queries={files}/new"],
@@ -309,7 +313,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
         (
             ["background={files}/library.store", "normalize=zscore"],
             UsageError,
-            "normalize: expected none, subtract",
+            "normalize: expected one of none, subtract",
         ),
         (
             ["references={files}/library.store+{files}/gone.store"],
