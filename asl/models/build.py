@@ -59,16 +59,19 @@ def create_backbone(plan: Recipe, *, pretrained: bool = False) -> nn.Module:
 def _remove_last_stride(network: nn.Module) -> None:
     """Set the stride of ``layer4`` to 1 without dilating it, as BoT and D2LV do."""
     stage = getattr(network, "layer4", None)
-    strided = (
-        [part for part in stage.modules() if getattr(part, "stride", 1) == (2, 2)] if stage else []
-    )
+    parts = list(stage.modules()) if stage is not None else []
+    strided = [part for part in parts if getattr(part, "stride", 1) in (2, (2, 2))]
     if not strided:
         raise UsageError(
-            "model.full_last_stage: the backbone has no strided stage `layer4`; "
-            "only ResNets have one, set it to false"
+            "model.full_last_stage: the backbone has no strided stage `layer4`; only ResNets have "
+            "one, set it to false"
         )
     for part in strided:
-        cast(Any, part).stride = (1, 1)
+        if isinstance(part, nn.AvgPool2d):  # before the shortcut of a ResNet-D
+            part.kernel_size = 1
+            part.stride = 1
+        else:
+            cast(Any, part).stride = (1, 1)
 
 
 def _known_part(network: nn.Module, name: str, key: str) -> None:

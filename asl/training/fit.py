@@ -74,7 +74,7 @@ def fit(
     loggers = make_loggers(
         settings.logger, output, resumed_step=checkpoint.step if checkpoint else None
     )
-    with _without_advertisements():
+    with _quiet_lightning():
         trainer = make_trainer(
             settings,
             loggers=loggers,
@@ -133,14 +133,11 @@ def _prepare_checkpoints(
 
 
 @contextlib.contextmanager
-def _without_advertisements() -> Iterator[None]:
-    """Silence Lightning's product tips and the warnings that do not apply to this loop."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-
-    def wanted(record: logging.LogRecord) -> bool:
-        return "Tip:" not in record.getMessage()
-
-    logger.addFilter(wanted)
+def _quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's tips and notices, and the warnings that do not apply to this loop."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             for message in (
@@ -153,4 +150,4 @@ def _without_advertisements() -> Iterator[None]:
                 warnings.filterwarnings("ignore", message=message)
             yield
     finally:
-        logger.removeFilter(wanted)
+        logger.setLevel(level)

@@ -206,5 +206,7 @@ def test_a_full_last_stage_has_no_stride_and_no_dilation() -> None:
     assert {(part.stride, part.dilation) for part in last} == {((1, 1), (1, 1))}
     with pytest.raises(AslError, match=r"model\.full_last_stage: the backbone has no strided"):
         build_embedder(**{**TINY, "full_last_stage": True, "backbone": "vit_tiny_patch16_224"})
+    pooled = build_embedder(backbone="resnet10t", neck="none", full_last_stage=True)
+    assert pooled.tokens(images())[1].shape[2] == full.tokens(images())[1].shape[2]
     shifted = build_embedder(backbone="resnet18", neck="linear_bn", dim=4, shift=True)
     assert shifted.neck.norm.bias.requires_grad
