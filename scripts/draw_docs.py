@@ -242,7 +242,7 @@ def differences(findings: Findings) -> tuple[Pixels, Pixels, Pixels]:
         for side in (overlay.query, overlay.reference)
     ]
     shades = np.where(comparison.correlation[..., None] < DISAGREE, (235, 110, 20), (60, 130, 230))
-    mixed = np.where(comparison.judged[..., None], 0.25 * sides[1] + 0.75 * shades, sides[1])
+    mixed = np.where(comparison.structured[..., None], 0.25 * sides[1] + 0.75 * shades, sides[1])
     return sides[0], sides[1], mixed.astype(np.uint8)
 
 
