@@ -108,7 +108,9 @@ class Watermark(Edit):
     def __call__(self, view: View, rng: Rng) -> View:
         """Write it all over."""
         size = int(np.clip(round(draw(rng, self.height) * view.size[0]), 6, 200))
-        text, opacity, degrees = sentence(rng, 2), draw(rng, self.opacity), draw(rng, self.degrees)
+        text = sentence(rng, 2)
+        opacity = draw(rng, self.opacity)
+        degrees = draw(rng, self.degrees)
         word = np.pad(letters(text, size), ((size // 2, size // 2), (size, size)))
         side = int(np.ceil(np.hypot(*view.size)))
         sheet = np.tile(word, (side // word.shape[0] + 1, side // word.shape[1] + 1))

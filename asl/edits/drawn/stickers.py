@@ -136,7 +136,8 @@ def _logo(pen: Pen, n: int, rng: Rng, colour: Colour) -> None:
     else:
         pen.ellipse((0, 0, n - 1, n - 1), fill=(*colour, 255))
     for _ in range(int(rng.integers(1, 4))):
-        x, y, side = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.5), rng.uniform(0.2, 0.4)
+        x, y = rng.uniform(0.1, 0.5, size=2)
+        side = rng.uniform(0.2, 0.4)
         start, end = sorted(rng.uniform(0, 360, 2).tolist())
         pen.pieslice((x * n, y * n, (x + side) * n, (y + side) * n), start, end, fill=(*other, 255))
     pen.text(

@@ -98,7 +98,7 @@ def test_refusals() -> None:
         SomeOf([Flip()], least=0, most=2)
     with pytest.raises(AslError, match="Sequence: expected at least one edit"):
         Sequence([])
-    with pytest.raises(AslError, match="moves no pixels, got .HorizontalFlip"):
+    with pytest.raises(AslError, match="moves no pixels, got 'HorizontalFlip'"):
         Pixelwise("HorizontalFlip")
     with pytest.raises(AslError, match="ToGray"):
         Pixelwise("ToGray", {"strength": 3})
