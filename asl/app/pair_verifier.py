@@ -29,7 +29,7 @@ PREPARED_CACHE_IMAGES = 32  # decoded and ready to compare, almost 1 MB an image
 PAIRS_PER_BLOCK = 192  # pairs sent to a worker process at a time
 # Below every threshold: without structure the verifier's probability means nothing.
 UNSEEN_PROBABILITY = 0.01
-VERDICT_VERSION = 7  # raised when verdicts of earlier versions must not be reused
+VERDICT_VERSION = 8  # raised when verdicts of earlier versions must not be reused
 Thumbnail = Callable[[str], bytes]
 DigestPair = tuple[str, str]
 

@@ -80,6 +80,9 @@ class Verifier:
         """Turn the findings of :func:`asl.matching.evidence.examine.examine` into a verdict."""
         evidence = findings.evidence
         probability = float(self.model.probability(evidence.vector()[None])[0])
+        # Dense alignment of two plain images succeeds by chance: without a single local feature in
+        # one of them there is no verdict.
+        seen = evidence.seen > 0 and (evidence.aligned or evidence.seen >= _MIN_SEEN)
         regions = tuple(_region(item, query.shape, reference.shape) for item in findings.alignments)
         visible = tuple(region for region in regions if len(region.query_outline))
         return Verdict(
@@ -88,7 +91,7 @@ class Verifier:
             regions=visible,
             reason=explain(probability, evidence, visible, findings),
             direction=direction_of(probability, evidence),
-            seen=bool(evidence.aligned or evidence.seen >= _MIN_SEEN),
+            seen=bool(seen),
         )
 
 

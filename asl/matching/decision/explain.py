@@ -18,6 +18,8 @@ def direction_of(probability: float, evidence: Evidence) -> str:
         probability: that the query is a copy of the reference, 0..1.
         evidence: measurements of the pair.
     """
+    if evidence.seen <= 0:
+        return "none"
     if probability >= _COPY:
         return "query<-reference"
     if evidence.aligned and _consistent(evidence) and _is_wider(evidence):
@@ -36,6 +38,8 @@ def explain(
         regions: regions that both images show, best first.
         findings: alignments and comparison behind the evidence.
     """
+    if evidence.seen <= 0:
+        return "too little structure to compare"
     if not evidence.aligned:
         return (
             "too little structure to compare"

@@ -87,8 +87,16 @@ def local_correlation(
         floor: variance, in squared grey levels, below which a window counts as flat.
 
     Returns:
-        Correlation, float32 ``[h, w]`` -1..1, towards 1 where both are flat; and the standard
-        deviation of the more structured picture, float32 ``[h, w]`` grey levels.
+        Correlation, float32 ``[h, w]`` -1..1: towards 1 where both are flat, towards 0 where only
+        one is; and the standard deviation of the more structured picture, float32 ``[h, w]`` grey
+        levels.
+
+    >>> import numpy as np
+    >>> flat = np.full((32, 32), 200, np.float32)
+    >>> stripes = np.tile(np.float32([0, 0, 255, 255]), (32, 8))
+    >>> correlation, _ = local_correlation(flat, stripes)
+    >>> bool(correlation.max() < 0.1)
+    True
     """
 
     def mean(picture: Gray) -> Gray:
@@ -100,7 +108,10 @@ def local_correlation(
     var_a = np.maximum(mean(first * first) - mean_a * mean_a, 0)
     var_b = np.maximum(mean(second * second) - mean_b * mean_b, 0)
     shared = mean(first * second) - mean_a * mean_b
-    correlation = np.clip((shared + floor) / (np.sqrt(var_a * var_b) + floor), -1, 1)
+    # The floor stands for structure that both share. Within the root it is added to each variance,
+    # so that a flat area agrees with another flat area, but not with a structured one.
+    spread = np.sqrt((var_a + floor) * (var_b + floor))
+    correlation = np.clip((shared + floor) / spread, -1, 1)
     return correlation.astype(np.float32), np.sqrt(np.maximum(var_a, var_b)).astype(np.float32)
 
 

@@ -54,6 +54,13 @@ def test_without_an_alignment_it_says_why() -> None:
         assert expected in explain(0.0, evidence, (), Findings(evidence))
 
 
+def test_without_a_single_feature_there_is_no_verdict() -> None:
+    """A plain gradient aligns densely with anything: neither a direction nor an agreement."""
+    evidence = Evidence(**{**CONSISTENT, "seen": 0.0, "dense": 1.0}, cover_query=1.0)
+    assert direction_of(0.9, evidence) == "none"
+    assert explain(0.9, evidence, (), Findings(evidence)) == "too little structure to compare"
+
+
 def test_direction_is_asked_of_the_evidence_only_where_it_is_no_copy() -> None:
     wider = Evidence(**CONSISTENT, cover_query=0.3, cover_reference=1.0, inside_query=0.8)
     assert direction_of(0.8, wider) == "query<-reference"

@@ -38,9 +38,38 @@ def test_local_correlation_is_the_loop_over_windows() -> None:
             picture[y - 2 : y + 3, x - 2 : x + 3].astype(np.float64) for picture in (first, second)
         )
         shared = ((a - a.mean()) * (b - b.mean())).mean()
-        expected = (shared + 4.0) / (a.std() * b.std() + 4.0)
+        expected = (shared + 4.0) / np.sqrt((a.var() + 4.0) * (b.var() + 4.0))
         assert ours[y, x] == pytest.approx(expected, abs=2e-3)
         assert contrast[y, x] == pytest.approx(max(a.std(), b.std()), rel=1e-3)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_plain_area_agrees_with_a_plain_area_only(level: int) -> None:
+    """White paper and a line of text, a black bar and a face: one structured side disagrees."""
+    page = np.full((120, 200, 3), 255, np.uint8)
+    cv2.putText(page, "minutes of May", (8, 70), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 0, 0), 2)
+    text = gray(page)
+    plain = np.full_like(text, level)
+    correlation, contrast = local_correlation(plain, text)
+    written = contrast > 20
+    assert written.mean() > 0.1
+    assert correlation[written].max() < 0.2
+    assert correlation[contrast == 0].min() > 0.99, "two plain areas agree"
+    swapped, _ = local_correlation(text, plain)
+    np.testing.assert_allclose(swapped, correlation, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4])
+def test_a_bar_counts_as_covered(picture: Image, share: float) -> None:
+    reference = gray(picture)
+    barred = reference.copy()
+    height = reference.shape[0]
+    barred[height // 4 : height // 4 + round(share * height)] = 0
+    compared = compare(overlay(barred, reference))
+    assert compared.values["added"] > share / 2
+    rows = np.flatnonzero(compared.added.any(axis=1))
+    assert height // 4 - 12 <= rows.min()
+    assert rows.max() <= height // 4 + share * height + 12
 
 
 def test_a_tone_curve_explains_a_negative_and_not_another_picture(

@@ -1,0 +1,89 @@
+"""The packaged verifier on drawn images: plain areas, slides of one template, bars, gradients."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import cv2
+import numpy as np
+import pytest
+
+from asl.matching import Verdict, Verifier
+from tests.matching.conftest import Image
+
+
+@pytest.fixture(scope="module")
+def verifier() -> Verifier:
+    return Verifier()
+
+
+def slide(title: str, lines: tuple[str, ...]) -> Image:
+    """A slide of one template: a coloured bar, a title, lines of text."""
+    image = np.full((360, 480, 3), 255, np.uint8)
+    cv2.rectangle(image, (0, 0), (479, 52), (30, 60, 140), -1)
+    cv2.putText(image, title, (16, 36), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (255, 255, 255), 2)
+    for row, line in enumerate(lines):
+        cv2.circle(image, (26, 104 + 50 * row), 5, (30, 60, 140), -1, cv2.LINE_AA)
+        cv2.putText(
+            image,
+            line,
+            (44, 112 + 50 * row),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.75,
+            (40, 40, 40),
+            2,
+            cv2.LINE_AA,
+        )
+    return image
+
+
+SLIDES = [
+    slide("Results of May", ("Sales up by 4 %", "Two new shops", "Staff: 31")),
+    slide("Plan for June", ("Hire a baker", "Repair the oven", "Paint the door", "Rest")),
+    slide("Open questions", ("Who pays the rent?", "When do we close?")),
+]
+
+
+def gradient(first: int, last: int) -> Image:
+    level = np.linspace(first, last, 160).astype(np.uint8)
+    return np.repeat(np.tile(level, (160, 1))[..., None], 3, axis=2)
+
+
+def decided(verdict: Verdict) -> float:
+    return verdict.probability if verdict.seen else 0.0
+
+
+def test_slides_of_one_template_differ_by_their_text(verifier: Verifier) -> None:
+    """Paper agrees with paper; a line of text against paper disagrees."""
+    prepared = [verifier.prepare(image) for image in SLIDES]
+    verdicts = [verifier.verify_prepared(*pair) for pair in permutations(prepared, 2)]
+    assert sum(decided(verdict) > 0.9 for verdict in verdicts) == 0
+    assert all("nothing else differs" not in verdict.reason for verdict in verdicts)
+
+
+def test_a_slide_saved_again_is_a_copy(verifier: Verifier) -> None:
+    encoded = cv2.imencode(".jpg", SLIDES[0], [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+    again = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+    assert decided(verifier.verify(again, SLIDES[0])) > 0.9
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3])
+def test_a_censor_bar_is_named(verifier: Verifier, picture: Image, share: float) -> None:
+    barred = picture.copy()
+    height = picture.shape[0]
+    barred[height // 3 : height // 3 + round(share * height)] = 0
+    verdict = verifier.verify(barred, picture)
+    assert verdict.evidence.added > 0.01
+    assert "covered or added" in verdict.reason
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2)])
+def test_a_gradient_proves_nothing(verifier: Verifier, pair: tuple[int, int]) -> None:
+    """Without a single local feature in one of the two there is no verdict (and no direction)."""
+    triangle = np.full((160, 160, 3), 255, np.uint8)
+    cv2.fillPoly(triangle, [np.array([[20, 140], [80, 20], [140, 140]])], (90, 90, 90))
+    images = [gradient(20, 230), gradient(250, 10), triangle]
+    verdict = verifier.verify(images[pair[0]], images[pair[1]])
+    assert not verdict.seen
+    assert verdict.direction == "none"
+    assert verdict.reason == "too little structure to compare"
