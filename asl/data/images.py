@@ -41,6 +41,10 @@ cv2.setNumThreads(1)
 MAX_PIXELS = 100_000_000
 TOO_LARGE = "too many pixels"  # start of the reason of an image beyond the limit
 MAX_BYTES = 256 * 2**20
+# Transparency is composited onto a colour that visible pixels are far from.
+_BACKGROUND_SIDE = 256  # pixels of the longer side at which visible pixels are counted
+_NEAR_BACKGROUND = 40  # grey levels, in every channel, within which a pixel has that colour
+_MAX_NEAR_BACKGROUND = 0.25  # share of the visible pixels that may have the colour
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
 
 
@@ -67,11 +71,11 @@ def decode_image(
     """Decode to RGB, upright.
 
     EXIF rotation is applied, CMYK, palette, gray and 16-bit become 8-bit RGB, transparent pixels
-    are laid on white, an animation gives its first frame. Size limits are checked before a pixel is
-    decoded; a JPEG of up to four times ``max_pixels`` comes out half as large instead of being
-    refused. A JPEG that lacks the end of its data is accepted where (nearly) all of the picture is
-    there, a PNG whose profile, texts or other ancillary chunks are too large or damaged is decoded
-    without them.
+    become white (black or gray where the visible pixels are white), an animation gives its first
+    frame. Size limits are checked before a pixel is decoded; a JPEG of up to four times
+    ``max_pixels`` comes out half as large instead of being refused. A JPEG that lacks the end of
+    its data is accepted where (nearly) all of the picture is there, a PNG whose profile, texts or
+    other ancillary chunks are too large or damaged is decoded without them.
 
     Args:
         data: the encoded bytes, or the file that has them.
@@ -229,11 +233,32 @@ def _to_rgb(image: Image.Image) -> Pixels:
         return np.repeat(_eight_bits(image)[..., None], 3, axis=2)
     upright = ImageOps.exif_transpose(image)
     if "A" in upright.getbands() or "transparency" in upright.info:
-        layered = upright.convert("RGBA")
-        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-        upright = Image.alpha_composite(white, layered)
+        upright = _on_background(upright.convert("RGBA"))
     pixels: Pixels = np.asarray(upright.convert("RGB"), dtype=np.uint8)
     return pixels
+
+
+def _on_background(layered: Image.Image) -> Image.Image:
+    """Composite an RGBA image onto a colour that differs from its visible pixels.
+
+    White, unless over a quarter of what is visible is nearly white (a white logo would vanish);
+    then white, black or gray, whichever is rarest among the visible pixels.
+    """
+    reduced = layered.copy()
+    reduced.thumbnail((_BACKGROUND_SIDE, _BACKGROUND_SIDE))
+    pixels = np.asarray(reduced, dtype=np.int16)
+    opacity = pixels[..., 3]
+    visible = max(1, int(opacity.sum()))
+
+    def share_near(level: int) -> float:
+        near = (np.abs(pixels[..., :3] - level) < _NEAR_BACKGROUND).all(axis=2)
+        return int(opacity[near].sum()) / visible
+
+    level = 255
+    if share_near(level) > _MAX_NEAR_BACKGROUND:
+        level = min((255, 0, 128), key=share_near)
+    background = Image.new("RGBA", layered.size, (level, level, level, 255))
+    return Image.alpha_composite(background, layered)
 
 
 def _eight_bits(image: Image.Image) -> Pixels:

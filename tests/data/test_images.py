@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from asl.app.library.facts import read_facts
 from asl.data.images import ImageError, decode_image, resize_image
@@ -67,7 +67,7 @@ def test_every_mode_becomes_rgb() -> None:
         == np.full((3, 3, 3), 77).tolist()
     )
     clear = Image.new("RGBA", (2, 2), (10, 20, 30, 0))
-    assert (decode_image(encoded(clear)) == 255).all(), "transparent pixels lie on white"
+    assert (decode_image(encoded(clear)) == 255).all(), "transparent pixels become white"
     deep = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16))
     assert decode_image(encoded(deep))[0, :, 0].tolist() == [0, 128, 255], (
         "16 bits are scaled, not clipped"
@@ -194,3 +194,34 @@ def test_large_jpegs_may_come_out_smaller_but_never_below_what_is_asked() -> Non
         resize_image(decode_image(data, least=least), 150).astype(int) for least in (0, 300)
     )
     assert np.abs(exact - fast).mean() < 2
+
+
+def logo(
+    colour: tuple[int, int, int], *, second: tuple[int, int, int] | None = None
+) -> Image.Image:
+    """A disc on transparency, its left half perhaps of a second colour."""
+    image = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((8, 8, 55, 55), fill=(*colour, 255))
+    if second:
+        pen.pieslice((8, 8, 55, 55), 90, 270, fill=(*second, 255))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("drawn", "background"),
+    [
+        (logo((255, 255, 255)), 0),
+        (logo((230, 240, 235)), 0),
+        (logo((0, 0, 0)), 255),
+        (logo((200, 30, 90)), 255),
+        (logo((255, 255, 255), second=(0, 0, 0)), 128),
+    ],
+    ids=["white", "pale", "black", "red", "black and white"],
+)
+def test_a_transparent_logo_stays_visible(drawn: Image.Image, background: int) -> None:
+    decoded = decode_image(encoded(drawn))
+    assert (decoded[0, 0] == background).all()
+    half = decode_image(encoded(drawn.resize((32, 32))))
+    assert (half[0, 0] == background).all(), "the same background at half the size"
+    assert decoded.std() > 20
