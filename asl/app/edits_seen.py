@@ -1,25 +1,45 @@
-"""Name the probable edits of a copy from its alignment with the original."""
+"""Name the probable edits of a copy, from the aligned pixels and the facts of both files."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.data.images import Pixels
-from asl.matching import Verdict
+from asl.app.library.facts import Facts
+from asl.app.pair_verdict import Outline, PairVerdict, outline_area
+from asl.matching import Region, Verdict
 from asl.matching.align.prepare import Prepared
+from asl.matching.values import Evidence
 from asl.types import F32
 
+RE_ENCODED = "re-encoded"
 FULL_COVER = 0.94  # share of an image from which it counts as covered completely
 FLAT_BORDER = 0.8  # share of plain pixels outside the shared area that makes a frame
 LEAST_ROTATION = 3.0  # degrees
 LEAST_ADDED = 0.01  # share of the shared area that is covered by something else
-BLUR_DETAIL = -0.7  # log ratio of detail, copy to original
+BENT_GAIN = 0.3  # of the first decile of the local correlation by a smooth bend
+LEAST_DIFFUSE = 0.03  # share of the shared area that differs in thin lines
+BLUR_DETAIL = -0.5  # log ratio of detail, copy to original
+COMPRESSED_FINE = 0.85  # correlation of the finest detail that strong compression lowers
+COMPRESSED_QUARTER = 0.93  # first quartile of the local correlation that it lowers
+SPARSE_DIFFERENCE = 0.3  # median over mean difference: below it a few pixels hold the difference
 GREY_COLOUR = 4.0  # mean channel spread (0..255) below which an image is grey
 VIVID_COLOUR = 12.0  # mean channel spread (0..255) above which it has colours
 LEAST_BRIGHTNESS_CHANGE = 20.0  # grey levels
 LEAST_CONTRAST_CHANGE = 0.3  # log ratio of standard deviations
 LEAST_SATURATION_CHANGE = 0.4  # log ratio of mean channel spreads
+INVERTED_CORRELATION = -0.5  # of the brightness of aligned pixels
+LEAST_CHANNEL_CHANGE = 5.0  # mean difference of aligned pixels, in levels, that a swap explains
+LEAST_NOISE = 2.5  # grey levels that are added in plain areas of the original
+NOISE_RATIO = 1.15  # of the finest detail in the copy to that in the original
+LEAST_PIXELS = 64  # aligned pixels below which pixels are not compared
+LEAST_SIDE_CHANGE = 0.1  # relative change of the sides that counts as another size
 
 
 def likely_edits(
@@ -33,12 +53,69 @@ def likely_edits(
         original: prepared image of the original.
 
     Returns:
-        The edits in words, empty where the two do not match, and
-        :attr:`asl.app.pair_verdict.PairVerdict.greyed` of (copy, original).
+        The edits in words (``("re-encoded",)`` where none is visible, empty where the two do not
+        match), and :attr:`asl.app.pair_verdict.PairVerdict.greyed` of (copy, original).
     """
     if verdict.probability < 0.5 or not verdict.regions:
         return (), 0
     evidence, region = verdict.evidence, verdict.regions[0]
+    edits = _layout_edits(evidence, region)
+    aligned = _align(copy, original, region)
+    tones, greyed = _tone_edits(aligned) if aligned else ([], 0)
+    bent = evidence.bend > 0 and evidence.bent_low > evidence.corr_low + BENT_GAIN
+    if bent:
+        edits.append("bent locally")
+    elif evidence.diffuse > LEAST_DIFFUSE and aligned and _is_sparse(aligned):
+        if evidence.added <= LEAST_ADDED:
+            edits.append("text or lines over it")
+    elif aligned and _is_noisy(aligned):
+        edits.append("noise added")
+    else:
+        edits += _detail_edits(evidence, resampled=bool(edits))
+    return tuple([*edits, *tones] or [RE_ENCODED]), greyed
+
+
+def directed_edits(
+    verdict: PairVerdict, *, copy_is_first: bool, first: Facts, second: Facts
+) -> tuple[str, ...]:
+    """Describe the edits in a decided direction, with the changes of size and format.
+
+    Args:
+        verdict: of the pair (first, second).
+        copy_is_first: the first image is the copy, the second the original.
+        first: facts of the first file.
+        second: facts of the second file.
+    """
+    if verdict.identical:
+        return verdict.edits
+    copy, original = (first, second) if copy_is_first else (second, first)
+    outlines = (verdict.first_outline, verdict.second_outline)
+    copy_outline, original_outline = outlines if copy_is_first else outlines[::-1]
+    seen = verdict.edits_forward if copy_is_first else verdict.edits_backward
+    edits = [edit for edit in seen or verdict.edits if edit != RE_ENCODED]
+    edits += _size_edits(copy, copy_outline, original, original_outline)
+    if copy.format and original.format and copy.format != original.format:
+        edits.append(f"saved as {copy.format}")
+    return tuple(edits or [RE_ENCODED])
+
+
+def _size_edits(
+    copy: Facts, copy_outline: Outline, original: Facts, original_outline: Outline
+) -> list[str]:
+    """Compare the pixels that both files spend on the shared area."""
+    copy_pixels = copy.pixels * (outline_area(copy_outline) or 1.0)
+    original_pixels = original.pixels * (outline_area(original_outline) or 1.0)
+    if min(copy_pixels, original_pixels) <= 0:
+        return []
+    ratio = math.sqrt(copy_pixels / original_pixels)
+    if ratio < 1 - LEAST_SIDE_CHANGE:
+        return [f"made smaller (to {100 * ratio:.0f} %)"]
+    if ratio > 1 + LEAST_SIDE_CHANGE:
+        return [f"enlarged (to {100 * ratio:.0f} %)"]
+    return []
+
+
+def _layout_edits(evidence: Evidence, region: Region) -> list[str]:
     edits: list[str] = []
     if evidence.cover_reference < FULL_COVER:
         edits.append(f"cropped to {100 * evidence.cover_reference:.0f} %")
@@ -51,28 +128,68 @@ def likely_edits(
         edits.append(f"turned by {abs(region.rotation):.0f}°")
     if evidence.added > LEAST_ADDED:
         edits.append(f"{100 * evidence.added:.0f} % covered (text, sticker, logo)")
+    return edits
+
+
+def _detail_edits(evidence: Evidence, *, resampled: bool) -> list[str]:
+    """Name lost detail; resampling (a crop, a rotation) changes the finest detail by itself."""
     if evidence.detail < BLUR_DETAIL:
-        edits.append("blurred or enlarged")
-    tones, greyed = _tone_edits(
-        _cut(copy, region.query_outline), _cut(original, region.reference_outline)
+        return ["blurred"]
+    coarse = evidence.corr_fine < COMPRESSED_FINE and evidence.corr_quarter < COMPRESSED_QUARTER
+    if coarse and not resampled:
+        return ["strongly compressed"]
+    return []
+
+
+@dataclass(frozen=True, eq=False)
+class _Aligned:
+    """The copy and the original warped onto its grid.
+
+    Attributes:
+        copy: float32 ``[h, w, 3]`` RGB.
+        original: float32 ``[h, w, 3]`` RGB.
+        mask: bool ``[h, w]``, pixels that both have.
+    """
+
+    copy: F32
+    original: F32
+    mask: npt.NDArray[np.bool_]
+
+
+def _align(copy: Prepared, original: Prepared, region: Region) -> _Aligned | None:
+    """Warp the original onto the copy by the outlines of a region; None where it is too small."""
+    height, width = copy.shape
+    on_copy = region.query_outline * np.array([width - 1.0, height - 1.0])
+    original_height, original_width = original.shape
+    on_original = region.reference_outline * np.array([original_width - 1.0, original_height - 1.0])
+    if len(on_copy) < 4:
+        return None
+    matrix, _ = cv2.findHomography(on_original, on_copy)
+    if matrix is None:
+        return None
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillConvexPoly(mask, np.rint(on_copy).astype(np.int32), 1)
+    mask = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=0)
+    if mask.sum() < LEAST_PIXELS:
+        return None
+    warped = cv2.warpPerspective(
+        original.image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
     )
-    return tuple([*edits, *tones] or ["re-encoded or resized"]), greyed
+    return _Aligned(copy.image.astype(np.float32), warped.astype(np.float32), mask > 0)
 
 
-def _cut(image: Prepared, outline: F32) -> Pixels:
-    """Cut out the bounding box of an outline given as shares of the sides."""
-    height, width = image.shape
-    low = np.floor(outline.min(axis=0) * (width - 1, height - 1)).astype(int)
-    high = np.ceil(outline.max(axis=0) * (width - 1, height - 1)).astype(int) + 1
-    return image.image[low[1] : high[1], low[0] : high[0]]
-
-
-def _tone_edits(copy: Pixels, original: Pixels) -> tuple[list[str], int]:
+def _tone_edits(aligned: _Aligned) -> tuple[list[str], int]:
+    """Compare colours and brightness of the aligned pixels; also ``greyed``."""
+    copy, original = aligned.copy[aligned.mask], aligned.original[aligned.mask]
     copy_colour, copy_light = _colour_and_light(copy)
     original_colour, original_light = _colour_and_light(original)
     colours = copy_colour, original_colour
+    if _correlation(copy_light, original_light) < INVERTED_CORRELATION:
+        return ["inverted"], 0
     if min(colours) < GREY_COLOUR and max(colours) > VIVID_COLOUR:
         return ["made grey"], 1 if copy_colour < original_colour else -1
+    if _channels_are_swapped(copy, original):
+        return ["colour channels swapped"], 0
     brightness = float(copy_light.mean() - original_light.mean())
     contrast = float(np.log((copy_light.std() + 1) / (original_light.std() + 1)))
     saturation = float(np.log((copy_colour + 4) / (original_colour + 4)))
@@ -84,8 +201,52 @@ def _tone_edits(copy: Pixels, original: Pixels) -> tuple[list[str], int]:
     return ["tones or colours changed"] if changed else [], 0
 
 
-def _colour_and_light(pixels: Pixels) -> tuple[float, npt.NDArray[np.float32]]:
+def _channels_are_swapped(copy: F32, original: F32) -> bool:
+    """Check that another order of the channels halves the difference of ``[n, 3]`` pixels."""
+
+    def difference(order: Sequence[int]) -> float:
+        return float(np.abs(copy - original[:, list(order)]).mean())
+
+    unchanged = difference((0, 1, 2))
+    return (
+        unchanged > LEAST_CHANNEL_CHANGE
+        and 2 * min(difference(order) for order in permutations(range(3))) < unchanged
+    )
+
+
+def _is_sparse(aligned: _Aligned) -> bool:
+    """Check that few pixels hold the difference: lines and text, not noise or compression."""
+    difference = np.abs(aligned.copy - aligned.original).mean(axis=2)[aligned.mask]
+    return float(np.median(difference)) < SPARSE_DIFFERENCE * float(difference.mean())
+
+
+def _is_noisy(aligned: _Aligned) -> bool:
+    """Check that the copy has finest detail in plain areas that the original lacks."""
+    copy, original = (
+        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (aligned.copy, aligned.original)
+    )
+    smooth = cv2.GaussianBlur(original, (0, 0), 2.0)
+    slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+    plain = aligned.mask & (slope <= np.quantile(slope[aligned.mask], 0.3))
+    before, after, added = (
+        _fine_deviation(image, plain) for image in (original, copy, copy - original)
+    )
+    return added > LEAST_NOISE and after > NOISE_RATIO * before
+
+
+def _fine_deviation(image: F32, mask: npt.NDArray[np.bool_]) -> float:
+    """Robust standard deviation of the finest detail, in grey levels."""
+    fine = image - cv2.GaussianBlur(image, (0, 0), 1.2)
+    return float(1.48 * np.median(np.abs(fine[mask])))
+
+
+def _correlation(first: F32, second: F32) -> float:
+    first, second = first - first.mean(), second - second.mean()
+    spread = float(np.sqrt((first**2).mean() * (second**2).mean()))
+    return float((first * second).mean()) / spread if spread > 1 else 0.0
+
+
+def _colour_and_light(pixels: F32) -> tuple[float, F32]:
     """Return the mean channel spread (max minus min, 0..255) and the brightness of each pixel."""
-    high = pixels.max(axis=2).astype(np.float32)
-    low = pixels.min(axis=2).astype(np.float32)
+    high, low = pixels.max(axis=-1), pixels.min(axis=-1)
     return float((high - low).mean()), (high + low) / 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asl.app.library.facts import SHRINKS, Facts
-from asl.app.pair_verdict import Outline, PairVerdict
+from asl.app.pair_verdict import PairVerdict, outline_area
 
 # Measured on 600 pairs of photographs and copies of 37 kinds: from here on nine of ten answers are
 # right for each cue alone. The votes are cautious log-odds; weaker cues (the embeddings, the file
@@ -122,8 +122,8 @@ def _verifier_votes(verdict: PairVerdict) -> list[Vote]:
 
 
 def _resolution_votes(verdict: PairVerdict, first: Facts, second: Facts) -> list[Vote]:
-    first_pixels = first.pixels * (_area(verdict.first_outline) or 1.0)
-    second_pixels = second.pixels * (_area(verdict.second_outline) or 1.0)
+    first_pixels = first.pixels * (outline_area(verdict.first_outline) or 1.0)
+    second_pixels = second.pixels * (outline_area(verdict.second_outline) or 1.0)
     if min(first_pixels, second_pixels) <= 0:
         return []
     ratio = math.sqrt(second_pixels / first_pixels)
@@ -172,12 +172,3 @@ def _metadata_votes(first: Facts, second: Facts) -> list[Vote]:
 def _log_odds(probability: float) -> float:
     clipped = min(max(probability, 1e-4), 1 - 1e-4)
     return math.log(clipped / (1 - clipped))
-
-
-def _area(outline: Outline) -> float:
-    """Area of a polygon (shoelace formula)."""
-    total = 0.0
-    for place, (x, y) in enumerate(outline):
-        next_x, next_y = outline[(place + 1) % len(outline)]
-        total += x * next_y - next_x * y
-    return abs(total) / 2

@@ -22,6 +22,8 @@ class PairVerdict:
         share_first: share of the first image that the second covers.
         share_second: share of the second image that the first covers.
         edits: probable edits in words, for the surer direction.
+        edits_forward: the same if the first is a copy of the second; empty where not measured.
+        edits_backward: the same if the second is a copy of the first.
         reason: one sentence for people; ``query`` is the first image, ``reference`` the second.
         seen: False if there was too little structure to decide.
         greyed: 1 if the first is grey where the second has colours, -1 the other way round, else 0.
@@ -35,6 +37,8 @@ class PairVerdict:
     share_first: float = 0.0
     share_second: float = 0.0
     edits: tuple[str, ...] = ()
+    edits_forward: tuple[str, ...] = ()
+    edits_backward: tuple[str, ...] = ()
     reason: str = ""
     seen: bool = True
     greyed: int = 0
@@ -55,6 +59,8 @@ class PairVerdict:
             second_outline=self.first_outline,
             share_first=self.share_second,
             share_second=self.share_first,
+            edits_forward=self.edits_backward,
+            edits_backward=self.edits_forward,
             reason=reworded(self.reason, query="reference", reference="query"),
             greyed=-self.greyed,
         )
@@ -69,7 +75,9 @@ class PairVerdict:
         raw = json.loads(text)
         for key in ("first_outline", "second_outline"):
             raw[key] = tuple((float(x), float(y)) for x, y in raw[key])
-        return cls(**{**raw, "edits": tuple(raw["edits"])})
+        for key in ("edits", "edits_forward", "edits_backward"):
+            raw[key] = tuple(raw[key])
+        return cls(**raw)
 
 
 SAME_FILE = PairVerdict(
@@ -101,3 +109,12 @@ def reworded(reason: str, *, query: str, reference: str) -> str:
     """
     words = {"query": query, "reference": reference}
     return re.sub("query|reference", lambda match: words[match[0]], reason)
+
+
+def outline_area(outline: Outline) -> float:
+    """Area of a polygon (shoelace formula)."""
+    total = 0.0
+    for place, (x, y) in enumerate(outline):
+        next_x, next_y = outline[(place + 1) % len(outline)]
+        total += x * next_y - next_x * y
+    return abs(total) / 2

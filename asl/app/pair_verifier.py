@@ -121,6 +121,7 @@ def verify_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Pa
     best, copy, original = (backward, second, first) if is_backward else (forward, first, second)
     region = best.regions[0] if best.regions else None
     edits, greyed = likely_edits(best, copy, original)
+    other_edits, _ = likely_edits(forward if is_backward else backward, original, copy)
     verdict = PairVerdict(
         forward=_probability(best),
         backward=_probability(forward if is_backward else backward),
@@ -129,6 +130,8 @@ def verify_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Pa
         share_first=float(best.evidence.cover_query),
         share_second=float(best.evidence.cover_reference),
         edits=edits,
+        edits_forward=edits,
+        edits_backward=other_edits,
         reason=best.reason,
         seen=best.seen,
         greyed=greyed,

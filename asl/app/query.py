@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asl.app.edits_seen import directed_edits
 from asl.app.library.facts import Facts
 from asl.app.library.ingest import Ingestor
 from asl.app.matches import Match
@@ -116,7 +117,16 @@ def compare(
         reference_log_norm=candidate.log_norm,
         why=origin.why if origin.clear else "",
         reason=verdict.reason,
-        edits=verdict.edits,
+        edits=(
+            directed_edits(
+                verdict,
+                copy_is_first=origin.direction == "second->first",
+                first=query.facts,
+                second=candidate.facts,
+            )
+            if origin.clear
+            else verdict.edits
+        ),
         query_outline=verdict.first_outline,
         reference_outline=verdict.second_outline,
     )

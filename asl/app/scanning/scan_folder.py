@@ -7,11 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from asl.app.edits_seen import directed_edits
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
@@ -340,6 +341,15 @@ def _directed(
         images[second].facts,
         first_log_norm=images[first].log_norm,
         second_log_norm=images[second].log_norm,
+    )
+    verdict = replace(
+        verdict,
+        edits=directed_edits(
+            verdict,
+            copy_is_first=origin.vote >= 0,
+            first=images[first].facts,
+            second=images[second].facts,
+        ),
     )
     if origin.vote >= 0:
         return MatchedPair(second, first, cosine, verdict.flipped(), origin)

@@ -8,6 +8,7 @@ from asl.matching.evidence.examine import Findings
 from asl.matching.values import Evidence, Region
 
 _COPY = 0.5  # probability from which a pair is described as a copy
+_THIN_LINES = 0.03  # share of the compared area that differs in thin lines, from which it is named
 _LITTLE_SEEN = 0.2  # evidence.seen below which the images have too little structure
 
 
@@ -94,6 +95,8 @@ def _remarks(probability: float, evidence: Evidence, findings: Findings) -> str:
         notes.append("bent locally")
     elif evidence.added > 0.01:
         notes.append(f"{_percent(evidence.added)} of it covered or added{_place(findings)}")
+    elif evidence.diffuse > _THIN_LINES:
+        notes.append("thin lines differ (text, watermark)")
     if evidence.detail < -0.7:
         notes.append("blurred or coarser")
     if evidence.outside_flat > 0.8 and evidence.cover_query < 0.97:

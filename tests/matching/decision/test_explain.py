@@ -33,6 +33,7 @@ def said(
         (said(0.9, mirrored=True, rotation=-12.4), "(mirrored, turned by 12°)"),
         (said(0.9, count=3), "(in 3 regions)"),
         (said(0.9, added=0.2), "20 % of it covered or added"),
+        (said(0.9, diffuse=0.05), "thin lines differ (text, watermark)"),
         (said(0.9, detail=-1.2), "blurred or coarser"),
         (said(0.9, outside_flat=0.9, cover_query=0.6), "padded with a plain colour"),
         (said(0.9, inside_query=0.9, cover_query=0.3), "pasted into another picture"),
