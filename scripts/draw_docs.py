@@ -225,7 +225,7 @@ def norms(material: Material) -> tuple[str, str]:
     ]
     half = (len(cells) + 1) // 2
     drawn = rows_of_pictures(
-        [cells[:half], cells[half:]], "views by the length of their feature", box=(132, 99)
+        [cells[:half], cells[half:]], "views by the norm of their feature", box=(132, 99)
     )
     return drawn, table(("view", "log-norm", "amount left"), rows)
 
