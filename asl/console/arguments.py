@@ -2,9 +2,10 @@
 
 Cyclopts was chosen over tyro and jsonargparse: it converts and validates by plain type hints and
 raises its errors with the argument and the value in them; tyro prints boxes and exits, jsonargparse
-has a configuration of its own. What it does not know, ``key=value``, is rewritten to ``--key=value``
-here. Its help and completion show ``--key`` alone, so that :mod:`asl.console.verb_help` and
-:mod:`asl.console.completion` are ours: one style for all verbs, ``train`` with Hydra included.
+has a configuration of its own. It does not know ``key=value``, which is rewritten to
+``--key=value`` here. Its help and completion show ``--key`` alone, so that
+:mod:`asl.console.verb_help` and :mod:`asl.console.completion` are ours: one style for all verbs,
+``train`` with Hydra included.
 """
 
 from __future__ import annotations

@@ -187,7 +187,8 @@ def check_settings(config: TrainConfig, output: Path) -> None:
     path = output / "config.yaml"
     if not (path.is_file() and has_checkpoint(output / "checkpoints")):
         return
-    before = with_new_names(flatten_values(OmegaConf.to_container(OmegaConf.load(path))))
+    before = flatten_values(asdict(TrainConfig()))  # keys that an earlier version did not have
+    before |= with_new_names(flatten_values(OmegaConf.to_container(OmegaConf.load(path))))
     after = flatten_values(asdict(config))
     changed = [
         name
