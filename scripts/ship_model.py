@@ -25,7 +25,8 @@ from asl.data.layouts import Benchmark, open_benchmark
 from asl.metrics.average_precision import label_pairs
 from asl.metrics.evaluation import evaluate
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
-from asl.models.io import read_card, shipped_model
+from asl.models.io import read_card
+from asl.models.shipped import shipped_model
 from asl.pipeline.benchmark_run import every_mode, score_modes
 from asl.pipeline.features import EmbedOptions, embed_benchmark
 from asl.pipeline.inputs import SearchInput

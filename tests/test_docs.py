@@ -29,7 +29,7 @@ from asl.data import completeness
 from asl.data.catalog import open_catalog
 from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
 from asl.edits.benchmark_kinds import benchmark_kinds
-from asl.models.io import SHIPPED, shipped_model
+from asl.models.shipped import SHIPPED, shipped_model
 from asl.types import UsageError
 from tests.app.conftest import crop, encode, textured
 

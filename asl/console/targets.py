@@ -37,6 +37,10 @@ MOVED_MODULES = {
     "asl.losses.weighted": "asl.losses.weighted_sum",
     "asl.scoring.negatives": "asl.scoring.negative_subtraction",
 }
+MOVED_CLASSES = {
+    "asl.losses.contrastive.CrossBatchContrastive": "asl.losses.memory_bank.CrossBatchContrastive",
+    "asl.losses.contrastive.QueueNCE": "asl.losses.memory_bank.QueueNCE",
+}
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def moved(target: str) -> str:
     'asl.losses.hard_pairs.PushApart'
     """
     module, _, name = target.rpartition(".")
-    return f"{MOVED_MODULES.get(module, module)}.{name}"
+    return MOVED_CLASSES.get(target, f"{MOVED_MODULES.get(module, module)}.{name}")
 
 
 def check(node: Any, slot: Slot, verb: str) -> None:

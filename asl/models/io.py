@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from safetensors.torch import load_file, save
 from asl.models.build import assemble, create_backbone
 from asl.models.efficientnet_lite import load_lite_weights
 from asl.models.embedder import Embedder, Preprocessing, Recipe
-from asl.models.pretrained import SUFFIXES, load_public
+from asl.models.public_weights import SUFFIXES, load_public
+from asl.models.shipped import SHIPPED, shipped_model
 from asl.storage import write_bytes
 from asl.types import AslError, UsageError
 
 FORMAT = "asl-embedder-1"
-SHIPPED = "asl_lite0"
 
 
 def save_embedder(
@@ -58,7 +57,7 @@ def load_embedder(name: str | Path, *, size: int | None = None, device: str = "c
     Args:
         name: ``asl_lite0`` (comes with the package), ``lite0`` (EfficientNet-Lite0 as trained on
             ImageNet, GeM, no neck), the path of a saved embedder (``model.safetensors``, or the
-            folder of a training), or a file of published weights (:mod:`asl.models.pretrained`).
+            folder of a training), or a file of published weights (:mod:`asl.models.public_weights`).
         size: pixels of the square side instead of the model's own (multi-scale extraction); part
             of the hash.
         device: torch device.
@@ -116,21 +115,6 @@ def _read_embedder(path: Path) -> Embedder:
 
 def _full(value: torch.Tensor) -> torch.Tensor:
     return value.float() if value.is_floating_point() else value
-
-
-def shipped_model() -> Path:
-    """Return the path of the weights that come with the package.
-
-    Raises:
-        UsageError: this installation has none.
-    """
-    path = Path(str(resources.files("asl.models").joinpath(f"{SHIPPED}.safetensors")))
-    if not path.is_file():
-        raise UsageError(
-            f"model: this installation has no {SHIPPED}; use model=lite0 or a trained "
-            "model.safetensors"
-        )
-    return path
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from asl.models.io import SHIPPED, read_card, shipped_model
+from asl.models.io import read_card
+from asl.models.shipped import SHIPPED, shipped_model
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score
 from asl.types import AslError

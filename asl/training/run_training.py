@@ -29,7 +29,9 @@ from asl.report.provenance import provenance
 from asl.storage import atomic_text, write_json
 from asl.training.checkpoints import has_checkpoint
 from asl.training.checks import check_loss, check_validation
-from asl.training.class_memory import (
+from asl.training.data_identity import check_identity, identify, write_identity
+from asl.training.fit import fit
+from asl.training.memory_estimate import (
     StepPlan,
     chosen_gpus,
     class_bytes,
@@ -37,8 +39,6 @@ from asl.training.class_memory import (
     refuse_large_classes,
     step_bytes,
 )
-from asl.training.data_identity import check_identity, identify, write_identity
-from asl.training.fit import fit
 from asl.training.module import CopyDetectionModule
 from asl.training.parts import (
     build_edits,

@@ -56,7 +56,7 @@ PAYLOADS = [
     "asl.models.load_embedder",
     "asl.models.save_embedder",
     "asl.models.io.load_file",
-    "asl.models.pretrained.load_public",
+    "asl.models.public_weights.load_public",
     "asl.models.initial_weights.create_backbone",
     "asl.models.embedder.Recipe",
     "asl.losses.loss_inputs.LossInputs",

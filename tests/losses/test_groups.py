@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from asl.losses import LossInputs
 from asl.losses.classification import ArcFace, CosFace, SmoothedCrossEntropy, cross_entropy
-from asl.losses.contrastive import CrossBatchContrastive, InfoNCE, KoLeo, QueueNCE, SoftTriplet
+from asl.losses.contrastive import InfoNCE, KoLeo, SoftTriplet
 from asl.losses.hard_pairs import NearestNegative
+from asl.losses.memory_bank import CrossBatchContrastive, QueueNCE
 
 SOURCE = torch.tensor([0, 0, 1, 1])
 LOSSES = [

@@ -20,10 +20,8 @@ from asl.losses.classification import (
     cosface_logits,
 )
 from asl.losses.contrastive import (
-    CrossBatchContrastive,
     InfoNCE,
     KoLeo,
-    QueueNCE,
     SoftTriplet,
     contrastive,
     info_nce,
@@ -39,6 +37,7 @@ from asl.losses.hard_pairs import (
     nearest_negative,
     relational,
 )
+from asl.losses.memory_bank import CrossBatchContrastive, QueueNCE
 from asl.losses.norm_ratio import (
     NormRatio,
     draw_published_pairs,

@@ -8,10 +8,11 @@ import torch
 
 from asl.losses import WeightedSum
 from asl.losses.classification import SmoothedCrossEntropy
-from asl.losses.contrastive import KoLeo, QueueNCE
+from asl.losses.contrastive import KoLeo
+from asl.losses.memory_bank import QueueNCE
 from asl.models import build_embedder
-from asl.training import class_memory
-from asl.training.class_memory import (
+from asl.training import memory_estimate
+from asl.training.memory_estimate import (
     StepPlan,
     activation_bytes,
     chosen_gpus,
@@ -110,7 +111,7 @@ def test_the_chosen_gpus_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         device_count=lambda: 4,
         mem_get_info=lambda gpu: (free[gpu], 80),
     )
-    monkeypatch.setattr(class_memory.torch, "cuda", cuda)
+    monkeypatch.setattr(memory_estimate.torch, "cuda", cuda)
     for devices, gpus in ((1, [0]), (2, [0, 1]), ("auto", [0, 1, 2, 3]), (-1, [0, 1, 2, 3])):
         assert chosen_gpus(devices) == gpus
     assert free_bytes("gpu", [0, 2]) == 80
