@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from asl.console.entry import entry_point
 from asl.console.schemas.evaluate_config import EvaluateConfig
+from asl.errors import UsageError
 from asl.pipeline.key_checks import (
     NORMALIZATION_KEYS,
     check_background_use,
@@ -21,13 +22,13 @@ from asl.pipeline.key_checks import (
     refuse_unused,
     uses_background,
 )
-from asl.types import TruthPairs, UsageError
 
 if TYPE_CHECKING:
     from asl.data.catalog import Catalog
     from asl.metrics.evaluation import Evaluation
     from asl.metrics.significance import Difference
     from asl.pipeline.evaluation_runs import Runs
+    from asl.types import TruthPairs
 
     Differences = Mapping[str, Mapping[str, Difference]]
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from asl.console.entry import entry_point
 from asl.console.schemas.extract_config import ExtractConfig
+from asl.errors import AslError, UsageError
 from asl.pipeline.key_checks import check_choice, check_least, refuse_unused
-from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
     from asl.data.catalog import Catalog

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from asl.console.entry import entry_point
 from asl.console.schemas.reproduce_config import ReproduceConfig
+from asl.errors import UsageError
 from asl.pipeline.key_checks import (
     check_background_size,
     check_choice,
@@ -21,7 +22,6 @@ from asl.pipeline.key_checks import (
     refuse_unused,
     uses_background,
 )
-from asl.types import UsageError
 
 if TYPE_CHECKING:
     from asl.data.layouts import Benchmark

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from asl.console.entry import entry_point
 from asl.console.schemas.search_config import SearchConfig
-from asl.data.pairs import write_pairs
 
 
 def run(config: SearchConfig) -> int:
     """Plan the search, run it, write its pairs."""
-    # Engines and models are loaded here, not by `--help`.
+    # NumPy, engines and models are loaded here, not by `--help`.
+    from asl.data.pairs import write_pairs
     from asl.pipeline.search_plan import plan_search
     from asl.pipeline.search_run import run_search
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asl.scoring.normalization import ScoreNormalization
-from asl.types import UsageError
+from asl.errors import UsageError
+
+if TYPE_CHECKING:
+    from asl.scoring.normalization import ScoreNormalization
 
 # Constants that each score mode reads.
 _CONSTANTS: Mapping[str, frozenset[str]] = {
