@@ -97,7 +97,7 @@ def test_unreadable_and_strange_images(photos: Path, tmp_path: Path) -> None:
     assert run(EditConfig(images=str(photos), output=str(output), views=3)) == 0
     failures = (output / "failures.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in failures] == ["source", "broken.jpg", "dot.png"]
-    assert "2 x 2 at least" in failures[2]
+    assert "expected at least 2 x 2 pixels, got 1 x 1" in failures[2]
     edited = {row["source"] for row in rows(output)}
     assert edited == {"p0.png", "p1.png", "p2.png", "alpha.png", "gray.png", "deep.png", "cmyk.jpg"}
 
@@ -110,7 +110,7 @@ def test_refusals(photos: Path, tmp_path: Path) -> None:
         UsageError, match=r"recipe: 'disc' does not exist.*and the sets every, kinds"
     ):
         run(EditConfig(images=str(photos), output=output, edits="disc"))
-    with pytest.raises(UsageError, match="views: at least 1"):
+    with pytest.raises(UsageError, match="views: must be 1 or more, got 0"):
         run(EditConfig(images=str(photos), output=output, views=0))
     with pytest.raises(UsageError, match="quality"):
         run(EditConfig(images=str(photos), output=output, quality=101))
