@@ -87,3 +87,56 @@ def test_a_gradient_proves_nothing(verifier: Verifier, pair: tuple[int, int]) ->
     assert not verdict.seen
     assert verdict.direction == "none"
     assert verdict.reason == "too little structure to compare"
+
+
+EDITS = {
+    "crop": lambda image: image[30:160, 40:210],
+    "mirror": lambda image: image[:, ::-1],
+    "quarter turn": lambda image: np.rot90(image),
+    "negative": lambda image: 255 - image,
+    "darker": lambda image: (image * 0.5 + 20).astype(np.uint8),
+    "gray": lambda image: np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2),
+    "blur": lambda image: cv2.GaussianBlur(image, (0, 0), 2),
+    "smaller": lambda image: cv2.resize(image, (120, 90), interpolation=cv2.INTER_AREA),
+    "padded": lambda image: cv2.copyMakeBorder(
+        image, 40, 40, 60, 60, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_copy_is_surer_than_another_picture(
+    picture: Image, other_picture: Image, edit: str
+) -> None:
+    query = np.ascontiguousarray(EDITS[edit](picture))
+    verifier = Verifier()
+    right, wrong = verifier.verify(query, picture), verifier.verify(query, other_picture)
+    assert right.probability > 0.5 > wrong.probability
+    assert right.regions
+    assert ("inverted" in right.reason) == (edit == "negative")
+
+
+def test_the_whole_is_no_copy_of_its_crop(picture: Image) -> None:
+    crop = np.ascontiguousarray(picture[30:150, 40:200])
+    verifier = Verifier()
+    there, back = verifier.verify(crop, picture), verifier.verify(picture, crop)
+    assert there.probability > 0.5 > back.probability
+    assert there.direction == "query<-reference"
+    assert there.evidence.cover_reference < 0.75 < there.evidence.cover_query
+
+
+def test_the_same_pair_gives_the_same_verdict(picture: Image) -> None:
+    query = np.ascontiguousarray(picture[10:, 20:])
+    first, second = (Verifier().verify(query, picture) for _ in range(2))
+    np.testing.assert_array_equal(first.evidence.vector(), second.evidence.vector())
+    assert (first.probability, first.reason) == (second.probability, second.reason)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 9), (64, 64)])
+def test_flat_and_tiny_images_are_answered(picture: Image, shape: tuple[int, int]) -> None:
+    flat = np.full((*shape, 3), 127, np.uint8)
+    for query, reference in ((flat, picture), (picture, flat), (flat, flat)):
+        verdict = Verifier().verify(query, reference)
+        assert 0 <= verdict.probability <= 1
+        assert verdict.reason
+        assert np.isfinite(verdict.evidence.vector()).all()

@@ -9,14 +9,12 @@ import pytest
 
 from asl.edits import Sequence, View, make_views, overlap
 from asl.edits.composite import OverlayOnto
-from asl.edits.detail import GaussianBlur, Noise
 from asl.edits.drawing import Erase
 from asl.edits.engine.edit_base import Edit
 from asl.edits.engine.foreign_images import Pool
-from asl.edits.engine.view import structure
-from asl.edits.geometric import Affine, Crop, Flip, Perspective, RotateRight
+from asl.edits.geometric import Affine, Crop, Flip, Perspective
 from asl.edits.local_warps import Elastic
-from asl.edits.photometric import Grayscale, Levels
+from asl.edits.photometric import Grayscale
 from asl.edits.recipes import load_recipe
 from asl.types import AslError
 
@@ -143,30 +141,6 @@ def test_refusals(photo: np.ndarray) -> None:
         make_views(photo[:1, :1], Flip(), key="a", seed=0, views=1, size=64)
     with pytest.raises(AslError, match="overlap: expected views of one original"):
         overlap(View.original(photo), View.original(photo[:50]), grid=2)
-
-
-def test_fidelity_falls_with_blur_and_not_with_geometry(photo: np.ndarray) -> None:
-    view, rng = View.original(photo), np.random.default_rng(0)
-    for edit in (Flip(), RotateRight(), Crop(area=(0.5, 0.5))):
-        assert edit(view, rng).fidelity > 0.97
-    blurred = [
-        GaussianBlur(sigma=(sigma, sigma))(view, rng).fidelity for sigma in (0.5, 1.5, 4.0, 10.0)
-    ]
-    assert blurred == sorted(blurred, reverse=True)
-    assert blurred[0] > 0.9
-    assert blurred[-1] < 0.5
-    noisy = [Noise(sigma=(sigma, sigma))(view, rng).fidelity for sigma in (5, 40, 120)]
-    assert noisy == sorted(noisy, reverse=True)
-    assert Levels("invert")(view, rng).fidelity == pytest.approx(1.0, abs=0.02)
-
-
-def test_structure_by_hand() -> None:
-    first = np.tile(np.array([[0, 200], [200, 0]], np.float32), (10, 10))
-    assert np.allclose(structure(first, first), 1.0)
-    assert np.allclose(structure(first, 255 - first), 1.0)  # a negative shows as much
-    flat = np.full_like(first, 100.0)
-    spread = float(np.var(first))
-    assert structure(first, flat)[5, 5] == pytest.approx(58.5 / (spread + 58.5), rel=0.05)
 
 
 def _digests(numbers: list[int]) -> list[str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asl.edits import composite, drawing, geometric, local_warps
 from asl.edits.engine.edit_base import Edit
-from asl.edits.engine.trace import Trace, pixel_grid, resize_matrix, transform
+from asl.edits.engine.trace import Trace, resize_matrix, transform
 from asl.edits.engine.view import View
 
 GEOMETRIC: list[Edit] = [
@@ -97,41 +97,6 @@ def test_what_thin_lines_hide_does_not_come_back_with_a_dense_map(photo: np.ndar
     assert waved.content <= striped.content
 
 
-WHOLE_FRAME: list[
-    tuple[Edit, float]
-] = [  # moves that lose nothing, and what content may be off by (docs/edits.md)
-    (geometric.Perspective(strength=(0.02, 0.2)), 0.01),
-    (geometric.Rotate(degrees=(-40, 40)), 0.01),
-    (geometric.Resize(scale=(0.6, 1.5)), 0.01),
-    (local_warps.Elastic(strength=(0.002, 0.004)), 0.03),
-    (local_warps.GridDistortion(), 0.03),
-]
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.floats(0, 0.6),
-    st.lists(st.sampled_from(WHOLE_FRAME), min_size=1, max_size=3),
-    st.booleans(),
-    st.integers(0, 99),
-)
-def test_scattered_loss_stays_what_it_was(
-    share: float, moves: list[tuple[Edit, float]], late: bool, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    view = View.original(np.random.default_rng(1).integers(0, 256, (180, 240, 3), dtype=np.uint8))
-    shuffle = local_warps.ShufflePixels(share=(share, share))
-    if late:
-        view = moves[0][0](view, rng)
-    shuffled = shuffle(view, rng)
-    assert shuffled.content == pytest.approx(view.content * (1 - share), abs=0.01)
-    assert shuffled.cover == pytest.approx(view.cover * (1 - share), abs=0.01)
-    for edit, allowed in moves:
-        moved = edit(shuffled, rng)
-        assert moved.content == pytest.approx(shuffled.content, abs=allowed)
-        shuffled = moved
-
-
 @pytest.mark.parametrize(
     "edit",
     [
@@ -176,69 +141,11 @@ def test_any_chain_keeps_the_way_back_and_never_regains_content(
     assert wrong_share(view, ramp, 4.0) < 0.03, view.log
 
 
-def test_the_original_is_all_there(photo: np.ndarray) -> None:
-    view = View.original(photo)
-    assert (view.content, view.cover, view.fidelity, view.amount) == (1.0, 1.0, 1.0, 1.0)
-    assert np.array_equal(view.map, pixel_grid((120, 160)))
-
-
-def test_a_smaller_working_size_leads_back_to_the_same_original(ramp: np.ndarray) -> None:
-    view = View.original(ramp, working=(60, 80))
-    assert view.source_size == (120, 160)
-    assert view.map[0, 0].tolist() == [0.5, 0.5]
-    assert view.map[-1, -1].tolist() == [158.5, 118.5]
-    assert (view.content, view.cover, view.fidelity) == (1.0, 1.0, 1.0)
-
-
-def test_hiding_everything_leaves_nothing(photo: np.ndarray) -> None:
-    for view in (
-        View.original(photo),
-        local_warps.Elastic()(View.original(photo), np.random.default_rng(0)),
-    ):
-        gone = view.replaced(
-            view.image * 0, {"edit": "hide"}, trace=view.trace.hide(np.ones(view.size, bool))
-        )
-        assert (gone.content, gone.cover, gone.fidelity, gone.amount) == (0.0, 0.0, 0.0, 0.0)
-        assert np.isnan(gone.map).all()
-
-
-@pytest.mark.parametrize(
-    ("top", "left", "height", "width"), [(0, 0, 60, 80), (60, 80, 60, 80), (30, 0, 60, 160)]
-)
-def test_content_of_a_crop_is_its_area(
-    photo: np.ndarray, top: int, left: int, height: int, width: int
-) -> None:
-    view = View.original(photo).cropped(top, left, height, width, {"edit": "crop"})
-    assert view.content == pytest.approx(height * width / (120 * 160), abs=0.01)
-    assert view.cover == 1.0
-    assert view.map[0, 0].tolist() == [left, top]
-
-
-def test_content_counts_a_part_that_is_shown_twice_once(photo: np.ndarray) -> None:
-    view = local_warps.Kaleidoscope()(View.original(photo), np.random.default_rng(1))
-    expected = 0.25 if view.log[0]["both"] else 0.5
-    assert view.content == pytest.approx(expected, abs=0.02)
-
-
 def test_content_of_a_dense_map_agrees_with_the_one_of_its_matrix(photo: np.ndarray) -> None:
     for top, left, height, width in [(0, 0, 120, 160), (10, 20, 60, 60), (40, 90, 40, 70)]:
         trace = Trace.identity((120, 160)).crop(top, left, height, width)
         dense = Trace(trace.size, trace.source, None, trace.dense())
         assert dense.content() == pytest.approx(trace.content(), abs=0.03)
-
-
-def test_covering_hides_and_framing_does_not(photo: np.ndarray, pool: object) -> None:
-    view = View.original(photo, foreign=pool)
-    covered = composite.ImageOnTop(area=(0.25, 0.25), opacity=(1, 1))(
-        view, np.random.default_rng(0)
-    )
-    assert covered.content == pytest.approx(0.75, abs=0.02)
-    assert covered.cover == pytest.approx(0.75, abs=0.02)
-    inside = composite.OverlayOnto(area=(0.25, 0.25), opacity=(1, 1))(
-        view, np.random.default_rng(0)
-    )
-    assert inside.content == pytest.approx(1.0, abs=0.01)
-    assert inside.cover < 0.3
 
 
 def test_transform_with_depth_by_hand() -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import asl.matching.align.feature_alignment as align_module
-import asl.matching.evidence.examine as evidence_module
-from asl.matching.align.dense import align_dense
 from asl.matching.align.feature_alignment import Matches, align, all_matches
-from asl.matching.align.homography import apply, corners, distortion, inverse, is_sane
+from asl.matching.align.homography import apply
 from asl.matching.align.prepare import Prepared, prepare
-from asl.matching.evidence.examine import examine
-from asl.matching.values import Alignment, Settings
+from asl.matching.values import Alignment
+from tests.matching.align.conftest import SETTINGS, TURN, at_working_size
 from tests.matching.conftest import Image
 
-SETTINGS = Settings()
-TURN = np.array([[0.0, -1, 179], [1, 0, 0], [0, 0, 1]])
 MAPS = {
     "same": (np.eye(3), (180, 240)),
     "crop": (np.array([[1.8, 0, -90], [0, 1.8, -60], [0, 0, 1]]), (180, 240)),
@@ -37,18 +31,6 @@ def warp(image: Image, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) 
         image, matrix, shape[::-1], flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT
     )
     return np.asarray(drawn, dtype=np.uint8)
-
-
-def at_working_size(
-    matrix: npt.NDArray[np.float64], query: Image, reference: Image
-) -> npt.NDArray[np.float64]:
-    """Convert a map between two images to one between their prepared versions (pixel centres)."""
-    sides = []
-    for image in (query, reference):
-        shape = prepare(image, SETTINGS).shape
-        x, y = shape[1] / image.shape[1], shape[0] / image.shape[0]
-        sides.append(np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]]))
-    return np.asarray(sides[0] @ matrix @ inverse(sides[1]))
 
 
 def found_map(query: Prepared, reference: Prepared) -> list[Alignment]:
@@ -143,87 +125,3 @@ def test_a_second_region_needs_twice_the_support_of_the_first() -> None:
     assert aligned(groups(30, 12)) == [(False, 30), (False, 12)]
     assert aligned(groups(30, 8)) == [(False, 30)], "eight may agree by chance beside thirty"
     assert aligned(groups(8)) == [(False, 8)], "alone they count"
-
-
-@pytest.mark.parametrize(
-    ("change", "reading"), [(lambda x: x[:, ::-1], "mirror"), (lambda x: 255 - x, "negative")]
-)
-def test_permuted_features_are_those_of_the_changed_image(
-    picture: Image, change: object, reading: str
-) -> None:
-    assert callable(change)
-    expected = prepare(np.ascontiguousarray(change(picture)), SETTINGS)
-    found = getattr(prepare(picture, SETTINGS), reading)
-    assert np.abs(found.image.astype(int) - expected.image).max() <= 1  # rounding when it is scaled
-    distance = np.linalg.norm(expected.points[:, None] - found.points[None], axis=2)
-    nearest = distance.argmin(axis=1)
-    close = distance.min(axis=1) < 1.0  # OpenCV's places are half a pixel off, to one side
-    assert close.mean() > 0.85
-    cosine = np.sum(expected.unit[close] * found.unit[nearest[close]], axis=1)
-    assert np.median(cosine) > 0.9
-
-
-def test_pixels_align_where_there_are_no_features() -> None:
-    y, x = np.mgrid[0:160, 0:200].astype(np.float32)
-    smooth = (
-        128
-        + 60 * np.sin(x / 31) * np.cos(y / 23)
-        + 40 * np.exp(-((x - 60) ** 2 + (y - 90) ** 2) / 1500)
-    )
-    image = np.repeat(np.clip(smooth, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    crop = np.ascontiguousarray(image[20:140, 30:180])
-    query, reference = prepare(crop, SETTINGS), prepare(image, SETTINGS)
-    best = align_dense(query, reference)[0]
-    expected = at_working_size(np.array([[1.0, 0, -30], [0, 1, -20], [0, 0, 1]]), crop, image)
-    middle = np.array([[reference.shape[1] / 2, reference.shape[0] / 2]])
-    assert np.linalg.norm(apply(best.matrix, middle) - apply(expected, middle)) < 4.0
-    assert best.dense
-
-
-@pytest.mark.parametrize("mirrored", [True, False])
-def test_pixels_are_read_mirrored_only_where_asked_for(picture: Image, mirrored: bool) -> None:
-    blurred = cv2.GaussianBlur(picture, (0, 0), 6)
-    turned = prepare(np.ascontiguousarray(blurred[:, ::-1]), SETTINGS)
-    bare = [
-        replace(
-            side,
-            points=side.points[:0],
-            scales=side.scales[:0],
-            angles=side.angles[:0],
-            descriptors=side.descriptors[:0],
-        )
-        for side in (turned, prepare(blurred, SETTINGS))
-    ]
-    found = examine(bare[0], bare[1], Settings(mirrored=mirrored)).alignments
-    assert [item.mirrored for item in found] == ([True] if mirrored else [])
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_the_alignment_that_agrees_best_leads_whatever_its_place(
-    picture: Image, monkeypatch: pytest.MonkeyPatch, order: int
-) -> None:
-    image = prepare(picture, SETTINGS)
-    right, wrong = (
-        Alignment(np.eye(3), inliers=40),
-        Alignment(np.array([[1.0, 0, 25], [0, 1, 9], [0, 0, 1]]), inliers=40),
-    )
-    monkeypatch.setattr(evidence_module, "align", lambda *_: [right, wrong][::order])
-    found = examine(image, image, SETTINGS)
-    assert found.alignments == (right, wrong)
-    assert found.evidence.corr_low > 0.99
-
-
-def test_folding_and_absurd_maps_are_refused() -> None:
-    shape = (100, 100)
-    assert is_sane(np.eye(3), shape)
-    for bad in (
-        np.diag([-1.0, 1, 1]),
-        np.diag([50.0, 50, 1]),
-        np.diag([10.0, 1, 1]),
-        np.array([[1.0, 0, 0], [0, 1, 0], [-0.02, 0, 1]]),
-        np.full((3, 3), np.nan),
-        np.zeros((3, 3)),
-    ):
-        assert not is_sane(bad, shape)
-    assert distortion(TURN * np.array([[2.0], [2], [1]]), shape) == pytest.approx(0, abs=1e-6)
-    assert apply(np.eye(3), corners(shape)).tolist() == corners(shape).tolist()

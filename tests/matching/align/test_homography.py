@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from asl.matching.align.homography import (
+    apply,
     clipped_outline,
     corners,
+    distortion,
     intersection_area,
     inverse,
     is_sane,
     polygon_area,
 )
+from tests.matching.align.conftest import TURN
 
 SHAPE = (240, 320)
 WHOLE = 239.0 * 319.0
@@ -94,3 +97,19 @@ def test_areas_of_outlines_drawn_either_way_round() -> None:
     assert polygon_area(square[:2]) == 0
     assert intersection_area(square, square[[0, 1, 1]]) == 0
     assert intersection_area(square, square + 20) == 0
+
+
+def test_folding_and_absurd_maps_are_refused() -> None:
+    shape = (100, 100)
+    assert is_sane(np.eye(3), shape)
+    for bad in (
+        np.diag([-1.0, 1, 1]),
+        np.diag([50.0, 50, 1]),
+        np.diag([10.0, 1, 1]),
+        np.array([[1.0, 0, 0], [0, 1, 0], [-0.02, 0, 1]]),
+        np.full((3, 3), np.nan),
+        np.zeros((3, 3)),
+    ):
+        assert not is_sane(bad, shape)
+    assert distortion(TURN * np.array([[2.0], [2], [1]]), shape) == pytest.approx(0, abs=1e-6)
+    assert apply(np.eye(3), corners(shape)).tolist() == corners(shape).tolist()

@@ -6,54 +6,13 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from asl.matching.decision.fit_trees import MONOTONE, calibrate, fit_trees
+from asl.matching.decision.fit_trees import MONOTONE, fit_trees
 from asl.matching.decision.trees import TreeModel, load_model, parse_model
 from asl.matching.values import EVIDENCE
 from asl.types import AslError
-
-F64 = npt.NDArray[np.float64]
-
-
-def pairs(count: int = 1500) -> tuple[F64, npt.NDArray[np.bool_]]:
-    rng = np.random.default_rng(0)
-    evidence = rng.normal(size=(count, len(EVIDENCE)))
-    odds = (
-        evidence[:, EVIDENCE.index("corr_low")]
-        - evidence[:, EVIDENCE.index("diffuse")]
-        + evidence[:, 1] ** 2
-        - 1
-    )
-    return evidence, odds + rng.normal(0, 0.5, count) > 0
-
-
-@pytest.fixture(scope="module")
-def fitted() -> TreeModel:
-    evidence, labels = pairs()
-    return fit_trees(
-        evidence, labels, trees=30, leaves=10, learning_rate=0.08, card={"note": "a test"}
-    )
-
-
-def test_the_trees_answer_as_scikit_learn_does(fitted: TreeModel) -> None:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    evidence, labels = pairs()
-    classifier = HistGradientBoostingClassifier(
-        max_iter=30,
-        max_leaf_nodes=10,
-        learning_rate=0.08,
-        min_samples_leaf=20,
-        l2_regularization=1.0,
-        monotonic_cst=[MONOTONE.get(name, 0) for name in EVIDENCE],
-        early_stopping=False,
-        random_state=0,
-    ).fit(evidence, labels.astype(int))
-    np.testing.assert_allclose(
-        fitted.log_odds(evidence), classifier.decision_function(evidence), atol=1e-9
-    )
+from tests.matching.decision.conftest import pairs
 
 
 @pytest.mark.parametrize("model", ["fitted", "packaged"])
@@ -75,15 +34,6 @@ def test_a_model_is_read_back_as_it_was_written(fitted: TreeModel, tmp_path: Pat
     again = load_model(tmp_path / "m.json")
     np.testing.assert_array_equal(again.probability(evidence), fitted.probability(evidence))
     assert again.card == {"note": "a test"}
-
-
-def test_calibration_makes_probabilities_of_odds(fitted: TreeModel) -> None:
-    rng = np.random.default_rng(2)
-    odds = rng.normal(0, 3, 4000)
-    labels = rng.random(4000) < 1 / (1 + np.exp(-(0.5 * odds - 1)))
-    model = calibrate(fitted, odds, labels)
-    assert model.slope == pytest.approx(0.5, abs=0.05)
-    assert model.offset == pytest.approx(-1, abs=0.15)
 
 
 def test_the_packaged_model_says_where_it_comes_from() -> None:

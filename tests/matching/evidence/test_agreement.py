@@ -6,10 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.matching.align.prepare import prepare
 from asl.matching.evidence.agreement import agreement, compare, local_correlation
-from asl.matching.evidence.overlay import Overlay, lay_over
-from asl.matching.values import Alignment, Settings
+from asl.matching.evidence.overlay import Overlay
 from tests.matching.conftest import Image
 
 
@@ -152,32 +150,3 @@ def test_flat_pictures_agree_but_prove_nothing() -> None:
     assert (
         values["corr_low"] == values["corr_median"] == values["tone"] == values["gradient"] == 0.0
     )
-
-
-@pytest.mark.parametrize("scale", [1.0, 2.0, 0.5])
-def test_an_overlay_shows_both_at_the_same_place(picture: Image, scale: float) -> None:
-    """A crop, enlarged or reduced: overlaid by the known map, only interpolation differs."""
-    top, left, height, width = 30, 50, 100, 120
-    crop = picture[top : top + height, left : left + width]
-    size = (round(width * scale), round(height * scale))
-    query = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    settings = Settings()
-    sides = prepare(np.ascontiguousarray(query), settings), prepare(picture, settings)
-    working = sides[0].shape[1] / size[0]  # what `prepare` did to the query's size
-    reference = sides[1].shape[1] / picture.shape[1]
-    shift = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
-    matrix = (
-        np.diag([scale * working, scale * working, 1])
-        @ shift
-        @ np.diag([1 / reference, 1 / reference, 1])
-    )
-    found = lay_over(*sides, Alignment(matrix))
-    assert found is not None
-    assert found.mask.mean() > 0.9
-    assert np.median(np.abs(found.query - found.reference)[found.mask]) < 4
-
-
-def test_hardly_any_common_pixels_is_no_overlay(picture: Image) -> None:
-    side = prepare(picture, Settings())
-    away = np.array([[1.0, 0, side.shape[1] - 5], [0, 1, 0], [0, 0, 1]])
-    assert lay_over(side, side, Alignment(away)) is None

@@ -12,7 +12,6 @@ from asl.matching.align.feature_alignment import align, all_matches
 from asl.matching.align.prepare import prepare
 from asl.matching.evidence.agreement import agreement
 from asl.matching.evidence.bend import matched_flow, unbend
-from asl.matching.evidence.examine import examine
 from asl.matching.evidence.overlay import Overlay, lay_over
 from asl.matching.values import Settings
 from tests.matching.conftest import Image, textured
@@ -104,22 +103,6 @@ def test_equal_pictures_are_left_alone(picture: Image) -> None:
     assert found is not None
     assert found[1]["bend"] < 1e-3
     assert agreement(found[0])["corr_low"] > 0.98
-
-
-def test_the_verifier_tries_a_bend_only_where_it_could_help(picture: Image) -> None:
-    def evidence(query: Image) -> dict[str, float]:
-        found = examine(
-            prepare(query, Settings()), prepare(picture, Settings()), Settings()
-        ).evidence
-        return {name: getattr(found, name) for name in ("bent_low", "corr_low", "bend")}
-
-    bent = GridDistortion(strength=(0.4, 0.4))(
-        View.original(picture), np.random.default_rng(0)
-    ).image
-    tried, stiff = evidence(bent), evidence(picture[:, ::-1])
-    assert tried["bent_low"] > tried["corr_low"] + 0.3
-    assert stiff["bend"] == 0.0
-    assert stiff["bent_low"] == stiff["corr_low"]
 
 
 @pytest.mark.parametrize("shape", [(16, 300), (300, 17), (24, 24), (40, 90), (320, 320)])

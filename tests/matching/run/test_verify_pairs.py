@@ -8,86 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.matching import Budget, Settings, Verifier, verify_pairs
-from asl.matching.align.prepare import Prepared, prepare
-from asl.matching.run.disk_cache import Cache
-from asl.matching.run.memory_cache import LruCache
-from asl.matching.run.workers import QueryTask, TaskVerifier
+from asl.matching import Budget, Settings, verify_pairs
+from asl.matching.align.prepare import Prepared
 from asl.matching.values import Evidence, Region, Verdict
-from asl.types import AslError, ScoredPairs
-from tests.matching.conftest import Image, textured
-
-EDITS = {
-    "crop": lambda image: image[30:160, 40:210],
-    "mirror": lambda image: image[:, ::-1],
-    "quarter turn": lambda image: np.rot90(image),
-    "negative": lambda image: 255 - image,
-    "darker": lambda image: (image * 0.5 + 20).astype(np.uint8),
-    "gray": lambda image: np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2),
-    "blur": lambda image: cv2.GaussianBlur(image, (0, 0), 2),
-    "smaller": lambda image: cv2.resize(image, (120, 90), interpolation=cv2.INTER_AREA),
-    "padded": lambda image: cv2.copyMakeBorder(
-        image, 40, 40, 60, 60, cv2.BORDER_CONSTANT, value=(255, 255, 255)
-    ),
-}
-
-
-class Images:
-    """Loads textured pictures by their number; picklable."""
-
-    def __call__(self, name: str) -> Image:
-        if name == "broken":
-            raise AslError("no image data")
-        image = textured(int(name.rsplit("-", 1)[-1]))
-        return np.ascontiguousarray(image[20:150, 30:200]) if name.startswith("crop") else image
-
-
-@pytest.mark.parametrize("edit", EDITS)
-def test_a_copy_is_surer_than_another_picture(
-    picture: Image, other_picture: Image, edit: str
-) -> None:
-    query = np.ascontiguousarray(EDITS[edit](picture))
-    verifier = Verifier()
-    right, wrong = verifier.verify(query, picture), verifier.verify(query, other_picture)
-    assert right.probability > 0.5 > wrong.probability
-    assert right.regions
-    assert ("inverted" in right.reason) == (edit == "negative")
-
-
-def test_the_whole_is_no_copy_of_its_crop(picture: Image) -> None:
-    crop = np.ascontiguousarray(picture[30:150, 40:200])
-    verifier = Verifier()
-    there, back = verifier.verify(crop, picture), verifier.verify(picture, crop)
-    assert there.probability > 0.5 > back.probability
-    assert there.direction == "query<-reference"
-    assert there.evidence.cover_reference < 0.75 < there.evidence.cover_query
-
-
-def test_the_same_pair_gives_the_same_verdict(picture: Image) -> None:
-    query = np.ascontiguousarray(picture[10:, 20:])
-    first, second = (Verifier().verify(query, picture) for _ in range(2))
-    np.testing.assert_array_equal(first.evidence.vector(), second.evidence.vector())
-    assert (first.probability, first.reason) == (second.probability, second.reason)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 9), (64, 64)])
-def test_flat_and_tiny_images_are_answered(picture: Image, shape: tuple[int, int]) -> None:
-    flat = np.full((*shape, 3), 127, np.uint8)
-    for query, reference in ((flat, picture), (picture, flat), (flat, flat)):
-        verdict = Verifier().verify(query, reference)
-        assert 0 <= verdict.probability <= 1
-        assert verdict.reason
-        assert np.isfinite(verdict.evidence.vector()).all()
-
-
-def test_what_is_no_image_is_refused() -> None:
-    for bad in (
-        np.zeros((0, 4, 3), np.uint8),
-        np.zeros((4, 4, 4), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-    ):
-        with pytest.raises(AslError, match="image"):
-            prepare(bad, Settings())
+from asl.types import ScoredPairs
+from tests.matching.conftest import Image
+from tests.matching.run.conftest import Images
 
 
 def candidates() -> ScoredPairs:
@@ -117,31 +43,6 @@ def test_workers_and_cache_change_nothing(tmp_path: Path) -> None:
     assert serial.failures == {"query:broken": "no image data"}
     assert scores["broken", "1"] < 0.05  # only its embedding speaks for it
     assert len(serial.verdicts) + 1 == len(candidates())
-
-
-def test_a_reference_is_read_once_while_it_is_remembered() -> None:
-    read: list[str] = []
-
-    def load(name: str) -> Image:
-        read.append(name)
-        return Images()(name)
-
-    tasks = [QueryTask(query, ((0, "1"), (1, "2"))) for query in ("crop-1", "crop-2", "1")]
-    size = max(prepare(textured(number), Settings()).nbytes for number in (1, 2))
-    found = {}
-    for most, times in ((0, 3), (size, 3), (2 * size, 1)):
-        read.clear()
-        bench = TaskVerifier(Images(), load, Verifier(), None, LruCache(most))
-        found[most] = [
-            verdict.probability for task in tasks for verdict in bench.work(task).verdicts.values()
-        ]
-        assert read == ["1", "2"] * times
-    assert found[0] == found[size] == found[2 * size]
-    held = bench.recent.get("1")
-    assert held is not None
-    assert set(vars(held)) == {"image", "points", "scales", "angles", "descriptors"}, (
-        "nothing beside what was counted"
-    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -263,21 +164,3 @@ def test_a_budget_is_kept_best_first() -> None:
     )
     assert not none.verdicts
     assert (np.argsort(none.pairs.scores) == np.argsort(candidates().scores)).all()
-
-
-def test_a_damaged_cache_file_is_written_anew(tmp_path: Path, picture: Image) -> None:
-    cache, prepared = Cache(tmp_path, Settings()), prepare(picture, Settings())
-    assert cache.get("reference", "a") is None
-    cache.put("reference", "a", prepared)
-    path = cache.path("reference", "a")
-    whole = path.read_bytes()
-    for damaged in (b"", whole[: len(whole) // 2], b"x" * 300):
-        path.write_bytes(damaged)
-        assert cache.get("reference", "a") is None
-    cache.put("reference", "a", prepared)
-    again = cache.get("reference", "a")
-    assert again is not None
-    np.testing.assert_array_equal(again.descriptors, prepared.descriptors)
-    np.testing.assert_array_equal(again.points, prepared.points)
-    assert Cache(tmp_path, Settings(size=256)).get("reference", "a") is None
-    assert Cache(tmp_path, Settings(), "other").get("reference", "a") is None

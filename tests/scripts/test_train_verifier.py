@@ -24,6 +24,11 @@ import verifier_queries  # noqa: E402
 
 
 @pytest.fixture(scope="module")
+def picture() -> Image:
+    return textured(1)
+
+
+@pytest.fixture(scope="module")
 def looker(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> train_verifier.Looker:  # type: ignore[name-defined]
