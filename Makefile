@@ -12,6 +12,8 @@ export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 export MALLOC_TOP_PAD_ ?= 268435456
 export NO_ALBUMENTATIONS_UPDATE ?= 1
 export HF_HUB_OFFLINE ?= 1
+# One test process per core; a file stays in one process, so that its fixtures are made once.
+PYTEST_OPTIONS ?= -n auto --dist loadfile --durations=40
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo scan test test-fast check docs clean
@@ -37,10 +39,10 @@ scan: $(STAMP) ## Find the copies in a folder of yours: make scan PHOTOS=folder
 	$(BIN)/asl scan "$(PHOTOS)"
 
 test: $(STAMP) check ## Lint, types and all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(PYTEST_OPTIONS)
 
 test-fast: $(STAMP) ## The tests that take under two minutes together
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) -m 'not slow'
 
 check: $(STAMP) ## Lint and types
 	$(BIN)/ruff check .

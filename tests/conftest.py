@@ -10,6 +10,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many test processes as cores: one thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 
@@ -40,6 +42,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             str(folder / f"{number}.png"), render_scene(number, height=64, width=80)[..., ::-1]
         )
     return folder
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one process per logical core with ``-n auto``, four at most: each loads PyTorch."""
+    return min(4, os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
