@@ -15,25 +15,8 @@ import torch
 from asl.console.entry import compose
 from asl.models import load_embedder
 from asl.train import run
-from asl.training.run_training import smaller_than_trained
 from asl.types import UsageError
-
-
-def keys(photos: Path) -> list[str]:
-    found = [
-        "data=folder",
-        f"data.train={photos}",
-        "data.identities=4",
-        "data.views=2",
-        "data.workers=0",
-    ]
-    found += [
-        "data.sizes=[32]",
-        "data.size_starts=[0]",
-        "trainer.accelerator=cpu",
-        "trainer.enable_progress_bar=false",
-    ]
-    return [*found, "model.backbone=resnet10t", "model.pretrained=false", "model.size=32"]
+from tests.training.small_training import command_keys as keys
 
 
 def trained(photos: Path, output: Path, seed: int) -> dict[str, torch.Tensor]:
@@ -111,21 +94,6 @@ def test_a_training_that_is_prolonged_is_scored_with_its_new_weights(
             json.loads((output / "features" / "queries" / "manifest.json").read_text())["model"]
         )
     assert hashes[0] != hashes[1]
-
-
-def test_an_extraction_smaller_than_the_training_is_said() -> None:
-    def said(*more: str) -> str | None:
-        return smaller_than_trained(
-            compose("train", ["data=folder", "data.sizes=[64,96]", "data.size_starts=[0,3]", *more])
-        )
-
-    assert (
-        said("model.size=80")
-        == "trained on 96 pixels and embedded at 80: did you mean model.size=96?"
-    )
-    assert said("model.size=80", "trainer.max_epochs=3") is None, "the second size is never reached"
-    assert said("model.size=96") is None
-    assert said("model.size=128") is None
 
 
 @pytest.mark.slow

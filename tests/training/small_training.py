@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,29 @@ from asl.losses.contrastive import InfoNCE
 from asl.losses.norm_ratio import NormRatio
 from asl.models import build_embedder
 from asl.training import CopyDetectionModule, FitSettings, fit
+from asl.training.checkpoints import LAST
 from asl.training.schedule import WarmupCosine
+
+FOUR_BATCHES: dict[str, Any] = {"identities": 2, "max_epochs": 2}  # of eight photographs
 
 
 class Killed(BaseException):
     pass
+
+
+class KillAt(Callback):
+    """Raise, or send a signal, after a step."""
+
+    def __init__(self, step: int, number: signal.Signals | None = None) -> None:
+        self._step, self._number = step, number
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self._step and self._number is not None:
+            os.kill(os.getpid(), self._number)
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self._step and self._number is None:
+            raise Killed
 
 
 class Steps(Callback):
@@ -81,3 +101,29 @@ def train(
 
 def weights(module: CopyDetectionModule) -> dict[str, Tensor]:
     return module.embedder.state_dict()
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def step_of(output: Path, name: str = LAST) -> int:
+    state = torch.load(output / "checkpoints" / name, weights_only=True)
+    return int(state["global_step"])
+
+
+def command_keys(photos: Path) -> list[str]:
+    found = [
+        "data=folder",
+        f"data.train={photos}",
+        "data.identities=4",
+        "data.views=2",
+        "data.workers=0",
+    ]
+    found += [
+        "data.sizes=[32]",
+        "data.size_starts=[0]",
+        "trainer.accelerator=cpu",
+        "trainer.enable_progress_bar=false",
+    ]
+    return [*found, "model.backbone=resnet10t", "model.pretrained=false", "model.size=32"]

@@ -1,3 +1,5 @@
+"""Memory of a training step: class weights, activations, logits; what does not fit is refused."""
+
 from __future__ import annotations
 
 from functools import partial
@@ -21,7 +23,6 @@ from asl.training.memory_estimate import (
     refuse_large_classes,
     step_bytes,
 )
-from asl.training.schedule import fused_factory
 from asl.types import UsageError
 
 IMAGES, DIM = 1_100_000, 8192  # 36 GB that nothing allocates
@@ -117,19 +118,3 @@ def test_the_chosen_gpus_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert free_bytes("gpu", [0, 2]) == 80
     assert free_bytes("auto", "2,3") == 40
     assert free_bytes("gpu", "auto") == 24
-
-
-def test_adam_is_fused_on_cuda_unless_lightning_refuses_to_clip() -> None:
-    adam = partial(torch.optim.AdamW, lr=1e-3)
-
-    def fused(factory: object, *, cuda: bool, clips: bool, mixed: bool) -> bool:
-        chosen = fused_factory(factory, cuda=cuda, clips=clips, mixed=mixed)  # type: ignore[arg-type]
-        made = chosen([{"params": [torch.nn.Parameter(torch.zeros(2, 2))]}])
-        return bool(made.defaults.get("fused"))
-
-    assert fused(adam, cuda=True, clips=False, mixed=True)
-    assert fused(adam, cuda=True, clips=True, mixed=False)
-    assert not fused(adam, cuda=True, clips=True, mixed=True)
-    assert not fused(adam, cuda=False, clips=False, mixed=False)
-    assert not fused(partial(torch.optim.SGD, lr=0.1), cuda=True, clips=False, mixed=False)
-    assert not fused(partial(adam, foreach=True), cuda=True, clips=False, mixed=False)

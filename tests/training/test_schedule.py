@@ -1,12 +1,15 @@
+"""The rate over a training, what decays and learns slowly, and the fused optimiser."""
+
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from asl.training.schedule import WarmupCosine, parameter_groups, scale_rates
+from asl.training.schedule import WarmupCosine, fused_factory, parameter_groups, scale_rates
 from asl.types import AslError
 
 
@@ -76,3 +79,19 @@ def test_frozen_parameters_are_left_out_and_nothing_to_train_is_an_error() -> No
     net.neck.requires_grad_(False)
     with pytest.raises(AslError, match="frozen"):
         parameter_groups(net, nn.Identity())
+
+
+def test_adam_is_fused_on_cuda_unless_lightning_refuses_to_clip() -> None:
+    adam = partial(torch.optim.AdamW, lr=1e-3)
+
+    def fused(factory: object, *, cuda: bool, clips: bool, mixed: bool) -> bool:
+        chosen = fused_factory(factory, cuda=cuda, clips=clips, mixed=mixed)  # type: ignore[arg-type]
+        made = chosen([{"params": [torch.nn.Parameter(torch.zeros(2, 2))]}])
+        return bool(made.defaults.get("fused"))
+
+    assert fused(adam, cuda=True, clips=False, mixed=True)
+    assert fused(adam, cuda=True, clips=True, mixed=False)
+    assert not fused(adam, cuda=True, clips=True, mixed=True)
+    assert not fused(adam, cuda=False, clips=False, mixed=False)
+    assert not fused(partial(torch.optim.SGD, lr=0.1), cuda=True, clips=False, mixed=False)
+    assert not fused(partial(adam, foreach=True), cuda=True, clips=False, mixed=False)

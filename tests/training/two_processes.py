@@ -1,4 +1,4 @@
-"""Started by torchrun from test_fit.py: trains a few steps, the first process saves the weights."""
+"""Trains a few steps in each process of torchrun; the first one saves (test_distributed.py)."""
 
 from __future__ import annotations
 

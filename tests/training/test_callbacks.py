@@ -1,0 +1,44 @@
+"""Seeds of every batch, and the rate of images."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from asl.training import callbacks
+from asl.training.callbacks import SeededSteps, TrainingRate
+
+
+def drawn(seed: int, epoch: int, batch: int) -> list[float]:
+    torch.randn(epoch + 3 * batch)  # what was drawn before must not matter
+    trainer: Any = SimpleNamespace(current_epoch=epoch)
+    module: Any = None
+    SeededSteps(seed).on_train_batch_start(trainer, module, None, batch)
+    return torch.rand(3).tolist()
+
+
+def test_every_batch_draws_its_own_numbers_and_the_same_again() -> None:
+    places = [(seed, epoch, batch) for seed in (0, 1) for epoch in (0, 1) for batch in (0, 1)]
+    first = [drawn(*place) for place in places]
+    assert first == [drawn(*place) for place in reversed(places)][::-1]
+    assert len({tuple(numbers) for numbers in first}) == len(places)
+
+
+def test_the_rate_counts_the_views_of_all_processes_since_the_epoch_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([10.0, 12.0, 14.0, 20.0, 21.0])
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(clock))
+    logged: list[float] = []
+    module: Any = SimpleNamespace(log=lambda name, value, **_: logged.append(value))
+    trainer: Any = SimpleNamespace(world_size=2)
+    rate = TrainingRate()
+    rate.on_train_epoch_start(trainer, module)
+    for number in range(2):
+        rate.on_train_batch_end(trainer, module, None, {"images": [0] * 6}, number)
+    rate.on_train_epoch_start(trainer, module)
+    rate.on_train_batch_end(trainer, module, None, {"images": [0] * 6}, 0)
+    assert logged == [6.0, 6.0, 12.0]

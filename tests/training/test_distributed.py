@@ -1,0 +1,98 @@
+"""Several processes take the steps of one: joined batches, batch norm over all of them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from asl.losses import LossInputs
+from asl.models import build_embedder
+from asl.training.distributed import TimmSyncBatchNorm, gather
+from tests.training.small_training import (
+    train,
+    weights,
+)
+
+
+def test_batch_norm_over_processes_keeps_the_activations_of_timm() -> None:
+    network = build_embedder(backbone="tf_efficientnet_lite0", pretrained=None, size=32).eval()
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        before = network(images)
+        converted = TimmSyncBatchNorm().apply(network)
+        torch.testing.assert_close(converted(images), before)
+        assert any(isinstance(part, nn.SyncBatchNorm) for part in converted.modules())
+        plain = build_embedder(backbone="tf_efficientnet_lite0", pretrained=None, size=32).eval()
+        lost = TorchSyncBatchNorm().apply(plain)(images)
+    assert not torch.allclose(lost, before, atol=1e-2), "torch's own conversion still loses them"
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_steps_of_one_on_the_joined_batch(
+    photos: Path, tmp_path: Path
+) -> None:
+    alone = weights(train(photos, tmp_path / "one", identities=8))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = Path(__file__).with_name("two_processes.py")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc_per_node=2",
+            f"--master_port={port}",
+            str(script),
+            str(photos),
+            str(tmp_path / "two"),
+            "2",
+            "4",
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    joined = load_file(tmp_path / "two" / "weights.safetensors")
+    for name, value in alone.items():
+        assert torch.allclose(value.float(), joined[name].float(), atol=2e-5), name
+
+
+class TwoRanks:
+    """The second of two processes, whose partner holds the same rows plus 10."""
+
+    trainer = SimpleNamespace(world_size=2, global_rank=1)
+
+    def all_gather(self, value: Tensor, *, sync_grads: bool) -> Tensor:
+        return torch.stack([value + 10, value])
+
+
+def test_rows_are_joined_in_rank_order_and_pairs_moved_to_them() -> None:
+    inputs = LossInputs(
+        torch.arange(6.0).view(3, 2),
+        torch.tensor([0, 1, 2]),
+        pair_index=torch.tensor([[0, 2]]),
+    )
+    module: Any = TwoRanks()
+    joined = gather(module, inputs)
+    assert joined.source.tolist() == [10, 11, 12, 0, 1, 2]
+    assert torch.equal(joined.features[3:], inputs.features)
+    assert joined.pair_index is not None
+    assert joined.pair_index.tolist()[1] == [3, 5], "rows 0 and 2 of the second process"
+    assert joined.content is None
+    module.trainer = SimpleNamespace(world_size=1)
+    assert gather(module, inputs) is inputs

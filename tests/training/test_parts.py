@@ -1,0 +1,72 @@
+"""Parts of a training: built from their groups; wrong classes and keys are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asl.console.entry import compose
+from asl.edits.engine.edit_base import Edit
+from asl.models import Embedder
+from asl.training.parts import (
+    build_edits,
+    build_model,
+    build_optimizer,
+    build_score,
+    check_parts,
+    loss_factory,
+)
+from asl.types import UsageError
+
+TINY = ["model.backbone=resnet10t", "model.pretrained=false", "model.size=32"]
+
+
+def test_every_group_builds_its_part() -> None:
+    config = compose("train", [*TINY, "optim.lr=0.25"])
+    check_parts(config)
+    embedder = build_model(config)
+    assert isinstance(embedder, Embedder)
+    assert embedder.preprocessing.size == 32
+    loss = loss_factory(config, classes=5, dim=embedder.dim)()
+    assert set(loss.weights) == {name for name, weight in config.loss["weights"].items() if weight}
+    optimizer = build_optimizer(config)([{"params": list(embedder.parameters())}])
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    assert isinstance(build_edits(config), Edit)
+    assert build_score(config).mode == config.score["mode"]
+
+
+def test_a_class_layer_has_a_row_for_every_training_image() -> None:
+    config = compose("train", [*TINY, "loss=cosface"])
+    shapes = {
+        tuple(weight.shape) for weight in loss_factory(config, classes=7, dim=3)().parameters()
+    }
+    assert (7, 3) in shapes
+
+
+def test_what_belongs_to_another_group_is_refused() -> None:
+    config = compose("train", TINY)
+    config.model = {**config.model, "_target_": "asl.models.embedder.Recipe", "backbone": "x"}
+    with pytest.raises(UsageError, match=r"model\._target_: "):
+        check_parts(config)
+    config = compose("train", TINY)
+    config.score = {"_target_": "asl.scoring.normalization.ScoreNormalization"}
+    with pytest.raises(UsageError, match=r"score\._target_: expected a Score, got asl\.scoring\."):
+        build_score(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"logger": "clearml"}, r"trainer\.logger: expected one of"),
+        ({"extra": {"plugins": []}}, r"trainer\.extra\.plugins: is set by asl itself"),
+    ],
+)
+def test_the_trainer_is_checked_before_anything_is_built(
+    settings: dict[str, Any], message: str
+) -> None:
+    config = compose("train", TINY)
+    for name, value in settings.items():
+        setattr(config.trainer, name, value)
+    with pytest.raises(UsageError, match=message):
+        check_parts(config)
