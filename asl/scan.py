@@ -128,8 +128,10 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
         print(f"  unreadable: {terminal_text(f'{result.typed_path(name)}: {reason}')}")
     if numbers["unreadable"] > 5:
         print(f"  and {numbers['unreadable'] - 5} more, see {options.output / 'unreadable.csv'}")
+    pairs, groups = numbers["pairs"], numbers["groups"]
     print(
-        f"{numbers['pairs']} pairs in {numbers['groups']} groups (probability "
+        f"{pairs} {'pair' if pairs == 1 else 'pairs'} in "
+        f"{groups} {'group' if groups == 1 else 'groups'} (probability "
         f"{result.threshold:.3g} and more, for a precision of {result.precision:g})"
     )
     if (
