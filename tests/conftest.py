@@ -14,9 +14,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many test processes as cores: one 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import pytest
+
+if TYPE_CHECKING:
+    from asl.models import Embedder
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
@@ -47,6 +51,26 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_xdist_auto_num_workers() -> int:
     """Run one process per logical core with ``-n auto``, four at most: each loads PyTorch."""
     return min(4, os.cpu_count() or 1)
+
+
+@pytest.fixture(scope="session")
+def embedder() -> Embedder:
+    """A small network with random weights: neighbours mean nothing."""
+    import torch
+
+    from asl.models import build_embedder
+
+    torch.manual_seed(0)
+    return build_embedder(backbone="mobilenetv3_small_050", size=64, dim=16, norm_head=True).eval()
+
+
+@pytest.fixture(scope="session")
+def model(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from asl.models import save_embedder
+
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_embedder(embedder, path, card={"note": "random weights"})
+    return path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

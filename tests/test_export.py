@@ -1,87 +1,40 @@
-"""Hold exported files equal to the model for any batch; a wrong file is not left behind."""
+"""``asl export`` as a command."""
 
 from __future__ import annotations
 
-import json
-import logging
 from pathlib import Path
 
 import pytest
-import torch
 
-from asl import export
-from asl.console.entry import compose
-from asl.models import Embedder, build_embedder, save_embedder
-from asl.pipeline import export_model
-from asl.types import AslError, UsageError
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the exporters about themselves
+from asl.console.entry import start
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embedder, Path]:
-    torch.manual_seed(0)
-    embedder = build_embedder(backbone="mobilenetv3_small_050", neck="sqrt", size=64).eval()
-    path = tmp_path_factory.mktemp("export") / "m.safetensors"
-    save_embedder(embedder, path, card={})
-    return embedder, path
-
-
-def exported(path: Path, output: Path, *more: str) -> int:
-    return export.run(compose("export", [f"model={path}", f"output={output}", *more]))
-
-
-@pytest.mark.parametrize("count", [1, 5])
-def test_torch_export_takes_any_batch(
-    model: tuple[Embedder, Path], tmp_path: Path, count: int
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["output=m.bin"], "format: expected one of onnx, torch_export, safetensors, got 'm.bin'"),
+        (["output=m.pt2", "model=nowhere"], "model: expected asl_lite0, lite0 or the path"),
+        (["output=m.pt2", "format=tflite"], "format: expected one of onnx, "),
+        ([], "output: needed"),
+    ],
+)
+def test_wrong_use_is_code_2_and_writes_nothing(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    embedder, path = model
-    assert exported(path, tmp_path / "m.pt2") == 0
-    images = torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8)
-    extra = {export_model.FACTS: ""}
-    loaded = torch.export.load(tmp_path / "m.pt2", extra_files=extra).module()
-    torch.testing.assert_close(loaded(images), embedder(images), rtol=1e-4, atol=1e-5)
-    facts = json.loads(extra[export_model.FACTS])
-    assert facts["preprocessing"]["size"] == 64
-    assert facts["model"]
-
-
-@pytest.mark.slow
-def test_onnx_takes_any_batch_and_carries_its_facts(
-    model: tuple[Embedder, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    pytest.importorskip("onnxscript", reason="`pip install asl-icd[export]`")
-    onnx = pytest.importorskip("onnx")
-    runtime = pytest.importorskip("onnxruntime")
-    embedder, path = model
-    assert exported(path, tmp_path / "m.onnx") == 0
-    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
-    for count in (1, 4):
-        images = torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8)
-        (answer,) = session.run(["features"], {"images": images.numpy()})
-        torch.testing.assert_close(torch.from_numpy(answer), embedder(images), rtol=1e-3, atol=1e-4)
-    facts = {item.key: item.value for item in onnx.load(str(tmp_path / "m.onnx")).metadata_props}
-    assert json.loads(facts["preprocessing"])["size"] == 64
-    assert not [record for record in caplog.records if "onnx" in record.name], (
-        "the optimiser's steps are nobody's news"
-    )
-
-
-def test_a_file_that_differs_is_not_left(
-    model: tuple[Embedder, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wrong = build_embedder(backbone="mobilenetv3_small_050", neck="sqrt", size=64).eval()
-    right = export_model.WRITERS["torch_export"]
-    monkeypatch.setitem(
-        export_model.WRITERS, "torch_export", lambda _, path, facts: right(wrong, path, facts)
-    )
-    with pytest.raises(AslError, match="differs by"):
-        exported(model[1], tmp_path / "m.pt2")
+    monkeypatch.chdir(tmp_path)
+    assert start("export", words) == 2
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_format_is_refused(model: tuple[Embedder, Path], tmp_path: Path) -> None:
-    for key in ("format=tflite", f"output={tmp_path / 'm.bin'}"):
-        with pytest.raises(UsageError, match="expected one of onnx, torch_export"):
-            exported(model[1], tmp_path / "m.bin", key)
+def test_a_model_is_exported_and_the_difference_is_printed(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "folder" / "m.safetensors"
+    assert start("export", [f"model={model}", f"output={output}"]) == 0
+    assert output.is_file()
+    assert "as safetensors" in capsys.readouterr().out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import cv2
 import pytest
 import torch
 
+from asl.console.entry import compose
 from asl.data.scenes import render_scene
-from asl.models import build_embedder, save_embedder
+from asl.models import build_embedder, model_hash, save_embedder
 from asl.reproduce import ReproduceConfig, run
 from asl.scoring.score import MODES
 from asl.types import UsageError
@@ -113,3 +116,31 @@ def test_what_cannot_be_is_refused_before_anything_is_embedded(
     with pytest.raises(UsageError, match=said):
         reproduce(files, tmp_path / "out", **keys)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("keys", [["local_candidates=-1"], ["candidates=0"], ["background=-1"]])
+def test_reproduce_names_a_wrong_number_of_candidates_before_it_embeds(keys: list[str]) -> None:
+    name, _, value = keys[0].partition("=")
+    with pytest.raises(UsageError, match=f"{name}: must be . or more, got {value}"):
+        run(compose("reproduce", ["benchmark=sample", *keys]))
+
+
+def test_without_an_output_the_results_get_a_folder_of_their_own(tmp_path: Path) -> None:
+    for role, seeds in (("queries", (0, 1)), ("references", (0, 1, 2))):
+        (tmp_path / "bench" / role).mkdir(parents=True)
+        for seed in seeds:
+            image = render_scene(seed, height=64, width=80)
+            cv2.imwrite(str(tmp_path / "bench" / role / f"{role[0]}{seed}.png"), image[..., ::-1])
+    (tmp_path / "bench" / "truth.csv").write_text("query_id,reference_id\nq0,r0\nq1,r1\n")
+    embedder = build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval()
+    save_embedder(embedder, tmp_path / "m.safetensors", card={})
+    keys = ["benchmark=folder", "root=bench", "model=m.safetensors", "bootstrap=0"]
+    command = [sys.executable, "-m", "asl.reproduce", *keys]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench", "m.safetensors", "outputs"]
+    output = tmp_path / "outputs" / f"reproduce-folder-{model_hash(embedder)}"
+    assert (output / "metrics.json").is_file()
+    assert done.stdout.replace("\n", "").endswith(
+        f"report: {output.relative_to(tmp_path)}/report.html"
+    )

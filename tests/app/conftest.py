@@ -7,10 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from PIL import Image
-
-from asl.models import Embedder, build_embedder, save_embedder
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -48,24 +45,13 @@ def crop(image: Pixels) -> Pixels:
     )
 
 
-@pytest.fixture(scope="session")
-def embedder() -> Embedder:
-    """A small network with random weights: neighbours mean nothing."""
-    torch.manual_seed(0)
-    return build_embedder(backbone="mobilenetv3_small_050", size=64, dim=16, norm_head=True).eval()
-
-
-@pytest.fixture(scope="session")
-def model(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_embedder(embedder, path, card={"note": "random weights"})
-    return path
-
-
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos")
+
+
+def write_photos(folder: Path) -> Path:
     """Five unrelated pictures, a crop, one in another format, a text file and a broken image."""
-    folder = tmp_path / "photos"
     (folder / "sub").mkdir(parents=True)
     for seed in range(5):
         (folder / f"p{seed}.jpg").write_bytes(encode(textured(seed), quality=95))

@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from asl.console.entry import compose, start
-from asl.console.key_names import RENAMED
-from asl.console.schema_groups import keys_of
-from asl.console.verbs import VERBS
 from asl.types import UsageError
 
 NAMES = [
@@ -133,27 +130,3 @@ def test_wrong_use_is_one_line_and_code_2(
     printed = capsys.readouterr().err
     assert printed.startswith("error: ")
     assert len(printed.splitlines()) == 1
-
-
-@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
-def test_every_key_has_an_explanation(verb: str) -> None:
-    for name, key in keys_of(VERBS[verb].schema).items():
-        assert key.explanation.endswith((".", ")")), f"{verb}: {name}"
-
-
-@pytest.mark.parametrize("verb", sorted(set(RENAMED) - {"train"}))
-def test_an_old_key_names_one_that_exists(verb: str) -> None:
-    keys = keys_of(VERBS[verb].schema)
-    for old, new in RENAMED[verb].items():
-        assert old not in keys
-        assert new in keys
-
-
-def test_one_key_has_one_default_in_every_verb() -> None:
-    schemas = ("extract", "search", "evaluate", "reproduce")
-    shared = ("lam", "tau", "k", "normalize", "sn_weight", "sn_first", "sn_last", "whiten")
-    shared += ("local_candidates", "model", "id_style", "regions", "device", "batch_size", "most")
-    for name in shared:
-        keys = [keys_of(VERBS[verb].schema).get(name) for verb in (*schemas, "scan")]
-        defaults = {repr(key.default) for key in keys if key}
-        assert len(defaults) == 1, f"{name}: {defaults}"

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from asl.data.catalog import open_catalog
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.scenes import render_scene
 from asl.models import Embedder, build_embedder, model_hash
@@ -136,3 +137,11 @@ def test_a_background_is_bounded_and_its_size_printed(
     for count in (0, 5, 9):
         assert thin_background(benchmark.train, count).ids.tolist() == benchmark.train.ids.tolist()
         assert "all 5 training images" in capsys.readouterr().out
+
+
+def test_a_background_is_thinned_evenly(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"t{number}.jpg").touch()
+    catalog = open_catalog(tmp_path, id_style="stem")
+    assert thin_background(catalog, 3).ids.tolist() == ["t0", "t4", "t8"]
+    assert len(thin_background(catalog, 0)) == len(thin_background(catalog, 50)) == 9

@@ -96,73 +96,6 @@ def test_less_precision_lists_less_probable_pairs(
     assert {row["probability"] for row in found} == {"0.3"}
 
 
-def test_pictures_in_other_formats_are_counted(
-    photos: Path, model: Path, tmp_path: Path, capsys
-) -> None:  # type: ignore[no-untyped-def]
-    for name in ("a.heic", "b.HEIC", "sub/c.cr2", ".d.heic"):
-        (photos / name).write_bytes(b"x")
-    (photos / "p3.jpg").rename(photos / "p3.jfif")
-    assert (
-        scan(photos, "--model", model, "--output", tmp_path / "out", "--max-failure-rate", 0.5) == 0
-    )
-    assert "skipped: 2 .heic, 1 .cr2 (formats this cannot read)" in capsys.readouterr().out
-    numbers = summary(tmp_path / "out")
-    assert (numbers["files"], numbers["formats_skipped"]) == (8, {".heic": 2, ".cr2": 1})
-
-
-def test_a_precision_above_the_table_is_noted(
-    photos: Path, model: Path, tmp_path: Path, capsys
-) -> None:  # type: ignore[no-untyped-def]
-    for precision, told in (("0.99", False), ("0.999", True)):
-        scan(
-            photos,
-            "--model",
-            model,
-            "--output",
-            tmp_path / "out",
-            "--precision",
-            precision,
-            "--local-candidates",
-            0,
-        )
-        assert ("note: precision was measured up to 0.99;" in capsys.readouterr().out) == told
-
-
-def test_a_second_scan_counts_every_file_once(
-    photos: Path, model: Path, tmp_path: Path, capsys
-) -> None:  # type: ignore[no-untyped-def]
-    for number in range(6):
-        (photos / f"bad{number}.jpg").write_bytes(b"bad %d" % number)
-    for embedded, known in ((7, 0), (0, 7)):
-        scan(photos, "--model", model, "--output", tmp_path / "out")
-        told = capsys.readouterr()
-        assert f"14 files: {embedded} embedded, {known} known, 7 unreadable;" in told.out
-        assert "and 2 more, see" in told.out
-    assert "local features" not in told.err, "no bar where nothing was done"
-
-
-def test_wrong_places_are_said_in_one_line(
-    photos: Path, model: Path, tmp_path: Path, capsys
-) -> None:  # type: ignore[no-untyped-def]
-    assert scan(photos, "--model", model, "--output", photos / "p0.jpg") == 2
-    assert (
-        capsys.readouterr().err == f"error: --output: {photos / 'p0.jpg'} is a file, not a folder\n"
-    )
-    assert (
-        scan(
-            photos,
-            "--model",
-            model,
-            "--against",
-            photos / "sub" / "..",
-            "--output",
-            tmp_path / "out",
-        )
-        == 2
-    )
-    assert "is PHOTOS itself" in capsys.readouterr().err
-
-
 def test_a_pipe_with_the_name_of_an_image_is_unreadable(
     photos: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -171,28 +104,6 @@ def test_a_pipe_with_the_name_of_an_image_is_unreadable(
     with (tmp_path / "out" / "unreadable.csv").open() as file:
         reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
     assert reasons["x.jpg"] == "not a regular file"
-
-
-def test_no_place_for_the_results_is_said_in_one_line(
-    photos: Path, model: Path, tmp_path: Path, capsys
-) -> None:  # type: ignore[no-untyped-def]
-    assert scan(tmp_path / "nothere", "--output", tmp_path / "none") == 2
-    assert not (tmp_path / "none").exists(), "nothing is left behind where nothing was done"
-    (tmp_path / "file").write_text("")
-    assert scan(photos, "--model", model, "--output", tmp_path / "file" / "out", "--quiet") == 1
-    assert (
-        scan(
-            photos,
-            "--model",
-            model,
-            "--output",
-            tmp_path / "out",
-            "--cache",
-            tmp_path / "file" / "c.sqlite",
-        )
-        == 1
-    )
-    assert capsys.readouterr().err.count("error: ") == 3
 
 
 def test_a_folder_that_may_not_be_read_is_an_error_and_forgets_nothing(
@@ -263,29 +174,6 @@ def test_identical_pixels_are_a_pair_without_any_structure(model: Path, tmp_path
     assert (row["probability"], row["edits"]) == ("1.0", "re-encoded")
     assert row["reason"].startswith("identical pixels")
     assert scanned(photos, model, tmp_path / "out") == [row], "blank pictures are no copies"
-
-
-def test_exit_codes(
-    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    common = ("--model", model, "--output", tmp_path / "out", "--precision", 0.6, "--workers", 1)
-    assert scan(photos, *common) == 1, "an eighth of the files is unreadable, a tenth is allowed"
-    assert "--max-failure-rate" in capsys.readouterr().err
-    (photos / "broken.jpg").unlink()
-    assert scan(photos, *common, "--exit-code") == 3
-    assert "2 pairs in 2 groups" in capsys.readouterr().out
-    assert scan(tmp_path / "nowhere", *common) == 2
-    assert scan(photos, *common[:-4], "--precision", 2) == 2
-    (tmp_path / "empty").mkdir()
-    assert scan(tmp_path / "empty", *common) == 1
-    assert "no image" in capsys.readouterr().err
-    (tmp_path / "empty" / "bad.jpg").write_bytes(b"x")
-    assert scan(tmp_path / "empty", *common) == 1
-    assert "none of 1 images" in capsys.readouterr().err
-    for number, name in enumerate(("a.jpg", "b.jpg")):
-        (tmp_path / "empty" / name).write_bytes(encode(textured(60 + number)))
-    (tmp_path / "empty" / "bad.jpg").unlink()
-    assert scan(tmp_path / "empty", *common, "--exit-code") == 0, "nothing found"
 
 
 def test_names_that_are_no_text_are_scanned(photos: Path, model: Path, tmp_path: Path) -> None:

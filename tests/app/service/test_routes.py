@@ -1,16 +1,6 @@
 from __future__ import annotations
 
-import http.client
-import json
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,11 +9,8 @@ pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[se
 from fastapi.testclient import TestClient
 
 from asl.app.detector import CopyDetector
-from asl.console.entry import compose
 from asl.data.images import ImageError
 from asl.models import Embedder
-from asl.serve import address, alone, bound, check_exposure, main, open_detector, read_token
-from asl.types import AslError, UsageError
 from tests.app.conftest import crop, encode, textured
 from tests.app.service.conftest import JPEG, add, serving
 
@@ -143,14 +130,6 @@ def test_cheap_requests_do_not_wait_for_searches(
                 thread.join()
 
 
-def test_the_address_can_be_typed_into_a_browser() -> None:
-    assert [address(host, 80) for host in ("127.0.0.1", "photos.lan", "::1")] == [
-        "http://127.0.0.1:80",
-        "http://photos.lan:80",
-        "http://[::1]:80",
-    ]
-
-
 def test_only_too_many_pixels_are_too_large(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,135 +180,6 @@ def test_adds_and_searches_at_once_agree(client: TestClient) -> None:
     assert client.get("/references").json()["total"] == 12
 
 
-def test_it_does_not_open_up_by_accident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
-        check_exposure(host, "")
-    for host in ("0.0.0.0", "::", "192.168.1.4", "photos.lan"):
-        with pytest.raises(UsageError, match="ASL_TOKEN"):
-            check_exposure(host, "")
-        check_exposure(host, "open-sesame")
-    monkeypatch.setenv("ASL_TOKEN", "from-the-environment")
-    assert read_token(None) == "from-the-environment"
-    (tmp_path / "token").write_text("from-a-file\nsecond line\n")
-    assert read_token(tmp_path / "token") == "from-a-file"
-    (tmp_path / "token").write_text("")
-    with pytest.raises(UsageError, match="6 or more"):
-        read_token(tmp_path / "token")
-    monkeypatch.delenv("ASL_TOKEN")
-    with pytest.raises(SystemExit) as stopped:
-        main(["--host", "0.0.0.0", "--library", str(tmp_path / "library")])
-    assert stopped.value.code == 2
-    assert not (tmp_path / "library").exists()
-
-
-@pytest.mark.slow
-def test_a_kill_loses_nothing_that_was_acknowledged(model: Path, tmp_path: Path) -> None:
-    """Another thread kills the process while images are added: every answered id is kept."""
-    answered: list[str] = []
-    for attempt in range(2):
-        with live(model, tmp_path / "library") as (process, port):
-            timer = threading.Timer(0.4, lambda process=process: process.kill())
-            for seed in range(attempt * 500, attempt * 500 + 500):
-                if seed == attempt * 500 + 3:
-                    timer.start()
-                request = urllib.request.Request(
-                    f"http://127.0.0.1:{port}/references", encode(textured(seed, 90, 120)), JPEG
-                )
-                try:
-                    with urllib.request.urlopen(request, timeout=20) as answer:
-                        answered.append(json.load(answer)["reference"]["id"])
-                except (OSError, http.client.HTTPException):
-                    break
-            timer.join()
-            assert process.wait(20) == -signal.SIGKILL
-    assert len(answered) >= 6
-    with live(model, tmp_path / "library") as (_, port):
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{port}/references?limit=1000", timeout=20
-        ) as answer:
-            listed = [reference["id"] for reference in json.load(answer)["references"]]
-        assert set(answered) <= set(listed)
-        assert len(listed) - len(answered) <= 2, "what was under way may be there as well"
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_service_well(model: Path, tmp_path: Path, number: int) -> None:
-    with live(model, tmp_path / "library") as (process, _):
-        process.send_signal(number)
-        assert process.wait(20) == 0
-
-
-def test_a_port_or_a_library_that_is_in_use_is_refused(tmp_path: Path) -> None:
-    with bound("127.0.0.1", 0) as first:
-        first.listen()
-        port = first.getsockname()[1]
-        with pytest.raises(AslError, match=f"^port {port} is in use; choose --port$"):
-            bound("127.0.0.1", port)
-    with pytest.raises(UsageError, match="--port must be"):
-        bound("127.0.0.1", 70_000)
-    with alone(tmp_path / "library"):
-        with (
-            pytest.raises(AslError, match="another asl serve has it open"),
-            alone(tmp_path / "library"),
-        ):
-            pass
-        with alone(tmp_path / "other"):
-            pass
-    with alone(tmp_path / "library"):
-        pass
-
-
-@contextmanager
-def live(model: Path, library: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The service in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "asl",
-        "serve",
-        "--port",
-        str(port),
-        "--library",
-        str(library),
-        "--model",
-        str(model),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            for _ in range(600):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            yield process, port
-        finally:
-            process.kill()
-
-
-@pytest.mark.slow
-def test_hostile_uploads_against_a_live_service(model: Path, tmp_path: Path) -> None:
-    """One round of every kind; `scripts/hostile_uploads.py` without --count sends a thousand."""
-    script = Path(__file__).resolve().parents[3] / "scripts" / "hostile_uploads.py"
-    command = [
-        sys.executable,
-        str(script),
-        "--count",
-        "40",
-        "--model",
-        str(model),
-        "--report",
-        str(tmp_path / "r.json"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads((tmp_path / "r.json").read_text())
-    assert (report["verdict"], report["uploads"], report["references_lost"]) == ("held", 40, 0)
-    assert sum(report["answers"].values()) == 40
-
-
 def test_parts_of_the_references_are_searched(client: TestClient) -> None:
     """The nearest whole image is another one: the region makes the photo the first candidate."""
     for seed in range(12):
@@ -352,21 +202,3 @@ def test_a_misspelt_parameter_is_refused(client: TestClient) -> None:
         "error": "there is no parameter 'a'; there are none here"
     }
     assert client.get("/health?a=1").status_code == 200
-
-
-def test_a_library_that_was_made_with_other_regions_gets_its_parts(
-    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with CopyDetector(model, folder=tmp_path / "library", regions="none") as plain:
-        plain.add(photos)
-    told = []
-    for _ in range(2):
-        options = compose("serve", ["--library", str(tmp_path / "library"), "--model", str(model)])
-        with open_detector(options) as detector:
-            assert len(detector) == 7
-        told.append("embedding regions (coarse)" in capsys.readouterr().err)
-    assert told == [True, False]
-    with pytest.raises(SystemExit) as stopped:
-        main(["--regions", "tiny", "--library", str(tmp_path / "other")])
-    assert stopped.value.code == 2
-    assert "coarse" in capsys.readouterr().err

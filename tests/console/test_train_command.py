@@ -1,4 +1,7 @@
-"""A preset touches one concern: its own group; an experiment leaves the machine alone."""
+"""Hydra composes a training: presets, sweeps, one-line errors.
+
+A preset touches one concern: its own group; an experiment leaves the machine alone.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,11 @@ import yaml
 
 from asl.console.configuration import config_dir
 from asl.console.entry import compose
+from asl.console.schemas.train_config import TrainConfig
+from asl.console.train_command import compose_train, start_train
 from asl.console.train_words import TARGET_GROUPS, schema_keys
-from asl.console.value_types import expected_type
+from asl.console.verbs import VERBS
+from asl.types import UsageError
 
 PRESETS = sorted(config_dir().glob("*/*.yaml"))
 HARDWARE = {
@@ -24,6 +30,11 @@ HARDWARE = {
     "compile",
     "sync_batchnorm",
 }
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "asl.train", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def content(path: Path) -> dict[str, object]:
@@ -75,18 +86,6 @@ def test_a_training_composes_in_a_fresh_interpreter() -> None:
     assert done.stdout.strip() == "2024_11_30"
 
 
-def test_values_are_compared_with_hints() -> None:
-    def call(
-        a: int, b: float | None = None, c: tuple[float, float] = (0.0, 1.0), d: object = None
-    ) -> None: ...
-
-    assert expected_type(call, "a", True) == "a whole number"
-    assert expected_type(call, "b", "x") == "a number or null"
-    assert expected_type(call, "c", 3) == "a list"
-    for name, value in (("a", 3), ("b", None), ("b", 2), ("c", [1, 2]), ("d", "x"), ("e", 1)):
-        assert expected_type(call, name, value) is None
-
-
 @pytest.mark.slow
 def test_a_sweep_goes_past_a_failing_job(tmp_path: Path, photos: Path) -> None:
     words = [
@@ -117,3 +116,73 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = render_scene(number, height=48, width=64)
         cv2.imwrite(str(folder / f"{number}.png"), image[..., ::-1])
     return folder
+
+
+@pytest.mark.parametrize("override", ["data.sizes=[1,a(b", "=3", "data.train"])
+def test_a_value_that_cannot_be_read_is_one_line(override: str, tmp_path: Path) -> None:
+    done = run(override, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_misspelt_key_fails_and_says_what_is_near(tmp_path: Path) -> None:
+    done = run("data.trian=x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: unknown key 'data.trian'; did you mean data.train?"
+    assert not any(tmp_path.iterdir()), "wrong use leaves nothing behind"
+
+
+def test_an_unknown_option_lists_the_known_ones(tmp_path: Path) -> None:
+    done = run("data=smaple", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "sample" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["seed=x"], "seed"),
+        (["trainer.max_epochs=2.5"], "trainer.max_epochs"),
+        (["loss=nothing"], "loss"),
+        (["+data.more=1"], "unknown key 'data.more'"),
+        (["optim=nothing"], "optim"),
+    ],
+)
+def test_wrong_words_are_usage_errors_before_anything_runs(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        compose_train(words)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert start_train(VERBS["train"], words) == 2
+    assert not any(tmp_path.iterdir())
+
+
+def test_keys_reach_the_schema() -> None:
+    config = compose_train(["seed=7", "trainer.max_epochs=3", "data.sizes=[64,96]", "model.dim=8"])
+    assert isinstance(config, TrainConfig)
+    assert (config.seed, config.trainer.max_epochs, config.data.sizes) == (7, 3, [64, 96])
+    assert config.model["dim"] == 8
+
+
+def test_the_first_job_of_a_sweep_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert start_train(VERBS["train"], ["-m", "seed=1,2", "data.trian=x"]) == 2
+    printed = capsys.readouterr().err
+    assert printed == "error: unknown key 'data.trian'; did you mean data.train?\n"
+    assert not any(tmp_path.iterdir()), "no job was started"
+
+
+@pytest.mark.parametrize("flag", ["--config-dir", "-cd"])
+def test_a_folder_of_further_configuration_is_checked_first(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "deep.yaml").write_text("[" * 5000)
+    assert start_train(VERBS["train"], [flag, str(tmp_path)]) == 2
+    assert "deep.yaml: is nested more than" in capsys.readouterr().err
+    assert start_train(VERBS["train"], [f"--config-dir={tmp_path}"]) == 2

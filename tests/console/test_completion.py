@@ -1,0 +1,119 @@
+"""Offers for a command line: verbs, keys, values, presets; scripts for three shells."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from asl.cli import main
+from asl.console.completion import SHELLS, complete, offers
+from asl.console.configuration import config_dir
+from asl.console.schema_groups import keys_of
+from asl.console.verbs import VERBS
+
+
+def completed(line: str) -> list[str]:
+    """What bash offers at the end of a line."""
+    script = (
+        f'asl() {{ "{sys.executable}" -m asl "$@"; }}\n{SHELLS["bash"]}\n'
+        f'COMP_LINE="{line}"; COMP_POINT={len(line)}; _asl; echo "${{COMPREPLY[@]}}"'
+    )
+    command = ["bash", "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash on this machine")
+def test_bash_completes_verbs_keys_and_values() -> None:
+    assert completed("asl s") == ["scan", "serve", "search"]
+    assert completed("asl scan --ag") == ["--against"]
+    assert "--token-file" in completed("asl serve --")
+    assert completed("asl completion f") == ["fish"]
+    assert completed("asl extract im") == ["images="]
+    assert completed("asl search output=x regions=c") == ["coarse"]
+    assert completed("asl train experiment=l") == ["lyakaap"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_gets_a_script_without_errors(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["completion", shell])
+    printed = capsys.readouterr().out
+    assert "asl completion words" in printed
+    if shutil.which(shell):
+        checked = subprocess.run(
+            [shell, "-n"], input=printed, text=True, capture_output=True, check=False
+        )
+        assert checked.returncode == 0, checked.stderr
+
+
+def test_an_unknown_shell_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["completion", "tcsh"])
+    assert stopped.value.code == 2
+    assert "bash, zsh, fish" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("asl ", [*VERBS, "data", "completion"]),
+        ("asl data ", ["check", "--help"]),
+        ("asl completion ", list(SHELLS)),
+        ("asl nosuchverb --", []),
+        ("asl scan --form", ["--format"]),
+        ("asl scan photos --format ", ["csv", "parquet", "json"]),
+        (
+            "asl export format=",
+            [f"format={kind}" for kind in ("onnx", "torch_export", "safetensors", "null")],
+        ),
+        ("asl extract check_files=t", ["check_files=true"]),
+        ("asl train experiment=ly", ["experiment=lyakaap"]),
+        ("asl train trainer.max_e", ["trainer.max_epochs="]),
+    ],
+)
+def test_offers_end_the_line(line: str, expected: list[str]) -> None:
+    assert offers(line) == expected
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
+def test_every_key_and_every_choice_is_offered(verb: str) -> None:
+    keys = keys_of(VERBS[verb].schema)
+    offered = offers(f"asl {verb} ")
+    assert {f"{name}=" for name in keys} <= set(offered)
+    assert {f"--{name.replace('_', '-')}" for name in keys} <= set(offered)
+    for name, key in keys.items():
+        assert offers(f"asl {verb} {name}=") == [f"{name}={choice}" for choice in key.choices]
+
+
+def test_every_preset_is_offered() -> None:
+    for path in config_dir().glob("*/*.yaml"):
+        assert f"{path.parent.name}={path.stem}" in offers(f"asl train {path.parent.name}=")
+
+
+def test_a_finished_word_is_not_offered_again() -> None:
+    assert offers("asl extract") == []
+    assert offers("asl scan --quiet") == []
+
+
+def test_words_are_printed_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert complete(["words", "asl ex"]) == 0
+    assert capsys.readouterr().out.split() == ["extract", "export"]
+    assert complete([]) == 2
+    assert complete(["words"]) == 2
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == "error: asl completion: expected one of bash, zsh, fish, got nothing"
+    assert len(printed) == 2
+
+
+def test_offers_load_nothing_heavy() -> None:
+    code = (
+        "import sys; from asl.console.completion import offers; "
+        "assert offers('asl train ') and offers('asl scan '); "
+        "print(sorted({'torch', 'cyclopts', 'hydra', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

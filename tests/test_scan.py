@@ -1,0 +1,176 @@
+"""``asl scan`` as a command: exit codes, printed summary, wrong places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import encode, textured, write_photos
+from tests.app.scans import scan, summary
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos")
+
+
+def test_pictures_in_other_formats_are_counted(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    for name in ("a.heic", "b.HEIC", "sub/c.cr2", ".d.heic"):
+        (photos / name).write_bytes(b"x")
+    (photos / "p3.jpg").rename(photos / "p3.jfif")
+    assert (
+        scan(photos, "--model", model, "--output", tmp_path / "out", "--max-failure-rate", 0.5) == 0
+    )
+    assert "skipped: 2 .heic, 1 .cr2 (formats this cannot read)" in capsys.readouterr().out
+    numbers = summary(tmp_path / "out")
+    assert (numbers["files"], numbers["formats_skipped"]) == (8, {".heic": 2, ".cr2": 1})
+
+
+def test_a_precision_above_the_table_is_noted(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    for precision, told in (("0.99", False), ("0.999", True)):
+        scan(
+            photos,
+            "--model",
+            model,
+            "--output",
+            tmp_path / "out",
+            "--precision",
+            precision,
+            "--local-candidates",
+            0,
+        )
+        assert ("note: precision was measured up to 0.99;" in capsys.readouterr().out) == told
+
+
+def test_a_second_scan_counts_every_file_once(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    for number in range(6):
+        (photos / f"bad{number}.jpg").write_bytes(b"bad %d" % number)
+    for embedded, known in ((7, 0), (0, 7)):
+        scan(photos, "--model", model, "--output", tmp_path / "out")
+        told = capsys.readouterr()
+        assert f"14 files: {embedded} embedded, {known} known, 7 unreadable;" in told.out
+        assert "and 2 more, see" in told.out
+    assert "local features" not in told.err, "no bar where nothing was done"
+
+
+def test_wrong_places_are_said_in_one_line(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    assert scan(photos, "--model", model, "--output", photos / "p0.jpg") == 2
+    assert (
+        capsys.readouterr().err == f"error: --output: {photos / 'p0.jpg'} is a file, not a folder\n"
+    )
+    assert (
+        scan(
+            photos,
+            "--model",
+            model,
+            "--against",
+            photos / "sub" / "..",
+            "--output",
+            tmp_path / "out",
+        )
+        == 2
+    )
+    assert "is PHOTOS itself" in capsys.readouterr().err
+
+
+def test_no_place_for_the_results_is_said_in_one_line(
+    photos: Path, model: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    assert scan(tmp_path / "nothere", "--output", tmp_path / "none") == 2
+    assert not (tmp_path / "none").exists(), "nothing is left behind where nothing was done"
+    (tmp_path / "file").write_text("")
+    assert scan(photos, "--model", model, "--output", tmp_path / "file" / "out", "--quiet") == 1
+    assert (
+        scan(
+            photos,
+            "--model",
+            model,
+            "--output",
+            tmp_path / "out",
+            "--cache",
+            tmp_path / "file" / "c.sqlite",
+        )
+        == 1
+    )
+    assert capsys.readouterr().err.count("error: ") == 3
+
+
+def test_exit_codes(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--model", model, "--output", tmp_path / "out", "--precision", 0.6, "--workers", 1)
+    assert scan(photos, *common) == 1, "an eighth of the files is unreadable, a tenth is allowed"
+    assert "--max-failure-rate" in capsys.readouterr().err
+    (photos / "broken.jpg").unlink()
+    assert scan(photos, *common, "--exit-code") == 3
+    assert "2 pairs in 2 groups" in capsys.readouterr().out
+    assert scan(tmp_path / "nowhere", *common) == 2
+    assert scan(photos, *common[:-4], "--precision", 2) == 2
+    (tmp_path / "empty").mkdir()
+    assert scan(tmp_path / "empty", *common) == 1
+    assert "no image" in capsys.readouterr().err
+    (tmp_path / "empty" / "bad.jpg").write_bytes(b"x")
+    assert scan(tmp_path / "empty", *common) == 1
+    assert "none of 1 images" in capsys.readouterr().err
+    for number, name in enumerate(("a.jpg", "b.jpg")):
+        (tmp_path / "empty" / name).write_bytes(encode(textured(60 + number)))
+    (tmp_path / "empty" / "bad.jpg").unlink()
+    assert scan(tmp_path / "empty", *common, "--exit-code") == 0, "nothing found"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--gallery", -1], "--gallery must be 0 or more"),
+        (["--max-failure-rate", 1.5], "--max-failure-rate in 0..1"),
+        (["--max-megapixels", 0], "--max-megapixels must be above 0, got 0"),
+        (["--neighbours", 0], "neighbours: must be 1 or more, got 0"),
+        (["--local-candidates", -1], "local_candidates: must be 0 or more, got -1"),
+        (["--effort", 0], "effort: must be above 0 and finite, got 0"),
+        (["--precision", 1], "precision: expected a number from 0.5 to below 1"),
+        (["--format", "xlsx"], "format: expected one of csv, parquet, json"),
+        (["--against", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_use_is_one_line_and_leaves_nothing(
+    words: list[object], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert scan(tmp_path / "nowhere", "--output", tmp_path / "out", *words) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert len(printed.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_quiet_scan_prints_nothing_and_writes_the_same(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--model", model, "--workers", 1, "--precision", 0.6, "--max-failure-rate", 0.5)
+    assert scan(photos, *common, "--output", tmp_path / "quiet", "--quiet", "--gallery", 0) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+    assert scan(photos, *common, "--output", tmp_path / "loud") == 0
+    printed = capsys.readouterr().out
+    assert f"gallery  {tmp_path / 'loud' / 'gallery.html'}" in printed
+    assert "pairs in" in printed
+    tables = [(tmp_path / name / "copies.csv").read_text() for name in ("quiet", "loud")]
+    assert tables[0] == tables[1]
+    assert not (tmp_path / "quiet" / "gallery.html").exists()
+
+
+def test_failures_of_an_earlier_scan_do_not_stay(photos: Path, model: Path, tmp_path: Path) -> None:
+    common = ("--model", model, "--output", tmp_path / "out", "--quiet", "--max-failure-rate", 0.5)
+    assert scan(photos, *common) == 0
+    assert "broken.jpg" in (tmp_path / "out" / "unreadable.csv").read_text()
+    (photos / "broken.jpg").unlink()
+    assert scan(photos, *common) == 0
+    assert not (tmp_path / "out" / "unreadable.csv").exists()
