@@ -22,6 +22,7 @@ import cyclopts
 from asl.console.key_names import unknown_key
 from asl.console.schema_groups import Key, keys_of
 from asl.console.typed_text import as_typed, split_list
+from asl.console.value_limits import check_text
 from asl.console.verbs import Verb
 from asl.errors import UsageError
 
@@ -141,6 +142,8 @@ def _plain_words(
             continue
         null = texts == ["null"] and key.optional
         items = split_list(texts[0]) if key.is_list and len(texts) == 1 else texts
+        for item in [] if null else items:
+            check_text(key.name, item, _leaves(key))
         before = given.pop(key.name, []) if key.is_list else []
         settled.pop(key.name, None)
         if null or not (before or items):
