@@ -64,7 +64,7 @@ def test_without_a_step_that_needs_it_no_training_image_is_embedded(
     assert list(metrics["scores"]) == list(MODES)
     assert metrics["context"]["protocol"] == "10 nearest of every query"
     assert not (tmp_path / "features" / "background").exists()
-    assert "10 nearest of every query" in capsys.readouterr().out.replace("\n", " ")
+    assert "10 nearest of every query" in " ".join(capsys.readouterr().out.split())
 
 
 def test_every_mode_has_a_row_with_score_normalisation(

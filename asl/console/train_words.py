@@ -34,8 +34,8 @@ _VALUE_FLAGS = (
 def schema_keys(schema: type[Any] = TrainConfig, prefix: str = "") -> dict[str, Key]:
     """Return every key of the dataclasses by its dotted name.
 
-    >>> sorted(name for name in schema_keys() if name.startswith("trainer.max"))
-    ['trainer.max_epochs', 'trainer.max_steps']
+    >>> sorted(name for name in schema_keys() if name.startswith("trainer.save"))
+    ['trainer.save_every_minutes', 'trainer.save_every_n_steps']
     """
     found = {}
     for name, key in keys_of(schema).items():

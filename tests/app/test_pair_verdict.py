@@ -10,7 +10,7 @@ CUT = PairVerdict(
     1.0,
     0.36,
     ("cropped to 36 %",),
-    "all of the query matches 36 % of the reference",
+    reason="all of the query matches 36 % of the reference",
     greyed=1,
 )
 
