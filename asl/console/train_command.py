@@ -64,7 +64,10 @@ def start_train(verb: Verb, arguments: Sequence[str]) -> int:
         words = rewrite(arguments)
         _check_folders(words)
         if not _HYDRA_FLAGS & {word.split("=")[0] for word in words}:
-            _compose(_first_job(words) if is_sweep(words) else _overrides(words))
+            sweep = is_sweep(words)
+            config = _compose(_first_job(words) if sweep else _overrides(words))
+            if not sweep:  # before Hydra makes the folder of the run
+                import_module("asl.train").check(config)
         keep_memory()
         _run_hydra(_job(verb, failed), words)
         return 0

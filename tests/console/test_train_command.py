@@ -186,3 +186,13 @@ def test_a_folder_of_further_configuration_is_checked_first(
     assert start_train(VERBS["train"], [flag, str(tmp_path)]) == 2
     assert "deep.yaml: is nested more than" in capsys.readouterr().err
     assert start_train(VERBS["train"], [f"--config-dir={tmp_path}"]) == 2
+
+
+@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "asl.models.io.load_embedder"])
+def test_a_refused_target_leaves_no_file(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert start_train(VERBS["train"], [f"model._target_={target}"]) == 2
+    assert target in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
