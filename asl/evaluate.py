@@ -85,7 +85,9 @@ def _check(config: EvaluateConfig) -> None:
     if not 0 < config.precision <= 1:
         raise UsageError(f"precision: must be in (0, 1], got {config.precision}")
     check_choice("id_style", config.id_style, ("path", "stem"))
-    check_least(config, {"bootstrap": 0, "whiten": 0, "negatives": 0, "workers": 0})
+    check_least(config, {"bootstrap": 0, "whiten": 0, "negatives": 0, "workers": 0, "lam": 0})
+    if config.bootstrap == 1:
+        raise UsageError("bootstrap: must be 2 or more for an interval, or 0 for none, got 1")
     for key in _OWN_KEYS if config.benchmark else ():
         if getattr(config, key):
             raise UsageError(

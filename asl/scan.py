@@ -29,8 +29,12 @@ def run(options: ScanConfig) -> int:
     from asl.app.scanning.tables import rows_of, summary, write_table
     from asl.storage import write_json
 
-    if options.gallery < 0 or not 0 <= options.max_failure_rate <= 1:
-        raise UsageError("--gallery must be 0 or more and --max-failure-rate in 0..1")
+    if options.gallery < 0:
+        raise UsageError(f"--gallery must be 0 or more, got {options.gallery}")
+    if not 0 <= options.max_failure_rate <= 1:
+        raise UsageError(f"--max-failure-rate must be in 0..1, got {options.max_failure_rate:g}")
+    if options.cache is not None and (options.cache == Path() or options.cache.is_dir()):
+        raise UsageError(f"--cache must be a file, got {str(options.cache)!r}; name one, or null")
     if not 0 < options.max_megapixels < 1e6:
         raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
     cores = options.workers if options.workers is not None else os.cpu_count() or 1

@@ -36,7 +36,7 @@ OUT_OF_RANGE = {
         *("precision=-1", "precision=0", "precision=1", "precision=1e30", "gallery=-1"),
         *("neighbours=-1", "neighbours=0", "local_candidates=-1", "effort=-1", "effort=0"),
         *("max_failure_rate=-1", "max_failure_rate=1.1", "max_megapixels=-1", "max_megapixels=0"),
-        "max_megapixels=1e30",
+        *("max_megapixels=1e30", "cache=", "workers=-1", "device=nonsense"),
     ],
     "serve": [
         *("port=-1", "port=65536", "port=1000000000000000000000", "max_megabytes=-1"),
@@ -58,6 +58,7 @@ OUT_OF_RANGE = {
     ],
     "evaluate": [
         *("k=-1", "k=0", "most=-1", "most=0", "precision=-1", "precision=0", "precision=1.1"),
+        *("bootstrap=1", "lam=-1"),
         *("bootstrap=-1", "whiten=-1", "negatives=-1", "negatives=0.3", "whiten=4", "workers=-1"),
         *("sn_weight=-1", "sn_first=-1", "sn_last=-1", "groups=nonsense", "truth=nonsense"),
         *("query_images=nonsense", "reference_images=nonsense", "background=nonsense"),
@@ -71,9 +72,9 @@ OUT_OF_RANGE = {
     ],
     "edit": [
         *("views=-1", "views=0", "size=-1", "size=0", "size=15", "quality=-1", "quality=101"),
-        "images=nonsense",
+        *("images=nonsense", "size=200000"),
     ],
-    "export": ["model=nonsense"],
+    "export": ["model=nonsense", "tolerance=-1"],
 }
 KEYS = [(verb, key) for verb in BASES for key in keys_of(VERBS[verb].schema).values()]
 

@@ -101,8 +101,8 @@ def _check(config: EditConfig) -> None:
         raise UsageError(f"images: there is no {config.images}; check the path")
     if config.views is not None and config.views < 1:
         raise UsageError(f"views: must be 1 or more, got {config.views}")
-    if config.size is not None and config.size < 16:
-        raise UsageError(f"size: must be 16 pixels or more, got {config.size}")
+    if config.size is not None and not 16 <= config.size <= 8192:
+        raise UsageError(f"size: must be 16 to 8,192 pixels, got {config.size}")
     if not 0 <= config.quality <= 100:
         raise UsageError(f"quality: must be in 1..100, or 0 for PNG, got {config.quality}")
 

@@ -31,6 +31,8 @@ def export_model(config: ExportConfig) -> int:
         raise UsageError(
             f"format: expected one of {', '.join(_SUFFIXES)}, got {kind or output.name!r}"
         )
+    if not 0 <= config.tolerance <= 1:
+        raise UsageError(f"tolerance: must be from 0 to 1, got {config.tolerance:g}")
     embedder = load_embedder(config.model).eval()
     facts = describe(embedder)
     output.parent.mkdir(parents=True, exist_ok=True)
