@@ -17,41 +17,18 @@ from asl.console.terminal_text import terminal_text
 from asl.types import UsageError
 
 if TYPE_CHECKING:
-    from asl.app.scanning.result import ScanResult
+    from asl.app.scanning.result import ScanOptions, ScanResult
 
 _COPIES_FOUND = 3  # exit code
 
 
 def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
-    from asl.app.scanning.result import ScanOptions
     from asl.app.scanning.scan_folder import scan
     from asl.app.scanning.tables import rows_of, summary, write_table
     from asl.storage import write_json
 
-    if options.gallery < 0:
-        raise UsageError(f"--gallery must be 0 or more, got {options.gallery}")
-    if not 0 <= options.max_failure_rate <= 1:
-        raise UsageError(f"--max-failure-rate must be in 0..1, got {options.max_failure_rate:g}")
-    if options.cache is not None and (options.cache == Path() or options.cache.is_dir()):
-        raise UsageError(f"--cache must be a file, got {str(options.cache)!r}; name one, or null")
-    if not 0 < options.max_megapixels < 1e6:
-        raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
-    cores = options.workers if options.workers is not None else os.cpu_count() or 1
-    plan = ScanOptions(
-        photos=options.photos,
-        against=options.against,
-        cache=options.cache or options.output / "cache.sqlite",
-        model=options.model,
-        precision=options.precision,
-        regions=options.regions,
-        local_candidates=options.local_candidates,
-        neighbours=options.neighbours,
-        effort=options.effort,
-        workers=cores,
-        device=options.device,
-        max_pixels=round(1e6 * options.max_megapixels),
-    )
+    plan = _plan_of(options)
     # Before the work, which would be for nothing where there is no place for its result.
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"--output: {options.output} is a file, not a folder")
@@ -77,6 +54,35 @@ def run(options: ScanConfig) -> int:
         )
         return 1
     return _COPIES_FOUND if options.exit_code and rows else 0
+
+
+def _plan_of(options: ScanConfig) -> ScanOptions:
+    """The checked options of the scan itself, without those of its output."""
+    from asl.app.scanning.result import ScanOptions
+
+    if options.gallery < 0:
+        raise UsageError(f"--gallery must be 0 or more, got {options.gallery}")
+    if not 0 <= options.max_failure_rate <= 1:
+        raise UsageError(f"--max-failure-rate must be in 0..1, got {options.max_failure_rate:g}")
+    if options.cache is not None and (options.cache == Path() or options.cache.is_dir()):
+        raise UsageError(f"--cache must be a file, got {str(options.cache)!r}; name one, or null")
+    if not 0 < options.max_megapixels < 1e6:
+        raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
+    cores = options.workers if options.workers is not None else os.cpu_count() or 1
+    return ScanOptions(
+        photos=options.photos,
+        against=options.against,
+        cache=options.cache or options.output / "cache.sqlite",
+        model=options.model,
+        precision=options.precision,
+        regions=options.regions,
+        local_candidates=options.local_candidates,
+        neighbours=options.neighbours,
+        effort=options.effort,
+        workers=cores,
+        device=options.device,
+        max_pixels=round(1e6 * options.max_megapixels),
+    )
 
 
 def _bar(label: str, unit: str) -> AbstractContextManager[Any]:
