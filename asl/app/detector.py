@@ -24,7 +24,7 @@ from asl.app.library.records import Name, Source
 from asl.app.library.sources import ImageInput, encoded, names_of_file, read_sources, same_content
 from asl.app.library.vectors import VectorCollection, VectorView
 from asl.app.matches import Added, Match
-from asl.app.pair_verifier import PairVerifier
+from asl.app.pairs.pair_verifier import PairVerifier
 from asl.app.query import Candidate, Query, compare
 from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asl.app.pair_verdict import Outline
+from asl.app.pairs.pair_verdict import Outline
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asl.app.edits_seen import directed_edits
 from asl.app.library.facts import Facts
 from asl.app.library.ingest import Ingestor
 from asl.app.matches import Match
-from asl.app.origin import find_origin
-from asl.app.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
-from asl.app.pair_verifier import PairVerifier
+from asl.app.pairs.edits_seen import directed_edits
+from asl.app.pairs.origin import find_origin
+from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
+from asl.app.pairs.pair_verifier import PairVerifier
 from asl.matching.align.prepare import Prepared
 from asl.scoring.score import Score, from_cosines
 from asl.types import F32, AslError

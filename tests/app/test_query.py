@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from asl.app.library.facts import Facts
-from asl.app.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
+from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
 from asl.app.query import Candidate, Query, compare
 from asl.scoring.score import Score
 from asl.types import AslError

@@ -10,8 +10,8 @@ from pathlib import Path
 from asl.app.library.facts import Facts
 from asl.app.library.sync import SyncResult
 from asl.app.library.thumbnails import ThumbnailFile
-from asl.app.origin import Origin
-from asl.app.pair_verdict import PairVerdict, reworded
+from asl.app.pairs.origin import Origin
+from asl.app.pairs.pair_verdict import PairVerdict, reworded
 from asl.app.scanning.groups import Edge, Group, star_groups
 from asl.data.images import MAX_PIXELS
 from asl.matching.decision.thresholds import DEFAULT_PRECISION, threshold_for

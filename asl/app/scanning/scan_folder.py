@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from asl.app.edits_seen import directed_edits
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
 from asl.app.library.records import Source
 from asl.app.library.sync import FileListing, SyncResult, list_files, sync
-from asl.app.origin import Origin, find_origin
-from asl.app.pair_verdict import SAME_PIXELS, PairVerdict
-from asl.app.pair_verifier import verifier_id, verify_all
+from asl.app.pairs.edits_seen import directed_edits
+from asl.app.pairs.origin import Origin, find_origin
+from asl.app.pairs.pair_verdict import SAME_PIXELS, PairVerdict
+from asl.app.pairs.pair_verifier import verifier_id, verify_all
 from asl.app.scanning.groups import missing_spokes
 from asl.app.scanning.pair_candidates import (
     CandidatePairs,

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.app.pair_verdict import PairVerdict
-from asl.app.pair_verifier import verifier_id
+from asl.app.pairs.pair_verdict import PairVerdict
+from asl.app.pairs.pair_verifier import verifier_id
 from asl.matching.decision.thresholds import threshold_for
 from tests.app.conftest import Pixels, crop, encode, textured
 from tests.app.scans import names, scan, scanned, summary

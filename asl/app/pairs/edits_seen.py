@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.app.library.facts import Facts
-from asl.app.pair_verdict import Outline, PairVerdict, outline_area
+from asl.app.pairs.pair_verdict import Outline, PairVerdict, outline_area
 from asl.matching import Region, Verdict
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Evidence
@@ -54,7 +54,7 @@ def likely_edits(
 
     Returns:
         The edits in words (``("re-encoded",)`` where none is visible, empty where the two do not
-        match), and :attr:`asl.app.pair_verdict.PairVerdict.greyed` of (copy, original).
+        match), and :attr:`asl.app.pairs.pair_verdict.PairVerdict.greyed` of (copy, original).
     """
     if verdict.probability < 0.5 or not verdict.regions:
         return (), 0

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asl.app import pair_verifier as module
-from asl.app.pair_verdict import SAME_FILE, SAME_THUMBNAIL, PairVerdict
-from asl.app.pair_verifier import PairVerifier, verify_prepared
+from asl.app.pairs import pair_verifier as module
+from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, PairVerdict
+from asl.app.pairs.pair_verifier import PairVerifier, verify_prepared
 from tests.app.conftest import crop, encode, textured
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asl.app.library.facts import SHRINKS, Facts
-from asl.app.pair_verdict import PairVerdict, outline_area
+from asl.app.pairs.pair_verdict import PairVerdict, outline_area
 
 # Measured on 600 pairs of photographs and copies of 37 kinds: from here on nine of ten answers are
 # right for each cue alone. The votes are cautious log-odds; weaker cues (the embeddings, the file

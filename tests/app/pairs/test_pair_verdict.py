@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from asl.app.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict, reworded
+from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict, reworded
 
 CUT = PairVerdict(
     0.99,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from asl import CopyDetector
-from asl.app.edits_seen import directed_edits, likely_edits
 from asl.app.library.facts import Facts
-from asl.app.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
+from asl.app.pairs.edits_seen import directed_edits, likely_edits
+from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
 from asl.matching import Verifier
 from asl.models import Embedder
 from tests.app.conftest import textured

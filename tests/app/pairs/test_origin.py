@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from asl.app.library.facts import Facts, read_facts
-from asl.app.origin import Origin, find_origin
-from asl.app.pair_verdict import SAME_FILE, PairVerdict
+from asl.app.pairs.origin import Origin, find_origin
+from asl.app.pairs.pair_verdict import SAME_FILE, PairVerdict
 from asl.data.images import decode_image
 from asl.matching.decision.thresholds import read_table, threshold_for
 from asl.types import UsageError

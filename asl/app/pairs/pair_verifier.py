@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
-from asl.app.edits_seen import likely_edits
 from asl.app.library.thumbnails import ThumbnailFile
-from asl.app.pair_verdict import SAME_FILE, SAME_THUMBNAIL, Outline, PairVerdict
+from asl.app.pairs.edits_seen import likely_edits
+from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, Outline, PairVerdict
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
 from asl.matching.align.prepare import Prepared, working_image

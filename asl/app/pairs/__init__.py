@@ -1,0 +1,1 @@
+"""Pairs of images: verdict of the verifier, direction, edits in words."""
