@@ -6,10 +6,12 @@ import difflib
 import runpy
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
 
 from asl import __version__
 from asl.console.completion import complete
-from asl.console.entry import start
+from asl.console.entry import EntryPoint
 from asl.console.exit_codes import EXIT_CODES, report
 from asl.console.verbs import VERBS
 
@@ -42,6 +44,32 @@ def _run(words: list[str]) -> int:
         runpy.run_module("asl.train", run_name="__main__", alter_sys=True)
         return 0
     return start(verb, rest)
+
+
+def start(verb: str, arguments: Sequence[str]) -> int:
+    """Run a verb with the words after it; return the exit code."""
+    return _entry_point(verb).start(arguments)
+
+
+def compose(verb: str, overrides: Sequence[str] = ()) -> Any:
+    """Return the configuration of a verb without running it, for tests and notebooks.
+
+    Args:
+        verb: the verb.
+        overrides: words as on the command line, ``key=value``.
+
+    Returns:
+        An instance of the verb's schema.
+
+    Raises:
+        UsageError: an unknown key (the nearest are named), a missing one, or a wrong value.
+    """
+    return _entry_point(verb).compose(overrides)
+
+
+def _entry_point(verb: str) -> EntryPoint:
+    main: EntryPoint = import_module(f"asl.{verb}").main
+    return main
 
 
 def _help() -> str:

@@ -5,7 +5,7 @@ The keys and their explanation are in :mod:`asl.console.schemas.edit_config`.
 
 from __future__ import annotations
 
-from asl.console.entry import entry_point
+from asl.console.entry import EntryPoint
 from asl.console.schemas.edit_config import EditConfig
 
 
@@ -18,7 +18,7 @@ def run(config: EditConfig) -> int:
     return make_edited_queries(config)
 
 
-main = entry_point("edit")
+main = EntryPoint("edit", run)
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asl.console.entry import entry_point
+from asl.console.entry import EntryPoint
 from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.errors import UsageError
 from asl.pipeline.key_checks import (
@@ -272,7 +272,7 @@ def _print(
     console.print(f"report: {Path(config.output) / 'report.html'}")
 
 
-main = entry_point("evaluate")
+main = EntryPoint("evaluate", run)
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,7 @@ The keys and their explanation are in :mod:`asl.console.schemas.export_config`.
 
 from __future__ import annotations
 
-from asl.console.entry import entry_point
+from asl.console.entry import EntryPoint
 from asl.console.schemas.export_config import ExportConfig
 
 
@@ -16,7 +16,7 @@ def run(config: ExportConfig) -> int:
     return export_model(config)
 
 
-main = entry_point("export")
+main = EntryPoint("export", run)
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from asl.console.entry import entry_point
+from asl.console.entry import EntryPoint
 from asl.console.schemas.extract_config import ExtractConfig
 from asl.errors import AslError, UsageError
 from asl.pipeline.key_checks import check_choice, check_least, refuse_unused
@@ -187,7 +187,7 @@ def _catalog(config: ExtractConfig) -> Catalog:
     return catalog
 
 
-main = entry_point("extract")
+main = EntryPoint("extract", run)
 
 if __name__ == "__main__":
     main()

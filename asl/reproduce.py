@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from asl.console.entry import entry_point
+from asl.console.entry import EntryPoint
 from asl.console.schemas.reproduce_config import ReproduceConfig
 from asl.errors import UsageError
 from asl.pipeline.key_checks import (
@@ -215,7 +215,7 @@ def _print(
     console.print(f"report: {output / 'report.html'}")
 
 
-main = entry_point("reproduce")
+main = EntryPoint("reproduce", run)
 
 if __name__ == "__main__":
     main()

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asl.console.entry import current_command, entry_point
+from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.terminal_text import terminal_text
-from asl.types import UsageError
+from asl.errors import UsageError
 
 if TYPE_CHECKING:
     from asl.app.scanning.result import ScanOptions, ScanResult
@@ -156,7 +156,7 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
         print(f"  gallery  {options.output / 'gallery.html'}")
 
 
-main = entry_point("scan")
+main = EntryPoint("scan", run)
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from asl.console.entry import entry_point
+from asl.console.entry import EntryPoint
 from asl.console.schemas.search_config import SearchConfig
 
 
@@ -25,7 +25,7 @@ def run(config: SearchConfig) -> int:
     return 0
 
 
-main = entry_point("search")
+main = EntryPoint("search", run)
 
 if __name__ == "__main__":
     main()

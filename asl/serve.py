@@ -17,11 +17,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asl.console.entry import entry_point
+from asl.console.entry import EntryPoint
 from asl.console.schemas.serve_config import ServeConfig
 from asl.console.terminal_text import terminal_text
-from asl.storage import exclusive_lock
-from asl.types import AslError, UsageError
+from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
     from asl.app.detector import CopyDetector
@@ -123,6 +122,8 @@ def alone(library: Path) -> Iterator[None]:
         AslError: another service has it.
         UsageError: it is a file.
     """
+    from asl.storage import exclusive_lock
+
     if library.exists() and not library.is_dir():
         raise UsageError(f"--library: {library} is a file, not a folder")
     library.mkdir(parents=True, exist_ok=True)
@@ -216,7 +217,7 @@ def _add_first(detector: CopyDetector, photos: Path) -> None:
         print(f"  {terminal_text(f'{name}: {reason}')}", file=sys.stderr)
 
 
-main = entry_point("serve")
+main = EntryPoint("serve", run)
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asl.console.entry import entry_point
+from asl.console.entry import EntryPoint
 from asl.console.schemas.train_config import TrainConfig
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _drop_stale(features: Path, embedder: Embedder) -> None:
             shutil.rmtree(manifest.parent)
 
 
-main = entry_point("train")
+main = EntryPoint("train", run, check)
 
 if __name__ == "__main__":
     main()

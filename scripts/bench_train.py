@@ -30,7 +30,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.console.schemas.train_config import TrainerConfig
 from asl.data.datamodule import CopyDataModule
 from asl.data.training_set import TrainingSet

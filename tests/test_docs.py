@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.data import completeness
 from asl.data.catalog import open_catalog
 from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.console.entry import start
+from asl.cli import start
 from asl.console.targets import trusted_packages
 
 

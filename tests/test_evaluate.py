@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.data.isc_hdf5 import write_descriptors, write_submission
 from asl.data.truth import read_groups

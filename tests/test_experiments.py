@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from asl.cli import compose
 from asl.console.configuration import config_dir
-from asl.console.entry import compose
 from asl.data.catalog import open_catalog
 from asl.data.scenes import render_scene
 from asl.data.training_set import HardPairs

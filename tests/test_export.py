@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.console.entry import start
+from asl.cli import start
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.data.scenes import render_scene
 from asl.extract import run
 from asl.features import FeatureStore

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from asl.cli import compose
 from asl.console.configuration import config_dir
-from asl.console.entry import compose
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))

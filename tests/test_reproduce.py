@@ -12,7 +12,7 @@ import cv2
 import pytest
 import torch
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.data.scenes import render_scene
 from asl.models import build_embedder, model_hash, save_embedder
 from asl.reproduce import ReproduceConfig, run

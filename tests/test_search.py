@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from asl import extract as extract_command
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.data.scenes import render_scene
 from asl.features import FeatureStore
 from asl.index.exact.exact_search import search

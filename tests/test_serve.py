@@ -20,7 +20,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[serve]`")
 
 from asl.app.detector import CopyDetector
-from asl.console.entry import compose, start
+from asl.cli import compose, start
 from asl.serve import address, alone, bound, check_exposure, main, open_detector, read_token
 from asl.types import AslError, UsageError
 from tests.app.conftest import encode, textured, write_photos

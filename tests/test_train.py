@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.models import load_embedder
 from asl.train import run
 from asl.types import UsageError

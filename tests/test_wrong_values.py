@@ -13,7 +13,7 @@ from typing import get_args, get_origin
 
 import pytest
 
-from asl.console.entry import compose, start
+from asl.cli import compose, start
 from asl.console.exit_codes import exit_code
 from asl.console.schema_groups import Key, keys_of
 from asl.console.train_words import schema_keys

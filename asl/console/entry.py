@@ -1,4 +1,7 @@
-"""One way to start every verb: ``asl VERB ...``, ``python -m asl.VERB ...``, or from Python."""
+"""One way to start every verb: ``asl VERB ...``, ``python -m asl.VERB ...``, or from Python.
+
+A verb's module gives its functions to its :class:`EntryPoint`; nothing here imports a verb.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from asl.console.exit_codes import exit_code, keep_memory
@@ -15,66 +19,68 @@ from asl.console.verbs import VERBS
 _COMMAND: ContextVar[str] = ContextVar("command", default="asl")
 
 
-def entry_point(name: str) -> Callable[..., None]:
-    """Return the ``main`` of a verb's module.
-
-    The returned function takes the words after the verb (default: those of the process) and exits
-    with the verb's code where that is not 0.
-    """
-
-    def main(arguments: Sequence[str] | None = None) -> None:
-        code = start(name, sys.argv[1:] if arguments is None else arguments)
-        if code:
-            sys.exit(code)
-
-    return main
-
-
 def current_command() -> str:
     """Return the command line that runs, for files that say how they were made."""
     return _COMMAND.get()
 
 
-def start(name: str, arguments: Sequence[str]) -> int:
-    """Run a verb with the words after it; return the exit code."""
-    verb = VERBS[name]
-    _COMMAND.set(shlex.join(["asl", name, *arguments]))
-    if "--help" in arguments or "-h" in arguments:
-        print_help(verb)
-        return 0
-    if name == "train":
-        from asl.console.train_command import start_train
+@dataclass(frozen=True)
+class EntryPoint:
+    """``main`` of a verb's module.
 
-        return start_train(verb, arguments)
+    Attributes:
+        name: the verb.
+        run: does the work; takes an instance of the verb's schema, returns the exit code.
+        check: refuses configurations that the schema accepts; ``train`` has one.
+    """
 
-    def read_and_run() -> int | None:
+    name: str
+    run: Callable[[Any], int | None]
+    check: Callable[[Any], None] | None = None
+
+    def __call__(self, arguments: Sequence[str] | None = None) -> None:
+        """Run the verb; exit with its code where that is not 0.
+
+        Args:
+            arguments: words after the verb; None: those of the process.
+        """
+        code = self.start(sys.argv[1:] if arguments is None else arguments)
+        if code:
+            sys.exit(code)
+
+    def start(self, arguments: Sequence[str]) -> int:
+        """Run the verb with the words after it; return the exit code."""
+        _COMMAND.set(shlex.join(["asl", self.name, *arguments]))
+        if "--help" in arguments or "-h" in arguments:
+            print_help(VERBS[self.name])
+            return 0
+        if self.name == "train":
+            from asl.console.train_command import start_train
+
+            return start_train(self.run, self._checked, arguments)
+
+        def read_and_run() -> int | None:
+            config = self.compose(arguments)
+            keep_memory()
+            return self.run(config)
+
+        return exit_code(read_and_run)
+
+    def compose(self, arguments: Sequence[str] = ()) -> Any:
+        """Return the configuration of the words after the verb, without running it.
+
+        Raises:
+            UsageError: an unknown key (the nearest are named), a missing one, or a wrong value.
+        """
+        if self.name == "train":
+            from asl.console.train_command import compose_train
+
+            return self._checked(compose_train(arguments))
         from asl.console.arguments import read_arguments
 
-        config = read_arguments(verb, arguments)
-        keep_memory()
-        return verb.run(config)
+        return self._checked(read_arguments(VERBS[self.name], arguments))
 
-    return exit_code(read_and_run)
-
-
-def compose(name: str, overrides: Sequence[str] = ()) -> Any:
-    """Return the configuration of a verb without running it, for tests and notebooks.
-
-    Args:
-        name: the verb.
-        overrides: words as on the command line, ``key=value``.
-
-    Returns:
-        An instance of the verb's schema.
-
-    Raises:
-        UsageError: an unknown key (the nearest are named), a missing one, or a wrong value.
-    """
-    verb = VERBS[name]
-    if name == "train":
-        from asl.console.train_command import compose_train
-
-        return compose_train(overrides)
-    from asl.console.arguments import read_arguments
-
-    return read_arguments(verb, overrides)
+    def _checked(self, config: Any) -> Any:
+        if self.check:
+            self.check(config)
+        return config

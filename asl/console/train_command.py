@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ from asl.console.configuration import config_dir, flatten_keys
 from asl.console.exit_codes import exit_code, keep_memory, report
 from asl.console.key_names import unknown_key
 from asl.console.train_words import OPEN_PREFIXES, is_sweep, rewrite, schema_keys
-from asl.console.verbs import Verb
 from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -46,18 +44,24 @@ _HYDRA_FLAGS = {
 
 
 def compose_train(overrides: Sequence[str] = ()) -> Any:
-    """Return the configuration of a training, checked down to its targets, as a ``TrainConfig``.
+    """Return the configuration of a training as a ``TrainConfig``; its targets are not checked.
 
     Raises:
         UsageError: an unknown key or preset (the nearest are named), or a value of the wrong type.
     """
-    config = _compose(rewrite(overrides))
-    import_module("asl.train").check(config)
-    return config
+    return _compose(rewrite(overrides))
 
 
-def start_train(verb: Verb, arguments: Sequence[str]) -> int:
-    """Run ``asl train``, one job or a sweep; return the exit code."""
+def start_train(
+    run: Callable[[Any], int | None], check: Callable[[Any], Any], arguments: Sequence[str]
+) -> int:
+    """Run ``asl train``, one job or a sweep; return the exit code.
+
+    Args:
+        run: trains by a ``TrainConfig`` and returns an exit code.
+        check: refuses a ``TrainConfig``, before Hydra makes the folder of the run.
+        arguments: words after ``asl train``.
+    """
     failed: list[_Failure] = []
 
     def read_and_run() -> int:
@@ -66,10 +70,10 @@ def start_train(verb: Verb, arguments: Sequence[str]) -> int:
         if not _HYDRA_FLAGS & {word.split("=")[0] for word in words}:
             sweep = is_sweep(words)
             config = _compose(_first_job(words) if sweep else _overrides(words))
-            if not sweep:  # before Hydra makes the folder of the run
-                import_module("asl.train").check(config)
+            if not sweep:
+                check(config)
         keep_memory()
-        _run_hydra(_job(verb, failed), words)
+        _run_hydra(_job(run, failed), words)
         return 0
 
     code = exit_code(read_and_run)
@@ -100,7 +104,7 @@ def _run_hydra(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
         sys.argv = before
 
 
-def _job(verb: Verb, failed: list[_Failure]) -> Callable[[DictConfig], Any]:
+def _job(run: Callable[[Any], int | None], failed: list[_Failure]) -> Callable[[DictConfig], Any]:
     """Return the function that Hydra calls for every job; a failing one does not end a sweep."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -113,7 +117,7 @@ def _job(verb: Verb, failed: list[_Failure]) -> Callable[[DictConfig], Any]:
         tree.experiment = facts.runtime.choices.get("experiment")
         sweep = facts.mode == RunMode.MULTIRUN
         try:
-            code = exit_code(lambda: verb.run(_plain(tree)))
+            code = exit_code(lambda: run(_plain(tree)))
         except Exception:
             if not sweep:
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -13,7 +12,7 @@ class Verb:
     """One verb: ``asl NAME`` and ``python -m asl.NAME``.
 
     Attributes:
-        name: the word after ``asl``; ``asl.NAME.run(config)`` does the work.
+        name: the word after ``asl``.
         schema_name: class in ``asl.console.schemas.<name>_config``, whose docstring is the help.
         positional: keys that are given without their name.
         options: help writes ``--key`` instead of ``key=``.
@@ -33,17 +32,11 @@ class Verb:
     @property
     def help(self) -> str:
         """Explanation and examples of the verb."""
-        import_module(self._module)
-        return (sys.modules[self._module].__doc__ or "").strip()
+        return (import_module(self._module).__doc__ or "").strip()
 
     @property
     def _module(self) -> str:
         return f"asl.console.schemas.{self.name}_config"
-
-    def run(self, config: Any) -> int | None:
-        """Import the verb, which may load torch, and run it; returns its exit code."""
-        code: int | None = import_module(f"asl.{self.name}").run(config)
-        return code
 
 
 VERBS = {

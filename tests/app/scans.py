@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asl.console.entry import start
+from asl.cli import start
 
 
 def scan(*arguments: object) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.console.entry import compose, start
+from asl.cli import compose, start
 from asl.types import UsageError
 
 NAMES = [

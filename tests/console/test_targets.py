@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.console.targets import MOVED_MODULES, build, check, resolve, trust, trusted_packages
 from asl.edits.geometric import Flip
 from asl.edits.recipes import EDITS, load_recipe
@@ -48,7 +48,7 @@ PAYLOADS = [
     "timm.utils.model.unwrap_model",
     "asl.cli.main",
     "asl.cli.runpy.run_path",
-    "asl.console.entry.start",
+    "asl.console.entry.EntryPoint",
     "asl.console.targets.trust",
     "asl.console.targets.import_module",
     "asl.console.configuration.Path",

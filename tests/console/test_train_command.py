@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from asl.cli import compose, start
 from asl.console.configuration import config_dir
-from asl.console.entry import compose
 from asl.console.schemas.train_config import TrainConfig
-from asl.console.train_command import compose_train, start_train
 from asl.console.train_words import TARGET_GROUPS, schema_keys
-from asl.console.verbs import VERBS
 from asl.types import UsageError
 
 PRESETS = sorted(config_dir().glob("*/*.yaml"))
@@ -79,7 +77,7 @@ def test_the_gpu_preset_leaves_the_recipe_alone() -> None:
 
 def test_a_training_composes_in_a_fresh_interpreter() -> None:
     code = (
-        "from asl.console.entry import compose; "
+        "from asl.cli import compose; "
         "print(compose('train', ['experiment=asl', 'output=2024_11_30']).output)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -154,15 +152,17 @@ def test_wrong_words_are_usage_errors_before_anything_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as caught:
-        compose_train(words)
+        compose("train", words)
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-    assert start_train(VERBS["train"], words) == 2
+    assert start("train", words) == 2
     assert not any(tmp_path.iterdir())
 
 
 def test_keys_reach_the_schema() -> None:
-    config = compose_train(["seed=7", "trainer.max_epochs=3", "data.sizes=[64,96]", "model.dim=8"])
+    config = compose(
+        "train", ["seed=7", "trainer.max_epochs=3", "data.sizes=[64,96]", "model.dim=8"]
+    )
     assert isinstance(config, TrainConfig)
     assert (config.seed, config.trainer.max_epochs, config.data.sizes) == (7, 3, [64, 96])
     assert config.model["dim"] == 8
@@ -172,7 +172,7 @@ def test_the_first_job_of_a_sweep_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert start_train(VERBS["train"], ["-m", "seed=1,2", "data.trian=x"]) == 2
+    assert start("train", ["-m", "seed=1,2", "data.trian=x"]) == 2
     printed = capsys.readouterr().err
     assert printed == "error: unknown key 'data.trian'; did you mean data.train?\n"
     assert not any(tmp_path.iterdir()), "no job was started"
@@ -183,9 +183,9 @@ def test_a_folder_of_further_configuration_is_checked_first(
     flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "deep.yaml").write_text("[" * 5000)
-    assert start_train(VERBS["train"], [flag, str(tmp_path)]) == 2
+    assert start("train", [flag, str(tmp_path)]) == 2
     assert "deep.yaml: is nested more than" in capsys.readouterr().err
-    assert start_train(VERBS["train"], [f"--config-dir={tmp_path}"]) == 2
+    assert start("train", [f"--config-dir={tmp_path}"]) == 2
 
 
 @pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "asl.models.io.load_embedder"])
@@ -193,6 +193,6 @@ def test_a_refused_target_leaves_no_file(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert start_train(VERBS["train"], [f"model._target_={target}"]) == 2
+    assert start("train", [f"model._target_={target}"]) == 2
     assert target in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

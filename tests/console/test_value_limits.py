@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.console.value_limits import check_text
 from asl.errors import UsageError
 

@@ -14,7 +14,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.export import run as export
 from asl.models import build_embedder, load_embedder, model_hash
 from asl.types import AslError, UsageError

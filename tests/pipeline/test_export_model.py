@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.models import Embedder, build_embedder, load_embedder, model_hash, save_embedder
 from asl.pipeline import export_model
 from asl.types import AslError, UsageError

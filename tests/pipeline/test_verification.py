@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from asl import search
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.data.scenes import render_scene
 from asl.models import build_embedder, save_embedder
 from asl.pipeline import search_plan

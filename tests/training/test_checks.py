@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from asl.cli import compose
 from asl.console.configuration import config_dir
-from asl.console.entry import compose
 from asl.console.schemas.train_config import TrainConfig, TrainerConfig
 from asl.training.checks import check_loss, check_validation
 from asl.types import UsageError

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.data.catalog import open_catalog
 from asl.data.scenes import render_scene
 from asl.data.training_set import HardPairs

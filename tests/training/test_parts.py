@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.edits.engine.edit_base import Edit
 from asl.models import Embedder
 from asl.training.parts import (

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.data.scenes import render_scene
 from asl.data.training_sources import open_sources
 from asl.storage import exclusive_lock
