@@ -5,7 +5,7 @@ The options and their explanation are in :mod:`asl.console.schemas.scan_config`.
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
@@ -15,9 +15,10 @@ from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.terminal_text import terminal_text
 from asl.errors import UsageError
+from asl.pipeline.key_checks import check_least
 
 if TYPE_CHECKING:
-    from asl.app.scanning.result import ScanOptions, ScanResult
+    from asl.app.scanning.result import ScanResult
 
 _COPIES_FOUND = 3  # exit code
 
@@ -28,13 +29,13 @@ def run(options: ScanConfig) -> int:
     from asl.app.scanning.tables import rows_of, summary, write_table
     from asl.storage import write_json
 
-    plan = _plan_of(options)
+    _check(options)
     # Before the work, which would be for nothing where there is no place for its result.
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"--output: {options.output} is a file, not a folder")
     if options.photos.exists():
         options.output.mkdir(parents=True, exist_ok=True)
-    result = scan(plan, bar=_quiet if options.quiet else _bar)
+    result = scan(options, bar=_quiet if options.quiet else _bar)
     rows = rows_of(result)
     numbers = summary(result, rows, command=current_command())
     table = options.output / f"copies.{options.format}"
@@ -56,33 +57,20 @@ def run(options: ScanConfig) -> int:
     return _COPIES_FOUND if options.exit_code and rows else 0
 
 
-def _plan_of(options: ScanConfig) -> ScanOptions:
-    """The checked options of the scan itself, without those of its output."""
-    from asl.app.scanning.result import ScanOptions
+def _check(options: ScanConfig) -> None:
+    """Refuse wrong values before anything is read or written."""
+    from asl.matching.decision.thresholds import threshold_for
 
-    if options.gallery < 0:
-        raise UsageError(f"--gallery must be 0 or more, got {options.gallery}")
+    check_least(options, {"neighbours": 1, "local_candidates": 0, "gallery": 0})
+    threshold_for(options.precision)
+    if not 0 < options.effort < math.inf:
+        raise UsageError(f"effort: must be above 0 and finite, got {options.effort:g}")
     if not 0 <= options.max_failure_rate <= 1:
         raise UsageError(f"--max-failure-rate must be in 0..1, got {options.max_failure_rate:g}")
     if options.cache is not None and (options.cache == Path() or options.cache.is_dir()):
         raise UsageError(f"--cache must be a file, got {str(options.cache)!r}; name one, or null")
     if not 0 < options.max_megapixels < 1e6:
         raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
-    cores = options.workers if options.workers is not None else os.cpu_count() or 1
-    return ScanOptions(
-        photos=options.photos,
-        against=options.against,
-        cache=options.cache or options.output / "cache.sqlite",
-        model=options.model,
-        precision=options.precision,
-        regions=options.regions,
-        local_candidates=options.local_candidates,
-        neighbours=options.neighbours,
-        effort=options.effort,
-        workers=cores,
-        device=options.device,
-        max_pixels=round(1e6 * options.max_megapixels),
-    )
 
 
 def _bar(label: str, unit: str) -> AbstractContextManager[Any]:

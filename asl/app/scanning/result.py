@@ -1,8 +1,7 @@
-"""Options and result of a scan."""
+"""Result of a scan."""
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,54 +12,6 @@ from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.pairs.origin import Origin
 from asl.app.pairs.pair_verdict import PairVerdict, reworded
 from asl.app.scanning.groups import Edge, Group, star_groups
-from asl.data.images import MAX_PIXELS
-from asl.matching.decision.thresholds import DEFAULT_PRECISION, threshold_for
-from asl.types import UsageError
-
-
-@dataclass(frozen=True)
-class ScanOptions:
-    """Options of a scan.
-
-    Attributes:
-        photos: folder, image, or list of files.
-        against: library in which originals and copies of the photos are searched; None searches
-            among the photos.
-        cache: store that keeps features and verdicts between scans.
-        model: ``asl_lite0`` or a path.
-        precision: share of accepted pairs that are right.
-        regions: regions of the images that are searched, too: ``none``, ``coarse``, ``fine``.
-        local_candidates: candidates of each photo by its local features, which find crops and
-            pasted pictures; 0 for none.
-        neighbours: candidates of each photo by its embedding.
-        effort: verification budget in pairs a photo, on average, but 10,000 pairs at least; the
-            most promising ones first.
-        workers: processes that verify pairs.
-        device: ``auto``, ``cpu``, ``cuda``.
-        max_pixels: of a photo that is read; a JPEG may have four times as many.
-    """
-
-    photos: Path
-    against: Path | None = None
-    cache: Path = Path("asl-scan/cache.sqlite")
-    model: str = "asl_lite0"
-    precision: float = DEFAULT_PRECISION
-    regions: str = "none"
-    local_candidates: int = 3
-    neighbours: int = 10
-    effort: float = 2.0
-    workers: int = 1
-    device: str = "auto"
-    max_pixels: int = MAX_PIXELS
-
-    def __post_init__(self) -> None:
-        threshold_for(self.precision)
-        if self.neighbours < 1:
-            raise UsageError(f"neighbours: must be 1 or more, got {self.neighbours}")
-        if self.local_candidates < 0:
-            raise UsageError(f"local_candidates: must be 0 or more, got {self.local_candidates}")
-        if not 0 < self.effort < math.inf:
-            raise UsageError(f"effort: must be above 0 and finite, got {self.effort:g}")
 
 
 @dataclass(frozen=True, eq=False)

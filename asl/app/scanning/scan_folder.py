@@ -28,7 +28,8 @@ from asl.app.scanning.pair_candidates import (
     cache_friendly_order,
     nearest_pairs,
 )
-from asl.app.scanning.result import MatchedPair, ScanImage, ScanOptions, ScanResult
+from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
+from asl.console.schemas.scan_config import ScanConfig
 from asl.matching.decision.thresholds import threshold_for
 from asl.types import I64, AslError, UsageError
 
@@ -40,11 +41,11 @@ RowPair = tuple[int, int]
 Verdicts = dict[RowPair, tuple[float, PairVerdict]]  # pair of rows -> cosine, verdict
 
 
-def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
+def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
     """Find copies.
 
     Args:
-        options: of the scan.
+        options: of the scan; those of its output (format, gallery ...) are not read.
         bar: (label, unit) -> context manager that gives a progress function.
 
     Raises:
@@ -57,10 +58,13 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     listings = [photos, library] if library else [photos]
     sources = [source for listing in listings for source in listing.sources]
     ingestor = Ingestor(
-        options.model, device=options.device, regions=options.regions, max_pixels=options.max_pixels
+        options.model,
+        device=options.device,
+        regions=options.regions,
+        max_pixels=round(1e6 * options.max_megapixels),
     )
     # One file per model, so that another model never meets foreign features.
-    cache = options.cache
+    cache = options.cache or options.output / "cache.sqlite"
     path = cache.with_name(f"{cache.stem}-{ingestor.hash[:8]}{cache.suffix}")
     store = ingestor.open_store(path)
     try:
@@ -101,7 +105,7 @@ def scan(options: ScanOptions, *, bar: Bar) -> ScanResult:
     )
 
 
-def _list_both(options: ScanOptions) -> tuple[FileListing, FileListing | None]:
+def _list_both(options: ScanConfig) -> tuple[FileListing, FileListing | None]:
     """List the photos, and the library where there is one."""
     photos, against = list_files(options.photos, role="PHOTOS"), options.against
     if against is None:
@@ -141,7 +145,7 @@ def _sync(store: ImageStore, ingestor: Ingestor, sources: Sequence[Source], bar:
 
 
 def _read_contents(
-    options: ScanOptions, store: ImageStore, ingestor: Ingestor, synced: SyncResult, bar: Bar
+    options: ScanConfig, store: ImageStore, ingestor: Ingestor, synced: SyncResult, bar: Bar
 ) -> Contents:
     digests = list(dict.fromkeys(synced.digests.values()))
     if not ingestor.regions:
@@ -168,7 +172,7 @@ class _Scan:
         bar: progress display.
     """
 
-    options: ScanOptions
+    options: ScanConfig
     store: ImageStore
     path: Path
     contents: Contents
@@ -179,6 +183,8 @@ class _Scan:
     def __post_init__(self) -> None:
         self.verdicts: Verdicts = {}
         self.failures: list[str] = []
+        asked = self.options.workers
+        self._workers = asked if asked is not None else os.cpu_count() or 1
 
     def retrieve(self, photos: set[str]) -> CandidatePairs:
         """Retrieve the candidate pairs of the photos, given by their paths."""
@@ -204,7 +210,7 @@ class _Scan:
         store, path = self.store, self.path
         digests = self.contents.digests
         with self.bar("extracting local features", "images") as progress:
-            extract_missing(store, path, digests, workers=self.options.workers, progress=progress)
+            extract_missing(store, path, digests, workers=self._workers, progress=progress)
         with self.bar("matching local features", "images") as progress:
             return retrieve_by_votes(
                 store,
@@ -274,7 +280,7 @@ class _Scan:
         ordered = [pairs[place] for place in order.tolist()]
         digests = self.contents.digests
         digest_pairs = [(digests[first], digests[second]) for first, second in ordered]
-        results = verify_all(digest_pairs, store=self.path, workers=self.options.workers)
+        results = verify_all(digest_pairs, store=self.path, workers=self._workers)
         unsaved: list[tuple[str, str, str]] = []
         try:
             for pair, (digest_pair, result) in zip(ordered, results, strict=True):

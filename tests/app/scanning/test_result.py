@@ -6,8 +6,7 @@ import pytest
 
 from asl.app.library.facts import Facts
 from asl.app.library.sync import SyncResult
-from asl.app.scanning.result import ScanImage, ScanOptions, ScanResult
-from asl.types import UsageError
+from asl.app.scanning.result import ScanImage, ScanResult
 
 
 def result(*roots: tuple[str, str]) -> ScanResult:
@@ -34,12 +33,3 @@ def test_identical_files_are_pairs_with_the_one_that_is_shown() -> None:
     assert image.shown(across=False) == ("/p/a", False)
     assert image.identical(across=True) == [("/l/aaa", "/p/a"), ("/l/aaa", "/p/bb")]
     assert image.shown(across=True) == ("/l/aaa", True), "no file is identical with itself"
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("neighbours", 0), ("local_candidates", -1), ("effort", 0.0), ("effort", float("inf"))],
-)
-def test_wrong_options_are_named(key: str, value: float) -> None:
-    with pytest.raises(UsageError, match=f"^{key}: must be"):
-        ScanOptions(Path("photos"), **{key: value})  # type: ignore[arg-type]
