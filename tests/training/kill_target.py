@@ -1,20 +1,64 @@
-"""Trainings that the kill campaign of test_saving.py starts and kills."""
+"""Trainings in processes of their own that test_saving.py starts, stops and kills."""
 
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import save_file
 
-from tests.training.small_training import train, weights
+from asl.training.checkpoints import DurableCheckpoints
+from asl.training.module import CopyDetectionModule
+from tests.training.small_training import KillAt, train, weights
+
+# 0.4 M parameters: a kill costs a second.
+SMALL: dict[str, Any] = {"identities": 2, "backbone": "test_resnet", "logger": "csv"}
 
 
 def train_to_the_end(photos: Path, output: Path) -> None:
     """Train with a save after every step; write the final weights."""
+    be_quiet()
+    module = train(photos, output, **SMALL, ema=0.9, max_epochs=3, save_every_n_steps=1)
+    save_weights(module, output)
+
+
+def train_in_a_group(
+    photos: Path, output: Path, rank: int, port: int, stopped: tuple[int, ...]
+) -> None:
+    """Train as one of two processes; those of ``stopped`` get SIGTERM after the first step."""
+    be_quiet()
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(LOCAL_RANK=str(rank), NODE_RANK="0")
+    rank_zero_only.rank = rank  # Lightning reads it when it is imported
+    count_writes(output / f"writes-{rank}.txt")
+    callbacks = (KillAt(1, signal.SIGTERM),) if rank in stopped else ()
+    module = train(photos, output, **SMALL, devices=2, max_epochs=2, callbacks=callbacks)
+    if rank == 0:
+        save_weights(module, output)
+
+
+def be_quiet() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    module = train(photos, output, identities=2, ema=0.9, max_epochs=3, save_every_n_steps=1)
+
+
+def count_writes(record: Path) -> None:
+    """Record the step of every checkpoint that this process writes."""
+    save = DurableCheckpoints.save_checkpoint
+
+    def counted(self: DurableCheckpoints, checkpoint: dict[str, Any], path: str, **_: Any) -> None:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with record.open("a") as file:
+            file.write(f"{checkpoint['global_step']}\n")
+        save(self, checkpoint, path)
+
+    DurableCheckpoints.save_checkpoint = counted  # type: ignore[method-assign]
+
+
+def save_weights(module: CopyDetectionModule, output: Path) -> None:
     state = {name: value.contiguous() for name, value in weights(module).items()}
     save_file(state, output / "final.part")
     (output / "final.part").replace(output / "final.safetensors")

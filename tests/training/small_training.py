@@ -66,6 +66,7 @@ def train(
     output: Path,
     *,
     identities: int = 4,
+    backbone: str = "resnet10t",
     devices: int = 1,
     loss: WeightedSum | None = None,
     callbacks: tuple[Callback, ...] = (),
@@ -74,7 +75,7 @@ def train(
 ) -> CopyDetectionModule:
     torch.manual_seed(0)
     # No batch norm that learns its statistics: those are of each process's own part of the batch.
-    embedder = build_embedder(backbone="resnet10t", size=32, neck="sqrt")
+    embedder = build_embedder(backbone=backbone, size=32, neck="sqrt")
     parts = {"infonce": InfoNCE(), "norm_ratio": NormRatio()}
     module = CopyDetectionModule(
         embedder,

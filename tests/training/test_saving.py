@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from asl.training.checkpoints import LAST
 from asl.types import AslError
-from tests.training.kill_target import train_to_the_end
+from tests.training.kill_target import train_in_a_group, train_to_the_end
 from tests.training.small_training import (
     FOUR_BATCHES,
     KillAt,
@@ -116,30 +117,32 @@ def test_kills_at_random_moments_cost_no_training(
     photos: Path,
     tmp_path: Path,
 ) -> None:
-    """ASL_TEST_KILLS=50 for a campaign; SIGKILL, temporary folder on another file system."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.kill_target"])
+    """ASL_TEST_KILLS=50 for a campaign; SIGKILL, temporary folder on another file system.
+
+    Half of the kills wait for a checkpoint that is being written.
+    """
+    context = fork_server()
     shared = Path("/dev/shm")
     rng = random.Random(0)
     with pytest.MonkeyPatch.context() as patch:
         if shared.is_dir() and shared.stat().st_dev != tmp_path.stat().st_dev:
             patch.setenv("TMPDIR", str(shared))
-        process = context.Process(target=time.sleep, args=(0,))
-        process.start()  # the imports of the server take longer than a training
-        process.join()
         begin = time.monotonic()
         expected = finish(context, photos, tmp_path / "whole")
         longest = time.monotonic() - begin
-        kills, runs, moments = 0, 0, []
-        while kills < KILLS:
+        runs, moments, in_writes = 0, [], 0
+        while len(moments) < KILLS:
             output = tmp_path / f"run-{runs}"
             process = context.Process(target=train_to_the_end, args=(photos, output))
             process.start()
-            process.join(rng.uniform(0.2, 1.0) * longest)
+            process.join(rng.uniform(0.0, 1.0) * longest)
+            if len(moments) % 2:
+                wait_for_a_write(process, output / "checkpoints")
+                time.sleep(rng.uniform(0.0, 0.02))
             if process.exitcode is None:
                 os.kill(process.pid or 0, signal.SIGKILL)
                 process.join()
-                kills += 1
+                in_writes += bool(unfinished_write(process, output / "checkpoints"))
                 last = output / "checkpoints" / LAST
                 moments.append(step_of(output) if last.is_file() else 0)
             else:
@@ -147,8 +150,65 @@ def test_kills_at_random_moments_cost_no_training(
                 assert equal(expected, load_file(output / "final.safetensors"))
                 runs += 1
         assert equal(expected, finish(context, photos, tmp_path / f"run-{runs}"))
-    print(f"{kills} kills after steps {moments}, {runs} trainings ended in between")
+    print(
+        f"{KILLS} kills after steps {moments}, {in_writes} while a checkpoint was written, "
+        f"{runs} trainings ended in between"
+    )
     assert len(set(moments)) > 1, "the kills fell at different steps"
+    assert in_writes, "some kills fell into the write of a checkpoint"
+
+
+@pytest.mark.slow
+def test_sigterm_to_any_of_two_processes_saves_once_and_the_run_resumes(
+    photos: Path, tmp_path: Path
+) -> None:
+    context = fork_server()
+    assert run_group(context, photos, tmp_path / "whole", stopped=()) == [0, 0]
+    expected = load_file(tmp_path / "whole" / "final.safetensors")
+    for stopped in ((0,), (1,), (0, 1)):
+        output = tmp_path / f"stopped-{stopped}"
+        assert run_group(context, photos, output, stopped=stopped) == [1, 1]
+        assert (output / "writes-0.txt").read_text() == "1\n", "one write, of the first step"
+        assert not (output / "writes-1.txt").exists()
+        assert step_of(output) == 1
+        assert run_group(context, photos, output, stopped=()) == [0, 0]
+        assert (output / "writes-0.txt").read_text() == "1\n2\n4\n"
+        assert equal(expected, load_file(output / "final.safetensors"))
+
+
+def fork_server() -> Any:
+    """A context whose processes begin with the imports of a training done."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.training.kill_target"])
+    process = context.Process(target=time.sleep, args=(0,))
+    process.start()  # the imports of the server take longer than a training
+    process.join()
+    return context
+
+
+def run_group(context: Any, photos: Path, output: Path, *, stopped: tuple[int, ...]) -> list[int]:
+    """Exit codes of a training by two processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = [
+        context.Process(target=train_in_a_group, args=(photos, output, rank, port, stopped))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes]
+
+
+def unfinished_write(process: Any, folder: Path) -> list[Path]:
+    return list(folder.glob(f".{LAST}.*-{process.pid}-*.part"))
+
+
+def wait_for_a_write(process: Any, folder: Path) -> None:
+    while process.exitcode is None and not unfinished_write(process, folder):
+        time.sleep(0.001)
 
 
 def finish(context: Any, photos: Path, output: Path) -> dict[str, Tensor]:
