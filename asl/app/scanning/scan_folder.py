@@ -57,15 +57,11 @@ def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
     photos, library = _list_both(options)
     listings = [photos, library] if library else [photos]
     sources = [source for listing in listings for source in listing.sources]
+    pixels = round(1e6 * options.max_megapixels)
     ingestor = Ingestor(
-        options.model,
-        device=options.device,
-        regions=options.regions,
-        max_pixels=round(1e6 * options.max_megapixels),
+        options.model, device=options.device, regions=options.regions, max_pixels=pixels
     )
-    # One file per model, so that another model never meets foreign features.
-    cache = options.cache or options.output / "cache.sqlite"
-    path = cache.with_name(f"{cache.stem}-{ingestor.hash[:8]}{cache.suffix}")
+    path = _cache_path(options, ingestor.hash)
     store = ingestor.open_store(path)
     try:
         store.keep_verdicts_of(verifier_id())
@@ -103,6 +99,12 @@ def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
         model=options.model,
         model_hash=ingestor.hash,
     )
+
+
+def _cache_path(options: ScanConfig, model: str) -> Path:
+    """One file per model, so that another model never meets foreign features."""
+    cache = options.cache or options.output / "cache.sqlite"
+    return cache.with_name(f"{cache.stem}-{model[:8]}{cache.suffix}")
 
 
 def _list_both(options: ScanConfig) -> tuple[FileListing, FileListing | None]:
