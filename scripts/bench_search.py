@@ -12,7 +12,8 @@ Half of the queries are noisy copies of references, half are strangers; log-norm
 distribution. References are sorted by falling log-norm, as an asl index stores them. Besides our
 scores: FAISS flat with its defaults (the baseline), a numpy matrix product with and without a
 partial sort (the limit of the machine), the strict rule applied to a FAISS list ten times too long
-(with the share of the true lists that it finds), and milvus-lite. With a GPU: the tensor-core
+(with the share of the true lists that it finds), and milvus-lite. Where the CPU multiplies in
+bfloat16, our scores by those products as well. With a GPU: the tensor-core
 engine alone and under our scores, and FAISS on every GPU: with the references sent at every call,
 and holding them under our scores.
 """
@@ -81,6 +82,7 @@ def post_filter(index: Any, queries: Any, references: Any, k: int, fetch: int) -
 def contestants(queries: Any, references: Any, k: int) -> Contestants:
     import faiss
 
+    from asl.index.engines.cpu_bfloat16 import CpuBfloat16, multiplies_bfloat16
     from asl.index.engines.faiss_flat import FaissFlat
     from asl.index.engines.tensorcore import TensorCore, cuda_devices
     from asl.index.exact.exact_search import search
@@ -104,6 +106,12 @@ def contestants(queries: Any, references: Any, k: int) -> Contestants:
         found[f"asl {mode}"] = lambda score=score: search(
             queries, references, score=score, k=k, engine=engine
         )
+    if multiplies_bfloat16():
+        half = CpuBfloat16()
+        for mode, score in scores.items():
+            found[f"asl {mode}, bfloat16"] = lambda score=score: search(
+                queries, references, score=score, k=k, engine=half
+            )
     if cuda_devices():
         cores = TensorCore()
         found["tensor cores, exact"] = lambda: cores.top(queries.vectors, references.vectors, k)

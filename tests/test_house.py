@@ -65,7 +65,9 @@ HEAVY = {
     "albumentations",
 }
 ENGINE_FILES = {
+    "index/engines/cpu_bfloat16.py": {"torch"},
     "index/engines/faiss_flat.py": {"faiss", "torch"},
+    "index/engines/half_products.py": {"torch"},
     "index/engines/tensorcore.py": {"torch"},
     "index/milvus/collection.py": {"pymilvus"},
     "index/milvus/connection.py": {"pymilvus"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from asl.index.engines.cpu_bfloat16 import CpuBfloat16, multiplies_bfloat16
 from asl.index.engines.faiss_flat import FaissFlat
 from asl.index.engines.numpy_exact import NumpyExact
 from asl.index.engines.protocol import Engine
@@ -16,7 +17,8 @@ def make_engine(name: str) -> Engine:
 
     Args:
         name: ``exact`` (numpy), ``faiss`` (every GPU, else the CPU), ``tensorcore`` (one GPU;
-            without one, FAISS) or ``auto`` (tensorcore where there is exactly one GPU, else FAISS).
+            without one, FAISS) or ``auto`` (tensorcore where there is exactly one GPU; bfloat16
+            products where there is none and the CPU has instructions for them; else FAISS).
             The engine's own ``name`` tells which one runs.
 
     Raises:
@@ -34,6 +36,8 @@ def make_engine(name: str) -> Engine:
             devices = cuda_devices()
             if devices == 1 or (devices and name == "tensorcore"):
                 return TensorCore()
+        if name == "auto" and not engine.gpus and multiplies_bfloat16():
+            return CpuBfloat16()
         return engine
     raise UsageError(
         f"engine: must be auto, exact, faiss or tensorcore, got {name!r}; choose one of these"

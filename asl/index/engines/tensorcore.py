@@ -1,33 +1,22 @@
-"""Exact inner products on tensor cores: 16-bit candidates, float32 ranking, a margin as proof.
+"""Exact inner products on the tensor cores of one GPU.
 
-FAISS's GPU flat search multiplies in float32 without tensor cores. Here unit vectors are rounded to
-16 bits (relative error u per entry: 2^-11 for float16, 2^-8 for bfloat16), multiplied with float32
-sums, and the product is rounded again. By the Cauchy-Schwarz inequality the product of two vectors
-is then off by at most
-
-    e = |q| |r| (3 u + 3 u^2 + 2 D 2^-23) + sqrt(D) 2^-23 (|q| + |r|)
-
-where the last term is that of entries too small for float16's normal range, and 2 D 2^-23 is the
-loss of D additions in float32, doubled because tensor cores truncate where processors round. A list
-of the m best of n candidates is complete when its m-th float32 score is above the n-th 16-bit score
-plus e; where it is not, n grows.
+FAISS's GPU flat search multiplies in float32 without tensor cores. Here vectors are multiplied in
+16 bits, and :mod:`asl.index.engines.half_products` makes the lists exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from asl.index.engines.faiss_gpu import rows_in_order
+from asl.index.engines.half_products import HalfProducts, rounded
 from asl.index.engines.held_arrays import HeldArrays
 from asl.index.engines.protocol import ROUNDING
 from asl.types import F32, I64, AslError
 
-_CANDIDATES_AT_ONCE = 2**26  # candidates of all queries together that are held at once
-_GROUP = 64  # columns whose maximum stands for them: ranking the maxima is 64 times less work
 _BYTES_PER_NUMBER = 6  # of a held reference: float32 and 16 bits
 
 
@@ -44,17 +33,22 @@ class _DeviceCopy:
 
     Attributes:
         exact: float32 ``[R, D]``.
-        small: 16-bit ``[R, D']``, D' a multiple of 8.
-        longest: largest norm of a row.
+        small: 16-bit ``[R, D']``.
+        norms: float32 ``[R]``, of the rows.
+        lost: float32 ``[R]``, what each row lost by rounding.
     """
 
     exact: Any
     small: Any
-    longest: float
+    norms: Any
+    lost: Any
 
 
 class TensorCore:
-    """Brute force in 16-bit tiles with float32 re-ranking, on any torch device; it pays on CUDA."""
+    """Brute force by 16-bit products of references that are held on a GPU.
+
+    Any torch device works; on a CPU it pays only for tests.
+    """
 
     rounding = ROUNDING
     exact = True
@@ -82,7 +76,7 @@ class TensorCore:
             )
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise AslError("tensorcore: torch finds no CUDA device; use engine=faiss")
-        # The margin counts one rounding to 16 bits: partial sums of a product that is split must
+        # The bounds count one rounding to 16 bits: partial sums of a product that is split must
         # stay float32. For the whole process and for good, as a change back would meet searches in
         # other threads.
         matmul = torch.backends.cuda.matmul
@@ -92,7 +86,6 @@ class TensorCore:
         self._torch = torch
         self._device = torch.device(device)
         self._dtype = getattr(torch, dtype)
-        self._unit = 2.0**-11 if dtype == "float16" else 2.0**-8
         self._block = block
         self._width = width
         self._held: HeldArrays[_DeviceCopy] = HeldArrays()
@@ -136,7 +129,8 @@ class TensorCore:
             # A copy: torch warns about memory that it may not write, such as that of a read-only
             # map.
             exact[low:high] = self._torch.tensor(rows_in_order(references, order, low, high))
-        return _DeviceCopy(exact, self._small(exact), float(exact.norm(dim=1).max()))
+        small, lost = rounded(exact, self._dtype)
+        return _DeviceCopy(exact, small, exact.norm(dim=1), lost)
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
         """Find the m largest inner products; see :class:`asl.index.engines.protocol.Engine`.
@@ -156,96 +150,20 @@ class TensorCore:
         """Search the rows low..high-1 of a device copy; returned rows are counted from ``low``."""
         torch = self._torch
         with torch.inference_mode():
-            exact, small = copy.exact[low:high], copy.small[low:high]
+            exact = copy.exact[low:high]
             scores = np.empty((len(queries), m), dtype=np.float32)
             rows = np.empty((len(queries), m), dtype=np.int64)
             for start in range(0, len(queries), self._block):
                 block = torch.tensor(queries[start : start + self._block], device=self._device)
-                best, places = self._exact(block, exact, small, m, copy.longest)
+                search = HalfProducts(block, self._dtype, exact.__getitem__, m, block=self._block)
+                for first in range(low, high, self._width):
+                    tile = slice(first, min(first + self._width, high))
+                    norm, lost = copy.norms[tile].max(), copy.lost[tile].max()
+                    search.add(first - low, copy.small[tile], norm, lost)
+                best, places = search.result()
                 scores[start : start + len(block)] = best.cpu().numpy()
                 rows[start : start + len(block)] = places.cpu().numpy()
         return scores, rows
-
-    def margin(self, query_norm: float, reference_norm: float, dim: int) -> float:
-        """Return the largest error of a 16-bit product of vectors of these norms."""
-        relative: float = 3 * self._unit + 3 * self._unit**2 + 2 * dim * 2.0**-23
-        subnormal: float = dim**0.5 * 2.0**-23
-        product = query_norm * reference_norm * relative
-        return product + subnormal * (query_norm + reference_norm)
-
-    def _exact(
-        self, queries: Any, references: Any, small: Any, m: int, longest: float
-    ) -> tuple[Any, Any]:
-        torch = self._torch
-        count = len(references)
-        margin = self.margin(float(queries.norm(dim=1).max()), longest, references.shape[1])
-        scores = torch.empty((len(queries), m), device=self._device)
-        rows = torch.empty((len(queries), m), dtype=torch.int64, device=self._device)
-        pending = torch.arange(len(queries), device=self._device)
-        n = min(count, m + max(16, m // 2))
-        while len(pending):
-            unsure = []
-            # Where many references are nearly one (blank images), n grows to all of them: then a
-            # few queries at a time.
-            for part in pending.split(max(1, _CANDIDATES_AT_ONCE // n)):
-                rough, candidates = self._candidates(self._small(queries[part]), small, n)
-                best, order = self._ranked(queries[part], references, candidates).topk(m, dim=1)
-                sure = (best[:, -1] >= rough.min(dim=1).values.float() + margin) | (n == count)
-                scores[part[sure]] = best[sure]
-                rows[part[sure]] = candidates.gather(1, order)[sure]
-                unsure.append(part[~sure])
-            pending, n = torch.cat(unsure), min(count, 4 * n)
-        return scores, rows
-
-    def _small(self, vectors: Any) -> Any:
-        """Convert to 16 bits, padded to a multiple of 8 dimensions: others are slower."""
-        return self._torch.nn.functional.pad(vectors.to(self._dtype), (0, -vectors.shape[1] % 8))
-
-    def _candidates(self, queries: Any, small: Any, n: int) -> tuple[Any, Any]:
-        """Return the n largest 16-bit products of each query and their rows, in any order."""
-        torch = self._torch
-        best = torch.empty((len(queries), 0), dtype=self._dtype, device=self._device)
-        rows = torch.empty((len(queries), 0), dtype=torch.int64, device=self._device)
-        for low, tile in self._tiles(small):
-            values, columns = self._tile_top(queries @ tile.T, n)
-            best = torch.cat([best, values], dim=1)
-            rows = torch.cat([rows, columns + low], dim=1)
-            if best.shape[1] > n:
-                best, order = best.topk(n, dim=1, sorted=False)
-                rows = rows.gather(1, order)
-        return best, rows
-
-    def _tiles(self, small: Any) -> Iterator[tuple[int, Any]]:
-        for low in range(0, len(small), self._width):
-            yield low, small[low : low + self._width]
-
-    def _tile_top(self, products: Any, n: int) -> tuple[Any, Any]:
-        """Return each row's top n: only groups with one of the n largest maxima can hold them."""
-        width = products.shape[1]
-        groups = width // _GROUP
-        if groups <= 2 * n:
-            values, columns = products.topk(min(n, width), dim=1, sorted=False)
-            return values, columns
-        whole = products[:, : groups * _GROUP].unflatten(1, (groups, _GROUP))
-        chosen = whole.amax(dim=2).topk(n, dim=1, sorted=False).indices
-        inside = self._torch.arange(_GROUP, device=self._device)
-        columns = (chosen[:, :, None] * _GROUP + inside).flatten(1)
-        if width % _GROUP:
-            rest = self._torch.arange(groups * _GROUP, width, device=self._device)
-            columns = self._torch.cat([columns, rest.expand(len(products), -1)], dim=1)
-        values, order = products.gather(1, columns).topk(n, dim=1, sorted=False)
-        return values, columns.gather(1, order)
-
-    def _ranked(self, queries: Any, references: Any, candidates: Any) -> Any:
-        """Return float32 ``[Q, n]`` products of each query with its candidates."""
-        products = self._torch.empty(candidates.shape, device=self._device)
-        step = max(1, 2**25 // (candidates.shape[1] * references.shape[1]))
-        for start in range(0, len(queries), step):
-            part = slice(start, start + step)
-            # No matrix product: a training process may have set those to 10 bits
-            # (set_float32_matmul_precision).
-            products[part] = (queries[part, None, :] * references[candidates[part]]).sum(dim=2)
-        return products
 
 
 class _HeldOnDevice:

@@ -24,19 +24,20 @@ def test_without_a_gpu_the_name_says_what_runs_instead() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "faiss_sees", "torch_sees", "taken"),
+    ("name", "faiss_sees", "torch_sees", "cpu_has_bfloat16", "taken"),
     [
-        ("auto", 1, 1, "tensorcore"),
-        ("auto", 1, 0, "faiss"),  # a driver that is too old for torch's CUDA
-        ("auto", 4, 4, "faiss"),
-        ("auto", 0, 0, "faiss"),
-        ("tensorcore", 0, 2, "tensorcore"),  # faiss-cpu beside torch with CUDA
-        ("tensorcore", 1, 0, "faiss"),
-        ("faiss", 1, 1, "faiss"),
+        ("auto", 1, 1, True, "tensorcore"),
+        ("auto", 1, 0, True, "faiss"),  # a driver that is too old for torch's CUDA
+        ("auto", 4, 4, True, "faiss"),
+        ("auto", 0, 0, False, "faiss"),
+        ("auto", 0, 0, True, "bfloat16"),
+        ("tensorcore", 0, 2, False, "tensorcore"),  # faiss-cpu beside torch with CUDA
+        ("tensorcore", 1, 0, False, "faiss"),
+        ("faiss", 1, 1, True, "faiss"),
     ],
 )
 def test_an_engine_is_one_that_its_library_can_run(
-    monkeypatch, name, faiss_sees, torch_sees, taken
+    monkeypatch, name, faiss_sees, torch_sees, cpu_has_bfloat16, taken
 ) -> None:  # type: ignore[no-untyped-def]
     class Seen:
         def __init__(self, kind: str, gpus: int) -> None:
@@ -44,7 +45,9 @@ def test_an_engine_is_one_that_its_library_can_run(
 
     monkeypatch.setattr(by_name, "FaissFlat", lambda: Seen("faiss", faiss_sees))
     monkeypatch.setattr(by_name, "TensorCore", lambda: Seen("tensorcore", 1))
+    monkeypatch.setattr(by_name, "CpuBfloat16", lambda: Seen("bfloat16", 0))
     monkeypatch.setattr(by_name, "cuda_devices", lambda: torch_sees)
+    monkeypatch.setattr(by_name, "multiplies_bfloat16", lambda: cpu_has_bfloat16)
     assert make_engine(name).kind == taken  # type: ignore[attr-defined]
 
 

@@ -1,11 +1,10 @@
-"""The tile code of the tensor-core engine, on the CPU in both 16-bit formats."""
+"""The tensor-core engine, on the CPU and on a GPU: what it holds and what it finds."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from asl.index.engines import tensorcore
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.numpy_exact import NumpyExact
 from asl.index.engines.tensorcore import TensorCore
@@ -17,69 +16,6 @@ from asl.types import Embeddings, ReferenceEmbeddings
 def unit(count: int, dim: int, seed: int) -> np.ndarray:
     vectors = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize(("dim", "m"), [(8, 3), (32, 10), (8, 900), (2, 900), (32, 1)])
-def test_lists_are_those_of_float64(dtype: str, dim: int, m: int) -> None:
-    queries, references = unit(40, dim, 1), unit(5000 if m < 900 else 900, dim, 2)
-    engine = TensorCore(device="cpu", dtype=dtype, block=16, width=2048)
-    scores, rows = engine.top(queries, references, m)
-    truth = queries.astype(np.float64) @ references.astype(np.float64).T
-    expected = -np.sort(-truth, axis=1)[:, :m]
-    assert np.abs(scores - expected).max() <= engine.rounding
-    assert np.abs(np.take_along_axis(truth, rows, axis=1) - expected).max() <= 2 * engine.rounding
-    assert all(len(set(row)) == m for row in rows.tolist())
-
-
-def test_neighbours_that_16_bits_cannot_tell_apart_are_told_apart() -> None:
-    base, rng = unit(1, 64, 3), np.random.default_rng(4)
-    references = (base + 2e-3 * rng.standard_normal((3000, 64))).astype(np.float32)
-    references /= np.linalg.norm(references, axis=1, keepdims=True)
-    engine = TensorCore(device="cpu", dtype="bfloat16", width=1024)
-    _, rows = engine.top(base, references, 5)
-    _, expected = NumpyExact().top(base.astype(np.float64), references.astype(np.float64), 5)  # type: ignore[arg-type]
-    assert rows.tolist() == expected.tolist()
-    rough = (base.astype(np.float16) @ references.astype(np.float16).T).ravel()
-    assert len(set(np.argsort(-rough)[:5]) & set(rows[0])) < 5, (
-        "the test is one that rounding alone would fail"
-    )
-
-
-def test_memory_is_bounded_where_nearly_everything_is_one(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    """Blank images on both sides: lists grow to all references, a few queries at a time."""
-    monkeypatch.setattr(tensorcore, "_CANDIDATES_AT_ONCE", 6000)
-    rng = np.random.default_rng(13)
-    blank = (unit(1, 16, 12) + 1e-6 * rng.standard_normal((3000, 16))).astype(np.float32)
-    engine, held = TensorCore(device="cpu", width=1024), []
-    ranked = engine._ranked
-    monkeypatch.setattr(
-        engine,
-        "_ranked",
-        lambda left, right, found: held.append(found.numel()) or ranked(left, right, found),
-    )
-    scores, _ = engine.top(blank[:40], blank, 5)
-    assert max(held) <= 6000
-    expected, _ = NumpyExact().top(blank[:40], blank, 5)
-    assert np.abs(scores - expected).max() <= 2 * engine.rounding
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("scale", [1.0, 1e-3, 20.0])
-def test_no_product_is_off_by_more_than_the_margin(dtype: str, scale: float) -> None:
-    import torch
-
-    left, right = (
-        scale * unit(200, 48, 5),
-        unit(200, 48, 6) ** 3,
-    )  # cubes: many entries below the normal range
-    kind = getattr(torch, dtype)
-    rough = (torch.tensor(left).to(kind) @ torch.tensor(right).to(kind).T).double().numpy()
-    error = np.abs(rough - left.astype(np.float64) @ right.astype(np.float64).T)
-    lengths = np.linalg.norm(left, axis=1).max(), np.linalg.norm(right, axis=1).max()
-    margin = TensorCore(device="cpu", dtype=dtype).margin(float(lengths[0]), float(lengths[1]), 48)
-    assert error.max() <= margin
-    assert margin < 30 * error.max(), "a margin that is far too wide would fetch everything"
 
 
 @pytest.mark.parametrize("mode", ["cosine", "strict", "soft", "hinge"])
