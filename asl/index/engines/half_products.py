@@ -102,7 +102,10 @@ class HalfProducts:
         import torch
 
         self._torch = torch
-        self._queries, self._fetch, self._m, self._block = queries, fetch, m, block
+        self._queries = queries
+        self._fetch = fetch
+        self._m = m
+        self._block = block
         self._small, self._lost = rounded(queries, dtype)
         # Of a value that is rounded already, with the rounding of the bounds themselves.
         self._unit = torch.finfo(dtype).eps / 2 * (1 + 2.0**-6) + 2.0**-21
