@@ -196,7 +196,7 @@ class HalfProducts:
         queries, rows, products = (torch.cat(part) for part in parts)
         order = products.argsort(descending=True, stable=True)
         order = order[queries[order].argsort(stable=True)]
-        queries, rows, products = queries[order], rows[order], products[order]
+        queries, rows, products = (part[order] for part in (queries, rows, products))
         everyone = torch.arange(len(self._queries), device=queries.device)
         places = torch.arange(len(queries), device=queries.device)
         rank = places - torch.searchsorted(queries, everyone)[queries]
