@@ -13,6 +13,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many test processes as cores: one thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_xdist_auto_num_workers() -> int:
     """Run one process per logical core with ``-n auto``, four at most: each loads PyTorch."""
     return min(4, os.cpu_count() or 1)
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Path]:
+    """A folder with ``python`` and ``asl`` that start without loading the libraries again."""
+    from tests.commands.commands import started
+
+    with started() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

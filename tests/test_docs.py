@@ -167,15 +167,16 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         plan=plan,
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 
 
 class Shell:
     """Run the blocks of a page; background processes live until the page is done."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
+        """Run in ``folder``, with ``python`` and ``asl`` of ``programs``."""
         self._folder, self._groups = folder, []
+        self._environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = str(probe.getsockname()[1])
@@ -193,6 +194,7 @@ class Shell:
                 ["bash", "-euo", "pipefail", "-c", script],
                 stdout=output,
                 stderr=output,
+                env=self._environment,
                 start_new_session=True,
             )
             self._groups.append(process.pid)
@@ -207,8 +209,11 @@ class Shell:
 
 
 @pytest.fixture
-def shell(workplace: Path) -> Iterator[Shell]:
-    made = Shell(workplace)
+def shell(page: Path, workplace: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
+    """Each command of the README starts an interpreter of its own, as it does for a reader."""
+    fresh = page.name == "README.md"
+    programs = Path(sys.executable).parent if fresh else request.getfixturevalue("commands")
+    made = Shell(workplace, programs)
     yield made
     made.end()
 
