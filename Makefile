@@ -12,8 +12,9 @@ export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 export MALLOC_TOP_PAD_ ?= 268435456
 export NO_ALBUMENTATIONS_UPDATE ?= 1
 export HF_HUB_OFFLINE ?= 1
-# One test process per core; a file stays in one process, so that its fixtures are made once.
-PYTEST_OPTIONS ?= -n auto --dist loadfile --durations=40
+# One test process per core; a file stays in one process, so that its fixtures are made once. The
+# order is that of tests/conftest.py.
+PYTEST_OPTIONS ?= -n auto --dist loadfile --no-loadscope-reorder --durations=40
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo scan test test-fast check docs clean

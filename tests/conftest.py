@@ -84,7 +84,11 @@ def model(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need a GPU skip, saying so, where there is none."""
+    """Order the files for several processes; skip what needs a GPU where there is none."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Files with long tests first: none is left for one process while the others are done.
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
     if not any(item.get_closest_marker("gpu") for item in items):
         return
     import torch

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -250,7 +249,9 @@ def test_regions_go_and_come_with_their_images(files: Path, tmp_path: Path) -> N
     assert len(region_embeddings(store, regions_of("coarse"), store.embeddings())) == 6
 
 
-def test_a_store_that_another_process_writes_is_left_alone(files: Path, tmp_path: Path) -> None:
+def test_a_store_that_another_process_writes_is_left_alone(
+    files: Path, tmp_path: Path, commands: Path
+) -> None:
     command(files, tmp_path / "s")
     command(files, tmp_path / "s", "part=1/1")
     holder = "import sys, pathlib; from asl.features.writer_lock import one_writer\n"
@@ -259,7 +260,7 @@ def test_a_store_that_another_process_writes_is_left_alone(files: Path, tmp_path
     )
     for more in ((), ("prune=1",), ("merge=1",)):
         process = subprocess.Popen(
-            [sys.executable, "-c", holder, str(tmp_path / "s")],
+            [commands / "python", "-c", holder, str(tmp_path / "s")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

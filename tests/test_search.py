@@ -485,7 +485,9 @@ def test_a_side_that_was_decoded_fast_beside_one_that_was_not_is_said(
         assert "only some of the features were made with fast_decode=true" in capfd.readouterr().err
 
 
-def test_the_command_ends_with_the_code_that_scripts_expect(files: Path, tmp_path: Path) -> None:
+def test_the_command_ends_with_the_code_that_scripts_expect(
+    files: Path, tmp_path: Path, commands: Path
+) -> None:
     stores = [
         f"queries={files / 'new.store'}",
         f"references={files / 'library.store'}",
@@ -499,8 +501,9 @@ def test_the_command_ends_with_the_code_that_scripts_expect(files: Path, tmp_pat
         ([*stores, "references=nowhere"], 2),
         (stores[:2], 2),
     ):
+        program = commands / "python" if code else sys.executable
         done = subprocess.run(
-            [sys.executable, "-m", "asl.search", *keys],
+            [program, "-m", "asl.search", *keys],
             capture_output=True,
             text=True,
             cwd=tmp_path,

@@ -120,11 +120,13 @@ def test_two_processes_that_the_command_starts_itself_leave_one_result(
     assert len(load_embedder(tmp_path).state_dict()) > 10
 
 
-def test_what_lightning_refuses_is_said_in_one_line(photos: Path, tmp_path: Path) -> None:
+def test_what_lightning_refuses_is_said_in_one_line(
+    photos: Path, tmp_path: Path, commands: Path
+) -> None:
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
     words = [
-        sys.executable,
+        commands / "python",
         "-m",
         "asl.train",
         *keys(photos),

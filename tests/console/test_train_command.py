@@ -85,7 +85,7 @@ def test_a_training_composes_in_a_fresh_interpreter() -> None:
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_past_a_failing_job(tmp_path: Path, photos: Path) -> None:
+def test_a_sweep_goes_past_a_failing_job(tmp_path: Path, photos: Path, commands: Path) -> None:
     words = [
         *("-m", "data=folder", f"data.train={photos}", "data.workers=0", "data.sizes=[32]"),
         "data.size_starts=[0]",
@@ -93,7 +93,7 @@ def test_a_sweep_goes_past_a_failing_job(tmp_path: Path, photos: Path) -> None:
         *("trainer.max_epochs=1", "trainer.max_steps=1", "trainer.enable_progress_bar=false"),
         *("trainer.accelerator=cpu", "data.identities=2,1000,2", f"hydra.sweep.dir={tmp_path}"),
     ]
-    command = [sys.executable, "-m", "asl.train", *words]
+    command = [commands / "python", "-m", "asl.train", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert (tmp_path / "0" / "model.safetensors").is_file()

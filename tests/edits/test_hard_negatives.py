@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,12 +105,12 @@ def test_refusals() -> None:
         named_groups(["a/b"])
 
 
-def test_a_store_becomes_a_list_of_pairs(tmp_path: Path) -> None:
+def test_a_store_becomes_a_list_of_pairs(tmp_path: Path, commands: Path) -> None:
     items = embeddings(40)
     store = FeatureStore.create(tmp_path / "store", model="m", dim=6, preprocessing={})
     store.add(items.ids.tolist(), items.vectors, [])
     output = tmp_path / "pairs.csv"
-    command = [sys.executable, str(SCRIPT), str(tmp_path / "store"), str(output), "--least", "0.3"]
+    command = [commands / "python", SCRIPT, tmp_path / "store", output, "--least", "0.3"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = look_alikes(store.embeddings(), least=0.3)

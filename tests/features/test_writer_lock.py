@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +26,10 @@ def store(tmp_path: Path) -> FeatureStore:
     return made
 
 
-def test_two_processes_do_not_write_into_one_store(store: FeatureStore) -> None:
+def test_two_processes_do_not_write_into_one_store(store: FeatureStore, commands: Path) -> None:
     other = "import sys, pathlib; from asl.features.writer_lock import one_writer\n"
     other += "with one_writer([pathlib.Path(name) for name in sys.argv[1:]]): print('written')"
-    command = [sys.executable, "-c", other, str(store.path), str(store.path / "regions" / "one")]
+    command = [commands / "python", "-c", other, store.path, store.path / "regions" / "one"]
     with one_writer([store.path / "regions" / "one"]):
         refused = subprocess.run(command, capture_output=True, text=True)
         assert "another process writes into it" in refused.stderr

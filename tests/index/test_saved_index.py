@@ -250,7 +250,6 @@ def test_a_reader_that_opened_before_a_change_loads_the_new_state(tmp_path: Path
 CHANGE = """
 import sys
 import numpy as np
-from asl.features.feature_store import FeatureStore
 from asl.index.saved_index import SavedIndex
 from asl.types import Embeddings
 index = SavedIndex.open(sys.argv[1])
