@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,14 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from asl.cli import compose
-from asl.console.schemas.train_config import TrainerConfig
+from asl.console.schemas.train_config import TrainConfig, TrainerConfig
 from asl.data.datamodule import CopyDataModule
 from asl.data.training_set import TrainingSet
 from asl.data.training_sources import open_sources
 from asl.training import CopyDetectionModule, fit
 from asl.training.parts import build_model, build_optimizer, loss_factory
 from asl.training.run_training import view_plan
-from asl.training.schedule import WarmupCosine
+from asl.training.schedule import WarmupCosine, fused_factory
 from asl.types import AslError
 
 Batch = dict[str, Any]
@@ -74,8 +75,10 @@ def now() -> float:
 
 def bare(module: CopyDetectionModule, batches: list[Batch], settings: TrainerConfig) -> list[float]:
     """Step ends of a loop without a framework, on the device and in the precision of the other."""
-    on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda" if on_gpu else "cpu")
+    device = torch.device("cuda" if on_gpu(settings) else "cpu")
+    torch.set_float32_matmul_precision("high")  # as asl.training.fit
+    if settings.compile:
+        module.compile_embedder()
     kind = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(settings.precision)
     embedder, loss = module.to(device).embedder.train(), module.loss.train()
     optimizer = module._optimizer(list(embedder.parameters()) + list(loss.parameters()))
@@ -135,39 +138,67 @@ def main() -> int:
     return 0
 
 
-def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None:
-    """Measure and print."""
-    config = compose(
+@dataclass
+class Prepared:
+    """A training as asl.train builds it, with its batches in memory."""
+
+    config: TrainConfig
+    training: TrainingSet
+    module: CopyDetectionModule
+    batches: list[Batch]
+
+    @property
+    def settings(self) -> TrainerConfig:
+        return self.config.trainer
+
+    def data(self, workers: int) -> CopyDataModule:
+        return CopyDataModule(
+            self.training,
+            identities=self.config.data.identities,
+            workers=workers,
+            seed=self.config.seed,
+        )
+
+    def bare_step(self) -> float:
+        """Seconds of a step of the bare loop."""
+        return step(bare(copy.deepcopy(self.module), self.batches, self.settings))
+
+    def lightning_step(self) -> float:
+        """Seconds of a step of :func:`asl.training.fit`."""
+        clock = Clock()
+        with tempfile.TemporaryDirectory() as folder:
+            fit(
+                copy.deepcopy(self.module),
+                Kept(self.batches),  # type: ignore[arg-type]
+                self.settings,
+                output=Path(folder),
+                callbacks=(clock,),
+            )
+        return step(clock.times[: len(self.batches)])
+
+
+def prepare(keys: list[str], *, steps: int) -> Prepared:
+    """Compose a training and make its first batches; fewer where an epoch has fewer."""
+    config: TrainConfig = compose(
         "train",
         [*keys, "trainer.enable_progress_bar=false", "trainer.max_epochs=1", "trainer.devices=1"],
     )
     sources = open_sources(config.data, seed=config.seed)
     training = TrainingSet(sources.train, view_plan(config, sources))
+    prepared = Prepared(config, training, build(config, len(sources.train)), [])
+    prepared.batches = list(islice(prepared.data(0).train_dataloader(), steps))
+    return prepared
 
-    def data(count: int) -> CopyDataModule:
-        return CopyDataModule(
-            training, identities=config.data.identities, workers=count, seed=config.seed
-        )
 
-    batches = list(islice(data(0).train_dataloader(), steps))
-    module = build(config, len(sources.train))
-    ratios, seconds = [], []
-    for _ in range(rounds):
-        alone = step(bare(copy.deepcopy(module), batches, config.trainer))
-        clock = Clock()
-        with tempfile.TemporaryDirectory() as folder:
-            fit(
-                copy.deepcopy(module),
-                Kept(batches),
-                config.trainer,
-                output=Path(folder),
-                callbacks=(clock,),
-            )  # type: ignore[arg-type]
-        seconds.append((alone, step(clock.times[: len(batches)])))
-        ratios.append(seconds[-1][1] / alone)
+def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None:
+    """Measure and print."""
+    prepared = prepare(keys, steps=steps)
+    batches = prepared.batches
+    seconds = [(prepared.bare_step(), prepared.lightning_step()) for _ in range(rounds)]
+    ratios = [ours / alone for alone, ours in seconds]
     views = len(batches[0]["images"])
     plain, ours = np.median(seconds, axis=0)
-    size = config.data.sizes[0]
+    size = prepared.config.data.sizes[0]
     print(
         f"{len(batches)} steps of {views} views of {size} px, {rounds} rounds, "
         f"{torch.get_num_threads()} threads"
@@ -179,26 +210,34 @@ def run(keys: list[str], *, steps: int, rounds: int, workers: list[int]) -> None
         f"(rounds: {', '.join(f'{ratio:.3f}' for ratio in ratios)})"
     )
     for count in workers:
-        rate = views_per_second(data(count), max(2, steps // 2))
+        rate = views_per_second(prepared.data(count), max(2, steps // 2))
         print(
             f"views, {count} worker(s) alone: {rate:8.1f} views/s, "
             f"{rate * plain / views:.2f} x what the model takes"
         )
 
 
-def build(config: Any, classes: int) -> CopyDetectionModule:
+def build(config: TrainConfig, classes: int) -> CopyDetectionModule:
     """The module as asl.train builds it."""
     torch.manual_seed(config.seed)
     embedder = build_model(config)
+    trainer = config.trainer
     return CopyDetectionModule(
         embedder,
         loss_factory(config, classes=classes, dim=embedder.dim)(),
-        optimizer=build_optimizer(config),
-        schedule=WarmupCosine(
-            warmup=config.trainer.warmup, final=config.trainer.final, flat=config.trainer.flat
+        optimizer=fused_factory(
+            build_optimizer(config),
+            cuda=on_gpu(trainer),
+            clips=trainer.gradient_clip_val > 0,
+            mixed=trainer.precision.endswith("-mixed"),
         ),
-        channels_last=config.trainer.channels_last,
+        schedule=WarmupCosine(warmup=trainer.warmup, final=trainer.final, flat=trainer.flat),
+        channels_last=trainer.channels_last,
     )
+
+
+def on_gpu(settings: TrainerConfig) -> bool:
+    return settings.accelerator != "cpu" and torch.cuda.is_available()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from asl.features.inference import Runner
+from asl.features.inference import Runner, _full_float32
 from asl.models import build_embedder
 
 
@@ -28,3 +28,22 @@ def test_a_model_on_the_cpu_decodes_in_its_own_process() -> None:
     runner = Runner(embedder, "cpu")
     assert runner.device.type == "cpu"
     assert runner.decoders() == 0
+
+
+def test_on_a_gpu_products_are_full_float32_and_processes_decode() -> None:
+    embedder = build_embedder(backbone="mobilenetv3_small_050", size=64, dim=8)
+    runner = Runner(embedder, "cpu")
+    runner.device = torch.device("cuda")
+    assert 1 <= runner.decoders() <= 8
+    before = torch.get_float32_matmul_precision()
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")  # what a training leaves behind
+    try:
+        with _full_float32(runner.device):
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert not torch.backends.cudnn.allow_tf32
+            assert torch.backends.cudnn.deterministic
+        assert torch.get_float32_matmul_precision() == "high"
+        assert torch.backends.cudnn.allow_tf32 == allowed
+    finally:
+        torch.set_float32_matmul_precision(before)

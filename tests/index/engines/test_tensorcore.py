@@ -7,10 +7,10 @@ import pytest
 
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.numpy_exact import NumpyExact
-from asl.index.engines.tensorcore import TensorCore
+from asl.index.engines.tensorcore import TensorCore, cuda_devices
 from asl.index.exact.exact_search import search
 from asl.scoring.score import Score
-from asl.types import Embeddings, ReferenceEmbeddings
+from asl.types import AslError, Embeddings, ReferenceEmbeddings
 
 
 def unit(count: int, dim: int, seed: int) -> np.ndarray:
@@ -97,6 +97,36 @@ def test_a_sorted_index_is_sent_once(monkeypatch, mode: str) -> None:  # type: i
     assert len(engine._held) == 2
     del references
     assert len(engine._held) == 1, "what is no longer searched does not stay"
+
+
+def test_room_on_a_gpu_is_what_is_free_and_what_torch_holds_unused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    engine = TensorCore(device="cpu")
+    assert engine._room() == float("inf")
+    engine._device = torch.device("cuda")
+    for name, value in (
+        ("mem_get_info", (500, 1000)),
+        ("memory_reserved", 300),
+        ("memory_allocated", 100),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert engine._room() == pytest.approx(0.6 * 700)
+    assert engine.hold(unit(10, 8, 1)) is None, "480 bytes are more than that"
+
+
+def test_without_a_cuda_device_the_engine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert cuda_devices() == 0
+    with pytest.raises(AslError, match="torch finds no CUDA device"):
+        TensorCore()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert cuda_devices() == 3
 
 
 @pytest.mark.gpu
