@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE ?= 1
 PYTEST_OPTIONS ?= -n auto --dist loadfile --no-loadscope-reorder --durations=40
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo scan test test-fast check docs clean
+.PHONY: help setup demo scan test tests test-fast check lint types docs clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -39,15 +39,23 @@ scan: $(STAMP) ## Find the copies in a folder of yours: make scan PHOTOS=folder
 	@test -n "$(PHOTOS)" || { echo "make scan PHOTOS=folder: name a folder of images"; exit 2; }
 	$(BIN)/asl scan "$(PHOTOS)"
 
-test: $(STAMP) check ## Lint, types and all tests
+# Types are checked beside the tests: mypy uses one core.
+test: $(STAMP) lint ## Lint, types and all tests
+	@$(MAKE) --no-print-directory --jobs=2 types tests
+
+tests: $(STAMP)
 	$(BIN)/python -m pytest -q $(PYTEST_OPTIONS)
 
 test-fast: $(STAMP) ## The tests that take under two minutes together
 	$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) -m 'not slow'
 
-check: $(STAMP) ## Lint and types
+check: lint types ## Lint and types
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(STAMP)
 	$(BIN)/mypy
 
 docs: $(STAMP) ## Build the documentation into site/

@@ -105,6 +105,31 @@ def test_a_command_that_is_killed_tells_its_caller(commands: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "ending", ["", "sys.exit()", "sys.exit(258)", "sys.exit('told')", "raise KeyboardInterrupt"]
+)
+def test_threads_and_what_is_left_for_the_end_are_waited_for(ending: str, commands: Path) -> None:
+    code = f"""
+import atexit, sys, tempfile, threading, time
+folder = tempfile.TemporaryDirectory()
+print(folder.name)
+atexit.register(print, "the end")
+threading.Thread(target=lambda: [time.sleep(0.2), print("a thread")]).start()
+{ending}
+"""
+    done = [
+        subprocess.run([program, "-c", code], capture_output=True, text=True)
+        for program in (commands / "python", sys.executable)
+    ]
+    assert done[0].returncode == done[1].returncode
+    for one in done:
+        name, *printed = one.stdout.splitlines()
+        assert printed == ["a thread", "the end"]
+        assert not Path(name).exists()
+        assert ("told" in one.stderr) == ("told" in ending)
+
+
+@pytest.mark.slow
 def test_asl_is_the_installed_command(commands: Path) -> None:
     done = subprocess.run([commands / "asl", "no-such-verb"], capture_output=True, text=True)
     assert done.returncode == 2
