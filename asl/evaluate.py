@@ -46,6 +46,7 @@ _SEARCH_KEYS = (
     "negatives",
     "engine",
     "model",
+    "check_files",
 )
 _BENCHMARK_KEYS = ("layout", "workers")
 _OWN_KEYS = ("references", "background", "truth", "query_images", "reference_images")
@@ -56,6 +57,8 @@ def run(config: EvaluateConfig) -> int:
     from asl.metrics.evaluation import evaluate
 
     _check(config)
+    if config.check_files:
+        _check_files(config)
     runs = _runs(config)
     groups = _groups(config)
     evaluations = {
@@ -105,6 +108,16 @@ def _check(config: EvaluateConfig) -> None:
         _check_search(config)
     else:
         refuse_unused(config, _SEARCH_KEYS, reason="on predictions, which are scored already")
+
+
+def _check_files(config: EvaluateConfig) -> None:
+    from asl.features.store_groups import verify_below
+
+    stores = [config.queries, config.references, config.background]
+    for path in filter(None, stores):
+        verify_below(path)
+    if config.benchmark:
+        verify_below(Path(config.output) / "features")
 
 
 def _check_search(config: EvaluateConfig) -> None:

@@ -47,6 +47,8 @@ def run(config: ReproduceConfig) -> int:
     members = _members(config)
     benchmark = _with_background(config, benchmark, members, rule)
     output = Path(config.output or f"outputs/reproduce-{config.benchmark}-{'+'.join(members)}")
+    if config.check_files:
+        _check_files(output / "features")
     inputs = _embed(config, benchmark, members, output / "features")
     runs = _search(config, inputs, protocol, rule, output=output)
     evaluations = report_runs(
@@ -88,6 +90,12 @@ def _check(config: ReproduceConfig) -> ScoreNormalization | None:
     return normalization_of(
         config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
     )
+
+
+def _check_files(features: Path) -> None:
+    from asl.features.store_groups import verify_below
+
+    verify_below(features)
 
 
 def _open(config: ReproduceConfig) -> Benchmark:

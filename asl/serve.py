@@ -95,7 +95,7 @@ def bound(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise UsageError(
             f"--host {host} --port {port}: there is no such address ({error})"
         ) from error
@@ -158,7 +158,7 @@ def open_detector(options: ServeConfig) -> CopyDetector:
                 )
             bars[0](done, total)
 
-        return CopyDetector(
+        detector = CopyDetector(
             options.model,
             folder=options.library,
             precision=options.precision,
@@ -167,6 +167,9 @@ def open_detector(options: ServeConfig) -> CopyDetector:
             regions=options.regions,
             progress=progress,
         )
+        if options.check_files:
+            detector.store.check()
+        return detector
 
 
 def read_token(path: Path | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
+import os
 
 
 def split_list(text: str) -> list[str]:
@@ -26,4 +26,4 @@ def as_typed(text: str) -> str:
     """
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text[1:-1]
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+    return os.path.expanduser(text) if text.startswith("~") else text

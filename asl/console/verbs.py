@@ -51,5 +51,6 @@ VERBS = {
         Verb("train", "TrainConfig"),
         Verb("edit", "EditConfig"),
         Verb("export", "ExportConfig"),
+        Verb("doctor", "DoctorConfig", positional=("path",), options=True),
     )
 }

@@ -57,9 +57,9 @@ def read_descriptors(path: str | Path) -> Embeddings:
 def write_descriptors(embeddings: Embeddings, path: str | Path) -> None:
     """Write one set; vectors are multiplied by their norms, so that reading restores both."""
     features = embeddings.vectors * np.exp(embeddings.log_norms)[:, None]
-    with atomic_path(Path(path)) as temporary, h5py.File(temporary, "w") as file:
-        file["vectors"] = features.astype(np.float32)
-        file["image_names"] = np.char.encode(embeddings.ids, "utf-8")
+    with atomic_path(Path(path)) as temporary, _new(temporary) as file:
+        _write(file, "vectors", features.astype(np.float32))
+        _write(file, "image_names", np.char.encode(embeddings.ids, "utf-8"))
 
 
 def read_submission(path: str | Path) -> tuple[QueryEmbeddings, ReferenceEmbeddings]:
@@ -86,11 +86,24 @@ def write_submission(
     queries: QueryEmbeddings, references: ReferenceEmbeddings, path: str | Path
 ) -> None:
     """Write a submission: unit vectors, ids in ascending order, as the challenge asks."""
-    with atomic_path(Path(path)) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(Path(path)) as temporary, _new(temporary) as file:
         for role, embeddings in (("query", queries), ("reference", references)):
             order = np.argsort(embeddings.ids)
-            file[role] = embeddings.vectors[order]
-            file[f"{role}_ids"] = np.char.encode(embeddings.ids[order], "utf-8")
+            _write(file, role, embeddings.vectors[order])
+            _write(file, f"{role}_ids", np.char.encode(embeddings.ids[order], "utf-8"))
+
+
+def _new(path: Path) -> Any:
+    """Create a file whose own structures have checksums (HDF5 1.8 and later read it)."""
+    return h5py.File(path, "w", libver=("v108", "v108"))
+
+
+def _write(file: Any, name: str, values: Any) -> None:
+    """Write a dataset whose chunks have checksums, which HDF5 compares when it reads them."""
+    if len(values):
+        file.create_dataset(name, data=values, fletcher32=True)
+    else:
+        file[name] = values
 
 
 def _files(path: str | Path) -> list[Path]:

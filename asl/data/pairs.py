@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
+from asl.data.checked_parquet import read_parquet, write_parquet
 from asl.data.rows import read_rows
 from asl.storage import atomic_path
 from asl.types import I64, AslError, ScoredPairs, StrArray
@@ -49,13 +49,11 @@ def write_pairs(
         "score": pa.array(pairs.scores),
         **{name: pa.array(values) for name, values in (columns or {}).items()},
     }
+    if path.suffix == ".parquet":
+        write_parquet(pa.table(table), path)
+        return
     with atomic_path(path) as temporary:
-        if path.suffix == ".parquet":
-            pq.write_table(pa.table(table), temporary)
-        else:
-            _write_csv(
-                pa.table({name: _plain(column) for name, column in table.items()}), temporary
-            )
+        _write_csv(pa.table({name: _plain(column) for name, column in table.items()}), temporary)
 
 
 def _write_csv(table: Any, path: Path) -> None:
@@ -87,10 +85,11 @@ def read_pairs(path: str | Path) -> ScoredPairs:
     if path.suffix != ".parquet":
         return _read_csv(path)
     try:
-        return _from_table(pq.read_table(path, columns=COLUMNS))
+        return _from_table(read_parquet(path, columns=COLUMNS))
     except (pa.ArrowException, OSError, KeyError, ValueError, AslError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise AslError(
-            f"{path}: cannot be read as scored pairs ({str(error)[:300]}); write it again"
+            f"{path}: cannot be read as scored pairs ({reason}); write it again"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    manifest.json          model hash, dimensions, shards with their counts and hashes
+    manifest.json          model hash, dimensions, shards with their counts and checksums
     shard-00000.npy        float32 [n, D] un-normalised features
     shard-00000.json       their n ids, the failures (id, reason) in between, the stamps of both
 
@@ -32,6 +32,7 @@ from asl.storage import ReadError, checksum, read_json, read_npy, write_bytes, w
 from asl.types import F32, AslError, Embeddings, StrArray
 
 FORMAT = "asl-features-1"
+_CHECKED_BYTES = 2**26  # of features up to which all are compared with their checksums when read
 Failure = tuple[str, str]
 
 
@@ -42,6 +43,7 @@ class FeatureStore:
         """Wrap an opened store; use :meth:`open` or :meth:`create`."""
         self._path = path
         self._manifest = manifest
+        self._compared: set[str] = set()
 
     @property
     def path(self) -> Path:
@@ -190,6 +192,7 @@ class FeatureStore:
             "images": len(facts["ids"]),
             "failures": len(facts["failures"]),
             "sha256": digest,
+            "listing": hashlib.sha256(listing).hexdigest(),
         }
         self.append_entry(entry | ({"replaces": True} if replaces else {}))
 
@@ -205,7 +208,7 @@ class FeatureStore:
         listings = []
         for shard in self.manifest["shards"]:
             path = self.path / f"{shard['name']}.json"
-            listings.append(read_json(path, remedy=REMEDY))
+            listings.append(read_json(path, remedy=REMEDY, sha256=shard.get("listing")))
             check_listing(listings[-1], shard, path)
         return listings
 
@@ -291,10 +294,14 @@ class FeatureStore:
         return whole
 
     def _part(self, shard: Mapping[str, Any]) -> F32:
-        """Map the features of a shard."""
+        """Map the features of a shard; those of a small store are compared with their checksum."""
         file = self.path / f"{shard['name']}.npy"
         shape = (shard["images"], self.manifest["dim"])
-        return read_npy(file, remedy=REMEDY, dtype=np.float32, shape=shape, mapped=True)
+        part = read_npy(file, remedy=REMEDY, dtype=np.float32, shape=shape, mapped=True)
+        rows = sum(entry["images"] for entry in self.manifest["shards"])
+        if 4 * self.manifest["dim"] * rows <= _CHECKED_BYTES:
+            self._compare(shard)
+        return part
 
     def pieces(self) -> Iterator[StoreShard]:
         """Yield the images one shard at a time; features stay on the disk until they are read.
@@ -336,10 +343,19 @@ class FeatureStore:
         Raises:
             AslError: one differs (it is named).
         """
+        self._compared.clear()
         for shard in self.manifest["shards"]:
-            files = [self.path / f"{shard['name']}{suffix}" for suffix in (".npy", ".json")]
-            if checksum(*files, remedy=REMEDY) != shard["sha256"]:
-                raise AslError(f"{self.path}: {shard['name']} is not what was written; {REMEDY}")
+            self._compare(shard)
+
+    def _compare(self, shard: Mapping[str, Any]) -> None:
+        """Compare a shard with its checksum, once."""
+        name = shard["name"]
+        if name in self._compared:
+            return
+        files = [self.path / f"{name}{suffix}" for suffix in (".npy", ".json")]
+        if checksum(*files, remedy=REMEDY) != shard["sha256"]:
+            raise ReadError(f"{self.path}: {name} is not what was written; {REMEDY}")
+        self._compared.add(name)
 
 
 def _names(listing: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,17 @@ def verify_all(output: str | Path) -> None:
         FeatureStore.open(path).verify()
 
 
+def verify_below(folder: str | Path) -> None:
+    """Compare every shard of all stores in a folder and its sub-folders with its checksum.
+
+    Raises:
+        AslError: one differs (it is named).
+    """
+    for manifest in sorted(Path(folder).rglob("manifest.json")):
+        if FeatureStore.is_store(manifest.parent):
+            FeatureStore.open(manifest.parent).verify()
+
+
 def gone_images(output: str | Path, present: Collection[str], *, share: float) -> list[str]:
     """List the images of a store that no longer exist, sorted; none where there is no store.
 

@@ -55,6 +55,7 @@ def _is_shard(shard: Mapping[str, Any]) -> bool:
         isinstance(name, str)
         and _SHARD_NAME.fullmatch(name) is not None
         and isinstance(shard.get("sha256"), str)
+        and isinstance(shard.get("listing", ""), str)
         and all(type(count) is int and count >= 0 for count in counts)
     )
 

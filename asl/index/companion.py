@@ -13,6 +13,7 @@ from asl.storage import ReadError
 
 _MARK = b"\nasl-sha256:"
 _SEAL_BYTES = len(_MARK) + 64
+_TAIL_BYTES = 1 << 16  # before the end in which a displaced seal is looked for
 _CHUNK_BYTES = 1 << 20
 
 
@@ -35,24 +36,31 @@ def seal(path: Path) -> None:
         file.write(_MARK + digest.encode())
 
 
-def check_seal(path: Path, *, remedy: str) -> None:
+def check_seal(path: Path, *, remedy: str, required: bool = False) -> None:
     """Compare a file's content with the checksum at its end; earlier versions wrote none.
 
     Args:
         path: the file.
         remedy: cure for a damaged file, for the message.
+        required: refuse a file without a checksum, too.
 
     Raises:
         ReadError: the content has changed since it was sealed.
     """
     size = path.stat().st_size - _SEAL_BYTES
     if size < 0:
-        return
+        raise ReadError(f"{path}: damaged (too short); {remedy}")
     with path.open("rb") as file:
-        file.seek(size)
-        mark, expected = file.read(len(_MARK)), file.read()
-    if mark == _MARK and _digest(path, size).encode() != expected:
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read()
+    mark, expected = tail[-_SEAL_BYTES:][: len(_MARK)], tail[-64:]
+    sealed = mark == _MARK and _digest(path, size).encode() == expected
+    # A damaged seal is no missing one: in another place, or with some of its letters.
+    alike = sum(one == other for one, other in zip(mark, _MARK, strict=True))
+    if not sealed and (_MARK in tail or alike > len(_MARK) // 2):
         raise ReadError(f"{path}: damaged (its checksum differs); {remedy}")
+    if required and not sealed:
+        raise ReadError(f"{path}: has no checksum; {remedy}")
 
 
 def _digest(path: Path, size: int) -> str:

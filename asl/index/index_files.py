@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -73,12 +71,6 @@ def write_vectors(path: Path, parts: Sequence[Rows], order: I64, *, dim: int) ->
                 own = owners == owner
                 block[own] = parts[owner].units(rows[own] - starts[owner])
             file.write(block.tobytes())
-
-
-def manifest_checksum(manifest: dict[str, Any]) -> str:
-    """Return the checksum of a manifest without its own checksum."""
-    content = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def index_writer(folder: Path) -> AbstractContextManager[None]:

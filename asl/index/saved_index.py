@@ -29,7 +29,6 @@ from asl.index.index_files import (
     generation_file,
     index_writer,
     last_generation,
-    manifest_checksum,
     write_vectors,
 )
 from asl.storage import ReadError, atomic_binary, checksum, read_json, read_npy, write_json
@@ -132,8 +131,6 @@ class SavedIndex:
             raise ReadError(
                 f"{folder}/index.json: damaged (lacks {', '.join(sorted(missing))}); {_REBUILD}"
             )
-        if manifest.get("sha256", own := manifest_checksum(manifest)) != own:
-            raise ReadError(f"{folder}/index.json: damaged (its checksum differs); {_REBUILD}")
         if not all(isinstance(manifest[key], int) for key in ("dim", "count", "generation")):
             raise ReadError(f"{folder}/index.json: damaged (a size is no number); {_REBUILD}")
         index = cls(folder, manifest)
@@ -285,7 +282,6 @@ class SavedIndex:
         written.manifest["checksums"] = {
             part: checksum(written._file(part), remedy=_REBUILD) for part in _PARTS
         }
-        written.manifest["sha256"] = manifest_checksum(written.manifest)
         write_json(self.path / "index.json", written.manifest)
         delete_other_generations(self.path, facts["generation"])
         return written

@@ -18,10 +18,11 @@ from asl.models.efficientnet_lite import load_lite_weights
 from asl.models.embedder import Embedder, Preprocessing, Recipe
 from asl.models.public_weights import SUFFIXES, load_public
 from asl.models.shipped import SHIPPED, shipped_model
-from asl.storage import write_bytes
+from asl.storage import read_errors, write_bytes
 from asl.types import AslError, UsageError
 
 FORMAT = "asl-embedder-1"
+_REMEDY = "save or download it again"
 
 
 def save_embedder(
@@ -48,7 +49,19 @@ def save_embedder(
         "preprocessing": json.dumps(asdict(embedder.preprocessing)),
         "card": json.dumps(dict(card), default=str),
     }
+    metadata["sha256"] = _checksum(tensors, metadata)
     write_bytes(path, save(tensors, metadata=metadata))
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    """Return the SHA-256 of tensors as they are stored, and of metadata but its own checksum."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    facts = {name: text for name, text in metadata.items() if name != "sha256"}
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def load_embedder(name: str | Path, *, size: int | None = None, device: str = "cpu") -> Embedder:
@@ -96,7 +109,7 @@ def _read_embedder(path: Path) -> Embedder:
         )
     if path.suffix in SUFFIXES:
         return load_public(path)
-    metadata = read_metadata(path)
+    tensors, metadata = _read_checked(path)
     try:
         recipe = Recipe(**json.loads(metadata["recipe"]))
         raw = json.loads(metadata["preprocessing"])
@@ -104,13 +117,23 @@ def _read_embedder(path: Path) -> Embedder:
             **{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])}
         )
         embedder = assemble(create_backbone(recipe), recipe, preprocessing)
-        embedder.load_state_dict({name: _full(value) for name, value in load_file(path).items()})
+        embedder.load_state_dict({name: _full(value) for name, value in tensors.items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise AslError(
             f"{path}: its weights do not fit the recipe in its metadata ({str(error)[:200]}); "
-            "save or download it again"
+            f"{_REMEDY}"
         ) from error
     return embedder
+
+
+def _read_checked(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read tensors and metadata, and compare them with their checksum (0.1.0 wrote none)."""
+    metadata = read_metadata(path)
+    with read_errors(path, _REMEDY):
+        tensors = load_file(path)
+        if metadata.get("sha256", "") not in ("", _checksum(tensors, metadata)):
+            raise ValueError("its checksum differs")
+    return tensors, metadata
 
 
 def _full(value: torch.Tensor) -> torch.Tensor:
@@ -141,8 +164,11 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def read_card(path: str | Path) -> dict[str, Any]:
     """Read the card of a saved embedder."""
-    card: dict[str, Any] = json.loads(read_metadata(Path(path))["card"])
-    return card
+    with read_errors(path, _REMEDY):
+        card: dict[str, Any] = json.loads(read_metadata(Path(path))["card"])
+        if not isinstance(card, dict):
+            raise ValueError("its card is no JSON object")
+        return card
 
 
 def _non_default(plan: Recipe | Preprocessing) -> dict[str, Any]:

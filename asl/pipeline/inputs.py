@@ -22,6 +22,9 @@ from asl.types import (
 Some = TypeVar("Some", bound=Embeddings)
 # 1 - cosine of one image that two runs embedded is some 1e-6; of two images it is far above this.
 _SAME_IMAGE = 1e-4
+_MOST_SHARED = 0.01  # share of a background that may equal searched images: plain ones do
+_COMPARED_NUMBERS = 2e10  # products of all comparisons with one role, about a second
+_BLOCK_ROWS = 16_384
 
 
 class Step(Protocol):
@@ -85,7 +88,9 @@ class SearchInput:
 def check_background(inputs: SearchInput) -> None:
     """Refuse a background that holds queries or references: the scores would depend on the answer.
 
-    An image is in both where an id occurs in both and the vectors agree.
+    An image is in both where an id occurs in both and the vectors agree. Under other ids, images
+    are compared by their vectors alone, of a large background an even sample; a hundredth may
+    agree.
 
     Raises:
         AslError: with the number of such images and one of them.
@@ -106,3 +111,29 @@ def check_background(inputs: SearchInput) -> None:
                 f"background: {len(same)} of its {len(background)} images are {role}, too, "
                 f"e.g. {str(shared[same[0]])!r}; give training images that are not searched"
             )
+        _check_content(background, embeddings, role)
+
+
+def _check_content(background: Embeddings, embeddings: Embeddings, role: str) -> None:
+    """Refuse a background of which more than a hundredth equals images of a role."""
+    affordable = int(_COMPARED_NUMBERS / max(1, len(embeddings) * embeddings.dim))
+    count = min(len(background), max(64, affordable))
+    rows = np.linspace(0, len(background) - 1, count).round().astype(np.int64)
+    sample = background.units(rows)
+    best = np.full(count, -1.0, np.float32)
+    match = np.zeros(count, np.int64)
+    for start in range(0, len(embeddings), _BLOCK_ROWS):
+        block = embeddings.units(np.arange(start, min(start + _BLOCK_ROWS, len(embeddings))))
+        cosines = sample @ block.T
+        nearest = cosines.argmax(axis=1)
+        found = cosines[np.arange(count), nearest]
+        better = found > best
+        best[better], match[better] = found[better], nearest[better] + start
+    same = np.flatnonzero(best > 1 - _SAME_IMAGE)
+    if len(same) > _MOST_SHARED * count:
+        own = str(background.ids[rows[same[0]]])
+        other = str(embeddings.ids[match[same[0]]])
+        raise AslError(
+            f"background: {len(same)} of {count} of its images equal {role} under other ids, e.g. "
+            f"{own!r} and {other!r}; give training images that are not searched"
+        )

@@ -40,7 +40,7 @@ from asl.report.sections import (
     table_note,
 )
 from asl.report.svg import Range, bar
-from asl.storage import atomic_text
+from asl.storage import atomic_text, write_json
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 LEAST_NORM_RANGE = 1e-2  # of log-norms
@@ -260,8 +260,7 @@ def document(material: Material) -> dict[str, Any]:
 
 def write_metrics(path: Path, material: Material) -> None:
     """Write :func:`document` as JSON."""
-    with atomic_text(path) as file:
-        json.dump(document(material), file, indent=1, default=str, allow_nan=False)
+    write_json(path, json.loads(json.dumps(document(material), default=str)))
 
 
 def markdown(material: Material) -> str:

@@ -18,6 +18,7 @@ from asl.storage.reading import (
     read_npy,
     read_npz,
 )
+from asl.storage.sealed_json import json_checksum, sealed, without_seal
 from asl.storage.writing import (
     WriteError,
     atomic_binary,
@@ -39,12 +40,15 @@ __all__ = [
     "database_errors",
     "exclusive_lock",
     "file_stamp",
+    "json_checksum",
     "open_database",
     "printable_name",
     "read_errors",
     "read_json",
     "read_npy",
     "read_npz",
+    "sealed",
+    "without_seal",
     "write_bytes",
     "write_json",
 ]

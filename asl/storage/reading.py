@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asl.storage.sealed_json import without_seal
 from asl.storage.writing import WriteError
 from asl.types import AslError
 
@@ -55,26 +56,35 @@ def checksum(*paths: str | Path, remedy: str) -> str:
     return digest.hexdigest()
 
 
-def read_json(path: str | Path, *, remedy: str, keys: Collection[str] = ()) -> dict[str, Any]:
-    """Read a JSON object.
+def read_json(
+    path: str | Path, *, remedy: str, keys: Collection[str] = (), sha256: str | None = None
+) -> dict[str, Any]:
+    """Read a JSON object, and compare it with the checksum that :func:`write_json` added.
 
     Args:
         path: of the file.
         remedy: what to do about a damaged file, for the message.
         keys: that the object must have.
+        sha256: of the file's bytes, where it is known.
+
+    Returns:
+        The object without its checksum.
 
     Raises:
-        ReadError: missing, unreadable, no JSON object, or a key is missing.
+        ReadError: missing, unreadable, no JSON object, changed, or a key is missing.
     """
     path = Path(path)
     with read_errors(path, remedy):
-        value = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("its checksum differs")
+        value = json.loads(data.decode("utf-8"))
         if not isinstance(value, dict):
             raise ValueError(f"expected a JSON object, found {type(value).__name__}")
         missing = [key for key in keys if key not in value]
         if missing:
             raise ValueError(f"lacks {', '.join(missing)}")
-        return value
+        return without_seal(value)
 
 
 def read_npy(

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from asl.storage.sealed_json import sealed
 from asl.types import AslError
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -127,13 +128,16 @@ def write_bytes(path: str | Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a JSON file: UTF-8, indented, NaN refused.
+    """Write a JSON file: UTF-8, indented, NaN refused; an object gets its checksum as a key.
 
     Raises:
         WriteError: as :func:`atomic_path`.
         ValueError: a number is not finite.
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    if isinstance(value, dict):
+        whole = sealed(json.loads(text))
+        text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
     write_bytes(path, text.encode("utf-8", "surrogatepass"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
-from asl.storage import atomic_path
+from asl.storage import ReadError, atomic_path, read_errors
 from asl.storage.writing import WriteError
 from asl.types import AslError
 
@@ -53,14 +54,29 @@ class DurableCheckpoints(CheckpointIO):
         self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read a checkpoint as data: it cannot run code, whatever ``weights_only`` says."""
-        state: dict[str, Any] = torch.load(
-            path, map_location=map_location or "cpu", weights_only=True, mmap=True
-        )
-        return state
+        return read_checkpoint(Path(path), map_location=map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, *, map_location: Any | None = None) -> dict[str, Any]:
+    """Read a checkpoint as data, and compare every part with the CRC-32 that torch wrote.
+
+    Raises:
+        ReadError: the file is missing or damaged.
+    """
+    with read_errors(path, "resume from another checkpoint"):
+        with zipfile.ZipFile(path) as archive:
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of {damaged} differs")
+        state: dict[str, Any] = torch.load(
+            path, map_location=map_location or "cpu", weights_only=True, mmap=True
+        )
+        if not isinstance(state.get("state_dict"), Mapping):
+            raise ValueError("it holds no state_dict")
+        return state
 
 
 def _keep_previous(target: Path) -> None:
@@ -121,12 +137,12 @@ def find_checkpoint(folder: Path, shapes: Mapping[str, torch.Size]) -> tuple[Pat
         if not path.is_file():
             continue
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            tensors: Mapping[str, Tensor] = state["state_dict"]
-        except Exception as error:  # whatever damaged bytes make of the reader
-            damaged.append(f"{path.name} ({str(error).splitlines()[0][:120]})")
+            state = read_checkpoint(path)
+        except ReadError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            damaged.append(f"{path.name} ({reason.splitlines()[0][:120]})")
             continue
-        _check_shapes(path, tensors, shapes)
+        _check_shapes(path, state["state_dict"], shapes)
         missing_last = path.name == PREVIOUS and not damaged
         reason = f"{LAST} is missing" if missing_last else f"{'; '.join(damaged)} is damaged"
         step = state.get("global_step", "?")

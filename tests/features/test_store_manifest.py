@@ -56,6 +56,7 @@ LISTINGS: list[Change] = [
 def test_a_damaged_manifest_is_found_when_the_store_is_opened(folder: Path, number: int) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
+    del manifest["sha256"]  # as version 0.1.0 wrote it
     MANIFESTS[number](manifest)
     path.write_text(json.dumps(manifest))
     with pytest.raises(ReadError, match=r"manifest\.json: damaged \(.*\); delete the store"):
@@ -68,6 +69,11 @@ def test_a_damaged_listing_is_found_when_it_is_read(folder: Path, number: int) -
     listing = json.loads(path.read_text())
     LISTINGS[number](listing)
     path.write_text(json.dumps(listing))
+    with pytest.raises(ReadError, match=r"shard-00000\.json: damaged \(its checksum differs\)"):
+        FeatureStore.open(folder).stamps()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["sha256"], manifest["shards"][0]["listing"]  # as version 0.1.0 wrote it
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ReadError, match=r"shard-00000\.json: damaged \(expected .*\); delete"):
         FeatureStore.open(folder).stamps()
 

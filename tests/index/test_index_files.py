@@ -12,7 +12,6 @@ from asl.index.index_files import (
     delete_other_generations,
     generation_file,
     last_generation,
-    manifest_checksum,
     write_vectors,
 )
 from asl.types import Embeddings, UsageError
@@ -50,9 +49,3 @@ def test_vectors_of_several_parts_are_written_in_order(
     write_vectors(file, parts, order, dim=3)
     together = np.vstack([part.vectors for part in parts])
     assert np.array_equal(np.load(file), together[order])
-
-
-def test_a_manifest_is_checked_without_its_own_checksum() -> None:
-    first = manifest_checksum({"count": 3, "dim": 2})
-    assert manifest_checksum({"dim": 2, "sha256": "x", "count": 3}) == first
-    assert manifest_checksum({"count": 4, "dim": 2}) != first

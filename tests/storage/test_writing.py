@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from asl.storage import (
     atomic_folder,
     atomic_path,
     atomic_text,
+    read_json,
     write_bytes,
     write_json,
     writing,
@@ -152,7 +152,7 @@ def test_a_name_of_the_longest_length_can_be_written(tmp_path: Path) -> None:
 
 def test_json_is_strict_and_readable(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"ä": [1, None]})
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"ä": [1, None]}
+    assert read_json(tmp_path / "a.json", remedy="") == {"ä": [1, None]}
     assert "ä" in (tmp_path / "a.json").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", float("nan"))

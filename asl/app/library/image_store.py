@@ -2,7 +2,8 @@
 
 Contents are keyed by the SHA-256 of the encoded file, so that a moved or copied file is not
 embedded again. Names point at contents: paths in a scan, names of references in a detector. Every
-change is one transaction, flushed to disk before it is acknowledged.
+change is one transaction, flushed to disk before it is acknowledged. Every row has a checksum
+(:mod:`asl.app.library.row_checksums`), which is compared whenever the row is read.
 """
 
 from __future__ import annotations
@@ -18,31 +19,42 @@ import numpy as np
 
 from asl.app.library.facts import Facts
 from asl.app.library.records import Name, Record
-from asl.storage import atomic_path, database_errors, open_database
+from asl.app.library.row_checksums import (
+    REMEDY,
+    add_checksum_columns,
+    check_database,
+    checked_rows,
+    row_checksum,
+)
+from asl.storage import atomic_path, database_errors, open_database, read_errors
 from asl.types import F32, AslError
 
 FORMAT = "asl-images-1"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS images (
-  digest TEXT PRIMARY KEY, facts TEXT NOT NULL, feature BLOB, picture BLOB, failure TEXT
-) WITHOUT ROWID;
+  digest TEXT PRIMARY KEY, facts TEXT NOT NULL, feature BLOB, picture BLOB, failure TEXT,
+  crc INTEGER, feature_crc INTEGER, picture_crc INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS names (
   number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
   digest TEXT NOT NULL, label TEXT NOT NULL,
-  size INTEGER NOT NULL, changed INTEGER NOT NULL, path TEXT NOT NULL DEFAULT '');
+  size INTEGER NOT NULL, changed INTEGER NOT NULL, path TEXT NOT NULL DEFAULT '', crc INTEGER);
 CREATE INDEX IF NOT EXISTS names_digest ON names (digest);
 CREATE TABLE IF NOT EXISTS parts (
-  digest TEXT NOT NULL, regions TEXT NOT NULL, features BLOB NOT NULL,
+  digest TEXT NOT NULL, regions TEXT NOT NULL, features BLOB NOT NULL, crc INTEGER,
   PRIMARY KEY (digest, regions)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS verdicts (
   first TEXT NOT NULL, second TEXT NOT NULL, judge TEXT NOT NULL, verdict TEXT NOT NULL,
+  crc INTEGER,
   PRIMARY KEY (first, second, judge)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS verdicts_second ON verdicts (second);
 """
-_REMEDY = "choose another file, or delete it: it is built again from the images"
 MOST_SQL_VALUES = 500  # in one statement
 _NAME_COLUMNS = "name, digest, label, size, changed, path"
+_SELECT_PARTS = (
+    "SELECT digest, regions, features, crc FROM parts WHERE digest IN (?) AND regions = ?"
+)
+_SELECT_PICTURE = "SELECT digest, picture, picture_crc FROM images WHERE digest = ?"
 
 
 class ImageStore:
@@ -69,23 +81,24 @@ class ImageStore:
             raise AslError(
                 f"{path}: cannot be created ({error.strerror}); choose another place"
             ) from error
-        self._db = open_database(path or ":memory:", remedy=_REMEDY)
+        self._db = open_database(path or ":memory:", remedy=REMEDY)
         try:
-            with database_errors(path or "memory", remedy=_REMEDY):
+            with database_errors(path or "memory", remedy=REMEDY):
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
                 self._db.executescript(_SCHEMA)
-            self._add_path_column()
+            self._add_columns()
             self._check({"format": FORMAT, "model": model, "dim": str(dim)})
         except AslError:
             self._db.close()
             raise
 
-    def _add_path_column(self) -> None:
-        """Upgrade a store of an earlier version, whose names had no paths."""
-        if not any(row[1] == "path" for row in self._all("PRAGMA table_info(names)")):
-            with self._write() as db:
+    def _add_columns(self) -> None:
+        """Upgrade a store of an earlier version, without paths of names or checksums."""
+        with self._write() as db:
+            if not any(row[1] == "path" for row in db.execute("PRAGMA table_info(names)")):
                 db.execute("ALTER TABLE names ADD COLUMN path TEXT NOT NULL DEFAULT ''")
+            add_checksum_columns(db)
 
     def _check(self, expected: dict[str, str]) -> None:
         with self._write() as db:
@@ -101,17 +114,30 @@ class ImageStore:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, database_errors(self.path or "memory", remedy=_REMEDY), self._db:
+        with self._lock, database_errors(self.path or "memory", remedy=REMEDY), self._db:
             yield self._db
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, database_errors(self.path or "memory", remedy=_REMEDY):
+        with self._lock, database_errors(self.path or "memory", remedy=REMEDY):
             return self._db.execute(sql, values).fetchall()
+
+    def _checked(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run a statement whose last column is the checksum of the others, and compare them."""
+        return list(checked_rows(self._all(sql, values), self.path))
+
+    def check(self) -> None:
+        """Check the whole file.
+
+        Raises:
+            ReadError: a page or a row is damaged.
+        """
+        with self._lock:
+            check_database(self._db, self.path or "memory")
 
     def _chunked(
         self, sql: str, keys: Sequence[str], more: Sequence[str] = ()
     ) -> Iterator[tuple[Any, ...]]:
-        """Run a statement for many keys, some at a time.
+        """Run a statement for many keys, some at a time; its last column is the checksum.
 
         Args:
             sql: with ``(?)`` in place of the keys.
@@ -121,7 +147,7 @@ class ImageStore:
         for start in range(0, len(keys), MOST_SQL_VALUES):
             chunk = keys[start : start + MOST_SQL_VALUES]
             placeholders = f"({','.join('?' * len(chunk))})"
-            yield from self._all(sql.replace("(?)", placeholders), (*chunk, *more))
+            yield from self._checked(sql.replace("(?)", placeholders), (*chunk, *more))
 
     def close(self) -> None:
         """Close the file."""
@@ -143,19 +169,27 @@ class ImageStore:
         with self._write() as db:
             for record in records:
                 blob = None if record.feature is None else _blob(record.feature)
-                facts = record.facts.to_json()
-                row = (record.digest, facts, blob, record.thumbnail, record.failure)
-                db.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?)", row)
-                if record.regions is not None:
-                    region_row = (record.digest, regions, _blob(record.regions))
-                    db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", region_row)
-            for name in names:
+                facts, picture = record.facts.to_json(), record.thumbnail
+                checksums = (
+                    row_checksum(record.digest, facts, record.failure),
+                    row_checksum(record.digest, blob),
+                    row_checksum(record.digest, picture),
+                )
                 db.execute(
-                    f"INSERT INTO names ({_NAME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "
+                    "INSERT OR IGNORE INTO images (digest, facts, feature, picture, failure, crc, "
+                    "feature_crc, picture_crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (record.digest, facts, blob, picture, record.failure, *checksums),
+                )
+                if record.regions is not None:
+                    _put_parts(db, [(record.digest, regions, _blob(record.regions))])
+            for name in names:
+                row = (name.name, name.digest, name.label, name.size, name.changed, name.path)
+                db.execute(
+                    f"INSERT INTO names ({_NAME_COLUMNS}, crc) VALUES (?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (name) DO UPDATE SET digest=excluded.digest, "
                     "label=excluded.label, size=excluded.size, changed=excluded.changed, "
-                    "path=excluded.path",
-                    (name.name, name.digest, name.label, name.size, name.changed, name.path),
+                    "path=excluded.path, crc=excluded.crc",
+                    (*row, row_checksum(*row)),
                 )
 
     def sweep(self, among: Sequence[str] | None = None) -> None:
@@ -174,12 +208,12 @@ class ImageStore:
 
     def names(self) -> list[Name]:
         """Return every name, in the order of their first appearance."""
-        rows = self._all(f"SELECT {_NAME_COLUMNS} FROM names ORDER BY number")
+        rows = self._checked(f"SELECT {_NAME_COLUMNS}, crc FROM names ORDER BY number")
         return [Name(*row) for row in rows]
 
     def find(self, name: str) -> Name | None:
         """Return one name; None if it is unknown."""
-        rows = self._all(f"SELECT {_NAME_COLUMNS} FROM names WHERE name = ?", (name,))
+        rows = self._checked(f"SELECT {_NAME_COLUMNS}, crc FROM names WHERE name = ?", (name,))
         return Name(*rows[0]) if rows else None
 
     def remove(self, names: Sequence[str]) -> int:
@@ -199,18 +233,21 @@ class ImageStore:
 
     def known_among(self, digests: Sequence[str]) -> set[str]:
         """Return those of some contents that the store has, usable or not."""
-        rows = self._chunked("SELECT digest FROM images WHERE digest IN (?)", digests)
+        rows = self._chunked("SELECT digest, NULL FROM images WHERE digest IN (?)", digests)
         return {digest for (digest,) in rows}
 
     def facts(self, digests: Sequence[str]) -> dict[str, Facts]:
         """Return digest -> facts of the file."""
-        rows = self._chunked("SELECT digest, facts FROM images WHERE digest IN (?)", digests)
-        return {digest: Facts.from_json(text) for digest, text in rows}
+        sql = "SELECT digest, facts, failure, crc FROM images WHERE digest IN (?)"
+        with read_errors(self.path or "memory", REMEDY):
+            rows = self._chunked(sql, digests)
+            return {digest: Facts.from_json(text) for digest, text, _ in rows}
 
     def failures(self, digests: Sequence[str]) -> dict[str, str]:
         """Return digest -> reason for those of some contents that are no usable image."""
-        sql = "SELECT digest, failure FROM images WHERE feature IS NULL AND digest IN (?)"
-        return dict(self._chunked(sql, digests))
+        columns = "digest, facts, failure, crc"
+        sql = f"SELECT {columns} FROM images WHERE feature IS NULL AND digest IN (?)"
+        return {digest: failure for digest, _, failure in self._chunked(sql, digests)}
 
     def features(self, digests: Sequence[str]) -> F32:
         """Return the un-normalised features, float32 ``[len(digests), D]``.
@@ -223,7 +260,7 @@ class ImageStore:
         for row, digest in enumerate(digests):
             rows_of.setdefault(digest, []).append(row)
         missing = set(rows_of)
-        sql = "SELECT digest, feature FROM images WHERE digest IN (?)"
+        sql = "SELECT digest, feature, feature_crc FROM images WHERE digest IN (?)"
         for digest, blob in self._chunked(sql, list(rows_of)):
             if blob is not None and len(blob) == 4 * self.dim:
                 result[rows_of[digest]] = np.frombuffer(blob, dtype=np.float32)
@@ -241,13 +278,12 @@ class ImageStore:
     def put_regions(self, regions: str, features: Iterable[tuple[str, F32]]) -> None:
         """Store the features ``[R, D]`` of regions of some contents under a key."""
         with self._write() as db:
-            rows = [(digest, regions, _blob(of)) for digest, of in features]
-            db.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", rows)
+            _put_parts(db, [(digest, regions, _blob(of)) for digest, of in features])
 
     def without_regions(self, regions: str, digests: Sequence[str]) -> list[str]:
         """Return those of some contents that lack features under a key, each once."""
         unique = list(dict.fromkeys(digests))
-        sql = "SELECT digest FROM parts WHERE digest IN (?) AND regions = ?"
+        sql = "SELECT digest, NULL FROM parts WHERE digest IN (?) AND regions = ?"
         stored = {digest for (digest,) in self._chunked(sql, unique, (regions,))}
         return [digest for digest in unique if digest not in stored]
 
@@ -257,29 +293,30 @@ class ImageStore:
         Raises:
             AslError: a content has none.
         """
-        sql = "SELECT digest, features FROM parts WHERE digest IN (?) AND regions = ?"
-        features: dict[str, F32] = {
-            digest: np.frombuffer(blob, dtype=np.float32).reshape(-1, self.dim)
-            for digest, blob in self._chunked(sql, list(dict.fromkeys(digests)), (regions,))
-        }
+        with read_errors(self.path or "memory", REMEDY):
+            features: dict[str, F32] = {
+                digest: np.frombuffer(blob, dtype=np.float32).reshape(-1, self.dim)
+                for digest, _, blob in self._chunked(
+                    _SELECT_PARTS, list(dict.fromkeys(digests)), (regions,)
+                )
+            }
         self._refuse_missing(set(digests) - set(features), "regions")
         return np.stack([features[digest] for digest in digests], axis=1)
 
     def put_local_features(self, key: str, features: Iterable[tuple[str, bytes]]) -> None:
         """Store packed local features of some contents; ``key`` names the extractor."""
         with self._write() as db:
-            rows = [(digest, key, blob) for digest, blob in features]
-            db.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", rows)
+            _put_parts(db, [(digest, key, blob) for digest, blob in features])
 
     def local_features(self, key: str, digests: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Yield (digest, packed local features) in any order; missing ones are left out."""
-        sql = "SELECT digest, features FROM parts WHERE digest IN (?) AND regions = ?"
-        yield from self._chunked(sql, digests, (key,))
+        for digest, _, blob in self._chunked(_SELECT_PARTS, digests, (key,)):
+            yield digest, blob
 
     def thumbnail(self, digest: str) -> bytes:
         """Return the JPEG thumbnail of a content, empty bytes without one."""
-        rows = self._all("SELECT picture FROM images WHERE digest = ?", (digest,))
-        return bytes(rows[0][0]) if rows and rows[0][0] else b""
+        rows = self._checked(_SELECT_PICTURE, (digest,))
+        return bytes(rows[0][1]) if rows and rows[0][1] else b""
 
     def verdicts(
         self, verifier: str, pairs: Sequence[tuple[str, str]]
@@ -291,12 +328,12 @@ class ImageStore:
             chunk = ordered[start : start + MOST_SQL_VALUES]
             values = ",".join(["(?, ?)"] * len(chunk))
             # CROSS JOIN: look up the few pairs in the many verdicts, never the other way round.
-            rows = self._all(
-                f"WITH pairs (a, b) AS (VALUES {values}) SELECT first, second, verdict "
+            rows = self._checked(
+                f"WITH pairs (a, b) AS (VALUES {values}) SELECT first, second, judge, verdict, crc "
                 "FROM pairs CROSS JOIN verdicts ON first = a AND second = b AND judge = ?",
                 [*(digest for pair in chunk for digest in pair), verifier],
             )
-            cached.update({(first, second): text for first, second, text in rows})
+            cached.update({(first, second): text for first, second, _, text in rows})
         return cached
 
     def keep_verdicts_of(self, verifier: str) -> None:
@@ -311,7 +348,11 @@ class ImageStore:
         """Store (first digest, second digest, verdict as JSON)."""
         with self._write() as db:
             rows = [(first, second, verifier, text) for first, second, text in verdicts]
-            db.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
+            db.executemany(
+                "INSERT OR REPLACE INTO verdicts (first, second, judge, verdict, crc) "
+                "VALUES (?, ?, ?, ?, ?)",
+                [(*row, row_checksum(*row)) for row in rows],
+            )
 
     def copy_to(self, path: Path) -> None:
         """Write the whole store to a new file.
@@ -322,12 +363,17 @@ class ImageStore:
         if path.exists():
             raise AslError(f"{path}: is there already; choose another folder")
         with atomic_path(path) as temporary:
-            target = open_database(temporary, remedy=_REMEDY)
+            target = open_database(temporary, remedy=REMEDY)
             try:
-                with self._lock, database_errors(path, remedy=_REMEDY):
+                with self._lock, database_errors(path, remedy=REMEDY):
                     self._db.backup(target)
             finally:
                 target.close()
+
+
+def _put_parts(db: sqlite3.Connection, rows: Iterable[tuple[str, str, bytes]]) -> None:
+    sql = "INSERT OR REPLACE INTO parts (digest, regions, features, crc) VALUES (?, ?, ?, ?)"
+    db.executemany(sql, [(*row, row_checksum(*row)) for row in rows])
 
 
 def _blob(features: F32) -> bytes:

@@ -7,10 +7,12 @@ import threading
 from pathlib import Path
 from typing import Self
 
+from asl.app.library.row_checksums import checked_rows
 from asl.storage import database_errors, open_database
 from asl.types import AslError
 
 STORE_REMEDY = "delete it: it is built again from the images"
+_SELECT = "SELECT digest, picture, picture_crc FROM images WHERE digest = ?"
 
 
 class ThumbnailFile:
@@ -38,12 +40,11 @@ class ThumbnailFile:
             if self._db is None:
                 self._db = open_database(self.path, remedy=STORE_REMEDY, existing=True)
             with database_errors(self.path, remedy=STORE_REMEDY):
-                row = self._db.execute(
-                    "SELECT picture FROM images WHERE digest = ?", (digest,)
-                ).fetchone()
-        if not row or not row[0]:
-            raise AslError(f"{self.path}: has no thumbnail of content {digest[:16]}")
-        return bytes(row[0])
+                rows = self._db.execute(_SELECT, (digest,)).fetchall()
+        for _, picture in checked_rows(rows, self.path):
+            if picture:
+                return bytes(picture)
+        raise AslError(f"{self.path}: has no thumbnail of content {digest[:16]}")
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""

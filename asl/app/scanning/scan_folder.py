@@ -64,6 +64,8 @@ def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
     path = _cache_path(options, ingestor.hash)
     store = ingestor.open_store(path)
     try:
+        if options.check_files:
+            store.check()
         store.keep_verdicts_of(verifier_id())
         clock.step("start")
         synced = _sync(store, ingestor, sources, bar)

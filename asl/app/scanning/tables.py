@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asl import __version__
-from asl.storage import atomic_path, atomic_text
+from asl.storage import atomic_text
 
 if TYPE_CHECKING:
     from asl.app.scanning.result import MatchedPair, ScanResult
@@ -147,13 +147,13 @@ def _edit_list(row: Row) -> list[str]:
 
 def _write_parquet(rows: list[Row], path: Path) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from asl.data.checked_parquet import write_parquet
 
     kinds = {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}
     schema = pa.schema([(field.name, kinds[str(field.type)]) for field in fields(Row)])
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)
+    write_parquet(table, path)
 
 
 def path_cell(path: str) -> str:

@@ -46,6 +46,7 @@ class EvaluateInputs:
         query_images: images of the queries, for the thumbnails of the report.
         reference_images: images of the references, for the thumbnails of the report.
         id_style: ids of these images are paths, or file names without suffix (stem).
+        check_files: compare every file of stores with its checksum first.
     """
 
     predictions: str | None = None
@@ -59,6 +60,7 @@ class EvaluateInputs:
     query_images: str | None = None
     reference_images: str | None = None
     id_style: IdStyle = "path"
+    check_files: bool = False
 
 
 @dataclass(kw_only=True)

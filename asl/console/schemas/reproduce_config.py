@@ -37,6 +37,7 @@ class ReproduceInputs:
         regions: regions of the references to embed and search as well.
         query_regions: regions of the queries, for the candidates of verify (pictures in pictures).
         bootstrap: replicates of the confidence intervals; 0: no intervals.
+        check_files: compare every file of the stores under OUTPUT with its checksum first.
     """
 
     benchmark: Literal[
@@ -50,6 +51,7 @@ class ReproduceInputs:
     regions: Regions = "none"
     query_regions: Regions = "none"
     bootstrap: int = 200
+    check_files: bool = False
 
 
 @dataclass(kw_only=True)

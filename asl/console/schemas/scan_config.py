@@ -37,6 +37,7 @@ class ScanInputs:
         output: folder of the results.
         cache: what is remembered between scans; null: OUTPUT/cache.sqlite, with the model in its
             name.
+        check_files: check the whole cache first, not only what is read.
         precision: share of the reported pairs that should be right.
         format: format of the table.
         gallery: most pairs in the page; 0: no page.
@@ -48,6 +49,7 @@ class ScanInputs:
     against: Path | None = None
     output: Path = Path("asl-scan")
     cache: Path | None = None
+    check_files: bool = False
     precision: float = 0.95
     format: Literal["csv", "parquet", "json"] = "csv"
     gallery: int = 2000

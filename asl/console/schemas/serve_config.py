@@ -36,6 +36,7 @@ class ServeLibrary:
         model: asl_lite0 or a trained model.
         regions: regions to search as well, for crops.
         precision: share of the matches that should be right.
+        check_files: check the whole library first, not only what is read.
     """
 
     library: Path = Path("asl-library")
@@ -43,6 +44,7 @@ class ServeLibrary:
     model: str = "asl_lite0"
     regions: Regions = "coarse"
     precision: float = 0.95
+    check_files: bool = False
 
 
 @dataclass(kw_only=True)

@@ -47,7 +47,8 @@ class FaissFactoryIndex:
             spec: FAISS factory string, for inner products.
             nprobe: inverted lists searched per query (also ``efSearch`` = 4 x of HNSW).
             cache: file that keeps the built index; memory-mapped where it exists.
-            check_files: compare the file with its checksum, however large it is.
+            check_files: compare the file with its checksum, however large it is; one of an
+                earlier version, without a checksum, is refused.
 
         Raises:
             UsageError: FAISS cannot parse ``spec``, or ``nprobe`` is below 1.
@@ -110,7 +111,7 @@ class FaissFactoryIndex:
 
     def _read(self, file: Path, shape: tuple[int, ...]) -> Any:
         if self._check_files or file.stat().st_size <= _CHECKED_BYTES:
-            check_seal(file, remedy=_REBUILD)
+            check_seal(file, remedy=_REBUILD, required=self._check_files)
         try:
             index = self._faiss.read_index(str(file), self._faiss.IO_FLAG_MMAP)
         except RuntimeError as error:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.matching.values import EVIDENCE
+from asl.storage import sealed, without_seal
 from asl.types import AslError
 
 _FORMAT = "asl-verifier-trees-1"
@@ -145,7 +146,7 @@ class TreeModel:
             "card": self.card,
             "trees": trees,
         }
-        return json.dumps(whole, separators=(",", ":"))
+        return json.dumps(sealed(whole), separators=(",", ":"))
 
 
 def load_model(path: Path | None = None) -> TreeModel:
@@ -184,7 +185,7 @@ def parse_model(text: str, *, name: str) -> TreeModel:
         AslError: the text is no consistent verifier model.
     """
     try:
-        raw = json.loads(text)
+        raw = without_seal(json.loads(text))
         if raw.get("format") != _FORMAT:
             raise AslError(f"{name}: its format is {raw.get('format')!r}, expected {_FORMAT!r}")
         trees = raw["trees"]
@@ -201,7 +202,7 @@ def parse_model(text: str, *, name: str) -> TreeModel:
             float(raw["offset"]),
             dict(raw["card"]),
         )
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise AslError(
             f"{name}: is not a verifier model ({type(error).__name__}: {error}); "
             "restore or refit it"

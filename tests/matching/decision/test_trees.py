@@ -51,8 +51,11 @@ def test_broken_models_and_labels_are_refused(fitted: TreeModel, tmp_path: Path)
     for text in ("", "[]", "{}", fitted.to_json()[:-40]):
         with pytest.raises(AslError, match="mine"):
             parse_model(text, name="mine")
+    renamed = fitted.to_json().replace("corr_low", "corr_lowest")
+    with pytest.raises(AslError, match=r"mine: .*its checksum differs"):
+        parse_model(renamed, name="mine")
     with pytest.raises(AslError, match=r"unknown evidence.*corr_lowest"):
-        parse_model(fitted.to_json().replace("corr_low", "corr_lowest"), name="mine")
+        parse_model(renamed.replace('"sha256"', '"was"'), name="mine")
     with pytest.raises(AslError, match="cannot be read"):
         load_model(tmp_path / "nothing.json")
     (tmp_path / "latin.json").write_bytes(b"\xff\xfe")

@@ -1,0 +1,1 @@
+"""Recognise files and folders that this package writes, and check that they are whole."""
