@@ -150,7 +150,11 @@ def test_a_store_with_regions_and_nothing_is_embedded_again() -> None:
 def test_parts_of_a_job_are_joined() -> None:
     asl("extract", "images=photos", "model=model", "output=stores/parts", "merge=2")
     whole = {name: data for name, data in contents("stores/photos").items() if "/" not in name}
-    assert contents("stores/parts") == whole
+    joined = contents("stores/parts")
+    manifest = json.loads(joined.pop("manifest.json"))
+    assert len(manifest.pop("sha256")) == 64, "0.1.0 wrote none"
+    assert manifest == json.loads(whole.pop("manifest.json"))
+    assert joined == whole
 
 
 def test_a_store_with_replaced_and_forgotten_images() -> None:
@@ -223,7 +227,7 @@ def test_pairs_and_truth_are_scored_as_before(suffix: str) -> None:
     keys = [f"predictions=pairs/hinge.{suffix}", "truth=queries/truth.csv", "bootstrap=20"]
     asl("evaluate", *keys, "output=again")
     found, before = read_json("again/metrics.json"), read_json("pairs/metrics.json")
-    assert found.keys() == before.keys()
+    assert found.keys() == before.keys() | {"sha256"}
     assert_close(found["scores"], before["scores"], to=1e-6)
 
 
@@ -321,7 +325,8 @@ def test_a_scan_knows_its_files_and_details() -> None:
         for first, second, text in file.execute("SELECT first, second, verdict FROM verdicts"):
             changed = json.dumps({**json.loads(text), "reason": mark})
             pair = "WHERE first = ? AND second = ?"
-            file.execute(f"UPDATE verdicts SET verdict = ? {pair}", (changed, first, second))
+            change = f"UPDATE verdicts SET verdict = ?, crc = NULL {pair}"
+            file.execute(change, (changed, first, second))
     after = scan_again()
     assert [row["reason"] for row in after] == [mark], "verdicts are remembered"
     for row in (*before, *again, *after):  # the photos lay somewhere else
