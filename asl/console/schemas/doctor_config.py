@@ -1,4 +1,4 @@
-"""Check files and folders that asl has written: what they are, and if they are whole.
+"""Check files and folders that asl wrote: what they are, if they are whole.
 
 Examples:
   asl doctor store                       a feature store, with its regions
