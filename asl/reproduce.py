@@ -145,7 +145,8 @@ def _with_background(
 def _embed(
     config: ReproduceConfig, benchmark: Benchmark, members: dict[str, Embedder], output: Path
 ) -> SearchInput:
-    from asl.pipeline.features import EmbedOptions, embed_benchmark, join_features, postprocess
+    from asl.features.extraction import EmbedOptions
+    from asl.pipeline.features import embed_benchmark, join_features, postprocess
     from asl.pipeline.inputs import check_background
 
     options = EmbedOptions(

@@ -29,7 +29,7 @@ import torch
 
 from asl.data.catalog import Catalog, open_catalog, subset
 from asl.features.decoding import Region, decoded_batches
-from asl.features.extraction import extract_together
+from asl.features.extraction import EmbedOptions, extract_together
 from asl.features.inference import Runner
 from asl.features.regions import regions_of
 from asl.models import Embedder, load_embedder
@@ -95,10 +95,12 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
                 catalog,
                 embedder,
                 outputs,
-                batch_size=options.batch_size,
-                workers=options.workers,
-                device=options.device,
-                fast_decode=fast,
+                EmbedOptions(
+                    batch_size=options.batch_size,
+                    workers=options.workers,
+                    device=options.device,
+                    fast_decode=fast,
+                ),
             )
             return np.concatenate([part.embeddings().vectors for part in stores])
 

@@ -17,9 +17,10 @@ PACKAGE = ROOT / "asl"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILE_LINES, BODY_LINES = 400, 50
 
-BASE = {"errors", "types", "storage", "parallel"}
+BASE = {"errors", "defaults", "types", "storage", "parallel"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "defaults": set(),
     "types": {"errors"},
     "storage": {"errors", "types"},
     "parallel": {"errors", "types"},
@@ -44,6 +45,7 @@ VERBS = {path.stem for path in PACKAGE.glob("*.py")} - BASE - {"__init__", "__ma
 # use in that engine's file.
 LIGHT = {
     "errors",
+    "defaults",
     "types",
     "storage",
     "parallel",

@@ -27,8 +27,9 @@ from asl.app.matches import Added, Match
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.app.query import Candidate, Query, compare
 from asl.data.images import MAX_PIXELS
+from asl.defaults import MODEL, NEIGHBOURS, PRECISION
 from asl.features.regions import regions_of
-from asl.matching.decision.thresholds import DEFAULT_PRECISION, threshold_for
+from asl.matching.decision.thresholds import threshold_for
 from asl.models import Embedder
 from asl.types import AslError, UsageError
 
@@ -46,10 +47,10 @@ class CopyDetector:
 
     def __init__(
         self,
-        model: str | Path | Embedder = "asl_lite0",
+        model: str | Path | Embedder = MODEL,
         *,
         folder: str | Path | None = None,
-        precision: float = DEFAULT_PRECISION,
+        precision: float = PRECISION,
         device: str = "auto",
         engine: str = "auto",
         max_pixels: int = MAX_PIXELS,
@@ -287,7 +288,7 @@ class CopyDetector:
             return self._store.remove(removed)
 
     def query(
-        self, image: ImageInput, *, k: int = 10, min_probability: float | None = None
+        self, image: ImageInput, *, k: int = NEIGHBOURS, min_probability: float | None = None
     ) -> list[Match]:
         """Find the references that an image is a copy of, or that are copies of it; surest first.
 

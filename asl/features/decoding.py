@@ -68,8 +68,8 @@ def decoded_batches(
     *,
     batch_size: int,
     workers: int,
-    shard_size: int = 4096,
-    fast: bool = False,
+    shard_size: int,
+    fast: bool,
 ) -> Iterator[Batch]:
     """Yield images ready for the network, in order.
 
@@ -112,7 +112,7 @@ class _Decoded(Dataset[tuple[int, str, Any]]):
         catalog: Catalog,
         plan: Preprocessing,
         regions: Sequence[Region | None],
-        fast: bool = False,
+        fast: bool,
     ) -> None:
         self._catalog = catalog
         self._plan = plan

@@ -7,24 +7,55 @@ since they were embedded are embedded again; see :mod:`asl.features.fingerprints
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from asl.data.catalog import Catalog
+from asl.defaults import BATCH_SIZE, MAX_FAILURE_RATE, SHARD_SIZE
 from asl.features.decoding import Batch, Region, decoded_batches
 from asl.features.feature_store import FeatureStore
 from asl.features.fingerprints import Outdated
 from asl.features.inference import Runner
 from asl.features.writer_lock import one_writer
-from asl.models import Embedder, Preprocessing, model_hash
+from asl.models import Embedder, model_hash
 from asl.types import F32, AslError
 
 Progress = Callable[[int, int], None]
 _LEAST_FOR_RATE = 20  # images before a failure rate is judged
 _NO_DIRECTION = "its feature is not finite, or 0"
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Settings of an extraction.
+
+    Attributes:
+        batch_size: pictures per forward pass.
+        workers: processes that decode; 0 decodes in this one. None: 0 with a model on the CPU,
+            which needs the cores itself, one per core (8 at most) with a GPU.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        shard_size: images per shard, the most that a kill can lose.
+        max_failure_rate: share of unreadable images above which the run stops, 0..1.
+        fast_decode: decode large JPEGs at a fraction of their size, at least twice the network's
+            input; recorded in the store, and only stores that agree in it belong together.
+    """
+
+    batch_size: int = BATCH_SIZE
+    workers: int | None = None
+    device: str = "auto"
+    shard_size: int = SHARD_SIZE
+    max_failure_rate: float = MAX_FAILURE_RATE
+    fast_decode: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_failure_rate <= 1 or self.batch_size < 1 or self.shard_size < 1:
+            raise AslError(
+                f"extract: batch_size={self.batch_size} and shard_size={self.shard_size} must be 1 "
+                f"or more, max_failure_rate={self.max_failure_rate:g} in 0..1"
+            )
 
 
 def extract(
@@ -33,6 +64,7 @@ def extract(
     *,
     output: str | Path,
     region: Region | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> FeatureStore:
     """Embed the images that are not in the store yet, or have changed.
@@ -42,7 +74,8 @@ def extract(
         embedder: the model, with its preprocessing.
         output: folder of the store; an existing one of the same model is continued.
         region: embed only this region of each image.
-        options: of :func:`extract_together`.
+        progress: called with (images done, images to do).
+        options: fields of :class:`EmbedOptions`.
 
     Returns:
         The store; images = embedded + failed.
@@ -50,20 +83,15 @@ def extract(
     Raises:
         AslError: too many unreadable images, or a store of another model.
     """
-    return extract_together(catalog, embedder, {Path(output): region}, **options)[0]
+    settings = EmbedOptions(**options)
+    return extract_together(catalog, embedder, {Path(output): region}, settings, progress)[0]
 
 
 def extract_together(
     catalog: Catalog,
     embedder: Embedder,
     outputs: Mapping[Path, Region | None],
-    *,
-    batch_size: int = 64,
-    workers: int | None = None,
-    shard_size: int = 4096,
-    max_failure_rate: float = 0.1,
-    device: str = "auto",
-    fast_decode: bool = False,
+    options: EmbedOptions,
     progress: Progress | None = None,
 ) -> list[FeatureStore]:
     """Embed several regions of the images, each into its own store; decode each image once.
@@ -72,14 +100,7 @@ def extract_together(
         catalog: images; each is embedded once, in this order.
         embedder: the model, with its preprocessing.
         outputs: folder of a store -> region of the images; None is the whole.
-        batch_size: pictures per forward pass.
-        workers: processes that decode; 0 decodes in this one. None: 0 with a model on the CPU,
-            which needs the cores itself, one per core (8 at most) with a GPU.
-        shard_size: images per shard, the most that a kill can lose.
-        max_failure_rate: share of unreadable images above which the run stops.
-        device: ``auto``, ``cpu``, ``cuda`` ...
-        fast_decode: decode large JPEGs at a fraction of their size, at least twice the network's
-            input; recorded in the store, and only stores that agree in it belong together.
+        options: settings.
         progress: called with (images done, images to do).
 
     Returns:
@@ -88,13 +109,10 @@ def extract_together(
     Raises:
         AslError: too many unreadable images, or a store of another model.
     """
-    if not 0 <= max_failure_rate <= 1 or batch_size < 1 or shard_size < 1:
-        raise AslError(
-            f"extract: batch_size={batch_size} and shard_size={shard_size} must be 1 or more, "
-            f"max_failure_rate={max_failure_rate:g} in 0..1"
-        )
     with one_writer(outputs):
-        stores = [_store(path, embedder, region, fast_decode) for path, region in outputs.items()]
+        stores = [
+            _store(path, embedder, region, options.fast_decode) for path, region in outputs.items()
+        ]
         outdated = Outdated(catalog)
         jobs = [
             _Job(store, region, missing)
@@ -102,19 +120,7 @@ def extract_together(
             if (missing := outdated.of(store))
         ]
         if jobs:
-            runner = Runner(embedder, device)
-            _fill(
-                jobs,
-                catalog,
-                embedder.preprocessing,
-                runner,
-                batch_size=batch_size,
-                workers=runner.decoders() if workers is None else workers,
-                shard_size=shard_size,
-                max_failure_rate=max_failure_rate,
-                fast=fast_decode,
-                progress=progress,
-            )
+            _fill(jobs, catalog, embedder, options, progress)
     return stores
 
 
@@ -135,14 +141,8 @@ class _Job(NamedTuple):
 def _fill(
     jobs: Sequence[_Job],
     catalog: Catalog,
-    plan: Preprocessing,
-    runner: Runner,
-    *,
-    batch_size: int,
-    workers: int,
-    shard_size: int,
-    max_failure_rate: float,
-    fast: bool,
+    embedder: Embedder,
+    options: EmbedOptions,
     progress: Progress | None,
 ) -> None:
     """Embed the images that any store lacks, one shard at a time."""
@@ -150,25 +150,25 @@ def _fill(
     rows = np.array(
         [row for row, name in enumerate(catalog.ids.tolist()) if name in missing], dtype=np.int64
     )
-    group = max(1, batch_size // len(jobs))
-    regions = [job.region for job in jobs]
+    runner = Runner(embedder, options.device)
+    group = max(1, options.batch_size // len(jobs))
     batches = decoded_batches(
         catalog,
-        plan,
-        regions,
+        embedder.preprocessing,
+        [job.region for job in jobs],
         rows,
         batch_size=group,
-        workers=workers,
-        shard_size=shard_size,
-        fast=fast,
+        workers=runner.decoders() if options.workers is None else options.workers,
+        shard_size=options.shard_size,
+        fast=options.fast_decode,
     )
     done = failed = 0
-    for start in range(0, len(rows), shard_size):
+    for start in range(0, len(rows), options.shard_size):
         names: list[str] = []
         features: list[F32] = []
         failures: list[tuple[str, str]] = []
         stamps: dict[str, str] = {}
-        part = rows[start : start + shard_size]
+        part = rows[start : start + options.shard_size]
         for _ in range(0, len(part), group):
             chunk, embedded, broken, marks = _embedded(runner, next(batches), len(jobs))
             features.append(embedded)
@@ -180,7 +180,7 @@ def _fill(
                 progress(done, len(rows))
         failed += len(failures)
         # Images of earlier runs count, too: the only new one may be broken.
-        _check_rate(failed, len(catalog) - len(rows) + done, max_failure_rate, failures)
+        _check_rate(failed, len(catalog) - len(rows) + done, options.max_failure_rate, failures)
         joined = np.concatenate(features)
         for place, job in enumerate(jobs):
             _add(job, names, joined[:, place], failures, stamps)

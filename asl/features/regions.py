@@ -13,11 +13,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from asl.data.catalog import Catalog
 from asl.features.decoding import Region
-from asl.features.extraction import extract_together
+from asl.features.extraction import EmbedOptions, Progress, extract_together
 from asl.features.feature_store import FeatureStore
 from asl.models import Embedder
 from asl.types import AslError, Embeddings, UsageError
@@ -75,10 +74,10 @@ def region_path(store: str | Path, region: Region) -> Path:
 def extract_regions(
     catalog: Catalog,
     embedder: Embedder,
-    *,
     output: str | Path,
     regions: tuple[Region, ...],
-    **options: Any,
+    options: EmbedOptions,
+    progress: Progress | None = None,
 ) -> list[FeatureStore]:
     """Embed regions of every image into one store each, inside the store of the whole images.
 
@@ -87,14 +86,14 @@ def extract_regions(
         embedder: the model.
         output: folder of the store of the whole images.
         regions: to embed.
-        options: of :func:`asl.features.extraction.extract_together`.
+        options: settings.
+        progress: called with (images done, images to do).
 
     Returns:
         One store per region; existing ones are resumed.
     """
-    return extract_together(
-        catalog, embedder, {region_path(output, region): region for region in regions}, **options
-    )
+    outputs = {region_path(output, region): region for region in regions}
+    return extract_together(catalog, embedder, outputs, options, progress)
 
 
 def region_embeddings(

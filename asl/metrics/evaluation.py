@@ -21,7 +21,7 @@ from asl.metrics.average_precision import (
     rank,
     recall_at_precision,
 )
-from asl.metrics.hard_false_matches import hard_false_matches, is_hard
+from asl.metrics.hard_false_matches import hard_false_matches
 from asl.metrics.intervals import Interval, PerQuerySums, bootstrap_replicates
 from asl.metrics.per_query import (
     PerQuery,
@@ -80,6 +80,8 @@ class Evaluation:
         by_group: the same for a grouping of the caller's; empty where none was given.
         precision: precision whose threshold is the operating threshold.
         threshold: the operating threshold; None where the precision is never reached.
+        hard_false_match_rate: share of hard-negative queries that match something at the operating
+            threshold; None without such queries or without a threshold.
         intervals: name -> 95 % bootstrap interval over queries; empty where they are off.
         curve: recall, precision and score at about 400 points of the ranking, for drawing; not in
             the JSON form.
@@ -99,22 +101,11 @@ class Evaluation:
     by_group: Mapping[str, KindResult] = field(default_factory=dict)
     precision: float = 0.9
     threshold: float | None = None
+    hard_false_match_rate: float | None = None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     curve: tuple[F64, F64, F64] = field(
         default_factory=lambda: (np.empty(0), np.empty(0), np.empty(0))
     )
-
-    @property
-    def hard_false_match_rate(self) -> float | None:
-        """Share of hard-negative queries that match something at the operating threshold.
-
-        None without such queries or without a threshold.
-        """
-        hard = [result for kind, result in self.by_kind.items() if is_hard(kind)]
-        rates = [(r.false_match_rate, r.queries) for r in hard if r.false_match_rate is not None]
-        if not rates:
-            return None
-        return sum(rate * count for rate, count in rates) / sum(count for _, count in rates)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain values; scripts rely on the names of the headline metrics."""
@@ -199,6 +190,7 @@ def evaluate(
         by_group=breakdown(ranking, groups or {}, threshold=threshold),
         precision=precision,
         threshold=threshold,
+        hard_false_match_rate=None if hard is None else float(hard[0].sum() / hard[1].sum()),
         intervals=_intervals(ranking, sums, bootstrap, seed) if bootstrap else {},
         curve=_thin_curve(ranking, keep=[point.recall for point in points.values()]),
     )

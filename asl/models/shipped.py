@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from asl.defaults import MODEL
 from asl.types import UsageError
 
-SHIPPED = "asl_lite0"
+SHIPPED = MODEL
 
 
 def shipped_model() -> Path:

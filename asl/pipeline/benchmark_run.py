@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from asl.console.progress import progress_bar
+from asl.defaults import NEIGHBOURS
 from asl.index.engines.protocol import Engine
 from asl.index.exact.region_search import search_regions
 from asl.models.scores import find_calibrations, resolve_score
@@ -36,7 +37,7 @@ class Protocol:
     500,000 best pairs over all queries
     """
 
-    k: int = 10
+    k: int = NEIGHBOURS
     most: int | None = None
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from asl.scoring.score import Score, pair_scores
 from asl.types import F32, I64, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
 
-def find_candidates(inputs: SearchInput, score: Score, *, k: int = 10) -> ScoredPairs:
+def find_candidates(inputs: SearchInput, score: Score, *, k: int) -> ScoredPairs:
     """Retrieve the ``k`` best references of every query by embeddings, query regions included.
 
     Regions of the queries ignore the direction (a photo finds what was cropped from it), so the

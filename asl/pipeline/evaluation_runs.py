@@ -11,6 +11,7 @@ from rich.console import Console
 
 from asl.data.catalog import Catalog
 from asl.data.pairs import read_pairs
+from asl.defaults import BACKGROUND_IMAGES
 from asl.metrics.shared_ids import compare_features, compare_predictions
 from asl.pipeline.key_checks import check_background_size
 from asl.scoring.normalization import ScoreNormalization
@@ -126,17 +127,13 @@ def search_benchmark(
         settings: of the search.
         layout: of the folder; ``auto`` detects it.
         features: folder of the feature stores.
-        background: embed training images (at most ``BACKGROUND_IMAGES``) for the settings.
+        background: embed training images (100,000 at most) for the settings.
         workers: processes that decode.
     """
     from asl.data.layouts import open_benchmark
+    from asl.features.extraction import EmbedOptions
     from asl.models import load_embedder
-    from asl.pipeline.features import (
-        BACKGROUND_IMAGES,
-        EmbedOptions,
-        embed_benchmark,
-        thin_background,
-    )
+    from asl.pipeline.features import embed_benchmark, thin_background
 
     benchmark = open_benchmark(path, layout=layout)
     if background and benchmark.train is None:

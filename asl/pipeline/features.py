@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from rich.console import Console
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, subset
 from asl.data.layouts import Benchmark
-from asl.features.extraction import extract
+from asl.features.extraction import EmbedOptions, extract_together
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import extract_regions, region_embeddings, regions_of
 from asl.models import Embedder, model_hash
@@ -20,31 +19,6 @@ from asl.pipeline.inputs import SearchInput
 from asl.scoring.ensemble import ensemble
 from asl.scoring.postprocess import PostProcess
 from asl.types import Embeddings
-
-# Training images embedded as a background unless told otherwise: D2LV fits its whitening on 20,000,
-# and the nearest neighbours of score normalisation hardly move beyond this.
-BACKGROUND_IMAGES = 100_000
-
-
-@dataclass(frozen=True)
-class EmbedOptions:
-    """Settings of an extraction.
-
-    Attributes:
-        batch_size: images per forward pass.
-        workers: decoding processes; None: none beside a model on the CPU, else one a core.
-        device: ``auto``, ``cpu``, ``cuda``.
-        shard_size: images per shard, the most that a kill loses.
-        max_failure_rate: share of unreadable images above which the extraction stops, 0..1.
-        fast_decode: decode large JPEGs at a fraction of their size.
-    """
-
-    batch_size: int = 64
-    workers: int | None = None
-    device: str = "auto"
-    shard_size: int = 4096
-    max_failure_rate: float = 0.1
-    fast_decode: bool = False
 
 
 def embed_images(
@@ -68,35 +42,12 @@ def embed_images(
     """
     options = options or EmbedOptions()
     with progress_bar(f"embedding {role}", unit="images") as progress:
-        store = extract(
-            catalog,
-            embedder,
-            output=output,
-            batch_size=options.batch_size,
-            workers=options.workers,
-            device=options.device,
-            shard_size=options.shard_size,
-            max_failure_rate=options.max_failure_rate,
-            fast_decode=options.fast_decode,
-            progress=progress,
-        )
+        whole = {output: None}
+        (store,) = extract_together(catalog, embedder, whole, options, progress)
     parts = regions_of(regions, role=role)
-    if not parts:
-        return store
-    with progress_bar(f"embedding {len(parts)} regions of {role}", unit="images") as progress:
-        extract_regions(
-            catalog,
-            embedder,
-            output=output,
-            regions=parts,
-            batch_size=options.batch_size,
-            workers=options.workers,
-            device=options.device,
-            shard_size=options.shard_size,
-            max_failure_rate=options.max_failure_rate,
-            fast_decode=options.fast_decode,
-            progress=progress,
-        )
+    if parts:
+        with progress_bar(f"embedding {len(parts)} regions of {role}", unit="images") as progress:
+            extract_regions(catalog, embedder, output, parts, options, progress)
     return store
 
 

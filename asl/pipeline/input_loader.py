@@ -12,13 +12,14 @@ from rich.console import Console
 
 from asl.data.catalog import Catalog, FileCatalog, IdStyle, open_catalog, skipped_text
 from asl.features.decoding import Region
+from asl.features.extraction import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import region_embeddings, regions_of
 from asl.features.store_groups import check_models, verify_all
 from asl.index.milvus.address import is_served
 from asl.index.saved_index import SavedIndex
 from asl.models import Embedder, load_embedder, model_hash
-from asl.pipeline.features import EmbedOptions, embed_images, embedded_ids
+from asl.pipeline.features import embed_images, embedded_ids
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.ensemble import ensemble
 from asl.types import AslError, Embeddings, UsageError

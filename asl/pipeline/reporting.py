@@ -8,11 +8,13 @@ from typing import Any
 
 from asl.data.layouts import Benchmark
 from asl.data.pairs import write_pairs
+from asl.defaults import BOOTSTRAP
+from asl.features.extraction import EmbedOptions
 from asl.metrics.directional import directional
 from asl.metrics.evaluation import Evaluation, evaluate
 from asl.models import Embedder
 from asl.pipeline.benchmark_run import Protocol, score_modes
-from asl.pipeline.features import EmbedOptions, embed_benchmark
+from asl.pipeline.features import embed_benchmark
 from asl.pipeline.inputs import SearchInput
 from asl.report.html import write_report
 from asl.scoring.score import Score
@@ -26,7 +28,7 @@ def score_benchmark(
     *,
     output: Path,
     protocol: Protocol | None = None,
-    bootstrap: int = 200,
+    bootstrap: int = BOOTSTRAP,
     context: Mapping[str, Any] | None = None,
     options: EmbedOptions | None = None,
 ) -> dict[str, Evaluation]:
@@ -69,7 +71,7 @@ def report_runs(
     *,
     output: Path,
     protocol: Protocol,
-    bootstrap: int = 200,
+    bootstrap: int = BOOTSTRAP,
     context: Mapping[str, Any] | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate runs, and write predictions, metrics and a report that names the protocol."""

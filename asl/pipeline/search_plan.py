@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asl.console.schemas.search_config import SearchConfig
+from asl.features.extraction import EmbedOptions
 from asl.features.regions import regions_of
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_factory import FaissFactoryIndex
@@ -17,7 +18,6 @@ from asl.index.saved_index import SavedIndex
 from asl.matching import Budget
 from asl.matching.decision.thresholds import threshold_for
 from asl.models.scores import find_calibrations, resolve_score
-from asl.pipeline.features import EmbedOptions
 from asl.pipeline.input_loader import InputLoader, InputSources
 from asl.pipeline.key_checks import (
     check_background_size,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, CatalogLoader
+from asl.defaults import CANDIDATES, LOCAL_CANDIDATES
 from asl.features.fingerprints import fingerprint
 from asl.matching import Budget, Verified, verify_pairs
 from asl.pipeline.candidates import add_local, find_candidates, warn_failures
@@ -142,8 +143,8 @@ def verify_run(
     inputs: SearchInput,
     score: Score,
     *,
-    candidates: int = 3,
-    local_candidates: int = 3,
+    candidates: int = CANDIDATES,
+    local_candidates: int = LOCAL_CANDIDATES,
     workers: int | None = None,
     cache: Path | None = None,
 ) -> ScoredPairs:

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from asl.defaults import SN_FIRST, SN_LAST, SN_WEIGHT
 from asl.types import AslError, BackgroundEmbeddings, QueryEmbeddings, UsageError
 
 Kind = Literal["subtract", "stretch"]
@@ -42,9 +43,9 @@ class ScoreNormalization:
         kind: ``subtract`` or ``stretch``.
     """
 
-    beta: float = 1.0
-    first: int = 0
-    last: int = 2
+    beta: float = SN_WEIGHT
+    first: int = SN_FIRST
+    last: int = SN_LAST
     kind: Kind = "subtract"
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from asl.data.scenes import render_scene
 from asl.features import FeatureStore, extract
 from asl.features.array_jobs import join_parts
 from asl.features.decoding import Region
+from asl.features.extraction import EmbedOptions
 from asl.features.regions import extract_regions
 from asl.models import Embedder, build_embedder
 
@@ -127,11 +128,19 @@ def test_an_image_may_break_and_be_repaired(embedder: Embedder, tmp_path: Path) 
 def test_regions_follow_their_images(embedder: Embedder, tmp_path: Path) -> None:
     folder, region = draw(tmp_path / "a"), Region(0.0, 0.0, 0.5, 0.5)
     (before,) = extract_regions(
-        open_catalog(folder), embedder, output=tmp_path / "s", regions=(region,)
+        open_catalog(folder),
+        embedder,
+        output=tmp_path / "s",
+        regions=(region,),
+        options=EmbedOptions(),
     )
     cv2.imwrite(str(folder / "2.png"), render_scene(77, height=60, width=80)[..., ::-1])
     (after,) = extract_regions(
-        open_catalog(folder), embedder, output=tmp_path / "s", regions=(region,)
+        open_catalog(folder),
+        embedder,
+        output=tmp_path / "s",
+        regions=(region,),
+        options=EmbedOptions(),
     )
     cosines = np.einsum("nd,nd->n", vectors(before, NAMES), vectors(after, NAMES))
     assert np.flatnonzero(cosines < 0.999).tolist() == [2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from asl.data.catalog import open_catalog, subset
 from asl.features.decoding import cut
-from asl.features.extraction import extract
+from asl.features.extraction import EmbedOptions, extract
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import (
     REGIONS,
@@ -74,16 +73,18 @@ def test_stores_that_were_not_equally_far_when_a_run_ended_are_filled_up(
         backbone="mobilenetv3_small_050", pretrained=None, pooling="gem", neck="none", size=64
     )
     catalog, parts = open_catalog(photos), REGIONS["coarse"][:3]
-    options: dict[str, Any] = {"shard_size": 2, "batch_size": 3, "max_failure_rate": 0.5}
-    whole = extract_regions(catalog, embedder, output=tmp_path / "whole", regions=parts, **options)
+    options = EmbedOptions(shard_size=2, batch_size=3, max_failure_rate=0.5)
+    whole = extract_regions(
+        catalog, embedder, output=tmp_path / "whole", regions=parts, options=options
+    )
     killed = tmp_path / "killed"
     extract_regions(
-        subset(catalog, np.arange(4)), embedder, output=killed, regions=parts[:1], **options
+        subset(catalog, np.arange(4)), embedder, output=killed, regions=parts[:1], options=options
     )
     extract_regions(
-        subset(catalog, np.arange(2)), embedder, output=killed, regions=parts[1:2], **options
+        subset(catalog, np.arange(2)), embedder, output=killed, regions=parts[1:2], options=options
     )
-    resumed = extract_regions(catalog, embedder, output=killed, regions=parts, **options)
+    resumed = extract_regions(catalog, embedder, output=killed, regions=parts, options=options)
     for one, other in zip(whole, resumed, strict=True):
         np.testing.assert_allclose(one.embeddings().vectors, other.embeddings().vectors, atol=1e-5)
         assert one.ids.tolist() == other.ids.tolist()
@@ -97,7 +98,13 @@ def test_a_region_is_what_its_crop_would_be(photos: Path, tmp_path: Path) -> Non
     catalog, region = open_catalog(photos), REGIONS["coarse"][1]
     store = extract(catalog, embedder, output=tmp_path / "store", max_failure_rate=0.5)
     whole = store.embeddings()
-    extract_regions(catalog, embedder, output=store.path, regions=(region,), max_failure_rate=0.5)
+    extract_regions(
+        catalog,
+        embedder,
+        output=store.path,
+        regions=(region,),
+        options=EmbedOptions(max_failure_rate=0.5),
+    )
     (found,) = region_embeddings(store, (region,), whole)
 
     crops = tmp_path / "crops"

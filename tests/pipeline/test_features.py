@@ -58,7 +58,7 @@ def test_regions_reach_their_own_side_and_queries_regions_only_candidates(
     of_queries = np.max([q.vectors @ whole.references.vectors.T for q in both.query_regions], 0)
     expected = -np.sort(-np.maximum(of_references, of_queries), axis=1)
     np.testing.assert_allclose(
-        find_candidates(both, score).scores.reshape(3, 5), expected, atol=1e-5
+        find_candidates(both, score, k=10).scores.reshape(3, 5), expected, atol=1e-5
     )
     assert not np.allclose(expected, pairs), "the queries' regions count for candidates"
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from asl.data.scenes import render_scene
+from asl.features.extraction import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.index.saved_index import SavedIndex
 from asl.models import build_embedder, model_hash, save_embedder
-from asl.pipeline.features import EmbedOptions
 from asl.pipeline.input_loader import InputLoader, InputSources
 from asl.types import AslError, UsageError
 

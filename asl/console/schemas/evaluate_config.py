@@ -28,6 +28,7 @@ from asl.console.schemas.shared_keys import (
     ScoreConstants,
     Workers,
 )
+from asl.defaults import BOOTSTRAP, MODEL, NEIGHBOURS
 
 
 @dataclass(kw_only=True)
@@ -77,9 +78,9 @@ class EvaluateSearch(ScoreConstants):
     """
 
     layout: str = "auto"
-    model: str = "asl_lite0"
+    model: str = MODEL
     score: Literal["cosine", "paper", "strict", "soft", "hinge", "all"] = "hinge"
-    k: int = 10
+    k: int = NEIGHBOURS
     most: int | None = None
     engine: Engine = "auto"
 
@@ -97,7 +98,7 @@ class EvaluateReport:
 
     output: str
     precision: float = 0.9
-    bootstrap: int = 200
+    bootstrap: int = BOOTSTRAP
     seed: int = 0
 
 

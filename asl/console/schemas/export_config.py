@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from asl.defaults import MODEL
+
 
 @dataclass(kw_only=True)
 class ExportModel:
@@ -31,7 +33,7 @@ class ExportModel:
         tolerance: largest allowed difference to the model, as a share of its largest component.
     """
 
-    model: str = "asl_lite0"
+    model: str = MODEL
     output: str
     format: Literal["onnx", "torch_export", "safetensors"] | None = None
     tolerance: float = 1e-4

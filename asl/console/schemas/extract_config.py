@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asl.console.schemas.shared_keys import IdStyle, Machine, Regions
+from asl.defaults import MAX_FAILURE_RATE, MODEL, SHARD_SIZE
 
 
 @dataclass(kw_only=True)
@@ -43,8 +44,8 @@ class ExtractInputs:
     images: str
     output: str
     id_style: IdStyle = "path"
-    max_failure_rate: float = 0.1
-    shard_size: int = 4096
+    max_failure_rate: float = MAX_FAILURE_RATE
+    shard_size: int = SHARD_SIZE
     check_files: bool = False
     prune: float | None = None
 
@@ -61,7 +62,7 @@ class ExtractModel:
             features differ a little; use it for queries and references alike.
     """
 
-    model: str = "asl_lite0"
+    model: str = MODEL
     size: int | None = None
     regions: Regions = "none"
     fast_decode: bool = False

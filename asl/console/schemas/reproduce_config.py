@@ -19,6 +19,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asl.console.schemas.shared_keys import Machine, Postprocessing, Regions, ScoreConstants
+from asl.defaults import (
+    BACKGROUND_IMAGES,
+    BOOTSTRAP,
+    CANDIDATES,
+    LOCAL_CANDIDATES,
+    MODEL,
+    NEIGHBOURS,
+)
 
 
 @dataclass(kw_only=True)
@@ -44,13 +52,13 @@ class ReproduceInputs:
         "ndec", "disc21_dev1", "disc21_dev2", "disc21_final", "copydays", "folder", "sample"
     ]
     root: str | None = None
-    model: str = "asl_lite0"
+    model: str = MODEL
     sizes: list[int] | None = None
     output: str | None = None
-    background: int = 100_000
+    background: int = BACKGROUND_IMAGES
     regions: Regions = "none"
     query_regions: Regions = "none"
-    bootstrap: int = 200
+    bootstrap: int = BOOTSTRAP
     check_files: bool = False
 
 
@@ -66,11 +74,11 @@ class ReproduceScore(ScoreConstants):
         local_candidates: candidates per query by local features to verify; 0: none.
     """
 
-    k: int = 10
+    k: int = NEIGHBOURS
     most: int | None = None
     verify: bool = False
-    candidates: int = 3
-    local_candidates: int = 3
+    candidates: int = CANDIDATES
+    local_candidates: int = LOCAL_CANDIDATES
 
 
 @dataclass(kw_only=True)

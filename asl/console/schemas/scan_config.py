@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Literal
 
 from asl.console.schemas.shared_keys import Regions
+from asl.defaults import LOCAL_CANDIDATES, MAX_FAILURE_RATE, MODEL, NEIGHBOURS, PRECISION
 
 
 @dataclass(kw_only=True)
@@ -50,7 +51,7 @@ class ScanInputs:
     output: Path = Path("asl-scan")
     cache: Path | None = None
     check_files: bool = False
-    precision: float = 0.95
+    precision: float = PRECISION
     format: Literal["csv", "parquet", "json"] = "csv"
     gallery: int = 2000
     exit_code: bool = False
@@ -68,8 +69,8 @@ class ScanCandidates:
         effort: pairs to compare per photo, on average; at least 10,000 pairs in all.
     """
 
-    neighbours: int = 10
-    local_candidates: int = 3
+    neighbours: int = NEIGHBOURS
+    local_candidates: int = LOCAL_CANDIDATES
     regions: Regions = "none"
     effort: float = 2.0
 
@@ -86,8 +87,8 @@ class ScanMachine:
         device: auto, cpu, cuda.
     """
 
-    model: str = "asl_lite0"
-    max_failure_rate: float = 0.1
+    model: str = MODEL
+    max_failure_rate: float = MAX_FAILURE_RATE
     max_megapixels: float = 100
     workers: int | None = None
     device: str = "auto"

@@ -33,6 +33,7 @@ from asl.console.schemas.shared_keys import (
     Regions,
     ScoreConstants,
 )
+from asl.defaults import LOCAL_CANDIDATES, MODEL, NEIGHBOURS, NPROBE, RECALL_QUERIES, SEARCH_MEMORY
 
 
 @dataclass(kw_only=True)
@@ -57,7 +58,7 @@ class SearchInputs:
     queries: str
     references: str
     output: str
-    model: str = "asl_lite0"
+    model: str = MODEL
     background: str | None = None
     regions: Regions = "none"
     query_regions: Regions = "none"
@@ -81,7 +82,7 @@ class SearchScore(ScoreConstants):
     """
 
     score: Literal["cosine", "paper", "strict", "soft", "hinge", "verified"] = "hinge"
-    k: int | None = 10
+    k: int | None = NEIGHBOURS
     most: int | None = None
     above: float | None = None
     precision: float | None = None
@@ -102,7 +103,7 @@ class SearchVerification:
     """
 
     candidate_score: PairScore = "hinge"
-    local_candidates: int = 3
+    local_candidates: int = LOCAL_CANDIDATES
     pairs: int | None = None
     seconds: float | None = None
     query_images: str | None = None
@@ -126,9 +127,9 @@ class SearchEngine:
 
     engine: Engine = "auto"
     factory: str | None = None
-    nprobe: int = 16
-    recall_queries: int = 100
-    memory: float = 4.0
+    nprobe: int = NPROBE
+    recall_queries: int = RECALL_QUERIES
+    memory: float = SEARCH_MEMORY
 
 
 @dataclass(kw_only=True)

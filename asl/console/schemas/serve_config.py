@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asl.console.schemas.shared_keys import Regions
+from asl.defaults import MODEL, PRECISION
 
 
 @dataclass(kw_only=True)
@@ -41,9 +42,9 @@ class ServeLibrary:
 
     library: Path = Path("asl-library")
     add: Path | None = None
-    model: str = "asl_lite0"
+    model: str = MODEL
     regions: Regions = "coarse"
-    precision: float = 0.95
+    precision: float = PRECISION
     check_files: bool = False
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from asl.defaults import BATCH_SIZE, SN_FIRST, SN_LAST, SN_WEIGHT
+
 Regions = Literal["none", "coarse", "fine"]
 IdStyle = Literal["path", "stem"]
 PairScore = Literal["cosine", "paper", "strict", "soft", "hinge"]
@@ -40,9 +42,9 @@ class Postprocessing:
     """
 
     normalize: Literal["none", "subtract", "stretch"] = "none"
-    sn_weight: float = 1.0
-    sn_first: int = 0
-    sn_last: int = 2
+    sn_weight: float = SN_WEIGHT
+    sn_first: int = SN_FIRST
+    sn_last: int = SN_LAST
     whiten: int = 0
     negatives: float = 0.0
 
@@ -68,5 +70,5 @@ class Machine(Workers):
         device: auto, cpu, cuda, or one GPU such as cuda:1.
     """
 
-    batch_size: int = 64
+    batch_size: int = BATCH_SIZE
     device: str = "auto"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.defaults import NPROBE
 from asl.index.companion import check_seal, seal
 from asl.index.engines.faiss_flat import LONGEST_GPU_LIST, load_faiss
 from asl.index.engines.protocol import ROUNDING
@@ -39,7 +40,12 @@ class FaissFactoryIndex:
     on_device = False
 
     def __init__(
-        self, spec: str, *, nprobe: int = 16, cache: Path | None = None, check_files: bool = False
+        self,
+        spec: str,
+        *,
+        nprobe: int = NPROBE,
+        cache: Path | None = None,
+        check_files: bool = False,
     ) -> None:
         """Choose an index.
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from asl.defaults import NEIGHBOURS, SEARCH_MEMORY
 from asl.index.engines.by_name import shared_engine
 from asl.index.engines.protocol import Engine
 from asl.index.exact.limits import Limits
@@ -48,12 +49,12 @@ def search(
     references: ReferenceEmbeddings,
     *,
     score: Score,
-    k: int | I64 | None = 10,
+    k: int | I64 | None = NEIGHBOURS,
     most: int | None = None,
     above: float | None = None,
     engine: str | Engine = "auto",
     background: BackgroundEmbeddings | None = None,
-    memory: float = 4.0,
+    memory: float = SEARCH_MEMORY,
     progress: Progress | None = None,
 ) -> ScoredPairs:
     """Search the best references of every query, exactly.

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from asl.defaults import RECALL_QUERIES
 from asl.index.exact.exact_search import search
 from asl.scoring.score import Score, admissible
 from asl.types import (
@@ -28,7 +29,7 @@ def measured_recall(
     score: Score,
     k: int,
     background: BackgroundEmbeddings | None = None,
-    sample: int = 100,
+    sample: int = RECALL_QUERIES,
 ) -> float:
     """Measure the share of the exact k best pairs that an approximate search found.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.defaults import NEIGHBOURS
 from asl.index.exact.exact_search import search
 from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
 
@@ -24,7 +25,7 @@ def search_regions(
     *,
     reference_regions: Sequence[Embeddings] = (),
     query_regions: Sequence[Embeddings] = (),
-    k: int | None = 10,
+    k: int | None = NEIGHBOURS,
     most: int | None = None,
     progress: Progress | None = None,
     **options: Any,

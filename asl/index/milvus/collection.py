@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.defaults import NEIGHBOURS, NPROBE
 from asl.index.milvus.collection_search import LONGEST_LIST, MilvusSearch, Progress
 from asl.index.milvus.connection import connected
 from asl.index.milvus.index_type import IndexKind
@@ -296,9 +297,9 @@ class MilvusIndex:
         queries: QueryEmbeddings,
         *,
         score: Score,
-        k: int = 10,
+        k: int = NEIGHBOURS,
         background: BackgroundEmbeddings | None = None,
-        nprobe: int = 16,
+        nprobe: int = NPROBE,
         progress: Progress | None = None,
     ) -> ScoredPairs:
         """Search the k best references of every query.

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from asl.defaults import LOCAL_CANDIDATES
 from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.align.sift import (
     mirrored_angles,
@@ -57,7 +58,7 @@ def local_candidates(
     *,
     load_query: LoadImage,
     load_reference: LoadImage,
-    k: int = 3,
+    k: int = LOCAL_CANDIDATES,
     settings: Settings | None = None,
     workers: int | None = None,
     cache: Path | None = None,

@@ -9,7 +9,6 @@ from asl.types import UsageError
 
 # Among the look-alikes that the verifier was measured on, 0.95 keeps three of four copies, 0.99 one
 # of two.
-DEFAULT_PRECISION = 0.95
 
 
 def verifier_table() -> tuple[tuple[float, float], ...]:

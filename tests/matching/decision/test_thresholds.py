@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from asl.defaults import PRECISION
 from asl.matching.decision.thresholds import (
-    DEFAULT_PRECISION,
     read_table,
     threshold_for,
     verifier_table,
@@ -50,7 +50,7 @@ def test_the_packaged_table_rises_and_covers_the_default() -> None:
     table = verifier_table()
     assert [row[0] for row in table] == sorted({row[0] for row in table})
     assert [row[1] for row in table] == sorted({row[1] for row in table})
-    assert threshold_for(DEFAULT_PRECISION) == dict(table)[DEFAULT_PRECISION]
+    assert threshold_for(PRECISION) == dict(table)[PRECISION]
 
 
 @pytest.mark.parametrize("precision", [0.49, 1.0, 1.5, -1.0, float("nan")])
