@@ -15,7 +15,6 @@ from asl.errors import UsageError
 from asl.pipeline.key_checks import (
     NORMALIZATION_KEYS,
     check_background_use,
-    check_choice,
     check_least,
     refuse_normalization,
     refuse_other_constants,
@@ -87,7 +86,6 @@ def _check(config: EvaluateConfig) -> None:
         )
     if not 0 < config.precision <= 1:
         raise UsageError(f"precision: must be in (0, 1], got {config.precision}")
-    check_choice("id_style", config.id_style, ("path", "stem"))
     check_least(config, {"bootstrap": 0, "whiten": 0, "negatives": 0, "workers": 0, "lam": 0})
     if config.bootstrap == 1:
         raise UsageError("bootstrap: must be 2 or more for an interval, or 0 for none, got 1")
@@ -123,9 +121,7 @@ def _check_files(config: EvaluateConfig) -> None:
 def _check_search(config: EvaluateConfig) -> None:
     from asl.pipeline.benchmark_run import Protocol
     from asl.scoring.normalization import normalization_of
-    from asl.scoring.score import MODES
 
-    check_choice("score", config.score, (*MODES, "all"))
     normalization_of(
         config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
     )
@@ -198,9 +194,7 @@ def _truth(config: EvaluateConfig) -> tuple[TruthPairs, tuple[Catalog | None, Ca
     from asl.data.truth import read_truth
 
     queries, references = (
-        open_catalog(path, id_style="stem" if config.id_style == "stem" else "path")
-        if path
-        else None
+        open_catalog(path, id_style=config.id_style) if path else None
         for path in (config.query_images, config.reference_images)
     )
     return read_truth(str(config.truth)), (queries, references)
@@ -230,7 +224,7 @@ def _write(
     differences: Differences,
 ) -> None:
     from asl.data.pairs import write_pairs
-    from asl.report.html import write_report
+    from asl.report.html import Report, write_report
     from asl.report.provenance import provenance
 
     output, features = Path(config.output), runs.features
@@ -238,8 +232,7 @@ def _write(
         write_pairs(pairs, output / "predictions" / f"{name}.csv")
     name = Path(config.benchmark or output).resolve().name
     title = " against ".join(runs.pairs) if differences else name
-    write_report(
-        output / "report.html",
+    report = Report(
         title=f"{title}, {runs.protocol}",
         evaluations=evaluations,
         pairs=runs.pairs,
@@ -249,11 +242,12 @@ def _write(
         query_images=runs.query_images,
         reference_images=runs.reference_images,
         differences=differences,
-        context={
+        facts={
             "protocol": runs.protocol,
             **provenance(vars(config), command="evaluate", seed=config.seed),
         },
     )
+    write_report(output / "report.html", report)
 
 
 def _print(

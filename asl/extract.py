@@ -14,7 +14,7 @@ from rich.console import Console
 from asl.console.entry import EntryPoint
 from asl.console.schemas.extract_config import ExtractConfig
 from asl.errors import AslError, UsageError
-from asl.pipeline.key_checks import check_choice, check_least, refuse_unused
+from asl.pipeline.key_checks import check_least, refuse_unused
 
 if TYPE_CHECKING:
     from asl.data.catalog import Catalog
@@ -38,16 +38,14 @@ def run(config: ExtractConfig) -> int:
 
 def _check(config: ExtractConfig) -> None:
     """Refuse wrong values, and keys that do not go together, before anything is embedded."""
-    from asl.features.regions import regions_of
     from asl.index.milvus.address import is_served
     from asl.index.milvus.index_type import IndexKind
 
-    check_choice("id_style", config.id_style, ("path", "stem"))
     check_least(config, {"batch_size": 1, "shard_size": 1, "workers": 0, "size": 1})
     if not 0 <= config.max_failure_rate <= 1:
         raise UsageError(f"max_failure_rate: must be in 0..1, got {config.max_failure_rate:g}")
     in_parts = bool(config.part) or config.merge is not None
-    if regions_of(config.regions) and in_parts:
+    if config.regions != "none" and in_parts:
         raise UsageError(
             "regions: are extracted on one machine, after the parts are joined: "
             "run it once more on output"
@@ -182,7 +180,7 @@ def join_images(config: ExtractConfig) -> FeatureStore:
 def _catalog(config: ExtractConfig) -> Catalog:
     from asl.data.catalog import FileCatalog, open_catalog, skipped_text
 
-    catalog = open_catalog(config.images, id_style="stem" if config.id_style == "stem" else "path")
+    catalog = open_catalog(config.images, id_style=config.id_style)
     if isinstance(catalog, FileCatalog) and catalog.skipped:
         Console().print(f"skipped: {skipped_text(catalog.skipped)}")
     return catalog

@@ -16,7 +16,6 @@ from asl.console.schemas.reproduce_config import ReproduceConfig
 from asl.errors import UsageError
 from asl.pipeline.key_checks import (
     check_background_size,
-    check_choice,
     check_least,
     refuse_normalization,
     refuse_unused,
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from asl.pipeline.inputs import SearchInput
     from asl.scoring.normalization import ScoreNormalization
     from asl.types import ScoredPairs
-
-BENCHMARKS = ("ndec", "disc21_dev1", "disc21_dev2", "disc21_final", "copydays", "folder", "sample")
 
 
 def run(config: ReproduceConfig) -> int:
@@ -70,13 +67,9 @@ def run(config: ReproduceConfig) -> int:
 
 def _check(config: ReproduceConfig) -> ScoreNormalization | None:
     """Refuse wrong values, and keys that have no effect; return the score normalisation."""
-    from asl.features.regions import regions_of
     from asl.models.scores import resolve_score
     from asl.scoring.normalization import normalization_of
 
-    check_choice("benchmark", config.benchmark, BENCHMARKS)
-    regions_of(config.regions)
-    regions_of(config.query_regions, key="query_regions")
     zero = ("local_candidates", "background", "whiten", "negatives", "bootstrap", "workers", "lam")
     check_least(config, dict.fromkeys(("candidates", "batch_size"), 1) | dict.fromkeys(zero, 0))
     resolve_score("hinge", {}, lam=config.lam, tau=config.tau)

@@ -35,14 +35,12 @@ def run(config: TrainConfig) -> int:
     """
     from contextlib import nullcontext
 
-    from lightning.pytorch.utilities import rank_zero_only
-
     from asl.storage import exclusive_lock
+    from asl.training.distributed import is_first_process
 
     output = Path(str(config.output))
     busy = f"{output}: another training writes into it; wait for it, or choose another output"
-    first_process = getattr(rank_zero_only, "rank", 0) == 0
-    with exclusive_lock(output / ".lock", busy=busy) if first_process else nullcontext():
+    with exclusive_lock(output / ".lock", busy=busy) if is_first_process() else nullcontext():
         return _train_and_score(config, output)
 
 

@@ -9,7 +9,7 @@ reference* and higher always means surer; a score may be negative.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -20,8 +20,12 @@ from asl.errors import AslError as AslError  # re-exported
 from asl.errors import UsageError as UsageError
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 StrArray = npt.NDArray[np.str_]
+Progress = Callable[[int, int], None]  # (done, to do)
 _Value = TypeVar("_Value")
 _BLOCK_ROWS = 65536  # rows that are converted or checked at once
 _UNIT_TOLERANCE = 1e-3  # of a squared norm

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from picture_cards import Cell, Place, rows_of_pictures, scattered, signed
 
 from asl.data.images import Pixels, resize_image
 from asl.data.scenes import render_scene
@@ -36,7 +37,6 @@ from asl.matching.evidence.agreement import DISAGREE
 from asl.matching.evidence.examine import Findings, examine
 from asl.models import load_embedder, model_hash
 from asl.models.scores import base_score
-from asl.report.pictures import Cell, Place, rows_of_pictures, scattered, signed
 from asl.scoring.score import Score, from_cosines
 from asl.storage import atomic_text
 from asl.types import F32, AslError

@@ -13,13 +13,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from picture_cards import Cell, rows_of_pictures
+
 from asl.data.catalog import Catalog
 from asl.data.images import Pixels, decode_image
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.pairs import read_pairs
 from asl.metrics.evaluation import evaluate
 from asl.report.mistakes import Case, worst_false_matches, worst_misses
-from asl.report.pictures import Cell, rows_of_pictures
 from asl.storage import atomic_text
 from asl.types import AslError
 

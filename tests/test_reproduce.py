@@ -106,7 +106,6 @@ def test_the_verified_row_says_how_long_its_lists_are(
         ({"query_regions": "fine"}, "^query_regions: has no effect without verify=true"),
         ({"verify": True, "candidates": 0}, "^candidates: must be 1 or more, got 0"),
         ({"most": 0}, "^most: must be 1 or more, got 0"),
-        ({"benchmark": "nedc"}, "^benchmark: expected one of ndec"),
         ({"root": None}, "^root: needed for folder"),
     ],
 )

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -31,11 +31,10 @@ from asl.defaults import MODEL, NEIGHBOURS, PRECISION
 from asl.features.regions import regions_of
 from asl.matching.decision.thresholds import threshold_for
 from asl.models import Embedder
-from asl.types import AslError, UsageError
+from asl.types import AslError, Progress, UsageError
 
 FILE = "library.sqlite"
 PUBLISH_BATCH = 4096  # references put into the index at a time
-Progress = Callable[[int, int], None]
 
 
 class CopyDetector:

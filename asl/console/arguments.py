@@ -11,7 +11,6 @@ has a configuration of its own. It does not know ``key=value``, which is rewritt
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING
@@ -48,11 +47,7 @@ def read_arguments(verb: Verb, arguments: Sequence[str]) -> Any:
         _, bound, _ = _app(verb).parse_args(words, print_error=False, exit_on_error=False)
     except cyclopts.CycloptsError as error:
         raise _explained(error, keys) from error
-    values = dict(bound.arguments) | settled
-    for name, value in values.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{name}: expected a finite number, got {value}")
-    return verb.schema(**values)
+    return verb.schema(**(dict(bound.arguments) | settled))
 
 
 def _app(verb: Verb) -> cyclopts.App:

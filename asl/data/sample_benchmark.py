@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from asl.data.scenes import render_scene
 from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, write_benchmark
 from asl.edits.benchmark_kinds import benchmark_kinds
 from asl.storage import atomic_folder
-from asl.types import StrArray
+from asl.types import Progress, StrArray
 
 VERSION = 1  # raised when the same seed makes other images
-Progress = Callable[[int, int], None]
 
 
 _BENCHMARK = BenchmarkPlan(copies=140, distractor_queries=100, reverse_crops=60, group_negatives=60)

@@ -33,10 +33,9 @@ from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
 from asl.edits.geometric import Crop
 from asl.storage import atomic_folder, write_json
-from asl.types import AslError, TruthPairs
+from asl.types import AslError, Progress, TruthPairs
 
 FORMAT = "asl-benchmark-1"
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ since they were embedded are embedded again; see :mod:`asl.features.fingerprints
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +21,8 @@ from asl.features.fingerprints import Outdated
 from asl.features.inference import Runner
 from asl.features.writer_lock import one_writer
 from asl.models import Embedder, model_hash
-from asl.types import F32, AslError
+from asl.types import F32, AslError, Progress
 
-Progress = Callable[[int, int], None]
 _LEAST_FOR_RATE = 20  # images before a failure rate is judged
 _NO_DIRECTION = "its feature is not finite, or 0"
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from asl.data.catalog import Catalog
 from asl.features.decoding import Region
-from asl.features.extraction import EmbedOptions, Progress, extract_together
+from asl.features.extraction import EmbedOptions, extract_together
 from asl.features.feature_store import FeatureStore
 from asl.models import Embedder
-from asl.types import AslError, Embeddings, UsageError
+from asl.types import AslError, Embeddings, Progress, UsageError
 
 
 def _grid(side: float, steps: int) -> tuple[Region, ...]:

@@ -15,10 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from asl.types import I64, AslError, ScoredPairs, StrArray, TruthPairs
+from asl.types import F64, I64, AslError, Bools, ScoredPairs, StrArray, TruthPairs
 
-F64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
 Area = Literal["rectangle", "trapezoid"]
 
 
@@ -35,7 +33,7 @@ class Ranking:
     """
 
     scores: npt.NDArray[np.floating[Any]]
-    labels: Bool
+    labels: Bools
     query_index: I64
     queries: StrArray
     truth_index: I64
@@ -45,7 +43,7 @@ class Ranking:
         """T, the number of true pairs."""
         return len(self.truth_index)
 
-    def only_queries(self, keep: Bool) -> Ranking:
+    def only_queries(self, keep: Bools) -> Ranking:
         """Restrict the ranking to some queries; the vocabulary stays whole.
 
         Args:
@@ -201,7 +199,7 @@ def _positions(ids: StrArray, position: dict[str, int]) -> I64:
     return np.fromiter(map(position.get, ids.tolist(), repeat(-1)), dtype=np.int64, count=len(ids))
 
 
-def label_pairs(pairs: ScoredPairs, truth: TruthPairs) -> Bool:
+def label_pairs(pairs: ScoredPairs, truth: TruthPairs) -> Bools:
     """Return bool ``[P]``, True where a prediction is a true pair.
 
     Strings are compared once per vocabulary entry, not per pair.
@@ -228,7 +226,7 @@ def label_pairs(pairs: ScoredPairs, truth: TruthPairs) -> Bool:
     return labels
 
 
-def _best_first(scores: npt.NDArray[np.floating[Any]], labels: Bool) -> I64:
+def _best_first(scores: npt.NDArray[np.floating[Any]], labels: Bools) -> I64:
     order = np.argsort(-scores)
     same = np.diff(scores[order]) == 0
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 
 from asl.metrics.average_precision import (
-    F64,
-    Bool,
     Ranking,
     average_precision,
     precision_recall_curve,
@@ -32,7 +30,7 @@ from asl.metrics.per_query import (
     query_average_precision,
     recall_at,
 )
-from asl.types import AslError, ScoredPairs, StrArray, TruthPairs
+from asl.types import F64, AslError, Bools, ScoredPairs, StrArray, TruthPairs
 
 PRECISION_LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 _CURVE_POINTS = 400
@@ -245,7 +243,7 @@ def breakdown(
     }
 
 
-def _one_group(ranking: Ranking, chosen: Bool, threshold: float | None) -> KindResult:
+def _one_group(ranking: Ranking, chosen: Bools, threshold: float | None) -> KindResult:
     queries = int(chosen.sum())
     true_share = false_matches = None
     if threshold is not None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from asl.metrics.average_precision import Bool, Ranking
-from asl.types import I64, TruthPairs
+from asl.metrics.average_precision import Ranking
+from asl.types import I64, Bools, TruthPairs
 
 HARD_PREFIX = "hard:"  # of the kinds of hard-negative queries, e.g. hard:reverse_crop
 
@@ -21,7 +21,7 @@ def is_hard(kind: str) -> bool:
     return kind.startswith(HARD_PREFIX)
 
 
-def hard_queries(queries: Iterable[str], truth: TruthPairs) -> Bool:
+def hard_queries(queries: Iterable[str], truth: TruthPairs) -> Bools:
     """Return bool ``[Q]``, True for the hard negatives among these query ids.
 
     >>> truth = TruthPairs.from_pairs(

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asl.metrics.average_precision import F64, Ranking
-from asl.types import I64, AslError
+from asl.metrics.average_precision import Ranking
+from asl.types import F64, I64, AslError
 
 Weights = npt.NDArray[np.int64]
 PerQuerySum = npt.NDArray[np.int64] | npt.NDArray[np.float64]
@@ -95,12 +95,11 @@ class WeightedRanking:
         self._truth = np.bincount(ranking.truth_index, minlength=len(ranking.queries))
         self._harmonic = np.zeros(1)
 
-    def score(self, weights: Weights, *, precision: float = 0.9) -> tuple[float, float]:
-        """Compute µAP and recall at a precision of the list that repeats query q weights[q] times.
+    def score(self, weights: Weights) -> tuple[float, float]:
+        """Compute µAP and R@P90 of the list that repeats query q weights[q] times.
 
         Args:
             weights: int64 ``[Q]``.
-            precision: of the recall.
         """
         total = int(weights @ self._truth)
         if not len(self._starts) or not total:
@@ -110,7 +109,7 @@ class WeightedRanking:
         per_prediction = weights.astype(np.int32)[self._query]
         seen = np.cumsum(np.add.reduceat(per_prediction, self._starts, dtype=np.int64))
         drawn = own > 0
-        reached = true_so_far[drawn][true_so_far[drawn] / seen[drawn] >= precision]
+        reached = true_so_far[drawn][true_so_far[drawn] / seen[drawn] >= 0.9]
         recall = float(reached[-1] / total) if len(reached) else 0.0
         return self._precision_sum(own, true_so_far, seen) / total, recall
 
@@ -127,9 +126,9 @@ class WeightedRanking:
 
 
 def bootstrap_replicates(
-    ranking: Ranking, per_query: PerQuerySums, *, replicates: int, seed: int, precision: float = 0.9
+    ranking: Ranking, per_query: PerQuerySums, *, replicates: int, seed: int
 ) -> dict[str, F64]:
-    """Compute replicates of µAP, recall at a precision and ratios of per-query sums.
+    """Compute replicates of µAP, R@P90 and ratios of per-query sums.
 
     Args:
         ranking: the predictions.
@@ -137,7 +136,6 @@ def bootstrap_replicates(
             pairs.
         replicates: number of replicates.
         seed: of the draws; equal seeds and query vocabularies give paired draws.
-        precision: of the recall.
 
     Returns:
         name -> float64 ``[replicates]``; names ``uap``, ``recall_at_p90`` and those of
@@ -156,7 +154,7 @@ def bootstrap_replicates(
         ratios = [
             _ratio(weights, numerator, denominator) for numerator, denominator in per_query.values()
         ]
-        rows.append([*prepared.score(weights, precision=precision), *ratios])
+        rows.append([*prepared.score(weights), *ratios])
     columns: npt.NDArray[Any] = np.array(rows).T
     return dict(zip(["uap", "recall_at_p90", *per_query], columns, strict=True))
 

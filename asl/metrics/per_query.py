@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asl.metrics.average_precision import F64, Area, Bool, Ranking
-from asl.types import I64
+from asl.metrics.average_precision import Area, Ranking
+from asl.types import F64, I64, Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class PerQuery:
         truth_count: ``[Q]`` true pairs of every query.
     """
 
-    labels: Bool
+    labels: Bools
     query_index: I64
     place: I64
     tied_rank: I64
@@ -62,7 +62,7 @@ def group_by_query(ranking: Ranking) -> PerQuery:
     )
 
 
-def _is_first_of_query(query: I64) -> Bool:
+def _is_first_of_query(query: I64) -> Bools:
     """Return bool ``[n]``, True at the first row of each query; equal queries are adjacent."""
     return np.insert(query[1:] != query[:-1], 0, True)[: len(query)]
 

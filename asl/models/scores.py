@@ -70,11 +70,8 @@ def resolve_score(
     )
 
 
-def base_score(
-    model: str | Path, model_hash: str, *, lam: float | None = None, tau: float | None = None
-) -> Score:
+def base_score(model: str | Path, model_hash: str) -> Score:
     """Resolve the ``hinge`` score of a model, with the log-norm range of its ``soft``."""
     calibrations = find_calibrations(model, model_hash)
     soft = calibrations.get("soft")
-    clip = soft.score.clip if soft else None
-    return resolve_score("hinge", calibrations, lam=lam, tau=tau, clip=clip)
+    return resolve_score("hinge", calibrations, clip=soft.score.clip if soft else None)

@@ -93,17 +93,6 @@ def uses_background(config: Any) -> list[str]:
     return [key for key, on in used.items() if on]
 
 
-def check_choice(key: str, value: str, choices: Iterable[str]) -> None:
-    """Refuse a value that is none of the choices.
-
-    Raises:
-        UsageError: naming key, choices and value.
-    """
-    expected = list(choices)
-    if value not in expected:
-        raise UsageError(f"{key}: expected one of {', '.join(expected)}, got {value!r}")
-
-
 def check_least(config: Any, least: Mapping[str, float]) -> None:
     """Refuse numbers below their least value; None is allowed.
 

@@ -16,7 +16,7 @@ from asl.models import Embedder
 from asl.pipeline.benchmark_run import Protocol, score_modes
 from asl.pipeline.features import embed_benchmark
 from asl.pipeline.inputs import SearchInput
-from asl.report.html import write_report
+from asl.report.html import Report, write_report
 from asl.scoring.score import Score
 from asl.types import ScoredPairs
 
@@ -82,8 +82,7 @@ def report_runs(
         write_pairs(pairs, output / "predictions" / f"{name}.csv")
     first = next(iter(runs.values()))
     norms = directional(benchmark.truth, inputs.queries, inputs.references, hard=first)
-    write_report(
-        output / "report.html",
+    report = Report(
         title=f"{benchmark.name}: query to reference, {protocol}",
         evaluations=evaluations,
         pairs=runs,
@@ -92,6 +91,8 @@ def report_runs(
         references=inputs.references,
         query_images=benchmark.queries,
         reference_images=benchmark.references,
-        context={"protocol": str(protocol), **(context or {}), "directional": norms},
+        norms=norms,
+        facts={"protocol": str(protocol), **(context or {})},
     )
+    write_report(output / "report.html", report)
     return evaluations

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from asl.console.schemas.search_config import SearchConfig
 from asl.features.extraction import EmbedOptions
-from asl.features.regions import regions_of
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_factory import FaissFactoryIndex
 from asl.index.engines.protocol import Engine
@@ -22,7 +21,6 @@ from asl.pipeline.input_loader import InputLoader, InputSources
 from asl.pipeline.key_checks import (
     check_background_size,
     check_background_use,
-    check_choice,
     check_least,
     refuse_normalization,
     refuse_other_constants,
@@ -31,7 +29,7 @@ from asl.pipeline.key_checks import (
 from asl.pipeline.verification import VerificationPlan
 from asl.scoring.calibration import Calibration
 from asl.scoring.normalization import normalization_of
-from asl.scoring.score import MODES, Score, usual_clip
+from asl.scoring.score import Score, usual_clip
 from asl.types import F32, AslError, UsageError
 
 _VERIFIED_KEYS = (
@@ -72,14 +70,6 @@ class SearchLimits:
     memory: float
 
 
-@dataclass(frozen=True)
-class PostprocessPlan:
-    """Steps on the embeddings: dimensions to whiten to and weight of subtraction; 0: none."""
-
-    whiten: int
-    negatives: float
-
-
 @dataclass(frozen=True, eq=False)
 class SearchPlan:
     """Everything that a search does, resolved and checked.
@@ -91,7 +81,8 @@ class SearchPlan:
         engine: inner-product search; unused where a server holds the references.
         nprobe: lists that a query visits in a Milvus collection.
         recall_queries: queries on which an approximate search is measured; 0: none.
-        postprocess: steps on the embeddings.
+        whiten: dimensions to whiten to; 0: no whitening.
+        negatives: weight of negative embedding subtraction; 0: none.
         verification: second stage; None: the scores are written as they are.
         calibration: turns the written scores into probabilities; None: not calibrated for them.
         least: lowest score that is written, by ``precision`` or ``above``; None: all.
@@ -106,7 +97,8 @@ class SearchPlan:
     engine: Engine
     nprobe: int
     recall_queries: int
-    postprocess: PostprocessPlan
+    whiten: int
+    negatives: float
     verification: VerificationPlan | None
     calibration: Calibration | None
     least: float | None
@@ -151,7 +143,8 @@ def plan_search(config: SearchConfig) -> SearchPlan:
         engine=engine,
         nprobe=config.nprobe,
         recall_queries=config.recall_queries,
-        postprocess=PostprocessPlan(config.whiten, config.negatives),
+        whiten=config.whiten,
+        negatives=config.negatives,
         verification=verification,
         calibration=calibration,
         least=_least_score(config, calibration),
@@ -167,11 +160,6 @@ def _mode(config: SearchConfig) -> str:
 
 
 def _check_values(config: SearchConfig) -> None:
-    check_choice("score", config.score, (*MODES, "verified"))
-    check_choice("candidate_score", config.candidate_score, MODES)
-    check_choice("id_style", config.id_style, ("path", "stem"))
-    regions_of(config.regions)
-    regions_of(config.query_regions, key="query_regions")
     if Path(config.output).suffix not in (".csv", ".parquet"):
         raise UsageError(
             f"output: expected a name that ends in .csv or .parquet, got {config.output}"
@@ -292,7 +280,7 @@ def _sources(config: SearchConfig) -> InputSources:
         reference_regions=config.regions,
         model=config.model,
         features=Path(f"{config.output}.features"),
-        id_style="stem" if config.id_style == "stem" else "path",
+        id_style=config.id_style,
         options=EmbedOptions(
             batch_size=config.batch_size, workers=config.workers, device=config.device
         ),

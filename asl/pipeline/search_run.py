@@ -57,9 +57,7 @@ def run_search(plan: SearchPlan) -> SearchResult:
         return _search_collection(plan, plan.served)
     inputs = plan.inputs.open()
     check_background(inputs)
-    inputs = postprocess(
-        inputs, whiten=plan.postprocess.whiten, negatives=plan.postprocess.negatives
-    )
+    inputs = postprocess(inputs, whiten=plan.whiten, negatives=plan.negatives)
     score = plan.score_for(inputs.references.log_norms)
     pairs = _search(plan, inputs, score)
     if not plan.engine.exact:

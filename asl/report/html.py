@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,22 +49,21 @@ Differences = Mapping[str, Mapping[str, Difference]]
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """Input of a report.
+class Report:
+    """Content of a report.
 
     Attributes:
         title: of the page.
         evaluations: run -> numbers; the others are compared with the first.
-        pairs: run -> predictions.
+        pairs: run -> predictions; the same runs.
         truth: ground truth of all runs.
-        chosen: run that breakdowns and gallery show.
-        norms: directional numbers, where there are embeddings.
-        queries: embeddings, for the norms in the gallery.
-        references: embeddings, for the norms in the gallery.
-        query_images: for the gallery.
+        queries: embeddings; with those of the references there is a section on the norms.
+        references: embeddings.
+        query_images: for the gallery, which needs the images of both roles.
         reference_images: for the gallery.
-        remarks: (query, reference) -> remark of a second stage.
-        differences: run -> metric -> paired difference to the first run.
+        norms: directional numbers; None: computed from the embeddings, where there are any.
+        differences: run -> metric -> paired difference to the first run
+            (:func:`asl.metrics.significance.compare`).
         facts: provenance, for the foot of the page.
     """
 
@@ -71,78 +71,35 @@ class Material:
     evaluations: Mapping[str, Evaluation]
     pairs: Mapping[str, ScoredPairs]
     truth: TruthPairs
-    chosen: str
-    norms: Directional | None = None
     queries: QueryEmbeddings | None = None
     references: ReferenceEmbeddings | None = None
     query_images: Catalog | None = None
     reference_images: Catalog | None = None
-    remarks: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    norms: Directional | None = None
     differences: Differences = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def chosen(self) -> str:
+        """Run with the best µAP, which breakdowns and gallery show."""
+        return max(
+            self.evaluations,
+            key=lambda run: (self.evaluations[run].uap, self.evaluations[run].recall_at_p90),
+        )
 
-def write_report(
-    path: str | Path,
-    *,
-    title: str,
-    evaluations: Mapping[str, Evaluation],
-    pairs: Mapping[str, ScoredPairs],
-    truth: TruthPairs,
-    queries: QueryEmbeddings | None = None,
-    references: ReferenceEmbeddings | None = None,
-    query_images: Catalog | None = None,
-    reference_images: Catalog | None = None,
-    remarks: Mapping[tuple[str, str], str] | None = None,
-    differences: Differences | None = None,
-    context: Mapping[str, Any] | None = None,
-) -> None:
-    """Write ``<path>`` (HTML) and, beside it, a ``.md`` file and ``metrics.json``.
 
-    Args:
-        path: of the page, ``report.html``.
-        title: of the page.
-        evaluations: run -> numbers; the others are compared with the first.
-        pairs: run -> predictions; the same runs.
-        truth: ground truth of all runs.
-        queries: embeddings; with both sides there is a section on the norms.
-        references: embeddings.
-        query_images: for the gallery, which needs the images of both sides.
-        reference_images: for the gallery.
-        remarks: (query, reference) -> remark of a second stage, for the gallery.
-        differences: run -> metric -> paired difference to the first run
-            (:func:`asl.metrics.significance.compare`).
-        context: provenance for the foot of the page; a :class:`Directional` under the key
-            ``directional`` is used instead of computing one.
-    """
+def write_report(path: str | Path, report: Report) -> None:
+    """Write ``<path>`` (HTML) and, beside it, a ``.md`` file and ``metrics.json``."""
     path = Path(path)
-    facts = dict(context or {})
-    norms: Directional | None = facts.pop("directional", None)
-    if norms is None and queries is not None and references is not None:
-        norms = _norms(pairs, truth, queries, references)
-    chosen = max(
-        evaluations, key=lambda name: (evaluations[name].uap, evaluations[name].recall_at_p90)
-    )
-    material = Material(
-        title,
-        evaluations,
-        pairs,
-        truth,
-        chosen,
-        norms,
-        queries,
-        references,
-        query_images,
-        reference_images,
-        remarks or {},
-        differences or {},
-        facts,
-    )
+    if report.norms is None and report.queries is not None and report.references is not None:
+        norms = _norms(report.pairs, report.truth, report.queries, report.references)
+        report = replace(report, norms=norms)
     with atomic_text(path) as file:
-        file.write(page(material))
+        file.write(page(report))
     with atomic_text(path.with_suffix(".md")) as file:
-        file.write(markdown(material))
-    write_metrics(path.with_name("metrics.json"), material)
+        file.write(markdown(report))
+    plain = json.loads(json.dumps(document(report), default=str))
+    write_json(path.with_name("metrics.json"), plain)
 
 
 def _norms(
@@ -157,15 +114,15 @@ def _norms(
     return directional(truth, queries, references, hard=next(iter(pairs.values())))
 
 
-def page(material: Material) -> str:
+def page(report: Report) -> str:
     """Render the HTML document; it loads nothing, and its policy tells the browser so."""
-    evaluations, chosen = material.evaluations, material.chosen
+    evaluations, chosen = report.evaluations, report.chosen
     first = next(iter(evaluations))
     best, base = evaluations[chosen], evaluations[first]
     counts = best.counts
     return render(
         "report.html",
-        title=material.title,
+        title=report.title,
         evaluations=evaluations,
         chosen=chosen,
         first=first,
@@ -176,14 +133,14 @@ def page(material: Material) -> str:
         lower_is_better=LOWER_IS_BETTER,
         intervals=shown_intervals(evaluations),
         table_note=table_note(evaluations),
-        differences=difference_values(material.differences),
+        differences=difference_values(report.differences),
         curves=Markup(curves_plot(evaluations, chosen)),
-        norms=material.norms,
-        norm_histogram=Markup(norm_histogram(material.norms)),
-        score_rows=Markup(score_plot(best, material.pairs[chosen], material.truth)),
-        breakdowns=_breakdowns(best, base, material.norms),
-        galleries=_galleries(material),
-        facts={name: _fact(value) for name, value in material.facts.items()},
+        norms=report.norms,
+        norm_histogram=Markup(norm_histogram(report.norms)),
+        score_rows=Markup(score_plot(best, report.pairs[chosen], report.truth)),
+        breakdowns=_breakdowns(best, base, report.norms),
+        galleries=_galleries(report),
+        facts={name: _fact(value) for name, value in report.facts.items()},
         bar=_bar,
         digits=digits,
     )
@@ -217,32 +174,31 @@ def _breakdowns(best: Evaluation, base: Evaluation, norms: Directional | None) -
     return breakdowns
 
 
-def _galleries(material: Material) -> list[CardGallery]:
-    if material.query_images is None or material.reference_images is None:
+def _galleries(report: Report) -> list[CardGallery]:
+    if report.query_images is None or report.reference_images is None:
         return []
     return mistake_galleries(
-        material.chosen,
-        material.evaluations[material.chosen].threshold,
-        material.pairs,
-        material.truth,
-        embeddings=(material.queries, material.references),
-        images=(material.query_images, material.reference_images),
-        remarks=material.remarks,
+        report.chosen,
+        report.evaluations[report.chosen].threshold,
+        report.pairs,
+        report.truth,
+        embeddings=(report.queries, report.references),
+        images=(report.query_images, report.reference_images),
     )
 
 
-def document(material: Material) -> dict[str, Any]:
+def document(report: Report) -> dict[str, Any]:
     """Build ``metrics.json``.
 
     Returns:
         ``scores`` (run -> numbers), ``directional``, ``differences``, ``context``; the numbers of
         a single run are also at the top level.
     """
-    evaluations = list(material.evaluations.values())
+    evaluations = list(report.evaluations.values())
     return {
         **(evaluations[0].to_json() if len(evaluations) == 1 else {}),
-        "scores": {name: evaluation.to_json() for name, evaluation in material.evaluations.items()},
-        "directional": material.norms.to_json() if material.norms else None,
+        "scores": {name: evaluation.to_json() for name, evaluation in report.evaluations.items()},
+        "directional": report.norms.to_json() if report.norms else None,
         "differences": {
             run: {
                 name: {
@@ -252,26 +208,21 @@ def document(material: Material) -> dict[str, Any]:
                 }
                 for name, difference in metrics.items()
             }
-            for run, metrics in material.differences.items()
+            for run, metrics in report.differences.items()
         },
-        "context": dict(material.facts),
+        "context": dict(report.facts),
     }
 
 
-def write_metrics(path: Path, material: Material) -> None:
-    """Write :func:`document` as JSON."""
-    write_json(path, json.loads(json.dumps(document(material), default=str)))
-
-
-def markdown(material: Material) -> str:
+def markdown(report: Report) -> str:
     """Render the same tables in Markdown, without plots and pictures."""
-    chosen, norms = material.evaluations[material.chosen], material.norms
-    parts = [f"# {markdown_text(material.title)}\n", markdown_table(material.evaluations)]
-    if material.differences:
-        first = next(iter(material.evaluations))
+    chosen, norms = report.evaluations[report.chosen], report.norms
+    parts = [f"# {markdown_text(report.title)}\n", markdown_table(report.evaluations)]
+    if report.differences:
+        first = next(iter(report.evaluations))
         parts += [
             f"## Difference to {markdown_text(first)}\n",
-            markdown_rows(difference_rows(material.differences)),
+            markdown_rows(difference_rows(report.differences)),
         ]
     if norms is not None:
         hard = "" if norms.auroc_hard is None else f", true/hard {norms.auroc_hard:.3f}"
@@ -283,14 +234,14 @@ def markdown(material: Material) -> str:
     for title, results in (("kind", chosen.by_kind), ("group", chosen.by_group)):
         if results:
             parts += [
-                f"## By {title} ({markdown_text(material.chosen)})\n",
+                f"## By {title} ({markdown_text(report.chosen)})\n",
                 markdown_rows(kind_rows(results, head=title)),
             ]
     parts += [
         "## How this was made\n",
         *[
             f"- {markdown_text(str(name))}: {markdown_text(str(value))}"
-            for name, value in material.facts.items()
+            for name, value in report.facts.items()
         ],
         "",
     ]

@@ -39,7 +39,7 @@ class Case:
 
 
 def worst_false_matches(
-    pairs: ScoredPairs, truth: TruthPairs, *, threshold: float | None = None, count: int = 12
+    pairs: ScoredPairs, truth: TruthPairs, *, threshold: float | None, count: int
 ) -> list[Case]:
     """Select the false pairs with the highest scores, the best one of every query.
 
@@ -62,7 +62,7 @@ def worst_false_matches(
 
 
 def worst_misses(
-    pairs: ScoredPairs, truth: TruthPairs, *, threshold: float | None = None, count: int = 12
+    pairs: ScoredPairs, truth: TruthPairs, *, threshold: float | None, count: int
 ) -> list[Case]:
     """Select true pairs that were not predicted, then those with the lowest scores.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asl.data.catalog import Catalog
-from asl.metrics.average_precision import F64, label_pairs
+from asl.metrics.average_precision import label_pairs
 from asl.metrics.directional import Directional
 from asl.metrics.evaluation import Evaluation, KindResult
 from asl.metrics.significance import Difference
@@ -22,7 +22,7 @@ from asl.report.mistakes import (
     worst_misses,
 )
 from asl.report.svg import Range, box_rows, histogram, line_plot
-from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
+from asl.types import F64, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 GALLERY_CASES = 12  # of each kind of mistake
 BREAKDOWN_METRICS = ("uap", "recall_at_1", "found", "false_match_rate")
@@ -274,7 +274,6 @@ def mistake_galleries(
     *,
     embeddings: tuple[QueryEmbeddings | None, ReferenceEmbeddings | None],
     images: tuple[Catalog, Catalog],
-    remarks: Mapping[tuple[str, str], str],
 ) -> list[CardGallery]:
     """Collect the surest false matches and the worst misses.
 
@@ -285,7 +284,6 @@ def mistake_galleries(
         truth: ground truth.
         embeddings: of queries and references, for the norms.
         images: of queries and references.
-        remarks: (query, reference) -> remark of a second stage.
     """
     cases = {
         "The surest false matches": worst_false_matches(
@@ -305,13 +303,13 @@ def mistake_galleries(
             case.reference, reference_source(case.reference), reference_norm(case.reference)
         )
         arrow, direction = _norm_direction(query.log_norm, reference.log_norm)
-        lines = [case.verdict, direction, remarks.get(case.pair, "")]
+        lines = [line for line in (case.verdict, direction) if line]
         return Card(
             query,
             reference,
             arrow,
             truth.kinds.get(case.query, ""),
-            [line for line in lines if line],
+            lines,
             scores[case.pair],
         )
 

@@ -51,8 +51,8 @@ def _share(value: float, span: Range) -> float:
     return min(max((value - span[0]) / max(span[1] - span[0], 1e-12), 0.0), 1.0)
 
 
-def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
-    """Choose round numbers inside a range, at most ``most`` + 1 of them.
+def ticks(low: float, high: float) -> list[float]:
+    """Choose round numbers inside a range, 7 at most.
 
     >>> ticks(0, 1)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -60,7 +60,7 @@ def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
     [-0.2, 0.0, 0.2, 0.4, 0.6, 0.8]
     """
     span = max(high - low, 1e-12)
-    rough = span / most
+    rough = span / 6
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -16,11 +16,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from asl.scoring.score import Score
-from asl.types import AslError
+from asl.types import F64, I64, AslError, Bools
 
-_F64 = npt.NDArray[np.float64]
-_I64 = npt.NDArray[np.int64]
-_Bool = npt.NDArray[np.bool_]
 PRECISIONS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -60,7 +57,7 @@ class Calibration:
     offset: float
     thresholds: tuple[Threshold, ...]
 
-    def probability(self, scores: npt.ArrayLike) -> _F64:
+    def probability(self, scores: npt.ArrayLike) -> F64:
         """Convert scores to the probability that the query is a copy of the reference.
 
         Args:
@@ -73,7 +70,7 @@ class Calibration:
         >>> calibration.probability([0.0, 0.5, 1.0]).round(3).tolist()
         [0.007, 0.5, 0.993]
         """
-        result: _F64 = expit(self.slope * np.asarray(scores, dtype=np.float64) + self.offset)
+        result: F64 = expit(self.slope * np.asarray(scores, dtype=np.float64) + self.offset)
         return result
 
     def threshold(self, precision: float) -> Threshold:
@@ -184,13 +181,13 @@ def calibrate(
     return Calibration(score, slope, offset, rows)
 
 
-def _logistic(values: _F64, is_true: _Bool) -> tuple[float, float]:
+def _logistic(values: F64, is_true: Bools) -> tuple[float, float]:
     positives, negatives = int(is_true.sum()), int((~is_true).sum())
     target = np.where(is_true, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     centre, spread = float(values.mean()), float(values.std()) or 1.0
     z = (values - centre) / spread
 
-    def loss(w: _F64) -> tuple[float, _F64]:
+    def loss(w: F64) -> tuple[float, F64]:
         logit = w[0] * z + w[1]
         error = expit(logit) - target
         value = float((np.logaddexp(0.0, logit) - target * logit).mean())
@@ -204,11 +201,11 @@ def _logistic(values: _F64, is_true: _Bool) -> tuple[float, float]:
 
 
 def _thresholds(
-    values: _F64,
-    is_true: _Bool,
-    queries: _I64,
+    values: F64,
+    is_true: Bools,
+    queries: I64,
     true_pairs: int,
-    hard: _I64,
+    hard: I64,
     precisions: Sequence[float],
 ) -> tuple[Threshold, ...]:
     order = np.argsort(-values, kind="stable")

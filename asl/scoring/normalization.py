@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.defaults import SN_FIRST, SN_LAST, SN_WEIGHT
-from asl.types import AslError, BackgroundEmbeddings, QueryEmbeddings, UsageError
+from asl.types import F64, AslError, BackgroundEmbeddings, QueryEmbeddings, UsageError
 
 Kind = Literal["subtract", "stretch"]
 KINDS: tuple[str, ...] = get_args(Kind)
-_F64 = npt.NDArray[np.float64]
 _QUERY_BLOCK = 1024
 _BACKGROUND_BLOCK = 65536
 _LEAST_STRETCH = 1e-3  # a query unlike the whole background keeps the order of its references
@@ -103,10 +102,10 @@ class QueryMaps:
         offset: float64 ``[Q]``.
     """
 
-    gain: _F64
-    offset: _F64
+    gain: F64
+    offset: F64
 
-    def apply(self, scores: _F64, rows: npt.NDArray[np.int64] | int) -> _F64:
+    def apply(self, scores: F64, rows: npt.NDArray[np.int64] | int) -> F64:
         """Normalise scores.
 
         Args:
@@ -170,9 +169,7 @@ def query_maps(
     return QueryMaps(2.0 * weighted, weighted**2 + 1.0)
 
 
-def _nearest_cosines(
-    queries: QueryEmbeddings, background: BackgroundEmbeddings, count: int
-) -> _F64:
+def _nearest_cosines(queries: QueryEmbeddings, background: BackgroundEmbeddings, count: int) -> F64:
     """Return float64 ``[Q, count]`` cosines of the nearest background images, descending."""
     nearest = np.empty((len(queries), count), dtype=np.float64)
     for start in range(0, len(queries), _QUERY_BLOCK):

@@ -32,6 +32,7 @@ import numpy.typing as npt
 from asl.scoring.normalization import ScoreNormalization, query_maps
 from asl.types import (
     F32,
+    F64,
     I64,
     AslError,
     BackgroundEmbeddings,
@@ -42,7 +43,6 @@ from asl.types import (
 
 Mode = Literal["cosine", "paper", "strict", "soft", "hinge"]
 MODES: tuple[str, ...] = get_args(Mode)
-_F64 = npt.NDArray[np.float64]
 # Log-norms of one image differ by some 1e-6 between batches: within this they count as equal.
 SAME_NORM = 1e-5
 # Pairs gathered at once: more fall out of the cache, fewer make threads wait for each other.
@@ -131,7 +131,7 @@ def admissible(queries: F32, references: F32, *, tau: float = 0.0) -> npt.NDArra
     return allowed
 
 
-def pair_cosines(queries: F32, references: F32, query_index: I64, reference_index: I64) -> _F64:
+def pair_cosines(queries: F32, references: F32, query_index: I64, reference_index: I64) -> F64:
     """Compute the cosines of chosen pairs, summed in float64: no engine's rounding shows.
 
     Args:
@@ -243,7 +243,7 @@ def describe_pairs(
     }
 
 
-def from_cosines(cosines: _F64, query_norms: F32, reference_norms: F32, score: Score) -> _F64:
+def from_cosines(cosines: F64, query_norms: F32, reference_norms: F32, score: Score) -> F64:
     """Compute scores before normalisation from cosines and log-norms (arrays that broadcast).
 
     >>> norms = np.array([0.0], np.float32), np.array([0.5], np.float32)

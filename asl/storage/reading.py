@@ -56,22 +56,19 @@ def checksum(*paths: str | Path, remedy: str) -> str:
     return digest.hexdigest()
 
 
-def read_json(
-    path: str | Path, *, remedy: str, keys: Collection[str] = (), sha256: str | None = None
-) -> dict[str, Any]:
+def read_json(path: str | Path, *, remedy: str, sha256: str | None = None) -> dict[str, Any]:
     """Read a JSON object, and compare it with the checksum that :func:`write_json` added.
 
     Args:
         path: of the file.
         remedy: what to do about a damaged file, for the message.
-        keys: that the object must have.
         sha256: of the file's bytes, where it is known.
 
     Returns:
         The object without its checksum.
 
     Raises:
-        ReadError: missing, unreadable, no JSON object, changed, or a key is missing.
+        ReadError: missing, unreadable, no JSON object, or changed.
     """
     path = Path(path)
     with read_errors(path, remedy):
@@ -81,9 +78,6 @@ def read_json(
         value = json.loads(data.decode("utf-8"))
         if not isinstance(value, dict):
             raise ValueError(f"expected a JSON object, found {type(value).__name__}")
-        missing = [key for key in keys if key not in value]
-        if missing:
-            raise ValueError(f"lacks {', '.join(missing)}")
         return without_seal(value)
 
 

@@ -117,13 +117,13 @@ def atomic_text(path: str | Path) -> Iterator[IO[str]]:
         yield file
 
 
-def write_bytes(path: str | Path, data: bytes, *, durable: bool = True) -> None:
+def write_bytes(path: str | Path, data: bytes) -> None:
     """Write a whole file.
 
     Raises:
         WriteError: as :func:`atomic_path`.
     """
-    with atomic_binary(path, durable=durable) as file:
+    with atomic_binary(path) as file:
         file.write(data)
 
 

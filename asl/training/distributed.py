@@ -8,10 +8,16 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.plugins.layer_sync import LayerSync
+from lightning.pytorch.utilities import rank_zero_only
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from asl.losses import LossInputs
+
+
+def is_first_process() -> bool:
+    """Tell whether this is the process of rank 0, or the only one."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
 
 def gather(module: L.LightningModule, inputs: LossInputs) -> LossInputs:

@@ -12,7 +12,6 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
-from lightning.pytorch.utilities import rank_zero_only
 
 from asl.console.schemas.train_config import FitSettings
 from asl.data.batch_sampler import Position
@@ -23,6 +22,7 @@ from asl.training.checkpoints import (
     find_checkpoint,
     set_damaged_aside,
 )
+from asl.training.distributed import is_first_process
 from asl.training.ema import AveragedEmbedder
 from asl.training.lightning_trainer import make_trainer
 from asl.training.loggers import make_loggers
@@ -113,9 +113,8 @@ def _prepare_checkpoints(
     folder: Path, module: CopyDetectionModule, *, resume: bool
 ) -> _Resumed | None:
     """Find the checkpoint to resume from, or clear the folder for a new training."""
-    first_process = getattr(rank_zero_only, "rank", 0) == 0
     if not resume:
-        if first_process:
+        if is_first_process():
             # Killed before its first save, the new training must not resume from these.
             delete_checkpoints(folder)
         return None
@@ -124,7 +123,7 @@ def _prepare_checkpoints(
     if found is None:
         return None
     path, warning = found
-    if warning and first_process:
+    if warning and is_first_process():
         set_damaged_aside(folder)
         warnings.warn(warning, stacklevel=2)
     state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from asl.console.configuration import flatten_values
@@ -30,6 +29,7 @@ from asl.storage import atomic_text, write_json
 from asl.training.checkpoints import has_checkpoint
 from asl.training.checks import check_loss, check_validation
 from asl.training.data_identity import check_identity, identify, write_identity
+from asl.training.distributed import is_first_process
 from asl.training.fit import fit
 from asl.training.memory_estimate import (
     StepPlan,
@@ -96,7 +96,7 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
     check_parts(config)
     output = Path(str(config.output))
     output.mkdir(parents=True, exist_ok=True)
-    first = getattr(rank_zero_only, "rank", 0) == 0  # of several processes
+    first = is_first_process()
     console = Console(quiet=not first)
     resumes = first and config.resume
     if resumes:

@@ -39,9 +39,6 @@ def test_a_model_brings_its_constants(saved: Path, embedder: Embedder) -> None:
     assert find_calibrations(saved, weights)["hinge"].threshold(0.8).threshold == 0.7
     for path in (saved, saved / "model.safetensors"):
         assert base_score(path, weights) == Score("hinge", 0.05, 0.3, (-1.0, 0.5))
-    assert base_score(saved, weights, lam=0.2, tau=0.0) == Score("hinge", 0.2, 0.0, (-1.0, 0.5)), (
-        "a user's word counts"
-    )
 
 
 def test_features_of_another_model_are_not_read_with_them(saved: Path) -> None:
@@ -54,7 +51,6 @@ def test_a_model_without_calibration_takes_the_usual_constants(
 ) -> None:
     save_embedder(embedder, tmp_path / "m.safetensors", card={})
     assert base_score(tmp_path / "m.safetensors", model_hash(embedder)) == Score("hinge")
-    assert base_score("lite0", "x", lam=0.3) == Score("hinge", 0.3)
 
 
 def test_given_constants_come_before_calibrated_ones_and_those_before_defaults() -> None:

@@ -12,7 +12,6 @@ import pytest
 from asl.pipeline.key_checks import (
     check_background_size,
     check_background_use,
-    check_choice,
     check_least,
     refuse_other_constants,
     refuse_unused,
@@ -81,8 +80,6 @@ def test_sizes_choices_and_least_values() -> None:
             check_background_size(count, dim, whiten=whiten, rule=None)
     with pytest.raises(UsageError, match=r"^sn_last: rank 5 needs 6 background images, got 5"):
         check_background_size(5, 8, whiten=0, rule=ScoreNormalization(1.0, 0, 5))
-    with pytest.raises(UsageError, match=r"^normalize: expected one of a, b, got 'c'"):
-        check_choice("normalize", "c", ("a", "b"))
     check_least(Keys(), {"lam": 0})
     for value in (-0.5, float("nan")):
         with pytest.raises(UsageError, match=r"^lam: must be 0 or more, got"):

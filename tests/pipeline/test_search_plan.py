@@ -96,7 +96,6 @@ def test_verified_plans_candidates_and_thresholds(files: Path) -> None:
         ({"nprobe": 4}, "^nprobe: has no effect in an exact search"),
         ({"recall_queries": 4}, "^recall_queries: has no effect in an exact search"),
         ({"factory": "Flat", "engine": "exact"}, "^engine: has no effect with factory="),
-        ({"id_style": "paths"}, "^id_style: expected one of path, stem, got 'paths'"),
         ({"lam": -1.0}, "lam must be 0 or more"),
         ({"batch_size": 0}, "^batch_size: must be 1 or more, got 0"),
         ({"workers": -1}, "^workers: must be 0 or more, got -1"),

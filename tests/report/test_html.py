@@ -14,7 +14,7 @@ import pytest
 from asl.data.catalog import Catalog, open_catalog
 from asl.metrics.evaluation import evaluate
 from asl.metrics.significance import compare
-from asl.report.html import write_report
+from asl.report.html import Report, write_report
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 QUERIES = [f"q{n}" for n in range(12)]
@@ -76,21 +76,22 @@ def full(tmp_path: Path) -> Path:
     groups = {q: f"album {int(q[1:]) % 2}" for q in QUERIES}
     write_report(
         tmp_path / "out" / "report.html",
-        title="A & B",
-        evaluations={
-            name: evaluate(p, TRUTH, bootstrap=20, groups=groups) for name, p in pairs.items()
-        },
-        pairs=pairs,
-        truth=TRUTH,
-        queries=queries,
-        references=references,
-        query_images=images(tmp_path / "q", "q"),
-        reference_images=images(tmp_path / "r", "r"),
-        remarks={("q2", "r2"): "no shared pixels", ("q2", "r3"): "no shared pixels"},
-        differences={
-            "hinge <1>": compare(pairs["hinge <1>"], pairs["cosine"], TRUTH, bootstrap=20)
-        },
-        context={"model": "m<script>", "seed": 3},
+        Report(
+            title="A & B",
+            evaluations={
+                name: evaluate(p, TRUTH, bootstrap=20, groups=groups) for name, p in pairs.items()
+            },
+            pairs=pairs,
+            truth=TRUTH,
+            queries=queries,
+            references=references,
+            query_images=images(tmp_path / "q", "q"),
+            reference_images=images(tmp_path / "r", "r"),
+            differences={
+                "hinge <1>": compare(pairs["hinge <1>"], pairs["cosine"], TRUTH, bootstrap=20)
+            },
+            facts={"model": "m<script>", "seed": 3},
+        ),
     )
     return tmp_path / "out"
 
@@ -128,7 +129,6 @@ def test_the_page_has_every_part(full: Path) -> None:
     for word in (
         "hinge &lt;1&gt;",
         "m&lt;script&gt;",
-        "no shared pixels",
         "album 1",
         "hard:video",
         "reversed (8)",
@@ -177,10 +177,12 @@ def test_pairs_alone_make_a_page_without_norms_and_pictures(tmp_path: Path) -> N
     pairs = {"run": run(0)}
     write_report(
         tmp_path / "r.html",
-        title="t",
-        evaluations={"run": evaluate(pairs["run"], plain)},
-        pairs=pairs,
-        truth=plain,
+        Report(
+            title="t",
+            evaluations={"run": evaluate(pairs["run"], plain)},
+            pairs=pairs,
+            truth=plain,
+        ),
     )
     text = (tmp_path / "r.html").read_text()
     assert re.findall(r"<h2>(.*?)</h2>", text) == ["Precision over recall"]
@@ -196,10 +198,12 @@ def test_nothing_right_and_nothing_predicted_still_make_a_page(tmp_path: Path) -
     ):
         write_report(
             tmp_path / f"{name}.html",
-            title=name,
-            evaluations={name: evaluate(pairs, TRUTH, bootstrap=5)},
-            pairs={name: pairs},
-            truth=TRUTH,
+            Report(
+                title=name,
+                evaluations={name: evaluate(pairs, TRUTH, bootstrap=5)},
+                pairs={name: pairs},
+                truth=TRUTH,
+            ),
         )
         text = (tmp_path / f"{name}.html").read_text()
         assert "No threshold on the scores" in text

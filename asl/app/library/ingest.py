@@ -18,7 +18,6 @@ from asl.app.library.image_store import ImageStore
 from asl.app.library.records import IngestResult, Name, Record, Source
 from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, read_file, resize_image
 from asl.features.decoding import cut
-from asl.features.extraction import Progress
 from asl.features.inference import Runner
 from asl.features.regions import regions_key, regions_of
 from asl.matching.align.prepare import working_image
@@ -26,7 +25,7 @@ from asl.matching.values import Settings
 from asl.models import Embedder, load_embedder, model_hash
 from asl.models.scores import base_score
 from asl.scoring.score import Score
-from asl.types import F32
+from asl.types import F32, Progress
 
 BATCH = 32  # images in one pass of the network
 REGION_BATCH = 16  # regions in one pass, beside the memory that a batch of whole images holds

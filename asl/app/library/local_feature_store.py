@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,12 @@ from asl.matching.candidates.local_features import Reader, read_features, readin
 from asl.matching.candidates.votes import LocalFeatures, LocalIndex
 from asl.matching.values import Settings
 from asl.storage import ReadError, atomic_binary, read_npz
-from asl.types import F32, I64
+from asl.types import F32, I64, Progress
 
 CONTENTS_PER_BATCH = 256  # in one transaction, and in memory beside the index
 FEATURE_BYTES = 128 + 4 + 4  # descriptor, scale, angle
 # As it is and mirrored; a negative among one's own photos is rare, and costs half as much again.
 READINGS = 2
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

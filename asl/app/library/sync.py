@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from asl.app.library.records import Name, Source
 from asl.data.catalog import FileCatalog, open_catalog
 from asl.data.images import TOO_LARGE
 from asl.storage import printable_name
-from asl.types import UsageError
+from asl.types import Progress, UsageError
 
-Progress = Callable[[int, int], None]
 Inode = tuple[int, int]  # (device, number)
 
 

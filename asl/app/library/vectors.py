@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_flat import FaissFlat
 from asl.index.engines.protocol import Engine
-from asl.types import F32, I64, AslError
+from asl.types import F32, I64, AslError, Bools
 
 INITIAL_ROWS = 256
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

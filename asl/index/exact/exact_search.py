@@ -8,11 +8,9 @@ certificate are fetched again, four times as long.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.defaults import NEIGHBOURS, SEARCH_MEMORY
 from asl.index.engines.by_name import shared_engine
@@ -20,16 +18,20 @@ from asl.index.engines.protocol import Engine
 from asl.index.exact.limits import Limits
 from asl.index.exact.memory_cap import MemoryCap
 from asl.index.exact.norm_sorted import NormSortedReferences
-from asl.index.exact.strips import encoding_pays, nearest_top, penalised_top, strict_top
+from asl.index.exact.strips import encoding_pays, nearest_top, penalised_top
 from asl.index.exact.tiles import Tiles
 from asl.index.exact.top_lists import TopLists
 from asl.scoring.normalization import QueryMaps, query_maps
 from asl.scoring.score import Score, admissible, from_cosines, pair_cosines
 from asl.types import (
     F32,
+    F64,
+    I32,
     I64,
     AslError,
     BackgroundEmbeddings,
+    Bools,
+    Progress,
     QueryEmbeddings,
     ReferenceEmbeddings,
     ScoredPairs,
@@ -38,10 +40,6 @@ from asl.types import (
 _APPROXIMATE_FACTOR = 4  # times as many candidates from an index that is not exact
 _LEAST_CHUNK = 2048  # queries between two reports of progress, at least
 _REPORTS = 16  # reports of progress in a search, at most
-_F64 = npt.NDArray[np.float64]
-_I32 = npt.NDArray[np.int32]
-_Bool = npt.NDArray[np.bool_]
-Progress = Callable[[int, int], None]
 
 
 def search(
@@ -160,7 +158,7 @@ class _Search:
         self._sorted = self._sort()
         self._tiles = self._tile()
         # Query rows, reference rows, scores; all pairs of a query are in one of them.
-        self._found: list[tuple[_I32, _I32, F32]] = []
+        self._found: list[tuple[I32, I32, F32]] = []
         # Scores of the best pairs found so far, where `most` limits them.
         self._best = np.empty(0, dtype=np.float32)
 
@@ -199,12 +197,14 @@ class _Search:
             score.mode == "soft" and encoding_pays(len(rows), references, m, score)
         ):
             return self._tiles.top(self._queries, rows, m)
-        if score.mode == "cosine":
+        if score.mode in ("cosine", "strict"):
+            lengths = (
+                references.lengths(self._queries.log_norms[rows])
+                if score.mode == "strict"
+                else np.full(len(rows), len(self._references), dtype=np.int64)
+            )
             vectors = self._queries.vectors[rows]
-            everything = np.full(len(rows), len(self._references), dtype=np.int64)
-            best = nearest_top(vectors, everything, references, m, self._engine, width=width)
-        elif score.mode == "strict":
-            best = strict_top(self._queries, rows, references, m, self._engine, width=width)
+            best = nearest_top(vectors, lengths, references, m, self._engine, width=width)
         else:
             k = np.minimum(self._limits.k[rows], m)
             best = penalised_top(
@@ -259,7 +259,7 @@ class _Search:
             floor = max(floor, float(np.partition(together, -most)[-most]))
         return floor
 
-    def _keep(self, rows: I64, candidates: I64, scores: _F64, keep: _Bool) -> None:
+    def _keep(self, rows: I64, candidates: I64, scores: F64, keep: Bools) -> None:
         query, place = np.nonzero(keep)
         query_rows = rows[query].astype(np.int32)
         reference_rows = candidates[query, place].astype(np.int32)
@@ -296,7 +296,7 @@ class _Search:
         rows = rows[order].astype(np.int64)
         return query, rows, scores[order]
 
-    def _ordered(self, rows: I64, candidates: I64) -> tuple[I64, _F64]:
+    def _ordered(self, rows: I64, candidates: I64) -> tuple[I64, F64]:
         """Score candidates in float64 and sort them by (-score as float32, reference id).
 
         Args:

@@ -7,16 +7,21 @@ any engine, and the lists are merged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from asl.defaults import NEIGHBOURS
 from asl.index.exact.exact_search import search
-from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
-
-Progress = Callable[[int, int], None]
+from asl.types import (
+    AslError,
+    Embeddings,
+    Progress,
+    QueryEmbeddings,
+    ReferenceEmbeddings,
+    ScoredPairs,
+)
 
 
 def search_regions(

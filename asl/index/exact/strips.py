@@ -75,40 +75,6 @@ def nearest_top(
     return best
 
 
-def strict_top(
-    queries: QueryEmbeddings,
-    rows: I64,
-    references: NormSortedReferences,
-    m: int,
-    engine: Engine,
-    *,
-    width: int,
-) -> TopLists:
-    """Find the m nearest admissible references, and bound the cosine of all other admissible ones.
-
-    Args:
-        queries: all queries.
-        rows: int64 ``[Q']`` the queries to search for, by rising length of their prefix.
-        references: the sorted references.
-        m: list length.
-        engine: searches a strip.
-        width: most references that it gets at once.
-
-    >>> from asl.index.engines.numpy_exact import NumpyExact
-    >>> from asl.types import ReferenceEmbeddings
-    >>> vectors = np.eye(3, dtype=np.float32)
-    >>> norms = np.array([0.4, 0.2, 0.0], dtype=np.float32)
-    >>> references = ReferenceEmbeddings(np.array(["a", "b", "c"]), vectors, norms)
-    >>> by_norm = NormSortedReferences.of(references, tau=0.0)
-    >>> query = QueryEmbeddings(np.array(["q"]), vectors[2:], np.array([0.3], np.float32))
-    >>> best = strict_top(query, np.array([0]), by_norm, 1, NumpyExact(), width=10)
-    >>> best.rows.tolist()  # b and c hold less than the query
-    [[0]]
-    """
-    lengths = references.lengths(queries.log_norms[rows])
-    return nearest_top(queries.vectors[rows], lengths, references, m, engine, width=width)
-
-
 def penalised_top(
     queries: QueryEmbeddings,
     rows: I64,

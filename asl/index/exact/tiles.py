@@ -10,7 +10,7 @@ import numpy as np
 from asl.index.engines.protocol import Engine
 from asl.index.exact.top_lists import TopLists, encoded_rounding
 from asl.scoring.score import Score, encode_queries, encode_rows
-from asl.types import F32, I64, QueryEmbeddings, ReferenceEmbeddings
+from asl.types import I64, QueryEmbeddings, ReferenceEmbeddings
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +59,8 @@ class Tiles:
             tile = np.ascontiguousarray(self.references.vectors[low:high])
             rounding = self.engine.rounding
             if encodes:
-                tile = self._encoded(tile, low, high, buffer)
+                log_norms = self.references.log_norms[low:high]
+                tile = encode_rows(tile, log_norms, self.score, out=buffer)
                 rounding = encoded_rounding(self.engine, vectors, tile)
             best.search(self.engine, vectors, tile, start=low, rounding=rounding)
         return best
-
-    def _encoded(self, tile: F32, low: int, high: int, buffer: F32) -> F32:
-        return encode_rows(tile, self.references.log_norms[low:high], self.score, out=buffer)

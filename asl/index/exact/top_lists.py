@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.index.engines.protocol import Engine
-from asl.types import F32, I64
-
-_F64 = npt.NDArray[np.float64]
+from asl.types import F32, F64, I64
 
 
 class TopLists:
@@ -52,7 +49,7 @@ class TopLists:
         bound = bound_of_list(scores, width, len(references), rounding=rounding)
         self.merge(np.arange(len(queries)), scores, rows + start, bound, rounding)
 
-    def merge(self, at: I64, scores: F32, rows: I64, bound: _F64, rounding: float) -> None:
+    def merge(self, at: I64, scores: F32, rows: I64, bound: F64, rounding: float) -> None:
         """Merge one more list for each of some queries.
 
         Args:
@@ -104,7 +101,7 @@ class TopLists:
         self.scores[beyond] = -np.inf
 
 
-def bound_of_list(scores: F32, width: int, count: int, *, rounding: float) -> _F64:
+def bound_of_list(scores: F32, width: int, count: int, *, rounding: float) -> F64:
     """Bound the scores of the references that a list of ``width`` out of ``count`` leaves out.
 
     Args:
@@ -124,7 +121,7 @@ def bound_of_list(scores: F32, width: int, count: int, *, rounding: float) -> _F
     """
     if width == count:
         return np.full(len(scores), -np.inf)
-    bound: _F64 = scores[:, -1].astype(np.float64) + rounding
+    bound: F64 = scores[:, -1].astype(np.float64) + rounding
     return bound
 
 

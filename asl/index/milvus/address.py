@@ -13,10 +13,9 @@ import numpy as np
 
 from asl.index.index_files import Rows
 from asl.index.milvus.collection import MilvusIndex, NoCollectionError
-from asl.index.milvus.collection_search import Progress
 from asl.index.milvus.index_type import IndexKind
 from asl.scoring.score import usual_clip
-from asl.types import AslError, ReferenceEmbeddings
+from asl.types import AslError, Progress, ReferenceEmbeddings
 
 _PREFIX = "milvus+"
 

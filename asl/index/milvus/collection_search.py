@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.index.engines.protocol import ROUNDING
 from asl.index.milvus.index_type import IndexKind
@@ -15,9 +14,11 @@ from asl.scoring.normalization import query_maps
 from asl.scoring.score import Score, admissible, encode_queries, from_cosines, pair_cosines
 from asl.types import (
     F32,
+    F64,
     I64,
     AslError,
     BackgroundEmbeddings,
+    Progress,
     QueryEmbeddings,
     ScoredPairs,
     StrArray,
@@ -30,8 +31,6 @@ _GROUP = 128  # queries of one request, and of one filter on the norm
 _SLACK = 8  # more candidates than are asked for, so that most lists are certified at once
 _APPROXIMATE_FACTOR = 4  # times as many candidates from an index that is not exact
 _NORM_SLACK = 1e-4  # by which a filter on the norm is wider: a server compares in float32
-_F64 = npt.NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ class MilvusSearch:
         self._vectors = encode_queries(queries, encoding)
         if inner == "cosine":
             self._vectors[:, -2:] = 0.0
-        self._found: list[tuple[int, StrArray, _F64]] = []
+        self._found: list[tuple[int, StrArray, F64]] = []
 
     def run(self, progress: Progress | None = None) -> ScoredPairs:
         """Find the k best references of every query."""
@@ -163,7 +162,7 @@ class MilvusSearch:
         self._found.append((row, hits.ids[order], scores[order]))
         return True
 
-    def _scores(self, row: int, hits: _Hits) -> _F64:
+    def _scores(self, row: int, hits: _Hits) -> F64:
         """Score the hits of a query in float64."""
         places, own = np.arange(len(hits.ids)), np.full(len(hits.ids), row)
         units = np.ascontiguousarray(hits.vectors[:, : self._queries.dim])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +30,8 @@ from asl.matching.run.workers import LoadImage
 from asl.matching.values import Settings
 from asl.parallel import spawned_map
 from asl.storage import WriteError
-from asl.types import AslError, ScoredPairs, StrArray
+from asl.types import AslError, Progress, ScoredPairs, StrArray
 
-Progress = Callable[[int, int], None]
 Role = Literal["query", "reference"]
 _IMAGES_PER_PROCESS = 400  # images for which starting another process pays
 _CHUNK = 8  # images that are sent to a process together

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from asl.matching.align.homography import intersection_area, polygon_area
 from asl.matching.values import Verdict
+from asl.types import F64
 
-_F64 = npt.NDArray[np.float64]
 Pair = tuple[int, int]  # rows of two candidates of one query, the smaller first
 # A candidate below this probability has nothing to lose, a competitor below it takes nothing.
 _MIN_PROBABILITY = 0.05
@@ -90,10 +90,10 @@ def _can_take(surer: Verdict, other: Verdict) -> bool:
 
 def explained_away(
     queries: npt.NDArray[np.int64],
-    odds: _F64,
+    odds: F64,
     verdicts: Mapping[int, Verdict],
     near_duplicates: Mapping[Pair, float],
-) -> tuple[_F64, npt.NDArray[np.int64]]:
+) -> tuple[F64, npt.NDArray[np.int64]]:
     """Compute the log-odds that each pair loses to a surer competitor, and name the competitor.
 
     A pair loses its gap in log-odds to the surest competitor over the same part of the query, times
@@ -130,8 +130,8 @@ def explained_away(
 def _loss(
     row: int,
     surer_rows: Iterable[int],
-    odds: _F64,
-    remaining: _F64,
+    odds: F64,
+    remaining: F64,
     verdicts: Mapping[int, Verdict],
     near_duplicates: Mapping[Pair, float],
 ) -> tuple[float, int]:

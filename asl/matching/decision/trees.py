@@ -19,10 +19,9 @@ import numpy.typing as npt
 
 from asl.matching.values import EVIDENCE
 from asl.storage import sealed, without_seal
-from asl.types import AslError
+from asl.types import F64, AslError
 
 _FORMAT = "asl-verifier-trees-1"
-_F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +46,10 @@ class TreeModel:
 
     names: tuple[str, ...]
     feature: npt.NDArray[np.int64]
-    threshold: _F64
+    threshold: F64
     left: npt.NDArray[np.int64]
     right: npt.NDArray[np.int64]
-    value: _F64
+    value: F64
     baseline: float
     slope: float = 1.0
     offset: float = 0.0
@@ -83,7 +82,7 @@ class TreeModel:
                 "verifier model: damaged (a branch leads out of its tree); restore or refit it"
             )
 
-    def log_odds(self, evidence: _F64) -> _F64:
+    def log_odds(self, evidence: F64) -> F64:
         """Compute uncalibrated log-odds.
 
         Args:
@@ -109,7 +108,7 @@ class TreeModel:
             node = np.where(feature < 0, node, following)
         return np.asarray(self.value[trees, node].sum(axis=1) + self.baseline)
 
-    def probability(self, evidence: _F64) -> _F64:
+    def probability(self, evidence: F64) -> F64:
         """Compute the calibrated probability that the query is a copy of the reference.
 
         Args:
@@ -209,7 +208,7 @@ def parse_model(text: str, *, name: str) -> TreeModel:
         ) from error
 
 
-def _padded(trees: list[dict[str, list[float]]], key: str, length: int, fill: float) -> _F64:
+def _padded(trees: list[dict[str, list[float]]], key: str, length: int, fill: float) -> F64:
     """Stack one array of every tree, padded with ``fill`` to ``length``."""
     return np.array(
         [tree[key] + [fill] * (length - len(tree[key])) for tree in trees], dtype=np.float64

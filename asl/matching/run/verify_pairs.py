@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,9 +16,8 @@ from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage, QueryTask, run_tasks
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
-from asl.types import AslError, ScoredPairs
+from asl.types import AslError, Progress, ScoredPairs
 
-Progress = Callable[[int, int], None]
 _PAIRS_PER_PROCESS = 200  # pairs for which starting another process pays
 _MAX_UNVERIFIED = 0.05  # highest score of a pair that only its embeddings support
 

@@ -7,7 +7,7 @@ import pytest
 
 from asl.index.engines.numpy_exact import NumpyExact
 from asl.index.exact.norm_sorted import NormSortedReferences
-from asl.index.exact.strips import encoding_pays, nearest_top, penalised_top, strict_top
+from asl.index.exact.strips import encoding_pays, nearest_top, penalised_top
 from asl.scoring.score import Score, admissible, from_cosines
 from asl.types import Embeddings
 
@@ -51,7 +51,9 @@ def test_penalised_lists_are_those_of_brute_force(mode: str, lam: float, width: 
 def test_strict_lists_hold_admissible_references_only(width: int) -> None:
     references = NormSortedReferences.of(REFERENCES, tau=0.0)
     rows = np.argsort(references.lengths(QUERIES.log_norms), kind="stable")
-    best = strict_top(QUERIES, rows, references, M, NumpyExact(), width=width)
+    lengths = references.lengths(QUERIES.log_norms[rows])
+    vectors = QUERIES.vectors[rows]
+    best = nearest_top(vectors, lengths, references, M, NumpyExact(), width=width)
     allowed = admissible(QUERIES.log_norms[rows][:, None], REFERENCES.log_norms[None, :])
     original = references.original(best.rows)
     for place in range(len(rows)):

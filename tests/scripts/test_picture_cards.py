@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 
-from asl.report.pictures import Cell, Place, rows_of_pictures, scattered, signed
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+from picture_cards import Cell, Place, rows_of_pictures, scattered, signed
 
 SVG = "{http://www.w3.org/2000/svg}"
 PICTURE = np.full((30, 60, 3), 90, np.uint8)
