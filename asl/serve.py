@@ -32,13 +32,10 @@ def run(options: ServeConfig) -> int:
     """Check the arguments, open the library, listen."""
     token = read_token(options.token_file)
     check_exposure(options.host, token)
-    if (
-        min(options.max_megabytes, options.max_megapixels, options.max_uploads, options.workers)
-        <= 0
-    ):
-        raise UsageError(
-            "--max-megabytes, --max-megapixels, --max-uploads and --workers must be above 0"
-        )
+    for key in ("max_megabytes", "max_megapixels", "max_uploads", "workers"):
+        value = getattr(options, key)
+        if value <= 0:
+            raise UsageError(f"--{key.replace('_', '-')} must be above 0, got {value:g}")
     try:
         import uvicorn
 

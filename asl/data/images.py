@@ -261,6 +261,23 @@ def _on_background(layered: Image.Image) -> Image.Image:
     return Image.alpha_composite(background, layered)
 
 
+def encode_image(image: Pixels, quality: int) -> bytes:
+    """Encode as JPEG.
+
+    Args:
+        image: uint8 ``[H, W, 3]`` RGB.
+        quality: of the JPEG, 1..100; 0: PNG, lossless.
+
+    Raises:
+        ImageError: the format cannot hold so many pixels.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if quality else []
+    done, data = cv2.imencode(".jpg" if quality else ".png", image[..., ::-1], options)
+    if not done:
+        raise ImageError(f"{image.shape[1]} x {image.shape[0]} pixels cannot be encoded")
+    return bytes(data.tobytes())
+
+
 def _eight_bits(image: Image.Image) -> Pixels:
     """Scale gray of more than 8 bits to 8; Pillow's own conversion would clip at 255."""
     values = np.asarray(ImageOps.exif_transpose(image), dtype=np.float64)

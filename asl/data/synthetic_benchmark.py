@@ -22,11 +22,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from asl.data.catalog import Catalog
-from asl.data.images import ImageError, Pixels, decode_image
+from asl.data.images import ImageError, Pixels, decode_image, encode_image
 from asl.data.truth import write_truth
 from asl.edits import Edit, View
 from asl.edits.engine.foreign_images import Pool
@@ -268,14 +267,10 @@ def _write(
             image = job.edit(
                 View.original(image, foreign=pool), view_rng(key=key, seed=plan.seed, number=0)
             ).image
-        fine, data = cv2.imencode(
-            ".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, plan.quality]
-        )
-        if not fine:
-            raise AslError(
-                f"benchmark: {name} of {image.shape[1]} x {image.shape[0]} pixels cannot be encoded"
-            )
-        (folder / f"{name}.jpg").write_bytes(data.tobytes())
+        try:
+            (folder / f"{name}.jpg").write_bytes(encode_image(image, plan.quality))
+        except ImageError as error:
+            raise AslError(f"benchmark: {name}: {error}") from error
         ids[id(job)] = name
         count()
     return ids

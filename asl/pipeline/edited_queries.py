@@ -17,7 +17,7 @@ from rich.console import Console
 from asl.console.progress import progress_bar
 from asl.console.schemas.edit_config import EditConfig
 from asl.data.catalog import Catalog, open_catalog
-from asl.data.images import ImageError, Pixels, decode_image
+from asl.data.images import ImageError, Pixels, decode_image, encode_image
 from asl.data.truth import write_truth
 from asl.edits.benchmark_kinds import benchmark_kinds
 from asl.edits.catalogue import every_edit
@@ -26,7 +26,7 @@ from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
 from asl.edits.engine.view import View
 from asl.edits.recipes import load_recipe
-from asl.storage import atomic_path, atomic_text
+from asl.storage import atomic_path, atomic_text, write_bytes
 from asl.types import AslError, TruthPairs, UsageError
 
 _COLUMNS = (
@@ -153,15 +153,11 @@ def _pool(config: EditConfig, catalog: Catalog) -> Pool | None:
 
 
 def _write_image(folder: Path, made: _Made, quality: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if quality else []
-    encoded, data = cv2.imencode(".jpg" if quality else ".png", made.view.image[..., ::-1], options)
-    if not encoded:
-        raise ImageError(
-            f"{made.query}: {made.view.size[1]} x {made.view.size[0]} pixels cannot be encoded"
-        )
-    with atomic_path(folder / f"{made.query}{'.jpg' if quality else '.png'}") as path:
-        path.write_bytes(data.tobytes())
+    try:
+        data = encode_image(made.view.image, quality)
+    except ImageError as error:
+        raise ImageError(f"{made.query}: {error.reason}") from error
+    write_bytes(folder / f"{made.query}{'.jpg' if quality else '.png'}", data)
 
 
 def _row(made: _Made) -> tuple[Any, ...]:

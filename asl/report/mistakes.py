@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from asl.data.catalog import Catalog
 from asl.metrics.average_precision import label_pairs
+from asl.report.page import picture_address
 from asl.types import AslError, Embeddings, ScoredPairs, StrArray, TruthPairs
 
 Pair = tuple[str, str]
@@ -144,19 +144,12 @@ def thumbnails(catalog: Catalog | None, *, side: int = 240) -> Callable[[str], s
     row = {name: index for index, name in enumerate(catalog.ids.tolist())}
 
     def thumbnail(name: str) -> str:
-        import cv2
-
         from asl.data.images import decode_image
 
         try:
             image = decode_image(catalog.read(row[name]))
         except (AslError, OSError, KeyError):
             return ""
-        factor = min(1.0, side / max(image.shape[:2]))
-        size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
-        data = cv2.imencode(".jpg", small[..., ::-1], quality)[1].tobytes()
-        return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+        return picture_address(image, side=side, quality=THUMBNAIL_QUALITY)
 
     return thumbnail

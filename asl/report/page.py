@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -23,6 +26,24 @@ def render(template: str, *, folder: str = SHARED_TEMPLATES, **values: object) -
         values: variables of the template.
     """
     return _environment(folder).get_template(template).render(**values)
+
+
+def picture_address(image: npt.NDArray[np.uint8], *, side: int, quality: int) -> str:
+    """Return a picture as a ``data:`` address of a JPEG.
+
+    Args:
+        image: uint8 ``[H, W, 3]`` RGB.
+        side: pixels of the longer side, at most.
+        quality: of the JPEG, 1..100.
+    """
+    import cv2
+
+    from asl.data.images import encode_image
+
+    factor = min(1.0, side / max(image.shape[:2]))
+    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
+    data = encode_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA), quality)
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
 @lru_cache

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from asl.app.library.facts import read_facts
-from asl.data.images import ImageError, decode_image, resize_image
+from asl.data.images import ImageError, decode_image, encode_image, resize_image
 from asl.data.signatures import EXTENSIONS
 
 RED = (200, 30, 40)
@@ -225,3 +225,11 @@ def test_a_transparent_logo_stays_visible(drawn: Image.Image, background: int) -
     half = decode_image(encoded(drawn.resize((32, 32))))
     assert (half[0, 0] == background).all(), "the same background at half the size"
     assert decoded.std() > 20
+
+
+def test_an_encoded_image_comes_back() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (9, 7, 3), dtype=np.uint8)
+    assert np.array_equal(decode_image(encode_image(image, 0)), image)
+    assert encode_image(image, 90)[:2] == b"\xff\xd8"
+    with pytest.raises(ImageError, match="70000 x 1 pixels cannot be encoded"):
+        encode_image(np.zeros((1, 70_000, 3), np.uint8), 90)

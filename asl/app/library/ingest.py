@@ -10,13 +10,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from asl.app.library.facts import Facts, read_facts
 from asl.app.library.image_store import ImageStore
 from asl.app.library.records import IngestResult, Name, Record, Source
-from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, read_file, resize_image
+from asl.data.images import (
+    MAX_PIXELS,
+    ImageError,
+    Pixels,
+    decode_image,
+    encode_image,
+    read_file,
+    resize_image,
+)
 from asl.features.decoding import cut
 from asl.features.inference import Runner
 from asl.features.regions import regions_key, regions_of
@@ -188,7 +195,11 @@ class Ingestor:
         facts = read_facts(data, image)
         side = self._thumbnail_side
         small = image if max(image.shape[:2]) <= side else working_image(image, side)
-        return facts, _jpeg(small), resize_image(image, self.plan.size, mode=self.plan.resize)
+        return (
+            facts,
+            encode_image(small, THUMBNAIL_QUALITY),
+            resize_image(image, self.plan.size, mode=self.plan.resize),
+        )
 
     def _flush(self, batch: list[_Decoded], store: ImageStore) -> list[IngestResult]:
         """Embed the new contents of a batch and store all of it."""
@@ -259,14 +270,6 @@ def _failure(item: _Decoded, usable: dict[str, F32]) -> str:
     if item.failure or item.digest in usable:
         return item.failure
     return "its embedding is zero or not finite"
-
-
-def _jpeg(image: Pixels) -> bytes:
-    quality = [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
-    done, data = cv2.imencode(".jpg", image[..., ::-1], quality)
-    if not done:
-        raise ImageError("no thumbnail can be made of it")
-    return bytes(data.tobytes())
 
 
 def _map_ahead(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import cv2
-import numpy as np
-
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
-from asl.report.page import render
+from asl.data.images import ImageError, decode_image
+from asl.report.page import picture_address, render
 from asl.storage import atomic_text
 
 PAGE_FOLDER = "app/scanning/page"
@@ -117,12 +114,8 @@ def _pair(pair: MatchedPair, place: Mapping[int, int]) -> dict[str, Any]:
 
 def _data_address(data: bytes) -> str:
     """Shrink a JPEG and return it as a data: address; empty if there is no image."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
+    try:
+        image = decode_image(data)
+    except ImageError:
         return ""
-    factor = min(1.0, THUMBNAIL_SIDE / max(image.shape[:2]))
-    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
-    encoded = cv2.imencode(".jpg", small, quality)[1].tobytes()
-    return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()
+    return picture_address(image, side=THUMBNAIL_SIDE, quality=THUMBNAIL_QUALITY)

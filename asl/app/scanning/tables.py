@@ -16,7 +16,6 @@ from asl.storage import atomic_text
 if TYPE_CHECKING:
     from asl.app.scanning.result import MatchedPair, ScanResult
 
-FORMATS = ("csv", "parquet", "json")
 EDIT_SEPARATOR = "; "
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -125,7 +124,7 @@ def _measures(result: ScanResult, number: int) -> tuple[int, int, int, float]:
 
 
 def write_table(rows: list[Row], path: Path) -> None:
-    """Write rows in the format of the path's ending (:data:`FORMATS`)."""
+    """Write rows in the format of the path's ending: ``.csv``, ``.parquet`` or ``.json``."""
     if path.suffix == ".parquet":
         _write_parquet(rows, path)
         return
@@ -173,7 +172,7 @@ def write_failures(failures: Mapping[str, str], path: Path) -> None:
         writer.writerows((path_cell(name), reason) for name, reason in sorted(failures.items()))
 
 
-def summary(result: ScanResult, rows: list[Row], *, command: str = "asl scan") -> dict[str, Any]:
+def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, Any]:
     """Summarise a scan for JSON; files = usable + unreadable.
 
     Args:

@@ -20,6 +20,7 @@ from starlette.routing import Match, Route
 
 from asl.app.service.prometheus import Metrics
 from asl.app.service.uploads import Refused
+from asl.console.schemas.serve_config import ServeConfig
 from asl.data.images import ImageError
 from asl.storage import ReadError, WriteError
 from asl.types import AslError
@@ -49,9 +50,9 @@ class ServiceOptions:
 
     token: str = ""
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
-    max_bytes: int = 32 * 2**20
-    max_uploads: int = 16
-    workers: int = 2
+    max_bytes: int = int(2**20 * ServeConfig.max_megabytes)
+    max_uploads: int = ServeConfig.max_uploads
+    workers: int = ServeConfig.workers
     seconds: float = 60.0
 
 

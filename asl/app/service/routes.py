@@ -33,6 +33,7 @@ from asl.app.service.replies import (
 )
 from asl.app.service.uploads import Gate, Refused, clean_label, read_body
 from asl.data.images import ImageError
+from asl.defaults import NEIGHBOURS
 from asl.report.page import render
 from asl.types import AslError
 
@@ -59,14 +60,13 @@ IMAGE_BODY: dict[str, Any] = {
 }
 
 
-def create_app(detector: CopyDetector, options: ServiceOptions | None = None) -> FastAPI:
+def create_app(detector: CopyDetector, options: ServiceOptions) -> FastAPI:
     """Create the service around a detector.
 
     Args:
         detector: should keep its references in a folder, so that they survive the process.
         options: limits.
     """
-    options = options or ServiceOptions()
     metrics = Metrics()
     guard = Guard(options, metrics)
     service = _Service(detector, options, guard, metrics)
@@ -234,7 +234,7 @@ class _Service:
         request: Request,
         k: Annotated[
             int, Query(ge=1, le=100, description="number of candidates that are verified")
-        ] = 10,
+        ] = NEIGHBOURS,
         min_probability: Annotated[
             float | None, Query(ge=0, le=1, description="leave out less probable matches")
         ] = None,
