@@ -24,6 +24,7 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+U8 = npt.NDArray[np.uint8]
 StrArray = npt.NDArray[np.str_]
 Progress = Callable[[int, int], None]  # (done, to do)
 _Value = TypeVar("_Value")

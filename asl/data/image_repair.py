@@ -6,7 +6,8 @@ import struct
 import zlib
 
 import numpy as np
-import numpy.typing as npt
+
+from asl.types import U8
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8\xff"
@@ -59,7 +60,7 @@ def completed(jpeg: bytes) -> tuple[bytes, bytes]:
     return body + JPEG_END, body + _NOISE + JPEG_END
 
 
-def missing_share(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
+def missing_share(one: U8, other: U8) -> float:
     """Return the share of a picture that is missing, from its two completions ``[H, W, 3]``.
 
     0 where the strip that is missing is so thin that the picture is as good as whole.

@@ -17,7 +17,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -29,9 +28,9 @@ from asl.data.image_repair import (
     without_ancillary_chunks,
 )
 from asl.data.signatures import FORMATS, HEAD_BYTES, picture_format
-from asl.types import AslError
+from asl.types import U8, AslError
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = U8
 ResizeMode = Literal["squash", "short", "pad"]
 
 # Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them,

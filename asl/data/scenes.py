@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
-_Float = npt.NDArray[np.float32]
+from asl.types import F32, F64, I32, U8
+
+Image = U8
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def render_scene(seed: int, *, look: int = 0, height: int = 240, width: int = 32
     return image
 
 
-def _palette(rng: np.random.Generator) -> tuple[_Float, _Float]:
+def _palette(rng: np.random.Generator) -> tuple[F32, F32]:
     return rng.uniform(90, 235, 3).astype(np.float32), rng.uniform(30, 170, 3).astype(np.float32)
 
 
@@ -81,7 +81,7 @@ def _random_layer(rng: np.random.Generator, horizon: float) -> _Layer:
     )
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, int], octaves: tuple[int, ...]) -> _Float:
+def _noise(rng: np.random.Generator, shape: tuple[int, int], octaves: tuple[int, ...]) -> F32:
     """Draw fractal noise around 0: grids from coarse to fine, each half as strong as the last."""
     height, width = shape
     total = np.zeros(shape, np.float32)
@@ -91,9 +91,7 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], octaves: tuple[int,
     return total
 
 
-def _backdrop(
-    seed: int, sky: _Float, ground: _Float, horizon: float, shape: tuple[int, int]
-) -> _Float:
+def _backdrop(seed: int, sky: F32, ground: F32, horizon: float, shape: tuple[int, int]) -> F32:
     height, width = shape
     rng = np.random.default_rng([seed, 3])
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
@@ -105,7 +103,7 @@ def _backdrop(
     return np.where(rows < edge, upper, lower).astype(np.float32)
 
 
-def _paint(canvas: _Float, layer: _Layer, seed: int, shift: npt.NDArray[np.float64]) -> None:
+def _paint(canvas: F32, layer: _Layer, seed: int, shift: F64) -> None:
     height, width = canvas.shape[:2]
     rng = np.random.default_rng([seed, 4])
     centre = np.array([(layer.centre[0] + shift[0]) * width, (layer.centre[1] + shift[1]) * height])
@@ -130,9 +128,7 @@ def _paint(canvas: _Float, layer: _Layer, seed: int, shift: npt.NDArray[np.float
     )
 
 
-def _outline(
-    rng: np.random.Generator, centre: npt.NDArray[np.float64], radius: float, corners: int
-) -> npt.NDArray[np.int32]:
+def _outline(rng: np.random.Generator, centre: F64, radius: float, corners: int) -> I32:
     turn = (
         np.sort(rng.uniform(0, 2 * np.pi, corners))
         if corners != 4
@@ -140,17 +136,17 @@ def _outline(
     )
     reach = radius * (rng.uniform(0.6, 1.2, corners) if corners != 4 else 1.0)
     points = centre + np.stack([np.cos(turn) * reach, np.sin(turn) * reach], axis=1)
-    outline: npt.NDArray[np.int32] = np.round(points).astype(np.int32)
+    outline: I32 = np.round(points).astype(np.int32)
     return outline
 
 
 def _texture(
     layer: _Layer,
     rng: np.random.Generator,
-    centre: npt.NDArray[np.float64],
+    centre: F64,
     radius: float,
     shape: tuple[int, int],
-) -> _Float:
+) -> F32:
     """Return brightness factors fixed to the object: its texture moves with it between views."""
     height, width = shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -162,7 +158,7 @@ def _texture(
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,
     )
-    pattern: _Float = 1 + np.float32(0.16) * fine
+    pattern: F32 = 1 + np.float32(0.16) * fine
     count = np.float32(rng.uniform(3, 7))
     if layer.kind == "facade":
         windows = (np.mod(x * count, 1) > 0.35) & (np.mod(y * count, 1) > 0.4)

@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
@@ -25,7 +24,7 @@ from asl.data.hard_pair_lists import HardPair
 from asl.data.images import decode_image
 from asl.edits import Edit, View, make_views
 from asl.edits.engine.make_views import overlap
-from asl.types import I64, AslError
+from asl.types import I64, AslError, Bools
 
 Content = Literal["visible", "detail", "area"]
 PairsAs = Literal["classes", "negatives", "positives", "none"]
@@ -66,7 +65,7 @@ class HardPairs:
     """
 
     rows: I64
-    directed: npt.NDArray[np.bool_]
+    directed: Bools
     role: PairsAs = "negatives"
 
     def __post_init__(self) -> None:

@@ -8,11 +8,10 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
 from asl.edits.engine.view import Pixels, View
-from asl.types import AslError
+from asl.types import F32, AslError
 
 
 @dataclass
@@ -111,12 +110,12 @@ class Noise(Edit):
 
 
 @lru_cache(maxsize=1)
-def _noise_bank() -> npt.NDArray[np.float32]:
+def _noise_bank() -> F32:
     """Create the fixed bank of unit Gaussian noise, ``[640, 640, 3]``."""
     return np.random.default_rng(0).standard_normal((640, 640, 3), dtype=np.float32)
 
 
-def _grain(rng: Rng, size: tuple[int, int], coloured: bool) -> npt.NDArray[np.float32]:
+def _grain(rng: Rng, size: tuple[int, int], coloured: bool) -> F32:
     """Unit Gaussian noise ``[H, W, 3]``: a random window of a fixed bank, wrapped round.
 
     Millions of new draws per view would be far slower.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from asl.edits.engine.edit_base import Edit, Rng, check_range, draw, draw_log
 from asl.edits.engine.view import View
-from asl.types import AslError
+from asl.types import U8, AslError
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in the brightness
 LEVEL_KINDS = ("invert", "solarise", "posterise", "equalise", "swap")
@@ -218,6 +218,6 @@ class Levels(Edit):
         return view.replaced(cv2.LUT(view.image, table.astype(np.uint8)), self.entry(level=drawn))
 
 
-def _table(levels: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+def _table(levels: npt.NDArray[np.floating[Any]]) -> U8:
     """Round 256 output levels to uint8."""
     return np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -15,7 +14,7 @@ from asl.data.catalog import Catalog
 from asl.data.images import ImageError, Pixels, decode_image, resize_image
 from asl.features.fingerprints import content, glance
 from asl.models import Preprocessing
-from asl.types import AslError
+from asl.types import I64, AslError
 
 Batch = tuple[list[int], list[list[Pixels]], list[tuple[int, str]], dict[int, str]]
 
@@ -64,7 +63,7 @@ def decoded_batches(
     catalog: Catalog,
     plan: Preprocessing,
     regions: Sequence[Region | None],
-    rows: npt.NDArray[np.int64],
+    rows: I64,
     *,
     batch_size: int,
     workers: int,

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from asl.types import F32, I64, AslError, Embeddings, StrArray
+from asl.types import F32, F64, I64, AslError, Embeddings, StrArray
 
 _BLOCK_ROWS = 65536  # that are read at once
 
@@ -24,7 +23,7 @@ class StoreShard:
     """
 
     ids: StrArray
-    norms: npt.NDArray[np.float64]
+    norms: F64
     dim: int
     _open: Callable[[], F32]
     _rows: I64

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.index.index_files import (
     Rows,
@@ -32,7 +31,7 @@ from asl.index.index_files import (
     write_vectors,
 )
 from asl.storage import ReadError, atomic_binary, checksum, read_json, read_npy, write_json
-from asl.types import AslError, Embeddings, ReferenceEmbeddings, StrArray, as_ids
+from asl.types import AslError, Bools, Embeddings, ReferenceEmbeddings, StrArray, as_ids
 
 FORMAT = "asl-index-1"
 _KEYS = {"model", "dim", "count", "generation"}
@@ -263,9 +262,7 @@ class SavedIndex:
         with index_writer(self.path):
             return change(SavedIndex.open(self.path))
 
-    def _write(
-        self, parts: Sequence[Rows], keep: npt.NDArray[np.bool_] | None = None
-    ) -> SavedIndex:
+    def _write(self, parts: Sequence[Rows], keep: Bools | None = None) -> SavedIndex:
         """Write the next generation; the caller holds the lock."""
         ids = as_ids(np.concatenate([part.ids for part in parts]), name=f"{self.path}")
         norms = np.concatenate([part.log_norms for part in parts])

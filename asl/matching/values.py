@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
-from asl.types import AslError
+from asl.types import F32, F64, U8, AslError
 
-Image = npt.NDArray[np.uint8]
-Gray = npt.NDArray[np.float32]
-Matrix = npt.NDArray[np.float64]
+Image = U8
+Gray = F32
+Matrix = F64
 
 
 @dataclass(frozen=True)
@@ -214,7 +213,7 @@ class Evidence:
                     f"got {getattr(self, item.name)}"
                 )
 
-    def vector(self) -> npt.NDArray[np.float64]:
+    def vector(self) -> F64:
         """Values as float64 ``[E]``, in the order of :data:`EVIDENCE`."""
         return np.array([getattr(self, name) for name in EVIDENCE], dtype=np.float64)
 
@@ -236,8 +235,8 @@ class Region:
             quarter).
     """
 
-    query_outline: npt.NDArray[np.float32]
-    reference_outline: npt.NDArray[np.float32]
+    query_outline: F32
+    reference_outline: F32
     mirrored: bool
     rotation: float
     scale: float

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.align.homography import (
     apply,
@@ -20,6 +19,7 @@ from asl.matching.decision.explain import direction_of, explain
 from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.evidence.examine import Findings, examine
 from asl.matching.values import Alignment, Matrix, Region, Settings, Verdict
+from asl.types import F32, U8
 
 _MIN_SEEN = 0.2  # evidence.seen below which a pair without alignment is left to its embedding
 
@@ -36,7 +36,7 @@ class Verifier:
     model: TreeModel = field(default_factory=load_model)
     settings: Settings = field(default_factory=Settings)
 
-    def prepare(self, image: npt.NDArray[np.uint8]) -> Prepared:
+    def prepare(self, image: U8) -> Prepared:
         """Scale one image and detect its local features.
 
         The result can be stored; see :mod:`asl.matching.run.disk_cache`.
@@ -49,9 +49,7 @@ class Verifier:
         """
         return prepare(image, self.settings)
 
-    def verify(
-        self, query_image: npt.NDArray[np.uint8], reference_image: npt.NDArray[np.uint8]
-    ) -> Verdict:
+    def verify(self, query_image: U8, reference_image: U8) -> Verdict:
         """Verify one pair of images.
 
         Args:
@@ -119,7 +117,7 @@ def _pixels(shape: tuple[int, int]) -> float:
     return max(1.0, (shape[0] - 1.0) * (shape[1] - 1.0))
 
 
-def _as_shares(points: Matrix, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+def _as_shares(points: Matrix, shape: tuple[int, int]) -> F32:
     """Points in pixels as shares of width and height, clipped to 0..1."""
     size = np.maximum(np.array([shape[1] - 1.0, shape[0] - 1.0]), 1.0)
     return np.asarray(np.clip(points.reshape(-1, 2) / size, 0.0, 1.0), dtype=np.float32)

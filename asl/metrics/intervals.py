@@ -18,8 +18,8 @@ import numpy.typing as npt
 from asl.metrics.average_precision import Ranking
 from asl.types import F64, I64, AslError
 
-Weights = npt.NDArray[np.int64]
-PerQuerySum = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+Weights = I64
+PerQuerySum = I64 | F64
 PerQuerySums = dict[str, tuple[PerQuerySum, PerQuerySum]]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from asl.types import U8
 
 SHARED_TEMPLATES = "report/templates"
 
@@ -28,7 +28,7 @@ def render(template: str, *, folder: str = SHARED_TEMPLATES, **values: object) -
     return _environment(folder).get_template(template).render(**values)
 
 
-def picture_address(image: npt.NDArray[np.uint8], *, side: int, quality: int) -> str:
+def picture_address(image: U8, *, side: int, quality: int) -> str:
     """Return a picture as a ``data:`` address of a JPEG.
 
     Args:

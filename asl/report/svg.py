@@ -10,6 +10,8 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
+from asl.types import F64
+
 Series = tuple[npt.ArrayLike, npt.ArrayLike]
 Range = tuple[float, float]
 COLOURS = 8
@@ -209,9 +211,7 @@ def box_rows(
     return "".join([*parts, "</svg>"])
 
 
-def _box(
-    frame: Frame, name: str, values: npt.NDArray[np.float64], *, style: str, middle: float
-) -> str:
+def _box(frame: Frame, name: str, values: F64, *, style: str, middle: float) -> str:
     """Draw one row of :func:`box_rows` around the vertical coordinate ``middle``."""
     quantiles = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
     low, left, median, right, high = (frame.right(value) for value in quantiles)

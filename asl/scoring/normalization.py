@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.defaults import SN_FIRST, SN_LAST, SN_WEIGHT
-from asl.types import F64, AslError, BackgroundEmbeddings, QueryEmbeddings, UsageError
+from asl.types import F64, I64, AslError, BackgroundEmbeddings, QueryEmbeddings, UsageError
 
 Kind = Literal["subtract", "stretch"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -105,7 +104,7 @@ class QueryMaps:
     gain: F64
     offset: F64
 
-    def apply(self, scores: F64, rows: npt.NDArray[np.int64] | int) -> F64:
+    def apply(self, scores: F64, rows: I64 | int) -> F64:
         """Normalise scores.
 
         Args:

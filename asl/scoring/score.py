@@ -36,6 +36,7 @@ from asl.types import (
     I64,
     AslError,
     BackgroundEmbeddings,
+    Bools,
     QueryEmbeddings,
     ReferenceEmbeddings,
     ScoredPairs,
@@ -112,7 +113,7 @@ def usual_clip(log_norms: F32) -> tuple[float, float]:
     return low, high
 
 
-def admissible(queries: F32, references: F32, *, tau: float = 0.0) -> npt.NDArray[np.bool_]:
+def admissible(queries: F32, references: F32, *, tau: float = 0.0) -> Bools:
     """Test n_q - n_r <= tau, the rule of ``paper`` and ``strict``.
 
     Within ``SAME_NORM``, so that no rounding decides whether an image is a copy of itself.
@@ -127,7 +128,7 @@ def admissible(queries: F32, references: F32, *, tau: float = 0.0) -> npt.NDArra
     ([True], [False])
     """
     difference = queries.astype(np.float64) - references.astype(np.float64)
-    allowed: npt.NDArray[np.bool_] = difference <= tau + SAME_NORM
+    allowed: Bools = difference <= tau + SAME_NORM
     return allowed
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from asl.types import AslError, BackgroundEmbeddings, Embeddings
+from asl.types import F64, AslError, BackgroundEmbeddings, Embeddings
 
 Role = TypeVar("Role", bound=Embeddings)
 _BLOCK_ROWS = 4096  # in float64 a million rows of 8,192 dimensions would be 66 GB
@@ -26,8 +25,8 @@ class Whitening:
         projection: float64 ``[d, D]``, rows scaled by eigenvalue^(−power).
     """
 
-    mean: npt.NDArray[np.float64]
-    projection: npt.NDArray[np.float64]
+    mean: F64
+    projection: F64
 
     @classmethod
     def fit(cls, background: BackgroundEmbeddings, *, dim: int, power: float = 0.5) -> Whitening:
@@ -96,7 +95,7 @@ class Whitening:
 
 def _moments(
     background: BackgroundEmbeddings,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[F64, F64]:
     """Return the mean ``[D]`` and the covariance ``[D, D]`` in float64, summed by blocks of rows.
 
     Holds two D x D matrices and one block, whatever the number of images.

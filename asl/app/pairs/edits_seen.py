@@ -9,14 +9,13 @@ from itertools import permutations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from asl.app.library.facts import Facts
 from asl.app.pairs.pair_verdict import Outline, PairVerdict, outline_area
 from asl.matching import Region, Verdict
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Evidence
-from asl.types import F32
+from asl.types import F32, Bools
 
 RE_ENCODED = "re-encoded"
 FULL_COVER = 0.94  # share of an image from which it counts as covered completely
@@ -153,7 +152,7 @@ class _Aligned:
 
     copy: F32
     original: F32
-    mask: npt.NDArray[np.bool_]
+    mask: Bools
 
 
 def _align(copy: Prepared, original: Prepared, region: Region) -> _Aligned | None:
@@ -234,7 +233,7 @@ def _is_noisy(aligned: _Aligned) -> bool:
     return added > LEAST_NOISE and after > NOISE_RATIO * before
 
 
-def _fine_deviation(image: F32, mask: npt.NDArray[np.bool_]) -> float:
+def _fine_deviation(image: F32, mask: Bools) -> float:
     """Robust standard deviation of the finest detail, in grey levels."""
     fine = image - cv2.GaussianBlur(image, (0, 0), 1.2)
     return float(1.48 * np.median(np.abs(fine[mask])))

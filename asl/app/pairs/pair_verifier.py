@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from cachetools import LRUCache
 
 from asl.app.library.thumbnails import ThumbnailFile
@@ -22,7 +21,7 @@ from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
 from asl.matching.align.prepare import Prepared, working_image
 from asl.parallel import spawned_map
-from asl.types import AslError
+from asl.types import F32, U8, AslError
 
 PACKED_CACHE_IMAGES = 2500  # JPEG and local features, about 0.1 MB an image
 PREPARED_CACHE_IMAGES = 32  # decoded and ready to compare, almost 1 MB an image
@@ -47,10 +46,10 @@ class _Packed:
     """Expensive parts of a prepared image; the pixels are decoded from the JPEG again."""
 
     thumbnail: bytes
-    points: npt.NDArray[np.float32]
-    scales: npt.NDArray[np.float32]
-    angles: npt.NDArray[np.float32]
-    descriptors: npt.NDArray[np.uint8]
+    points: F32
+    scales: F32
+    angles: F32
+    descriptors: U8
 
     def unpack(self, size: int) -> Prepared:
         image = working_image(decode_image(self.thumbnail), size)
@@ -144,7 +143,7 @@ def _probability(verdict: Verdict) -> float:
     return round(probability if verdict.seen else min(probability, UNSEEN_PROBABILITY), 6)
 
 
-def _outline(points: npt.NDArray[np.float32]) -> Outline:
+def _outline(points: F32) -> Outline:
     return tuple((round(float(x), 4), round(float(y), 4)) for x, y in points)
 
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from asl.edits.engine.edit_base import Rng
 from asl.edits.engine.view import Pixels, View, scaled
+from asl.types import U8
 
 # An overlay of at least this opacity hides the original; below it the original counts as visible
 # with less fidelity.
 HIDING_OPACITY = 0.7
-Alpha = npt.NDArray[np.uint8]
+Alpha = U8
 
 
 def paste(

@@ -13,7 +13,7 @@ from asl.edits.engine.edit_base import Edit, Rng
 from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.trace import Points, need, pixel_grid, resize_matrix, transform
 from asl.edits.engine.view import Pixels, View
-from asl.types import AslError
+from asl.types import F32, AslError
 
 _SAMPLES = 4  # points a side of a patch whose position in the other view is computed
 _DENSE_SAMPLES = 8  # the same of a view with a dense map, searched for the nearest point
@@ -79,7 +79,7 @@ def _original(image: Pixels, size: int, pool: Pool | None) -> View:
     return View.original(image, foreign=pool, working=working if factor < 1 else None, target=size)
 
 
-def overlap(first: View, second: View, *, grid: int) -> npt.NDArray[np.float32]:
+def overlap(first: View, second: View, *, grid: int) -> F32:
     """Compute the overlap of two views of one image, patch by patch.
 
     Both are cut into ``grid`` x ``grid`` patches. Entry (i, j) is the share of patch i of the first

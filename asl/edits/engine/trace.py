@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float64]
-Points = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.uint8]
+from asl.types import F32, F64, U8, Bools
+
+Matrix = F64
+Points = F32
+Mask = U8
 
 _AREA_SAMPLES = 96  # points a side at which the visible share of the original is measured
 _AREA_CELLS = 64  # the same for dense maps: cells a side in which their pixels are counted
@@ -210,7 +212,7 @@ class Trace:
             size, self.source, None, np.asarray(new, np.float32), most=most, kept=self.kept
         )
 
-    def hide(self, hidden: npt.NDArray[np.bool_]) -> Trace:
+    def hide(self, hidden: Bools) -> Trace:
         """Mark pixels as foreign (bool ``[H, W]``)."""
         return self.masked(self.valid() * (1 - hidden.astype(np.uint8)))
 

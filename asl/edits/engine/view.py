@@ -10,7 +10,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from asl.edits.engine.trace import (
     Mask,
@@ -21,11 +20,11 @@ from asl.edits.engine.trace import (
     transform,
     warp_pixels,
 )
-from asl.types import AslError
+from asl.types import F32, U8, AslError
 
-Pixels = npt.NDArray[np.uint8]
-Gray = npt.NDArray[np.float32]
-Gray8 = npt.NDArray[np.uint8]
+Pixels = U8
+Gray = F32
+Gray8 = U8
 _COMPARED_SIDE = 80  # pixels of the longer side at which a view is compared with its original
 _SSIM_WINDOW = 7  # pixels, side of the window of the structure term
 _LEVELS_PER_OCTAVE = 4  # sizes of the original per halving that are cached for comparisons

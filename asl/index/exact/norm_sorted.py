@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.index.engines.protocol import Engine, HeldReferences
 from asl.index.exact.top_lists import bound_of_list
 from asl.scoring.score import SAME_NORM, admissible
-from asl.types import F32, I64, ReferenceEmbeddings
+from asl.types import F32, F64, I64, ReferenceEmbeddings
 
 # Cost of starting one more list entry in an engine, in multiplications: measured with FAISS on two
 # cores.
@@ -127,7 +126,7 @@ class NormSortedReferences:
 
     def list_strip(
         self, engine: Engine, queries: F32, low: int, high: int, m: int
-    ) -> tuple[F32, I64, npt.NDArray[np.float64]]:
+    ) -> tuple[F32, I64, F64]:
         """Search one strip.
 
         Args:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.defaults import RECALL_QUERIES
 from asl.index.exact.exact_search import search
@@ -18,6 +17,7 @@ from asl.types import (
     QueryEmbeddings,
     ReferenceEmbeddings,
     ScoredPairs,
+    StrArray,
 )
 
 
@@ -80,7 +80,7 @@ class _ExactLists:
     def __init__(self, k: int) -> None:
         self._k = k
         self.query: I64 = np.empty(0, dtype=np.int64)
-        self.names: npt.NDArray[np.str_] = np.empty(0, dtype="<U1")
+        self.names: StrArray = np.empty(0, dtype="<U1")
         self.scores: F32 = np.empty(0, dtype=np.float32)
         self.norms: F32 = np.empty(0, dtype=np.float32)
 

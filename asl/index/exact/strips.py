@@ -20,13 +20,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.index.engines.protocol import Engine
 from asl.index.exact.norm_sorted import LIST_ENTRY_COST, NormSortedReferences, strip_count
 from asl.index.exact.top_lists import TopLists, kth
 from asl.scoring.score import Score, from_cosines
-from asl.types import F32, I64, QueryEmbeddings
+from asl.types import F32, F64, I64, QueryEmbeddings
 
 _SUBSTRIPS = 8  # strips into which a strip with a loose bound is divided
 # Gain that norms may add within a strip: less than most queries' k-th and m-th cosines differ by.
@@ -160,9 +159,9 @@ class _QueryGroup:
     vectors: F32
     log_norms: F32
     k: I64
-    floor: npt.NDArray[np.float64]
+    floor: F64
 
-    def take(self, rows: I64, floor: npt.NDArray[np.float64]) -> _QueryGroup:
+    def take(self, rows: I64, floor: F64) -> _QueryGroup:
         """Return some of the queries, with their floors."""
         return _QueryGroup(self.vectors[rows], self.log_norms[rows], self.k[rows], floor)
 
@@ -208,8 +207,8 @@ class _PenalisedSearch:
     def _unsure(
         self,
         group: _QueryGroup,
-        floor: npt.NDArray[np.float64],
-        bound: npt.NDArray[np.float64],
+        floor: F64,
+        bound: F64,
         start: int,
         stop: int,
     ) -> I64:
@@ -238,9 +237,7 @@ class _PenalisedSearch:
             ends = low + np.unique(inner)
         return self.references.cut(ends, low, high, count=len(ends), width=self.width)
 
-    def _search_strip(
-        self, group: _QueryGroup, start: int, stop: int, best: TopLists
-    ) -> npt.NDArray[np.float64]:
+    def _search_strip(self, group: _QueryGroup, start: int, stop: int, best: TopLists) -> F64:
         """Search a strip; return float64 ``[Q]`` bounds on the scores that the lists leave out."""
         rounding = self.engine.rounding
         cosines, rows, bound = self.references.list_strip(
@@ -255,7 +252,7 @@ class _PenalisedSearch:
         highest_gain = self._gain(group.log_norms, self.norms[start])
         return bound + highest_gain + rounding - self.engine.rounding
 
-    def _gain(self, queries: F32, references: F32) -> npt.NDArray[np.float64]:
+    def _gain(self, queries: F32, references: F32) -> F64:
         """Return the score minus the cosine, from log-norms (arrays that broadcast)."""
         return from_cosines(np.zeros(1), queries, references, self.score)
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from asl.matching.align.homography import apply, is_sane, middle_scale, mirror_matrix
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Alignment, Matrix, Settings
+from asl.types import F32, F64, Bools
 
-_F = npt.NDArray[np.float32]
 _MAX_HYPOTHESES = 80  # best matches that may propose an alignment
 _MIN_INLIERS = 5  # features that must agree
 _MAX_NEAR_ERROR = 0.12  # share of the query's longer side: farther matches do not nearly agree
@@ -43,14 +43,14 @@ class Matches:
         mirrored: ``query`` holds coordinates of the mirrored query.
     """
 
-    query: _F
-    reference: _F
+    query: F32
+    reference: F32
     mirrored: bool
 
     def __len__(self) -> int:
         return len(self.query)
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> Matches:
+    def take(self, rows: Bools) -> Matches:
         """Select matches by a bool mask ``[M]``."""
         return Matches(self.query[rows], self.reference[rows], self.mirrored)
 
@@ -81,7 +81,7 @@ def match(
     return Matches(_frames(query, accepted), _frames(reference, best[accepted]), is_mirrored)
 
 
-def _frames(image: Prepared, rows: npt.NDArray[np.intp]) -> _F:
+def _frames(image: Prepared, rows: npt.NDArray[np.intp]) -> F32:
     """Position, scale and angle of features: float32 ``[len(rows), 4]``."""
     return np.column_stack([image.points[rows], image.scales[rows], image.angles[rows]]).astype(
         np.float32
@@ -132,7 +132,7 @@ def align(
 
 def _best_alignment(
     matches: Matches, every: Matches, query: Prepared, reference: Prepared, settings: Settings
-) -> tuple[Alignment, npt.NDArray[np.bool_]] | None:
+) -> tuple[Alignment, Bools] | None:
     """Fit one alignment to ``matches``; return it and the matches that it explains.
 
     Nearly agreeing matches are counted among ``every`` match of the reading.
@@ -158,13 +158,13 @@ def _best_alignment(
     return alignment, errors < 2 * settings.tolerance * scale
 
 
-def transfer_errors(matrix: Matrix, matches: Matches) -> npt.NDArray[np.float64]:
+def transfer_errors(matrix: Matrix, matches: Matches) -> F64:
     """Distance of each match from its position under ``matrix``: ``[M]`` pixels in the query."""
     moved = apply(matrix, matches.reference[:, :2].astype(np.float64))
     return np.asarray(np.linalg.norm(moved - matches.query[:, :2], axis=1))
 
 
-def _vote(matches: Matches) -> npt.NDArray[np.bool_] | None:
+def _vote(matches: Matches) -> Bools | None:
     """Select the matches that loosely agree with the best single-match hypothesis."""
     count = min(len(matches), _MAX_HYPOTHESES)
     query, reference = matches.query.astype(np.float64), matches.reference.astype(np.float64)
@@ -214,7 +214,7 @@ def _fit(matches: Matches, tolerance: float, shape: tuple[int, int]) -> Matrix |
     return best
 
 
-def _fitted_models(source: _F, target: _F, limit: float) -> list[tuple[Matrix, float]]:
+def _fitted_models(source: F32, target: F32, limit: float) -> list[tuple[Matrix, float]]:
     """Fit every model that has enough points: (matrix, factor by which it must beat simpler)."""
     models: list[tuple[Matrix, float]] = []
     similarity, _ = cv2.estimateAffinePartial2D(

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.values import Matrix
+from asl.types import F64
 
-_Points = npt.NDArray[np.float64]
 _MAX_SCALE = 24.0  # largest linear enlargement or reduction that an edit may have
 _MAX_STRETCH = 6.0  # largest ratio of the two singular values of the local map
 _MAX_DEPTH_RATIO = 6.0  # largest ratio of homogeneous depths between two corners
 
 
-def apply(matrix: Matrix, points: _Points) -> _Points:
+def apply(matrix: Matrix, points: F64) -> F64:
     """Map points ``[P, 2]`` by a homography; points on the horizon get far but finite values."""
     mapped = points @ matrix[:, :2].T + matrix[:, 2]
     depth = np.where(np.abs(mapped[:, 2:]) < 1e-9, 1e-9, mapped[:, 2:])
     return np.asarray(np.clip(mapped[:, :2] / depth, -1e6, 1e6))
 
 
-def corners(shape: tuple[int, int]) -> _Points:
+def corners(shape: tuple[int, int]) -> F64:
     """Corners of an image of that (height, width): ``[4, 2]`` x, y, clockwise from top left."""
     height, width = shape
     return np.array(
@@ -40,7 +39,7 @@ def inverse(matrix: Matrix) -> Matrix:
     return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
-def jacobian(matrix: Matrix, point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def jacobian(matrix: Matrix, point: F64) -> F64:
     """Derivative ``[2, 2]`` of the map at one point (x, y)."""
     x, y, w = matrix @ np.array([point[0], point[1], 1.0])
     top = matrix[:2, :2] * w - np.outer([x, y], matrix[2, :2])
@@ -96,7 +95,7 @@ def distortion(matrix: Matrix, shape: tuple[int, int]) -> float:
     )
 
 
-def clipped_outline(matrix: Matrix, source: tuple[int, int], target: tuple[int, int]) -> _Points:
+def clipped_outline(matrix: Matrix, source: tuple[int, int], target: tuple[int, int]) -> F64:
     """Outline of the source image mapped onto the target image and clipped to its border.
 
     Only points of positive depth count, so the horizon of an inverse map may cross the source.
@@ -130,12 +129,12 @@ def clipped_outline(matrix: Matrix, source: tuple[int, int], target: tuple[int, 
     return np.array(mapped) if abs(_signed_area(mapped)) >= 1.0 else np.empty((0, 2))
 
 
-def polygon_area(polygon: _Points) -> float:
+def polygon_area(polygon: F64) -> float:
     """Area of a polygon ``[V, 2]`` in square pixels (0 for fewer than three corners)."""
     return abs(_signed_area(polygon.tolist()))
 
 
-def intersection_area(first: _Points, second: _Points) -> float:
+def intersection_area(first: F64, second: F64) -> float:
     """Area common to two convex outlines ``[V, 2]`` of either orientation; 0 where one is empty."""
     window: list[tuple[float, float]] = [(x, y) for x, y in second.tolist()]
     turn = _signed_area(window)

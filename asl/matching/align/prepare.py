@@ -7,7 +7,6 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.align.sift import (
     detect_sift,
@@ -17,7 +16,7 @@ from asl.matching.align.sift import (
     negative_descriptors,
 )
 from asl.matching.values import Gray, Image, Settings
-from asl.types import AslError
+from asl.types import F32, U8, AslError
 
 _MAX_ENLARGEMENT = 2.0  # small images grow by this factor at most
 
@@ -35,10 +34,10 @@ class Prepared:
     """
 
     image: Image
-    points: npt.NDArray[np.float32]
-    scales: npt.NDArray[np.float32]
-    angles: npt.NDArray[np.float32]
-    descriptors: npt.NDArray[np.uint8]
+    points: F32
+    scales: F32
+    angles: F32
+    descriptors: U8
 
     @cached_property
     def gray(self) -> Gray:
@@ -46,7 +45,7 @@ class Prepared:
         return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), dtype=np.float32)
 
     @cached_property
-    def unit(self) -> npt.NDArray[np.float32]:
+    def unit(self) -> F32:
         """Descriptors as float32 ``[K, 128]`` unit rows: a product of two is a cosine."""
         rows = self.descriptors.astype(np.float32)
         norms = np.sqrt(np.einsum("kd,kd->k", rows, rows))
@@ -89,7 +88,7 @@ class Prepared:
         return sum(array.nbytes for array in arrays)
 
 
-def prepare(image: npt.NDArray[np.uint8], settings: Settings) -> Prepared:
+def prepare(image: U8, settings: Settings) -> Prepared:
     """Scale an image to working size and detect its local features.
 
     Args:
@@ -106,7 +105,7 @@ def prepare(image: npt.NDArray[np.uint8], settings: Settings) -> Prepared:
     return Prepared(working, *detect_sift(working, settings.features))
 
 
-def working_image(image: npt.NDArray[np.uint8], size: int) -> Image:
+def working_image(image: U8, size: int) -> Image:
     """Scale an image so that its longer side has ``size`` pixels (enlarged at most twofold).
 
     Args:

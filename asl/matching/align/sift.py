@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.matching.values import Image
+from asl.types import F32, U8
 
 MIN_SIDE = 16  # pixels; a smaller image supports no local feature
 DESCRIPTOR_LENGTH = 128
@@ -26,10 +27,10 @@ class SiftFeatures(NamedTuple):
         descriptors: uint8 ``[K, 128]`` RootSIFT components times 400.
     """
 
-    points: npt.NDArray[np.float32]
-    scales: npt.NDArray[np.float32]
-    angles: npt.NDArray[np.float32]
-    descriptors: npt.NDArray[np.uint8]
+    points: F32
+    scales: F32
+    angles: F32
+    descriptors: U8
 
 
 def detect_sift(image: Image, limit: int) -> SiftFeatures:
@@ -69,22 +70,22 @@ def _no_features() -> SiftFeatures:
     )
 
 
-def mirrored_angles(angles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def mirrored_angles(angles: F32) -> F32:
     """Orientations of the same features in the image mirrored left to right (degrees)."""
     return np.asarray((180.0 - angles) % 360.0, dtype=np.float32)
 
 
-def negative_angles(angles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def negative_angles(angles: F32) -> F32:
     """Orientations of the same features in the photographic negative (degrees)."""
     return np.asarray((angles + 180.0) % 360.0, dtype=np.float32)
 
 
-def mirrored_descriptors(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def mirrored_descriptors(descriptors: U8) -> U8:
     """Permute descriptors ``[K, 128]`` to those of the image mirrored left to right."""
     return np.ascontiguousarray(descriptors[:, _MIRROR_ORDER])
 
 
-def negative_descriptors(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def negative_descriptors(descriptors: U8) -> U8:
     """Permute descriptors ``[K, 128]`` to those of the photographic negative."""
     return np.ascontiguousarray(descriptors[:, _NEGATIVE_ORDER])
 

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.index.engines.faiss_flat import load_faiss
 from asl.matching.align.sift import DESCRIPTOR_LENGTH
 from asl.storage import ReadError, atomic_binary, read_npz
-from asl.types import F32, I64, AslError
+from asl.types import F32, F64, I64, U8, AslError
 
 _NEIGHBOURS = 6  # neighbours of each feature; the distance of the last one normalises the others
 _MAX_FLAT = 20_000  # features up to which the search is exhaustive
@@ -50,7 +49,7 @@ class LocalFeatures:
 
     scales: F32
     angles: F32
-    descriptors: npt.NDArray[np.uint8]
+    descriptors: U8
 
     def __post_init__(self) -> None:
         count = len(self.descriptors)
@@ -167,14 +166,12 @@ class LocalIndex:
         order = order[total[order] > 0]
         return order.astype(np.int64), total[order].astype(np.float32)
 
-    def _nearest(self, descriptors: npt.NDArray[np.uint8]) -> tuple[F32, I64]:
+    def _nearest(self, descriptors: U8) -> tuple[F32, I64]:
         """Search the neighbours of M descriptors: cosines and rows, ``[M, neighbours]``."""
         similar, rows = self._index.search(_unit(descriptors), min(_NEIGHBOURS, len(self)))
         return similar, rows.astype(np.int64, copy=False)
 
-    def _reading_votes(
-        self, reading: LocalFeatures, similar: F32, rows: I64
-    ) -> npt.NDArray[np.float64]:
+    def _reading_votes(self, reading: LocalFeatures, similar: F32, rows: I64) -> F64:
         """Votes of one reading for every reference, float64 ``[R]``."""
         distance = np.where(rows >= 0, np.maximum(2.0 - 2.0 * similar, 0.0), 0.0)
         farthest = np.maximum(distance.max(axis=1, keepdims=True), 1e-6)
@@ -195,9 +192,7 @@ class LocalIndex:
             octave + _LOWEST_OCTAVE,
         )
 
-    def _largest_bin(
-        self, owner: I64, value: Any, rotation: Any, scale: Any
-    ) -> npt.NDArray[np.float64]:
+    def _largest_bin(self, owner: I64, value: Any, rotation: Any, scale: Any) -> F64:
         """Largest sum of votes in one bin of rotation and scale, for every reference: ``[R]``.
 
         Bins overlap by half, so that no border splits a group of votes.
@@ -218,7 +213,7 @@ class LocalIndex:
         return best
 
 
-def _unit(descriptors: npt.NDArray[np.uint8]) -> F32:
+def _unit(descriptors: U8) -> F32:
     """Scale descriptors to unit norm, float32 ``[M, 128]``."""
     rows = descriptors.astype(np.float32)
     return np.asarray(

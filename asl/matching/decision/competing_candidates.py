@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.align.homography import intersection_area, polygon_area
 from asl.matching.values import Verdict
-from asl.types import F64
+from asl.types import F32, F64, I64
 
 Pair = tuple[int, int]  # rows of two candidates of one query, the smaller first
 # A candidate below this probability has nothing to lose, a competitor below it takes nothing.
@@ -89,11 +88,11 @@ def _can_take(surer: Verdict, other: Verdict) -> bool:
 
 
 def explained_away(
-    queries: npt.NDArray[np.int64],
+    queries: I64,
     odds: F64,
     verdicts: Mapping[int, Verdict],
     near_duplicates: Mapping[Pair, float],
-) -> tuple[F64, npt.NDArray[np.int64]]:
+) -> tuple[F64, I64]:
     """Compute the log-odds that each pair loses to a surer competitor, and name the competitor.
 
     A pair loses its gap in log-odds to the surest competitor over the same part of the query, times
@@ -161,12 +160,12 @@ def _log_odds(probability: float) -> float:
     return float(np.log(clipped / (1 - clipped)))
 
 
-def _query_part(verdict: Verdict) -> npt.NDArray[np.float32]:
+def _query_part(verdict: Verdict) -> F32:
     """Outline of the best region in the query."""
     return verdict.regions[0].query_outline
 
 
-def overlap(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
+def overlap(first: F32, second: F32) -> float:
     """Intersection over union of two convex outlines ``[V, 2]`` of either orientation.
 
     Returns:

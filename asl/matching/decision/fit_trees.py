@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from asl.matching.decision.trees import TreeModel
 from asl.matching.values import EVIDENCE
-from asl.types import AslError
+from asl.types import F64, AslError, Bools
 
 # Evidence that can only raise (+1) or lower (-1) the probability; evidence that is not named is
 # unconstrained.
@@ -47,10 +47,10 @@ MONOTONE: dict[str, int] = {
 
 
 def fit_trees(
-    evidence: npt.NDArray[np.float64],
-    labels: npt.NDArray[np.bool_],
+    evidence: F64,
+    labels: Bools,
     *,
-    weights: npt.NDArray[np.float64] | None = None,
+    weights: F64 | None = None,
     names: tuple[str, ...] = EVIDENCE,
     trees: int = 240,
     leaves: int = 31,
@@ -140,9 +140,7 @@ def export_trees(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) 
     )
 
 
-def calibrate(
-    model: TreeModel, odds: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]
-) -> TreeModel:
+def calibrate(model: TreeModel, odds: F64, labels: Bools) -> TreeModel:
     """Calibrate the log-odds of a model on held-out pairs by Platt scaling (Platt 1999).
 
     Args:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.values import EVIDENCE
 from asl.storage import sealed, without_seal
-from asl.types import F64, AslError
+from asl.types import F64, I64, AslError
 
 _FORMAT = "asl-verifier-trees-1"
 
@@ -45,10 +44,10 @@ class TreeModel:
     """
 
     names: tuple[str, ...]
-    feature: npt.NDArray[np.int64]
+    feature: I64
     threshold: F64
-    left: npt.NDArray[np.int64]
-    right: npt.NDArray[np.int64]
+    left: I64
+    right: I64
     value: F64
     baseline: float
     slope: float = 1.0

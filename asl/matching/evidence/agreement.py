@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.evidence.overlay import Overlay
 from asl.matching.values import Gray
+from asl.types import Bools
 
-_Mask = npt.NDArray[np.bool_]
 _WINDOW = 9  # pixels, side of the window of the local correlation
 NOISE = 5.0  # grey levels: contrast below this is encoder noise, not structure
 _FLAT_VARIANCE = 4.0  # squared grey levels: variance of this size counts half
@@ -37,8 +36,8 @@ class Comparison:
     """
 
     correlation: Gray
-    structured: _Mask
-    added: _Mask
+    structured: Bools
+    added: Bools
     values: dict[str, float]
 
 
@@ -120,7 +119,7 @@ def _smooth(picture: Gray) -> Gray:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.9), dtype=np.float32)
 
 
-def _quantiles(correlation: Gray, structured: _Mask, remaining: _Mask) -> dict[str, float]:
+def _quantiles(correlation: Gray, structured: Bools, remaining: Bools) -> dict[str, float]:
     """Quantiles of the correlation over pixels with structure, and outside added pieces.
 
     Two flat pictures agree, but prove nothing: pixels without structure are excluded.
@@ -161,7 +160,7 @@ def _inner(overlay: Overlay) -> dict[str, float]:
     }
 
 
-def _reduced(overlay: Overlay, factor: int) -> tuple[Gray, _Mask, _Mask]:
+def _reduced(overlay: Overlay, factor: int) -> tuple[Gray, Bools, Bools]:
     """Correlation of the pair reduced by ``factor``, mask of structure, mask of common pixels."""
     height, width = overlay.mask.shape
     size = (max(8, width // factor), max(8, height // factor))
@@ -174,7 +173,7 @@ def _reduced(overlay: Overlay, factor: int) -> tuple[Gray, _Mask, _Mask]:
     return correlation, mask & (contrast > NOISE), mask
 
 
-def _fine(overlay: Overlay, agreeing: _Mask) -> float:
+def _fine(overlay: Overlay, agreeing: Bools) -> float:
     """Median local correlation of the finest detail where the structure agrees; 0 if too little."""
     fine = [
         p - cv2.GaussianBlur(p, (0, 0), _FINE_SIGMA) for p in (overlay.query, overlay.reference)
@@ -184,7 +183,7 @@ def _fine(overlay: Overlay, agreeing: _Mask) -> float:
     return float(np.median(correlation[compared])) if compared.sum() >= _MIN_PIXELS else 0.0
 
 
-def _disagreement(correlation: Gray, structured: _Mask) -> tuple[_Mask, _Mask]:
+def _disagreement(correlation: Gray, structured: Bools) -> tuple[Bools, Bools]:
     """Split the disagreement: compact pieces that survive an opening, thin lines that do not."""
     wrong = (structured & (correlation < DISAGREE)).astype(np.uint8)
     side = 2 * (max(7, min(wrong.shape) // 12) // 2) + 1
@@ -194,7 +193,7 @@ def _disagreement(correlation: Gray, structured: _Mask) -> tuple[_Mask, _Mask]:
     return compact, (wrong > 0) & ~compact
 
 
-def _core(correlation: Gray, structured: _Mask, mask: _Mask) -> dict[str, float]:
+def _core(correlation: Gray, structured: Bools, mask: Bools) -> dict[str, float]:
     """Size of the largest compact agreeing piece, and the agreement inside its outline.
 
     Of a photo that was cropped and then pasted, a part of the compared area agrees and the scene
@@ -221,7 +220,7 @@ def _core(correlation: Gray, structured: _Mask, mask: _Mask) -> dict[str, float]
     }
 
 
-def _boxiness(correlation: Gray, structured: _Mask) -> float:
+def _boxiness(correlation: Gray, structured: Bools) -> float:
     """Share of its smallest rectangle that the largest disagreeing piece fills; 0 without one.
 
     A pasted picture is often a rectangle, a moving object is not.
@@ -238,7 +237,7 @@ def _boxiness(correlation: Gray, structured: _Mask) -> float:
     return float(min(1.0, cv2.contourArea(largest) / max(width * height, 1.0)))
 
 
-def _gradient_agreement(query: Gray, reference: Gray, mask: _Mask) -> float:
+def _gradient_agreement(query: Gray, reference: Gray, mask: Bools) -> float:
     """Mean cosine between the gradients of both, weighted by the weaker gradient's magnitude."""
     qx, qy = cv2.Sobel(query, cv2.CV_32F, 1, 0), cv2.Sobel(query, cv2.CV_32F, 0, 1)
     rx, ry = cv2.Sobel(reference, cv2.CV_32F, 1, 0), cv2.Sobel(reference, cv2.CV_32F, 0, 1)
@@ -249,7 +248,7 @@ def _gradient_agreement(query: Gray, reference: Gray, mask: _Mask) -> float:
     return float((weight * cosine).sum() / total) if total > 1e-3 else 0.0
 
 
-def _tone(query: Gray, reference: Gray, mask: _Mask) -> float:
+def _tone(query: Gray, reference: Gray, mask: Bools) -> float:
     """Share of the query's variance that a tone curve of the reference's brightness explains."""
     if mask.sum() < _MIN_PIXELS:
         return 0.0
@@ -264,7 +263,7 @@ def _tone(query: Gray, reference: Gray, mask: _Mask) -> float:
     return float(np.clip(1.0 - ((values - means[level]) ** 2).mean() / total, 0.0, 1.0))
 
 
-def _detail(overlay: Overlay, mask: _Mask) -> float:
+def _detail(overlay: Overlay, mask: Bools) -> float:
     """Log ratio of detail, query over reference: below 0 where the query is the blurred one."""
     if mask.sum() < _MIN_PIXELS:
         return 0.0

@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import KDTree
 
@@ -23,8 +22,8 @@ from asl.matching.align.homography import apply, inverse, mirror_matrix
 from asl.matching.evidence.agreement import DISAGREE, NOISE, local_correlation
 from asl.matching.evidence.overlay import Overlay
 from asl.matching.values import Alignment, Gray
+from asl.types import F32, U8, Bools
 
-_Flow = npt.NDArray[np.float32]
 # Pixels, both sides of the square on which the flow is computed; OpenCV's DIS crashes on narrow
 # images.
 _GRID = 256
@@ -39,7 +38,7 @@ _MIN_SIDE = 16  # pixels below which no bend is estimated
 _MIN_DISAGREEMENT = 256  # pixels of the square that must disagree before they are searched for
 
 
-def unbend(overlay: Overlay, start: _Flow | None = None) -> tuple[Overlay, dict[str, float]] | None:
+def unbend(overlay: Overlay, start: F32 | None = None) -> tuple[Overlay, dict[str, float]] | None:
     """Bend the reference of an overlay onto the query; None where the overlay is too small.
 
     Args:
@@ -83,7 +82,7 @@ def unbend(overlay: Overlay, start: _Flow | None = None) -> tuple[Overlay, dict[
 
 def matched_flow(
     overlay: Overlay, alignment: Alignment, matches: Matches, width: int
-) -> _Flow | None:
+) -> F32 | None:
     """Estimate the initial flow of :func:`unbend` from local features.
 
     Args:
@@ -141,9 +140,7 @@ def _optical_flow() -> cv2.DISOpticalFlow:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
 
-def _recovered_share(
-    query: Gray, reference: Gray, followed: Gray, mask: npt.NDArray[np.bool_]
-) -> float:
+def _recovered_share(query: Gray, reference: Gray, followed: Gray, mask: Bools) -> float:
     """Share of the disagreement with the reference that vanishes where pixels follow the flow."""
     before, contrast = local_correlation(query, reference)
     wrong = mask & (contrast > NOISE) & (before < DISAGREE)
@@ -160,11 +157,11 @@ def _squared(picture: Gray) -> Gray:
     )
 
 
-def _bytes(picture: Gray) -> npt.NDArray[np.uint8]:
+def _bytes(picture: Gray) -> U8:
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
-def _follow(picture: Gray, flow: _Flow) -> Gray:
+def _follow(picture: Gray, flow: F32) -> Gray:
     """Sample ``picture`` at p + flow(p) for every pixel p."""
     height, width = flow.shape[:2]
     x = flow[..., 0] + np.arange(width, dtype=np.float32)
@@ -172,7 +169,7 @@ def _follow(picture: Gray, flow: _Flow) -> Gray:
     return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _smoothed(flow: _Flow, mask: npt.NDArray[np.bool_], sigma: float) -> _Flow:
+def _smoothed(flow: F32, mask: Bools, sigma: float) -> F32:
     """Blur the flow inside the mask only (normalised convolution)."""
     weight = mask.astype(np.float32)
     total = cv2.GaussianBlur(flow * weight[..., None], (0, 0), sigma)
@@ -180,7 +177,7 @@ def _smoothed(flow: _Flow, mask: npt.NDArray[np.bool_], sigma: float) -> _Flow:
     return np.asarray(total / (share + 1e-3)[..., None], dtype=np.float32)
 
 
-def _not_affine(flow: _Flow, mask: npt.NDArray[np.bool_]) -> float:
+def _not_affine(flow: F32, mask: Bools) -> float:
     """Root mean square distance of the flow from its best affine map, in pixels."""
     y, x = np.nonzero(mask)
     positions = np.column_stack([np.ones(len(x)), x, y])

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.align.homography import apply, clipped_outline, corners, inverse, polygon_area
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Alignment, Gray, Matrix
+from asl.types import F64
 
-_Points = npt.NDArray[np.float64]
 _STEP = 3.0  # pixels on either side of the outline between which the contrast is measured
 _ASIDE = 9.0  # pixels from the outline where the same contrast is measured for comparison
 # Pixels on either side of the outline at which a continuing scene has changed, a reflection has
@@ -133,9 +132,7 @@ def seam(picture: Gray, matrix: Matrix, other: tuple[int, int]) -> Seam:
     return Seam(float(contrast), float(edge), inside, join, breaks, echo)
 
 
-def _continuation(
-    picture: Gray, sides: list[tuple[_Points, _Points]]
-) -> tuple[float, float, float]:
+def _continuation(picture: Gray, sides: list[tuple[F64, F64]]) -> tuple[float, float, float]:
     """``join``, ``breaks`` and ``echo`` of :class:`Seam`; zeros where no side is long enough."""
     near: list[float] = []
     far: list[float] = []
@@ -153,7 +150,7 @@ def _continuation(
     return max(near), 1.0 - min(near), float(np.average(far, weights=weight))
 
 
-def _profile_correlation(inner: npt.NDArray[np.float64], outer: npt.NDArray[np.float64]) -> float:
+def _profile_correlation(inner: F64, outer: F64) -> float:
     """Correlation of two brightness profiles, towards 0 where they hardly vary."""
     inner, outer = inner - inner.mean(), outer - outer.mean()
     spread = np.sqrt((inner * inner).mean() * (outer * outer).mean())
@@ -162,7 +159,7 @@ def _profile_correlation(inner: npt.NDArray[np.float64], outer: npt.NDArray[np.f
 
 def _outline_points(
     matrix: Matrix, other: tuple[int, int], shape: tuple[int, int]
-) -> tuple[list[tuple[_Points, _Points]], float]:
+) -> tuple[list[tuple[F64, F64]], float]:
     """Sample the outline: points inside the picture and normals of each side, share inside."""
     quad = apply(matrix, corners(other))
     share = np.linspace(0.04, 0.96, _POINTS_PER_SIDE)[:, None]
@@ -180,7 +177,7 @@ def _outline_points(
     return sides, sum(len(points) for points, _ in sides) / (len(sides) * len(share))
 
 
-def _contrast(picture: Gray, points: _Points, normals: _Points) -> npt.NDArray[np.float64]:
+def _contrast(picture: Gray, points: F64, normals: F64) -> F64:
     """Absolute brightness difference across each point, in grey levels."""
     return np.abs(
         _sample(picture, points + _STEP / 2 * normals)
@@ -188,7 +185,7 @@ def _contrast(picture: Gray, points: _Points, normals: _Points) -> npt.NDArray[n
     )
 
 
-def _sample(picture: Gray, points: _Points) -> npt.NDArray[np.float64]:
+def _sample(picture: Gray, points: F64) -> F64:
     """Brightness at the nearest pixel of each point, clipped to the picture."""
     height, width = picture.shape
     columns = np.clip(np.rint(points[:, 0]), 0, width - 1).astype(np.intp)

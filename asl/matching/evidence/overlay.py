@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.align.homography import apply, clipped_outline, corners, inverse, middle_scale
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Alignment, Gray, Matrix
+from asl.types import F64, Bools
 
-_Mask = npt.NDArray[np.bool_]
 _MARGIN = 2  # pixels along the other image's outline that are excluded from the mask
 _MIN_SIDE = 8  # pixels of the common part
 _MIN_AREA = 64  # pixels of the common mask
@@ -31,7 +30,7 @@ class Overlay:
 
     query: Gray
     reference: Gray
-    mask: _Mask
+    mask: Bools
     to_query: Matrix
 
 
@@ -81,7 +80,7 @@ def _warp(picture: Gray, matrix: Matrix, shape: tuple[int, int], scale: float) -
     return np.asarray(drawn, dtype=np.float32)
 
 
-def _bounds(polygon: npt.NDArray[np.float64]) -> tuple[int, int, int, int] | None:
+def _bounds(polygon: F64) -> tuple[int, int, int, int] | None:
     """Pixel box (left, top, right, bottom) of a polygon; None below 8 pixels a side."""
     if len(polygon) < 3:
         return None
@@ -92,7 +91,7 @@ def _bounds(polygon: npt.NDArray[np.float64]) -> tuple[int, int, int, int] | Non
     return max(left, 0), max(top, 0), right, bottom
 
 
-def _common_mask(sides: tuple[Prepared, Matrix, Prepared], box: tuple[int, int, int, int]) -> _Mask:
+def _common_mask(sides: tuple[Prepared, Matrix, Prepared], box: tuple[int, int, int, int]) -> Bools:
     """Mask the pixels of the grid that the other image covers, without a thin margin."""
     grid, matrix, other = sides
     left, top, right, bottom = box

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from asl.matching.decision.competing_candidates import Pair, explained_away
 from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage, QueryTask, run_tasks
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
-from asl.types import AslError, Progress, ScoredPairs
+from asl.types import F64, I64, AslError, Progress, ScoredPairs
 
 _PAIRS_PER_PROCESS = 200  # pairs for which starting another process pays
 _MAX_UNVERIFIED = 0.05  # highest score of a pair that only its embeddings support
@@ -144,7 +143,7 @@ def verify_pairs(
     )
 
 
-def _best_first(pairs: ScoredPairs, limit: int | None) -> npt.NDArray[np.int64]:
+def _best_first(pairs: ScoredPairs, limit: int | None) -> I64:
     """Order the rows: every query's best candidate, surest first, then the second best ..."""
     if len(pairs) == 0:
         return np.empty(0, dtype=np.int64)
@@ -158,7 +157,7 @@ def _best_first(pairs: ScoredPairs, limit: int | None) -> npt.NDArray[np.int64]:
     return np.asarray(order[:limit], dtype=np.int64)
 
 
-def _tasks(pairs: ScoredPairs, chosen: npt.NDArray[np.int64]) -> Iterator[QueryTask]:
+def _tasks(pairs: ScoredPairs, chosen: I64) -> Iterator[QueryTask]:
     """Group the chosen rows by query, queries in the order of their best candidate."""
     groups: dict[int, list[int]] = {}
     for row in chosen.tolist():
@@ -174,7 +173,7 @@ def combined_scores(
     *,
     competition: bool = True,
     near_duplicates: Mapping[Pair, float] | None = None,
-) -> tuple[npt.NDArray[np.float64], dict[int, int]]:
+) -> tuple[F64, dict[int, int]]:
     """Combine probabilities of verified pairs and embedding scores (below 0.05) of the others.
 
     Args:
@@ -190,7 +189,7 @@ def combined_scores(
     """
     # Any real number to 0..1, in the same order.
     embedding = 0.5 + 0.5 * pairs.scores / (1.0 + np.abs(pairs.scores))
-    scores: npt.NDArray[np.float64] = _MAX_UNVERIFIED * embedding.astype(np.float64)
+    scores: F64 = _MAX_UNVERIFIED * embedding.astype(np.float64)
     seen = np.array([row for row, verdict in verdicts.items() if verdict.seen], dtype=np.int64)
     if not len(seen):
         return scores, {}

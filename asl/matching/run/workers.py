@@ -6,9 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from asl.matching.align.prepare import Prepared
 from asl.matching.decision.competing_candidates import Pair, near_duplicate_references
 from asl.matching.run.disk_cache import Cache
@@ -16,13 +13,13 @@ from asl.matching.run.memory_cache import LruCache
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
 from asl.parallel import spawned_map
-from asl.types import AslError
+from asl.types import U8, AslError
 
 _CACHE_BYTES = 64 << 20  # prepared references in each process: some two hundred at 320 pixels
 # Probability of near-duplicates from which the other direction is not verified: competing
 # candidates then take a hundredth of the usual at most.
 _SURE_DUPLICATE = 0.99
-LoadImage = Callable[[str], npt.NDArray[np.uint8]]
+LoadImage = Callable[[str], U8]
 
 
 @dataclass(frozen=True)
