@@ -19,7 +19,7 @@ from asl.pipeline.key_checks import (
     refuse_normalization,
     refuse_other_constants,
     refuse_unused,
-    uses_background,
+    score_normalization,
 )
 
 if TYPE_CHECKING:
@@ -120,11 +120,8 @@ def _check_files(config: EvaluateConfig) -> None:
 
 def _check_search(config: EvaluateConfig) -> None:
     from asl.pipeline.benchmark_run import Protocol
-    from asl.scoring.normalization import normalization_of
 
-    normalization_of(
-        config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
-    )
+    score_normalization(config)
     refuse_other_constants(config, config.score)
     refuse_normalization(config)
     if not config.benchmark:
@@ -134,11 +131,17 @@ def _check_search(config: EvaluateConfig) -> None:
 
 def _runs(config: EvaluateConfig) -> Runs:
     """Read predictions, or search descriptors or a benchmark."""
-    from asl.pipeline.evaluation_runs import read_predictions
+    from asl.pipeline.evaluation_runs import (
+        read_predictions,
+        search_benchmark,
+        search_descriptors,
+    )
 
-    if config.benchmark or config.queries:
-        return _searched(config)
+    if config.benchmark:
+        return search_benchmark(config)
     truth, images = _truth(config)
+    if config.queries:
+        return search_descriptors(config, truth, images)
     if config.predictions:
         return read_predictions([config.predictions], truth, key="predictions", images=images)
     files = list(dict.fromkeys(config.compare))
@@ -147,45 +150,6 @@ def _runs(config: EvaluateConfig) -> Runs:
             f"compare: needs two different files, e.g. compare=[a.csv,b.csv]; got {config.compare}"
         )
     return read_predictions(files, truth, key="compare", images=images)
-
-
-def _searched(config: EvaluateConfig) -> Runs:
-    # Only searches need an engine; predictions are evaluated without one, and without torch.
-    from asl.pipeline.benchmark_run import Protocol
-    from asl.pipeline.evaluation_runs import SearchSettings, search_benchmark, search_descriptors
-    from asl.scoring.normalization import normalization_of
-
-    settings = SearchSettings(
-        score=config.score,
-        model=config.model,
-        lam=config.lam,
-        tau=config.tau,
-        protocol=Protocol(config.k, config.most),
-        normalization=normalization_of(
-            config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
-        ),
-        whiten=config.whiten,
-        negatives=config.negatives,
-        engine=config.engine,
-    )
-    if config.benchmark:
-        return search_benchmark(
-            config.benchmark,
-            settings,
-            layout=config.layout,
-            features=Path(config.output) / "features",
-            background=bool(uses_background(config)),
-            workers=config.workers,
-        )
-    truth, images = _truth(config)
-    return search_descriptors(
-        str(config.queries),
-        config.references,
-        config.background,
-        settings,
-        truth=truth,
-        images=images,
-    )
 
 
 def _truth(config: EvaluateConfig) -> tuple[TruthPairs, tuple[Catalog | None, Catalog | None]]:

@@ -19,6 +19,7 @@ from asl.pipeline.key_checks import (
     check_least,
     refuse_normalization,
     refuse_unused,
+    score_normalization,
     uses_background,
 )
 
@@ -68,7 +69,6 @@ def run(config: ReproduceConfig) -> int:
 def _check(config: ReproduceConfig) -> ScoreNormalization | None:
     """Refuse wrong values, and keys that have no effect; return the score normalisation."""
     from asl.models.scores import resolve_score
-    from asl.scoring.normalization import normalization_of
 
     zero = ("local_candidates", "background", "whiten", "negatives", "bootstrap", "workers", "lam")
     check_least(config, dict.fromkeys(("candidates", "batch_size"), 1) | dict.fromkeys(zero, 0))
@@ -80,9 +80,7 @@ def _check(config: ReproduceConfig) -> ScoreNormalization | None:
     if not config.verify:
         keys = ("candidates", "local_candidates", "query_regions")
         refuse_unused(config, keys, reason="without verify=true")
-    return normalization_of(
-        config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
-    )
+    return score_normalization(config)
 
 
 def _check_files(features: Path) -> None:

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.data.catalog import Catalog
 from asl.data.pairs import read_pairs
 from asl.defaults import BACKGROUND_IMAGES
 from asl.metrics.shared_ids import compare_features, compare_predictions
-from asl.pipeline.key_checks import check_background_size
-from asl.scoring.normalization import ScoreNormalization
-from asl.scoring.score import Score
+from asl.pipeline.key_checks import check_background_size, score_normalization, uses_background
 from asl.types import ScoredPairs, TruthPairs, UsageError
 
 if TYPE_CHECKING:  # predictions are evaluated without engines and torch
-    from asl.pipeline.benchmark_run import Protocol
     from asl.pipeline.inputs import SearchInput
 
 Images = tuple[Catalog | None, Catalog | None]
@@ -46,33 +44,6 @@ class Runs:
     reference_images: Catalog | None = None
 
 
-@dataclass(frozen=True)
-class SearchSettings:
-    """Settings of a search of descriptors.
-
-    Attributes:
-        score: a mode or ``all``.
-        model: name or path, for the calibrated constants.
-        lam: weight of the log-norm difference; None: calibrated, else the default.
-        tau: free log-norm difference; None: calibrated, else the default.
-        protocol: length of the lists.
-        normalization: of the scores; None: none.
-        whiten: dimensions to whiten to; 0: no whitening.
-        negatives: weight of negative embedding subtraction; 0: none.
-        engine: name of the engine.
-    """
-
-    score: str
-    model: str
-    lam: float | None
-    tau: float | None
-    protocol: Protocol
-    normalization: ScoreNormalization | None
-    whiten: int
-    negatives: float
-    engine: str
-
-
 def read_predictions(files: Sequence[str], truth: TruthPairs, *, key: str, images: Images) -> Runs:
     """Read files of predictions, named by their stems where these differ, and compare their ids.
 
@@ -92,93 +63,68 @@ def read_predictions(files: Sequence[str], truth: TruthPairs, *, key: str, image
     return Runs(pairs, truth, f"predictions as given ({counts} pairs)", None, *images)
 
 
-def search_descriptors(
-    queries: str,
-    references: str | None,
-    background: str | None,
-    settings: SearchSettings,
-    *,
-    truth: TruthPairs,
-    images: Images,
-) -> Runs:
+def search_descriptors(config: EvaluateConfig, truth: TruthPairs, images: Images) -> Runs:
     """Search feature stores or HDF5 descriptors after their ids are compared with the truth."""
     from asl.pipeline.descriptors import open_descriptors
 
     inputs = open_descriptors(
-        queries, references, background, query_images=images[0], reference_images=images[1]
+        str(config.queries),
+        config.references,
+        config.background,
+        query_images=images[0],
+        reference_images=images[1],
     )
     _warn(compare_features(truth, queries=inputs.queries.ids, references=inputs.references.ids))
-    return _searched(inputs, truth, settings)
+    return _searched(inputs, truth, config)
 
 
-def search_benchmark(
-    path: str,
-    settings: SearchSettings,
-    *,
-    layout: str,
-    features: Path,
-    background: bool,
-    workers: int | None,
-) -> Runs:
-    """Embed a benchmark and search it.
+def search_benchmark(config: EvaluateConfig) -> Runs:
+    """Embed a benchmark into ``OUTPUT/features`` and search it.
 
-    Args:
-        path: folder of the benchmark.
-        settings: of the search.
-        layout: of the folder; ``auto`` detects it.
-        features: folder of the feature stores.
-        background: embed training images (100,000 at most) for the settings.
-        workers: processes that decode.
+    Training images (100,000 at most) are embedded where a key needs them.
     """
     from asl.data.layouts import open_benchmark
     from asl.features.extraction import EmbedOptions
     from asl.models import load_embedder
     from asl.pipeline.features import embed_benchmark, thin_background
 
-    benchmark = open_benchmark(path, layout=layout)
-    if background and benchmark.train is None:
+    benchmark = open_benchmark(str(config.benchmark), layout=config.layout)
+    steps = uses_background(config)
+    if steps and benchmark.train is None:
         raise UsageError(
-            f"normalize, whiten, negatives: need training images, and {path} has none (train/)"
+            f"{', '.join(steps)}: need training images, and {config.benchmark} has none (train/)"
         )
-    embedder = load_embedder(settings.model)
-    if background and benchmark.train is not None:
+    embedder = load_embedder(config.model)
+    if steps and benchmark.train is not None:
         train = thin_background(benchmark.train, BACKGROUND_IMAGES)
-        check_background_size(
-            len(train), embedder.dim, whiten=settings.whiten, rule=settings.normalization
-        )
+        rule = score_normalization(config)
+        check_background_size(len(train), embedder.dim, whiten=config.whiten, rule=rule)
         benchmark = replace(benchmark, train=train)
     inputs = embed_benchmark(
-        benchmark, embedder, features, background=background, options=EmbedOptions(workers=workers)
+        benchmark,
+        embedder,
+        Path(config.output) / "features",
+        background=bool(steps),
+        options=EmbedOptions(workers=config.workers),
     )
-    return _searched(inputs, benchmark.truth, settings)
+    return _searched(inputs, benchmark.truth, config)
 
 
-def _searched(inputs: SearchInput, truth: TruthPairs, settings: SearchSettings) -> Runs:
-    from asl.pipeline.benchmark_run import score_modes
+def _searched(inputs: SearchInput, truth: TruthPairs, config: EvaluateConfig) -> Runs:
+    # Only searches need an engine; predictions are evaluated without one, and without torch.
+    from asl.pipeline.benchmark_run import Protocol, model_modes, score_modes
     from asl.pipeline.features import postprocess
 
-    inputs = postprocess(inputs, whiten=settings.whiten, negatives=settings.negatives)
-    pairs = score_modes(
-        inputs, _scores(inputs, settings), protocol=settings.protocol, engine=settings.engine
-    )
-    return Runs(
-        pairs,
-        truth,
-        str(settings.protocol),
-        inputs,
-        inputs.query_images,
-        inputs.reference_images,
-    )
-
-
-def _scores(inputs: SearchInput, settings: SearchSettings) -> dict[str, Score]:
-    from asl.pipeline.benchmark_run import model_modes
-
-    modes = model_modes(inputs, settings.model, inputs.model, lam=settings.lam, tau=settings.tau)
-    chosen = modes if settings.score == "all" else {settings.score: modes[settings.score]}
-    return {
-        name: replace(score, normalization=settings.normalization) for name, score in chosen.items()
+    protocol, rule = Protocol(config.k, config.most), score_normalization(config)
+    inputs = postprocess(inputs, whiten=config.whiten, negatives=config.negatives)
+    modes = model_modes(inputs, config.model, inputs.model, lam=config.lam, tau=config.tau)
+    scores = {
+        name: replace(score, normalization=rule)
+        for name, score in modes.items()
+        if config.score in (name, "all")
     }
+    pairs = score_modes(inputs, scores, protocol=protocol, engine=config.engine)
+    return Runs(pairs, truth, str(protocol), inputs, inputs.query_images, inputs.reference_images)
 
 
 def _warn(lines: Sequence[str]) -> None:

@@ -64,6 +64,19 @@ def refuse_normalization(config: Any) -> None:
         refuse_unused(config, NORMALIZATION_KEYS, reason="with normalize=none")
 
 
+def score_normalization(config: Any) -> ScoreNormalization | None:
+    """Build the score normalisation of a configuration; None where it is off.
+
+    Raises:
+        UsageError: a value is out of range; the key is named.
+    """
+    from asl.scoring.normalization import normalization_of
+
+    return normalization_of(
+        config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
+    )
+
+
 def check_background_use(config: Any) -> None:
     """Refuse a background path that nothing uses, and steps that have no background.
 

@@ -25,10 +25,10 @@ from asl.pipeline.key_checks import (
     refuse_normalization,
     refuse_other_constants,
     refuse_unused,
+    score_normalization,
 )
 from asl.pipeline.verification import VerificationPlan
 from asl.scoring.calibration import Calibration
-from asl.scoring.normalization import normalization_of
 from asl.scoring.score import Score, usual_clip
 from asl.types import F32, AslError, UsageError
 
@@ -213,9 +213,7 @@ def _resolved(
 ) -> tuple[Calibration | None, Score]:
     """Resolve the score, and the calibration that gives its probability, if there is one."""
     mode = _mode(config)
-    rule = normalization_of(
-        config.normalize, beta=config.sn_weight, first=config.sn_first, last=config.sn_last
-    )
+    rule = score_normalization(config)
     try:
         plain = resolve_score(mode, calibrations, lam=config.lam, tau=config.tau, clip=config.clip)
     except AslError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
+from asl.data.batch_sampler import Position
 from asl.storage import ReadError, atomic_path, read_errors
 from asl.storage.writing import WriteError
 from asl.types import AslError
@@ -119,7 +121,24 @@ def _tensor_bytes(value: Any) -> int:
     return 0
 
 
-def find_checkpoint(folder: Path, shapes: Mapping[str, torch.Size]) -> tuple[Path, str] | None:
+@dataclass(frozen=True)
+class ResumePoint:
+    """A checkpoint to resume from.
+
+    Attributes:
+        path: its file.
+        step: optimiser steps done.
+        position: the next batch.
+        warning: what is wrong with the last checkpoint; empty where it is this one.
+    """
+
+    path: Path
+    step: int
+    position: Position
+    warning: str
+
+
+def find_checkpoint(folder: Path, shapes: Mapping[str, torch.Size]) -> ResumePoint | None:
     """Find the checkpoint to resume from: the last one, or the previous one if that is damaged.
 
     Args:
@@ -127,7 +146,7 @@ def find_checkpoint(folder: Path, shapes: Mapping[str, torch.Size]) -> tuple[Pat
         shapes: name -> shape of every tensor of the module to be resumed.
 
     Returns:
-        Its path and a warning (empty where the last one is whole), or None without a checkpoint.
+        None without a checkpoint.
 
     Raises:
         AslError: every checkpoint is damaged, or it belongs to another model.
@@ -145,9 +164,11 @@ def find_checkpoint(folder: Path, shapes: Mapping[str, torch.Size]) -> tuple[Pat
         _check_shapes(path, state["state_dict"], shapes)
         missing_last = path.name == PREVIOUS and not damaged
         reason = f"{LAST} is missing" if missing_last else f"{'; '.join(damaged)} is damaged"
-        step = state.get("global_step", "?")
+        step = int(state["global_step"])
         warning = f"{folder}: {reason}; resuming from {path.name}, step {step}"
-        return path, warning if damaged or missing_last else ""
+        position = state.get("position", {"epoch": state["epoch"] + 1, "batch": 0})
+        unusual = damaged or missing_last
+        return ResumePoint(path, step, Position(**position), warning if unusual else "")
     if damaged:
         raise AslError(
             f"{folder}: cannot be resumed, damaged: {'; '.join(damaged)}; delete the folder or "

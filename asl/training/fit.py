@@ -6,7 +6,6 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
@@ -14,10 +13,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
 
 from asl.console.schemas.train_config import FitSettings
-from asl.data.batch_sampler import Position
 from asl.data.datamodule import CopyDataModule
 from asl.training.callbacks import SeededSteps, TrainingRate
 from asl.training.checkpoints import (
+    ResumePoint,
     delete_checkpoints,
     find_checkpoint,
     set_damaged_aside,
@@ -102,16 +101,9 @@ def fit(
     return module
 
 
-@dataclass(frozen=True)
-class _Resumed:
-    path: str
-    step: int
-    position: Position
-
-
 def _prepare_checkpoints(
     folder: Path, module: CopyDetectionModule, *, resume: bool
-) -> _Resumed | None:
+) -> ResumePoint | None:
     """Find the checkpoint to resume from, or clear the folder for a new training."""
     if not resume:
         if is_first_process():
@@ -120,15 +112,10 @@ def _prepare_checkpoints(
         return None
     shapes = {name: value.shape for name, value in module.state_dict().items()}
     found = find_checkpoint(folder, shapes)
-    if found is None:
-        return None
-    path, warning = found
-    if warning and is_first_process():
+    if found is not None and found.warning and is_first_process():
         set_damaged_aside(folder)
-        warnings.warn(warning, stacklevel=2)
-    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    position = state.get("position", {"epoch": state["epoch"] + 1, "batch": 0})
-    return _Resumed(str(path), int(state["global_step"]), Position(**position))
+        warnings.warn(found.warning, stacklevel=2)
+    return found
 
 
 @contextlib.contextmanager
