@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from asl.data.rows import read_rows
+from asl.data.csv_rows import read_rows
 from asl.storage import atomic_text
 from asl.types import AslError
 

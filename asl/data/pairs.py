@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from asl.data.checked_parquet import read_parquet, write_parquet
-from asl.data.rows import read_rows
+from asl.data.csv_rows import read_rows
 from asl.storage import atomic_path
 from asl.types import I64, AslError, ScoredPairs, StrArray
 

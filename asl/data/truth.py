@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from asl.data.rows import read_rows
+from asl.data.csv_rows import read_rows
 from asl.storage import atomic_text
 from asl.types import AslError, TruthPairs
 

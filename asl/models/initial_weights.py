@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asl.models.build import assemble, create_backbone
+from asl.models.assemble import assemble, create_backbone
 from asl.models.efficientnet_lite import load_lite_weights
 from asl.models.embedder import Embedder, Preprocessing, Recipe
 from asl.models.io import load_embedder

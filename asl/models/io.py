@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from asl.models.build import assemble, create_backbone
+from asl.models.assemble import assemble, create_backbone
 from asl.models.efficientnet_lite import load_lite_weights
 from asl.models.embedder import Embedder, Preprocessing, Recipe
 from asl.models.public_weights import SUFFIXES, load_public

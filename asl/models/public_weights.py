@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asl.models.build import assemble, create_backbone
+from asl.models.assemble import assemble, create_backbone
 from asl.models.embedder import Embedder, Preprocessing, Recipe
 from asl.types import AslError
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from asl.defaults import NPROBE
-from asl.index.companion import check_seal, seal
 from asl.index.engines.faiss_flat import LONGEST_GPU_LIST, load_faiss
 from asl.index.engines.protocol import ROUNDING
+from asl.index.file_seal import check_seal, seal
 from asl.storage import atomic_path
 from asl.types import F32, I64, AslError, UsageError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asl.index.companion import check_seal, seal
 from asl.index.engines.faiss_flat import load_faiss
+from asl.index.file_seal import check_seal, seal
 from asl.types import AslError
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from asl.data.csv_rows import read_rows
 from asl.data.hard_pair_lists import read_hard_pairs
 from asl.data.pairs import read_pairs
-from asl.data.rows import read_rows
 from asl.data.truth import read_groups, read_truth
 from asl.types import AslError
 
