@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from asl.console.schemas.train_config import TrainerConfig
 from asl.types import UsageError
 
 OptimizerFactory = Callable[..., Optimizer]  # parameter groups, then options by name
@@ -28,9 +29,9 @@ class WarmupCosine:
         final: share of the rate at the last step, 0..1.
     """
 
-    warmup: float = 0.05
-    final: float = 0.01
-    flat: float = 0.0
+    warmup: float = TrainerConfig.warmup
+    final: float = TrainerConfig.final
+    flat: float = TrainerConfig.flat
 
     def __post_init__(self) -> None:
         if (
