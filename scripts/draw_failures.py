@@ -62,7 +62,7 @@ def draw(benchmark: Benchmark, predictions: Path, rows: int) -> str:
         raise AslError(
             f"{predictions}: {len(strangers)} ids are not in the benchmark, e.g. {min(strangers)}"
         )
-    wrong = worst_false_matches(pairs, truth, count=len(pairs))
+    wrong = worst_false_matches(pairs, truth, threshold=None, count=len(pairs))
     accepted = [case for case in wrong if (case.score or 0.0) >= threshold]
     missed = worst_misses(pairs, truth, threshold=threshold, count=len(truth))
     cells = []

@@ -22,11 +22,11 @@ from asl.console.key_names import unknown_key
 from asl.console.schema_groups import Key, keys_of
 from asl.console.typed_text import as_typed, split_list
 from asl.console.value_limits import check_text
+from asl.console.value_types import WORDS
 from asl.console.verbs import Verb
 from asl.errors import UsageError
 
 _ASSIGNMENT = re.compile(r"(--)?([A-Za-z_][\w-]*)=(.*)", re.DOTALL)
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def read_arguments(verb: Verb, arguments: Sequence[str]) -> Any:
@@ -171,7 +171,7 @@ def _explained(error: cyclopts.CycloptsError, keys: dict[str, Key]) -> UsageErro
     value = error.token.value if isinstance(error, cyclopts.CoercionError) and error.token else ""
     if key.choices:
         return UsageError(f"{key.name}: expected one of {', '.join(key.choices)}, got {value!r}")
-    expected = " or ".join(_KINDS[kind] for kind in _KINDS if kind in _leaves(key))
+    expected = " or ".join(WORDS[kind] for kind in (int, float, bool) if kind in _leaves(key))
     return UsageError(f"{key.name}: expected {expected or 'another value'}, got {value!r}")
 
 

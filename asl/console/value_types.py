@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-_WORDS: dict[Any, str] = {
+WORDS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -93,6 +93,6 @@ def _words(hint: Any) -> str:
     origin = get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping"
-    if origin not in _WORDS and _is_list(origin):
+    if origin not in WORDS and _is_list(origin):
         return "a list"
-    return _WORDS.get(origin, getattr(origin, "__name__", "another value"))
+    return WORDS.get(origin, getattr(origin, "__name__", "another value"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from asl.edits.drawn.glyphs import font, sentence
 from asl.edits.drawn.paste import foreign_image, paste, random_box
-from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
+from asl.edits.engine.edit_base import Edit, Rng, draw
 from asl.edits.engine.view import View
 from asl.edits.geometric import random_colour
 
@@ -26,13 +27,11 @@ class OverlayOnto(Edit):
         faint: probability that it is translucent.
     """
 
+    LIMITS: ClassVar = {"area": (0.01, 1), "opacity": (0.3, 1)}
+
     area: Sequence[float] = (0.15, 0.6)
     opacity: Sequence[float] = (0.8, 1.0)
     faint: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_range("area", self.area, 0.01, 1)
-        check_range("opacity", self.opacity, 0.3, 1)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Paste."""
@@ -63,13 +62,11 @@ class ImageOnTop(Edit):
         faint: probability that it is translucent.
     """
 
+    LIMITS: ClassVar = {"area": (0, 1), "opacity": (0, 1)}
+
     area: Sequence[float] = (0.05, 0.4)
     opacity: Sequence[float] = (0.5, 1.0)
     faint: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_range("area", self.area, 0, 1)
-        check_range("opacity", self.opacity, 0, 1)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Cover."""
@@ -88,10 +85,9 @@ class ImageOnTop(Edit):
 class CutMix(Edit):
     """Replace a rectangle of ``area`` by that of another image (CutMix; Yun et al., ICCV 2019)."""
 
-    area: Sequence[float] = (0.1, 0.5)
+    LIMITS: ClassVar = {"area": (0, 1)}
 
-    def __post_init__(self) -> None:
-        check_range("area", self.area, 0, 1)
+    area: Sequence[float] = (0.1, 0.5)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Replace it."""
@@ -109,10 +105,9 @@ class Blend(Edit):
         share: range of the foreign picture's weight.
     """
 
-    share: Sequence[float] = (0.15, 0.5)
+    LIMITS: ClassVar = {"share": (0, 1)}
 
-    def __post_init__(self) -> None:
-        check_range("share", self.share, 0, 1)
+    share: Sequence[float] = (0.15, 0.5)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Mix."""
@@ -152,10 +147,9 @@ class Collage(Edit):
 class Meme(Edit):
     """Add a bar of text above or below the picture, ``bar`` of its height."""
 
-    bar: Sequence[float] = (0.15, 0.4)
+    LIMITS: ClassVar = {"bar": (0.02, 2)}
 
-    def __post_init__(self) -> None:
-        check_range("bar", self.bar, 0.02, 2)
+    bar: Sequence[float] = (0.15, 0.4)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Frame."""
@@ -183,10 +177,9 @@ class Screenshot(Edit):
         share: range of the view's share of the screenshot.
     """
 
-    share: Sequence[float] = (0.35, 0.75)
+    LIMITS: ClassVar = {"share": (0.1, 1)}
 
-    def __post_init__(self) -> None:
-        check_range("share", self.share, 0.1, 1)
+    share: Sequence[float] = (0.35, 0.75)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Frame."""
@@ -236,10 +229,9 @@ class Screenshot(Edit):
 class Frame(Edit):
     """Draw a border of ``width`` (share of the shorter side) over the edge of the view."""
 
-    width: Sequence[float] = (0.02, 0.1)
+    LIMITS: ClassVar = {"width": (0, 0.45)}
 
-    def __post_init__(self) -> None:
-        check_range("width", self.width, 0, 0.45)
+    width: Sequence[float] = (0.02, 0.1)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Frame."""

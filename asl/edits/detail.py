@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
+from asl.edits.engine.edit_base import Edit, Rng, draw
 from asl.edits.engine.view import Pixels, View
 from asl.types import F32, AslError
 
@@ -18,10 +19,9 @@ from asl.types import F32, AslError
 class GaussianBlur(Edit):
     """Blur with a standard deviation of ``sigma`` percent of the longer side."""
 
-    sigma: Sequence[float] = (0.3, 1.5)
+    LIMITS: ClassVar = {"sigma": (0, 20)}
 
-    def __post_init__(self) -> None:
-        check_range("sigma", self.sigma, 0, 20)
+    sigma: Sequence[float] = (0.3, 1.5)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Blur."""
@@ -34,10 +34,9 @@ class GaussianBlur(Edit):
 class MotionBlur(Edit):
     """Blur along a line of ``length`` percent of the longer side, in any direction."""
 
-    length: Sequence[float] = (2, 6)
+    LIMITS: ClassVar = {"length": (0, 40)}
 
-    def __post_init__(self) -> None:
-        check_range("length", self.length, 0, 40)
+    length: Sequence[float] = (2, 6)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Blur."""
@@ -58,10 +57,9 @@ class MotionBlur(Edit):
 class DefocusBlur(Edit):
     """Blur with a disc of ``radius`` percent of the longer side (out of focus)."""
 
-    radius: Sequence[float] = (0.5, 2.5)
+    LIMITS: ClassVar = {"radius": (0, 20)}
 
-    def __post_init__(self) -> None:
-        check_range("radius", self.radius, 0, 20)
+    radius: Sequence[float] = (0.5, 2.5)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Blur."""
@@ -78,10 +76,9 @@ class DefocusBlur(Edit):
 class Morphology(Edit):
     """Dilate or erode bright areas by ``radius`` percent of the longer side."""
 
-    radius: Sequence[float] = (0.2, 0.8)
+    LIMITS: ClassVar = {"radius": (0, 10)}
 
-    def __post_init__(self) -> None:
-        check_range("radius", self.radius, 0, 10)
+    radius: Sequence[float] = (0.2, 0.8)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Grow or shrink."""
@@ -96,10 +93,9 @@ class Morphology(Edit):
 class Noise(Edit):
     """Add Gaussian noise with a standard deviation of ``sigma`` grey levels, coloured or gray."""
 
-    sigma: Sequence[float] = (4, 30)
+    LIMITS: ClassVar = {"sigma": (0, 128)}
 
-    def __post_init__(self) -> None:
-        check_range("sigma", self.sigma, 0, 128)
+    sigma: Sequence[float] = (4, 30)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Add noise."""
@@ -137,11 +133,10 @@ class Pixelise(Edit):
         smooth: probability of linear interpolation instead of squares.
     """
 
+    LIMITS: ClassVar = {"squares": (4, 2000)}
+
     squares: Sequence[float] = (24, 80)
     smooth: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_range("squares", self.squares, 4, 2000)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Pixelise."""
@@ -167,12 +162,11 @@ class Recompress(Edit):
         webp: probability of WebP in each round.
     """
 
+    LIMITS: ClassVar = {"quality": (1, 100)}
+
     quality: Sequence[float] = (10, 60)
     times: Sequence[int] = (1, 2)
     webp: float = 0.2
-
-    def __post_init__(self) -> None:
-        check_range("quality", self.quality, 1, 100)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Encode and decode."""
@@ -204,11 +198,10 @@ class Sharpen(Edit):
         edges: probability of showing the edges alone (a drawing).
     """
 
+    LIMITS: ClassVar = {"amount": (0, 10)}
+
     amount: Sequence[float] = (0.5, 3.0)
     edges: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_range("amount", self.amount, 0, 10)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Sharpen."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -96,14 +97,11 @@ class Watermark(Edit):
         degrees: range of its rotation.
     """
 
+    LIMITS: ClassVar = {"height": (0.01, 0.5), "opacity": (0, 1), "degrees": (-180, 180)}
+
     height: Sequence[float] = (0.04, 0.1)
     opacity: Sequence[float] = (0.15, 0.5)
     degrees: Sequence[float] = (-45, 45)
-
-    def __post_init__(self) -> None:
-        check_range("height", self.height, 0.01, 0.5)
-        check_range("opacity", self.opacity, 0, 1)
-        check_range("degrees", self.degrees, -180, 180)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Write it all over."""
@@ -176,13 +174,11 @@ class Stripes(Edit):
         smear: probability of one freehand line instead.
     """
 
+    LIMITS: ClassVar = {"width": (0.001, 0.5), "count": (1, 100)}
+
     width: Sequence[float] = (0.01, 0.03)
     count: Sequence[int] = (2, 6)
     smear: float = 0.4
-
-    def __post_init__(self) -> None:
-        check_range("width", self.width, 0.001, 0.5)
-        check_range("count", self.count, 1, 100)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Draw them."""
@@ -212,12 +208,10 @@ class Erase(Edit):
         count: range of the number of rectangles.
     """
 
+    LIMITS: ClassVar = {"area": (0, 1), "count": (0, 1000)}
+
     area: Sequence[float] = (0.02, 0.15)
     count: Sequence[int] = (1, 4)
-
-    def __post_init__(self) -> None:
-        check_range("area", self.area, 0, 1)
-        check_range("count", self.count, 0, 1000)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Cut out."""

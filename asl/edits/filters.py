@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
+from asl.edits.engine.edit_base import Edit, Rng, draw
 from asl.edits.engine.trace import pixel_grid
 from asl.edits.engine.view import Gray, View
 from asl.edits.geometric import random_colour
@@ -18,10 +19,9 @@ from asl.edits.geometric import random_colour
 class Tint(Edit):
     """Map brightness to three random colours (dark, middle, light), mixed in by ``share``."""
 
-    share: Sequence[float] = (0.3, 1.0)
+    LIMITS: ClassVar = {"share": (0, 1)}
 
-    def __post_init__(self) -> None:
-        check_range("share", self.share, 0, 1)
+    share: Sequence[float] = (0.3, 1.0)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Paint."""
@@ -42,10 +42,9 @@ class Tint(Edit):
 class Fade(Edit):
     """Fade the picture towards one colour; ``share`` of it is left."""
 
-    share: Sequence[float] = (0.3, 0.8)
+    LIMITS: ClassVar = {"share": (0, 1)}
 
-    def __post_init__(self) -> None:
-        check_range("share", self.share, 0, 1)
+    share: Sequence[float] = (0.3, 0.8)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Fade."""
@@ -59,10 +58,9 @@ class Fade(Edit):
 class Darken(Edit):
     """Multiply the brightness by ``factor``: a night shot, or above 1 an overexposed one."""
 
-    factor: Sequence[float] = (0.1, 0.5)
+    LIMITS: ClassVar = {"factor": (0.02, 10)}
 
-    def __post_init__(self) -> None:
-        check_range("factor", self.factor, 0.02, 10)
+    factor: Sequence[float] = (0.1, 0.5)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Darken or lighten."""
@@ -81,11 +79,10 @@ class Vignette(Edit):
         light: probability of lightening.
     """
 
+    LIMITS: ClassVar = {"strength": (0, 1)}
+
     strength: Sequence[float] = (0.3, 0.8)
     light: float = 0.2
-
-    def __post_init__(self) -> None:
-        check_range("strength", self.strength, 0, 1)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Shade."""
@@ -106,12 +103,10 @@ class Moire(Edit):
         strength: range of the relative change of brightness.
     """
 
+    LIMITS: ClassVar = {"period": (0.2, 50), "strength": (0, 1)}
+
     period: Sequence[float] = (0.7, 3.0)
     strength: Sequence[float] = (0.05, 0.25)
-
-    def __post_init__(self) -> None:
-        check_range("period", self.period, 0.2, 50)
-        check_range("strength", self.strength, 0, 1)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Add bands."""
@@ -136,11 +131,10 @@ class Halftone(Edit):
         gray: probability of black and white.
     """
 
+    LIMITS: ClassVar = {"dots": (8, 2000)}
+
     dots: Sequence[float] = (50, 120)
     gray: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_range("dots", self.dots, 8, 2000)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Print."""
@@ -159,10 +153,9 @@ class Halftone(Edit):
 class Cartoon(Edit):
     """Draw flat colours (``colours`` levels per channel) with dark outlines."""
 
-    colours: Sequence[int] = (4, 8)
+    LIMITS: ClassVar = {"colours": (2, 64)}
 
-    def __post_init__(self) -> None:
-        check_range("colours", self.colours, 2, 64)
+    colours: Sequence[int] = (4, 8)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Draw."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -38,12 +39,10 @@ class Crop(Edit):
         aspect: range of the factor on the view's aspect ratio.
     """
 
+    LIMITS: ClassVar = {"area": (0.001, 1), "aspect": (0.1, 10)}
+
     area: Sequence[float] = (0.3, 0.9)
     aspect: Sequence[float] = (0.75, 1.333)
-
-    def __post_init__(self) -> None:
-        check_range("area", self.area, 1e-3, 1)
-        check_range("aspect", self.aspect, 0.1, 10)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Crop."""
@@ -63,10 +62,9 @@ class Crop(Edit):
 class Resize(Edit):
     """Resize: multiply both sides by ``scale``, drawn log-uniformly."""
 
-    scale: Sequence[float] = (0.3, 1.0)
+    LIMITS: ClassVar = {"scale": (0.01, 4)}
 
-    def __post_init__(self) -> None:
-        check_range("scale", self.scale, 0.01, 4)
+    scale: Sequence[float] = (0.3, 1.0)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Resize."""
@@ -103,10 +101,9 @@ class Settle(Edit):
 class ChangeAspect(Edit):
     """Squeeze: multiply the aspect ratio by ``ratio`` or its inverse; the area is kept."""
 
-    ratio: Sequence[float] = (1.1, 2.0)
+    LIMITS: ClassVar = {"ratio": (1, 10)}
 
-    def __post_init__(self) -> None:
-        check_range("ratio", self.ratio, 1, 10)
+    ratio: Sequence[float] = (1.1, 2.0)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Squeeze."""
@@ -124,10 +121,9 @@ class Pad(Edit):
         share: range of the border's width as a share of the side, drawn for each side.
     """
 
-    share: Sequence[float] = (0.05, 0.5)
+    LIMITS: ClassVar = {"share": (0, 3)}
 
-    def __post_init__(self) -> None:
-        check_range("share", self.share, 0, 3)
+    share: Sequence[float] = (0.05, 0.5)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Pad."""
@@ -209,12 +205,11 @@ class Rotate(Edit):
         border: fill of the new pixels: ``constant``, ``reflect`` or ``replicate``.
     """
 
+    LIMITS: ClassVar = {"degrees": (-180, 180)}
+
     degrees: Sequence[float] = (-30, 30)
     grow: bool = True
     border: str = "constant"
-
-    def __post_init__(self) -> None:
-        check_range("degrees", self.degrees, -180, 180)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Turn."""
@@ -237,11 +232,10 @@ class Rotate(Edit):
 class Shear(Edit):
     """Shear along x by ``factor``, and along y by 0.3 times another draw."""
 
+    LIMITS: ClassVar = {"factor": (-2, 2)}
+
     factor: Sequence[float] = (-0.3, 0.3)
     border: str = "constant"
-
-    def __post_init__(self) -> None:
-        check_range("factor", self.factor, -2, 2)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Slant."""
@@ -265,17 +259,18 @@ class Affine(Edit):
         border: fill of the new pixels: ``constant``, ``reflect`` or ``replicate``.
     """
 
+    LIMITS: ClassVar = {
+        "degrees": (-180, 180),
+        "shear": (-60, 60),
+        "scale": (0.1, 10),
+        "shift": (-0.9, 0.9),
+    }
+
     degrees: Sequence[float] = (-180, 180)
     shear: Sequence[float] = (-30, 30)
     scale: Sequence[float] = (0.7, 1.3)
     shift: Sequence[float] = (-0.1, 0.1)
     border: str = "constant"
-
-    def __post_init__(self) -> None:
-        check_range("degrees", self.degrees, -180, 180)
-        check_range("shear", self.shear, -60, 60)
-        check_range("scale", self.scale, 0.1, 10)
-        check_range("shift", self.shift, -0.9, 0.9)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Move."""
@@ -303,11 +298,10 @@ class Affine(Edit):
 class Perspective(Edit):
     """Tilt the picture: its corners move inward by up to ``strength`` of a side."""
 
+    LIMITS: ClassVar = {"strength": (0, 0.45)}
+
     strength: Sequence[float] = (0.05, 0.25)
     border: str = "constant"
-
-    def __post_init__(self) -> None:
-        check_range("strength", self.strength, 0, 0.45)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Tilt."""
@@ -330,11 +324,10 @@ class Perspective(Edit):
 class Translate(Edit):
     """Translate the picture within its frame by up to ``share`` of a side."""
 
+    LIMITS: ClassVar = {"share": (-0.9, 0.9)}
+
     share: Sequence[float] = (-0.2, 0.2)
     border: str = "reflect"
-
-    def __post_init__(self) -> None:
-        check_range("share", self.share, -0.9, 0.9)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Move."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
 from asl.edits.drawn.paste import random_box
-from asl.edits.engine.edit_base import Edit, Rng, check_range, draw
+from asl.edits.engine.edit_base import Edit, Rng, draw
 from asl.edits.engine.trace import Points, pixel_grid
 from asl.edits.engine.view import View
 from asl.types import AslError
@@ -37,12 +37,10 @@ class Elastic(Edit):
         scale: range of the wavelength as a share of the longer side.
     """
 
+    LIMITS: ClassVar = {"strength": (0, 0.2), "scale": (0.01, 1)}
+
     strength: Sequence[float] = (0.005, 0.03)
     scale: Sequence[float] = (0.05, 0.2)
-
-    def __post_init__(self) -> None:
-        check_range("strength", self.strength, 0, 0.2)
-        check_range("scale", self.scale, 0.01, 1)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Wave."""
@@ -62,11 +60,10 @@ class Elastic(Edit):
 class GridDistortion(Edit):
     """Stretch columns and rows of a ``cells`` x ``cells`` grid by up to ``strength`` of a cell."""
 
+    LIMITS: ClassVar = {"strength": (0, 0.9)}
+
     cells: int = 5
     strength: Sequence[float] = (0.1, 0.5)
-
-    def __post_init__(self) -> None:
-        check_range("strength", self.strength, 0, 0.9)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Stretch."""
@@ -86,10 +83,9 @@ class GridDistortion(Edit):
 class OpticalDistortion(Edit):
     """Distort as a barrel or pincushion lens with a ``coefficient``."""
 
-    coefficient: Sequence[float] = (-0.4, 0.4)
+    LIMITS: ClassVar = {"coefficient": (-0.9, 0.9)}
 
-    def __post_init__(self) -> None:
-        check_range("coefficient", self.coefficient, -0.9, 0.9)
+    coefficient: Sequence[float] = (-0.4, 0.4)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Bend."""
@@ -108,10 +104,9 @@ class OpticalDistortion(Edit):
 class Swirl(Edit):
     """Rotate the centre by up to ``degrees``, decreasing towards the edge."""
 
-    degrees: Sequence[float] = (-90, 90)
+    LIMITS: ClassVar = {"degrees": (-360, 360)}
 
-    def __post_init__(self) -> None:
-        check_range("degrees", self.degrees, -360, 360)
+    degrees: Sequence[float] = (-90, 90)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Swirl."""
@@ -131,10 +126,9 @@ class Swirl(Edit):
 class Glass(Edit):
     """Scatter pixels by up to ``reach`` percent of the longer side, as through ribbed glass."""
 
-    reach: Sequence[float] = (0.3, 1.2)
+    LIMITS: ClassVar = {"reach": (0, 10)}
 
-    def __post_init__(self) -> None:
-        check_range("reach", self.reach, 0, 10)
+    reach: Sequence[float] = (0.3, 1.2)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Scatter."""
@@ -153,10 +147,9 @@ class Glass(Edit):
 class CopyMove(Edit):
     """Copy a piece of the view (``area`` of it) to another position in it."""
 
-    area: Sequence[float] = (0.03, 0.15)
+    LIMITS: ClassVar = {"area": (0, 0.5)}
 
-    def __post_init__(self) -> None:
-        check_range("area", self.area, 0, 0.5)
+    area: Sequence[float] = (0.03, 0.15)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Copy."""
@@ -175,10 +168,9 @@ class CopyMove(Edit):
 class ShuffleTiles(Edit):
     """Cut into ``tiles`` x ``tiles`` pieces and shuffle them."""
 
-    tiles: Sequence[int] = (2, 4)
+    LIMITS: ClassVar = {"tiles": (2, 64)}
 
-    def __post_init__(self) -> None:
-        check_range("tiles", self.tiles, 2, 64)
+    tiles: Sequence[int] = (2, 4)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Shuffle."""
@@ -217,10 +209,9 @@ class Kaleidoscope(Edit):
 class Repeat(Edit):
     """Tile the picture ``times`` x ``times``; half of the time every other tile is mirrored."""
 
-    times: Sequence[int] = (2, 3)
+    LIMITS: ClassVar = {"times": (1, 16)}
 
-    def __post_init__(self) -> None:
-        check_range("times", self.times, 1, 16)
+    times: Sequence[int] = (2, 3)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Repeat."""
@@ -244,10 +235,9 @@ class ShufflePixels(Edit):
     Content and cover fall by that share; the map stays.
     """
 
-    share: Sequence[float] = (0.02, 0.3)
+    LIMITS: ClassVar = {"share": (0, 1)}
 
-    def __post_init__(self) -> None:
-        check_range("share", self.share, 0, 1)
+    share: Sequence[float] = (0.02, 0.3)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Shuffle."""

@@ -6,13 +6,13 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.edits.engine.edit_base import Edit, Rng, check_range, draw, draw_log
+from asl.edits.engine.edit_base import Edit, Rng, draw, draw_log
 from asl.edits.engine.view import View
 from asl.types import U8, AslError
 
@@ -124,10 +124,9 @@ class ColourJitter(Edit):
 class Contrast(Edit):
     """Multiply the distance from the mean brightness by ``factor``, drawn log-uniformly."""
 
-    factor: Sequence[float] = (0.3, 2.0)
+    LIMITS: ClassVar = {"factor": (0.02, 10)}
 
-    def __post_init__(self) -> None:
-        check_range("factor", self.factor, 0.02, 10)
+    factor: Sequence[float] = (0.3, 2.0)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Stretch or squeeze."""
@@ -158,11 +157,10 @@ class ToneCurve(Edit):
         split: probability of a separate curve for each channel.
     """
 
+    LIMITS: ClassVar = {"strength": (0, 1)}
+
     strength: Sequence[float] = (0.05, 0.3)
     split: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_range("strength", self.strength, 0, 1)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Bend the curve."""

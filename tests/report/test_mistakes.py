@@ -34,11 +34,13 @@ def test_false_matches_come_best_first_one_a_query() -> None:
     assert [case.verdict for case in cases] == ["false match: accepted"] * 2 + [
         "false pair, below the threshold"
     ]
-    assert worst_false_matches(PAIRS, TRUTH)[0].verdict.startswith("false pair")
+    assert worst_false_matches(PAIRS, TRUTH, threshold=None, count=3)[0].verdict.startswith(
+        "false pair"
+    )
 
 
 def test_misses_are_absent_pairs_then_low_ones_never_found_ones() -> None:
-    cases = worst_misses(PAIRS, TRUTH, threshold=0.7)
+    cases = worst_misses(PAIRS, TRUTH, threshold=0.7, count=12)
     assert [(case.pair, case.score) for case in cases] == [(("c", "T"), None), (("b", "S"), 0.2)]
     assert cases[0].verdict == "missed: no candidate"
     assert cases[1].verdict == "missed: below the threshold"

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +18,22 @@ Rng = np.random.Generator
 
 
 class Edit(ABC):
-    """One edit: draw parameters from ``rng`` and return the edited view with its trace."""
+    """One edit: draw parameters from ``rng`` and return the edited view with its trace.
+
+    Attributes:
+        LIMITS: field that holds a range -> lowest and highest bound that it may have.
+    """
+
+    LIMITS: ClassVar[Mapping[str, tuple[float, float]]] = {}
+
+    def __post_init__(self) -> None:
+        """Check the ranges of a dataclass.
+
+        Raises:
+            AslError: one is outside its limits; the message names the parameter.
+        """
+        for name, (low, high) in self.LIMITS.items():
+            check_range(name, getattr(self, name), low, high)
 
     @abstractmethod
     def __call__(self, view: View, rng: Rng) -> View:
