@@ -268,7 +268,7 @@ def encode_image(image: Pixels, quality: int) -> bytes:
         quality: of the JPEG, 1..100; 0: PNG, lossless.
 
     Raises:
-        ImageError: the format cannot hold so many pixels.
+        ImageError: the image has more pixels than the format can hold.
     """
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if quality else []
     done, data = cv2.imencode(".jpg" if quality else ".png", image[..., ::-1], options)
