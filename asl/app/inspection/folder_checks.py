@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asl.app.inspection.finding import Contents
 from asl.features.feature_store import FeatureStore
-from asl.index.companion import check_seal
+from asl.index.file_seal import check_seal
 from asl.index.saved_index import SavedIndex
 from asl.storage import read_npz
 from asl.types import AslError
