@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,27 @@ class Recipe:
     wave: Sequence[str] = ()
 
 
+class Hub(Protocol):
+    """Folders and repositories of saved embedders; :mod:`asl.models.hub` provides it."""
+
+    def load(self, name: str | Path, *, revision: str | None, token: str | None) -> Embedder:
+        """Load from a folder or a repository."""
+
+    def save(self, embedder: Embedder, folder: str | Path, *, card: Mapping[str, Any]) -> None:
+        """Write into a folder."""
+
+    def push(
+        self,
+        embedder: Embedder,
+        name: str,
+        *,
+        card: Mapping[str, Any],
+        private: bool,
+        token: str | None,
+    ) -> str:
+        """Upload to a repository; return the address of the commit."""
+
+
 class Embedder(nn.Module):
     """Map images to features: the direction is content, the norm the share of the original left.
 
@@ -98,6 +120,7 @@ class Embedder(nn.Module):
         recipe: its architecture.
     """
 
+    hub: ClassVar[Hub]
     mean: Tensor
     std: Tensor
 
@@ -177,3 +200,55 @@ class Embedder(nn.Module):
             )
         batch, _, width = patches.shape
         return patches.transpose(1, 2).reshape(batch, width, side, side), features[:, 0]
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, revision: str | None = None, token: str | None = None
+    ) -> Embedder:
+        """Load an embedder from a folder, or from a repository of the Hugging Face hub.
+
+        Args:
+            name: folder with ``model.safetensors``, or ``OWNER/NAME``.
+            revision: branch, tag or commit of the repository.
+            token: of the hub, for private repositories.
+
+        Returns:
+            The embedder in evaluation mode.
+
+        Raises:
+            AslError: there is none, or it cannot be downloaded.
+        """
+        return cls.hub.load(name, revision=revision, token=token)
+
+    def save_pretrained(self, folder: str | Path, *, card: Mapping[str, Any] | None = None) -> None:
+        """Write ``model.safetensors`` and a ``README.md`` for the hub into a folder.
+
+        Args:
+            folder: made where it is missing; a README.md that is there stays.
+            card: data, recipe and numbers for users; JSON-ready.
+        """
+        self.hub.save(self, folder, card=card or {})
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        card: Mapping[str, Any] | None = None,
+        private: bool = False,
+        token: str | None = None,
+    ) -> str:
+        """Upload weights and card to ``OWNER/NAME`` on the Hugging Face hub.
+
+        Args:
+            name: of the repository; made where it is missing.
+            card: as for :meth:`save_pretrained`.
+            private: of a repository that is made.
+            token: of the hub; by default that of ``hf auth login``.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            AslError: the hub refuses.
+        """
+        return self.hub.push(self, name, card=card or {}, private=private, token=token)
