@@ -109,7 +109,7 @@ def check(line: str) -> None:
     elif words[0] == "curl":
         assert words[-1].startswith("http"), line
     elif words[:2] == ["pip", "install"]:
-        extras = set(re.findall(r"\w+", " ".join(re.findall(r"\[(.*?)\]", words[-1]))))
+        extras = set(re.findall(r"[\w-]+", " ".join(re.findall(r"\[(.*?)\]", words[-1]))))
         assert extras <= set(EXTRAS), line
     elif words[0] in (".", "export"):
         assert len(words) > 1, line

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is )?not in")
 _OVERRIDE = re.compile(r"Could not override '([^']+)'")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
-_FOLDER_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
+_ADDED_FOLDER_FLAGS = ("--config-dir", "-cd")
+_FOLDER_FLAGS = (*_ADDED_FOLDER_FLAGS, "--config-path", "-cp")
 # Hydra answers these itself, without running a job.
 _HYDRA_FLAGS = {
     "--hydra-help",
@@ -69,7 +70,8 @@ def start_train(
         _check_folders(words)
         if not _HYDRA_FLAGS & {word.split("=")[0] for word in words}:
             sweep = is_sweep(words)
-            config = _compose(_first_job(words) if sweep else _overrides(words))
+            overrides = _first_job(words) if sweep else _overrides(words)
+            config = _compose([*_search_path(words), *overrides])
             if not sweep:
                 check(config)
         keep_memory()
@@ -250,10 +252,21 @@ def _swept_keys(words: Sequence[str]) -> set[str]:
     return {sweep.get_key_element() for _, sweep in _sweeps(words) if sweep}
 
 
+def _folders(words: Sequence[str], flags: Sequence[str]) -> list[Path]:
+    """Return the folders of configuration that flags name, as ``--flag FOLDER`` or with ``=``."""
+    pairs = zip(words, (*words[1:], ""), strict=False)
+    parts = [(*word.partition("="), following) for word, following in pairs]
+    return [Path(value or following) for name, _, value, following in parts if name in flags]
+
+
+def _search_path(words: Sequence[str]) -> list[str]:
+    """Return the override that makes presets of ``--config-dir`` known to the composition."""
+    found = [f"'file://{folder.resolve()}'" for folder in _folders(words, _ADDED_FOLDER_FLAGS)]
+    return [f"hydra.searchpath=[{','.join(found)}]"] if found else []
+
+
 def _check_folders(words: Sequence[str]) -> None:
     """Check the YAML files of further folders of configuration before Hydra reads one."""
-    for flag, following in zip(words, (*words[1:], ""), strict=False):
-        name, _, value = flag.partition("=")
-        if name in _FOLDER_FLAGS:
-            for path in sorted(Path(value or following).rglob("*.yaml")):
-                check_yaml(path)
+    for folder in _folders(words, _FOLDER_FLAGS):
+        for path in sorted(folder.rglob("*.yaml")):
+            check_yaml(path)

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from asl.data.batch_sampler import IdentityBatches, Position
-from asl.data.training_set import HardPairs, TrainingSet, collate
+from asl.data.training_set import Draw, HardPairs, TrainingSet, collate
 
 
 class CopyDataModule(L.LightningDataModule):
@@ -52,12 +52,14 @@ class CopyDataModule(L.LightningDataModule):
         self._pairs = pairs
         self._workers = workers
 
-    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Return the batches of the trainer's current epoch."""
+    def first_draws(self) -> list[Draw]:
+        """Return the sources of the first batch of the first epoch, in its order."""
+        return next(iter(self._batches(0)))
+
+    def _batches(self, epoch: int) -> IdentityBatches:
         trainer = self.trainer
-        epoch = trainer.current_epoch if trainer else 0
         resumed = self.start is not None and self.start.epoch == epoch
-        batches = IdentityBatches(
+        return IdentityBatches(
             len(self.training),
             identities=self._identities,
             epoch=epoch,
@@ -68,6 +70,10 @@ class CopyDataModule(L.LightningDataModule):
             world=trainer.world_size if trainer else 1,
             start=self.start.batch if self.start and resumed else 0,
         )
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Return the batches of the trainer's current epoch."""
+        batches = self._batches(self.trainer.current_epoch if self.trainer else 0)
         return DataLoader(
             self.training,
             batch_sampler=batches,

@@ -216,6 +216,10 @@ class TrainingSet(Dataset[dict[str, Any]]):
             item["overlaps"] = torch.from_numpy(np.stack(overlaps))
         return item
 
+    def views(self, draw: Draw) -> list[View]:
+        """Make the K views of one source, as :meth:`__getitem__` does, with their traces."""
+        return self._usable_views(draw)[0]
+
     def _usable_views(self, draw: Draw) -> tuple[list[View], int, list[tuple[str, str]]]:
         """Make the views of the drawn image, or of random ones until one can be used."""
         failed: list[tuple[str, str]] = []

@@ -22,15 +22,17 @@ class WeightedSum(nn.Module):
         *,
         classes: int | None = None,
         dim: int | None = None,
+        sharded: bool = False,
     ) -> None:
         """Build the parts that have a weight.
 
         Args:
-            parts: name -> loss module, or a partial that is called with ``classes`` and ``dim``,
-                each where it takes it.
+            parts: name -> loss module, or a partial that is called with ``classes``, ``dim`` and
+                ``sharded``, each where it takes it.
             weights: name -> weight, for every part.
             classes: number of training images, for losses with one weight vector each.
             dim: D of the features.
+            sharded: class weights will be split over processes.
 
         Raises:
             UsageError: a weight without a part, a part without a weight, or no weight above 0.
@@ -45,7 +47,7 @@ class WeightedSum(nn.Module):
         if not any(weights.values()):
             raise UsageError("loss.weights: all are 0, so there is nothing to train; raise one")
         self.weights = {name: float(weight) for name, weight in weights.items() if weight}
-        sizes = {"classes": classes, "dim": dim}
+        sizes = {"classes": classes, "dim": dim, "sharded": sharded}
         self.parts = nn.ModuleDict({name: _build(parts[name], sizes) for name in self.weights})
 
     def forward(self, inputs: LossInputs) -> tuple[Tensor, dict[str, Tensor]]:

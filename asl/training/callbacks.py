@@ -1,14 +1,17 @@
-"""Small callbacks of the loop: reproducible randomness and the training rate."""
+"""Small callbacks of the loop: reproducible randomness, the training rate, the gradient's norm."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch.optim import Optimizer
+
+from asl.training.module import CopyDetectionModule
 
 
 class SeededSteps(Callback):
@@ -60,3 +63,16 @@ class TrainingRate(Callback):
         self._images += len(batch["images"]) * trainer.world_size
         rate = self._images / max(time.perf_counter() - self._start, 1e-9)
         module.log("images_per_s", rate, prog_bar=True, batch_size=1)
+
+
+class GradientNorm(Callback):
+    """Log ``gradient_norm``, the norm of the whole gradient before clipping, where a row is due."""
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Compute and log it."""
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (trainer.global_step + 1) % every == 0:
+            norm = cast(CopyDetectionModule, module).gradient_norm()
+            module.log("gradient_norm", norm, batch_size=1)

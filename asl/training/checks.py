@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from asl.console.schemas.train_config import TrainerConfig
+import torch
+
+from asl.console.schemas.train_config import TrainConfig, TrainerConfig
 from asl.console.targets import resolve
-from asl.training.parts import LOSS
+from asl.losses import WeightedSum
+from asl.losses.classification import ClassWeights
+from asl.training.parts import LOSS, OPTIM
 from asl.types import UsageError
 
 # Field of the loss inputs -> the key that gives it, how to give it, and whether no other losses use
@@ -21,6 +25,17 @@ _KEYS = {
         False,
     ),
 }
+
+# Optimisers that treat each number alone; the others take norms of a whole tensor.
+_ELEMENTWISE = (
+    torch.optim.SGD,
+    torch.optim.Adam,
+    torch.optim.AdamW,
+    torch.optim.NAdam,
+    torch.optim.RAdam,
+    torch.optim.RMSprop,
+    torch.optim.Adagrad,
+)
 
 
 def check_loss(
@@ -72,7 +87,7 @@ def check_loss(
 
 
 def check_validation(trainer: TrainerConfig, *, given: bool) -> None:
-    """Check the keys that need ``data.validation``, and that it is evaluated at least once.
+    """Check the keys of what is watched during training, above all ``data.validation``.
 
     Args:
         trainer: the ``trainer`` group.
@@ -85,6 +100,8 @@ def check_validation(trainer: TrainerConfig, *, given: bool) -> None:
         raise UsageError(f"trainer.select: expected last or best, got {trainer.select!r}")
     if trainer.patience < 0:
         raise UsageError(f"trainer.patience: must be 0 or more, got {trainer.patience}")
+    if not 0 <= trainer.view_grid <= 64:
+        raise UsageError(f"trainer.view_grid: must be in 0..64, got {trainer.view_grid}")
     used = [
         key
         for key, is_used in (
@@ -103,6 +120,71 @@ def check_validation(trainer: TrainerConfig, *, given: bool) -> None:
         )
 
 
+def check_groups(loss: WeightedSum, groups: torch.Tensor | None) -> None:
+    """Check that every loss leaves the negatives of one group out, where there are groups.
+
+    Args:
+        loss: of the training.
+        groups: of the training images; None where each is its own.
+
+    Raises:
+        UsageError: a loss cannot (``heeds_groups`` is False); it is named.
+    """
+    for name, part in loss.parts.items() if groups is not None else ():
+        if not getattr(part, "heeds_groups", True):
+            raise UsageError(
+                f"data.hard_pairs_as: loss.parts.{name} cannot leave the pairs out of its "
+                "negatives, as positives asks; choose negatives, or a loss over pairs or triplets"
+            )
+
+
+def check_shards(config: TrainConfig, *, processes: int) -> None:
+    """Check that class weights can be split over the processes, where that is asked for.
+
+    Args:
+        config: of the training.
+        processes: number of processes.
+
+    Raises:
+        UsageError: one process, no class weights, or a key that splitting does not support.
+    """
+    trainer = config.trainer
+    if not trainer.shard_classes:
+        return
+    key = "trainer.shard_classes"
+    weights, parts = config.loss.get("weights", {}), config.loss.get("parts", {})
+    counted = [name for name in parts if weights.get(name)]
+    if not any(issubclass(_loss_class(parts[name]), ClassWeights) for name in counted):
+        raise UsageError(
+            f"{key}: none of the losses {', '.join(counted)} has class weights of its own to "
+            "split; leave it out, or choose CosFace, ArcFace or SmoothedCrossEntropy"
+        )
+    if processes < 2:
+        raise UsageError(
+            f"{key}: splits class weights over several devices, got trainer.devices="
+            f"{trainer.devices}; set trainer.devices and trainer.strategy=ddp, or leave it out"
+        )
+    if trainer.strategy != "auto" and not trainer.strategy.startswith("ddp"):
+        raise UsageError(f"{key}: needs trainer.strategy=ddp, got {trainer.strategy}")
+    if trainer.precision in ("16-mixed", "16"):
+        raise UsageError(
+            f"{key}: trainer.precision={trainer.precision} skips steps in one process alone; use "
+            "bf16-mixed or 32-true"
+        )
+    optimizer = resolve(config.optim.get("_target_"), OPTIM)
+    if optimizer not in _ELEMENTWISE:
+        names = ", ".join(known.__name__ for known in _ELEMENTWISE)
+        raise UsageError(
+            f"{key}: {config.optim['_target_']} may take the norm of a whole tensor, which no "
+            f"process holds; choose one of torch.optim: {names}"
+        )
+
+
+def _loss_class(part: Mapping[str, Any]) -> type:
+    found = resolve(part["_target_"], LOSS.inside("loss.parts"))
+    return found if isinstance(found, type) else object
+
+
 def _attribute(part: Mapping[str, Any], name: str, default: Any) -> Any:
     """Return an attribute of the class of a loss."""
-    return getattr(resolve(part["_target_"], LOSS.inside("loss.parts")), name, default)
+    return getattr(_loss_class(part), name, default)

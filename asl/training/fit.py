@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgr
 
 from asl.console.schemas.train_config import FitSettings
 from asl.data.datamodule import CopyDataModule
-from asl.training.callbacks import SeededSteps, TrainingRate
+from asl.training.callbacks import GradientNorm, SeededSteps, TrainingRate
 from asl.training.checkpoints import (
     ResumePoint,
     delete_checkpoints,
@@ -80,6 +80,7 @@ def fit(
             callbacks=[
                 SeededSteps(seed),
                 TrainingRate(),
+                *([GradientNorm()] if loggers else []),
                 *([LearningRateMonitor(logging_interval="step")] if loggers else []),
                 *([RichProgressBar()] if settings.enable_progress_bar else []),
                 *([averaged] if averaged else []),

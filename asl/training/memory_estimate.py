@@ -11,8 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim import Optimizer
+from torch.overrides import TorchFunctionMode
 
+from asl.console.schemas.train_config import TrainConfig
+from asl.losses.classification import ClassWeights
 from asl.models import Embedder
 from asl.training.schedule import OptimizerFactory
 from asl.types import UsageError
@@ -33,6 +37,7 @@ class StepPlan:
         classes: number of training images.
         half: the network runs in 16 bits.
         averaged: an average of the network is kept.
+        sharded: class weights and logits are split over the processes.
     """
 
     rows: int
@@ -42,10 +47,36 @@ class StepPlan:
     classes: int
     half: bool = False
     averaged: bool = False
+    sharded: bool = False
+
+
+def step_plan(config: TrainConfig, *, images: int, processes: int) -> StepPlan:
+    """Return the plan of a configuration.
+
+    Args:
+        config: of the training.
+        images: number of training images.
+        processes: number of processes.
+    """
+    views = config.data.identities * config.data.views
+    return StepPlan(
+        rows=processes * views,
+        views=views,
+        size=max(config.data.sizes),
+        processes=processes,
+        classes=images,
+        half="16" in config.trainer.precision,
+        averaged=config.trainer.ema > 0,
+        sharded=config.trainer.shard_classes,
+    )
 
 
 def class_bytes(
-    make_loss: Callable[[], nn.Module], optimizer: OptimizerFactory, *, processes: int = 1
+    make_loss: Callable[[], nn.Module],
+    optimizer: OptimizerFactory,
+    *,
+    processes: int = 1,
+    sharded: bool = False,
 ) -> int:
     """Count the bytes of the weights of losses in float32 with everything a step keeps of them.
 
@@ -56,20 +87,30 @@ def class_bytes(
         make_loss: builds the loss; called on the meta device.
         optimizer: parameter groups -> optimiser.
         processes: number of processes.
+        sharded: the weights of :class:`ClassWeights` are split over the processes, without
+            buckets.
 
     Returns:
-        0 where the losses have no weights.
+        Bytes of one process; 0 where the losses have no weights.
     """
     with torch.device("meta"):  # shapes alone
-        weights = [
-            weight
-            for weight in make_loss().parameters()
-            if weight.requires_grad and weight.ndim > 1  # a temperature is no class weight
-        ]
+        loss = make_loss()
+    split = {id(part.weight) for part in loss.modules() if isinstance(part, ClassWeights)}
+    weights = [
+        weight
+        for weight in loss.parameters()
+        if weight.requires_grad and weight.ndim > 1  # a temperature is no class weight
+    ]
     if not weights:
         return 0
-    copies = 2 + _optimizer_copies(optimizer, weights) + (processes > 1)
-    return 4 * copies * sum(weight.numel() for weight in weights)
+    copies = 2 + _optimizer_copies(optimizer, weights)
+    total = 0
+    for weight in weights:
+        if sharded and id(weight) in split:
+            total += copies * -(-weight.numel() // processes)
+        else:
+            total += (copies + (processes > 1)) * weight.numel()
+    return 4 * total
 
 
 def _optimizer_copies(optimizer: OptimizerFactory, weights: list[nn.Parameter]) -> int:
@@ -99,7 +140,8 @@ def step_bytes(
     Returns:
         name of a part -> bytes; ``class weights`` is 0 for losses without them.
     """
-    classes = class_bytes(make_loss, optimizer, processes=plan.processes)
+    classes = class_bytes(make_loss, optimizer, processes=plan.processes, sharded=plan.sharded)
+    columns = -(-plan.classes // plan.processes) if plan.sharded else plan.classes
     parameters = [weight for weight in embedder.parameters() if weight.requires_grad]
     copies = 2 + int(plan.averaged) + int(plan.processes > 1)
     if parameters:
@@ -110,7 +152,7 @@ def step_bytes(
     activations = plan.views * activation_bytes(embedder, size=plan.size)
     return {
         "class weights": classes,
-        "class logits": 4 * _LOGIT_COPIES * plan.rows * plan.classes if classes else 0,
+        "class logits": 4 * _LOGIT_COPIES * plan.rows * columns if classes else 0,
         "network": network,
         "activations": activations // 2 if plan.half else activations,
     }
@@ -126,22 +168,41 @@ def activation_bytes(embedder: Embedder, *, size: int) -> int:
         size: side of the view in pixels.
     """
     network = copy.deepcopy(embedder).to("meta").train()
-    weights = {id(weight) for weight in network.parameters()}
+    # By their memory: a linear layer saves a transposed view of its weight.
+    weights = {weight.untyped_storage()._cdata for weight in network.parameters()}
     saved: dict[int, int] = {}
     kept: list[Tensor] = []  # alive, so that no two have one identity
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if id(tensor) not in weights and storage._cdata not in saved:
+        if storage._cdata not in weights and storage._cdata not in saved:
             saved[storage._cdata] = storage.nbytes()
             kept.append(tensor)
         return tensor
 
     images = torch.empty(2, 3, size, size, device="meta")
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), _FusedAttention():
         # Without pooling and neck, which are small and switch autocast: meta has none.
         network.backbone.forward_features(network.normalise(images))  # type: ignore[operator]
     return sum(saved.values()) // 2
+
+
+class _FusedAttention(TorchFunctionMode):
+    """Save what fused attention does; meta has the plain one alone, which keeps every weight."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            return _Attention.apply(*args[:3])
+        return func(*args, **(kwargs or {}))
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        result = torch.empty_like(query)
+        sums = query.new_empty(query.shape[:-1])
+        ctx.save_for_backward(query, key, value, result, sums)
+        return result
 
 
 def free_bytes(accelerator: str, devices: Any = 1) -> int:
@@ -188,5 +249,6 @@ def refuse_large_classes(needed: dict[str, int], free: int, *, images: int) -> N
     raise UsageError(
         f"loss: class weights for {images} training images need {total / _GIB:.1f} GiB with all "
         f"that a step keeps ({parts}), the device has {free / _GIB:.1f} free; raise data.every, "
-        "lower model.dim, set data.hard_pairs_as=none, or choose a loss without classes"
+        "lower model.dim, set data.hard_pairs_as=none, split them over several devices "
+        "(trainer.shard_classes=true), or choose a loss without classes"
     )

@@ -16,6 +16,7 @@ from asl.losses import LossInputs, WeightedSum
 from asl.models import Embedder
 from asl.training.distributed import gather
 from asl.training.schedule import OptimizerFactory, WarmupCosine, parameter_groups, scale_rates
+from asl.training.sharded_classes import ShardedClasses, clip
 from asl.types import AslError, UsageError
 
 
@@ -49,7 +50,8 @@ class CopyDetectionModule(L.LightningModule):
 
         Args:
             embedder: images -> un-normalised features.
-            loss: named, weighted losses.
+            loss: named, weighted losses; class weights of those built with ``sharded=True`` are
+                split over the processes.
             optimizer: parameter groups -> optimiser (a ``functools.partial``).
             schedule: of the learning rate; constant where None.
             backbone_rate: factor on the backbone's learning rate.
@@ -76,6 +78,7 @@ class CopyDetectionModule(L.LightningModule):
         self._backbone_rate = backbone_rate
         self._frozen_norm = freeze_backbone_norm
         self._channels_last = channels_last
+        self._shards = ShardedClasses(loss)
         # In a tuple it is no submodule: it is neither trained, nor averaged, nor saved.
         self._teacher = (teacher.eval().requires_grad_(False),) if teacher is not None else ()
         self.register_buffer("groups", groups, persistent=False)
@@ -160,9 +163,52 @@ class CopyDetectionModule(L.LightningModule):
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):
                     part.eval()
 
+    def setup(self, stage: str) -> None:
+        """Keep this process's share of the class weights, which DDP must not synchronise."""
+        self._shards.keep(self.trainer.global_rank, self.trainer.world_size)
+        if self._shards.split:
+            self._ddp_params_and_buffers_to_ignore = self._shards.names()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save split class weights whole."""
+        if self._shards.split:
+            self._shards.gather(checkpoint, self._optimized())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take this process's share of the class weights."""
+        if self._shards.split:
+            self._shards.scatter(checkpoint, self._optimized())
+
+    def _groups_of_parameters(self) -> list[dict[str, Any]]:
+        return parameter_groups(self.embedder, self.loss, backbone_rate=self._backbone_rate)
+
+    def _optimized(self) -> list[nn.Parameter]:
+        """Return the trained parameters in the order of the optimiser."""
+        return [weight for group in self._groups_of_parameters() for weight in group["params"]]
+
+    def gradient_norm(self) -> Tensor:
+        """Compute the norm of the gradient of all trained parameters, in all processes."""
+        return self._shards.gradient_norm(self._optimized())
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of all gradients, which must be the same in every process."""
+        if self._shards.split and gradient_clip_val and gradient_clip_algorithm != "value":
+            clip(self._optimized(), self.gradient_norm(), largest=gradient_clip_val)
+            return
+        self.clip_gradients(
+            optimizer,
+            gradient_clip_val=gradient_clip_val,
+            gradient_clip_algorithm=gradient_clip_algorithm,
+        )
+
     def configure_optimizers(self) -> Any:
         """Return the optimiser over parameter groups, and the schedule stepped after every step."""
-        groups = parameter_groups(self.embedder, self.loss, backbone_rate=self._backbone_rate)
+        groups = self._groups_of_parameters()
         optimizer: Optimizer = self._optimizer(groups)
         scale_rates(optimizer)
         if self._schedule is None:

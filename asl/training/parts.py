@@ -31,10 +31,15 @@ MODEL = Slot(
     functions=frozenset({"asl.models.initial_weights.build_embedder"}),
     keywords=Recipe,
 )
+# Modules of pytorch-metric-learning that define losses and what they are made of.
+_METRIC_LEARNING = tuple(
+    f"pytorch_metric_learning.{name}"
+    for name in ("losses", "miners", "distances", "reducers", "regularizers")
+)
 LOSS = Slot(
     "loss",
     "a weighted sum of losses",
-    packages=("asl.losses",),
+    packages=("asl.losses", *_METRIC_LEARNING),
     bases=(WeightedSum,),
     parts=(nn.Module,),
     given=frozenset({"classes", "dim"}),
@@ -73,7 +78,8 @@ def build_model(config: TrainConfig) -> Embedder:
 
 def loss_factory(config: TrainConfig, *, classes: int, dim: int) -> Callable[[], WeightedSum]:
     """Return a function that builds the loss for ``classes`` images and features of ``dim``."""
-    return partial(build, config.loss, LOSS, classes=classes, dim=dim)
+    factory = partial(build, config.loss, LOSS, classes=classes, dim=dim)
+    return partial(factory, sharded=True) if config.trainer.shard_classes else factory
 
 
 def build_optimizer(config: TrainConfig) -> OptimizerFactory:

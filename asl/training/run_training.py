@@ -27,17 +27,17 @@ from asl.models import Embedder, load_embedder, save_embedder
 from asl.report.provenance import provenance
 from asl.storage import atomic_text, write_json
 from asl.training.checkpoints import has_checkpoint
-from asl.training.checks import check_loss, check_validation
+from asl.training.checks import check_groups, check_loss, check_shards, check_validation
 from asl.training.data_identity import check_identity, identify, write_identity
 from asl.training.distributed import is_first_process
 from asl.training.fit import fit
 from asl.training.memory_estimate import (
-    StepPlan,
     chosen_gpus,
     class_bytes,
     free_bytes,
     refuse_large_classes,
     step_bytes,
+    step_plan,
 )
 from asl.training.module import CopyDetectionModule
 from asl.training.parts import (
@@ -50,6 +50,7 @@ from asl.training.parts import (
 )
 from asl.training.retrieval_check import RetrievalCheck
 from asl.training.schedule import OptimizerFactory, WarmupCosine, fused_factory
+from asl.training.view_grid import write_view_grid
 from asl.types import UsageError
 
 # Keys that may differ when a training is resumed: where and how it runs, how long, and what it is
@@ -77,6 +78,7 @@ _MAY_CHANGE = (
     "trainer.devices",
     "trainer.strategy",
     "trainer.num_nodes",
+    "trainer.shard_classes",
     "trainer.compile",
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
@@ -84,6 +86,7 @@ _MAY_CHANGE = (
     "trainer.check_every",
     "trainer.select",
     "trainer.patience",
+    "trainer.view_grid",
 )
 
 
@@ -230,6 +233,7 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         pairs_as=config.data.hard_pairs_as,
     )
     check_validation(config.trainer, given=sources.validation is not None)
+    check_shards(config, processes=_processes(config))
     # Necks, heads and class weights start at random, before the loop seeds itself.
     torch.manual_seed(config.seed)
     module = _build_module(config, sources)
@@ -242,6 +246,8 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         seed=config.seed,
     )
     checks = _checks(config, sources, output)
+    if config.trainer.view_grid and getattr(rank_zero_only, "rank", 0) == 0:
+        write_view_grid(data, output / "views.jpg", sources=config.trainer.view_grid)
     fit(
         module,
         data,
@@ -268,14 +274,17 @@ def _build_module(config: TrainConfig, sources: Sources) -> CopyDetectionModule:
         mixed=trainer.precision.endswith("-mixed"),
     )
     _check_memory(config, sources, embedder, loss, optimizer)
+    built = loss()
+    groups = _groups(sources)
+    check_groups(built, groups)
     return CopyDetectionModule(
         embedder,
-        loss(),
+        built,
         optimizer=optimizer,
         schedule=WarmupCosine(warmup=trainer.warmup, final=trainer.final, flat=trainer.flat),
         backbone_rate=trainer.backbone_rate,
         teacher=load_embedder(config.teacher) if config.teacher else None,
-        groups=_groups(sources),
+        groups=groups,
         freeze_backbone_norm=trainer.freeze_backbone_norm,
         freeze=trainer.freeze,
         channels_last=trainer.channels_last,
@@ -297,19 +306,8 @@ def _check_memory(
     """Refuse class weights that do not fit the devices that were chosen."""
     if not class_bytes(loss, optimizer):
         return
-    trainer = config.trainer
-    processes = _processes(config)
-    views = config.data.identities * config.data.views
-    plan = StepPlan(
-        rows=processes * views,
-        views=views,
-        size=max(config.data.sizes),
-        processes=processes,
-        classes=len(sources.train),
-        half="16" in trainer.precision,
-        averaged=trainer.ema > 0,
-    )
-    free = free_bytes(trainer.accelerator, trainer.devices)
+    plan = step_plan(config, images=len(sources.train), processes=_processes(config))
+    free = free_bytes(config.trainer.accelerator, config.trainer.devices)
     needed = step_bytes(embedder, loss, optimizer, plan)
     refuse_large_classes(needed, free, images=len(sources.train))
 

@@ -188,6 +188,24 @@ def test_a_folder_of_further_configuration_is_checked_first(
     assert start("train", [f"--config-dir={tmp_path}"]) == 2
 
 
+@pytest.mark.parametrize("flags", [["--config-dir", "own, mine"], ["--config-dir=own, mine"]])
+def test_presets_of_a_folder_of_ones_own_are_known(
+    flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own, mine" / "loss").mkdir(parents=True)
+    (tmp_path / "own, mine" / "loss" / "mine.yaml").write_text(
+        "_target_: asl.losses.WeightedSum\nweights: {x: 1.0}\nparts: {x: {_target_: asl.y.Z}}\n"
+    )
+    assert start_train(VERBS["train"], [*flags, "loss=mine"]) == 2
+    assert "loss.parts.x._target_: asl.y.Z is not allowed" in capsys.readouterr().err
+    assert start_train(VERBS["train"], ["loss=mine"]) == 2
+    assert "Could not find 'loss/mine'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "asl.models.io.load_embedder"])
 def test_a_refused_target_leaves_no_file(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

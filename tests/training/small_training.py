@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from asl.training import CopyDetectionModule, FitSettings, fit
 from asl.training.checkpoints import LAST
 from asl.training.schedule import WarmupCosine
 
+SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9)
 FOUR_BATCHES: dict[str, Any] = {"identities": 2, "max_epochs": 2}  # of eight photographs
 
 
@@ -69,6 +71,7 @@ def train(
     backbone: str = "resnet10t",
     devices: int = 1,
     loss: WeightedSum | None = None,
+    optimizer: Callable[..., torch.optim.Optimizer] = SGD,
     callbacks: tuple[Callback, ...] = (),
     resume: bool = True,
     **settings: Any,
@@ -80,7 +83,7 @@ def train(
     module = CopyDetectionModule(
         embedder,
         loss or WeightedSum(parts, {"infonce": 1.0, "norm_ratio": 0.5}),
-        optimizer=partial(torch.optim.SGD, lr=0.01, momentum=0.9),
+        optimizer=optimizer,
         schedule=WarmupCosine(warmup=0.2, final=0.1),
         freeze_backbone_norm=True,
     )

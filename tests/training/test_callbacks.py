@@ -1,15 +1,19 @@
-"""Seeds of every batch, and the rate of images."""
+"""Seeds of every batch, the rate of images, the norm of the gradient."""
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
 from asl.training import callbacks
 from asl.training.callbacks import SeededSteps, TrainingRate
+from tests.training.small_training import train
 
 
 def drawn(seed: int, epoch: int, batch: int) -> list[float]:
@@ -42,3 +46,22 @@ def test_the_rate_counts_the_views_of_all_processes_since_the_epoch_began(
     rate.on_train_epoch_start(trainer, module)
     rate.on_train_batch_end(trainer, module, None, {"images": [0] * 6}, 0)
     assert logged == [6.0, 6.0, 12.0]
+
+
+def test_the_norm_of_the_gradient_is_logged_before_it_is_clipped(
+    photos: Path, tmp_path: Path
+) -> None:
+    norms = []
+
+    class Own(Callback):
+        def on_before_optimizer_step(self, *arguments: Any) -> None:
+            gradients = [p.grad for p in arguments[1].parameters() if p.grad is not None]
+            norms.append(float(torch.linalg.vector_norm(torch.cat([g.ravel() for g in gradients]))))
+
+    chosen = {"identities": 4, "max_epochs": 2, "gradient_clip_val": 1e-3}
+    train(photos, tmp_path, callbacks=(Own(),), log_every_n_steps=2, **chosen)
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        logged = [row["gradient_norm"] for row in csv.DictReader(file) if row["gradient_norm"]]
+    assert len(norms) == 4
+    assert [float(value) for value in logged] == pytest.approx(norms[1::2], rel=1e-5)
+    assert min(norms) > 1e-3

@@ -9,7 +9,7 @@ import pytest
 from asl.cli import compose
 from asl.console.configuration import config_dir
 from asl.console.schemas.train_config import TrainConfig, TrainerConfig
-from asl.training.checks import check_loss, check_validation
+from asl.training.checks import check_loss, check_shards, check_validation
 from asl.types import UsageError
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
@@ -98,3 +98,47 @@ def test_a_check_that_never_comes_is_refused(every: int) -> None:
 def test_what_needs_a_validation_says_so(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_validation(TrainerConfig(**settings), given=False)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "processes", "message"),
+    [
+        (["loss=asl"], 4, r"trainer\.shard_classes: none of the losses infonce, .* class weights"),
+        (
+            ["loss=ce_triplet", "loss.weights.cross_entropy=0"],
+            4,
+            r"trainer\.shard_classes: none of the losses triplet",
+        ),
+        (
+            ["loss=cosface"],
+            1,
+            r"over several devices, got trainer\.devices=1; set",
+        ),
+        (["loss=cosface", "trainer.strategy=fsdp"], 4, r"needs trainer\.strategy=ddp, got fsdp"),
+        (["loss=cosface", "trainer.precision=16-mixed"], 4, r"use bf16-mixed or 32-true"),
+        (
+            ["loss=cosface", "optim=lars"],
+            4,
+            r"timm\.optim\.Lars may take the norm of a whole",
+        ),
+    ],
+)
+def test_classes_are_split_only_where_that_is_one_training(
+    overrides: list[str], processes: int, message: str
+) -> None:
+    config = compose("train", [*overrides, "trainer.shard_classes=true"])
+    with pytest.raises(UsageError, match=message):
+        check_shards(config, processes=processes)
+    check_shards(compose("train", overrides), processes=processes)
+
+
+@pytest.mark.parametrize("name", ["d2lv", "asl", "bot"])
+def test_classes_of_the_papers_with_classes_can_be_split(name: str) -> None:
+    words = [f"experiment={name}", "trainer=gpu", "trainer.strategy=ddp", "trainer.devices=4"]
+    check_shards(compose("train", [*words, "trainer.shard_classes=true"]), processes=4)
+
+
+def test_the_picture_of_views_has_a_size() -> None:
+    for value in (-1, 65):
+        with pytest.raises(UsageError, match=r"trainer\.view_grid: must be in 0\.\.64"):
+            check_validation(TrainerConfig(view_grid=value), given=False)

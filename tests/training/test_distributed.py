@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +19,7 @@ from tests.training.small_training import (
     train,
     weights,
 )
+from tests.two_ranks import run_two
 
 
 def test_batch_norm_over_processes_keeps_the_activations_of_timm() -> None:
@@ -43,30 +40,8 @@ def test_two_processes_take_the_steps_of_one_on_the_joined_batch(
     photos: Path, tmp_path: Path
 ) -> None:
     alone = weights(train(photos, tmp_path / "one", identities=8))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     script = Path(__file__).with_name("two_processes.py")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--nproc_per_node=2",
-            f"--master_port={port}",
-            str(script),
-            str(photos),
-            str(tmp_path / "two"),
-            "2",
-            "4",
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_two(script, photos, tmp_path / "two", 2, 4)
     joined = load_file(tmp_path / "two" / "weights.safetensors")
     for name, value in alone.items():
         assert torch.allclose(value.float(), joined[name].float(), atol=2e-5), name

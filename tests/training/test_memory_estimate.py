@@ -74,9 +74,14 @@ def test_a_step_counts_network_activations_and_logits() -> None:
     assert halved["activations"] == needed["activations"] // 2
 
 
-def test_activations_are_what_autograd_saves() -> None:
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [("resnet18", {}), ("vit_tiny_patch16_224", {"img_size": 64})],
+    ids=["ResNet", "fused attention"],
+)
+def test_activations_are_what_autograd_saves(backbone: str, options: dict[str, int]) -> None:
     """The same count on real tensors, by the identity of their memory."""
-    embedder = build_embedder(backbone="resnet18", size=64, neck="none").train()
+    embedder = build_embedder(backbone=backbone, size=64, neck="none", options=options).train()
     saved: dict[int, int] = {}
     alive = []
 
@@ -118,3 +123,12 @@ def test_the_chosen_gpus_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert free_bytes("gpu", [0, 2]) == 80
     assert free_bytes("auto", "2,3") == 40
     assert free_bytes("gpu", "auto") == 24
+
+
+def test_split_class_weights_count_once_over_all_processes() -> None:
+    adam = partial(torch.optim.Adam, lr=1e-3)
+    one = 4 * IMAGES * DIM
+    assert class_bytes(loss, adam, processes=4, sharded=True) == 5 * one // 4, "and no buckets"
+    embedder = build_embedder(backbone="resnet18", size=64, neck="none")
+    plan = StepPlan(rows=256, views=64, size=64, processes=4, classes=IMAGES, sharded=True)
+    assert step_bytes(embedder, loss, adam, plan)["class logits"] == 4 * 4 * 256 * IMAGES // 4

@@ -138,9 +138,13 @@ class TrainerConfig(FitSettings):
         freeze: parts of the embedder that are not trained, such as [backbone,neck.neck] to train a
             norm head alone.
         channels_last: memory layout, faster for convolutions.
+        shard_classes: split the class weights of CosFace, ArcFace and SmoothedCrossEntropy over
+            several devices (strategy ddp).
         check_every: epochs between retrieval checks on data.validation.
         select: weights that are saved as the model: last, or best by µAP on data.validation.
         patience: checks without a higher µAP after which training ends; 0: never.
+        view_grid: source images in views.jpg, a picture of views of the first batch with foreign
+            pixels tinted red; 0: no picture.
     """
 
     warmup: float = 0.05
@@ -150,9 +154,11 @@ class TrainerConfig(FitSettings):
     freeze_backbone_norm: bool = False
     freeze: list[str] = field(default_factory=list)
     channels_last: bool = True
+    shard_classes: bool = False
     check_every: int = 5
     select: str = "last"
     patience: int = 0
+    view_grid: int = 8
 
 
 @dataclass(kw_only=True)
