@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from asl.console.configuration import config_dir
-from asl.console.entry import compose
+from asl.cli import compose
 from asl.training.memory_estimate import step_bytes, step_plan
 from asl.training.parts import build_model, build_optimizer, loss_factory
 from asl.training.schedule import fused_factory

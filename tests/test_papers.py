@@ -1,198 +1,166 @@
-"""Experiments against a table of their papers' values; what differs is in docs/training.md."""
+"""Experiments against docs/recipes.md: the papers' values, those here, and why they differ."""
 
 from __future__ import annotations
 
-import math
-from functools import reduce
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from asl.cli import compose
-from asl.console.configuration import config_dir
+from asl.console.configuration import config_dir, flatten_values
+from asl.models.embedder import Recipe
 
-PAGE = Path(__file__).parents[1] / "docs" / "training.md"
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
-
-
-class Differs(NamedTuple):
-    """A value that is not the paper's, and the words of docs/training.md that say so."""
-
-    paper: Any
-    here: Any
-    words: str
-
-
-D2LV: dict[str, Any] = {
-    "model.backbone": "resnet50",
-    "model.pretrained": Differs("Barlow Twins", True, "timm's ImageNet weights"),
-    "model.full_last_stage": True,
-    "model.wave": ["layer2", "layer3"],
-    "model.pooling": "gem",
-    "model.learned_p": True,
-    "model.neck": "projector",
-    "model.hidden": [4096],
-    "model.dim": 8192,
-    "model.slope": 0.2,
-    "model.scale": True,
-    "data.every": 10,
-    "data.identities": 32,
-    "data.views": 4,
-    "data.first_view": "original",
-    "data.sizes": [256],
-    "data.pairs": 0,
-    "data.hard_pairs_as": "none",
-    "optim._target_": "torch.optim.Adam",
-    "optim.lr": 3.5e-4,
-    "loss.weights.cross_entropy": 10.0,
-    "loss.weights.triplet": 1.0,
-    "loss.weights.norm_ratio": 0.0,
-    "loss.parts.cross_entropy.smoothing": 0.1,
-    "trainer.max_steps": 200_000,
-    "trainer.warmup": 0.2,
-    "trainer.flat": 0.2,
-    "trainer.final": 0.01,
-    "trainer.gradient_clip_val": 0.0,
-    "trainer.ema": 0.0,
-    "trainer.backbone_rate": 1.0,
+# Experiment -> recipe of its edits.
+EDITS = {
+    "d2lv": "d2lv_basic",
+    "bot": "bot",
+    "asl": "d2lv_basic",
+    "sscd": "sscd_advanced",
+    "rdcd": "sscd_advanced",
+    "lyakaap": "lyakaap_v83",
+    "copynce": "copynce",
 }
-PAPERS: dict[str, dict[str, Any]] = {
-    "d2lv": D2LV,
-    "bot": D2LV,
-    "asl": {
-        **D2LV,
-        "data.pairs": Differs("not public", None, "two of them per batch are [ours]"),
-        "data.hard_pairs_as": Differs("not public", "classes", "hard pairs as classes"),
-        "data.content": "area",
-        "loss.weights.norm_ratio": Differs("not public", 1.0, "the weight of 1"),
-        "loss.parts.norm_ratio.pairs": "published",
-        "loss.parts.norm_ratio.form": "ratio",
-        "score.mode": "paper",
-        "score.tau": 0.0,
-    },
-    "sscd": {
-        "model.backbone": "resnet50",
-        "model.pretrained": False,
-        "model.pooling": "gem",
-        "model.neck": "linear",
-        "model.dim": 512,
-        "model.size": 288,
-        "data.identities": Differs(4096, 128, "128 images per batch (4,096 there)"),
-        "data.views": 2,
-        "data.first_view": "edited",
-        "data.sizes": [224],
-        "data.hard_pairs_as": "none",
-        "optim._target_": "timm.optim.Lars",
-        "optim.lr": 0.3 * 128 / 256,
-        "optim.momentum": 0.9,
-        "optim.weight_decay": 1e-6,
-        "loss.weights.infonce": 1.0,
-        "loss.weights.koleo": 30.0,
-        "loss.parts.infonce.temperature": 0.05,
-        "trainer.max_epochs": 100,
-        "trainer.warmup": 0.05,
-        "trainer.final": 0.0,
-        "trainer.gradient_clip_val": 0.0,
-        "trainer.ema": 0.0,
-    },
-    "lyakaap": {
-        "model.backbone": "tf_efficientnetv2_m.in21k_ft_in1k",
-        "model.pretrained": True,
-        "model.without": ["conv_head", "bn2"],
-        "model.pooling": "avg",
-        "model.neck": "linear_bn",
-        "model.shift": True,
-        "model.dim": 256,
-        "data.identities": Differs(128, 32, "32 images per batch (128 there)"),
-        "data.views": 2,
-        "data.first_view": "moderate",
-        "data.sizes": [256],
-        "data.hard_pairs_as": "none",
-        "optim._target_": "torch.optim.SGD",
-        "optim.lr": 0.1 * 32 / 128,
-        "optim.weight_decay": 1e-6,
-        "loss.weights.contrastive": 1.0,
-        "loss.parts.contrastive.size": 20_000,
-        "loss.parts.contrastive.positive_margin": 0.0,
-        "loss.parts.contrastive.negative_margin": 1.0,
-        "trainer.gradient_clip_val": 0.0,
-        "trainer.ema": 0.0,
-    },
-    "rdcd": {
-        "model.backbone": "efficientnet_b0",
-        "model.neck": Differs("512, then a projector", "linear", "straight to 256 dimensions"),
-        "model.dim": 256,
-        "data.identities": Differs(256, 64, "64 images per batch (256 there)"),
-        "data.views": 2,
-        "data.first_view": Differs("edited", "original", "first view un-edited"),
-        "data.sizes": [224],
-        "data.hard_pairs_as": "none",
-        "optim._target_": "torch.optim.SGD",
-        "optim.lr": 1.0 * 64 / 256,
-        "loss.weights.queue": 1.0,
-        "loss.weights.nearest": 5.0,
-        "loss.weights.relational": 1.0,
-        "loss.parts.queue.size": 65_536,
-        "loss.parts.queue.temperature": 0.07,
-        "loss.parts.relational.temperature": 0.04,
-        "trainer.max_epochs": 100,
-        "trainer.gradient_clip_val": 0.0,
-        "trainer.ema": 0.0,
-    },
-    "copynce": {
-        "model.backbone": "vit_small_patch16_224.dino",
-        "model.pretrained": True,
-        "model.pooling": "cls",
-        "model.dim": 512,
-        "data.identities": Differs(8 * 96, 48, "48 images per batch (8 × 96 there)"),
-        "data.views": 2,
-        "data.first_view": "original",
-        "data.sizes": [224],
-        "data.grid": 14,
-        "data.hard_pairs_as": "none",
-        "optim._target_": "torch.optim.AdamW",
-        "optim.lr": 6e-4 * math.sqrt(48 * 2 / 1024),
-        "optim.weight_decay": 0.04,
-        "loss.weights.infonce": 1.0,
-        "loss.weights.copynce": 5.0,
-        "loss.weights.koleo": 5.0,
-        "loss.parts.infonce.temperature": math.exp(-3.2),
-        "loss.parts.infonce.learned": True,
-        "loss.parts.copynce.scale": 16.0,
-        "loss.parts.copynce.gamma": 3.0,
-        "trainer.max_epochs": 30,
-        "trainer.gradient_clip_val": 0.0,
-        "trainer.ema": 0.0,
-    },
-}
+CODE = re.compile(r"`([^`]*)`")
 
 
-def value_of(config: Any, key: str) -> Any:
-    def step(node: Any, name: str) -> Any:
-        return node[name] if isinstance(node, dict) else getattr(node, name)
+class Row(NamedTuple):
+    """One row of a table: its keys, the paper's cell, the cell of what is here, and the reason."""
 
-    return reduce(step, key.split("."), config)
+    keys: tuple[str, ...]
+    paper: str
+    here: str
+    reason: str
 
 
-def test_every_paper_has_a_table() -> None:
-    assert set(PAPERS) == set(EXPERIMENTS) - {"ndec"}, "`ndec` is ours"
+def section(title: str, level: str = "##") -> str:
+    found = re.search(rf"^{level} {re.escape(title)}.*?$(.*?)(?=^{level} |\Z)", PAGE, re.M | re.S)
+    assert found, f"docs/recipes.md has no section {title}"
+    return found[1]
+
+
+def rows(text: str) -> list[Row]:
+    """Rows of the tables of a section whose first cell is code."""
+    found = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("| `"):
+            keys = tuple(CODE.findall(cells[0]))
+            found.append(Row(keys, *[*cells, "", ""][1:4]))
+    return found
+
+
+def own_rows(name: str, level: str = "##") -> dict[str, Row]:
+    """Key -> row of an experiment or recipe, those of its base included."""
+    text = section(f"`{name}`", level)
+    base = re.search(r"^Base: `(\w+)`", text, re.M)
+    found = own_rows(base[1], level) if base else {}
+    return found | {key: row for row in rows(text) for key in row.keys}
+
+
+def settings(name: str, *words: str) -> dict[str, Any]:
+    given = ["data=ndec", "data.root=NDEC", f"experiment={name}", *words]
+    tree: dict[str, Any] = asdict(compose("train", given))
+    return tree
+
+
+def without_edits(name: str, *words: str) -> dict[str, Any]:
+    tree = settings(name, *words)
+    tree.pop("edits")
+    return flatten_values(tree)
+
+
+def equal(value: Any, expected: Any) -> bool:
+    if isinstance(expected, float) and isinstance(value, float):
+        return value == pytest.approx(expected, rel=1e-9)
+    return bool(value == expected)
+
+
+COMMON = {key for row in rows(section("Keys that no paper gives")) for key in row.keys}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_composed_key_is_on_the_page(name: str) -> None:
+    composed = without_edits(name)
+    on_page = own_rows(name).keys() | COMMON
+    assert not composed.keys() - on_page, "keys without a row"
+    assert not own_rows(name).keys() & COMMON, "keys with two rows"
 
 
 @pytest.mark.parametrize("trainer", ["default", "gpu"])
-@pytest.mark.parametrize("name", sorted(PAPERS))
-def test_every_key_is_the_papers_or_in_the_table_of_differences(name: str, trainer: str) -> None:
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_value_is_that_of_the_page(name: str, trainer: str) -> None:
     """A preset of hardware changes no key of a recipe."""
-    words = ["data=ndec", "data.root=NDEC", f"experiment={name}", f"trainer={trainer}"]
-    config = compose("train", words)
-    page = " ".join(PAGE.read_text(encoding="utf-8").split())
-    for key, expected in PAPERS[name].items():
-        found = value_of(config, key)
-        here = expected.here if isinstance(expected, Differs) else expected
-        assert found == (pytest.approx(here, rel=2e-3) if isinstance(here, float) else here), key
-        if isinstance(expected, Differs):
-            assert expected.paper != expected.here
-            assert expected.words in page, f"{name}, {key}: docs/training.md does not say it"
+    composed = without_edits(name, f"trainer={trainer}")
+    for key, row in own_rows(name).items():
+        cells = CODE.findall(row.here)
+        assert len(cells) == len(row.keys), row
+        expected = yaml.safe_load(cells[row.keys.index(key)])
+        assert key in composed or key.startswith("model."), f"{key} is no key of {name}"
+        value = composed.get(key, getattr(Recipe("x"), key.removeprefix("model."), None))
+        assert equal(value, expected), f"{name}: {key} is {value}, docs/recipes.md has {expected}"
+
+
+def every_row() -> Iterator[tuple[str, Row]]:
+    for name in EXPERIMENTS:
+        yield from ((name, row) for row in rows(section(f"`{name}`")))
+    for recipe in set(EDITS.values()):
+        yield from ((recipe, row) for row in rows(section(f"`{recipe}`", "###")))
+
+
+def test_what_is_not_the_papers_value_has_a_reason() -> None:
+    seen = list(every_row())
+    assert len(seen) > 200
+    silent = [(name, row.keys) for name, row in seen if row.paper != row.here and not row.reason]
+    assert not silent
+    assert all(row.paper for _, row in seen)
+
+
+def plain(node: Any) -> Any:
+    """A recipe without the names of its classes."""
+    if isinstance(node, dict):
+        return {key: plain(value) for key, value in node.items() if not key.startswith("_")}
+    return [plain(value) for value in node] if isinstance(node, list) else node
+
+
+def steps(node: dict[str, Any]) -> dict[str, Any]:
+    """Step -> its parameters; the members of a shuffled list as steps of their own."""
+    found: dict[str, Any] = {}
+    for name, step in plain(node)["edits"].items():
+        if name == "shuffled":
+            found |= {f"shuffled.{inner}": value for inner, value in step["edits"].items()}
+        else:
+            found[name] = step
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(EDITS))
+def test_every_edit_is_on_the_page(name: str) -> None:
+    expected = own_rows(EDITS[name], "###")
+    found = steps(settings(name)["edits"])
+    assert found.keys() == expected.keys()
+    for step, row in expected.items():
+        (cell,) = CODE.findall(row.here)
+        assert found[step] == yaml.safe_load(cell), f"{name}: {step} is {found[step]}"
+
+
+def test_every_experiment_has_a_paper_or_is_ours() -> None:
+    assert set(EDITS) == set(EXPERIMENTS) - {"ndec"}, "`ndec` is ours"
+    titles = re.findall(r"^## `(\w+)`$", PAGE, re.M)
+    assert sorted(titles) == EXPERIMENTS
+
+
+def test_the_tests_that_the_page_names_exist() -> None:
+    named = re.findall(r"`(tests/\S+\.py)`", PAGE)
+    assert len(named) > 10
+    assert not [path for path in named if not (ROOT / path).is_file()]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

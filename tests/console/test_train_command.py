@@ -200,9 +200,9 @@ def test_presets_of_a_folder_of_ones_own_are_known(
     (tmp_path / "own, mine" / "loss" / "mine.yaml").write_text(
         "_target_: asl.losses.WeightedSum\nweights: {x: 1.0}\nparts: {x: {_target_: asl.y.Z}}\n"
     )
-    assert start_train(VERBS["train"], [*flags, "loss=mine"]) == 2
+    assert start("train", [*flags, "loss=mine"]) == 2
     assert "loss.parts.x._target_: asl.y.Z is not allowed" in capsys.readouterr().err
-    assert start_train(VERBS["train"], ["loss=mine"]) == 2
+    assert start("train", ["loss=mine"]) == 2
     assert "Could not find 'loss/mine'" in capsys.readouterr().err
 
 
