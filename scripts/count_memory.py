@@ -15,8 +15,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from asl.console.configuration import config_dir
 from asl.cli import compose
+from asl.console.configuration import config_dir
 from asl.training.memory_estimate import step_bytes, step_plan
 from asl.training.parts import build_model, build_optimizer, loss_factory
 from asl.training.schedule import fused_factory
