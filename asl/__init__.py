@@ -1,10 +1,15 @@
 """Image copy detection: train, search and score, in the right direction (query -> reference)."""
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from asl.version import __version__
+
 if TYPE_CHECKING:
+    from asl.app.comparison import compare
     from asl.app.detector import CopyDetector
+    from asl.app.scanning.find_copies import find_copies
 
 # albumentations asks the network for its newest version at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -13,14 +18,18 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-__version__ = "0.1.0"
-__all__ = ["CopyDetector", "__version__"]
+
+__all__ = ["CopyDetector", "__version__", "compare", "find_copies"]
+
+# Loaded on use: these load torch, `import asl` alone does not.
+_HOMES = {
+    "CopyDetector": "asl.app.detector",
+    "compare": "asl.app.comparison",
+    "find_copies": "asl.app.scanning.find_copies",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Loads torch; `import asl` alone does not.
-    if name == "CopyDetector":
-        from asl.app.detector import CopyDetector
-
-        return CopyDetector
-    raise AttributeError(f"module 'asl' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'asl' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from asl import __version__
 from asl.console.completion import complete
 from asl.console.entry import EntryPoint
 from asl.console.exit_codes import EXIT_CODES, report
 from asl.console.verbs import VERBS
+from asl.version import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from asl.app.library.facts import Facts
+from asl.app.library.image_forms import ImageInput, is_image
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name, Source
-from asl.app.library.sources import ImageInput, encoded, names_of_file, read_sources, same_content
+from asl.app.library.reference_names import with_free_names
+from asl.app.library.sources import read_queries, read_sources
 from asl.app.library.vectors import VectorCollection, VectorView
-from asl.app.matches import Added, Match
+from asl.app.matches import Added, Answer, Match, Matches
 from asl.app.pairs.pair_verifier import PairVerifier
-from asl.app.query import Candidate, Query, compare
+from asl.app.query import Candidate, Query, match_candidate
 from asl.data.images import MAX_PIXELS
 from asl.defaults import MODEL, NEIGHBOURS, PRECISION
 from asl.features.regions import regions_of
@@ -179,7 +180,7 @@ class CopyDetector:
 
     def add(
         self,
-        images: ImageInput | Sequence[ImageInput],
+        images: ImageInput | Iterable[ImageInput],
         *,
         names: str | Sequence[str] | None = None,
         progress: Progress | None = None,
@@ -193,11 +194,13 @@ class CopyDetector:
         (:attr:`Added.replaced`).
 
         Args:
-            images: a folder, a file, a list of paths (``.txt``, ``.csv``), an archive, encoded
-                bytes, a uint8 ``[H, W, 3]`` RGB array, a Pillow image, or a sequence of files,
-                bytes, arrays and Pillow images.
-            names: one per image; required for bytes, arrays and Pillow images. By default a file
-                is named by its path inside the folder, or by its file name.
+            images: a folder, a file, a pattern (``photos/**/*.jpg``), a list of paths (``.txt``,
+                ``.csv``), an archive; or an image in another form: encoded bytes, a binary
+                stream, a Pillow image, an array ``[H, W]``, ``[H, W, 3]`` (RGB) or ``[H, W, 4]``
+                of uint8 or of floats in 0..1, a torch tensor with the channels first; or several
+                files or images in a list, set or generator.
+            names: one per image; required for images that are no files. By default a file is named
+                by its path inside the folder, or by its file name.
             progress: called with (images done, images to do).
 
         Raises:
@@ -205,27 +208,8 @@ class CopyDetector:
         """
         sources, total = read_sources(images, names)
         if names is None:
-            sources = self._with_free_names(sources)
+            sources = with_free_names(sources, self._names)
         return self.add_sources(sources, total, progress=progress)
-
-    def _with_free_names(self, sources: Iterable[Source]) -> Iterator[Source]:
-        """Rename sources whose name belongs to another file already."""
-        used: set[str] = set()
-        for source in sources:
-            name = next(
-                name
-                for name in names_of_file(source)
-                if name not in used and self._may_have(source, name)
-            )
-            used.add(name)
-            yield source if name == source.name else replace(source, name=name)
-
-    def _may_have(self, source: Source, name: str) -> bool:
-        """Check that a name is free, belongs to this very file, or to one of the same content."""
-        known = self._names.get(name)
-        if known is None or (known.path and known.path == source.path):
-            return True
-        return same_content(source, known.digest)
 
     def add_sources(
         self, sources: Iterable[Source], total: int, *, progress: Progress | None = None
@@ -288,29 +272,91 @@ class CopyDetector:
 
     def query(
         self, image: ImageInput, *, k: int = NEIGHBOURS, min_probability: float | None = None
-    ) -> list[Match]:
+    ) -> Matches:
         """Find the references that an image is a copy of, or that are copies of it; surest first.
 
         Args:
-            image: a file, encoded bytes, a uint8 ``[H, W, 3]`` RGB array, or a Pillow image.
+            image: a file, or an image in any form that :meth:`add` takes.
             k: number of candidates from the index that are verified.
             min_probability: matches below are left out; 0 returns all candidates, None those that
                 are accepted or more likely right than wrong.
+
+        Returns:
+            A list; in a notebook it shows the pictures.
 
         Raises:
             ImageError: the image cannot be used.
             UsageError: ``k`` is below 1.
         """
+        least = self._least(k, min_probability)
+        if not is_image(image):
+            raise UsageError(
+                f"query: takes one image, got {type(image).__name__}; use query_many for several"
+            )
+        return self._find(self._embed(image), k, least)
+
+    def _least(self, k: int, min_probability: float | None) -> float:
         if k < 1:
             raise UsageError(f"k: must be 1 or more, got {k}")
-        least = min(0.5, self.threshold) if min_probability is None else min_probability
-        query = Query.from_bytes(encoded(image), self._ingestor, self._verifier)
+        return min(0.5, self.threshold) if min_probability is None else min_probability
+
+    def _embed(self, image: ImageInput) -> Query:
+        return Query.from_image(image, self._ingestor, self._verifier)
+
+    def _find(self, query: Query, k: int, least: float) -> Matches:
         view, rows = self._vectors.nearest(query.vectors, k)
         compared = [self._match(query, view, row) for row in rows.tolist()]
         matches = [match for match in compared if match and match.probability >= least]
-        return sorted(
-            matches, key=lambda match: (-match.probability, -match.score, match.reference)
-        )
+        matches.sort(key=lambda match: (-match.probability, -match.score, match.reference))
+        return Matches(matches, query.thumbnail, self.picture)
+
+    def query_many(
+        self,
+        images: ImageInput | Iterable[ImageInput],
+        *,
+        names: str | Sequence[str] | None = None,
+        k: int = NEIGHBOURS,
+        min_probability: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Answer]:
+        """Answer several queries, one after the other.
+
+        Args:
+            images: files or images in any form that :meth:`add` takes.
+            names: one per image; by default those of files as in :meth:`add`, and the place in the
+                sequence (``0``, ``1`` ...) for images that are no files.
+            k: as in :meth:`query`.
+            min_probability: as in :meth:`query`.
+            progress: called with (queries done, queries to do).
+
+        Returns:
+            One answer per image, in order, made while it is read; an image that cannot be used says
+            why.
+
+        Raises:
+            UsageError: there is no such file, names do not fit, or ``k`` is below 1.
+        """
+        least = self._least(k, min_probability)
+        sources, total = read_queries(images, names)
+        return self._answers(sources, total, k, least, progress)
+
+    def _answers(
+        self,
+        sources: Iterator[Source],
+        total: int,
+        k: int,
+        least: float,
+        progress: Progress | None,
+    ) -> Iterator[Answer]:
+        for number, source in enumerate(sources, start=1):
+            try:
+                query = self._embed(source.data)
+            except AslError as error:
+                yield Answer(source.name, Matches([], b"", self.picture), str(error))
+            else:
+                yield Answer(source.name, self._find(query, k, least))
+            if progress:
+                progress(number, total)
 
     def _match(self, query: Query, view: VectorView, row: int) -> Match | None:
         name = view.keys[row]
@@ -320,9 +366,14 @@ class CopyDetector:
         try:
             facts = self._store.facts([known.digest])[known.digest]
             candidate = Candidate(
-                name, known.digest, facts, view.vectors[row], float(view.log_norms[row])
+                name,
+                known.digest,
+                facts,
+                view.vectors[row],
+                float(view.log_norms[row]),
+                known.path,
             )
-            return compare(
+            return match_candidate(
                 query,
                 candidate,
                 self._verifier,

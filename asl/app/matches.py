@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import html
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from asl.app.pairs.pair_verdict import Outline
 
+# The arrow points at the copy.
+Direction = Literal["reference->query", "query->reference", "unclear"]
+_LISTED = 20  # matches that a notebook shows
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Match:
     """A reference that may be the original of the query, or a copy of it.
 
@@ -30,12 +39,14 @@ class Match:
         query_outline: corners (x, y) of the shared area as shares 0..1 of the query; empty without
             an alignment.
         reference_outline: the same corners in the reference.
+        path: file of the reference, where it came from one; an archive's members have the archive's
+            path and theirs.
     """
 
     reference: str
     probability: float
     accepted: bool
-    direction: str
+    direction: Direction
     score: float
     cosine: float
     query_log_norm: float
@@ -45,6 +56,72 @@ class Match:
     edits: tuple[str, ...]
     query_outline: Outline
     reference_outline: Outline
+    path: Path | None = None
+
+    def __repr__(self) -> str:
+        edits = f", {', '.join(self.edits)}" if self.edits else ""
+        return f"<Match {self.reference}: {self.probability:.3f}, {self.direction}{edits}>"
+
+
+class Matches(list[Match]):
+    """Matches of one query, surest first; a notebook shows them with their pictures.
+
+    Attributes:
+        query_picture: JPEG thumbnail of the query.
+        picture: returns the JPEG thumbnail of a reference by its name; empty if it is gone.
+    """
+
+    def __init__(
+        self, matches: Iterable[Match], query_picture: bytes, picture: Callable[[str], bytes]
+    ) -> None:
+        super().__init__(matches)
+        self.query_picture = query_picture
+        self.picture = picture
+
+    def _repr_html_(self) -> str:
+        query = f"<figure>{picture_html(self.query_picture)}<figcaption>query</figcaption></figure>"
+        if not self:
+            return f"<div>{query}<p>no match</p></div>"
+        figures = "".join(
+            f"<figure>{picture_html(self.picture(match.reference))}<figcaption>{_caption(match)}"
+            "</figcaption></figure>"
+            for match in self[:_LISTED]
+        )
+        more = len(self) - _LISTED
+        rest = f"<p>and {more} more</p>" if more > 0 else ""
+        return f'<div style="display: flex; flex-wrap: wrap">{query}{figures}</div>{rest}'
+
+
+def picture_html(jpeg: bytes) -> str:
+    """Return an image element that holds its JPEG."""
+    data = base64.b64encode(jpeg).decode("ascii")
+    return f'<img style="max-height: 10em" alt="" src="data:image/jpeg;base64,{data}">'
+
+
+def _caption(match: Match) -> str:
+    words = {
+        "reference->query": "the original",
+        "query->reference": "a copy of the query",
+        "unclear": "original or copy",
+    }
+    text = f"{match.probability:.2f} {words[match.direction]}"
+    lines = [match.reference, text, ", ".join(match.edits)]
+    return "<br>".join(html.escape(line) for line in lines if line)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer to one of several queries.
+
+    Attributes:
+        query: its name.
+        matches: surest first; empty where the image cannot be used.
+        failure: why the image cannot be used; empty if it can.
+    """
+
+    query: str
+    matches: Matches
+    failure: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from asl.app.library.facts import Facts
+from asl.app.library.image_forms import ImageInput, encoded, is_encoded
 from asl.app.library.ingest import Ingestor
-from asl.app.matches import Match
+from asl.app.matches import Direction, Match
 from asl.app.pairs.edits_seen import directed_edits
 from asl.app.pairs.origin import find_origin
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
@@ -29,6 +32,7 @@ class Query:
         log_norm: ln |f| of the whole image.
         facts: of the file.
         prepared: input of the verifier.
+        thumbnail: JPEG at the size at which pairs are compared.
     """
 
     digest: str
@@ -36,6 +40,20 @@ class Query:
     log_norm: float
     facts: Facts
     prepared: Prepared
+    thumbnail: bytes = b""
+
+    @classmethod
+    def from_image(cls, image: ImageInput, ingestor: Ingestor, verifier: PairVerifier) -> Query:
+        """Embed an image in any form; bare pixels have no file format.
+
+        Raises:
+            ImageError: the image cannot be used.
+            UsageError: it cannot be read, or is no image.
+        """
+        query = cls.from_bytes(encoded(image), ingestor, verifier)
+        if is_encoded(image):
+            return query
+        return replace(query, facts=replace(query.facts, format=""))
 
     @classmethod
     def from_bytes(cls, data: bytes, ingestor: Ingestor, verifier: PairVerifier) -> Query:
@@ -57,6 +75,7 @@ class Query:
             float(np.log(norms[0])),
             facts,
             verifier.prepare(thumbnail),
+            thumbnail,
         )
 
 
@@ -70,6 +89,7 @@ class Candidate:
         facts: of its file.
         vector: float32 ``[D]`` unit vector of the whole image.
         log_norm: ln |f| of the whole image.
+        path: of its file; empty where it came without one.
     """
 
     name: str
@@ -77,9 +97,10 @@ class Candidate:
     facts: Facts
     vector: F32
     log_norm: float
+    path: str = ""
 
 
-def compare(
+def match_candidate(
     query: Query,
     candidate: Candidate,
     verifier: PairVerifier,
@@ -110,7 +131,10 @@ def compare(
         reference=candidate.name,
         probability=verdict.probability,
         accepted=verdict.probability >= threshold,
-        direction=origin.direction.replace("second", "reference").replace("first", "query"),
+        direction=cast(
+            Direction,
+            origin.direction.replace("second", "reference").replace("first", "query"),
+        ),
         score=float(from_cosines(np.array([cosine]), norms[:1], norms[1:], score)[0]),
         cosine=cosine,
         query_log_norm=query.log_norm,
@@ -129,6 +153,7 @@ def compare(
         ),
         query_outline=verdict.first_outline,
         reference_outline=verdict.second_outline,
+        path=Path(candidate.path) if candidate.path else None,
     )
 
 

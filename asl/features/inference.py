@@ -12,7 +12,29 @@ import torch
 
 from asl.data.images import Pixels
 from asl.models import Embedder
-from asl.types import F32
+from asl.types import F32, UsageError
+
+
+def usable_device(name: str) -> torch.device:
+    """Return a device by name; ``auto`` is the GPU where there is one.
+
+    Raises:
+        UsageError: there is no such device, or torch cannot use it.
+
+    >>> usable_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"device: {name!r} cannot be used here ({reason}); use auto or cpu"
+        ) from error
+    return device
 
 
 class Runner:
@@ -23,9 +45,12 @@ class Runner:
     """
 
     def __init__(self, embedder: Embedder, device: str) -> None:
-        """Choose a device (``auto``, ``cpu``, ``cuda`` ...); copy an embedder that is elsewhere."""
-        auto = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(auto if device == "auto" else device)
+        """Choose a device (``auto``, ``cpu``, ``cuda`` ...); copy an embedder that is elsewhere.
+
+        Raises:
+            UsageError: the device cannot be used here.
+        """
+        self.device = usable_device(device)
         current = next(embedder.parameters()).device
         # ``cuda`` without an index is any of them.
         same_index = self.device.index in (None, current.index)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from asl import __version__
+from asl.version import __version__
 
 _LIBRARIES = (
     "torch",

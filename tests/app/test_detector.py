@@ -256,7 +256,10 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
         (lambda: detector.add(tmp_path / "nowhere"), "there is no"),
         (lambda: detector.add([b"x", b"y"], names=["a"]), "2 image"),
         (lambda: detector.add([b"x", b"y"], names=["a", "a"]), "duplicate id"),
-        (lambda: detector.query(np.zeros((4, 4), np.uint8)), "uint8"),
+        (lambda: detector.query(np.zeros((4, 4), np.int64)), "uint8"),
+        (lambda: detector.query([textured(0)]), "use query_many for several"),
+        (lambda: detector.query_many([textured(0)], k=0), "k: must be"),
+        (lambda: CopyDetector(embedder, device="none"), "device: 'none' cannot be used here"),
         (lambda: detector.query(textured(0), k=0), "k: must be"),
         (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
         (lambda: CopyDetector(embedder, precision=1.0), "precision"),
@@ -428,3 +431,40 @@ def test_parts_outlive_the_process_and_missing_ones_are_made(
         embedder, folder=tmp_path / "new", regions="fine", progress=lambda *at: told.append(at)
     ):
         assert told[-1] == (7, 7)
+
+
+def test_several_queries_are_answered_in_order_and_failures_say_why(
+    photos: Path, embedder: Embedder
+) -> None:
+    detector = CopyDetector(embedder)
+    detector.add(photos / "p0.jpg")
+    done: list[tuple[int, int]] = []
+    answers = list(
+        detector.query_many(
+            [crop(textured(0)), b"text", photos / "p3.jpg"],
+            progress=lambda number, total: done.append((number, total)),
+        )
+    )
+    assert [answer.query for answer in answers] == ["0", "1", str(photos / "p3.jpg")]
+    assert [len(answer.matches) for answer in answers] == [1, 0, 0]
+    assert [bool(answer.failure) for answer in answers] == [False, True, False]
+    assert "no image" in answers[1].failure
+    assert done == [(1, 3), (2, 3), (3, 3)]
+    assert answers[0].matches[0].path == photos / "p0.jpg"
+    by_folder = {answer.query: answer for answer in detector.query_many(photos)}
+    assert by_folder["sub/crop-of-0.jpg"].matches[0].reference == "p0.jpg"
+    assert by_folder["broken.jpg"].failure
+
+
+def test_a_notebook_shows_the_pictures_and_no_markup(embedder: Embedder) -> None:
+    detector = CopyDetector(embedder)
+    detector.add(textured(0), names="<i>whole")
+    matches = detector.query(crop(textured(0)))
+    page = matches._repr_html_()
+    assert page.count("data:image/jpeg;base64,/9j/") == 2
+    assert "&lt;i&gt;whole<br>" in page
+    assert "<i>" not in page
+    assert "the original" in page
+    assert repr(matches[0]).startswith("<Match <i>whole: 0.9")
+    assert "no match" in detector.query(textured(5))._repr_html_()
+    assert matches[0].path is None

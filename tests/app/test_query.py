@@ -11,7 +11,7 @@ import pytest
 
 from asl.app.library.facts import Facts
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
-from asl.app.query import Candidate, Query, compare
+from asl.app.query import Candidate, Query, match_candidate
 from asl.scoring.score import Score
 from asl.types import AslError
 
@@ -65,7 +65,7 @@ def candidate(digest: str = "r", facts: Facts = OTHER, vector: Any = UP) -> Cand
 
 
 def compared(query: Query, candidate: Candidate, verifier: Any, threshold: float = 0.5) -> Any:
-    return compare(query, candidate, verifier, score=Score("cosine"), threshold=threshold)
+    return match_candidate(query, candidate, verifier, score=Score("cosine"), threshold=threshold)
 
 
 def test_a_query_has_unit_rows_and_the_log_norm_of_the_whole() -> None:

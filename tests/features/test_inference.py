@@ -47,3 +47,16 @@ def test_on_a_gpu_products_are_full_float32_and_processes_decode() -> None:
         assert torch.backends.cudnn.allow_tf32 == allowed
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_a_device_that_cannot_be_used_is_one_line() -> None:
+    import pytest
+
+    from asl.features.inference import usable_device
+    from asl.types import UsageError
+
+    assert usable_device("auto").type in ("cpu", "cuda")
+    for name in ("cuda:99", "none", "cpu:x"):
+        with pytest.raises(UsageError, match=f"device: '{name}' cannot be used") as caught:
+            usable_device(name)
+        assert "\n" not in str(caught.value)

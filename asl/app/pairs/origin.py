@@ -144,7 +144,8 @@ def _has_more_detail(larger: Facts, smaller: Facts, shrink: float) -> bool:
 
 def _format_votes(first: Facts, second: Facts) -> list[Vote]:
     votes = []
-    if first.same_pixels(second) and (first.format == "JPEG") != (second.format == "JPEG"):
+    jpegs = {image.format == "JPEG" for image in (first, second) if image.format}
+    if len(jpegs) == 2 and first.same_pixels(second):  # bare pixels have no format
         # A JPEG made from the other file would have lost something.
         strength = 4.0 if second.format == "JPEG" else -4.0
         votes.append((strength, "a JPEG, whose very pixels the other one holds"))

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asl import __version__
 from asl.storage import atomic_text
+from asl.version import __version__
 
 if TYPE_CHECKING:
     from asl.app.scanning.result import MatchedPair, ScanResult

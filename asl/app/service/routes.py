@@ -17,7 +17,6 @@ from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 
-from asl import __version__
 from asl.app.detector import CopyDetector
 from asl.app.library.records import Source
 from asl.app.library.sources import content_id
@@ -36,6 +35,7 @@ from asl.data.images import ImageError
 from asl.defaults import NEIGHBOURS
 from asl.report.page import render
 from asl.types import AslError
+from asl.version import __version__
 
 PAGE_FOLDER = "app/service/page"
 STORE_READERS = 4  # threads that read the store at once
