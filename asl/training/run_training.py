@@ -246,7 +246,7 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
         seed=config.seed,
     )
     checks = _checks(config, sources, output)
-    if config.trainer.view_grid and getattr(rank_zero_only, "rank", 0) == 0:
+    if config.trainer.view_grid and is_first_process():
         write_view_grid(data, output / "views.jpg", sources=config.trainer.view_grid)
     fit(
         module,
