@@ -40,7 +40,9 @@ def run(config: TrainConfig) -> int:
 
     output = Path(str(config.output))
     busy = f"{output}: another training writes into it; wait for it, or choose another output"
-    with exclusive_lock(output / ".lock", busy=busy) if is_first_process() else nullcontext():
+    # The workers of a killed training notice after up to five seconds.
+    lock = exclusive_lock(output / ".lock", busy=busy, wait=8.0)
+    with lock if is_first_process() else nullcontext():
         return _train_and_score(config, output)
 
 

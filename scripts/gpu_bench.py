@@ -31,20 +31,22 @@ class Sizes:
     references: int
     dim: int
     images: int
+    backbone: str  # of the second network that embeds
     steps: int
     training: tuple[str, ...]  # keys of the training
 
 
 SCALES = {
-    "full": Sizes(8192, 2 * GIB, 50_000, 1_000_000, 512, 3000, 12, ()),
+    "full": Sizes(8192, 2 * GIB, 50_000, 1_000_000, 512, 3000, "resnet50", 12, ()),
     "tiny": Sizes(
         256,
         2**22,
         200,
         3000,
         32,
-        12,
-        6,
+        8,
+        "test_resnet",
+        4,
         (
             "data.identities=2",
             "data.views=2",

@@ -80,9 +80,10 @@ def extraction(bench: Bench) -> None:
     from asl.data.catalog import open_catalog
     from asl.models import build_embedder, load_embedder
 
+    backbone = bench.sizes.backbone
     models = {
         "asl_lite0": lambda: load_embedder("asl_lite0"),
-        "ResNet-50, 224 px": lambda: build_embedder(backbone="resnet50", size=224).eval(),
+        f"{backbone}, 224 px": lambda: build_embedder(backbone=backbone, size=224).eval(),
     }
     with tempfile.TemporaryDirectory() as folder:
         draw_images(Path(folder), bench.sizes.images)

@@ -181,8 +181,8 @@ class Shell:
             probe.bind(("127.0.0.1", 0))
             self.port = str(probe.getsockname()[1])
 
-    def run(self, text: str) -> None:
-        """The commands of a block, as one script."""
+    def run(self, text: str) -> str:
+        """What the commands of a block print, as one script."""
         lines = commands(text)
         if any(line.startswith(("curl", "until curl")) for line in lines) and not shutil.which(
             "curl"
@@ -200,7 +200,9 @@ class Shell:
             self._groups.append(process.pid)
             code = process.wait(400)
             output.seek(0)
-            assert code == 0, f"{script}\n{output.read()[-3000:]}"
+            printed = output.read()
+            assert code == 0, f"{script}\n{printed[-3000:]}"
+            return printed
 
     def end(self) -> None:
         for group in self._groups:
@@ -225,11 +227,14 @@ def shell(page: Path, workplace: Path, request: pytest.FixtureRequest) -> Iterat
 )
 def test_the_examples_run(page: Path, shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
+    printed = ""
     for language, text in blocks(page):
         if language == "python":
             exec(compile(text.replace("8765", shell.port), str(page.name), "exec"), names)
         else:
-            shell.run(text)
+            printed += shell.run(text)
+    if page.name == "ndec.md":
+        assert printed.count("resuming at step ") == 1, "the killed training was resumed"
 
 
 def test_the_pictures_that_pages_name_are_there_and_small() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
+from rich.console import Console
 
 from asl.console.schemas.train_config import FitSettings
 from asl.data.datamodule import CopyDataModule
@@ -113,9 +114,13 @@ def _prepare_checkpoints(
         return None
     shapes = {name: value.shape for name, value in module.state_dict().items()}
     found = find_checkpoint(folder, shapes)
-    if found is not None and found.warning and is_first_process():
+    if found is None or not is_first_process():
+        return found
+    if found.warning:
         set_damaged_aside(folder)
         warnings.warn(found.warning, stacklevel=2)
+    epoch, batch = found.position
+    Console().print(f"resuming at step {found.step:,}: epoch {epoch}, batch {batch}")
     return found
 
 
