@@ -3,11 +3,12 @@ r"""Make one table of a Hydra sweep: the keys that differ between runs, and thei
   python -m asl.train -m data=folder data.train=PHOTOS data.benchmark=BENCH \
       loss.weights.norm_ratio=0,0.5 seed=0,1,2
   python scripts/sweep_table.py multirun/train-20261124-120000
-  python scripts/sweep_table.py SWEEP --scores cosine hinge --output sweep.csv
+  python scripts/sweep_table.py SWEEP --scores cosine hinge --kinds --output sweep.csv
 
 One row per setting; runs that differ only in `seed` share a row as mean ± standard deviation. Each
 cell is µAP / recall at 90 % precision. *norms in order*: share of the true pairs whose reference
-has the larger norm. Runs that did not finish are listed.
+has the larger norm; --kinds adds a table of it by kind of query. Runs that did not finish are
+listed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main() -> int:
     )
     parser.add_argument("sweep", type=Path)
     parser.add_argument("--scores", nargs="+", help="which score modes; all unless given")
+    parser.add_argument("--kinds", action="store_true", help="norms in order by kind of query")
     parser.add_argument("--output", type=Path, help="the same numbers as CSV")
     options = parser.parse_args()
     try:
@@ -44,6 +46,8 @@ def main() -> int:
     rows = summarise(runs)
     scores = options.scores or list(next(iter(runs))[1]["scores"])
     print(table(rows, scores))
+    if options.kinds:
+        print("\n" + kinds_table(rows))
     for name in unfinished:
         print(f"not finished: {name}", file=sys.stderr)
     if options.output:
@@ -66,7 +70,8 @@ def read_sweep(folder: Path) -> tuple[list[tuple[dict[str, str], dict[str, Any]]
         if not metrics.is_file():
             unfinished.append(run.name)
             continue
-        chosen = dict(entry.partition("=")[::2] for entry in yaml.safe_load(overrides.read_text()))
+        entries = yaml.safe_load(overrides.read_text())
+        chosen = dict(entry.lstrip("+").partition("=")[::2] for entry in entries)
         runs.append((chosen, json.loads(metrics.read_text())))
     if not runs:
         raise AslError(
@@ -111,6 +116,20 @@ def table(rows: dict[Setting, list[dict[str, Any]]], scores: list[str]) -> str:
         cells = [" / ".join(map(spread, values_of(group, score))) for score in scores]
         order = spread([metrics["directional"]["norm_order_accuracy"] for metrics in group])
         lines.append([*(value for _, value in setting), str(len(group)), *cells, order])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def kinds_table(rows: dict[Setting, list[dict[str, Any]]]) -> str:
+    """Norms in order, one line a kind of query, one column a setting, as Markdown."""
+    titles = [" ".join(value for _, value in setting) or "all" for setting in rows]
+    groups = [[metrics["directional"]["by_kind"] for metrics in group] for group in rows.values()]
+    lines = [["norms in order", "pairs", *titles]]
+    lines.append(["---"] * len(lines[0]))
+    for kind in sorted({kind for group in groups for kinds in group for kind in kinds}):
+        found = [[kinds[kind] for kinds in group if kind in kinds] for group in groups]
+        pairs = max(one["pairs"] for group in found for one in group)
+        cells = [spread([one["accuracy"] for one in group]) if group else "" for group in found]
+        lines.append([kind, str(pairs), *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

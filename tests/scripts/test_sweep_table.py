@@ -24,7 +24,9 @@ def sweep(tmp_path: Path) -> Path:
         )
         if uap is not None:
             scores = {"cosine": {"uap": uap, "recall_at_p90": recall}}
-            metrics = {"scores": scores, "directional": {"norm_order_accuracy": 0.5 + uap / 10}}
+            kinds = {"crop": {"accuracy": 0.5 + uap / 10, "pairs": 7}}
+            directional = {"norm_order_accuracy": 0.5 + uap / 10, "by_kind": kinds}
+            metrics = {"scores": scores, "directional": directional}
             (folder.parent / "metrics.json").write_text(json.dumps(metrics))
     return tmp_path
 
@@ -47,6 +49,15 @@ def test_a_row_for_each_setting_with_the_spread_of_its_seeds(sweep: Path, tmp_pa
     with (tmp_path / "t.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["cosine_recall_at_p90"] for row in rows] == ["0.1", "0.0", "0.3"]
+
+
+def test_the_order_of_norms_by_kind_has_a_column_for_each_setting(sweep: Path) -> None:
+    done = run(sweep, "--kinds")
+    assert done.stdout.splitlines()[5:] == [
+        "| norms in order | pairs | 0 | 0.5 |",
+        "| --- | --- | --- | --- |",
+        "| crop | 7 | 0.530 ± 0.014 | 0.560 |",
+    ]
 
 
 def test_a_folder_without_runs_says_so(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from asl.data.catalog import open_catalog
 from asl.data.datamodule import CopyDataModule
-from asl.data.training_set import TrainingSet, ViewPlan
+from asl.data.training_set import HardPairs, TrainingSet, ViewPlan
 from asl.edits.recipes import load_recipe
 from asl.losses import WeightedSum
 from asl.losses.contrastive import InfoNCE
@@ -69,6 +69,8 @@ def train(
     *,
     identities: int = 4,
     backbone: str = "resnet10t",
+    hard_pairs: HardPairs | None = None,
+    pairs: int = 0,
     devices: int = 1,
     loss: WeightedSum | None = None,
     optimizer: Callable[..., torch.optim.Optimizer] = SGD,
@@ -80,15 +82,22 @@ def train(
     # No batch norm that learns its statistics: those are of each process's own part of the batch.
     embedder = build_embedder(backbone=backbone, size=32, neck="sqrt")
     parts = {"infonce": InfoNCE(), "norm_ratio": NormRatio()}
+    groups = hard_pairs.groups(8) if hard_pairs else None
     module = CopyDetectionModule(
         embedder,
         loss or WeightedSum(parts, {"infonce": 1.0, "norm_ratio": 0.5}),
         optimizer=optimizer,
         schedule=WarmupCosine(warmup=0.2, final=0.1),
+        groups=None if groups is None else torch.from_numpy(groups),
         freeze_backbone_norm=True,
     )
     plan = ViewPlan(recipe=load_recipe("light"), views=2, sizes={0: 32})
-    data = CopyDataModule(TrainingSet(open_catalog(photos), plan), identities=identities)
+    data = CopyDataModule(
+        TrainingSet(open_catalog(photos), plan),
+        identities=identities,
+        hard_pairs=hard_pairs,
+        pairs=pairs,
+    )
     chosen: dict[str, Any] = {
         "max_epochs": 4,
         "accelerator": "cpu",

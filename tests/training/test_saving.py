@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,8 @@ from torch import Tensor
 
 from asl.training.checkpoints import LAST
 from asl.types import AslError
-from tests.training.kill_target import train_in_a_group, train_to_the_end
+from tests.training.kill_target import train_and_stop, train_to_the_end
+from tests.training.process_group import fork_server, run_group
 from tests.training.small_training import (
     FOUR_BATCHES,
     KillAt,
@@ -163,43 +162,17 @@ def test_sigterm_to_any_of_two_processes_saves_once_and_the_run_resumes(
     photos: Path, tmp_path: Path
 ) -> None:
     context = fork_server()
-    assert run_group(context, photos, tmp_path / "whole", stopped=()) == [0, 0]
+    assert run_group(context, train_and_stop, photos, tmp_path / "whole", ()) == [0, 0]
     expected = load_file(tmp_path / "whole" / "final.safetensors")
     for stopped in ((0,), (1,), (0, 1)):
         output = tmp_path / f"stopped-{stopped}"
-        assert run_group(context, photos, output, stopped=stopped) == [1, 1]
+        assert run_group(context, train_and_stop, photos, output, stopped) == [1, 1]
         assert (output / "writes-0.txt").read_text() == "1\n", "one write, of the first step"
         assert not (output / "writes-1.txt").exists()
         assert step_of(output) == 1
-        assert run_group(context, photos, output, stopped=()) == [0, 0]
+        assert run_group(context, train_and_stop, photos, output, ()) == [0, 0]
         assert (output / "writes-0.txt").read_text() == "1\n2\n4\n"
         assert equal(expected, load_file(output / "final.safetensors"))
-
-
-def fork_server() -> Any:
-    """A context whose processes begin with the imports of a training done."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.kill_target"])
-    process = context.Process(target=time.sleep, args=(0,))
-    process.start()  # the imports of the server take longer than a training
-    process.join()
-    return context
-
-
-def run_group(context: Any, photos: Path, output: Path, *, stopped: tuple[int, ...]) -> list[int]:
-    """Exit codes of a training by two processes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = [
-        context.Process(target=train_in_a_group, args=(photos, output, rank, port, stopped))
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    return [process.exitcode for process in processes]
 
 
 def unfinished_write(process: Any, folder: Path) -> list[Path]:
