@@ -39,12 +39,11 @@ REGIONS: dict[str, tuple[Region, ...]] = {
 }
 
 
-def regions_of(name: str, *, key: str = "regions", role: str = "") -> tuple[Region, ...]:
+def regions_of(name: str, *, role: str = "") -> tuple[Region, ...]:
     """Return a named set of regions.
 
     Args:
         name: ``none``, ``coarse`` or ``fine``.
-        key: of the configuration, for the error message.
         role: ``queries`` get no thumbnails: a copy may have less detail than its original, not
             more.
 
@@ -52,7 +51,7 @@ def regions_of(name: str, *, key: str = "regions", role: str = "") -> tuple[Regi
         UsageError: no such set.
     """
     if name not in REGIONS:
-        raise UsageError(f"{key}: expected one of {', '.join(REGIONS)}, got {name!r}")
+        raise UsageError(f"regions: expected one of {', '.join(REGIONS)}, got {name!r}")
     return tuple(region for region in REGIONS[name] if not (role == "queries" and region.pixels))
 
 

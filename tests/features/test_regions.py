@@ -57,8 +57,8 @@ def test_regions_lie_inside_and_cover_the_image() -> None:
 
 
 def test_an_unknown_set_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match=r"query_regions.*none, coarse, fine.*'huge'"):
-        regions_of("huge", key="query_regions")
+    with pytest.raises(UsageError, match=r"^regions.*none, coarse, fine.*'huge'"):
+        regions_of("huge")
 
 
 def test_queries_have_no_thumbnails() -> None:
