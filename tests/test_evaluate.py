@@ -244,7 +244,7 @@ def test_searches_refuse_what_they_cannot_do(files: Path, sides) -> None:
     wrong: dict[str, dict[str, Any]] = {
         "background: needed": {"normalize": "subtract"},
         "score: expected one of": {"score": "l2"},
-        "normalize: expected none": {"normalize": "zscore"},
+        "normalize: expected one of none": {"normalize": "zscore"},
     }
     for message, keys in wrong.items():
         with pytest.raises(UsageError, match=message):

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from asl.errors import UsageError
+
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)  # of a cleaned docstring
 
 
@@ -87,3 +89,19 @@ def groups_of(schema: type[Any]) -> Iterator[tuple[str, Sequence[Key]]]:
 def keys_of(schema: type[Any]) -> dict[str, Key]:
     """Return every key of a schema by its name."""
     return {key.name: key for _, keys in groups_of(schema) for key in keys}
+
+
+class CheckedChoices:
+    """Base of a schema: refuses a value that is none of a key's choices, also from Python.
+
+    Raises:
+        UsageError: naming key, choices and value.
+    """
+
+    def __post_init__(self) -> None:
+        for key in keys_of(type(self)).values():
+            value = getattr(self, key.name)
+            shown = "null" if value is None else str(value)
+            if key.choices and not key.is_flag and shown not in key.choices:
+                expected = ", ".join(key.choices)
+                raise UsageError(f"{key.name}: expected one of {expected}, got {value!r}")

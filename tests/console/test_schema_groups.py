@@ -6,7 +6,11 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
 from asl.console.schema_groups import groups_of, keys_of
+from asl.console.schemas.export_config import ExportConfig
+from asl.errors import UsageError
 
 
 @dataclass(kw_only=True)
@@ -68,3 +72,9 @@ def test_explanations_are_joined_lines_and_empty_where_there_are_none() -> None:
     assert keys["seed"].explanation == "seed of everything."
     assert keys["quiet"].explanation == "print nothing."
     assert keys["bare"].explanation == ""
+
+
+def test_a_choice_is_checked_from_python_too() -> None:
+    assert ExportConfig(output="x.onnx").format is None
+    with pytest.raises(UsageError, match=r"^format: expected one of onnx, .*null, got 'pdf'"):
+        ExportConfig(output="x", format="pdf")  # type: ignore[arg-type]

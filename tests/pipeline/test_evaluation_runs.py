@@ -84,6 +84,7 @@ def test_the_protocol_is_in_the_table_and_the_report(
         ({"lam": 0.1}, UsageError, "^lam: has no effect with score cosine"),
         ({"layout": "ndec"}, UsageError, "^layout: has no effect without benchmark="),
         ({"k": 0}, UsageError, "^k: must be 1 or more, got 0"),
+        ({"id_style": "paths"}, UsageError, "^id_style: expected one of path, stem"),
     ],
 )
 def test_what_does_nothing_or_leaks_is_refused(

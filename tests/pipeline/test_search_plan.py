@@ -85,7 +85,11 @@ def test_verified_plans_candidates_and_thresholds(files: Path) -> None:
         ({"clip": [0.0, 1.0]}, "^clip: has no effect with score hinge"),
         ({"sn_weight": 2.0}, "^sn_weight: has no effect with normalize=none"),
         ({"sn_last": 9}, "^sn_last: has no effect with normalize=none"),
-        ({"normalize": "minmax"}, "^normalize: expected none, subtract or stretch.* got 'minmax'"),
+        (
+            {"normalize": "minmax"},
+            "^normalize: expected one of none, subtract,.* got 'minmax'",
+        ),
+        ({"id_style": "paths"}, "^id_style: expected one of path, stem, got 'paths'"),
         ({"normalize": "subtract"}, "^background: needed for normalize"),
         ({"negatives": 0.35}, "^background: needed for negatives"),
         ({"background": "{files}/train"}, "^background: has no effect without normalize="),

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import IdStyle
 
 
@@ -62,5 +63,5 @@ class EditViews:
 
 
 @dataclass(kw_only=True)
-class EditConfig(EditInputs, EditViews):
+class EditConfig(EditInputs, EditViews, CheckedChoices):
     """Keys of ``asl edit``."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import (
     Engine,
     IdStyle,
@@ -103,5 +104,7 @@ class EvaluateReport:
 
 
 @dataclass(kw_only=True)
-class EvaluateConfig(EvaluateInputs, EvaluateSearch, Postprocessing, EvaluateReport, Workers):
+class EvaluateConfig(
+    EvaluateInputs, EvaluateSearch, Postprocessing, EvaluateReport, Workers, CheckedChoices
+):
     """Keys of ``asl evaluate``."""

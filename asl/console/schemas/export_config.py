@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from asl.console.schema_groups import CheckedChoices
 from asl.defaults import MODEL
 
 
@@ -40,5 +41,5 @@ class ExportModel:
 
 
 @dataclass(kw_only=True)
-class ExportConfig(ExportModel):
+class ExportConfig(ExportModel, CheckedChoices):
     """Keys of ``asl export``."""

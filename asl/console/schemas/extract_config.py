@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import IdStyle, Machine, Regions
 from asl.defaults import MAX_FAILURE_RATE, MODEL, SHARD_SIZE
 
@@ -88,5 +89,5 @@ class ExtractIndex:
 
 
 @dataclass(kw_only=True)
-class ExtractConfig(ExtractInputs, ExtractModel, ExtractIndex, Machine):
+class ExtractConfig(ExtractInputs, ExtractModel, ExtractIndex, Machine, CheckedChoices):
     """Keys of ``asl extract``."""

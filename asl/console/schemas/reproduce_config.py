@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Machine, Postprocessing, Regions, ScoreConstants
 from asl.defaults import (
     BACKGROUND_IMAGES,
@@ -82,5 +83,5 @@ class ReproduceScore(ScoreConstants):
 
 
 @dataclass(kw_only=True)
-class ReproduceConfig(ReproduceInputs, ReproduceScore, Postprocessing, Machine):
+class ReproduceConfig(ReproduceInputs, ReproduceScore, Postprocessing, Machine, CheckedChoices):
     """Keys of ``asl reproduce``."""

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Regions
 from asl.defaults import LOCAL_CANDIDATES, MAX_FAILURE_RATE, MODEL, NEIGHBOURS, PRECISION
 
@@ -95,5 +96,5 @@ class ScanMachine:
 
 
 @dataclass(kw_only=True)
-class ScanConfig(ScanInputs, ScanCandidates, ScanMachine):
+class ScanConfig(ScanInputs, ScanCandidates, ScanMachine, CheckedChoices):
     """Options of ``asl scan``."""

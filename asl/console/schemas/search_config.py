@@ -24,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import (
     Engine,
     IdStyle,
@@ -134,6 +135,12 @@ class SearchEngine:
 
 @dataclass(kw_only=True)
 class SearchConfig(
-    SearchInputs, SearchScore, SearchVerification, Postprocessing, SearchEngine, Machine
+    SearchInputs,
+    SearchScore,
+    SearchVerification,
+    Postprocessing,
+    SearchEngine,
+    Machine,
+    CheckedChoices,
 ):
     """Keys of ``asl search``."""

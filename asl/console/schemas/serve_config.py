@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Regions
 from asl.defaults import MODEL, PRECISION
 
@@ -85,5 +86,5 @@ class ServeLimits:
 
 
 @dataclass(kw_only=True)
-class ServeConfig(ServeLibrary, ServeNetwork, ServeLimits):
+class ServeConfig(ServeLibrary, ServeNetwork, ServeLimits, CheckedChoices):
     """Options of ``asl serve``."""
