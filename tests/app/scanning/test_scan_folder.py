@@ -76,7 +76,7 @@ def test_what_is_kept_of_an_image_is_found_once_and_forgotten_with_it(
     (cache,) = output.glob("cache-*.sqlite")
     with closing(sqlite3.connect(cache)) as db, db:
         db.execute("UPDATE meta SET value = 'older' WHERE key = 'judge'")
-        db.execute("INSERT INTO verdicts VALUES ('a', 'b', 'older', '')")
+        db.execute("INSERT INTO verdicts VALUES ('a', 'b', 'older', '', NULL)")
     scanned(photos, model, output)
     with closing(sqlite3.connect(cache)) as db:
         judges = db.execute("SELECT DISTINCT judge FROM verdicts").fetchall()
