@@ -4,7 +4,9 @@ r"""Make an NDEC-shaped benchmark from folders of photographs.
   python scripts/make_benchmark.py PHOTOS OUT --groups video=VIDEOS \
       --crops CROPS/query CROPS/reference
 
-PHOTOS: unrelated photographs (look-alikes among them make it harder). --groups KIND=FOLDER: a
+PHOTOS: unrelated photographs (look-alikes among them make it harder). --level: single edits
+(plain), chains of two to five strong ones (hard), or what people do to pages, slides and screens
+(drawn, for the pictures of scripts/draw_material.py). --groups KIND=FOLDER: a
 folder with one folder per group of look-alikes (frames of a video, shots of a scene). --crops:
 crops made by people and their originals, with the same file names. Do not score a model on OUT that
 was trained on anything in PHOTOS.
@@ -20,7 +22,7 @@ from pathlib import Path
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
 from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
-from asl.edits.benchmark_kinds import benchmark_kinds
+from asl.edits.benchmark_kinds import LEVELS
 from asl.types import AslError
 
 
@@ -30,6 +32,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("photos", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--level", choices=sorted(LEVELS), default="plain")
     parser.add_argument("--copies", type=int, default=600)
     parser.add_argument("--distractors", type=int, default=550)
     parser.add_argument("--reverse-crops", type=int, default=150)
@@ -79,7 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         with progress_bar("writing", unit="images") as progress:
             path = build_benchmark(
-                options.output, sources, kinds=benchmark_kinds(), plan=plan, progress=progress
+                options.output,
+                sources,
+                kinds=LEVELS[options.level](),
+                plan=plan,
+                progress=progress,
             )
     except AslError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,7 +1,8 @@
 r"""Fit the verifier's decision on photographs: edited copies against look-alikes of every kind.
 
-  python scripts/train_verifier.py PHOTOS [PHOTOS ...] --output asl/matching/verifier.json \
-      --evidence evidence.npz
+  python scripts/draw_material.py DRAWN --templates 8 --number 8 --fonts sans
+  python scripts/train_verifier.py PHOTOS [PHOTOS ...] --drawn DRAWN --evidence evidence.npz \
+      --output asl/matching/verifier.json
 
 Copies are photographs edited by the training recipes and by edits of the catalogue, not by the
 held-out kinds of scripts/make_benchmark.py (other parameters, other chains). Negatives are: the
@@ -10,7 +11,8 @@ crops (the whole as the query, its crop as the reference); reverse copies (the p
 query, a picture that it was framed or pasted in as the reference); other photographs in the same
 frame template (border, letterbox, bar, text, sticker, screenshot); and *frames*: the same scene a
 moment later, made from one photograph by moving the foreground against the background (the camera
-pans and zooms or stands still, the subject moves and bends, uncovered areas are inpainted).
+pans and zooms or stands still, the subject moves and bends, uncovered areas are inpainted); and,
+of drawn pages, slides and screens (--drawn), others of the same template.
 Photographs that results are reported on must not be among PHOTOS.
 
 The evidence of all pairs is collected once (--evidence stores it), the decision is fitted and
@@ -23,12 +25,14 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 from verifier_queries import (
     MOUNTED,
     MOUNTS,
@@ -42,13 +46,14 @@ from verifier_queries import (
 )
 
 from asl.console.progress import progress_bar
-from asl.data.catalog import CatalogLoader, open_catalog
+from asl.data.catalog import Catalog, CatalogLoader, open_catalog, subset
 from asl.data.images import decode_image
 from asl.features import extract
 from asl.matching import Verifier
 from asl.matching.align.prepare import Prepared
 from asl.matching.candidates.local_features import local_candidates
-from asl.matching.decision.fit_trees import calibrate, fit_trees
+from asl.matching.decision.fit_trees import calibrate, fit_trees, refine_trees
+from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.values import EVIDENCE
 from asl.models import load_embedder
 from asl.parallel import spawned_map
@@ -59,6 +64,7 @@ from asl.types import AslError
 INSIDE = 0.75
 TWINS = 0.97  # cosine from which on two photographs may be one
 MOUNT_WEIGHT = 0.5  # of pairs in one mount: a seventh of all pairs here, fewer in people's folders
+PREPARED = 400  # pictures that a process keeps, about .5 MB each
 PRECISIONS = (0.5, 0.75, 0.9, 0.95, 0.99)
 Looked = tuple[npt.NDArray[np.float64], bool, str, int]  # evidence, is a copy, kind, source
 
@@ -70,6 +76,8 @@ class Looker:
     maker: Maker
     folder: Path
     verifier: Verifier
+    # Most pictures are references of several queries.
+    recent: LRUCache[int, Prepared] = field(default_factory=lambda: LRUCache(PREPARED))
 
     def write(self, task: Task) -> float:
         """Make the query of a task; the share of it that comes from its photograph."""
@@ -89,19 +97,35 @@ class Looker:
         if task.kind == "copy" and cover < INSIDE:
             back = self.verifier.verify_prepared(reference, query)
             looked.append((back.evidence.vector(), False, "reverse copy", task.source))
+        template = self.maker.template(task.source)
         for row in others:
-            verdict = self.verifier.verify_prepared(
-                query, self._prepared(self.maker.reference(task, row))
+            other = (
+                self._prepared(self.maker.reference(task, row))
+                if task.mounted
+                else self._photo(row)
             )
+            verdict = self.verifier.verify_prepared(query, other)
             if verdict.probability <= 0.5 or not self._are_twins(task.source, row):
                 kind = "same mount" if task.mounted else "look-alike"
+                if self.maker.template(row) and self.maker.template(row) == template:
+                    kind = "same template"
                 looked.append((verdict.evidence.vector(), False, kind, task.source))
         return looked
 
     def _are_twins(self, source: int, row: int) -> bool:
-        """Whether two photographs of the collection are one, which no label says."""
-        photo, other = (self._prepared(self.maker.photo(place)) for place in (source, row))
-        return self.verifier.verify_prepared(photo, other).probability > 0.9
+        """Whether two photographs of the collection are one, which no label says.
+
+        Drawn pictures are all different.
+        """
+        if max(source, row) >= self.maker.first_drawn:
+            return False
+        found = self.verifier.verify_prepared(self._photo(source), self._photo(row))
+        return found.probability > 0.9
+
+    def _photo(self, row: int) -> Prepared:
+        if row not in self.recent:
+            self.recent[row] = self._prepared(self.maker.photo(row))
+        return self.recent[row]
 
     def _prepared(self, image: Pixels) -> Prepared:
         return self.verifier.prepare(image)
@@ -138,7 +162,10 @@ def propose(
     photos = np.concatenate(unit[1:])
     sources = photos[[task.source for task in tasks]] @ photos[rows].T
     similar = unit[0][[place[name] for name in names]] @ photos[rows].T
-    similar[sources > TWINS] = -1.0  # the photograph itself and its duplicates
+    own = np.array([task.source for task in tasks])[:, None] == np.array(rows)[None]
+    drawn = np.array(rows)[None] >= looker.maker.first_drawn
+    twins = own | ((sources > TWINS) & ~drawn)  # drawn pictures of one template are no duplicates
+    similar[twins] = -1.0
     found = [set(np.array(rows)[near].tolist()) for near in np.argsort(-similar, axis=1)[:, :each]]
     with progress_bar("local features", unit="images") as progress:
         voted = local_candidates(
@@ -153,9 +180,21 @@ def propose(
     for query, reference in zip(
         voted.query_index.tolist(), voted.reference_index.tolist(), strict=True
     ):
-        if sources[query, reference] <= TWINS:
+        if not twins[query, reference]:
             found[query].add(rows[reference])
+    for query, task in enumerate(tasks):
+        found[query].update(siblings(looker.maker, task, rows, each))
     return [tuple(sorted(others)) for others in found]
+
+
+def siblings(maker: Maker, task: Task, rows: list[int], each: int) -> list[int]:
+    """Draw ``each`` other pictures of the template of a drawn one."""
+    template = maker.template(task.source)
+    if not template:
+        return []
+    others = [row for row in rows if row != task.source and maker.template(row) == template]
+    rng = np.random.default_rng([maker.seed, task.source, task.number])
+    return rng.permutation(np.array(others, dtype=np.int64))[:each].tolist()
 
 
 def in_processes(
@@ -171,10 +210,17 @@ def in_processes(
     return results
 
 
+def limited(catalog: Catalog, limit: int, seed: int) -> Catalog:
+    """Keep ``limit`` pictures, drawn at random; all where it is 0."""
+    if not limit or limit >= len(catalog):
+        return catalog
+    return subset(catalog, np.sort(np.random.default_rng(seed).permutation(len(catalog))[:limit]))
+
+
 def collect(maker: Maker, *, queries: int, each: int, workers: int) -> dict[str, npt.NDArray[Any]]:
     """The evidence of all pairs."""
     rows = sources_of(sum(len(catalog) for catalog in maker.catalogs))
-    tasks = list(plan(rows, queries=queries, seed=maker.seed))
+    tasks = list(plan(rows, queries=queries, seed=maker.seed, first_drawn=maker.first_drawn))
     with tempfile.TemporaryDirectory() as folder:
         looker = Looker(maker, Path(folder), Verifier())
         covers = in_processes(looker.write, tasks, workers, "making")
@@ -200,9 +246,17 @@ def pair_weights(kinds: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def fit(
-    found: dict[str, npt.NDArray[Any]], *, seed: int, card: dict[str, Any]
-) -> tuple[Any, npt.NDArray[np.float64]]:
-    """Fit the decision on all pairs, calibrated on out-of-fold probabilities; return both."""
+    found: dict[str, npt.NDArray[Any]],
+    *,
+    seed: int,
+    card: dict[str, Any],
+    base: TreeModel | None = None,
+) -> tuple[TreeModel, npt.NDArray[np.float64]]:
+    """Fit the decision on all pairs, or correct ``base`` on them.
+
+    It is calibrated on out-of-fold probabilities, which are returned, too.
+    """
+    fitted = fit_trees if base is None else partial(refine_trees, base)
     evidence, labels = found["evidence"], found["copy"]
     weights = pair_weights(found["kind"])
     fold = np.random.default_rng(seed).integers(0, 5, int(found["source"].max()) + 1)[
@@ -211,12 +265,10 @@ def fit(
     odds = np.empty(len(labels))
     for number in range(5):
         kept = fold != number
-        odds[~kept] = fit_trees(
+        odds[~kept] = fitted(
             evidence[kept], labels[kept], weights=weights[kept], seed=seed
         ).log_odds(evidence[~kept])
-    model = calibrate(
-        fit_trees(evidence, labels, weights=weights, seed=seed, card=card), odds, labels
-    )
+    model = calibrate(fitted(evidence, labels, weights=weights, seed=seed, card=card), odds, labels)
     return model, 1 / (1 + np.exp(-(model.slope * odds + model.offset)))
 
 
@@ -247,6 +299,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photos", nargs="+")
+    parser.add_argument(
+        "--drawn", help="folder of pictures that are no photographs (scripts/draw_material.py)"
+    )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument(
         "--evidence", type=Path, help="keep the evidence here, or read it where it is there"
@@ -256,7 +311,19 @@ def main() -> int:
         "--each", type=int, default=2, help="look-alikes by features, and by details, beside each"
     )
     parser.add_argument(
+        "--limit",
+        type=int,
+        default=0,
+        help="photographs of each folder, drawn at random; 0 for all",
+    )
+    parser.add_argument(
         "--data", default="", help="the photographs and their licence, for the card"
+    )
+    parser.add_argument(
+        "--refine",
+        action="store_true",
+        help="correct the packaged decision on these pairs, which takes far fewer, instead of "
+        "fitting one on these pairs alone",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
@@ -276,10 +343,18 @@ def run(options: argparse.Namespace) -> None:
         if found["names"].tolist() != list(EVIDENCE):
             raise AslError(f"{options.evidence}: was collected by another version; remove it")
     else:
-        maker = Maker(
-            tuple(open_catalog(folder) for folder in options.photos), recipes(), options.seed
+        drawn = open_catalog(options.drawn) if options.drawn else None
+        photos = [
+            limited(open_catalog(folder), options.limit, options.seed) for folder in options.photos
+        ]
+        catalogs = tuple([*photos, drawn] if drawn is not None else photos)
+        maker = Maker(catalogs, recipes(), options.seed, drawn)
+        found = collect(
+            maker,
+            queries=options.queries,
+            each=options.each,
+            workers=options.workers,
         )
-        found = collect(maker, queries=options.queries, each=options.each, workers=options.workers)
         if options.evidence:
             with atomic_path(options.evidence) as path, path.open("wb") as file:
                 np.savez(file, **found)  # type: ignore[arg-type]
@@ -288,12 +363,15 @@ def run(options: argparse.Namespace) -> None:
         "data": options.data,
         "licence": "MIT",
         "command": "python scripts/train_verifier.py",
-        "options": {name: getattr(options, name) for name in ("queries", "each", "seed")},
+        "options": {name: getattr(options, name) for name in ("queries", "each", "limit", "seed")},
         "recipes": RECIPES,
         "mounts": {"share": MOUNTED, "kinds": list(MOUNTS), "weight": MOUNT_WEIGHT},
         "pairs": dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
     }
-    model, probability = fit(found, seed=options.seed, card=card)
+    base = load_model() if options.refine else None
+    if base is not None:
+        card["base"] = base.card
+    model, probability = fit(found, seed=options.seed, card=card, base=base)
     model.card["thresholds"] = thresholds(probability, found["copy"])
     with atomic_text(options.output) as file:
         file.write(model.to_json())

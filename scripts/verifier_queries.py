@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,15 +18,26 @@ from asl.data.catalog import Catalog
 from asl.data.images import decode_image
 from asl.edits import Edit, View
 from asl.edits.catalogue import every_edit
-from asl.edits.composite import Meme, Screenshot
-from asl.edits.drawing import Sticker, Text
-from asl.edits.engine.edit_base import OneOf, SomeOf
+from asl.edits.composite import Collage, ImageOnTop, Meme, OverlayOnto, Screenshot
+from asl.edits.detail import GaussianBlur, MotionBlur, Noise, Pixelise, Recompress
+from asl.edits.drawing import Annotate, Censor, Erase, Sticker, Stripes, Text, Watermark
+from asl.edits.engine.edit_base import Maybe, OneOf, SomeOf
 from asl.edits.engine.edit_base import Sequence as Chain
 from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
-from asl.edits.geometric import Affine, Translate
+from asl.edits.filters import Darken, Fade
+from asl.edits.geometric import (
+    Affine,
+    ChangeAspect,
+    Crop,
+    Pad,
+    Perspective,
+    Resize,
+    Translate,
+)
 from asl.edits.hard_negatives import reverse_crop
 from asl.edits.local_warps import Elastic, OpticalDistortion, Swirl
+from asl.edits.photometric import ColourJitter, Contrast, Grayscale, Levels
 from asl.edits.recipes import load_recipe
 
 RECIPES = {
@@ -39,7 +51,9 @@ RECIPES = {
     "bent": 0.1,  # waves, lenses and swirls; not the grids of the benchmark
     # moved or shrunk in the frame, the empty rest filled with reflections or streaks
     "refilled": 0.1,
+    "strong": 0.4,  # chains of two to five edits, one of each family
 }
+DRAWN_RECIPES = {"drawn": 0.6, "single": 0.15, "disc_like": 0.15, "light": 0.1}
 REVERSE, FRAMES = 0.2, 0.25  # shares of the queries; the others are copies
 STILL = 0.35  # share of the frames whose camera stands still
 # share of copies and frames whose photographs, the look-alikes too, stand in mounts of one kind
@@ -77,6 +91,8 @@ def recipes() -> dict[str, Edit]:
         "refilled": OneOf(
             [edit for border in ("reflect", "replicate") for edit in _refilling(border)]
         ),
+        "strong": _strong(),
+        "drawn": _on_drawn(),
     }
     return own | {name: load_recipe(name) for name in RECIPES if name not in own}
 
@@ -91,15 +107,75 @@ def _refilling(border: str) -> list[Edit]:
     ]
 
 
-def plan(sources: Sequence[int], *, queries: int, seed: int) -> Iterator[Task]:
-    """So many queries a photograph."""
+def _strong() -> Edit:
+    """Chain strong edits of other ranges, families and orders than the benchmark's hard kinds."""
+    families: list[Edit] = [
+        OneOf(
+            [
+                Crop(area=(0.12, 0.7), aspect=(0.7, 1.45)),
+                Perspective(strength=(0.05, 0.24)),
+                Affine(degrees=(-25, 25), shear=(-15, 15), scale=(0.6, 1.2)),
+                ChangeAspect(ratio=(1.1, 1.8)),
+                Swirl(degrees=(-40, 40)),
+            ]
+        ),
+        OneOf(
+            [
+                ColourJitter(brightness=0.5, contrast=0.6, saturation=0.8, hue=0.3),
+                Contrast(factor=(0.3, 3.0)),
+                Levels("solarise"),
+                Levels("invert"),
+                Fade(share=(0.3, 0.7)),
+                Darken(factor=(0.2, 0.7)),
+            ]
+        ),
+        OneOf(
+            [
+                MotionBlur(length=(3, 8)),
+                GaussianBlur(sigma=(0.6, 2.0)),
+                Resize(scale=(0.25, 0.7)),
+                Pixelise(squares=(40, 100)),
+                Noise(sigma=(8, 30)),
+                Recompress(quality=(5, 30), times=(1, 2), webp=0.2),
+            ]
+        ),
+        Maybe(OneOf([ImageOnTop(), Text(height=(0.05, 0.15)), Stripes(), Erase()]), 0.4),
+        Maybe(OneOf([OverlayOnto(area=(0.25, 0.7)), Collage(), Meme(), Pad()]), 0.35),
+    ]
+    return Chain([SomeOf(families[:3], 2, 3), *families[3:]])
+
+
+def _on_drawn() -> Edit:
+    """Sample what people do to pages, slides and screens, in other ranges than the benchmark."""
+    marks = [Censor(), Annotate(), Text(height=(0.03, 0.08)), Watermark(), Erase(area=(0.01, 0.05))]
+    kept: list[Edit] = [
+        Recompress(quality=(12, 60), times=(1, 1)),
+        Resize(scale=(0.25, 0.9)),
+        Crop(area=(0.2, 0.95), aspect=(0.5, 2.0)),
+        Pad(share=(0.03, 0.6)),
+        Affine(degrees=(-6, 6), shear=(-3, 3), scale=(0.8, 1.1)),
+    ]
+    tones = [Grayscale(), ColourJitter(hue=0.4), Fade(share=(0.4, 0.8)), Levels("invert")]
+    one: list[Edit] = [OneOf(kept), OneOf(marks), OneOf(tones), Screenshot((0.3, 0.9))]
+    return Chain([SomeOf(one, 1, 2), Recompress(quality=(35, 95), times=(1, 1))])
+
+
+def plan(
+    sources: Sequence[int], *, queries: int, seed: int, first_drawn: int | None = None
+) -> Iterator[Task]:
+    """So many queries a photograph, or drawn picture: rows from ``first_drawn`` on."""
     rng = np.random.default_rng(seed)
-    names, shares = list(RECIPES), np.array(list(RECIPES.values()))
     for place, number in np.ndindex(len(sources), queries):
+        drawn = first_drawn is not None and sources[place] >= first_drawn
+        recipes_, frames = (DRAWN_RECIPES, 0.0) if drawn else (RECIPES, FRAMES)
+        names, shares = list(recipes_), np.array(list(recipes_.values()))
         kind = str(
-            rng.choice(["copy", "reverse", "frame"], p=[1 - REVERSE - FRAMES, REVERSE, FRAMES])
+            rng.choice(["copy", "reverse", "frame"], p=[1 - REVERSE - frames, REVERSE, frames])
         )
         recipe = str(rng.choice(names, p=shares / shares.sum()))
+        if drawn:
+            yield Task(sources[place], number, kind, recipe if kind == "copy" else "")
+            continue
         if kind != "copy":
             recipe = str(rng.choice(["", "light", "moderate"], p=[0.5, 0.3, 0.2]))
         mounted = bool(rng.random() < MOUNTED) and kind != "reverse"
@@ -119,6 +195,19 @@ class Maker:
     catalogs: tuple[Catalog, ...]
     recipes: dict[str, Edit]
     seed: int
+    drawn: Catalog | None = None  # the last of the catalogs, where it holds no photographs
+
+    @property
+    def first_drawn(self) -> int:
+        """Row of the first drawn picture; the number of rows where there is none."""
+        count = sum(len(catalog) for catalog in self.catalogs)
+        return count if self.drawn is None else count - len(self.drawn)
+
+    def template(self, row: int) -> str:
+        """Template of a drawn picture: its name without the last number; empty for photographs."""
+        if self.drawn is None or row < self.first_drawn:
+            return ""
+        return Path(str(self.drawn.ids[row - self.first_drawn])).stem.rpartition("-")[0]
 
     def photo(self, row: int) -> Pixels:
         """A photograph."""

@@ -1,5 +1,8 @@
 """Edits of benchmark queries, one per named kind, held out from the training recipes.
 
+:data:`LEVELS` names three sets: single edits (``plain``), chains of strong edits (``hard``), and
+what is done to pages, slides and screens (``drawn``).
+
 Parameters and chains differ from every recipe in ``conf/edits`` (other ranges, other combinations,
 other codecs): a model is evaluated on families of edits that it may have seen, but not on the edits
 that it was trained with.
@@ -7,13 +10,33 @@ that it was trained with.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from asl.edits.composite import Blend, Collage, ImageOnTop, Meme, OverlayOnto, Screenshot
-from asl.edits.detail import GaussianBlur, Noise, Pixelise, Recompress
-from asl.edits.drawing import Erase, Sticker, Stripes, Text
-from asl.edits.engine.edit_base import Edit, Sequence, SomeOf
-from asl.edits.geometric import ChangeAspect, Crop, Flip, Pad, Perspective, Rotate, RotateRight
+from asl.edits.detail import DefocusBlur, GaussianBlur, Noise, Pixelise, Recompress, Sharpen
+from asl.edits.drawing import Annotate, Censor, Erase, Sticker, Stripes, Text, Watermark
+from asl.edits.engine.edit_base import Edit, OneOf, Sequence, SomeOf
+from asl.edits.filters import Darken, Halftone, Moire, Tint, Vignette
+from asl.edits.geometric import (
+    ChangeAspect,
+    Crop,
+    Flip,
+    Pad,
+    Perspective,
+    Resize,
+    Rotate,
+    RotateRight,
+    Shear,
+)
 from asl.edits.local_warps import GridDistortion
-from asl.edits.photometric import ColourJitter, Grayscale, Levels, Pixelwise, ToneCurve
+from asl.edits.photometric import (
+    ColourJitter,
+    Contrast,
+    Grayscale,
+    Levels,
+    Pixelwise,
+    ToneCurve,
+)
 
 
 def benchmark_kinds() -> dict[str, Edit]:
@@ -68,3 +91,114 @@ def benchmark_kinds() -> dict[str, Edit]:
         ),
     }
     return kinds
+
+
+def hard_kinds() -> dict[str, Edit]:
+    """Map each kind of hard query to a chain of strong edits, about as strong as DISC21's.
+
+    Shape, tone, resampling and codec are drawn from in turn; printing, photographing a screen,
+    night and thumbnails are in chains of no training recipe.
+    """
+    shape = _strong_shape()
+    tone = _strong_tone()
+    resampled = _strong_resampling()
+    codec = Recompress(quality=(8, 40), times=(1, 3), webp=0.4)
+    over = OneOf(
+        [
+            ImageOnTop(area=(0.1, 0.35)),
+            Text(height=(0.08, 0.2), lines=(1, 3)),
+            Sticker(side=(0.2, 0.5), count=(1, 3)),
+            Watermark(opacity=(0.3, 0.6)),
+        ]
+    )
+    under = OneOf(
+        [OverlayOnto(area=(0.2, 0.5)), Collage(rows=(1, 2), columns=(2, 2)), Screenshot((0.3, 0.6))]
+    )
+    photographed = [
+        Moire(period=(0.5, 2.0), strength=(0.05, 0.2)),
+        Perspective(strength=(0.05, 0.2)),
+        Vignette(strength=(0.2, 0.6)),
+        Noise(sigma=(4, 15)),
+    ]
+    return {
+        "two_edits": Sequence([shape, OneOf([tone, resampled])]),
+        "three_edits": Sequence([shape, tone, OneOf([resampled, codec])]),
+        "four_edits": Sequence([shape, tone, resampled, codec]),
+        "three_and_over": Sequence([shape, tone, over]),
+        "three_and_under": Sequence([shape, tone, under]),
+        "five_edits": Sequence([shape, tone, resampled, OneOf([over, under]), codec]),
+        "photographed_screen": Sequence([*photographed, codec]),
+        "printed": Sequence([Halftone(dots=(90, 160)), Perspective(strength=(0.03, 0.15)), tone]),
+        "thumbnail": Sequence([shape, Resize(scale=(0.15, 0.3)), codec]),
+        "night": Sequence([Darken(factor=(0.08, 0.2)), Noise(sigma=(6, 14)), shape]),
+    }
+
+
+def _strong_shape() -> Edit:
+    return OneOf(
+        [
+            Crop(area=(0.25, 0.6), aspect=(0.6, 1.7)),
+            Perspective(strength=(0.12, 0.3)),
+            Sequence([Flip(), Crop(area=(0.5, 0.9))]),
+            Rotate(degrees=(8, 45), grow=True),
+            ChangeAspect(ratio=(1.4, 2.0)),
+            Shear(factor=(-0.35, 0.35)),
+            GridDistortion(strength=(0.2, 0.45)),
+        ]
+    )
+
+
+def _strong_tone() -> Edit:
+    return OneOf(
+        [
+            ColourJitter(brightness=0.7, contrast=0.7, saturation=1.0, hue=0.4),
+            Sequence([Grayscale(), Contrast(factor=(0.4, 2.2))]),
+            ToneCurve(strength=(0.25, 0.45)),
+            Levels("equalise"),
+            Levels("posterise"),
+            Tint(share=(0.5, 0.9)),
+            Darken(factor=(0.15, 0.4)),
+        ]
+    )
+
+
+def _strong_resampling() -> Edit:
+    return OneOf(
+        [
+            Resize(scale=(0.2, 0.45)),
+            GaussianBlur(sigma=(1.0, 2.4)),
+            Pixelise(squares=(34, 70)),
+            Noise(sigma=(15, 40)),
+            DefocusBlur(radius=(1.0, 2.2)),
+        ]
+    )
+
+
+def drawn_kinds() -> dict[str, Edit]:
+    """Map each kind of query to what people do to pages, slides and screens."""
+    return {
+        "saved_again": Recompress(quality=(30, 80), times=(1, 2), webp=0.4),
+        "made_smaller": Sequence([Resize(scale=(0.35, 0.8)), Recompress(quality=(40, 85))]),
+        "cropped": Crop(area=(0.4, 0.8), aspect=(0.6, 1.6)),
+        "censored": Sequence([Censor(height=(0.03, 0.1), count=(2, 5)), Recompress((40, 90))]),
+        "annotated": Sequence([Annotate(count=(2, 5)), Recompress((40, 90))]),
+        "recoloured": OneOf([Levels("invert"), Tint(share=(0.4, 0.9)), Levels("swap")]),
+        "screenshot": Sequence([Screenshot((0.4, 0.8)), Recompress((40, 90))]),
+        "padded": Pad(share=(0.1, 0.4)),
+        "photographed": Sequence(
+            [
+                Perspective(strength=(0.05, 0.15)),
+                Vignette(strength=(0.2, 0.5)),
+                GaussianBlur(sigma=(0.5, 1.0)),
+                Noise(sigma=(3, 9)),
+            ]
+        ),
+        "sharpened_grey": Sequence([Grayscale(), Sharpen(amount=(1.0, 2.5))]),
+    }
+
+
+LEVELS: dict[str, Callable[[], dict[str, Edit]]] = {
+    "plain": benchmark_kinds,
+    "hard": hard_kinds,
+    "drawn": drawn_kinds,
+}

@@ -1,4 +1,4 @@
-"""Edits that draw on a view: text, watermarks, stickers, stripes, erased rectangles."""
+"""Edits that draw on a view: text, watermarks, stickers, stripes, marks, covered areas."""
 
 from __future__ import annotations
 
@@ -227,3 +227,76 @@ class Erase(Edit):
             pixels[top : top + h, left : left + w] = random_colour(rng) if noise is None else noise
             mask[top : top + h, left : left + w] = 0
         return view.replaced(pixels, self.entry(count=count), trace=view.trace.masked(mask))
+
+
+@dataclass
+class Censor(Edit):
+    """Cover lines with bars of one colour, mostly black.
+
+    Attributes:
+        height: range of a bar's height as a share of the view's height.
+        count: range of the number of bars.
+    """
+
+    height: Sequence[float] = (0.02, 0.08)
+    count: Sequence[int] = (2, 6)
+
+    def __post_init__(self) -> None:
+        check_range("height", self.height, 0, 1)
+        check_range("count", self.count, 1, 1000)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Cover."""
+        height, width = view.size
+        pixels, mask = view.image.copy(), view.trace.valid().copy()
+        colour = (0, 0, 0) if rng.random() < 0.7 else random_colour(rng)
+        count = int(rng.integers(self.count[0], self.count[1] + 1))
+        for _ in range(count):
+            bar = max(1, round(draw(rng, self.height) * height))
+            top, left = int(rng.integers(0, height)), round(draw(rng, (0, 0.5)) * width)
+            right = left + max(1, round(draw(rng, (0.15, 0.5)) * width))
+            pixels[top : top + bar, left:right] = colour
+            mask[top : top + bar, left:right] = 0
+        return view.replaced(pixels, self.entry(count=count), trace=view.trace.masked(mask))
+
+
+@dataclass
+class Annotate(Edit):
+    """Mark places as with a pen: rings, arrows, underlines, scribbles.
+
+    Attributes:
+        count: range of the number of marks.
+        width: range of the stroke's width as a share of the shorter side.
+    """
+
+    count: Sequence[int] = (1, 4)
+    width: Sequence[float] = (0.006, 0.02)
+
+    def __post_init__(self) -> None:
+        check_range("count", self.count, 1, 1000)
+        check_range("width", self.width, 0, 1)
+
+    def __call__(self, view: View, rng: Rng) -> View:
+        """Mark."""
+        height, width = view.size
+        strokes = np.zeros((height, width), np.uint8)
+        count = int(rng.integers(self.count[0], self.count[1] + 1))
+        for _ in range(count):
+            pen = max(1, round(draw(rng, self.width) * min(view.size)))
+            start = rng.uniform(0, (width, height)).astype(int)
+            reach = rng.uniform(0.05, 0.3, 2) * (width, height)
+            end = (start + reach * rng.choice([-1, 1], 2)).astype(int)
+            kind = int(rng.integers(4))
+            if kind == 0:
+                cv2.ellipse(
+                    strokes, start.tolist(), reach.astype(int).tolist(), 0, 0, 360, 255, pen
+                )
+            elif kind == 1:
+                cv2.arrowedLine(strokes, start.tolist(), end.tolist(), 255, pen, tipLength=0.3)
+            elif kind == 2:
+                cv2.line(strokes, start.tolist(), (int(end[0]), int(start[1])), 255, pen)
+            else:
+                path = start + np.cumsum(rng.normal(0, reach / 4, (8, 2)), axis=0)
+                cv2.polylines(strokes, [path.astype(np.int32)], False, 255, pen)
+        colour = [(220, 30, 30), (30, 60, 220), random_colour(rng)][int(rng.integers(3))]
+        return paste(view, solid(strokes, colour), strokes, 0, 0, self.entry(count=count))

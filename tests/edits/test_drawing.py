@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asl.edits.drawing import Erase, Sticker, Stripes, Text, Watermark
+from asl.edits.drawing import Annotate, Censor, Erase, Sticker, Stripes, Text, Watermark
 from asl.edits.drawn.stickers import KINDS
 from asl.edits.engine.view import View
 from asl.types import AslError
@@ -82,3 +82,21 @@ def test_stickers_are_counted_and_unknown_kinds_and_fonts_refused(photo: np.ndar
         Sticker(kinds=())
     with pytest.raises(AslError, match="cannot be read as a TrueType"):
         Text(fonts=("nowhere.ttf",))
+
+
+def test_bars_are_of_one_colour_and_hide_what_they_cover(photo: np.ndarray) -> None:
+    for seed in range(6):
+        view = Censor(count=(3, 3))(View.original(photo), np.random.default_rng(seed))
+        hidden = ~np.isfinite(view.map[..., 0])
+        assert 0 < hidden.mean() < 0.6
+        assert len(np.unique(view.image[hidden], axis=0)) == 1
+        np.testing.assert_array_equal(view.image[~hidden], photo[~hidden])
+
+
+def test_marks_are_thin_and_of_one_colour(photo: np.ndarray) -> None:
+    for seed in range(6):
+        view = Annotate(count=(3, 3))(View.original(photo), np.random.default_rng(seed))
+        changed = (view.image != photo).any(axis=2)
+        assert 0 < changed.mean() < 0.35
+        assert len(np.unique(view.image[changed], axis=0)) == 1
+        assert view.content < 1

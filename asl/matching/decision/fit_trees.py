@@ -44,6 +44,7 @@ MONOTONE: dict[str, int] = {
     "break_query": 1,
     "break_reference": -1,
 }
+_MAX_RESPONSE = 4.0  # largest working response of LogitBoost, as its authors advise
 
 
 def fit_trees(
@@ -102,6 +103,106 @@ def fit_trees(
     columns = evidence[:, [EVIDENCE.index(name) for name in names]]
     classifier.fit(columns, labels.astype(int), sample_weight=weights)
     return export_trees(classifier, names, card or {})
+
+
+def refine_trees(
+    base: TreeModel,
+    evidence: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.bool_],
+    *,
+    weights: npt.NDArray[np.float64] | None = None,
+    trees: int = 80,
+    leaves: int = 12,
+    learning_rate: float = 0.1,
+    seed: int = 0,
+    card: dict[str, Any] | None = None,
+) -> TreeModel:
+    """Append trees to a fitted model that correct it on further pairs.
+
+    LogitBoost (Friedman, Hastie, Tibshirani 2000, algorithm 3), begun at the log-odds of ``base``:
+    what the base gets right on these pairs it keeps. Far fewer pairs are needed than for a fit.
+
+    Args:
+        base: fitted and calibrated; its evidence and monotone constraints hold for the new trees.
+        evidence: float64 ``[N, E]`` in the order of :data:`asl.matching.values.EVIDENCE`.
+        labels: bool ``[N]``, True where the query is a copy of the reference.
+        weights: float64 ``[N]`` sample weights.
+        trees: number of trees that are appended.
+        leaves: maximum number of leaves of each.
+        learning_rate: shrinkage of each tree's contribution.
+        seed: of the fit.
+        card: provenance stored in the model.
+
+    Returns:
+        The base and its corrections, uncalibrated.
+
+    Raises:
+        AslError: wrong shapes.
+    """
+    from sklearn.tree import DecisionTreeRegressor
+
+    if evidence.shape != (len(labels), len(EVIDENCE)):
+        raise AslError(
+            f"evidence: expected shape ({len(labels)}, {len(EVIDENCE)}), got {evidence.shape}"
+        )
+    model = replace(
+        base,
+        value=base.slope * base.value,
+        baseline=base.slope * base.baseline + base.offset,
+        slope=1.0,
+        offset=0.0,
+        card=card or {},
+    )
+    columns = evidence[:, [EVIDENCE.index(name) for name in base.names]]
+    odds, given = model.log_odds(evidence), np.ones(len(labels)) if weights is None else weights
+    corrections = []
+    for _ in range(trees):
+        probability = 1 / (1 + np.exp(-odds))
+        curvature = np.maximum(probability * (1 - probability), 1e-4)
+        response = np.clip((labels - probability) / curvature, -_MAX_RESPONSE, _MAX_RESPONSE)
+        tree = DecisionTreeRegressor(
+            max_leaf_nodes=leaves,
+            min_samples_leaf=20,
+            monotonic_cst=[MONOTONE.get(name, 0) for name in base.names],
+            random_state=seed,
+        ).fit(columns, response, sample_weight=given * curvature)
+        odds = odds + learning_rate * tree.predict(columns)
+        corrections.append(tree.tree_)
+    return _appended(model, corrections, learning_rate)
+
+
+def _appended(model: TreeModel, corrections: list[Any], rate: float) -> TreeModel:
+    """Append scikit-learn's single trees, whose leaves count ``rate`` times."""
+    length = max(model.feature.shape[1], *(tree.node_count for tree in corrections))
+
+    def joined(own: npt.NDArray[Any], added: list[npt.NDArray[Any]], fill: float) -> Any:
+        rows = [*own, *added]
+        return np.array(
+            [np.pad(row, (0, length - len(row)), constant_values=fill) for row in rows],
+            dtype=own.dtype,
+        )
+
+    leaves = [tree.children_left < 0 for tree in corrections]
+
+    def split(name: str) -> list[npt.NDArray[Any]]:
+        pairs = zip(corrections, leaves, strict=True)
+        return [np.where(leaf, 0, getattr(tree, name)) for tree, leaf in pairs]
+
+    values = [
+        np.where(leaf, rate * tree.value[:, 0, 0], 0.0)
+        for tree, leaf in zip(corrections, leaves, strict=True)
+    ]
+    features = [
+        np.where(leaf, -1, tree.feature) for tree, leaf in zip(corrections, leaves, strict=True)
+    ]
+    return replace(
+        model,
+        feature=joined(model.feature, features, -1),
+        threshold=joined(model.threshold, split("threshold"), 0.0),
+        left=joined(model.left, split("children_left"), 0),
+        right=joined(model.right, split("children_right"), 0),
+        value=joined(model.value, values, 0.0),
+    )
 
 
 def export_trees(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) -> TreeModel:

@@ -35,6 +35,7 @@ COVERING: list[Edit] = [
     drawing.Sticker(),
     drawing.Stripes(),
     drawing.Erase(),
+    drawing.Censor(),
     composite.OverlayOnto(opacity=(1.0, 1.0)),
     composite.ImageOnTop(opacity=(1.0, 1.0)),
     composite.Collage(),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asl.matching.decision.fit_trees import MONOTONE, calibrate, fit_trees
-from asl.matching.decision.trees import TreeModel
+from asl.matching.decision.fit_trees import MONOTONE, calibrate, fit_trees, refine_trees
+from asl.matching.decision.trees import TreeModel, parse_model
 from asl.matching.values import EVIDENCE
 from asl.types import AslError
 from tests.matching.decision.conftest import pairs
@@ -72,3 +72,32 @@ def test_declared_directions_name_evidence_and_wrong_shapes_are_refused() -> Non
             fit_trees(bad, labels)
     with pytest.raises(AslError, match="labels: expected copies and other pairs"):
         fit_trees(evidence, np.zeros(60, dtype=bool))
+
+
+def test_a_refined_model_begins_at_its_calibrated_base(fitted: TreeModel) -> None:
+    evidence, labels = pairs(400)
+    base = calibrate(fitted, fitted.log_odds(evidence), labels)
+    unchanged = refine_trees(base, evidence, labels, trees=1, learning_rate=1e-12)
+    expected = base.slope * base.log_odds(evidence) + base.offset
+    np.testing.assert_allclose(unchanged.log_odds(evidence), expected, atol=1e-8)
+    assert unchanged.slope == 1.0
+
+
+def test_refining_corrects_where_the_base_is_wrong_and_nowhere_else(fitted: TreeModel) -> None:
+    evidence, labels = pairs(1200)
+    column = EVIDENCE.index("outside_flat")  # no constraint on it
+    evidence[:, column] = 0.0
+    turned = np.arange(1200) % 4 == 0
+    evidence[turned, column] = 1.0
+    truth = np.where(turned, False, labels)  # of these, none is a copy
+    refined = refine_trees(fitted, evidence, truth, trees=60)
+    assert refined.log_odds(evidence)[turned].max() < fitted.log_odds(evidence)[turned].max() - 1
+    kept = np.corrcoef(refined.log_odds(evidence)[~turned], fitted.log_odds(evidence)[~turned])
+    assert kept[0, 1] > 0.9
+    again = parse_model(refined.to_json(), name="refined")
+    np.testing.assert_array_equal(again.log_odds(evidence), refined.log_odds(evidence))
+
+
+def test_pairs_of_another_shape_are_refused(fitted: TreeModel) -> None:
+    with pytest.raises(AslError, match="expected shape"):
+        refine_trees(fitted, np.zeros((4, 2)), np.zeros(4, bool))
