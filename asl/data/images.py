@@ -43,6 +43,9 @@ MAX_BYTES = 256 * 2**20
 # Transparency is composited onto a colour that visible pixels are far from.
 _BACKGROUND_SIDE = 256  # pixels of the longer side at which visible pixels are counted
 _NEAR_BACKGROUND = 40  # grey levels, in every channel, within which a pixel has that colour
+_MAX_BLANK_FRAMES = 50  # of one colour at the start of an animation that are passed over
+_MAX_BLANK_PIXELS = 50_000_000  # that are decoded of them
+_BLANK_RANGE = 12  # levels: a smaller range of every channel is one colour with noise
 _MAX_NEAR_BACKGROUND = 0.25  # share of the visible pixels that may have the colour
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
 
@@ -71,10 +74,10 @@ def decode_image(
 
     EXIF rotation is applied, CMYK, palette, gray and 16-bit become 8-bit RGB, transparent pixels
     become white (black or gray where the visible pixels are white), an animation gives its first
-    frame. Size limits are checked before a pixel is decoded; a JPEG of up to four times
-    ``max_pixels`` comes out half as large instead of being refused. A JPEG that lacks the end of
-    its data is accepted where (nearly) all of the picture is there, a PNG whose profile, texts or
-    other ancillary chunks are too large or damaged is decoded without them.
+    frame that is not of one colour. Size limits are checked before a pixel is decoded; a JPEG of up
+    to four times ``max_pixels`` comes out half as large instead of being refused. A JPEG that lacks
+    the end of its data is accepted where (nearly) all of the picture is there, a PNG whose profile,
+    texts or other ancillary chunks are too large or damaged is decoded without them.
 
     Args:
         data: the encoded bytes, or the file that has them.
@@ -226,7 +229,34 @@ def _read(data: bytes | Path, max_bytes: int) -> bytes:
 
 
 def _to_rgb(image: Image.Image) -> Pixels:
+    """Convert to RGB: the first frame, or the first of an animation that is not of one colour."""
+    size = image.size
     image.seek(0)
+    first = _frame_to_rgb(image)
+    most = min(_MAX_BLANK_FRAMES, max(1, _MAX_BLANK_PIXELS // (size[0] * size[1])))
+    for number in range(1, most + 1):
+        if not _is_blank(first):
+            break
+        try:
+            image.seek(number)
+            # Frames of another size have not been checked against the limit.
+            if image.size != size:
+                break
+            later = _frame_to_rgb(image)
+        except (EOFError, OSError, SyntaxError, ValueError):
+            break  # no further frame, or a damaged one
+        if not _is_blank(later):
+            return later
+    return first
+
+
+def _is_blank(pixels: Pixels) -> bool:
+    """Check that all pixels have nearly one colour."""
+    few = pixels[:: max(1, len(pixels) // 16)]
+    return all(int(np.ptp(part, axis=(0, 1)).max()) < _BLANK_RANGE for part in (few, pixels))
+
+
+def _frame_to_rgb(image: Image.Image) -> Pixels:
     image.load()
     if image.mode in _WIDE:
         return np.repeat(_eight_bits(image)[..., None], 3, axis=2)

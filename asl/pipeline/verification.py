@@ -100,7 +100,7 @@ def verify_candidates(
     Returns:
         The pairs by falling probability within a query, and their columns with
         ``candidate_score``, ``reason`` and the verified ``direction``: ``none`` where the pixels
-        show no copy, that of the norms where the pair was not verified.
+        show no copy, that of the norms (which may be ``unclear``) where the pair was not verified.
     """
     verified = verify_images(pairs, inputs.images(), workers=plan.workers, budget=plan.budget)
     warn_failures(verified.failures, "not verified")

@@ -74,10 +74,33 @@ def test_every_mode_becomes_rgb() -> None:
     )
 
 
-def test_an_animation_gives_its_first_frame() -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, (0, 255, 0))]
+def half(colour: tuple[int, int, int]) -> Image.Image:
+    pixels = np.zeros((24, 24, 3), np.uint8)
+    pixels[:, :16] = colour
+    return Image.fromarray(pixels)
+
+
+def first_of(frames: list[Image.Image], kind: str) -> np.ndarray:
+    more = {} if kind == "TIFF" else {"duration": 100}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **more)
+    return decode_image(data)[0, 0].astype(int)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_an_animation_gives_its_first_frame_that_shows_something(kind: str) -> None:
+    black = Image.new("RGB", (24, 24))
+    red, green = half(RED), half((0, 255, 0))
+    assert np.abs(first_of([red, green], kind) - RED).max() < 60
+    assert np.abs(first_of([black, red, green], kind) - RED).max() < 60
+    white = Image.new("RGB", (24, 24), (255, 255, 255))
+    assert np.abs(first_of([black, white, green], kind) - (0, 255, 0)).max() < 60
+    assert first_of([black, white], kind).max() < 12, "the first, where none shows anything"
+
+
+def test_a_damaged_second_frame_leaves_the_first() -> None:
+    frames = [Image.new("RGB", (24, 24)), half(RED)]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert np.abs(decode_image(data)[0, 0].astype(int) - RED).max() < 12
+    assert decode_image(data[: len(data) - 60]).max() < 12
 
 
 def bomb(width: int, height: int) -> bytes:

@@ -13,7 +13,7 @@ from asl.scoring.score import (
     encode_references,
     pair_scores,
 )
-from asl.types import AslError, Embeddings
+from asl.types import AslError, Embeddings, ScoredPairs
 
 QUERY = Embeddings.from_features(["q"], [[3.0, 4.0]]).as_queries()  # norm 5
 REFERENCE = Embeddings.from_features(["r"], [[2.0, 0.0]]).as_references()  # norm 2
@@ -56,9 +56,15 @@ def test_rounding_does_not_decide_whether_an_image_is_a_copy_of_itself(mode: str
         assert np.isfinite(pair_scores(queries, references, score=score, **ONE)[0]) == admitted
         pairs = search(queries, references, score=score, engine="exact")
         assert len(pairs) == admitted
-        everything = search(queries, references, score=Score("cosine"), engine="exact")
-        said = describe_pairs(everything, queries, references)["direction"].tolist()
-        assert said == ["reference->query" if admitted else "query->reference"]
+
+
+def test_the_direction_is_unclear_between_norms_that_are_nearly_as_large() -> None:
+    factors = np.array([1 / 3.01, 1 / 2.99, 1.0, 2.99, 3.01])
+    queries = Embeddings.from_features([f"q{n}" for n in range(5)], factors[:, None] * [[3.0, 4.0]])
+    pairs = ScoredPairs.from_ids(queries.ids, ["q"] * 5, np.ones(5))
+    columns = describe_pairs(pairs, queries.as_queries(), QUERY.as_references())
+    expected = ["reference->query", "unclear", "unclear", "unclear", "query->reference"]
+    assert columns["direction"].tolist() == expected
 
 
 def some(count: int, prefix: str, seed: int) -> Embeddings:

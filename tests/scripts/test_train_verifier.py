@@ -165,3 +165,53 @@ def test_thresholds_hold_their_precision() -> None:
         above = probability >= row["threshold"]
         assert labels[above].mean() >= row["precision"]
         assert labels[above].sum() / labels.sum() == pytest.approx(row["recall"])
+
+
+@pytest.fixture(scope="module")
+def drawn_looker(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> train_verifier.Looker:  # type: ignore[name-defined]
+    """Two photographs, then three pictures of one template and one of another."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("photos", "drawn")]
+    names = ["page-00-00", "page-00-01", "page-00-02", "page-01-00"]
+    for folder, stems in zip(folders, (["0", "1"], names), strict=True):
+        for number, stem in enumerate(stems):
+            cv2.imwrite(str(folder / f"{stem}.png"), textured(number)[..., ::-1])
+    catalogs = tuple(open_catalog(folder) for folder in folders)
+    recipes = {"drawn": Crop(area=(0.5, 0.6))}
+    maker = verifier_queries.Maker(catalogs, recipes, 0, catalogs[1])
+    return train_verifier.Looker(maker, tmp_path_factory.mktemp("queries"), Verifier())
+
+
+def test_drawn_pictures_have_edits_of_their_own_and_no_frames(drawn_looker: object) -> None:
+    first = drawn_looker.maker.first_drawn  # type: ignore[attr-defined]
+    assert first == 2
+    rows = list(range(40))
+    tasks = list(verifier_queries.plan(rows, queries=4, seed=0, first_drawn=first + 10))
+    drawn = [task for task in tasks if task.source >= 12]
+    assert {task.kind for task in drawn} == {"copy", "reverse"}
+    assert not any(task.mounted for task in drawn)
+    recipes = {task.recipe for task in drawn if task.kind == "copy"}
+    assert recipes <= set(verifier_queries.DRAWN_RECIPES)
+    assert {task.kind for task in tasks if task.source < 12} == {"copy", "reverse", "frame"}
+
+
+def test_others_of_a_template_are_negatives_however_alike(drawn_looker: object) -> None:
+    maker = drawn_looker.maker  # type: ignore[attr-defined]
+    templates = [maker.template(row) for row in range(6)]
+    assert templates == ["", "", *["page-00"] * 3, "page-01"]
+    task = verifier_queries.Task(2, 0, "copy", "drawn")
+    assert sorted(train_verifier.siblings(maker, task, list(range(6)), 9)) == [3, 4]
+    assert len(train_verifier.siblings(maker, task, list(range(6)), 1)) == 1
+    photo = verifier_queries.Task(0, 0, "copy", "drawn")
+    assert train_verifier.siblings(maker, photo, list(range(6)), 9) == []
+    kinds = [pair[2] for pair in looked(drawn_looker, 2, 0, "copy", "drawn", others=(1, 3, 5))]
+    assert kinds == ["copy", "look-alike", "same template", "look-alike"]
+
+
+def test_a_limit_keeps_that_many_of_a_folder(looker: object) -> None:
+    catalog = looker.maker.catalogs[0]  # type: ignore[attr-defined]
+    few = train_verifier.limited(catalog, 2, seed=0)
+    assert set(few.ids.tolist()) < set(catalog.ids.tolist())
+    assert len(few) == 2
+    assert train_verifier.limited(catalog, 0, seed=0) is catalog

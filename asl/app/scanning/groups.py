@@ -2,16 +2,22 @@
 
 Connected components would put unlike images together: A ~ B ~ C says nothing of A ~ C. A copy of a
 copy that does not match the original any more opens a group of its own, in which its source is the
-original. ``groups.js`` does the same in the gallery when the threshold moves; a test compares the
+original; so does a pair that is much surer than those that join its images to the original.
+``groups.js`` does the same in the gallery when the threshold moves; a test compares the
 two.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+
+# A pair inside a group is listed apart from this factor on the odds on: a frame of a burst matches
+# the copy of the next frame, too, but far less surely.
+_SURER_ODDS = 4.0
+_MOST_PROBABILITY = 0.999  # above it no pair is surer than another
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,12 @@ class _Spokes:
         pairs = [(other, row) for other, rows in self._near[centre].items() for row in rows]
         return sorted(pairs, key=lambda pair: (-self._edges[pair[1]].probability, *pair))
 
-    def cover(self, members: set[int]) -> None:
-        """Remove all pairs inside a star."""
+    def cover(self, centre: int, spokes: Sequence[tuple[int, int]]) -> None:
+        """Remove the pairs inside a star; those much surer than its spokes remain."""
+        surest = {centre: 1.0}
+        for node, row in reversed(spokes):  # the surest comes last
+            surest[node] = self._edges[row].probability
+        members = surest.keys()
         for node in members:
             near = self._near[node]
             # Iterate over the shorter: an image with many matches may be in many small stars.
@@ -150,17 +160,31 @@ class _Spokes:
             else:
                 inside = [other for other in members if other in near]
             for other in inside:
+                if any(self._stands_apart(row, surest) for row in near[other]):
+                    continue
                 for row in near.pop(other):
                     self._count(row, -1)
                 del self._near[other][node]
         for node in members:
             heappush(self._heap, self._rank(node))
 
+    def _stands_apart(self, row: int, surest: Mapping[int, float]) -> bool:
+        """Check that a pair is much surer than what joins its images to the centre.
+
+        Where its direction is clear, the copy alone decides: it belongs to its best original.
+        """
+        edge = self._edges[row]
+        joined = surest[edge.copy]
+        if not edge.clear:
+            joined = max(joined, surest[edge.original])
+        p = min(edge.probability, _MOST_PROBABILITY)
+        return p * (1.0 - joined) > _SURER_ODDS * joined * (1.0 - p)
+
 
 def _stars(edges: Sequence[Edge], rows: Sequence[int]) -> Iterator[Group]:
     uncovered = _Spokes(edges, rows)
     while (centre := uncovered.centre()) is not None:
         spokes = uncovered.of(centre)
-        # Pairs inside the group need no group of their own.
-        uncovered.cover({centre, *(copy for copy, _ in spokes)})
+        # Pairs inside the group need no group of their own, unless they are much surer.
+        uncovered.cover(centre, spokes)
         yield Group(centre, tuple(spokes))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -24,10 +25,27 @@ def test_a_chain_is_not_one_group() -> None:
 
 
 def test_copies_that_match_each_other_stay_with_their_original() -> None:
-    groups = star_groups([Edge(1, 2, 0.99), Edge(0, 1, 0.7), Edge(0, 2, 0.6)])
+    groups = star_groups([Edge(1, 2, 0.8), Edge(0, 1, 0.7), Edge(0, 2, 0.6)])
     assert [(group.original, [copy for copy, _ in group.copies]) for group in groups] == [
         (0, [1, 2])
     ]
+
+
+def test_a_copy_of_one_frame_stands_with_that_frame() -> None:
+    """Frames 0 to 4 of a burst match each other somewhat; 5 is a copy of 2 and resembles all."""
+    pairs = [(a, b) for a in range(5) for b in range(a + 1, 5)]
+    burst = [Edge(a, b, 0.9 if b == 4 else 0.8, clear=False) for a, b in pairs]
+    copies = [Edge(frame, 5, 0.95) for frame in (0, 1, 3, 4)]
+    groups = star_groups([*burst, *copies, Edge(2, 5, 0.998)])
+    assert [group.original for group in groups] == [4, 2]
+    assert groups[1] == Group(2, ((5, len(burst) + 4),))
+
+
+def test_no_pair_without_direction_hides_behind_less_sure_ones() -> None:
+    spokes = [Edge(0, 1, 0.7, clear=False), Edge(0, 2, 0.7, clear=False), Edge(0, 3, 0.7)]
+    shown = star_groups([*spokes, Edge(1, 2, 0.99, clear=False)])
+    assert [(group.original, group.copies) for group in shown][1:] == [(1, ((2, 3),))]
+    assert len(star_groups([*spokes, Edge(1, 2, 0.85, clear=False)])) == 1
 
 
 def test_without_a_clear_direction_the_best_connected_image_leads() -> None:
@@ -106,14 +124,26 @@ def counted_anew(edges: Sequence[Edge]) -> list[Group]:
             key=lambda node: (copied[node] > 0, -degree[node], -round(weight[node], 6), node),
         )
 
+    def log_odds(probability: float) -> float:
+        return math.log(probability / (1 - probability)) if probability < 1 else math.inf
+
+    def is_shown(row: int, spokes: dict[int, float]) -> bool:
+        """Whether a group shows a pair, or one that is about as sure in its place."""
+        edge = edges[row]
+        joined = [spokes.get(edge.copy, 0.0)]
+        joined += [] if edge.clear else [spokes.get(edge.original, 0.0)]
+        if not {edge.original, edge.copy} <= spokes.keys():
+            return False
+        return log_odds(min(edge.probability, 0.999)) <= log_odds(max(joined)) + math.log(4)
+
     groups, left = [], list(range(len(edges)))
     while left:
         node = centre(left)
         spokes = [row for row in left if node in (edges[row].original, edges[row].copy)]
         spokes.sort(key=lambda row: (-edges[row].probability, other(row, node)))
-        members = {node, *(other(row, node) for row in spokes)}
+        surest = {node: 1.0} | {other(row, node): edges[row].probability for row in spokes[::-1]}
         groups.append(Group(node, tuple((other(row, node), row) for row in spokes)))
-        left = [row for row in left if not {edges[row].original, edges[row].copy} <= members]
+        left = [row for row in left if not is_shown(row, surest)]
     return sorted(
         groups,
         key=lambda g: (

@@ -1,5 +1,6 @@
 // Star groups of matching pairs, as in groups.py: every member matches the original of its group
 // directly. A pair has the fields original, copy, p (probability) and clear (direction).
+const SURER_ODDS = 4, MOST_PROBABILITY = 0.999;
 
 // Pairs of a component that no star covers yet, counted per image. Weights are integers, in
 // millionths, so that sums can be undone exactly; the centre with the smallest rank comes first.
@@ -86,19 +87,32 @@ class Spokes {
     return spokes.sort((a, b) => this.pairs[b[1]].p - this.pairs[a[1]].p || a[0] - b[0] || a[1] - b[1]);
   }
 
-  cover(members) {
+  // Removes the pairs inside a star; those much surer than its spokes remain.
+  cover(centre, spokes) {
+    const surest = new Map([[centre, 1]]);
+    for (const [node, row] of [...spokes].reverse()) surest.set(node, this.pairs[row].p);
+    const members = new Set(surest.keys());
     for (const node of members) {
       const near = this.counts.get(node).near;
       const inside = near.size < members.size
         ? [...near.keys()].filter(other => members.has(other))
         : [...members].filter(other => near.has(other));
       for (const other of inside) {
+        if (near.get(other).some(row => this.standsApart(row, surest))) continue;
         for (const row of near.get(other)) this.count(row, -1);
         near.delete(other);
         this.counts.get(other).near.delete(node);
       }
     }
     for (const node of members) this.push(this.rank(node));
+  }
+
+  standsApart(row, surest) {
+    const pair = this.pairs[row];
+    let joined = surest.get(pair.copy);
+    if (!pair.clear) joined = Math.max(joined, surest.get(pair.original));
+    const p = Math.min(pair.p, MOST_PROBABILITY);
+    return p * (1 - joined) > SURER_ODDS * joined * (1 - p);
   }
 }
 
@@ -129,7 +143,7 @@ function starGroups(pairs, rows) {
     const uncovered = new Spokes(pairs, component);
     for (let centre; (centre = uncovered.centre()) !== null;) {
       const copies = uncovered.of(centre);
-      uncovered.cover(new Set([centre, ...copies.map(([node]) => node)]));
+      uncovered.cover(centre, copies);
       stars.push({original: centre, copies});
     }
   }
