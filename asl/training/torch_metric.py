@@ -91,6 +91,17 @@ class CopyDetectionMetric(Metric):
         self.reference_index.append(references.detach().long())
         self.scores.append(scores.detach().float())
 
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Join the states of all processes, also of one that has no pair."""
+        for part, dtype in (
+            (self.query_index, torch.int64),
+            (self.reference_index, torch.int64),
+            (self.scores, torch.float32),
+        ):
+            if not part:  # torchmetrics would send floats for it
+                part.append(torch.zeros(0, dtype=dtype, device=self.device))
+        super().sync(*args, **kwargs)
+
     def compute(self) -> dict[str, Tensor]:
         """Return µAP, recall at 90 % precision and recalls, 0-d float32 each.
 

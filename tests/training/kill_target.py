@@ -43,27 +43,25 @@ def train_and_stop(
         save_weights(module, output)
 
 
-def train_two_steps(rank: int, port: int, photos: Path, output: Path, role: PairsAs) -> None:
-    """Take two steps as one of two processes: further ones multiply what roundings differ by."""
+def train_on_pairs(rank: int, port: int, photos: Path, output: Path, role: PairsAs) -> None:
+    """Take two steps as one of two processes, with a hard pair in each batch.
+
+    Further steps multiply what roundings differ by.
+    """
     join_group(rank, port)
-    settings = {**with_pairs(role, 1), "max_steps": 2, "devices": 2}
-    module = train(photos, output, **settings, identities=4)
+    settings = {**with_pairs(role), "max_steps": 2, "devices": 2}
+    module = train(photos, output, **settings, identities=4, pairs=1)
     if rank == 0:
         save_weights(module, output)
 
 
-def with_pairs(role: PairsAs, count: int) -> dict[str, Any]:
-    """``count`` hard pairs in a batch, of three among eight photographs, and losses that use them.
-
-    The role ``none`` has no pairs.
-    """
-    parts: dict[str, Any] = {"infonce": InfoNCE(), "norm_ratio": NormRatio()}
-    found: dict[str, Any] = {"backbone": "test_resnet", "logger": "csv"}
-    if role != "none":
-        rows, directed = np.array([[0, 1], [2, 5], [6, 3]]), np.array([True, False, True])
-        found |= {"hard_pairs": HardPairs(rows, directed, role), "pairs": count}
-        parts["pairs"] = PushApart(margin=-1.0) if role == "negatives" else HoldTogether()
-    return {**found, "loss": WeightedSum(parts, dict.fromkeys(parts, 1.0))}
+def with_pairs(role: PairsAs) -> dict[str, Any]:
+    """Three hard pairs among eight photographs, and losses that use them."""
+    pairs = HardPairs(np.array([[0, 1], [2, 5], [6, 3]]), np.array([True, False, True]), role)
+    on_pairs = {"negatives": PushApart(margin=-1.0), "positives": HoldTogether()}
+    parts = {"infonce": InfoNCE(), "norm_ratio": NormRatio(), "pairs": on_pairs[role]}
+    loss = WeightedSum(parts, dict.fromkeys(parts, 1.0))
+    return {"hard_pairs": pairs, "loss": loss, "backbone": "test_resnet", "logger": "csv"}
 
 
 def join_group(rank: int, port: int) -> None:

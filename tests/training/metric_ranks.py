@@ -15,7 +15,7 @@ def main() -> None:
 
     distributed.init_process_group("gloo")
     rank = distributed.get_rank()
-    joined, alone = metric(), metric()
+    joined, alone = metric(), metric()  # of the second, one process has nothing
     queries, references, scores = scored()
     # A sampler that fills the last batch: both processes have query 2.
     own = (queries % 2 == rank) | (queries == 2)

@@ -16,12 +16,13 @@ from asl.data.training_set import PairsAs
 from asl.losses import LossInputs
 from asl.models import build_embedder
 from asl.training.distributed import TimmSyncBatchNorm, gather
-from tests.training.kill_target import train_two_steps, with_pairs
+from tests.training.kill_target import train_on_pairs, with_pairs
 from tests.training.process_group import fork_server, run_group
 from tests.training.small_training import (
     train,
     weights,
 )
+from tests.two_ranks import run_two
 
 
 def test_batch_norm_over_processes_keeps_the_activations_of_timm() -> None:
@@ -38,16 +39,28 @@ def test_batch_norm_over_processes_keeps_the_activations_of_timm() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("role", ["none", "negatives", "positives"])
 def test_two_processes_take_the_steps_of_one_on_the_joined_batch(
+    photos: Path, tmp_path: Path
+) -> None:
+    alone = weights(train(photos, tmp_path / "one", identities=8))
+    script = Path(__file__).with_name("two_processes.py")
+    run_two(script, photos, tmp_path / "two", 2, 4)
+    joined = load_file(tmp_path / "two" / "weights.safetensors")
+    for name, value in alone.items():
+        assert torch.allclose(value.float(), joined[name].float(), atol=2e-5), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ["negatives", "positives"])
+def test_hard_pairs_in_two_processes_give_the_steps_of_one(
     photos: Path, tmp_path: Path, role: PairsAs
 ) -> None:
     def by_one(steps: int) -> dict[str, Tensor]:
-        settings = {**with_pairs(role, 2), "max_steps": steps}
-        return weights(train(photos, tmp_path / str(steps), **settings, identities=8))
+        settings = {**with_pairs(role), "max_steps": steps}
+        return weights(train(photos, tmp_path / str(steps), **settings, identities=8, pairs=2))
 
     start, alone = by_one(0), by_one(2)
-    assert run_group(fork_server(), train_two_steps, photos, tmp_path / "two", role) == [0, 0]
+    assert run_group(fork_server(), train_on_pairs, photos, tmp_path / "two", role) == [0, 0]
     joined = load_file(tmp_path / "two" / "final.safetensors")
     moved = max(float((value - start[name]).abs().max()) for name, value in alone.items())
     apart = max(float((value - joined[name]).abs().max()) for name, value in alone.items())

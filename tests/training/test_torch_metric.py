@@ -76,5 +76,6 @@ def test_indices_and_shapes_are_checked() -> None:
 @pytest.mark.slow
 def test_two_processes_compute_what_one_does() -> None:
     output = run_two(Path(__file__).with_name("metric_ranks.py"))
-    joined, _ = json.loads(output.splitlines()[-1])
+    joined, one_has_none = json.loads(output.splitlines()[-1])
     assert joined == pytest.approx(ours(), rel=1e-6)
+    assert one_has_none == pytest.approx(ours(), rel=1e-6)
