@@ -115,7 +115,7 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
     """Embed the images of a configuration, or the part of them that it names."""
     from asl.data.catalog import subset
     from asl.features.array_jobs import parse_part, part_path, part_rows
-    from asl.features.extraction import EmbedOptions
+    from asl.features.embed_options import EmbedOptions
     from asl.features.feature_store import FeatureStore
     from asl.features.store_groups import forget_gone, gone_images
     from asl.models import load_embedder

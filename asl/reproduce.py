@@ -136,7 +136,7 @@ def _with_background(
 def _embed(
     config: ReproduceConfig, benchmark: Benchmark, members: dict[str, Embedder], output: Path
 ) -> SearchInput:
-    from asl.features.extraction import EmbedOptions
+    from asl.features.embed_options import EmbedOptions
     from asl.pipeline.features import embed_benchmark, join_features, postprocess
     from asl.pipeline.inputs import check_background
 

@@ -28,8 +28,10 @@ import numpy as np
 import torch
 
 from asl.data.catalog import Catalog, open_catalog, subset
-from asl.features.decoding import Region, decoded_batches
-from asl.features.extraction import EmbedOptions, extract_together
+from asl.features.cropping import Region
+from asl.features.decoding import decoded_batches
+from asl.features.embed_options import EmbedOptions
+from asl.features.extraction import extract_together
 from asl.features.inference import Runner
 from asl.features.regions import regions_of
 from asl.models import Embedder, load_embedder

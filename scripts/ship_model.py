@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from asl.data.layouts import Benchmark, open_benchmark
-from asl.features.extraction import EmbedOptions
+from asl.features.embed_options import EmbedOptions
 from asl.metrics.average_precision import label_pairs
 from asl.metrics.evaluation import evaluate
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
-from asl.models.io import read_card
+from asl.models.model_card import read_card
 from asl.models.shipped import shipped_model
 from asl.pipeline.benchmark_run import every_mode, score_modes
 from asl.pipeline.features import embed_benchmark

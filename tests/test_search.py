@@ -26,6 +26,8 @@ from asl.scoring.score import Score
 from asl.search import run
 from asl.types import AslError, UsageError
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -484,6 +486,26 @@ def test_a_side_that_was_decoded_fast_beside_one_that_was_not_is_said(
     for place in references:
         searched(files, tmp_path, f"references={place}")
         assert "only some of the features were made with fast_decode=true" in capfd.readouterr().err
+
+
+def test_stores_are_searched_without_torch(files: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from asl.search import main; main(); "
+        "heavy = {'torch', 'timm', 'lightning', 'albumentations', 'hydra'}; "
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    keys = [
+        f"queries={files / 'new.store'}",
+        f"references={files / 'library.index'}",
+        f"output={tmp_path / 'p.csv'}",
+        "score=hinge",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *keys], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "HEAVY []" in done.stdout
+    assert len((tmp_path / "p.csv").read_text().splitlines()) > 1
 
 
 def test_the_command_ends_with_the_code_that_scripts_expect(

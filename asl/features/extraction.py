@@ -7,54 +7,26 @@ since they were embedded are embedded again; see :mod:`asl.features.fingerprints
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from asl.data.catalog import Catalog
-from asl.defaults import BATCH_SIZE, MAX_FAILURE_RATE, SHARD_SIZE
-from asl.features.decoding import Batch, Region, decoded_batches
+from asl.features.cropping import Region
+from asl.features.decoding import Batch, decoded_batches
+from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.features.fingerprints import Outdated
 from asl.features.inference import Runner
+from asl.features.regions import region_path
 from asl.features.writer_lock import one_writer
 from asl.models import Embedder, model_hash
 from asl.types import F32, AslError, Progress
 
 _LEAST_FOR_RATE = 20  # images before a failure rate is judged
 _NO_DIRECTION = "its feature is not finite, or 0"
-
-
-@dataclass(frozen=True)
-class EmbedOptions:
-    """Settings of an extraction.
-
-    Attributes:
-        batch_size: pictures per forward pass.
-        workers: processes that decode; 0 decodes in this one. None: 0 with a model on the CPU,
-            which needs the cores itself, one per core (8 at most) with a GPU.
-        device: ``auto``, ``cpu``, ``cuda`` ...
-        shard_size: images per shard, the most that a kill can lose.
-        max_failure_rate: share of unreadable images above which the run stops, 0..1.
-        fast_decode: decode large JPEGs at a fraction of their size, at least twice the network's
-            input; recorded in the store, and only stores that agree in it belong together.
-    """
-
-    batch_size: int = BATCH_SIZE
-    workers: int | None = None
-    device: str = "auto"
-    shard_size: int = SHARD_SIZE
-    max_failure_rate: float = MAX_FAILURE_RATE
-    fast_decode: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_failure_rate <= 1 or self.batch_size < 1 or self.shard_size < 1:
-            raise AslError(
-                f"extract: batch_size={self.batch_size} and shard_size={self.shard_size} must be 1 "
-                f"or more, max_failure_rate={self.max_failure_rate:g} in 0..1"
-            )
 
 
 def extract(
@@ -121,6 +93,31 @@ def extract_together(
         if jobs:
             _fill(jobs, catalog, embedder, options, progress)
     return stores
+
+
+def extract_regions(
+    catalog: Catalog,
+    embedder: Embedder,
+    output: str | Path,
+    regions: tuple[Region, ...],
+    options: EmbedOptions,
+    progress: Progress | None = None,
+) -> list[FeatureStore]:
+    """Embed regions of every image into one store each, inside the store of the whole images.
+
+    Args:
+        catalog: images.
+        embedder: the model.
+        output: folder of the store of the whole images.
+        regions: to embed.
+        options: settings.
+        progress: called with (images done, images to do).
+
+    Returns:
+        One store per region; existing ones are resumed.
+    """
+    outputs = {region_path(output, region): region for region in regions}
+    return extract_together(catalog, embedder, outputs, options, progress)
 
 
 class _Job(NamedTuple):

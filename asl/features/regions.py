@@ -14,12 +14,9 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from asl.data.catalog import Catalog
-from asl.features.decoding import Region
-from asl.features.extraction import EmbedOptions, extract_together
+from asl.features.cropping import Region
 from asl.features.feature_store import FeatureStore
-from asl.models import Embedder
-from asl.types import AslError, Embeddings, Progress, UsageError
+from asl.types import AslError, Embeddings, UsageError
 
 
 def _grid(side: float, steps: int) -> tuple[Region, ...]:
@@ -68,31 +65,6 @@ def region_path(store: str | Path, region: Region) -> Path:
     """Return the folder of a region's features, inside the store of the whole images."""
     name = "-".join(f"{share:g}" for share in region[:4])
     return Path(store) / "regions" / (f"{name}-{region.pixels}px" if region.pixels else name)
-
-
-def extract_regions(
-    catalog: Catalog,
-    embedder: Embedder,
-    output: str | Path,
-    regions: tuple[Region, ...],
-    options: EmbedOptions,
-    progress: Progress | None = None,
-) -> list[FeatureStore]:
-    """Embed regions of every image into one store each, inside the store of the whole images.
-
-    Args:
-        catalog: images.
-        embedder: the model.
-        output: folder of the store of the whole images.
-        regions: to embed.
-        options: settings.
-        progress: called with (images done, images to do).
-
-    Returns:
-        One store per region; existing ones are resumed.
-    """
-    outputs = {region_path(output, region): region for region in regions}
-    return extract_together(catalog, embedder, outputs, options, progress)
 
 
 def region_embeddings(

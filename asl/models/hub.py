@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from asl.models.embedder import Embedder
-from asl.models.io import load_embedder, read_card, save_embedder
+from asl.models.io import load_embedder, save_embedder
+from asl.models.model_card import read_card
 from asl.storage import atomic_text
 from asl.types import AslError, UsageError
 

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from asl.models.assemble import assemble, create_backbone
 from asl.models.efficientnet_lite import load_lite_weights
 from asl.models.embedder import Embedder, Preprocessing, Recipe
+from asl.models.model_card import FORMAT, read_metadata
 from asl.models.public_weights import SUFFIXES, load_public
 from asl.models.shipped import SHIPPED, shipped_model
 from asl.storage import read_errors, write_bytes
 from asl.types import AslError, UsageError
 
-FORMAT = "asl-embedder-1"
 _REMEDY = "save or download it again"
 
 
@@ -138,37 +138,6 @@ def _read_checked(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 def _full(value: torch.Tensor) -> torch.Tensor:
     return value.float() if value.is_floating_point() else value
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Read format, recipe, preprocessing and card of a saved embedder, without its weights.
-
-    Raises:
-        AslError: the file is no saved embedder.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
-        raise AslError(
-            f"{path}: is no safetensors file ({str(error)[:200]}); only safetensors files are "
-            "loaded, export the model again"
-        ) from error
-    if metadata.get("format") != FORMAT:
-        raise AslError(
-            f"{path}: holds weights of something else: expected format {FORMAT!r}, got "
-            f"{metadata.get('format')!r}; choose a model.safetensors of asl.train"
-        )
-    return metadata
-
-
-def read_card(path: str | Path) -> dict[str, Any]:
-    """Read the card of a saved embedder."""
-    with read_errors(path, _REMEDY):
-        card: dict[str, Any] = json.loads(read_metadata(Path(path))["card"])
-        if not isinstance(card, dict):
-            raise ValueError("its card is no JSON object")
-        return card
 
 
 def _non_default(plan: Recipe | Preprocessing) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from asl.models.io import read_card
+from asl.models.model_card import read_card
 from asl.models.shipped import SHIPPED, shipped_model
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score

@@ -84,7 +84,7 @@ def search_benchmark(config: EvaluateConfig) -> Runs:
     Training images (100,000 at most) are embedded where a key needs them.
     """
     from asl.data.layouts import open_benchmark
-    from asl.features.extraction import EmbedOptions
+    from asl.features.embed_options import EmbedOptions
     from asl.models import load_embedder
     from asl.pipeline.features import embed_benchmark, thin_background
 

@@ -1,9 +1,13 @@
-"""Embed a catalog or the roles of a benchmark, join several models, postprocess."""
+"""Embed a catalog or the roles of a benchmark, join several models, postprocess.
+
+What embeds is imported on use: a search of stores loads no torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -11,14 +15,16 @@ from rich.console import Console
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, subset
 from asl.data.layouts import Benchmark
-from asl.features.extraction import EmbedOptions, extract_together
+from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
-from asl.features.regions import extract_regions, region_embeddings, regions_of
-from asl.models import Embedder, model_hash
+from asl.features.regions import region_embeddings, regions_of
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.ensemble import ensemble
 from asl.scoring.postprocess import PostProcess
 from asl.types import Embeddings
+
+if TYPE_CHECKING:
+    from asl.models import Embedder
 
 
 def embed_images(
@@ -40,6 +46,8 @@ def embed_images(
         regions: parts embedded as well: ``none``, ``coarse``, ``fine``.
         options: settings of the extraction.
     """
+    from asl.features.extraction import extract_regions, extract_together
+
     options = options or EmbedOptions()
     with progress_bar(f"embedding {role}", unit="images") as progress:
         whole = {output: None}
@@ -80,6 +88,7 @@ def embed_benchmark(
             :func:`thin_background`).
         options: settings of the extraction.
     """
+    from asl.models import model_hash
 
     def embed(
         catalog: Catalog, role: str, parts: str = "none"

@@ -6,23 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 
 from asl.data.catalog import Catalog, FileCatalog, IdStyle, open_catalog, skipped_text
-from asl.features.decoding import Region
-from asl.features.extraction import EmbedOptions
+from asl.features.cropping import Region
+from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import region_embeddings, regions_of
 from asl.features.store_groups import check_models, verify_all
 from asl.index.milvus.address import is_served
 from asl.index.saved_index import SavedIndex
-from asl.models import Embedder, load_embedder, model_hash
 from asl.pipeline.features import embed_images, embedded_ids
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.ensemble import ensemble
 from asl.types import AslError, Embeddings, UsageError
+
+if TYPE_CHECKING:
+    from asl.models import Embedder
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,11 +222,15 @@ class InputLoader:
     @cached_property
     def embedder(self) -> Embedder:
         """The model that embeds images."""
+        from asl.models import load_embedder
+
         return load_embedder(self.sources.model)
 
     @cached_property
     def model_hash(self) -> str:
         """Hash of the model that embeds images."""
+        from asl.models import model_hash
+
         return model_hash(self.embedder)
 
     @property

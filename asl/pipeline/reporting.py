@@ -9,7 +9,7 @@ from typing import Any
 from asl.data.layouts import Benchmark
 from asl.data.pairs import write_pairs
 from asl.defaults import BOOTSTRAP
-from asl.features.extraction import EmbedOptions
+from asl.features.embed_options import EmbedOptions
 from asl.metrics.directional import directional
 from asl.metrics.evaluation import Evaluation, evaluate
 from asl.models import Embedder

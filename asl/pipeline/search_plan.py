@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asl.console.schemas.search_config import SearchConfig
-from asl.features.extraction import EmbedOptions
+from asl.features.embed_options import EmbedOptions
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_factory import FaissFactoryIndex
 from asl.index.engines.protocol import Engine

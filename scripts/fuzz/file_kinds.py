@@ -162,7 +162,7 @@ def _write_model(folder: Path) -> None:
 
 def _read_model(folder: Path, check: bool) -> str:
     from asl.models import load_embedder, model_hash
-    from asl.models.io import read_card
+    from asl.models.model_card import read_card
 
     embedder = load_embedder(folder / "model.safetensors")
     return digest(model_hash(embedder), read_card(folder / "model.safetensors"))

@@ -15,9 +15,9 @@ from asl.data.catalog import open_catalog, subset
 from asl.data.scenes import render_scene
 from asl.features import FeatureStore, extract
 from asl.features.array_jobs import join_parts
-from asl.features.decoding import Region
-from asl.features.extraction import EmbedOptions
-from asl.features.regions import extract_regions
+from asl.features.cropping import Region
+from asl.features.embed_options import EmbedOptions
+from asl.features.extraction import extract_regions
 from asl.models import Embedder, build_embedder
 
 NAMES = [f"{number}.png" for number in range(6)]

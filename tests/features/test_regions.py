@@ -9,17 +9,11 @@ import numpy as np
 import pytest
 
 from asl.data.catalog import open_catalog, subset
-from asl.features.decoding import cut
-from asl.features.extraction import EmbedOptions, extract
+from asl.features.cropping import cut
+from asl.features.embed_options import EmbedOptions
+from asl.features.extraction import extract, extract_regions
 from asl.features.feature_store import FeatureStore
-from asl.features.regions import (
-    REGIONS,
-    THUMBNAIL,
-    extract_regions,
-    region_embeddings,
-    region_path,
-    regions_of,
-)
+from asl.features.regions import REGIONS, THUMBNAIL, region_embeddings, region_path, regions_of
 from asl.models import build_embedder
 from asl.types import AslError, UsageError
 

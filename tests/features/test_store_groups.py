@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asl.features.decoding import Region
+from asl.features.cropping import Region
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import region_path
 from asl.features.store_groups import check_models, forget_gone, gone_images, verify_all

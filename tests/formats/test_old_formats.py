@@ -119,7 +119,7 @@ def feature_of_wedge(model: str) -> Any:
 
 
 def test_a_model_with_its_card() -> None:
-    from asl.models.io import read_card
+    from asl.models.model_card import read_card
 
     card = read_card("model/model.safetensors")
     assert card["data"] == "generated scenes"

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from asl.models import build_embedder, load_embedder, model_hash, save_embedder
-from asl.models.io import read_card
+from asl.models.model_card import read_card
 from asl.types import AslError, UsageError
 from tests.models.small_model import TINY, images
 

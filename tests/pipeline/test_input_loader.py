@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from asl.data.scenes import render_scene
-from asl.features.extraction import EmbedOptions
+from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.index.saved_index import SavedIndex
 from asl.models import build_embedder, model_hash, save_embedder

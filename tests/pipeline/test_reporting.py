@@ -10,7 +10,7 @@ import cv2
 from asl.data.layouts import open_benchmark
 from asl.data.pairs import read_pairs
 from asl.data.scenes import render_scene
-from asl.features.extraction import EmbedOptions
+from asl.features.embed_options import EmbedOptions
 from asl.models import build_embedder
 from asl.pipeline.benchmark_run import Protocol, every_mode
 from asl.pipeline.reporting import score_benchmark

@@ -31,7 +31,7 @@ def check_model(path: Path) -> Contents:
         AslError: the file is damaged, or its weights do not fit its recipe.
     """
     from asl.models import load_embedder, model_hash
-    from asl.models.io import read_card, read_metadata
+    from asl.models.model_card import read_card, read_metadata
 
     embedder = load_embedder(path)
     metadata = read_metadata(path)

@@ -24,7 +24,7 @@ from asl.data.images import (
     read_file,
     resize_image,
 )
-from asl.features.decoding import cut
+from asl.features.cropping import cut
 from asl.features.inference import Runner
 from asl.features.regions import regions_key, regions_of
 from asl.matching.align.prepare import working_image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asl.features.decoding import Region, cut
+from asl.features.cropping import Region, cut
 
 
 def test_cut_takes_the_share_and_at_least_a_pixel() -> None:
