@@ -251,12 +251,13 @@ def fit(
     seed: int,
     card: dict[str, Any],
     base: TreeModel | None = None,
+    trees: int = 5,
 ) -> tuple[TreeModel, npt.NDArray[np.float64]]:
-    """Fit the decision on all pairs, or correct ``base`` on them.
+    """Fit the decision on all pairs, or correct ``base`` on them by some trees.
 
     It is calibrated on out-of-fold probabilities, which are returned, too.
     """
-    fitted = fit_trees if base is None else partial(refine_trees, base)
+    fitted = fit_trees if base is None else partial(refine_trees, base, trees=trees)
     evidence, labels = found["evidence"], found["copy"]
     weights = pair_weights(found["kind"])
     fold = np.random.default_rng(seed).integers(0, 5, int(found["source"].max()) + 1)[
@@ -325,6 +326,7 @@ def main() -> int:
         help="correct the packaged decision on these pairs, which takes far fewer, instead of "
         "fitting one on these pairs alone",
     )
+    parser.add_argument("--trees", type=int, default=5, help="trees that --refine appends")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
@@ -370,8 +372,8 @@ def run(options: argparse.Namespace) -> None:
     }
     base = load_model() if options.refine else None
     if base is not None:
-        card["base"] = base.card
-    model, probability = fit(found, seed=options.seed, card=card, base=base)
+        card |= {"base": base.card, "trees": options.trees}
+    model, probability = fit(found, seed=options.seed, card=card, base=base, trees=options.trees)
     model.card["thresholds"] = thresholds(probability, found["copy"])
     with atomic_text(options.output) as file:
         file.write(model.to_json())

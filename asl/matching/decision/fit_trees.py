@@ -111,7 +111,7 @@ def refine_trees(
     labels: npt.NDArray[np.bool_],
     *,
     weights: npt.NDArray[np.float64] | None = None,
-    trees: int = 80,
+    trees: int = 5,
     leaves: int = 12,
     learning_rate: float = 0.1,
     seed: int = 0,
@@ -127,7 +127,8 @@ def refine_trees(
         evidence: float64 ``[N, E]`` in the order of :data:`asl.matching.values.EVIDENCE`.
         labels: bool ``[N]``, True where the query is a copy of the reference.
         weights: float64 ``[N]`` sample weights.
-        trees: number of trees that are appended.
+        trees: number of trees that are appended; on a few thousand pairs the held-out loss is
+            lowest after about five and rises soon after.
         leaves: maximum number of leaves of each.
         learning_rate: shrinkage of each tree's contribution.
         seed: of the fit.
