@@ -210,6 +210,14 @@ def test_the_budgets_of_all_sections_are_under_eight_minutes(scripts: Any) -> No
     assert set(check.BUDGETS) == set(scripts("gpu_sections").SECTIONS)
 
 
+def test_every_test_that_needs_a_gpu_is_where_the_script_looks() -> None:
+    tests = SCRIPTS.parent / "tests"
+    mark = ".".join(["pytest", "mark", "gpu"])
+    marked = [path for path in tests.rglob("*.py") if mark in path.read_text(encoding="utf-8")]
+    assert marked
+    assert all(path.is_relative_to(tests / "index") for path in marked)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_all_sections_run_on_a_cpu(tmp_path: Path) -> None:
