@@ -102,7 +102,7 @@ def resolve(target: object, slot: Slot) -> Callable[..., Any]:
             "and trusted=[PACKAGE] on the command line allows those of another package"
         )
     try:
-        found = vars(import_module(module)).get(name)
+        found = getattr(import_module(module), name, None)  # some names are loaded on use
     except ImportError as error:
         raise UsageError(f"{where}: cannot import {module} ({error})") from error
     if found is None:
