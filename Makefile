@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE ?= 1
 PYTEST_OPTIONS ?= -n auto --dist loadfile --no-loadscope-reorder --durations=40
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo scan test tests test-fast check lint types docs clean
+.PHONY: help setup demo scan test tests test-fast check lock lint types docs clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+lock: $(STAMP) ## Write requirements.lock (needs uv and the network)
+	$(BIN)/python scripts/write_lock.py
 
 docs: $(STAMP) ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict

@@ -70,6 +70,10 @@ def _check(config: ReproduceConfig) -> ScoreNormalization | None:
     """Refuse wrong values, and keys that have no effect; return the score normalisation."""
     from asl.models.scores import resolve_score
 
+    if config.sizes is not None and (not config.sizes or min(config.sizes) < 1):
+        raise UsageError(
+            f"sizes: expected sides in pixels, 1 or more, got {config.sizes}; null: the model's own"
+        )
     zero = ("local_candidates", "background", "whiten", "negatives", "bootstrap", "workers", "lam")
     check_least(config, dict.fromkeys(("candidates", "batch_size"), 1) | dict.fromkeys(zero, 0))
     resolve_score("hinge", {}, lam=config.lam, tau=config.tau)

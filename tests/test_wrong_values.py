@@ -29,6 +29,7 @@ BASES = {
     "reproduce": ["benchmark=folder", "root=nowhere"],
     "edit": ["images=empty", "output=out"],
     "export": ["model=nowhere", "output=model.pt2"],
+    "doctor": ["path=nowhere"],
 }
 # Numbers of the right type that no verb can work with; `key=value` beside the base of the verb.
 OUT_OF_RANGE = {
@@ -46,7 +47,7 @@ OUT_OF_RANGE = {
     "extract": [
         *("max_failure_rate=-1", "max_failure_rate=1.1", "shard_size=-1", "shard_size=0"),
         *("prune=-1", "prune=1.1", "size=-1", "size=0", "merge=-1", "merge=0", "batch_size=-1"),
-        *("batch_size=0", "workers=-1", "milvus_index=nonsense", "images=nonsense"),
+        *("batch_size=0", "workers=-1", "milvus_index=nonsense", "images=nonsense", "output="),
     ],
     "search": [
         *("k=-1", "k=0", "most=-1", "most=0", "precision=-1", "precision=0", "precision=1.1"),
@@ -54,11 +55,11 @@ OUT_OF_RANGE = {
         *("seconds=-1", "sn_weight=-1", "sn_first=-1", "sn_last=-1", "whiten=-1", "whiten=4"),
         *("negatives=-1", "negatives=0.3", "nprobe=-1", "nprobe=0", "recall_queries=-1"),
         *("memory=-1", "memory=0", "batch_size=-1", "batch_size=0", "workers=-1"),
-        *("output=pairs.txt", "output=", "factory=nonsense", "background=nonsense"),
+        *("output=pairs.txt", "output=", "memory=1e-9", "factory=nonsense", "background=nonsense"),
     ],
     "evaluate": [
         *("k=-1", "k=0", "most=-1", "most=0", "precision=-1", "precision=0", "precision=1.1"),
-        *("bootstrap=1", "lam=-1"),
+        *("bootstrap=1", "lam=-1", "output="),
         *("bootstrap=-1", "whiten=-1", "negatives=-1", "negatives=0.3", "whiten=4", "workers=-1"),
         *("sn_weight=-1", "sn_first=-1", "sn_last=-1", "groups=nonsense", "truth=nonsense"),
         *("query_images=nonsense", "reference_images=nonsense", "background=nonsense"),
@@ -68,13 +69,14 @@ OUT_OF_RANGE = {
         *("k=-1", "k=0", "most=-1", "most=0", "candidates=-1", "candidates=0", "lam=-1"),
         *("local_candidates=-1", "background=-1", "bootstrap=-1", "whiten=-1", "negatives=-1"),
         *("sn_weight=-1", "sn_first=-1", "sn_last=-1", "batch_size=-1", "batch_size=0"),
-        "workers=-1",
+        *("workers=-1", "sizes=[]", "sizes=0", "sizes=[64,-1]", "output="),
     ],
     "edit": [
         *("views=-1", "views=0", "size=-1", "size=0", "size=15", "quality=-1", "quality=101"),
-        *("images=nonsense", "size=200000"),
+        *("images=nonsense", "size=200000", "output=", "output=empty/views"),
     ],
-    "export": ["model=nonsense", "tolerance=-1"],
+    "export": ["model=nonsense", "tolerance=-1", "output="],
+    "doctor": ["path=nonsense"],
 }
 KEYS = [(verb, key) for verb in BASES for key in keys_of(VERBS[verb].schema).values()]
 

@@ -22,9 +22,12 @@ def check_text(name: str, text: str, kinds: set[object]) -> None:
         kinds: types that the key takes.
 
     Raises:
-        UsageError: a fraction or a huge number for a whole number, a number that is not finite, a
-            device that does not exist in any installation, more workers than a machine can start.
+        UsageError: an output without a name, a fraction or a huge number for a whole number, a
+            number that is not finite, a device that does not exist in any installation, more
+            workers than a machine can start.
     """
+    if name == "output" and not text.strip():
+        raise UsageError(f"output: expected the name of a file or folder, got {text!r}")
     if name == "device" and not _DEVICE.fullmatch(text):
         raise UsageError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {text!r}")
     if str in kinds or not ({int, float} & kinds):

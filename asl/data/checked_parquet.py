@@ -1,16 +1,19 @@
-"""Parquet tables whose pages have checksums, which are compared when they are read."""
+"""Parquet tables with checksums of their columns, which are compared when they are read."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from asl.storage import atomic_path
 
-_MARK = {b"asl-checksums": b"pages"}  # readers cannot ask a page if it has one
+_KEY = b"asl-sha256"  # in the metadata of the schema: name of a column -> checksum, as JSON
 
 
 def write_parquet(table: Any, path: Path) -> None:
@@ -19,21 +22,44 @@ def write_parquet(table: Any, path: Path) -> None:
     Raises:
         WriteError: the file cannot be written.
     """
-    marked = table.replace_schema_metadata({**(table.schema.metadata or {}), **_MARK})
+    digests = {name: _digest(table.column(name)) for name in table.column_names}
+    metadata = {**(table.schema.metadata or {}), _KEY: json.dumps(digests).encode()}
     with atomic_path(path) as temporary:
+        marked = table.replace_schema_metadata(metadata)
         pq.write_table(marked, temporary, write_page_checksum=True)
 
 
 def read_parquet(path: Path, *, columns: Sequence[str] | None = None) -> Any:
-    """Read an Arrow table, or some of its columns.
+    """Read an Arrow table, or some of its columns; tables of others have no checksums.
 
     Raises:
-        ArrowException or OSError: the file cannot be read, or a page is damaged.
+        ArrowException, OSError or ValueError: the file cannot be read, or a column is damaged.
     """
     wanted = None if columns is None else list(columns)
-    return pq.read_table(path, columns=wanted, page_checksum_verification=True)
+    table = pq.read_table(path, columns=wanted, page_checksum_verification=True)
+    if has_checksums(table):
+        digests = json.loads(table.schema.metadata[_KEY])
+        for name in table.column_names:
+            if digests.get(name) != _digest(table.column(name)):
+                raise ValueError(f"the checksum of column {name!r} differs")
+    return table
 
 
 def has_checksums(table: Any) -> bool:
     """Tell whether a table that was read came from :func:`write_parquet`."""
-    return bool(_MARK.items() <= (table.schema.metadata or {}).items())
+    return _KEY in (table.schema.metadata or {})
+
+
+def _digest(column: Any) -> str:
+    """Return the SHA-256 of the values of a column, whatever their encoding is."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+        column = column.cast(kind)
+    digest = hashlib.sha256(f"{kind} {len(column)} {column.null_count}\n".encode())
+    if column.null_count or not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        values = ["null" if value is None else f"={value}" for value in column.to_pylist()]
+        digest.update("\0".join(values).encode("utf-8", "surrogatepass"))
+    else:
+        digest.update(column.to_numpy().tobytes())
+    return digest.hexdigest()

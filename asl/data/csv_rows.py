@@ -14,6 +14,25 @@ _HEADER_WORD = re.compile(r"(.*[ _-])?(q|r|id|query|reference|ref|image|img|name
 _WORD = re.compile(r"[^\W\d]+([ _-]+[^\W\d]+)*")  # letters, no digits, no suffix of a file
 
 
+FORMULA = r"(?:\./)*[=+\-@\t\r]"  # start of a cell that a spreadsheet would run
+_FORMULA = re.compile(FORMULA)
+_ESCAPED = re.compile(rf"\./{FORMULA}")
+
+
+def cell_of(name: str) -> str:
+    """Write an id so that no spreadsheet takes it for a formula; :func:`id_of` is the inverse.
+
+    >>> cell_of("=cmd.jpg"), cell_of("photos/=cmd.jpg"), id_of(cell_of("./=cmd.jpg"))
+    ('./=cmd.jpg', 'photos/=cmd.jpg', './=cmd.jpg')
+    """
+    return f"./{name}" if _FORMULA.match(name) else name
+
+
+def id_of(cell: str) -> str:
+    """Read an id that :func:`cell_of` wrote."""
+    return cell[2:] if _ESCAPED.match(cell) else cell
+
+
 def read_rows(path: Path, *, header: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
     """Read the non-empty rows of a CSV file; a first row that equals ``header`` is skipped.
 

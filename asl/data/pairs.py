@@ -1,7 +1,7 @@
 """Read and write scored pairs as CSV (the ISC 2021 columns, scores with every digit) or Parquet.
 
 The challenge's own writer keeps six decimals, whose ties cost µAP; here a score survives the round
-trip.
+trip. In CSV, ids that a spreadsheet would take for formulas begin with ``./``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from asl.data.checked_parquet import read_parquet, write_parquet
-from asl.data.csv_rows import read_rows
+from asl.data.csv_rows import FORMULA, id_of, read_rows
 from asl.storage import atomic_path
 from asl.types import I64, AslError, ScoredPairs, StrArray
 
@@ -53,7 +53,10 @@ def write_pairs(
         write_parquet(pa.table(table), path)
         return
     with atomic_path(path) as temporary:
-        _write_csv(pa.table({name: _plain(column) for name, column in table.items()}), temporary)
+        cells = {name: _plain(column) for name, column in table.items()}
+        for name in COLUMNS[:2]:
+            cells[name] = pc.replace_substring_regex(cells[name], f"^({FORMULA})", r"./\1")
+        _write_csv(pa.table(cells), temporary)
 
 
 def _write_csv(table: Any, path: Path) -> None:
@@ -149,7 +152,12 @@ def _read_csv(path: Path) -> ScoredPairs:
                 strings_can_be_null=False,
             ),
         )
-        columns = [pc.utf8_trim_whitespace(table.column(name)) for name in COLUMNS[:2]]
+        columns = [
+            pc.replace_substring_regex(
+                pc.utf8_trim_whitespace(table.column(name)), rf"^\./({FORMULA})", r"\1"
+            )
+            for name in COLUMNS[:2]
+        ]
         return _from_table(pa.table([*columns, table.column("score")], names=COLUMNS))
     except (pa.ArrowException, AslError):
         return _read_slowly(path)
@@ -173,7 +181,7 @@ def _read_slowly(path: Path) -> ScoredPairs:
                 f"{path}, line {number}: expected query_id,reference_id,score (a finite number), "
                 f"got {','.join(row)!r}"
             )
-        queries.append(row[0])
-        references.append(row[1])
+        queries.append(id_of(row[0]))
+        references.append(id_of(row[1]))
         scores.append(float(row[2]))
     return ScoredPairs.from_ids(queries, references, scores)

@@ -144,6 +144,10 @@ def _ids(path: Path, table: Any, column: str, name: Name) -> list[str]:
     rows = table.metadata.num_rows
     if "id" in table.schema_arrow.names:
         values = table.read(columns=["id"]).column("id").to_pylist()
+        if None in values:
+            raise AslError(
+                f"{path}, row {values.index(None)}: column 'id' is empty; give every image an id"
+            )
     else:
         kind = table.schema_arrow.field(column).type
         values = []

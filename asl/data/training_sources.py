@@ -49,13 +49,10 @@ def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
             read.
         AslError: a folder is empty or not in the layout.
     """
-    _check(config)
-    _check_pairs(config)
+    check_keys(config)
     published = _published(config, seed)
     if config.name == "folder":
-        if config.train is None:
-            raise UsageError("data.train: needed with data=folder, e.g. `data.train=photos/`")
-        train: Catalog = open_catalog(config.train)
+        train: Catalog = open_catalog(str(config.train))
     elif published is None or published.train is None:
         raise UsageError(
             f"data.root: needed with data={config.name}, a folder that has training images"
@@ -75,6 +72,18 @@ def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
         pairs=_pairs(config, listed),
         left_out=published.broken_pairs if published else {},
     )
+
+
+def check_keys(config: DataConfig) -> None:
+    """Refuse keys that are missing, that do not go together, or that would be ignored.
+
+    Raises:
+        UsageError: naming the key.
+    """
+    _check(config)
+    _check_pairs(config)
+    if config.name == "folder" and config.train is None:
+        raise UsageError("data.train: needed with data=folder, e.g. `data.train=photos/`")
 
 
 def _listed_pairs(config: DataConfig, published: Benchmark | None) -> list[HardPair]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from asl.data.csv_rows import read_rows
+from asl.data.csv_rows import cell_of, id_of, read_rows
 from asl.storage import atomic_text
 from asl.types import AslError, TruthPairs
 
@@ -34,7 +34,7 @@ def read_truth(path: str | Path) -> TruthPairs:
                 f"{path}, line {number}: expected query_id,reference_id[,kind], "
                 f"got {','.join(row)!r}"
             )
-        query, reference = row[:2]
+        query, reference = map(id_of, row[:2])
         queries[query] = None
         if reference:
             pairs.append((query, reference))
@@ -63,7 +63,10 @@ def write_truth(truth: TruthPairs, path: str | Path) -> None:
         writer.writerow(HEADER if truth.kinds else HEADER[:2])
         for query in truth.queries.tolist():
             kind = [truth.kinds.get(query, "")] if truth.kinds else []
-            writer.writerows([query, reference, *kind] for reference in references.get(query, [""]))
+            writer.writerows(
+                [cell_of(query), cell_of(reference), *kind]
+                for reference in references.get(query, [""])
+            )
 
 
 def read_groups(path: str | Path) -> dict[str, str]:
@@ -76,9 +79,10 @@ def read_groups(path: str | Path) -> dict[str, str]:
     for number, row in read_rows(Path(path), header=["query_id", "group"]):
         if len(row) != 2 or not all(row):
             raise AslError(f"{path}, line {number}: expected query_id,group, got {','.join(row)!r}")
-        if groups.setdefault(row[0], row[1]) != row[1]:
+        query, group = id_of(row[0]), row[1]
+        if groups.setdefault(query, group) != group:
             raise AslError(
-                f"{path}, line {number}: {row[0]} is in two groups, {groups[row[0]]!r} and "
-                f"{row[1]!r}; keep one"
+                f"{path}, line {number}: {query} is in two groups, {groups[query]!r} and "
+                f"{group!r}; keep one"
             )
     return groups

@@ -17,6 +17,7 @@ from rich.console import Console
 from asl.console.progress import progress_bar
 from asl.console.schemas.edit_config import EditConfig
 from asl.data.catalog import Catalog, open_catalog
+from asl.data.csv_rows import cell_of
 from asl.data.images import ImageError, Pixels, decode_image, encode_image
 from asl.data.truth import write_truth
 from asl.edits.benchmark_kinds import benchmark_kinds
@@ -88,7 +89,8 @@ def make_edited_queries(config: EditConfig) -> int:
     with atomic_path(output / "sheet.jpg") as path:
         _sheet(thumbs).save(path, format="JPEG", quality=90)
     if failures:
-        _write_table(output / "failures.csv", ("source", "reason"), failures)
+        listed = [(cell_of(name), reason) for name, reason in failures]
+        _write_table(output / "failures.csv", ("source", "reason"), listed)
         console.print(
             f"[yellow]{len(failures)} image(s) could not be read; see {output / 'failures.csv'}"
         )
@@ -105,6 +107,12 @@ def _check(config: EditConfig) -> None:
         raise UsageError(f"size: must be 16 to 8,192 pixels, got {config.size}")
     if not 0 <= config.quality <= 100:
         raise UsageError(f"quality: must be in 1..100, or 0 for PNG, got {config.quality}")
+    sources, output = Path(config.images).resolve(), Path(config.output).resolve()
+    if sources.is_dir() and output.is_relative_to(sources):
+        raise UsageError(
+            f"output: {config.output} is inside images={config.images}, whose next reader would "
+            "take the queries for originals; choose a folder beside it"
+        )
 
 
 def _edits(config: EditConfig) -> list[tuple[str, Edit]]:
@@ -166,7 +174,7 @@ def _row(made: _Made) -> tuple[Any, ...]:
     size = (view.size[1], view.size[0])
     return (
         made.query,
-        made.source,
+        cell_of(made.source),
         made.kind,
         *size,
         *shares,

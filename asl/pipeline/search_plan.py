@@ -32,6 +32,7 @@ from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score, usual_clip
 from asl.types import F32, AslError, UsageError
 
+_LEAST_MEMORY = 0.001  # GiB: blocks of a few rows would take hours
 _VERIFIED_KEYS = (
     "candidate_score",
     "local_candidates",
@@ -169,8 +170,8 @@ def _check_values(config: SearchConfig) -> None:
     at_least_one = {"nprobe": 1, "most": 1, "batch_size": 1}
     at_least_zero = {"recall_queries": 0, "local_candidates": 0, "whiten": 0, "negatives": 0}
     check_least(config, at_least_one | at_least_zero | {"pairs": 0, "seconds": 0, "workers": 0})
-    if config.memory <= 0:
-        raise UsageError(f"memory: must be more than 0 GiB, got {config.memory}")
+    if config.memory < _LEAST_MEMORY:
+        raise UsageError(f"memory: must be {_LEAST_MEMORY} GiB or more, got {config.memory:g}")
     if config.score != "verified":
         Limits.of(config.k, config.most, config.above, shape=(1, 1), mode=config.score)
     elif config.k is None:

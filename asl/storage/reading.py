@@ -176,8 +176,12 @@ def database_errors(path: str | Path, *, remedy: str) -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error, remedy) from error
     except sqlite3.OperationalError as error:
-        text = str(error)
+        text = " ".join(str(error).split())[:_LONGEST_REASON]
+        if "decode" in text:
+            raise _damaged(path, error, remedy) from error
         if "full" in text or "readonly" in text:
             advice = "free some space on that disk" if "full" in text else "choose another place"
             number = 28 if "full" in text else 30

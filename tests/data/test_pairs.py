@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,19 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     for name in ("gone.csv", "gone.parquet"):
         with pytest.raises(AslError, match=name):
             read_pairs(tmp_path / name)
+
+
+NAMES = ["=cmd|' /C calc'!A0", "+1.jpg", "-2.jpg", "@x", "./=y", "././@z", "a/=b", "./plain"]
+
+
+def test_ids_are_no_formulas_and_come_back(tmp_path: Path) -> None:
+    pairs = ScoredPairs.from_ids(NAMES, NAMES[::-1], [n / 10 for n in range(len(NAMES))])
+    write_pairs(pairs, tmp_path / "p.csv")
+    cells = [
+        cell
+        for line in csv.reader((tmp_path / "p.csv").read_text().splitlines())
+        for cell in line[:2]
+    ]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))]
+    again = read_pairs(tmp_path / "p.csv")
+    assert again.queries[again.query_index].tolist() == NAMES

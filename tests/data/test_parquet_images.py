@@ -105,3 +105,17 @@ def refusal(path: Path) -> str:
     except AslError as error:
         return str(error)
     return ""
+
+
+def test_an_empty_id_and_an_empty_image_are_named(tmp_path: Path) -> None:
+    images = pa.array([b"x", None, b"z"], pa.binary())
+    table = pa.table({"id": ["a", "b", "c"], "image": images})
+    pq.write_table(table, tmp_path / "images.parquet")
+    catalog = open_catalog(tmp_path / "images.parquet")
+    assert catalog.read(0) == b"x"
+    with pytest.raises(AslError, match=r"images\.parquet, row 1: column 'image' holds no bytes"):
+        catalog.read(1)
+    table = pa.table({"id": ["a", None, "c"], "image": images})
+    pq.write_table(table, tmp_path / "ids.parquet")
+    with pytest.raises(AslError, match=r"ids\.parquet, row 1: column 'id' is empty; give every"):
+        open_catalog(tmp_path / "ids.parquet")

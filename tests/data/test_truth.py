@@ -79,3 +79,13 @@ def test_missing_file_and_binary_file(tmp_path: Path) -> None:
 def test_the_challenges_own_files(shared_data: Path, name: str, pairs: int, queries: int) -> None:
     truth = read_truth(shared_data / "isc2021" / f"{name}_ground_truth.csv")
     assert (len(truth), len(truth.queries)) == (pairs, queries)
+
+
+def test_ids_are_no_formulas_and_come_back(tmp_path: Path) -> None:
+    truth = TruthPairs.from_pairs([("=1+1", "@a"), ("b", "-c.jpg")], other_queries=["+d"])
+    write_truth(truth, tmp_path / "t.csv")
+    text = (tmp_path / "t.csv").read_text()
+    assert text == "query_id,reference_id\n./=1+1,./@a\nb,./-c.jpg\n./+d,\n"
+    again = read_truth(tmp_path / "t.csv")
+    assert again.queries.tolist() == truth.queries.tolist()
+    assert again.reference_ids.tolist() == truth.reference_ids.tolist()

@@ -16,6 +16,16 @@ def test_a_checksum_is_of_the_content_alone() -> None:
     assert json_checksum({"count": 4, "dim": 2}) != first
     assert without_seal(sealed({"a": 1})) == {"a": 1}
     assert without_seal({"a": 1}) == {"a": 1}, "earlier versions wrote none"
+    digest = {"digest": "0" * 64}
+    assert without_seal(dict(digest)) == digest
+    for seal in (
+        {"sha256": None},
+        {"sha256": "0" * 64},
+        {"sla256": "0" * 64},
+        {"shaa256": "0" * 64},
+    ):
+        with pytest.raises(ValueError, match="its checksum"):
+            without_seal({"a": 1, **seal})
 
 
 def test_a_written_object_is_compared_when_it_is_read(tmp_path: Path) -> None:

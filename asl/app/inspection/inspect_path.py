@@ -53,7 +53,7 @@ def inspect_path(path: Path) -> list[Finding]:
         UsageError: there is no such path, or nothing of ours in it.
     """
     if not path.exists():
-        raise UsageError(f"there is no {path}")
+        raise UsageError(f"path: there is no {path}; give a file or folder that asl wrote")
     if path.is_file():
         if path.name == "manifest.json" or _STORE_FILE.fullmatch(path.name):
             path = path.parent if _is_store(path.parent) else path

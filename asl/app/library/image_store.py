@@ -26,7 +26,7 @@ from asl.app.library.row_checksums import (
     checked_rows,
     row_checksum,
 )
-from asl.storage import atomic_path, database_errors, open_database, read_errors
+from asl.storage import ReadError, atomic_path, database_errors, open_database, read_errors
 from asl.types import F32, AslError
 
 FORMAT = "asl-images-1"
@@ -209,12 +209,17 @@ class ImageStore:
     def names(self) -> list[Name]:
         """Return every name, in the order of their first appearance."""
         rows = self._checked(f"SELECT {_NAME_COLUMNS}, crc FROM names ORDER BY number")
-        return [Name(*row) for row in rows]
+        return [self._name(row) for row in rows]
 
     def find(self, name: str) -> Name | None:
         """Return one name; None if it is unknown."""
         rows = self._checked(f"SELECT {_NAME_COLUMNS}, crc FROM names WHERE name = ?", (name,))
-        return Name(*rows[0]) if rows else None
+        return self._name(rows[0]) if rows else None
+
+    def _name(self, row: tuple[Any, ...]) -> Name:
+        if not all(isinstance(text, str) for text in (*row[:3], row[5])):
+            raise ReadError(f"{self.path}: damaged (a name is {row[:3]!r:.80}); {REMEDY}")
+        return Name(*row)
 
     def remove(self, names: Sequence[str]) -> int:
         """Delete names and the contents left without one; return the number of deleted names."""
