@@ -17,16 +17,14 @@ if TYPE_CHECKING:
 
 
 def check(config: TrainConfig) -> None:
-    """Check the keys of the data, and the groups with a ``_target_``, without building anything.
+    """Check the groups with a ``_target_`` without building anything.
 
     Raises:
         UsageError: naming the key.
     """
-    from asl.data.training_sources import check_keys
     from asl.training.parts import check_parts
 
     check_parts(config)
-    check_keys(config.data)
 
 
 def run(config: TrainConfig) -> int:
