@@ -142,7 +142,9 @@ def open_detector(options: ServeConfig) -> CopyDetector:
     """Open the detector; references lacking the regions are embedded first."""
     from asl.app.detector import CopyDetector
     from asl.console.progress import progress_bar
+    from asl.data.decode_budget import keep_warm
 
+    keep_warm(options.workers)
     with ExitStack() as stack:
         bars: list[Callable[[int, int], None]] = []
 
@@ -162,6 +164,7 @@ def open_detector(options: ServeConfig) -> CopyDetector:
             device=options.device,
             max_pixels=int(1e6 * options.max_megapixels),
             regions=options.regions,
+            isolate=True,
             progress=progress,
         )
         if options.check_files:

@@ -55,6 +55,7 @@ class CopyDetector:
         engine: str = "auto",
         max_pixels: int = MAX_PIXELS,
         regions: str = "coarse",
+        isolate: bool = False,
         progress: Progress | None = None,
     ) -> None:
         """Load a model, and the references of the folder where there is one.
@@ -71,6 +72,8 @@ class CopyDetector:
                 pictures are found: ``none``, ``coarse`` (5 crops and a thumbnail), ``fine`` (14 and
                 a thumbnail). A reference takes 4 D bytes of memory for the whole and for each
                 region: 36 KB with ``coarse`` and the packaged model.
+            isolate: decode every image in a process that is ended where it takes too much time or
+                memory, for images of strangers; without it only images that could be costly.
             progress: called with (references done, references to do) while references of the
                 folder that were added with other regions are embedded again.
 
@@ -79,7 +82,9 @@ class CopyDetector:
             UsageError: there is no such set of regions, or no such precision.
         """
         self.threshold = threshold_for(precision)
-        self._ingestor = Ingestor(model, device=device, max_pixels=max_pixels, regions=regions)
+        self._ingestor = Ingestor(
+            model, device=device, max_pixels=max_pixels, regions=regions, isolate=isolate
+        )
         self.folder = None if folder is None else Path(folder)
         self._store = self._ingestor.open_store(None if self.folder is None else self.folder / FILE)
         self._vectors = VectorCollection(

@@ -14,6 +14,7 @@ JPEG_START = b"\xff\xd8\xff"
 JPEG_END = b"\xff\xd9"
 _MOST_CHUNKS = 200_000
 _MOST_EXIF_BYTES = 1 << 16
+_COMPARED_ROWS = 64  # at a time, which bounds the memory
 _MISSING_SHARE = 0.05  # of a picture that may be missing at its end
 _MISSING_PIXELS = 32  # height of the strip that may be missing of small pictures
 _MISSING_SHARE_OF_SMALL = 0.25
@@ -52,26 +53,33 @@ def without_ancillary_chunks(data: bytes) -> bytes | None:
 
 
 def completed(jpeg: bytes) -> tuple[bytes, bytes]:
-    """Return two completions of a JPEG that lacks its end.
+    """Return two completions of a JPEG that lacks its end, or data before its end.
 
     They decode to the same pixels where the data is there, and to different ones where it is not.
     """
-    body = jpeg.rstrip(b"\xff")
+    body = jpeg.rstrip(b"\xff").removesuffix(JPEG_END)
     return body + JPEG_END, body + _NOISE + JPEG_END
 
 
-def missing_share(one: U8, other: U8) -> float:
+def missing_share(one: U8, other: U8, *, scale: float = 1.0) -> float:
     """Return the share of a picture that is missing, from its two completions ``[H, W, 3]``.
+
+    ``scale`` is the size of the picture divided by that of the completions.
 
     0 where the strip that is missing is so thin that the picture is as good as whole.
     """
-    differs = (one != other).any(axis=2)
-    rows = np.flatnonzero(differs.any(axis=1))
-    columns = np.flatnonzero(differs.any(axis=0))
+    by_row = np.zeros(one.shape[0], np.bool_)
+    by_column = np.zeros(one.shape[1], np.bool_)
+    for top in range(0, len(one), _COMPARED_ROWS):
+        part = slice(top, top + _COMPARED_ROWS)
+        differs = (one[part] != other[part]).any(axis=2)
+        by_row[part] = differs.any(axis=1)
+        by_column |= differs.any(axis=0)
+    rows, columns = np.flatnonzero(by_row), np.flatnonzero(by_column)
     if not len(rows):
         return 0.0
     height = int(rows[-1] - rows[0]) + 1
     width = int(columns[-1] - columns[0]) + 1
-    share = height * width / differs.size
-    thin = min(height, width) <= _MISSING_PIXELS and share <= _MISSING_SHARE_OF_SMALL
+    share = height * width / (by_row.size * by_column.size)
+    thin = min(height, width) * scale <= _MISSING_PIXELS and share <= _MISSING_SHARE_OF_SMALL
     return 0.0 if thin or share <= _MISSING_SHARE else share

@@ -17,7 +17,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from asl.data.image_repair import (
@@ -27,10 +27,13 @@ from asl.data.image_repair import (
     missing_share,
     without_ancillary_chunks,
 )
+from asl.data.picture_bounds import examine
+from asl.data.pixel_gate import IN_FLIGHT
+from asl.data.rgb import Pixels as Pixels
+from asl.data.rgb import to_rgb
 from asl.data.signatures import FORMATS, HEAD_BYTES, picture_format
-from asl.types import U8, AslError
+from asl.types import AslError
 
-Pixels = U8
 ResizeMode = Literal["squash", "short", "pad"]
 
 # Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them,
@@ -40,14 +43,7 @@ cv2.setNumThreads(1)
 MAX_PIXELS = 100_000_000
 TOO_LARGE = "too many pixels"  # start of the reason of an image beyond the limit
 MAX_BYTES = 256 * 2**20
-# Transparency is composited onto a colour that visible pixels are far from.
-_BACKGROUND_SIDE = 256  # pixels of the longer side at which visible pixels are counted
-_NEAR_BACKGROUND = 40  # grey levels, in every channel, within which a pixel has that colour
-_MAX_BLANK_FRAMES = 50  # of one colour at the start of an animation that are passed over
-_MAX_BLANK_PIXELS = 50_000_000  # that are decoded of them
-_BLANK_RANGE = 12  # levels: a smaller range of every channel is one colour with noise
-_MAX_NEAR_BACKGROUND = 0.25  # share of the visible pixels that may have the colour
-_WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
+_COMPARED_SIDE = 1024  # pixels of the shorter side, at least
 
 
 class ImageError(AslError):
@@ -74,10 +70,11 @@ def decode_image(
 
     EXIF rotation is applied, CMYK, palette, gray and 16-bit become 8-bit RGB, transparent pixels
     become white (black or gray where the visible pixels are white), an animation gives its first
-    frame that is not of one colour. Size limits are checked before a pixel is decoded; a JPEG of up
-    to four times ``max_pixels`` comes out half as large instead of being refused. A JPEG that lacks
-    the end of its data is accepted where (nearly) all of the picture is there, a PNG whose profile,
-    texts or other ancillary chunks are too large or damaged is decoded without them.
+    frame that is not of one colour. Size limits and the structure
+    (:mod:`asl.data.picture_bounds`) are checked before a pixel is decoded; a JPEG of up to four
+    times ``max_pixels`` comes out half as large instead of being refused. A JPEG that lacks the end
+    of its data is accepted where (nearly) all of the picture is there, a PNG whose profile, texts
+    or other ancillary chunks are too large or damaged is decoded without them.
 
     Args:
         data: the encoded bytes, or the file that has them.
@@ -94,6 +91,17 @@ def decode_image(
         ImageError: empty, too large, no allowed format, truncated or corrupt.
     """
     encoded = _read(data, max_bytes)
+    bounds = examine(encoded)
+    if bounds.excess and bounds.pixels <= max_pixels:
+        raise ImageError(bounds.excess)
+    with IN_FLIGHT.hold(min(bounds.pixels or max_pixels, max_pixels)):
+        if bounds.thin:
+            return _nearly_whole(encoded, max_pixels, least)
+        return _repaired(encoded, max_pixels, least)
+
+
+def _repaired(encoded: bytes, max_pixels: int, least: int) -> Pixels:
+    """Decode; a file that viewers show and a strict decoder refuses is decoded once more."""
     try:
         return _decoded(encoded, max_pixels, least)
     except ImageError as error:
@@ -109,12 +117,18 @@ def decode_image(
 
 
 def _nearly_whole(encoded: bytes, max_pixels: int, least: int) -> Pixels:
-    """Decode a JPEG that lacks its end, where (nearly) all of the picture is there."""
-    one, other = (_decoded(data, max_pixels, least) for data in completed(encoded))
-    missing = missing_share(one, other)
+    """Decode a JPEG that lacks its end or much data; (nearly) all of it has to be there."""
+    completions = completed(encoded)
+    picture = _decoded(completions[0], max_pixels, least)
+    # Both are compared at a fraction of their size where the picture is large.
+    one, other = (
+        _decoded(data, max_pixels, min(least or _COMPARED_SIDE, _COMPARED_SIDE))
+        for data in completions
+    )
+    missing = missing_share(one, other, scale=len(picture) / len(one))
     if missing:
         raise ImageError(f"truncated: {missing:.0%} of the picture is missing")
-    return one
+    return picture
 
 
 def _decoded(encoded: bytes, max_pixels: int, least: int) -> Pixels:
@@ -125,7 +139,7 @@ def _decoded(encoded: bytes, max_pixels: int, least: int) -> Pixels:
             with open_image(encoded) as image:
                 # Pillow takes the smallest of the decoder's sizes that is no smaller than this.
                 image.draft(None, _draft_size(image, max_pixels, least))
-                return np.ascontiguousarray(_to_rgb(image))
+                return to_rgb(image)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -133,12 +147,13 @@ def _decoded(encoded: bytes, max_pixels: int, least: int) -> Pixels:
     except Image.DecompressionBombError as error:
         counted = re.search(r"\d+", str(error))
         raise _too_large(int(counted[0]) if counted else 0, max_pixels) from error
+    except MemoryError as error:
+        raise ImageError("takes too much memory") from error
     except (
         OSError,
         ValueError,
         SyntaxError,
         EOFError,
-        MemoryError,
         IndexError,
         KeyError,
         TypeError,
@@ -228,68 +243,6 @@ def _read(data: bytes | Path, max_bytes: int) -> bytes:
     return data
 
 
-def _to_rgb(image: Image.Image) -> Pixels:
-    """Convert to RGB: the first frame, or the first of an animation that is not of one colour."""
-    size = image.size
-    image.seek(0)
-    first = _frame_to_rgb(image)
-    most = min(_MAX_BLANK_FRAMES, max(1, _MAX_BLANK_PIXELS // (size[0] * size[1])))
-    for number in range(1, most + 1):
-        if not _is_blank(first):
-            break
-        try:
-            image.seek(number)
-            # Frames of another size have not been checked against the limit.
-            if image.size != size:
-                break
-            later = _frame_to_rgb(image)
-        except (EOFError, OSError, SyntaxError, ValueError):
-            break  # no further frame, or a damaged one
-        if not _is_blank(later):
-            return later
-    return first
-
-
-def _is_blank(pixels: Pixels) -> bool:
-    """Check that all pixels have nearly one colour."""
-    few = pixels[:: max(1, len(pixels) // 16)]
-    return all(int(np.ptp(part, axis=(0, 1)).max()) < _BLANK_RANGE for part in (few, pixels))
-
-
-def _frame_to_rgb(image: Image.Image) -> Pixels:
-    image.load()
-    if image.mode in _WIDE:
-        return np.repeat(_eight_bits(image)[..., None], 3, axis=2)
-    upright = ImageOps.exif_transpose(image)
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        upright = _on_background(upright.convert("RGBA"))
-    pixels: Pixels = np.asarray(upright.convert("RGB"), dtype=np.uint8)
-    return pixels
-
-
-def _on_background(layered: Image.Image) -> Image.Image:
-    """Composite an RGBA image onto a colour that differs from its visible pixels.
-
-    White, unless over a quarter of what is visible is nearly white (a white logo would vanish);
-    then white, black or gray, whichever is rarest among the visible pixels.
-    """
-    reduced = layered.copy()
-    reduced.thumbnail((_BACKGROUND_SIDE, _BACKGROUND_SIDE))
-    pixels = np.asarray(reduced, dtype=np.int16)
-    opacity = pixels[..., 3]
-    visible = max(1, int(opacity.sum()))
-
-    def share_near(level: int) -> float:
-        near = (np.abs(pixels[..., :3] - level) < _NEAR_BACKGROUND).all(axis=2)
-        return int(opacity[near].sum()) / visible
-
-    level = 255
-    if share_near(level) > _MAX_NEAR_BACKGROUND:
-        level = min((255, 0, 128), key=share_near)
-    background = Image.new("RGBA", layered.size, (level, level, level, 255))
-    return Image.alpha_composite(background, layered)
-
-
 def encode_image(image: Pixels, quality: int) -> bytes:
     """Encode as JPEG.
 
@@ -305,14 +258,6 @@ def encode_image(image: Pixels, quality: int) -> bytes:
     if not done:
         raise ImageError(f"{image.shape[1]} x {image.shape[0]} pixels cannot be encoded")
     return bytes(data.tobytes())
-
-
-def _eight_bits(image: Image.Image) -> Pixels:
-    """Scale gray of more than 8 bits to 8; Pillow's own conversion would clip at 255."""
-    values = np.asarray(ImageOps.exif_transpose(image), dtype=np.float64)
-    top = 65535.0 if image.mode.startswith("I") else max(float(np.nanmax(values)), 1.0)
-    scaled: Pixels = np.clip(np.nan_to_num(values) * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
-    return scaled
 
 
 def resize_image(

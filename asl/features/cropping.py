@@ -1,13 +1,16 @@
-"""Cut a region out of an image."""
+"""Cut regions out of an image, and decode a picture into its regions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from asl.data.images import Pixels
+from asl.data.endable_process import Parts
+from asl.data.images import Pixels, ResizeMode, decode_image, resize_image
 
 
 class Region(NamedTuple):
@@ -48,3 +51,26 @@ def cut(image: Pixels, region: Region | None) -> Pixels:
         return part
     size = [max(1, round(side * region.pixels / longest)) for side in part.shape[1::-1]]
     return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
+
+
+@dataclass(frozen=True)
+class CropRegions:
+    """Decode a picture and crop its regions at the input size of a network.
+
+    Attributes:
+        regions: of each picture; None is the whole.
+        size: of the network's input.
+        mode: of resizing.
+        least: as in :func:`asl.data.images.decode_image`.
+    """
+
+    regions: Sequence[Region | None]
+    size: int
+    mode: ResizeMode
+    least: int = 0
+
+    def __call__(self, data: bytes) -> Parts:
+        """Return the crops, uint8 ``[h, w, 3]`` each."""
+        image = decode_image(data, least=self.least)
+        crops = [cut(image, region) for region in self.regions]
+        return "", [resize_image(crop, self.size, mode=self.mode) for crop in crops]

@@ -10,8 +10,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from asl.data.catalog import Catalog
-from asl.data.images import ImageError, Pixels, decode_image, resize_image
-from asl.features.cropping import Region, cut
+from asl.data.decode_budget import within_budget
+from asl.data.images import MAX_PIXELS, ImageError, Pixels
+from asl.features.cropping import CropRegions, Region
 from asl.features.fingerprints import content, glance
 from asl.models import Preprocessing
 from asl.types import I64, AslError
@@ -74,10 +75,9 @@ class _Decoded(Dataset[tuple[int, str, Any]]):
         fast: bool,
     ) -> None:
         self._catalog = catalog
-        self._plan = plan
-        self._regions = regions
         share = min((min(region[2:4]) for region in regions if region), default=1.0)
-        self._least = int(2 * plan.size / share) if fast else 0
+        least = int(2 * plan.size / share) if fast else 0
+        self._crop = CropRegions(regions, plan.size, plan.resize, least)
 
     def __len__(self) -> int:
         return len(self._catalog)
@@ -88,10 +88,7 @@ class _Decoded(Dataset[tuple[int, str, Any]]):
         try:
             data = self._catalog.read(row)
             stamp += content(data)
-            image = decode_image(data, least=self._least)
-            crops = [cut(image, region) for region in self._regions]
-            size, mode = self._plan.size, self._plan.resize
-            return row, stamp, [resize_image(crop, size, mode=mode) for crop in crops]
+            return row, stamp, within_budget(self._crop, data, max_pixels=MAX_PIXELS)[1]
         except ImageError as error:
             return row, stamp, error.reason
         except (AslError, OSError) as error:

@@ -12,22 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from asl.app.library.facts import Facts, read_facts
+from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
+from asl.app.library.picture_parts import PictureParts
 from asl.app.library.records import IngestResult, Name, Record, Source
-from asl.data.images import (
-    MAX_PIXELS,
-    ImageError,
-    Pixels,
-    decode_image,
-    encode_image,
-    read_file,
-    resize_image,
-)
+from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, read_file, resize_image
 from asl.features.cropping import cut
 from asl.features.inference import Runner
 from asl.features.regions import regions_key, regions_of
-from asl.matching.align.prepare import working_image
 from asl.matching.values import Settings
 from asl.models import Embedder, load_embedder, model_hash
 from asl.models.scores import base_score
@@ -36,7 +28,6 @@ from asl.types import F32, Progress
 
 BATCH = 32  # images in one pass of the network
 REGION_BATCH = 16  # regions in one pass, beside the memory that a batch of whole images holds
-THUMBNAIL_QUALITY = 95  # of the JPEG; pairs are compared on thumbnails
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +58,7 @@ class Ingestor:
         device: str = "auto",
         max_pixels: int = MAX_PIXELS,
         regions: str = "none",
+        isolate: bool = False,
     ) -> None:
         """Load the model.
 
@@ -76,6 +68,7 @@ class Ingestor:
             max_pixels: images with more are refused before they are decoded.
             regions: regions embedded beside the whole image: ``none``, ``coarse``, ``fine``
                 (:mod:`asl.features.regions`).
+            isolate: decode every image in a process that can be ended, not only costly ones.
         """
         self._regions = regions_of(regions)
         self.regions = regions_key(self._regions) if self._regions else ""
@@ -85,8 +78,8 @@ class Ingestor:
         self.hash = model_hash(embedder)
         self.score = Score() if isinstance(model, Embedder) else base_score(model, self.hash)
         self._runner = Runner(embedder, device)
-        self._thumbnail_side = Settings().size
-        self._max_pixels = max_pixels
+        self._parts = PictureParts(max_pixels, Settings().size, self.plan.size, self.plan.resize)
+        self._isolate = isolate
 
     def open_store(self, path: str | Path | None) -> ImageStore:
         """Open a store for this model's features; None keeps it in memory."""
@@ -102,7 +95,7 @@ class Ingestor:
         Raises:
             ImageError: the bytes are no usable image.
         """
-        facts, thumbnail, pixels = self._decode(data)
+        facts, thumbnail, pixels = self._parts.within_budget(data, isolate=self._isolate)
         return self._runner.embed([pixels, *self._cut_regions(thumbnail)]), facts, thumbnail
 
     def run(
@@ -185,21 +178,10 @@ class Ingestor:
         if store.known(digest):
             return _Decoded(source, digest)
         try:
-            facts, thumbnail, pixels = self._decode(data)
+            facts, thumbnail, pixels = self._parts.within_budget(data, isolate=self._isolate)
         except ImageError as error:
             return _Decoded(source, digest, Facts(0, 0, len(data)), failure=error.reason)
         return _Decoded(source, digest, facts, thumbnail, pixels)
-
-    def _decode(self, data: bytes) -> tuple[Facts, bytes, Pixels]:
-        image = decode_image(data, max_pixels=self._max_pixels)
-        facts = read_facts(data, image)
-        side = self._thumbnail_side
-        small = image if max(image.shape[:2]) <= side else working_image(image, side)
-        return (
-            facts,
-            encode_image(small, THUMBNAIL_QUALITY),
-            resize_image(image, self.plan.size, mode=self.plan.resize),
-        )
 
     def _flush(self, batch: list[_Decoded], store: ImageStore) -> list[IngestResult]:
         """Embed the new contents of a batch and store all of it."""

@@ -1,0 +1,56 @@
+"""Decode a picture into the parts that are kept: facts, thumbnail, input of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from asl.app.library.facts import Facts, read_facts
+from asl.data.decode_budget import within_budget
+from asl.data.endable_process import Parts
+from asl.data.images import Pixels, ResizeMode, decode_image, encode_image, resize_image
+from asl.matching.align.prepare import working_image
+
+THUMBNAIL_QUALITY = 95  # of the JPEG; pairs are compared on thumbnails
+
+
+@dataclass(frozen=True)
+class PictureParts:
+    """Encoded bytes -> facts, thumbnail, input of the network; can be sent to other processes.
+
+    Attributes:
+        max_pixels: larger pictures are refused.
+        thumbnail_side: longest side of the thumbnail.
+        size: of the network's input.
+        mode: of resizing to it.
+    """
+
+    max_pixels: int
+    thumbnail_side: int
+    size: int
+    mode: ResizeMode
+
+    def __call__(self, data: bytes) -> Parts:
+        """Decode; returns the facts as JSON, the thumbnail as JPEG bytes, the input's pixels.
+
+        Raises:
+            ImageError: the bytes are no usable image.
+        """
+        image = decode_image(data, max_pixels=self.max_pixels)
+        facts = read_facts(data, image)
+        side = self.thumbnail_side
+        small = image if max(image.shape[:2]) <= side else working_image(image, side)
+        thumbnail = np.frombuffer(encode_image(small, THUMBNAIL_QUALITY), np.uint8)
+        return facts.to_json(), [thumbnail, resize_image(image, self.size, mode=self.mode)]
+
+    def within_budget(self, data: bytes, *, isolate: bool) -> tuple[Facts, bytes, Pixels]:
+        """Decode within a budget of time and memory (:mod:`asl.data.decode_budget`).
+
+        Raises:
+            ImageError: the bytes are no usable image, or too costly.
+        """
+        facts, (thumbnail, pixels) = within_budget(
+            self, data, max_pixels=self.max_pixels, isolate=isolate
+        )
+        return Facts.from_json(facts), thumbnail.tobytes(), pixels
