@@ -23,6 +23,8 @@ from asl.console.terminal_text import terminal_text
 from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from asl.app.detector import CopyDetector
 
 _SHORTEST_TOKEN = 6  # characters
@@ -37,8 +39,6 @@ def run(options: ServeConfig) -> int:
         if value <= 0:
             raise UsageError(f"--{key.replace('_', '-')} must be above 0, got {value:g}")
     try:
-        import uvicorn
-
         from asl.app.service.guard import ServiceOptions
         from asl.app.service.routes import create_app
     except ImportError as error:
@@ -67,16 +67,27 @@ def run(options: ServeConfig) -> int:
         )
         where = address(options.host, listener.getsockname()[1])
         print(f"{len(detector)} references in {options.library}; {where}", flush=True)
-        config = uvicorn.Config(
-            create_app(detector, limits),
-            log_level="warning",
-            server_header=False,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=10,
-            limit_concurrency=8 * options.max_uploads,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        _listen(create_app(detector, limits), listener, most=8 * options.max_uploads)
     return 0
+
+
+def _listen(app: FastAPI, listener: socket.socket, *, most: int) -> None:
+    """Answer requests until a signal comes; ``most`` is the largest number of connections."""
+    import uvicorn
+
+    from asl.app.service.connections import WatchedConnection
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=10,
+        limit_concurrency=most,
+        http=WatchedConnection,
+        ws="none",
+    )
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def bound(host: str, port: int) -> socket.socket:

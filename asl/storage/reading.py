@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from errno import ENOSPC, EROFS
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from asl.types import AslError
 
 _NPY_MAGIC = b"\x93NUMPY"
 _CHUNK_BYTES = 1 << 20
+_LEAST_SPACE = 1 << 16  # bytes that SQLite needs to open a file with a journal
 _LONGEST_REASON = 200  # characters of a library's own message
 
 
@@ -182,15 +185,25 @@ def database_errors(path: str | Path, *, remedy: str) -> Iterator[None]:
         text = " ".join(str(error).split())[:_LONGEST_REASON]
         if "decode" in text:
             raise _damaged(path, error, remedy) from error
-        if "full" in text or "readonly" in text:
-            advice = "free some space on that disk" if "full" in text else "choose another place"
-            number = 28 if "full" in text else 30
-            raise WriteError(f"{path}: cannot be written ({text}); {advice}", number) from error
+        # Without space SQLite fails in several ways, also while it opens a good file.
+        if "full" in text or ("locked" not in text and _has_no_space(path)):
+            advice = "free some space on that disk, then run it again"
+            raise WriteError(f"{path}: the disk is full ({text}); {advice}", ENOSPC) from error
+        if "readonly" in text:
+            advice = "choose another place"
+            raise WriteError(f"{path}: cannot be written ({text}); {advice}", EROFS) from error
         if "locked" in text:
             raise ReadError(f"{path}: in use by another process; wait for it") from error
         raise ReadError(f"{path}: cannot be opened ({text}); {remedy}") from error
     except sqlite3.DatabaseError as error:
         raise ReadError(f"{path}: damaged ({error}); {remedy}") from error
+
+
+def _has_no_space(path: str | Path) -> bool:
+    try:
+        return shutil.disk_usage(Path(path).parent).free < _LEAST_SPACE
+    except OSError:
+        return False
 
 
 def _map(path: Path) -> npt.NDArray[Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -166,6 +168,7 @@ def test_errors_of_a_database_name_its_file(tmp_path: Path) -> None:
         ):
             raise sqlite3.OperationalError("database or disk is full")
         assert caught.value.disk_full
+
         with pytest.raises(ReadError, match="in use"), database_errors(path, remedy=REMEDY):
             raise sqlite3.OperationalError("database is locked")
     database.close()
@@ -203,3 +206,17 @@ def test_other_formats_fail_alike(tmp_path: Path) -> None:
         raise KeyError("bad") from None
     with pytest.raises(AslError, match=r"^as it was$"), read_errors(tmp_path / "a.h5", REMEDY):
         raise AslError("as it was")
+
+
+@pytest.mark.parametrize(("free", "full"), [(0, True), (1 << 30, False)])
+def test_a_good_database_on_a_full_disk_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, full: bool
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    with (
+        pytest.raises(AslError) as caught,
+        database_errors(tmp_path / "cache.sqlite", remedy="delete it"),
+    ):
+        raise sqlite3.OperationalError("disk I/O error")
+    assert ("the disk is full" in str(caught.value)) == full
+    assert ("delete it" in str(caught.value)) != full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 MOST_LABEL = 200  # characters
+STALL_SECONDS = 5.0  # without any data
+LEAST_RATE = 4096  # bytes a second on average, after as many seconds
 ACCEPTED_TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 
 
@@ -36,7 +39,8 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
     Args:
         request: its declared length is not trusted; the bytes that arrive are counted.
         max_bytes: more is refused as soon as it has arrived (413).
-        seconds: in which the whole body has to arrive (408).
+        seconds: in which the whole body has to arrive (408); a pause of ``STALL_SECONDS`` or a
+            rate below ``LEAST_RATE`` ends it earlier.
 
     Raises:
         Refused: the body is too large, too slow, empty, or a form instead of an image.
@@ -55,12 +59,18 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
     if declared.isdecimal() and int(declared) > max_bytes:
         raise Refused(413, f"{declared[:20]} bytes, the limit is {max_bytes}", close=True)
     body = bytearray()
+    began = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
+            async for chunk in _without_pauses(request.stream()):
                 body += chunk
                 if len(body) > max_bytes:
                     raise Refused(413, f"more than the limit of {max_bytes} bytes", close=True)
+                elapsed = time.monotonic() - began
+                if elapsed > STALL_SECONDS and len(body) < LEAST_RATE * elapsed:
+                    raise Refused(
+                        408, f"the image comes at {LEAST_RATE} bytes/s or less", close=True
+                    )
     except TimeoutError as error:
         raise Refused(408, f"the image did not arrive within {seconds:g} s", close=True) from error
     except ClientDisconnect as error:
@@ -68,6 +78,24 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
     if not body:
         raise Refused(422, "the body is empty; send the image itself as the body")
     return bytes(body)
+
+
+async def _without_pauses(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass a body on; a pause of its client ends it.
+
+    Raises:
+        Refused: nothing came for a while (408).
+    """
+    while True:
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            reason = f"nothing of the image came for {STALL_SECONDS:g} s"
+            raise Refused(408, reason, close=True) from error
+        if chunk is None:
+            return
+        yield chunk
 
 
 def clean_label(text: str) -> str:

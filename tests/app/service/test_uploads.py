@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[serve]`")
+from fastapi import Request
 from fastapi.testclient import TestClient
 
-from asl.app.service.uploads import Gate, Refused
+from asl.app.service import uploads
+from asl.app.service.uploads import Gate, Refused, read_body
 from asl.models import Embedder
 from tests.app.conftest import encode, textured
 from tests.app.service.conftest import JPEG, LIMIT, add, serving
+from tests.data.crafted_pictures import DRAWN
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -138,3 +141,32 @@ def test_too_many_at_once_are_told_to_come_back(embedder: Embedder, folder: Path
     with serving(embedder, folder, max_uploads=0) as client:
         answer = client.post("/search", content=encode(textured(0)), headers=JPEG)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize(
+    ("pause", "size", "words"), [(60.0, 10, "nothing of the image"), (0.02, 1, "bytes/s or less")]
+)
+def test_a_body_that_trickles_is_ended(
+    monkeypatch: pytest.MonkeyPatch, pause: float, size: int, words: str
+) -> None:
+    monkeypatch.setattr(uploads, "STALL_SECONDS", 0.2)
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(pause)
+        return {"type": "http.request", "body": b"x" * size, "more_body": True}
+
+    async def read() -> None:
+        scope = {"type": "http", "method": "POST", "headers": []}
+        with pytest.raises(Refused, match=words) as refused:
+            await read_body(Request(scope, receive), max_bytes=1000, seconds=30.0)
+        assert (refused.value.status, refused.value.close) == (408, True)
+
+    asyncio.run(read())
+
+
+def test_a_picture_that_asks_for_too_much_is_422(client: TestClient) -> None:
+    for name, words in (("jpeg: 5,000 scans", "over 64 scans"), ("png: 700,000", "chunks")):
+        drawn = next(draw for full, (draw, _) in DRAWN.items() if full.startswith(name))
+        answer = client.post("/search", content=drawn()[:LIMIT], headers=JPEG)
+        assert answer.status_code == 422
+        assert words in answer.json()["error"]
