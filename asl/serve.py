@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from asl.app.detector import CopyDetector
 
 _SHORTEST_TOKEN = 6  # characters
+_CONNECTIONS = 512  # a new one has time to speak before it is the oldest
 
 
 def run(options: ServeConfig) -> int:
@@ -67,7 +68,9 @@ def run(options: ServeConfig) -> int:
         )
         where = address(options.host, listener.getsockname()[1])
         print(f"{len(detector)} references in {options.library}; {where}", flush=True)
-        _listen(create_app(detector, limits), listener, most=8 * options.max_uploads)
+        _listen(
+            create_app(detector, limits), listener, most=max(_CONNECTIONS, 8 * options.max_uploads)
+        )
     return 0
 
 

@@ -41,8 +41,8 @@ PUBLISH_BATCH = 4096  # references put into the index at a time
 class CopyDetector:
     """Find the originals and copies of an image among references.
 
-    References are kept in memory, or in a folder that survives the process. They can be added and
-    removed at any time; several threads may add, remove and query at once.
+    References are kept in memory, or in a folder that survives the process. Several threads may
+    add, remove and query at once.
     """
 
     def __init__(
@@ -61,31 +61,27 @@ class CopyDetector:
         """Load a model, and the references of the folder where there is one.
 
         Args:
-            model: ``asl_lite0`` (comes with the package, nothing is downloaded), the path of a
-                trained model, or an embedder.
+            model: ``asl_lite0`` (comes with the package), the path of a model, or an embedder.
             folder: where references are kept; created if missing. None keeps them in memory.
             precision: share of accepted matches that are right.
             device: ``auto``, ``cpu``, ``cuda``.
             engine: search engine: ``auto``, ``faiss``, ``exact``.
             max_pixels: larger images are refused.
             regions: regions embedded beside the whole image, so that small crops and pasted
-                pictures are found: ``none``, ``coarse`` (5 crops and a thumbnail), ``fine`` (14 and
-                a thumbnail). A reference takes 4 D bytes of memory for the whole and for each
-                region: 36 KB with ``coarse`` and the packaged model.
-            isolate: decode every image in a process that is ended where it takes too much time or
-                memory, for images of strangers; without it only images that could be costly.
-            progress: called with (references done, references to do) while references of the
-                folder that were added with other regions are embedded again.
+                pictures are found: ``none``, ``coarse`` (6), ``fine`` (15). Each takes 4 D bytes.
+            isolate: decode every image, not only costly ones, in a process that can be ended.
+            progress: called with (done, to do) while references of the folder that were added with
+                other regions are embedded again.
 
         Raises:
             AslError: there is no such model, or the folder was made with another one.
             UsageError: there is no such set of regions, or no such precision.
         """
         self.threshold = threshold_for(precision)
+        self.folder = None if folder is None else Path(folder)
         self._ingestor = Ingestor(
             model, device=device, max_pixels=max_pixels, regions=regions, isolate=isolate
         )
-        self.folder = None if folder is None else Path(folder)
         self._store = self._ingestor.open_store(None if self.folder is None else self.folder / FILE)
         self._vectors = VectorCollection(
             self._ingestor.dim, regions=len(regions_of(regions)), engine=engine
