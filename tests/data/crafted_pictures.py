@@ -1,6 +1,6 @@
 """Small files that ask for much work: what `SECURITY.md` promises is tested on them.
 
-`python -m tests.data.crafted_pictures` prints time and memory of each.
+`scripts/crafted_pictures.py` prints time and memory of each.
 """
 
 from __future__ import annotations
@@ -488,9 +488,3 @@ def main() -> None:
             outcome = error.reason
         size, wall = len(data) / 1e6, time.monotonic() - began
         print(f"{name:50} {size:7.2f} MB {wall:6.2f} s  {outcome}", flush=True)
-
-
-if __name__ == "__main__":
-    from tests.data import crafted_pictures  # under the name by which it can be sent
-
-    crafted_pictures.main()
