@@ -193,7 +193,7 @@ def test_a_library_that_was_made_with_other_regions_gets_its_parts(
         (["--host", "0.0.0.0"], "--host 0.0.0.0: other machines could reach it"),
         (["--port", "-1"], "--port must be in 0..65535, got -1"),
         (["--port", "65536"], "--port must be in 0..65535, got 65536"),
-        (["--max-megabytes", "0"], "--max-megabytes, --max-megapixels"),
+        (["--max-megabytes", "0"], "--max-megabytes must be above 0, got 0"),
         (["--max-uploads", "-1"], "must be above 0"),
         (["--workers", "0"], "must be above 0"),
         (["--token-file", "nowhere"], "--token-file: nowhere cannot be read"),
