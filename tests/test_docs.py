@@ -116,8 +116,11 @@ def check(line: str) -> None:
     else:
         assert words[0] == "python", line
         assert words[1].startswith("scripts/"), line
-        text = (ROOT / words[1]).read_text(encoding="utf-8") if (ROOT / words[1]).is_file() else ""
-        assert text, line
+        script = ROOT / words[1]
+        assert script.is_file(), line
+        # Scripts of a folder of their own share options.
+        files = [script] if script.parent == ROOT / "scripts" else script.parent.glob("*.py")
+        text = "".join(file.read_text(encoding="utf-8") for file in files)
         for word in words[2:]:
             assert not word.startswith("--") or f'"{word}"' in text or f'"{word[2:]}"' in text, (
                 f"{line}: {word}"
