@@ -15,7 +15,7 @@ import numpy as np
 
 from asl.defaults import NPROBE
 from asl.index.engines.faiss_flat import LONGEST_GPU_LIST, load_faiss
-from asl.index.engines.protocol import ROUNDING
+from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
 from asl.index.file_seal import check_seal, seal
 from asl.storage import atomic_path
 from asl.types import F32, I64, AslError, UsageError
@@ -37,6 +37,7 @@ class FaissFactoryIndex:
 
     rounding = ROUNDING
     exact = False
+    list_entry_cost = LIST_ENTRY_COST
     on_device = False
 
     def __init__(

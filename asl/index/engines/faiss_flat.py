@@ -18,7 +18,7 @@ import numpy as np
 
 from asl.index.engines.faiss_gpu import GpuShards, merge_top, rows_in_order
 from asl.index.engines.held_arrays import HeldArrays
-from asl.index.engines.protocol import ROUNDING
+from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
 from asl.types import F32, I64, AslError
 
 # Longest list that FAISS's GPU kernels return; longer ones are rare and are searched on the CPU.
@@ -79,6 +79,7 @@ class FaissFlat:
 
     rounding = ROUNDING
     exact = True
+    list_entry_cost = LIST_ENTRY_COST
 
     def __init__(self, *, gpus: int | None = None) -> None:
         """Choose where to search.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asl.index.engines.protocol import ROUNDING
+from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
 from asl.types import F32, I64
 
 
@@ -21,6 +21,7 @@ class NumpyExact:
     name = "exact (numpy)"
     rounding = ROUNDING
     exact = True
+    list_entry_cost = LIST_ENTRY_COST
     on_device = False
 
     def __init__(self, *, query_block: int = 512, reference_block: int = 16384) -> None:

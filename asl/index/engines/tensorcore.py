@@ -14,7 +14,7 @@ import numpy as np
 from asl.index.engines.faiss_gpu import rows_in_order
 from asl.index.engines.half_products import HalfProducts, rounded
 from asl.index.engines.held_arrays import HeldArrays
-from asl.index.engines.protocol import ROUNDING
+from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
 from asl.types import F32, I64, AslError
 
 _BYTES_PER_NUMBER = 6  # of a held reference: float32 and 16 bits
@@ -52,6 +52,7 @@ class TensorCore:
 
     rounding = ROUNDING
     exact = True
+    list_entry_cost = LIST_ENTRY_COST
     on_device = True
 
     def __init__(

@@ -193,8 +193,10 @@ class _Search:
         references = self._sorted
         width = self._cap.references
         score = self._candidate_score
+        cost = self._engine.list_entry_cost
         if references is None or (
-            score.mode == "soft" and encoding_pays(len(rows), references, m, score)
+            score.mode == "soft"
+            and encoding_pays(len(rows), references, m, score, list_entry_cost=cost)
         ):
             return self._tiles.top(self._queries, rows, m)
         if score.mode in ("cosine", "strict"):

@@ -8,14 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from asl.index.engines.protocol import Engine, HeldReferences
+from asl.index.engines.protocol import LIST_ENTRY_COST, Engine, HeldReferences
 from asl.index.exact.top_lists import bound_of_list
 from asl.scoring.score import SAME_NORM, admissible
 from asl.types import F32, F64, I64, ReferenceEmbeddings
-
-# Cost of starting one more list entry in an engine, in multiplications: measured with FAISS on two
-# cores.
-LIST_ENTRY_COST = 12_800
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +145,7 @@ class NormSortedReferences:
         return scores, rows + low, bound
 
 
-def strip_count(lengths: I64, *, dim: int, m: int) -> int:
+def strip_count(lengths: I64, *, dim: int, m: int, list_entry_cost: int = LIST_ENTRY_COST) -> int:
     """Number of strips that minimises cost when queries admit prefixes of different lengths.
 
     S strips compare R / 2S references a query too many, and start S lists of m, half of them for a
@@ -159,6 +155,7 @@ def strip_count(lengths: I64, *, dim: int, m: int) -> int:
         lengths: int64 ``[Q]`` references that each query admits, rising.
         dim: D.
         m: list length.
+        list_entry_cost: of the engine.
 
     >>> strip_count(np.array([10_000, 10_000]), dim=256, m=18)
     1
@@ -166,7 +163,7 @@ def strip_count(lengths: I64, *, dim: int, m: int) -> int:
     33
     """
     spread = float(lengths[-1] - lengths[0])
-    return max(1, round(math.sqrt(spread * dim / (LIST_ENTRY_COST * m))))
+    return max(1, round(math.sqrt(spread * dim / (list_entry_cost * m))))
 
 
 def strips(lengths: I64, low: int, high: int, *, count: int, width: int) -> list[tuple[int, int]]:

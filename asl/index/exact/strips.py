@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asl.index.engines.protocol import Engine
-from asl.index.exact.norm_sorted import LIST_ENTRY_COST, NormSortedReferences, strip_count
+from asl.index.engines.protocol import LIST_ENTRY_COST, Engine
+from asl.index.exact.norm_sorted import NormSortedReferences, strip_count
 from asl.index.exact.top_lists import TopLists, kth
 from asl.scoring.score import Score, from_cosines
 from asl.types import F32, F64, I64, QueryEmbeddings
@@ -65,7 +65,8 @@ def nearest_top(
     [[0]]
     """
     best = TopLists(len(queries), m)
-    count = strip_count(lengths, dim=queries.shape[1], m=m)
+    cost = engine.list_entry_cost
+    count = strip_count(lengths, dim=queries.shape[1], m=m, list_entry_cost=cost)
     for low, high in references.cut(lengths, 0, int(lengths[-1]), count=count, width=width):
         first = int(np.searchsorted(lengths, low, side="right"))
         scores, rows, bound = references.list_strip(engine, queries[first:], low, high, m)
@@ -114,12 +115,19 @@ def penalised_top(
     norms = references.log_norms
     if score.mode == "soft":
         norms = score.clipped(norms)
-    count = _strip_count(norms, score.lam, dim=queries.dim, m=m)
+    count = _strip_count(norms, score.lam, dim=queries.dim, list_cost=m * engine.list_entry_cost)
     search = _PenalisedSearch(references, norms, engine, m, score, width)
     return search.top(group, 0, len(norms), count=count)
 
 
-def encoding_pays(queries: int, references: NormSortedReferences, m: int, score: Score) -> bool:
+def encoding_pays(
+    queries: int,
+    references: NormSortedReferences,
+    m: int,
+    score: Score,
+    *,
+    list_entry_cost: int = LIST_ENTRY_COST,
+) -> bool:
     """Report whether ``soft`` is quicker as an inner product in D + 2 dimensions than in strips.
 
     Args:
@@ -127,6 +135,7 @@ def encoding_pays(queries: int, references: NormSortedReferences, m: int, score:
         references: the sorted references; those on a device would have to be sent again.
         m: list length.
         score: ``soft``.
+        list_entry_cost: of the engine.
 
     >>> from asl.types import ReferenceEmbeddings
     >>> vectors = np.eye(3, dtype=np.float32)
@@ -139,10 +148,11 @@ def encoding_pays(queries: int, references: NormSortedReferences, m: int, score:
     if references.held is not None:
         return False
     norms = score.clipped(references.log_norms)
-    count = _strip_count(norms, score.lam, dim=references.vectors.shape[1], m=m)
-    list_cost = LIST_ENTRY_COST * m * (count - 1) * queries
+    list_cost = m * list_entry_cost
+    count = _strip_count(norms, score.lam, dim=references.vectors.shape[1], list_cost=list_cost)
+    lists = list_cost * (count - 1) * queries
     loose = _largest_gain(norms, score.lam) / count > _STRIP_GAIN
-    return loose or _ENCODE_COST * references.vectors.size < list_cost
+    return loose or _ENCODE_COST * references.vectors.size < lists
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,9 +267,9 @@ class _PenalisedSearch:
         return from_cosines(np.zeros(1), queries, references, self.score)
 
 
-def _strip_count(norms: F32, lam: float, *, dim: int, m: int) -> int:
+def _strip_count(norms: F32, lam: float, *, dim: int, list_cost: int) -> int:
     """Number of strips with little gain inside, limited by the cost of starting their lists."""
-    affordable = _LIST_TIME_SHARE * len(norms) * dim / (LIST_ENTRY_COST * m)
+    affordable = _LIST_TIME_SHARE * len(norms) * dim / list_cost
     precise = _largest_gain(norms, lam) / _STRIP_GAIN
     return max(1, math.ceil(min(precise, max(_LEAST_STRIPS, affordable))))
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asl.index.exact.norm_sorted import NormSortedReferences, strips
+from asl.index.exact.norm_sorted import NormSortedReferences, strip_count, strips
 from asl.scoring.score import SAME_NORM, admissible
 from asl.types import ReferenceEmbeddings
 
@@ -48,3 +48,12 @@ def test_strips_cover_all_once_and_end_where_prefixes_do(
     assert all(0 < stop - start <= width for start, stop in cuts)
     if count >= len(lengths):  # every prefix has its own end
         assert not any(start < length < stop for start, stop in cuts for length in lengths)
+
+
+def test_dearer_lists_mean_fewer_strips() -> None:
+    lengths = np.array([0, 1_000_000])
+    counts = [
+        strip_count(lengths, dim=256, m=18, list_entry_cost=cost)
+        for cost in (12_800, 100_000, 800_000)
+    ]
+    assert counts == [33, 12, 4]
