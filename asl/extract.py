@@ -89,7 +89,7 @@ def _write_index(config: ExtractConfig, store: FeatureStore) -> int:
     from asl.console.progress import progress_bar
     from asl.index.milvus.address import fill_served, is_served
     from asl.index.saved_index import SavedIndex
-    from asl.models.scores import find_calibrations
+    from asl.models.score_constants import find_calibrations
 
     address, model = str(config.index), store.manifest["model"]
     fast = bool(store.manifest["preprocessing"].get("fast_decode"))

@@ -68,7 +68,7 @@ def run(config: ReproduceConfig) -> int:
 
 def _check(config: ReproduceConfig) -> ScoreNormalization | None:
     """Refuse wrong values, and keys that have no effect; return the score normalisation."""
-    from asl.models.scores import resolve_score
+    from asl.models.score_constants import resolve_score
 
     if config.sizes is not None and (not config.sizes or min(config.sizes) < 1):
         raise UsageError(

@@ -29,7 +29,7 @@ import torch
 
 from asl.data.catalog import Catalog, open_catalog, subset
 from asl.features.cropping import Region
-from asl.features.decoding import decoded_batches
+from asl.features.decoded_batches import decoded_batches
 from asl.features.embed_options import EmbedOptions
 from asl.features.extraction import extract_together
 from asl.features.inference import Runner

@@ -36,7 +36,7 @@ from asl.matching import Verdict, Verifier
 from asl.matching.evidence.agreement import DISAGREE
 from asl.matching.evidence.examine import Findings, examine
 from asl.models import load_embedder, model_hash
-from asl.models.scores import base_score
+from asl.models.score_constants import base_score
 from asl.scoring.score import Score, from_cosines
 from asl.storage import atomic_text
 from asl.types import F32, AslError

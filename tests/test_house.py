@@ -17,10 +17,10 @@ PACKAGE = ROOT / "asl"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILE_LINES, BODY_LINES = 400, 50
 
-BASE = {"errors", "defaults", "types", "storage", "parallel", "version"}
+BASE = {"errors", "shared_defaults", "types", "storage", "parallel", "version"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "defaults": set(),
+    "shared_defaults": set(),
     "version": set(),
     "types": {"errors"},
     "storage": {"errors", "types"},

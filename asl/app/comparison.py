@@ -11,9 +11,9 @@ from asl.app.library.ingest import Ingestor
 from asl.app.matches import Match
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.app.query import Candidate, Query, match_candidate
-from asl.defaults import MODEL, PRECISION
 from asl.matching.decision.thresholds import threshold_for
 from asl.models import Embedder
+from asl.shared_defaults import MODEL, PRECISION
 from asl.types import UsageError
 
 _load = lru_cache(maxsize=2)(Ingestor)

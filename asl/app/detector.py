@@ -28,10 +28,10 @@ from asl.app.matches import Added, Answer, Match, Matches
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.app.query import Candidate, Query, match_candidate
 from asl.data.images import MAX_PIXELS
-from asl.defaults import MODEL, NEIGHBOURS, PRECISION
 from asl.features.regions import regions_of
 from asl.matching.decision.thresholds import threshold_for
 from asl.models import Embedder
+from asl.shared_defaults import MODEL, NEIGHBOURS, PRECISION
 from asl.types import AslError, Progress, UsageError
 
 FILE = "library.sqlite"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asl.defaults import BATCH_SIZE, MAX_FAILURE_RATE, SHARD_SIZE
+from asl.shared_defaults import BATCH_SIZE, MAX_FAILURE_RATE, SHARD_SIZE
 from asl.types import AslError
 
 

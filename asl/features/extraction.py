@@ -15,7 +15,7 @@ import numpy as np
 
 from asl.data.catalog import Catalog
 from asl.features.cropping import Region
-from asl.features.decoding import Batch, decoded_batches
+from asl.features.decoded_batches import Batch, decoded_batches
 from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.features.fingerprints import Outdated

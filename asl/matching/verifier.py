@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asl.matching.align.homography import (
+from asl.matching.align.plane_geometry import (
     apply,
     clipped_outline,
     corners,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from asl.defaults import MODEL
+from asl.shared_defaults import MODEL
 from asl.types import UsageError
 
 SHIPPED = MODEL

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from asl.console.progress import progress_bar
-from asl.defaults import NEIGHBOURS
 from asl.index.engines.protocol import Engine
 from asl.index.exact.region_search import search_regions
-from asl.models.scores import find_calibrations, resolve_score
+from asl.models.score_constants import find_calibrations, resolve_score
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.score import MODES, Score, admissible, usual_clip
+from asl.shared_defaults import NEIGHBOURS
 from asl.types import ScoredPairs, UsageError
 
 # Log-norms from which the range of `soft` is taken: its quantiles need no more.

@@ -12,9 +12,9 @@ from rich.console import Console
 from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.data.catalog import Catalog
 from asl.data.pairs import read_pairs
-from asl.defaults import BACKGROUND_IMAGES
 from asl.metrics.shared_ids import compare_features, compare_predictions
 from asl.pipeline.key_checks import check_background_size, score_normalization, uses_background
+from asl.shared_defaults import BACKGROUND_IMAGES
 from asl.types import ScoredPairs, TruthPairs, UsageError
 
 if TYPE_CHECKING:  # predictions are evaluated without engines and torch

@@ -8,7 +8,6 @@ from typing import Any
 
 from asl.data.layouts import Benchmark
 from asl.data.pairs import write_pairs
-from asl.defaults import BOOTSTRAP
 from asl.features.embed_options import EmbedOptions
 from asl.metrics.directional import directional
 from asl.metrics.evaluation import Evaluation, evaluate
@@ -18,6 +17,7 @@ from asl.pipeline.features import embed_benchmark
 from asl.pipeline.inputs import SearchInput
 from asl.report.html import Report, write_report
 from asl.scoring.score import Score
+from asl.shared_defaults import BOOTSTRAP
 from asl.types import ScoredPairs
 
 

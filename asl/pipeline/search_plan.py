@@ -16,7 +16,7 @@ from asl.index.milvus.address import is_served
 from asl.index.saved_index import SavedIndex
 from asl.matching import Budget
 from asl.matching.decision.thresholds import threshold_for
-from asl.models.scores import find_calibrations, resolve_score
+from asl.models.score_constants import find_calibrations, resolve_score
 from asl.pipeline.input_loader import InputLoader, InputSources
 from asl.pipeline.key_checks import (
     check_background_size,

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from asl.console.progress import progress_bar
-from asl.index.exact.recall import measured_recall
+from asl.index.exact.measured_recall import measured_recall
 from asl.index.exact.region_search import search_regions
 from asl.index.milvus.address import open_served
 from asl.index.milvus.collection import MilvusIndex

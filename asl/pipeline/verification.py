@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, CatalogLoader
-from asl.defaults import CANDIDATES, LOCAL_CANDIDATES
 from asl.features.fingerprints import fingerprint
 from asl.matching import Budget, Verified, verify_pairs
 from asl.pipeline.candidates import add_local, find_candidates, warn_failures
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.score import Score
+from asl.shared_defaults import CANDIDATES, LOCAL_CANDIDATES
 from asl.types import I64, ScoredPairs
 
 Columns = dict[str, npt.NDArray[Any]]

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from asl.defaults import SN_FIRST, SN_LAST, SN_WEIGHT
+from asl.shared_defaults import SN_FIRST, SN_LAST, SN_WEIGHT
 from asl.types import F64, I64, AslError, BackgroundEmbeddings, QueryEmbeddings, UsageError
 
 Kind = Literal["subtract", "stretch"]

@@ -10,7 +10,7 @@ from asl.types import UsageError
 
 
 def test_the_shipped_model_is_calibrated_for_itself() -> None:
-    from asl.models.scores import find_calibrations
+    from asl.models.score_constants import find_calibrations
 
     assert {"cosine", "hinge"} <= set(
         find_calibrations("asl_lite0", model_hash(load_embedder("asl_lite0")))

@@ -22,7 +22,7 @@ from asl.features.inference import Runner
 from asl.features.regions import regions_key, regions_of
 from asl.matching.values import Settings
 from asl.models import Embedder, load_embedder, model_hash
-from asl.models.scores import base_score
+from asl.models.score_constants import base_score
 from asl.scoring.score import Score
 from asl.types import F32, Progress
 

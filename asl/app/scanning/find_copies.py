@@ -16,7 +16,7 @@ from asl.app.scanning.scan_folder import Bar, scan
 from asl.app.scanning.tables import Row, rows_of
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.schemas.shared_keys import Regions
-from asl.defaults import LOCAL_CANDIDATES, MODEL, PRECISION
+from asl.shared_defaults import LOCAL_CANDIDATES, MODEL, PRECISION
 
 _LISTED = 20  # pairs that a notebook shows
 

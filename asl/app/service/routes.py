@@ -32,8 +32,8 @@ from asl.app.service.replies import (
 )
 from asl.app.service.uploads import Gate, Refused, clean_label, read_body
 from asl.data.images import ImageError
-from asl.defaults import NEIGHBOURS
 from asl.report.page import render
+from asl.shared_defaults import NEIGHBOURS
 from asl.types import AslError
 from asl.version import __version__
 

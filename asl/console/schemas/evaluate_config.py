@@ -29,7 +29,7 @@ from asl.console.schemas.shared_keys import (
     ScoreConstants,
     Workers,
 )
-from asl.defaults import BOOTSTRAP, MODEL, NEIGHBOURS
+from asl.shared_defaults import BOOTSTRAP, MODEL, NEIGHBOURS
 
 
 @dataclass(kw_only=True)

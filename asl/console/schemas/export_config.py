@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asl.console.schema_groups import CheckedChoices
-from asl.defaults import MODEL
+from asl.shared_defaults import MODEL
 
 
 @dataclass(kw_only=True)

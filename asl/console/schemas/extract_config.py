@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import IdStyle, Machine, Regions
-from asl.defaults import MAX_FAILURE_RATE, MODEL, SHARD_SIZE
+from asl.shared_defaults import MAX_FAILURE_RATE, MODEL, SHARD_SIZE
 
 
 @dataclass(kw_only=True)

@@ -20,7 +20,7 @@ from typing import Literal
 
 from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Machine, Postprocessing, Regions, ScoreConstants
-from asl.defaults import (
+from asl.shared_defaults import (
     BACKGROUND_IMAGES,
     BOOTSTRAP,
     CANDIDATES,

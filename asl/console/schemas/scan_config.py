@@ -26,7 +26,7 @@ from typing import Literal
 
 from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Regions
-from asl.defaults import LOCAL_CANDIDATES, MAX_FAILURE_RATE, MODEL, NEIGHBOURS, PRECISION
+from asl.shared_defaults import LOCAL_CANDIDATES, MAX_FAILURE_RATE, MODEL, NEIGHBOURS, PRECISION
 
 
 @dataclass(kw_only=True)

@@ -34,7 +34,14 @@ from asl.console.schemas.shared_keys import (
     Regions,
     ScoreConstants,
 )
-from asl.defaults import LOCAL_CANDIDATES, MODEL, NEIGHBOURS, NPROBE, RECALL_QUERIES, SEARCH_MEMORY
+from asl.shared_defaults import (
+    LOCAL_CANDIDATES,
+    MODEL,
+    NEIGHBOURS,
+    NPROBE,
+    RECALL_QUERIES,
+    SEARCH_MEMORY,
+)
 
 
 @dataclass(kw_only=True)

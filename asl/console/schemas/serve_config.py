@@ -25,7 +25,7 @@ from pathlib import Path
 
 from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Regions
-from asl.defaults import MODEL, PRECISION
+from asl.shared_defaults import MODEL, PRECISION
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from asl.defaults import BATCH_SIZE, SN_FIRST, SN_LAST, SN_WEIGHT
+from asl.shared_defaults import BATCH_SIZE, SN_FIRST, SN_LAST, SN_WEIGHT
 
 Regions = Literal["none", "coarse", "fine"]
 IdStyle = Literal["path", "stem"]

@@ -3,7 +3,7 @@
 ``IVF4096,SQ8``, ``HNSW32``, ``OPQ32,IVF4096,PQ32`` ...: the index retrieves candidates, which are
 scored again like those of any engine, so scores and their order are right. A reference that it
 misses is lost: the list is not exact and carries no certificate. Measure the loss with
-:mod:`asl.index.exact.recall`.
+:mod:`asl.index.exact.measured_recall`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from asl.defaults import NPROBE
 from asl.index.engines.faiss_flat import LONGEST_GPU_LIST, load_faiss
 from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
 from asl.index.file_seal import check_seal, seal
+from asl.shared_defaults import NPROBE
 from asl.storage import atomic_path
 from asl.types import F32, I64, AslError, UsageError
 

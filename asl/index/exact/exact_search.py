@@ -12,17 +12,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from asl.defaults import NEIGHBOURS, SEARCH_MEMORY
 from asl.index.engines.by_name import shared_engine
 from asl.index.engines.protocol import Engine
 from asl.index.exact.limits import Limits
 from asl.index.exact.memory_cap import MemoryCap
 from asl.index.exact.norm_sorted import NormSortedReferences
-from asl.index.exact.strips import encoding_pays, nearest_top, penalised_top
+from asl.index.exact.strip_search import encoding_pays, nearest_top, penalised_top
 from asl.index.exact.tiles import Tiles
 from asl.index.exact.top_lists import TopLists
 from asl.scoring.normalization import QueryMaps, query_maps
 from asl.scoring.score import Score, admissible, from_cosines, pair_cosines
+from asl.shared_defaults import NEIGHBOURS, SEARCH_MEMORY
 from asl.types import (
     F32,
     F64,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from asl.defaults import NEIGHBOURS
 from asl.index.exact.exact_search import search
+from asl.shared_defaults import NEIGHBOURS
 from asl.types import (
     AslError,
     Embeddings,

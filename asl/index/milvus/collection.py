@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from asl.defaults import NEIGHBOURS, NPROBE
 from asl.index.milvus.collection_search import LONGEST_LIST, MilvusSearch
 from asl.index.milvus.connection import connected
 from asl.index.milvus.index_type import IndexKind
 from asl.scoring.score import Score, encode_references
+from asl.shared_defaults import NEIGHBOURS, NPROBE
 from asl.types import (
     AslError,
     BackgroundEmbeddings,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from asl.matching.align.homography import is_sane, mirror_matrix
+from asl.matching.align.plane_geometry import is_sane, mirror_matrix
 from asl.matching.align.prepare import Prepared
 from asl.matching.align.sift import MIN_SIDE
 from asl.matching.values import Alignment, Gray, Matrix

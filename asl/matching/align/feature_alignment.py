@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asl.matching.align.homography import apply, is_sane, middle_scale, mirror_matrix
+from asl.matching.align.plane_geometry import apply, is_sane, middle_scale, mirror_matrix
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Alignment, Matrix, Settings
 from asl.types import F32, F64, Bools

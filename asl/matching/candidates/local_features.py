@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 
-from asl.defaults import LOCAL_CANDIDATES
 from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.align.sift import (
     mirrored_angles,
@@ -29,6 +28,7 @@ from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage
 from asl.matching.values import Settings
 from asl.parallel import spawned_map
+from asl.shared_defaults import LOCAL_CANDIDATES
 from asl.storage import WriteError
 from asl.types import AslError, Progress, ScoredPairs, StrArray
 

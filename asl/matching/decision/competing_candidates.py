@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asl.matching.align.homography import intersection_area, polygon_area
+from asl.matching.align.plane_geometry import intersection_area, polygon_area
 from asl.matching.values import Verdict
 from asl.types import F32, F64, I64
 

@@ -18,7 +18,7 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial import KDTree
 
 from asl.matching.align.feature_alignment import Matches
-from asl.matching.align.homography import apply, inverse, mirror_matrix
+from asl.matching.align.plane_geometry import apply, inverse, mirror_matrix
 from asl.matching.evidence.agreement import DISAGREE, NOISE, local_correlation
 from asl.matching.evidence.overlay import Overlay
 from asl.matching.values import Alignment, Gray

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from asl.matching.align.homography import apply, clipped_outline, corners, inverse, polygon_area
+from asl.matching.align.plane_geometry import apply, clipped_outline, corners, inverse, polygon_area
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Alignment, Gray, Matrix
 from asl.types import F64

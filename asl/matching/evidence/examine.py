@@ -8,7 +8,7 @@ import numpy as np
 
 from asl.matching.align.dense import align_dense
 from asl.matching.align.feature_alignment import Matches, align, all_matches
-from asl.matching.align.homography import distortion
+from asl.matching.align.plane_geometry import distortion
 from asl.matching.align.prepare import Prepared
 from asl.matching.evidence.agreement import Comparison, agreement, compare
 from asl.matching.evidence.bend import matched_flow, unbend

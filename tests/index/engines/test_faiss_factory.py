@@ -9,7 +9,7 @@ import pytest
 
 from asl.index.engines.faiss_factory import FaissFactoryIndex
 from asl.index.exact.exact_search import search
-from asl.index.exact.recall import measured_recall
+from asl.index.exact.measured_recall import measured_recall
 from asl.index.saved_index import SavedIndex
 from asl.scoring.score import MODES, Score, pair_scores
 from asl.types import AslError, Embeddings, QueryEmbeddings, ReferenceEmbeddings, UsageError

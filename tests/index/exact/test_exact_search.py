@@ -14,7 +14,7 @@ from asl.index.engines.by_name import make_engine
 from asl.index.engines.numpy_exact import NumpyExact
 from asl.index.exact.exact_search import search
 from asl.index.exact.norm_sorted import NormSortedReferences
-from asl.index.exact.strips import encoding_pays
+from asl.index.exact.strip_search import encoding_pays
 from asl.scoring.normalization import ScoreNormalization, normalization_of
 from asl.scoring.score import MODES, Score, pair_scores
 from asl.types import (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asl.index.exact.exact_search import search
-from asl.index.exact.recall import measured_recall
+from asl.index.exact.measured_recall import measured_recall
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.score import MODES, Score, pair_scores
 from asl.types import Embeddings, ScoredPairs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from asl.matching.align.homography import inverse
+from asl.matching.align.plane_geometry import inverse
 from asl.matching.align.prepare import prepare
 from asl.matching.values import Settings
 from tests.matching.conftest import Image

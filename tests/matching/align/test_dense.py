@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asl.matching.align.dense import align_dense
-from asl.matching.align.homography import apply, corners
+from asl.matching.align.plane_geometry import apply, corners
 from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.values import Alignment
 from tests.matching.align.conftest import SETTINGS, at_working_size

@@ -9,7 +9,7 @@ import pytest
 
 import asl.matching.align.feature_alignment as align_module
 from asl.matching.align.feature_alignment import Matches, align, all_matches
-from asl.matching.align.homography import apply
+from asl.matching.align.plane_geometry import apply
 from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.values import Alignment
 from tests.matching.align.conftest import SETTINGS, TURN, at_working_size

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from asl.defaults import PRECISION
 from asl.matching.decision.thresholds import (
     read_table,
     threshold_for,
     verifier_table,
 )
+from asl.shared_defaults import PRECISION
 from asl.types import UsageError
 
 TABLE = ((0.5, 0.1), (0.9, 0.4), (0.95, 0.6))

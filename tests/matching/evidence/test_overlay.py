@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.matching.align.homography import apply, inverse
+from asl.matching.align.plane_geometry import apply, inverse
 from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.evidence.overlay import lay_over
 from asl.matching.values import Alignment, Settings

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from asl.defaults import RECALL_QUERIES
 from asl.index.exact.exact_search import search
 from asl.scoring.score import Score, admissible
+from asl.shared_defaults import RECALL_QUERIES
 from asl.types import (
     F32,
     I64,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asl.models import Embedder, build_embedder, model_hash, save_embedder
-from asl.models.scores import base_score, find_calibrations, resolve_score
+from asl.models.score_constants import base_score, find_calibrations, resolve_score
 from asl.scoring.calibration import Calibration, Threshold
 from asl.scoring.score import Score
 from asl.types import AslError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asl.matching.align.homography import (
+from asl.matching.align.plane_geometry import (
     apply,
     clipped_outline,
     corners,

@@ -7,7 +7,7 @@ import pytest
 
 from asl.index.engines.numpy_exact import NumpyExact
 from asl.index.exact.norm_sorted import NormSortedReferences
-from asl.index.exact.strips import encoding_pays, nearest_top, penalised_top
+from asl.index.exact.strip_search import encoding_pays, nearest_top, penalised_top
 from asl.scoring.score import Score, admissible, from_cosines
 from asl.types import Embeddings
 

@@ -7,7 +7,7 @@ import pytest
 
 from asl.index.engines.faiss_factory import FaissFactoryIndex
 from asl.index.exact.exact_search import search
-from asl.index.exact.recall import measured_recall
+from asl.index.exact.measured_recall import measured_recall
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.score import MODES, Score
 from asl.types import Embeddings
