@@ -35,6 +35,7 @@ from asl.features.extraction import extract_together
 from asl.features.inference import Runner
 from asl.features.regions import regions_of
 from asl.models import Embedder, load_embedder
+from asl.shared_defaults import SHARD_SIZE
 from asl.types import AslError
 
 
@@ -85,7 +86,14 @@ def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -
         rows = np.arange(len(catalog), dtype=np.int64)
         plan = embedder.preprocessing
         return decoded_batches(
-            catalog, plan, regions, rows, batch_size=group, workers=options.workers
+            catalog,
+            plan,
+            regions,
+            rows,
+            batch_size=group,
+            workers=options.workers,
+            shard_size=SHARD_SIZE,
+            fast=False,
         )
 
     kept = [[picture for parts in images for picture in parts] for _, images, *_ in batches()]

@@ -34,10 +34,11 @@ class Sizes:
     backbone: str  # of the second network that embeds
     steps: int
     training: tuple[str, ...]  # keys of the training
+    compiled: bool  # also steps of a compiled network, which takes a minute to compile
 
 
 SCALES = {
-    "full": Sizes(8192, 2 * GIB, 50_000, 1_000_000, 512, 3000, "resnet50", 12, ()),
+    "full": Sizes(8192, 2 * GIB, 50_000, 1_000_000, 512, 3000, "resnet50", 12, (), True),
     "tiny": Sizes(
         256,
         2**22,
@@ -56,6 +57,7 @@ SCALES = {
             "model.hidden=[64]",
             "model.dim=64",
         ),
+        False,
     ),
 }
 

@@ -134,6 +134,9 @@ def training(bench: Bench) -> None:
         prepared = bench_train.prepare(_training_keys(bench, folder), steps=bench.sizes.steps)
         views = len(prepared.batches[0]["images"])
         for title, (precision, compiled) in variants.items():
+            if compiled and not bench.sizes.compiled:
+                bench.row(title, note="not measured at this scale")
+                continue
             with bench.guarded(title):
                 prepared.settings.precision = precision
                 prepared.settings.compile = compiled

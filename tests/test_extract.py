@@ -15,11 +15,12 @@ import pytest
 from asl.cli import compose
 from asl.data.scenes import render_scene
 from asl.extract import run
-from asl.features import FeatureStore
+from asl.features import FeatureStore, feature_store
 from asl.features.array_jobs import join_parts, part_path
 from asl.features.regions import region_embeddings, regions_of
 from asl.index.saved_index import SavedIndex
 from asl.models import build_embedder, save_embedder
+from asl.storage import write_json
 from asl.types import AslError, UsageError
 
 
@@ -137,7 +138,7 @@ def test_an_unfinished_part_is_noticed(files: Path, tmp_path: Path) -> None:
 
     facts = json.load(buffer)
     facts["shards"].pop()
-    manifest.write_text(json.dumps(facts))
+    write_json(manifest, facts)
     with pytest.raises(AslError, match=r"2 image\(s\) are in no part, e\.g\. '09\.png'"):
         command(files, tmp_path / "s", "merge=2")
 
@@ -195,8 +196,9 @@ def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(
 
 
 def test_a_shard_that_is_not_what_was_written_is_found_where_asked_for(
-    files: Path, tmp_path: Path
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(feature_store, "_CHECKED_BYTES", 0)  # as for a large store
     command(files, tmp_path / "s")
     shard = tmp_path / "s" / "shard-00001.npy"
     data = bytearray(shard.read_bytes())
@@ -205,6 +207,10 @@ def test_a_shard_that_is_not_what_was_written_is_found_where_asked_for(
     command(files, tmp_path / "s")
     with pytest.raises(AslError, match="shard-00001 is not what was written"):
         command(files, tmp_path / "s", "check_files=true")
+    with monkeypatch.context() as small:
+        small.setattr(feature_store, "_CHECKED_BYTES", 1 << 20)
+        with pytest.raises(AslError, match="shard-00001 is not what was written"):
+            command(files, tmp_path / "s")
     command(files, tmp_path / "t", "regions=coarse")
     part = next((tmp_path / "t" / "regions").glob("*")) / "shard-00002.npy"
     part.write_bytes(part.read_bytes()[:-1] + b"?")

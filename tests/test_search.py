@@ -253,7 +253,7 @@ def test_regions_of_images_are_embedded_on_the_way(files: Path, tmp_path: Path) 
             UsageError,
             "^above: expected a finite number, got nan",
         ),
-        (["memory=0", "queries={files}/new"], UsageError, "^memory: must be more than 0"),
+        (["memory=0", "queries={files}/new"], UsageError, "^memory: must be 0.001 GiB or more"),
         (
             ["factory=HNSW8", "nprobe=0", "queries={files}/new"],
             UsageError,

@@ -26,6 +26,8 @@ _MAX_NEAR_BACKGROUND = 0.25  # share of the visible pixels that may have the col
 _MAX_BLANK_FRAMES = 50  # of one colour at the start of an animation that are passed over
 _MAX_BLANK_PIXELS = 50_000_000  # that are decoded of them
 _BLANK_RANGE = 12  # levels: a smaller range of every channel is one colour with noise
+# What Pillow raises for a frame that is missing or damaged.
+_DAMAGED = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "F"}  # more than 8 bits a pixel, gray
 
 
@@ -47,7 +49,7 @@ def to_rgb(image: Image.Image) -> Pixels:
             if image.size != size:
                 break
             later = _frame_to_rgb(image)
-        except (EOFError, OSError, SyntaxError, ValueError):
+        except _DAMAGED:
             break  # no further frame, or a damaged one
         if not _is_blank(later):
             return later

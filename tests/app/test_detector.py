@@ -164,6 +164,7 @@ def test_a_library_without_paths_loses_nothing(embedder: Embedder, tmp_path: Pat
         detector.add(numbered(tmp_path / "2019", range(2)))
     with closing(sqlite3.connect(tmp_path / "library" / FILE)) as db, db:
         db.execute("ALTER TABLE names DROP COLUMN path")
+        db.execute("UPDATE names SET crc = NULL")  # nor checksums
     with CopyDetector(embedder, folder=tmp_path / "library", regions="none") as detector:
         assert detector.add(tmp_path / "2019").unchanged == ("IMG_1.jpg", "IMG_2.jpg")
         assert len(detector.add(numbered(tmp_path / "2020", range(5, 7))).added) == 2

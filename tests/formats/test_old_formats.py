@@ -26,6 +26,7 @@ from pyarrow.parquet import read_table
 
 from asl.cli import main
 from asl.console.key_names import RENAMED
+from asl.scoring.score import CLEAR_DIFFERENCE
 
 FIXTURES = Path(__file__).with_name("fixtures")
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +82,14 @@ def contents(folder: str) -> dict[str, bytes]:
 def untouched(path: Path) -> bool:
     """Whether a file is still the fixture's: what is of no use is made anew."""
     return path.stat().st_mtime == USED
+
+
+def of_today(name: str) -> list[dict[str, str]]:
+    """Rows of a search; 0.1.0 named the larger norm the original however little it was larger."""
+    expected: list[dict[str, str]] = EXPECTED["search"][name]
+    apart = [float(row["reference_log_norm"]) - float(row["query_log_norm"]) for row in expected]
+    assert max(map(abs, apart)) < CLEAR_DIFFERENCE
+    return [{**row, "direction": "unclear"} for row in expected]
 
 
 def assert_close(found: Any, expected: Any, *, to: float = 1e-3) -> None:
@@ -175,7 +184,7 @@ def test_an_index_and_the_calibration_of_its_model() -> None:
     np.testing.assert_allclose(found, EXPECTED["features"]["index"], atol=1e-6)
     sides = ["queries=stores/queries", "references=index", "model=model"]
     asl("search", *sides, "k=3", "output=again.csv")
-    assert_close(rows("again.csv"), EXPECTED["search"]["pairs/hinge.csv"])
+    assert_close(rows("again.csv"), of_today("pairs/hinge.csv"))
     assert "probability" in rows("again.csv")[0]
 
 
@@ -185,13 +194,14 @@ def test_a_search_in_a_process_of_its_own() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(words, env=environment, check=True, timeout=200)
     found, before = read_table("again.parquet"), read_table("pairs/hinge.parquet")
-    assert_close(found.to_pylist(), before.to_pylist())
+    earlier = [{**row, "direction": "unclear"} for row in before.to_pylist()]  # as of_today
+    assert_close(found.to_pylist(), earlier)
 
 
 def test_the_companion_of_an_index_is_searched() -> None:
     sides = ["queries=stores/queries", "references=index", "model=model"]
     asl("search", *sides, "k=3", "factory=HNSW8", "recall_queries=0", "output=again.csv")
-    assert_close(rows("again.csv"), EXPECTED["search"]["approximate/pairs.csv"])
+    assert_close(rows("again.csv"), of_today("approximate/pairs.csv"))
     (companion,) = Path("index").glob("*.faiss")
     assert untouched(companion)
 
@@ -403,7 +413,7 @@ def test_a_collection_of_milvus_lite() -> None:
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
     sides = ["queries=stores/queries", "references=milvus+milvus/library.db", "model=model"]
     asl("search", *sides, "k=3", "output=again.csv")
-    assert_close(rows("again.csv"), EXPECTED["search"]["pairs/hinge.csv"])
+    assert_close(rows("again.csv"), of_today("pairs/hinge.csv"))
 
 
 def test_no_fixture_holds_a_path_of_a_machine() -> None:

@@ -42,12 +42,23 @@ def test_batch_norm_over_processes_keeps_the_activations_of_timm() -> None:
 def test_two_processes_take_the_steps_of_one_on_the_joined_batch(
     photos: Path, tmp_path: Path
 ) -> None:
-    alone = weights(train(photos, tmp_path / "one", identities=8))
+    start, alone = (
+        weights(train(photos, tmp_path / str(steps), identities=8, max_steps=steps))
+        for steps in (0, 2)
+    )
     script = Path(__file__).with_name("two_processes.py")
-    run_two(script, photos, tmp_path / "two", 2, 4)
+    run_two(script, photos, tmp_path / "two", 2, 4, 2)
     joined = load_file(tmp_path / "two" / "weights.safetensors")
-    for name, value in alone.items():
-        assert torch.allclose(value.float(), joined[name].float(), atol=2e-5), name
+    assert_same_steps(start, alone, joined, to=2e-5)
+
+
+def assert_same_steps(
+    start: dict[str, Tensor], one: dict[str, Tensor], two: dict[str, Tensor], *, to: float
+) -> None:
+    moved = max(float((value - start[name]).abs().max()) for name, value in one.items())
+    apart = max(float((value - two[name]).abs().max()) for name, value in one.items())
+    assert apart < to
+    assert moved > 100 * apart, "the steps are much longer than what they differ by"
 
 
 @pytest.mark.slow
@@ -62,10 +73,7 @@ def test_hard_pairs_in_two_processes_give_the_steps_of_one(
     start, alone = by_one(0), by_one(2)
     assert run_group(fork_server(), train_on_pairs, photos, tmp_path / "two", role) == [0, 0]
     joined = load_file(tmp_path / "two" / "final.safetensors")
-    moved = max(float((value - start[name]).abs().max()) for name, value in alone.items())
-    apart = max(float((value - joined[name]).abs().max()) for name, value in alone.items())
-    assert apart < 2e-5
-    assert moved > 100 * apart, "the steps are much longer than what they differ by"
+    assert_same_steps(start, alone, joined, to=2e-5)
 
 
 class TwoRanks:

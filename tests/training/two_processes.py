@@ -11,13 +11,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from tests.training.small_training import train
 
-    photos, output, devices, identities = (
-        Path(sys.argv[1]),
-        Path(sys.argv[2]),
-        int(sys.argv[3]),
-        int(sys.argv[4]),
-    )
-    module = train(photos, output, identities=identities, devices=devices)
+    photos, output = map(Path, sys.argv[1:3])
+    devices, identities, steps = map(int, sys.argv[3:])
+    module = train(photos, output, identities=identities, devices=devices, max_steps=steps)
     if module.trainer.is_global_zero:
         state = {name: value.contiguous() for name, value in module.embedder.state_dict().items()}
         save_file(state, output / "weights.safetensors")
