@@ -18,7 +18,7 @@ from asl.index.engines.half_products import HalfProducts
 from asl.index.engines.protocol import ROUNDING
 from asl.types import F32, I64
 
-_BLOCK = 1024  # queries of a product
+_BLOCK = 2048  # queries of a product
 _WIDTH = 16384  # references of a product
 # Multiplications from which a search is worth its fixed cost, and from which it is worth importing
 # torch (seconds) in a process that has not.
