@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 import anyio
@@ -30,7 +31,7 @@ from asl.app.service.replies import (
     Reference,
     SearchReply,
 )
-from asl.app.service.uploads import Gate, Refused, clean_label, read_body
+from asl.app.service.uploads import BodyMemory, Gate, Refused, clean_label, read_body
 from asl.data.images import ImageError
 from asl.report.page import render
 from asl.shared_defaults import NEIGHBOURS
@@ -131,6 +132,7 @@ class _Service:
         self._guard = guard
         self._metrics = metrics
         self._gate = Gate(options.max_uploads)
+        self._memory = BodyMemory(options.max_uploads * options.max_bytes)
         self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
         self._page, self._policy = _render_page()
 
@@ -163,15 +165,22 @@ class _Service:
         text = self._metrics.text(references=len(self._detector), busy=self._gate.busy)
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
-    async def _upload(self, request: Request) -> bytes:
-        return await read_body(
-            request, max_bytes=self._options.max_bytes, seconds=self._options.seconds
-        )
+    @asynccontextmanager
+    async def _upload(self, request: Request) -> AsyncIterator[bytes]:
+        """Read the body, then hold a place for the work on it."""
+        async with self._memory.share() as take:
+            data = await read_body(
+                request,
+                max_bytes=self._options.max_bytes,
+                seconds=self._options.seconds,
+                take=take,
+            )
+            async with self._gate.enter():
+                yield data
 
     async def add(self, request: Request, response: Response, label: Label = "") -> AddReply:
         """Add the image in the body; the same image again changes nothing (200)."""
-        async with self._gate.enter():
-            data = await self._upload(request)
+        async with self._upload(request) as data:
             source = Source(content_id(data), data, clean_label(label))
             reply = await self._run(lambda: self._add(source))
         response.status_code = 201 if reply.new else 200
@@ -240,8 +249,7 @@ class _Service:
         ] = None,
     ) -> SearchReply:
         """Search for the image in the body, which is not kept."""
-        async with self._gate.enter():
-            data = await self._upload(request)
+        async with self._upload(request) as data:
             return await self._run(lambda: self._search(data, k, min_probability))
 
     def _search(self, data: bytes, k: int, min_probability: float | None) -> SearchReply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Request
@@ -33,7 +33,9 @@ class Refused(Exception):  # noqa: N818
         self.close = close
 
 
-async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
+async def read_body(
+    request: Request, *, max_bytes: int, seconds: float, take: Callable[[int], None]
+) -> bytes:
     """Read the body of a request, which is the image itself.
 
     Args:
@@ -41,9 +43,11 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
         max_bytes: more is refused as soon as it has arrived (413).
         seconds: in which the whole body has to arrive (408); a pause of ``STALL_SECONDS`` or a
             rate below ``LEAST_RATE`` ends it earlier.
+        take: takes memory for bytes that have arrived; see :meth:`BodyMemory.share`.
 
     Raises:
-        Refused: the body is too large, too slow, empty, or a form instead of an image.
+        Refused: the body is too large, too slow, empty, or a form instead of an image; or there is
+            no memory for it now.
     """
     kind = request.headers.get("content-type", "application/octet-stream").lower()
     if not kind.startswith(ACCEPTED_TYPES):
@@ -63,9 +67,10 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
     try:
         async with asyncio.timeout(seconds):
             async for chunk in _without_pauses(request.stream()):
-                body += chunk
-                if len(body) > max_bytes:
+                if len(body) + len(chunk) > max_bytes:
                     raise Refused(413, f"more than the limit of {max_bytes} bytes", close=True)
+                take(len(chunk))
+                body += chunk
                 elapsed = time.monotonic() - began
                 if elapsed > STALL_SECONDS and len(body) < LEAST_RATE * elapsed:
                     raise Refused(
@@ -109,6 +114,38 @@ def _printable(text: str, longest: int) -> str:
     return "".join(letters).strip()[:longest]
 
 
+class BodyMemory:
+    """Limit the bytes of all uploads together; they count as they arrive.
+
+    A client that sends slowly, or nothing, keeps nobody else out.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Set the limit in bytes."""
+        self.limit, self.used = limit, 0
+
+    @asynccontextmanager
+    async def share(self) -> AsyncIterator[Callable[[int], None]]:
+        """Give a function that takes bytes, which are given back at the end.
+
+        Raises:
+            Refused: the bytes exceed the limit (503).
+        """
+        taken = 0
+
+        def take(count: int) -> None:
+            nonlocal taken
+            if self.used + count > self.limit:
+                raise Refused(503, "too many images arrive at once; try again", close=True)
+            self.used += count
+            taken += count
+
+        try:
+            yield take
+        finally:
+            self.used -= taken
+
+
 class Gate:
     """Limit the number of uploads in work; further ones are refused with 503."""
 
@@ -124,9 +161,7 @@ class Gate:
             Refused: all are taken (503).
         """
         if self.busy >= self.limit:
-            raise Refused(
-                503, f"{self.busy} images are being worked on; try again in a second", close=True
-            )
+            raise Refused(503, f"{self.busy} images are being worked on; try again in a second")
         self.busy += 1
         try:
             yield

@@ -13,7 +13,7 @@ from fastapi import Request
 from fastapi.testclient import TestClient
 
 from asl.app.service import uploads
-from asl.app.service.uploads import Gate, Refused, read_body
+from asl.app.service.uploads import BodyMemory, Gate, Refused, read_body
 from asl.models import Embedder
 from tests.app.conftest import encode, textured
 from tests.app.service.conftest import JPEG, LIMIT, add, serving
@@ -143,6 +143,58 @@ def test_too_many_at_once_are_told_to_come_back(embedder: Embedder, folder: Path
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
+def ignore(_: int) -> None:
+    """Take no memory."""
+
+
+def test_the_bytes_of_all_bodies_count_as_they_arrive_and_are_given_back() -> None:
+    async def bodies() -> None:
+        memory = BodyMemory(10)
+        async with memory.share() as one, memory.share() as other:
+            one(6)
+            other(4)
+            with pytest.raises(Refused, match="too many images arrive at once") as refused:
+                other(1)
+            assert (refused.value.status, refused.value.close) == (503, True)
+        async with memory.share() as one:
+            one(10)
+        assert memory.used == 0
+
+    asyncio.run(bodies())
+
+
+def test_a_body_that_has_not_arrived_holds_no_place(embedder: Embedder, folder: Path) -> None:
+    """There is one place: an upload waits for its body while another one is answered."""
+    app = serving(embedder, folder, max_uploads=1).app
+
+    async def search(*parts: bytes, after: asyncio.Event | None = None) -> int:
+        left = list(parts)
+        statuses = []
+
+        async def receive() -> dict[str, object]:
+            if after is not None and len(left) < len(parts):
+                await after.wait()
+            return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+        async def send(message: dict[str, int]) -> None:
+            statuses.append(message.get("status"))
+
+        headers = [(b"host", b"127.0.0.1"), (b"content-type", b"image/jpeg")]
+        scope = {"type": "http", "method": "POST", "path": "/search", "headers": headers}
+        await app({**scope, "query_string": b""}, receive, send)  # type: ignore[arg-type]
+        return statuses[0]
+
+    async def both() -> list[int]:
+        arrived, image = asyncio.Event(), encode(textured(1))
+        slow = asyncio.create_task(search(image[:1], image[1:], after=arrived))
+        await asyncio.sleep(0.2)
+        quick = await search(encode(textured(0)))
+        arrived.set()
+        return [quick, await slow]
+
+    assert asyncio.run(both()) == [200, 200]
+
+
 @pytest.mark.parametrize(
     ("pause", "size", "words"), [(60.0, 10, "nothing of the image"), (0.02, 1, "bytes/s or less")]
 )
@@ -158,7 +210,7 @@ def test_a_body_that_trickles_is_ended(
     async def read() -> None:
         scope = {"type": "http", "method": "POST", "headers": []}
         with pytest.raises(Refused, match=words) as refused:
-            await read_body(Request(scope, receive), max_bytes=1000, seconds=30.0)
+            await read_body(Request(scope, receive), max_bytes=1000, seconds=30.0, take=ignore)
         assert (refused.value.status, refused.value.close) == (408, True)
 
     asyncio.run(read())
