@@ -338,6 +338,8 @@ class ImageStore:
                 "FROM pairs CROSS JOIN verdicts ON first = a AND second = b AND judge = ?",
                 [*(digest for pair in chunk for digest in pair), verifier],
             )
+            if not all(isinstance(text, str) for row in rows for text in row):
+                raise ReadError(f"{self.path}: damaged (a verdict is no text); {REMEDY}")
             cached.update({(first, second): text for first, second, _, text in rows})
         return cached
 

@@ -50,8 +50,8 @@ def checked_rows(
         ReadError: a row has changed since it was written.
     """
     for *values, crc in rows:
-        # The first column is a key: never empty.
-        if values[0] is None or (crc is not None and crc != row_checksum(*values)):
+        # The first column is a key, and text.
+        if not isinstance(values[0], str) or (crc is not None and crc != row_checksum(*values)):
             raise ReadError(
                 f"{path}: damaged (the checksum of a row differs, {str(values[0])[:16]!r}); "
                 f"{REMEDY}"

@@ -83,3 +83,13 @@ def test_a_store_of_an_earlier_version_is_opened_and_gets_checksums(path: Path) 
     with closing(sqlite3.connect(path)) as database:
         rows = database.execute("SELECT name, crc IS NULL FROM names ORDER BY name").fetchall()
     assert rows == [("other", 0), ("photo", 1)]
+
+
+def test_what_is_no_text_is_damaged_also_where_the_checksum_is_lost(path: Path) -> None:
+    with pytest.raises(ReadError, match="damaged"):
+        list(checked_rows([(b"a", 1, None)], "f"))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE verdicts SET verdict = x'7b7d', crc = NULL")
+    refused = pytest.raises(ReadError, match=r"l\.sqlite: damaged \(a verdict is no text\)")
+    with closing(ImageStore(path, model="m", dim=2)) as store, refused:
+        store.verdicts("v", [("d", "d")])
