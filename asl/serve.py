@@ -197,7 +197,8 @@ def read_token(path: Path | None) -> str:
         try:
             token = (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--token-file: {path} cannot be read ({error})") from error
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise UsageError(f"--token-file: {str(path)!r} cannot be read ({reason})") from error
     if (token or path is not None) and (
         len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token
     ):

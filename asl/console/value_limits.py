@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 
 from asl.errors import UsageError
@@ -22,10 +23,14 @@ def check_text(name: str, text: str, kinds: set[object]) -> None:
         kinds: types that the key takes.
 
     Raises:
-        UsageError: an output without a name, a fraction or a huge number for a whole number, a
-            number that is not finite, a device that does not exist in any installation, more
-            workers than a machine can start.
+        UsageError: text that no file name can have, an output without a name, a fraction or a huge
+            number for a whole number, a number that is not finite, a device that does not exist in
+            any installation, more workers than a machine can start.
     """
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise UsageError(f"{name}: expected text, got {text!r}") from None
     if name == "output" and not text.strip():
         raise UsageError(f"output: expected the name of a file or folder, got {text!r}")
     if name == "device" and not _DEVICE.fullmatch(text):
@@ -37,10 +42,10 @@ def check_text(name: str, text: str, kinds: set[object]) -> None:
     except ValueError:
         return  # refused with its type
     if not math.isfinite(number):
-        raise UsageError(f"{name}: expected a finite number, got {text}")
+        raise UsageError(f"{name}: expected a finite number, got {text.strip()}")
     if float not in kinds and not _WHOLE.fullmatch(text.strip()):
-        raise UsageError(f"{name}: expected a whole number, got {text}")
+        raise UsageError(f"{name}: expected a whole number, got {text.strip()}")
     if float not in kinds and abs(number) > _LARGEST:
-        raise UsageError(f"{name}: must be {_LARGEST:,} or less, got {text}")
+        raise UsageError(f"{name}: must be {_LARGEST:,} or less, got {text.strip()}")
     if name == "workers" and not 0 <= number <= _MOST_WORKERS:
-        raise UsageError(f"workers: must be from 0 to {_MOST_WORKERS}, got {text}")
+        raise UsageError(f"workers: must be from 0 to {_MOST_WORKERS}, got {text.strip()}")

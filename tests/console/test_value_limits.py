@@ -21,6 +21,8 @@ from asl.errors import UsageError
         ("device", "", {str}),
         ("workers", "-1", {int}),
         ("workers", "100000", {int}),
+        ("seed", "\n1e-9", {int}),
+        ("images", "a\ud800", {str}),
     ],
 )
 def test_refused(name: str, text: str, kinds: set[object]) -> None:
