@@ -20,6 +20,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent / "fixtures"
 ROOT = Path(__file__).resolve().parents[2]
-WORK = Path("/tmp/asl-formats")
+WORK = Path(tempfile.gettempdir()) / "asl-formats"
 CHANGED = 1_700_000_000  # time of change of every image
 KEPT = (
     "photos", "queries", "bench", "training", "model", "stores", "index", "search", "scan",

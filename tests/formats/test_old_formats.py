@@ -419,5 +419,6 @@ def test_a_collection_of_milvus_lite() -> None:
 def test_no_fixture_holds_a_path_of_a_machine() -> None:
     for path in FIXTURES.rglob("*"):
         data = path.read_bytes() if path.is_file() else b""
-        for place in (b"/work/", b"/root/", b"/home/", b"/Users/", b"site-packages"):
-            assert place not in data, path
+        for place in (b"work", b"root", b"home", b"Users"):
+            assert b"/" + place + b"/" not in data, path
+        assert b"site-packages" not in data, path
