@@ -5,9 +5,8 @@ The options and their explanation are in :mod:`asl.console.schemas.scan_config`.
 
 from __future__ import annotations
 
-import math
 import sys
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.terminal_text import terminal_text
 from asl.errors import UsageError
-from asl.pipeline.key_checks import check_least
+from asl.pipeline.key_checks import check_least, check_scan_keys
 
 if TYPE_CHECKING:
     from asl.app.scanning.result import ScanResult
@@ -27,6 +26,7 @@ def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
     from asl.app.scanning.scan_folder import scan
     from asl.app.scanning.tables import rows_of, summary, write_table
+    from asl.console.progress import no_bar, progress_bar
     from asl.storage import write_json
 
     _check(options)
@@ -35,7 +35,7 @@ def run(options: ScanConfig) -> int:
         raise UsageError(f"--output: {options.output} is a file, not a folder")
     if options.photos.exists():
         options.output.mkdir(parents=True, exist_ok=True)
-    result = scan(options, bar=_quiet if options.quiet else _bar)
+    result = scan(options, bar=no_bar if options.quiet else progress_bar)
     rows = rows_of(result)
     numbers = summary(result, rows, command=current_command())
     table = options.output / f"copies.{options.format}"
@@ -59,28 +59,8 @@ def run(options: ScanConfig) -> int:
 
 def _check(options: ScanConfig) -> None:
     """Refuse wrong values before anything is read or written."""
-    from asl.matching.decision.thresholds import threshold_for
-
-    check_least(options, {"neighbours": 1, "local_candidates": 0, "gallery": 0})
-    threshold_for(options.precision)
-    if not 0 < options.effort < math.inf:
-        raise UsageError(f"effort: must be above 0 and finite, got {options.effort:g}")
-    if not 0 <= options.max_failure_rate <= 1:
-        raise UsageError(f"--max-failure-rate must be in 0..1, got {options.max_failure_rate:g}")
-    if options.cache is not None and (options.cache == Path() or options.cache.is_dir()):
-        raise UsageError(f"--cache must be a file, got {str(options.cache)!r}; name one, or null")
-    if not 0 < options.max_megapixels < 1e6:
-        raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
-
-
-def _bar(label: str, unit: str) -> AbstractContextManager[Any]:
-    from asl.console.progress import progress_bar
-
-    return progress_bar(label, unit=unit)
-
-
-def _quiet(label: str, unit: str) -> AbstractContextManager[Any]:
-    return nullcontext(lambda done, total: None)
+    check_least(options, {"gallery": 0})
+    check_scan_keys(options)
 
 
 def _write_failures(result: ScanResult, path: Path) -> None:

@@ -22,6 +22,7 @@ from asl.errors import UsageError
 
 BASES = {
     "scan": ["photos=nowhere"],
+    "leaks": ["sets=nowhere,elsewhere"],
     "serve": ["port=0", "library=library"],
     "extract": ["images=nowhere", "output=out"],
     "search": ["queries=nowhere", "references=nowhere", "output=pairs.csv"],
@@ -38,6 +39,12 @@ OUT_OF_RANGE = {
         *("neighbours=-1", "neighbours=0", "local_candidates=-1", "effort=-1", "effort=0"),
         *("max_failure_rate=-1", "max_failure_rate=1.1", "max_megapixels=-1", "max_megapixels=0"),
         *("max_megapixels=1e30", "cache=", "workers=-1", "device=nonsense"),
+    ],
+    "leaks": [
+        *("precision=-1", "precision=0", "precision=1", "precision=1e30", "report=-1"),
+        *("neighbours=-1", "neighbours=0", "local_candidates=-1", "effort=-1", "effort=0"),
+        *("max_failure_rate=-1", "max_failure_rate=1.1", "max_megapixels=-1", "max_megapixels=0"),
+        *("max_megapixels=1e30", "cache=", "sets=nowhere"),
     ],
     "serve": [
         *("port=-1", "port=65536", "port=1000000000000000000000", "max_megabytes=-1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import (
@@ -34,8 +34,13 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.0f} {self._unit}/s")
 
 
+def no_bar(label: str, unit: str = "") -> AbstractContextManager[Callable[[int, int], None]]:
+    """Return what :func:`progress_bar` does, for quiet runs: nothing is drawn."""
+    return nullcontext(lambda done, total: None)
+
+
 @contextmanager
-def progress_bar(label: str, *, unit: str = "") -> Iterator[Callable[[int, int], None]]:
+def progress_bar(label: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
     """Yield a function that takes (done, total).
 
     The bar is drawn on stderr, so that results on stdout stay clean.

@@ -43,6 +43,7 @@ VERBS = {
     verb.name: verb
     for verb in (
         Verb("scan", "ScanConfig", positional=("photos",), options=True),
+        Verb("leaks", "LeaksConfig", positional=("sets",), options=True),
         Verb("serve", "ServeConfig", options=True),
         Verb("extract", "ExtractConfig"),
         Verb("search", "SearchConfig"),

@@ -55,6 +55,10 @@ class TarCatalog:
             raise OSError(f"{self.archives[row]} ends inside {self.ids[row]}")
         return data
 
+    def file_of(self, row: int) -> str:
+        """Return the path of the archive that holds an image."""
+        return self.archives[row]
+
     def locate(self, row: int) -> str:
         """Return ``ARCHIVE::ID``."""
         return f"{self.archives[row]}::{self.ids[row]}"

@@ -206,7 +206,7 @@ def open_catalog(
     if ending in (".txt", ".csv"):
         return _not_empty(_open_list(path, id_style), path)
     if ending in (".tar", ".parquet"):
-        return _not_empty(_open_shards([path], id_style), path)
+        return open_shards([path], id_style=id_style)
     raise AslError(
         f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images"
     )
@@ -234,7 +234,7 @@ def _open_folder(path: Path, id_style: IdStyle, complete: bool) -> Catalog:
         )
     if not contents.images and contents.shards:
         shards = [path / name for name in contents.shards]
-        return _not_empty(_open_shards(shards, id_style), path)
+        return open_shards(shards, id_style=id_style)
     skipped = tuple(_skipped(contents).most_common())
     files = _files(
         [path / name for name in contents.images], contents.images, id_style, source=path
@@ -249,7 +249,16 @@ def _skipped(contents: FolderContents) -> Counter[str]:
     return contents.skipped + Counter(Path(name).suffix.lower() for name in contents.shards)
 
 
-def _open_shards(shards: Sequence[Path], id_style: IdStyle) -> Catalog:
+def open_shards(shards: Sequence[Path], *, id_style: IdStyle = "path") -> Catalog:
+    """Open the images of tar archives, or of Parquet tables, one file after the other.
+
+    Args:
+        shards: files of one kind, one or more.
+        id_style: as in :func:`open_catalog`.
+
+    Raises:
+        AslError: both kinds, a file that cannot be read, no image, or an id twice.
+    """
     endings = sorted({shard.suffix.lower() for shard in shards})
     if len(endings) > 1:
         raise AslError(
@@ -258,7 +267,7 @@ def _open_shards(shards: Sequence[Path], id_style: IdStyle) -> Catalog:
         )
     opener = open_tar if endings == [".tar"] else open_parquet
     catalog: Catalog = opener(shards, lambda name: _id(name, id_style))
-    return catalog
+    return _not_empty(catalog, shards[0] if len(shards) == 1 else shards[0].parent)
 
 
 def _not_empty(catalog: Catalog, path: Path, skipped: Sequence[tuple[str, int]] = ()) -> Catalog:
@@ -289,6 +298,35 @@ def _id(name: str, id_style: IdStyle) -> str:
 
 
 def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
+    if path.suffix.lower() == ".txt":
+        names = [line.strip() for line in _list_text(path).splitlines() if line.strip()]
+        return _files([path.parent / name for name in names], names, id_style, source=path)
+    rows = read_path_table(path)
+    names = [row["path"] for row in rows]
+    ids = [row.get("id") or _id(row["path"], id_style) for row in rows]
+    paths = tuple(str(path.parent / name) for name in names)
+    return FileCatalog(as_ids(ids, name=str(path)), paths)
+
+
+def read_path_table(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV with a column ``path``; a cell that is missing is empty.
+
+    Raises:
+        AslError: it cannot be read, has no such column, or a row has no path.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(_list_text(path), newline=""), restval=""))
+    except csv.Error as error:
+        raise AslError(f"{path}: cannot be read as CSV ({error})") from error
+    if not rows or "path" not in rows[0]:
+        raise AslError(f"{path}: no column `path`; begin with the header `path` or `id,path`")
+    for number, row in enumerate(rows, start=1):
+        if not row["path"]:
+            raise AslError(f"{path}: row {number} below the header has no path")
+    return rows
+
+
+def _list_text(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -297,18 +335,4 @@ def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
         ) from error
     if "\0" in text:
         raise AslError(f"{path}: has a NUL character in it; give a text file of paths")
-    if path.suffix.lower() == ".txt":
-        names = [line.strip() for line in text.splitlines() if line.strip()]
-        return _files([path.parent / name for name in names], names, id_style, source=path)
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except csv.Error as error:
-        raise AslError(f"{path}: cannot be read as CSV ({error})") from error
-    if not rows or "path" not in rows[0]:
-        raise AslError(f"{path}: no column `path`; begin with the header `path` or `id,path`")
-    names = [row["path"] or "" for row in rows]
-    if "" in names:
-        raise AslError(f"{path}: row {names.index('') + 1} below the header has no path")
-    ids = [row.get("id") or _id(row["path"], id_style) for row in rows]
-    paths = tuple(str(path.parent / name) for name in names)
-    return FileCatalog(as_ids(ids, name=str(path)), paths)
+    return text

@@ -63,11 +63,14 @@ class ParquetCatalog:
 
     def _group(self, table: int, number: int) -> Any:
         held: dict[tuple[int, int], Any] = self.__dict__.setdefault("_held", {})
-        if (table, number) not in held:
-            held.clear()
+        group = held.get((table, number))
+        if group is None:
             file = pq.ParquetFile(self.paths[table])
-            held[table, number] = file.read_row_group(number, columns=[self.columns[table]])
-        return held[table, number].column(0)
+            group = file.read_row_group(number, columns=[self.columns[table]])
+            # Another thread may read another group meanwhile: each keeps its own at hand.
+            held.clear()
+            held[table, number] = group
+        return group.column(0)
 
     def _own_row(self, row: int) -> int:
         """Return the number of a row in its own table."""
@@ -79,6 +82,10 @@ class ParquetCatalog:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_held"}
+
+    def file_of(self, row: int) -> str:
+        """Return the path of the table that holds an image."""
+        return self.paths[self._table(row)]
 
     def locate(self, row: int) -> str:
         """Return ``TABLE::ROW``."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asl.errors import UsageError
@@ -116,6 +118,26 @@ def check_least(config: Any, least: Mapping[str, float]) -> None:
         value = getattr(config, key)
         if value is not None and not value >= low:
             raise UsageError(f"{key}: must be {low:g} or more, got {value:g}")
+
+
+def check_scan_keys(config: Any) -> None:
+    """Refuse wrong values of the keys that ``scan`` and ``leaks`` share.
+
+    Raises:
+        UsageError: naming the key.
+    """
+    from asl.matching.decision.thresholds import threshold_for
+
+    check_least(config, {"neighbours": 1, "local_candidates": 0})
+    threshold_for(config.precision)
+    if not 0 < config.effort < math.inf:
+        raise UsageError(f"effort: must be above 0 and finite, got {config.effort:g}")
+    if not 0 <= config.max_failure_rate <= 1:
+        raise UsageError(f"--max-failure-rate must be in 0..1, got {config.max_failure_rate:g}")
+    if config.cache is not None and (config.cache == Path() or config.cache.is_dir()):
+        raise UsageError(f"--cache must be a file, got {str(config.cache)!r}; name one, or null")
+    if not 0 < config.max_megapixels < 1e6:
+        raise UsageError(f"--max-megapixels must be above 0, got {config.max_megapixels:g}")
 
 
 def check_background_size(

@@ -16,7 +16,7 @@ from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
 from asl.app.library.picture_parts import PictureParts
 from asl.app.library.records import IngestResult, Name, Record, Source
-from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, read_file, resize_image
+from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
 from asl.features.cropping import cut
 from asl.features.inference import Runner
 from asl.features.regions import regions_key, regions_of
@@ -24,7 +24,7 @@ from asl.matching.values import Settings
 from asl.models import Embedder, load_embedder, model_hash
 from asl.models.score_constants import base_score
 from asl.scoring.score import Score
-from asl.types import F32, Progress
+from asl.types import F32, AslError, Progress
 
 BATCH = 32  # images in one pass of the network
 REGION_BATCH = 16  # regions in one pass, beside the memory that a batch of whole images holds
@@ -169,9 +169,9 @@ class Ingestor:
 
     def _prepare(self, source: Source, store: ImageStore) -> _Decoded:
         try:
-            data = source.data if isinstance(source.data, bytes) else read_file(source.data)
-        except ImageError as error:
-            return _Decoded(source, failure=error.reason)
+            data = source.read()
+        except AslError as error:
+            return _Decoded(source, failure=str(error))
         except OSError as error:
             return _Decoded(source, failure=f"cannot be read: {error.strerror or error}")
         digest = hashlib.sha256(data).hexdigest()

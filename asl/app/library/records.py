@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asl.app.library.facts import Facts
+from asl.app.library.image_forms import Readable
+from asl.data.images import read_file
 from asl.types import F32
 
 
@@ -59,7 +61,7 @@ class Source:
 
     Attributes:
         name: unique name.
-        data: encoded bytes, or the file that holds them.
+        data: encoded bytes, the file that holds them, or something that reads them.
         label: for people.
         size: of the file in bytes.
         changed: modification time of the file in nanoseconds.
@@ -67,11 +69,22 @@ class Source:
     """
 
     name: str
-    data: bytes | Path
+    data: bytes | Path | Readable
     label: str = ""
     size: int = 0
     changed: int = 0
     path: str = ""
+
+    def read(self) -> bytes:
+        """Return the encoded bytes.
+
+        Raises:
+            OSError: they cannot be read.
+            AslError: there are none, or too many.
+        """
+        if isinstance(self.data, bytes):
+            return self.data
+        return read_file(self.data) if isinstance(self.data, Path) else self.data.read()
 
 
 @dataclass(frozen=True)

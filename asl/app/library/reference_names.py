@@ -10,7 +10,6 @@ from itertools import count
 from pathlib import Path
 
 from asl.app.library.records import Name, Source
-from asl.data.images import read_file
 from asl.types import AslError
 
 
@@ -37,7 +36,7 @@ def _may_have(source: Source, known: Name | None) -> bool:
     if known is None or (known.path and known.path == source.path):
         return True
     try:
-        data = source.data if isinstance(source.data, bytes) else read_file(source.data)
+        data = source.read()
     except (OSError, AslError):
         return False
     return hashlib.sha256(data).hexdigest() == known.digest

@@ -12,7 +12,6 @@ from typing import Any
 from asl.app.library.image_forms import ImageInput, encoded, is_image, is_path
 from asl.app.library.records import Source
 from asl.data.catalog import FileCatalog, open_catalog
-from asl.data.images import read_file
 from asl.storage import printable_name
 from asl.types import AslError, UsageError, as_ids
 
@@ -125,7 +124,7 @@ def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
         seen: set[str] = set()
         for source in sources:
             try:
-                data = source.data if isinstance(source.data, bytes) else read_file(source.data)
+                data = source.read()
             except (OSError, AslError):
                 yield Source(source.name, source.data)
                 continue

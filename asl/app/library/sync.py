@@ -109,7 +109,7 @@ def _one_per_file(
     place_of: dict[Inode, int] = {}
     links = 0
     for path in paths:
-        source, inode = _file_source(path)
+        source, inode = file_source(path)
         if inode is None or (inode not in place_of and inode not in other_inodes):
             if inode is not None:
                 place_of[inode] = len(sources)
@@ -128,7 +128,7 @@ def _link_rank(name: str) -> tuple[bool, bool, int, str]:
     return os.path.islink(name), os.path.realpath(name) != name, len(name), name
 
 
-def _file_source(path: str) -> tuple[Source, Inode | None]:
+def file_source(path: str) -> tuple[Source, Inode | None]:
     """Return a file and its inode, None where the system has none."""
     try:
         status = os.stat(path)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import html
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from asl.app.matches import picture_html
 from asl.app.scanning.result import ScanResult
@@ -102,6 +101,8 @@ def find_copies(
         UsageError: a folder does not exist, or an option is out of range.
         AslError: no image can be read, or the cache is another file.
     """
+    from asl.console.progress import no_bar
+
     with tempfile.TemporaryDirectory(prefix="asl-") as temporary:
         options = ScanConfig(
             photos=Path(photos).expanduser(),
@@ -115,7 +116,7 @@ def find_copies(
             workers=workers,
             device=device,
         )
-        result = scan(options, bar=bar or _no_bar)
+        result = scan(options, bar=bar or no_bar)
         rows = tuple(rows_of(result))
         return Copies(
             rows,
@@ -128,10 +129,6 @@ def find_copies(
             result.threshold,
             _pictures(result, rows[:_LISTED]),
         )
-
-
-def _no_bar(label: str, unit: str) -> AbstractContextManager[Any]:
-    return nullcontext(lambda done, total: None)
 
 
 def _pictures(result: ScanResult, rows: tuple[Row, ...]) -> dict[str, bytes]:

@@ -37,6 +37,7 @@ LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts th
 LEAST_BUDGET = 10_000  # pairs
 VERDICTS_PER_TRANSACTION = 960
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
+AlsoListed = Callable[[float, PairVerdict], bool]
 RowPair = tuple[int, int]
 Verdicts = dict[RowPair, tuple[float, PairVerdict]]  # pair of rows -> cosine, verdict
 
@@ -52,9 +53,35 @@ def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
         UsageError: a folder does not exist, or there is no such precision.
         AslError: no image could be read, or the cache is another file.
     """
+    threshold_for(options.precision)  # a wrong one is refused before the files are listed
+    photos, library = _list_both(options)
+    return scan_listings(photos, library, options, bar=bar)
+
+
+def scan_listings(
+    photos: FileListing,
+    library: FileListing | None,
+    options: ScanConfig,
+    *,
+    bar: Bar,
+    also: AlsoListed = lambda cosine, verdict: False,
+) -> ScanResult:
+    """Find copies within listed images, or between them and a library.
+
+    Args:
+        photos: images to look for.
+        library: images to compare them with; None: with each other. One that is in both is
+            compared with the others of both.
+        options: as in :func:`scan`; ``photos`` and ``against`` are not read.
+        bar: as in :func:`scan`.
+        also: (cosine, verdict) -> True for pairs to list whatever their probability.
+
+    Raises:
+        UsageError: there is no such precision.
+        AslError: no image could be read, or the cache is another file.
+    """
     clock = _Clock()
     threshold = threshold_for(options.precision)
-    photos, library = _list_both(options)
     listings = [photos, library] if library else [photos]
     sources = [source for listing in listings for source in listing.sources]
     pixels = round(1e6 * options.max_megapixels)
@@ -71,11 +98,11 @@ def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
         synced = _sync(store, ingestor, sources, bar)
         contents = _read_contents(options, store, ingestor, synced, bar)
         clock.step("embedding")
-        in_library = {source.name for source in library.sources} if library else set[str]()
+        in_library = {source.name for source in library.sources} if library else None
         run = _Scan(options, store, path, contents, synced, in_library, bar)
         candidates = run.retrieve({source.name for source in photos.sources})
         clock.step("searching")
-        images, pairs = run.compare(candidates, least=min(LEAST_SHOWN, threshold))
+        images, pairs = run.compare(candidates, least=min(LEAST_SHOWN, threshold), also=also)
         clock.step("comparing")
     finally:
         store.close()
@@ -172,7 +199,7 @@ class _Scan:
         path: its file.
         contents: by row.
         synced: outcome for the files.
-        in_library: paths of the library's files.
+        in_library: paths of the library's files; None without a library.
         bar: progress display.
     """
 
@@ -181,7 +208,7 @@ class _Scan:
     path: Path
     contents: Contents
     synced: SyncResult
-    in_library: set[str]
+    in_library: set[str] | None
     bar: Bar
 
     def __post_init__(self) -> None:
@@ -196,7 +223,7 @@ class _Scan:
         queries = self._rows(photos)
         # A file in both folders is a photo; a library that holds all photos has nothing to
         # compare them with.
-        references = self._rows(self.in_library) if options.against else queries
+        references = queries if self.in_library is None else self._rows(self.in_library)
         voted = self._vote(queries, references) if options.local_candidates else None
         budget = max(LEAST_BUDGET, int(options.effort * len(queries)))
         return nearest_pairs(
@@ -227,21 +254,20 @@ class _Scan:
             )
 
     def compare(
-        self, candidates: CandidatePairs, *, least: float
+        self, candidates: CandidatePairs, *, least: float, also: AlsoListed
     ) -> tuple[list[ScanImage], list[MatchedPair]]:
         """Verify candidates, then the pairs that may join fragments of a group.
 
         Args:
             candidates: pairs of rows.
             least: lowest probability of a matching pair.
+            also: selects further pairs to list.
         """
         self._verify(candidates)
-        images, pairs = self._matched(least)
-        joining = self._joining_pairs(images, pairs)
+        joining = self._joining_pairs(*self._matched(least))
         if len(joining.first):
             self._verify(joining)
-            images, pairs = self._matched(least)
-        return images, pairs
+        return self._matched(least, also)
 
     def _verify(self, candidates: CandidatePairs) -> None:
         """Add the verdicts of candidates: identical pixels, cached ones, new ones."""
@@ -300,7 +326,7 @@ class _Scan:
     def _joining_pairs(self, images: list[ScanImage], pairs: list[MatchedPair]) -> CandidatePairs:
         """Retrieve pairs that may join fragments of a group; with a library, only across."""
         row = {digest: number for number, digest in enumerate(self.contents.digests)}
-        across = self.options.against is not None
+        across = self.in_library is not None
         joining = [
             (row[images[centre].digest], row[images[other].digest])
             for centre, other in missing_spokes([pair.edge for pair in pairs])
@@ -310,10 +336,14 @@ class _Scan:
         first, second = rows[:, 0], rows[:, 1]
         return CandidatePairs(first, second, self.contents.cosines(first, second), len(first))
 
-    def _matched(self, least: float) -> tuple[list[ScanImage], list[MatchedPair]]:
+    def _matched(
+        self, least: float, also: AlsoListed | None = None
+    ) -> tuple[list[ScanImage], list[MatchedPair]]:
         """Return pairs from a probability on and their images; identical files are one image."""
         matching = {
-            pair: value for pair, value in self.verdicts.items() if value[1].probability >= least
+            pair: (cosine, verdict)
+            for pair, (cosine, verdict) in self.verdicts.items()
+            if verdict.probability >= least or (also and also(cosine, verdict))
         }
         paths: dict[str, list[str]] = {}
         for path, digest in self.synced.digests.items():
@@ -329,7 +359,7 @@ class _Scan:
             digest = digests[row]
             # The shortest path of identical files is shown: "photo.jpg", not "photo (1).jpg".
             names = tuple(sorted(paths[digest], key=lambda name: (len(name), name)))
-            in_library = tuple(name in self.in_library for name in names)
+            in_library = tuple(name in (self.in_library or ()) for name in names)
             log_norm = float(self.contents.log_norms[row])
             images.append(ScanImage(names, in_library, digest, facts[digest], log_norm))
         number = {row: place for place, row in enumerate(rows)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.app.library import ingest
+from asl.app.library import records
 from asl.app.library.sync import list_files
 from asl.types import AslError, UsageError
 from tests.app.conftest import crop, encode, textured
@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_read_this_time_is_not_gone(
 ) -> None:
     before = scanned(photos, model, tmp_path / "out")
     os.utime(photos / "p0.jpg")  # changed, so that it is read
-    read = ingest.read_file
+    read = records.read_file
 
     def refuse(path: Path) -> bytes:
         if path.name == "p0.jpg":
@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_read_this_time_is_not_gone(
         return read(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "read_file", refuse)
+        patch.setattr(records, "read_file", refuse)
         rows = scanned(photos, model, tmp_path / "out")
     numbers = summary(tmp_path / "out")
     assert (numbers["forgotten"], numbers["unreadable"], numbers["usable"]) == (0, 2, 6)

@@ -1,0 +1,1 @@
+"""Leaks between the splits of a data set."""

@@ -1,0 +1,44 @@
+"""Recognise two frames of the same moment: burst shots and video frames, which are no copies."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from asl.app.library.facts import Facts
+from asl.app.pairs.pair_verdict import PairVerdict
+
+# Of the packaged model's embeddings: measured on 204 frames of videos and 1,350 photographs, 151 of
+# 153 pairs of neighbouring frames reach it, and 8 of 755 aligned pairs of other photographs.
+LEAST_COSINE = 0.8
+LEAST_SHARE = 0.5  # of each image that the other one covers
+MOST_APART = timedelta(seconds=60)  # between two shots of one moment
+
+
+def may_be_same_moment(cosine: float, verdict: PairVerdict) -> bool:
+    """Check that two images show the same scene from nearly the same place.
+
+    Args:
+        cosine: of the embeddings.
+        verdict: of the pair, in either order.
+    """
+    return (
+        cosine >= LEAST_COSINE
+        and verdict.seen
+        and bool(verdict.first_outline)
+        and min(verdict.share_first, verdict.share_second) >= LEAST_SHARE
+    )
+
+
+def taken_apart(first: Facts, second: Facts) -> bool:
+    """Check that the EXIF dates of two files are too far from each other for one moment."""
+    times = [_time(facts.taken) for facts in (first, second)]
+    if times[0] is None or times[1] is None:
+        return False
+    return abs(times[0] - times[1]) > MOST_APART
+
+
+def _time(taken: str) -> datetime | None:
+    try:
+        return datetime.strptime(taken, "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None

@@ -1,0 +1,60 @@
+"""``asl leaks`` as a command: exit codes, files, printed lines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from asl.cli import start
+from tests.app.conftest import encode, textured
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    for split, seeds in (("train", range(3)), ("test", range(10, 12))):
+        (tmp_path / split).mkdir()
+        for seed in seeds:
+            (tmp_path / split / f"{seed}.jpg").write_bytes(encode(textured(seed)))
+    return tmp_path
+
+
+def leaks(model: Path, sets: Path, *more: object) -> int:
+    words = [sets / "train", sets / "test", "--model", model, "--output", sets / "out"]
+    quick = ["--workers", 1, "--same-moment", "false", "--local-candidates", 0]
+    return start("leaks", [str(word) for word in (*words, *quick, *more)])
+
+
+def test_exit_codes(model: Path, sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert leaks(model, sets) == 0
+    assert "train, test: 0 leaks; 0 of 2 images of test affected" in capsys.readouterr().out
+    shutil.copy(sets / "train" / "0.jpg", sets / "test" / "again.jpg")
+    assert leaks(model, sets) == 1
+    printed = capsys.readouterr().out
+    assert "1 leaks (1 identical file); 1 of 3 images of test affected (33.3 %)" in printed
+    assert "drop.csv (1 files)" in printed
+    names = {path.name for path in (sets / "out").iterdir() if not path.name.startswith("cache")}
+    assert names == {"leaks.csv", "drop.csv", "report.html", "summary.json"}
+    (sets / "test" / "broken.jpg").write_bytes(b"no image")
+    assert leaks(model, sets, "--report", 0, "--format", "json") == 3
+    assert "1 of 4 images of test are unreadable" in capsys.readouterr().err
+    assert "broken.jpg" in (sets / "out" / "unreadable.csv").read_text()
+    assert leaks(model, sets, "--max-failure-rate", 0.5, "--quiet") == 1
+    assert capsys.readouterr().out == ""
+    assert json.loads((sets / "out" / "summary.json").read_text())["unreadable"] == 1
+
+
+def test_wrong_use_and_failures_are_one_line(
+    model: Path, sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start("leaks", [str(sets / "train")]) == 2
+    assert "two splits or more" in capsys.readouterr().err
+    assert leaks(model, sets, "--report", -1) == 2
+    assert leaks(model, sets, "--precision", 2) == 2
+    (sets / "file").write_text("")
+    assert leaks(model, sets, "--output", sets / "file") == 2
+    assert not (sets / "out").exists()
+    assert leaks(model, sets, "--model", sets / "file") == 3
+    assert all(line.startswith("error: ") for line in capsys.readouterr().err.splitlines())
