@@ -182,7 +182,8 @@ def _catalog(config: ExtractConfig) -> Catalog:
 
     catalog = open_catalog(config.images, id_style=config.id_style)
     if isinstance(catalog, FileCatalog) and catalog.skipped:
-        Console().print(f"skipped: {skipped_text(catalog.skipped)}")
+        skipped = f"skipped: {skipped_text(catalog.skipped)}"
+        Console().print(skipped, markup=False, soft_wrap=True)
     return catalog
 
 

@@ -97,6 +97,8 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
     )
     if result.links:
         print(f"  {result.links} links to files already listed skipped")
+    if result.raw_twins:
+        print(f"  {result.raw_twins} RAW files kept with the JPEG or HEIC of their shot")
     if result.skipped:
         print(f"  skipped: {skipped_text(list(result.skipped.items()))}")
     for name, reason in sorted(result.unreadable_folders.items())[:5]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asl.data.signatures import EXTENSIONS
+from asl.data.signatures import read_extensions
 from asl.storage import file_stamp
 from asl.types import I64, AslError, StrArray, as_ids
 
@@ -111,12 +111,13 @@ def _members(path: Path, name: Name) -> dict[str, Place]:
     places: dict[str, Place] = {}
     links: dict[str, str] = {}
     images = 0
+    endings = read_extensions()
     try:
         with tarfile.open(path, mode="r:") as archive:
             for member in archive:
                 if member.isfile():
                     places[_plain(member.name)] = (member.offset_data, member.size)
-                    images += Path(member.name).suffix.lower() in EXTENSIONS
+                    images += Path(member.name).suffix.lower() in endings
                 elif member.issym():
                     folder = posixpath.dirname(member.name)
                     links[_plain(member.name)] = _plain(posixpath.join(folder, member.linkname))
@@ -132,9 +133,9 @@ def _members(path: Path, name: Name) -> dict[str, Place]:
             f"{path}: not an uncompressed tar archive ({error}); unpack it, or copy it again"
         ) from error
     for link in links:
-        if Path(link).suffix.lower() in EXTENSIONS:
+        if Path(link).suffix.lower() in endings:
             places[link] = _target(path, link, places, links)
-    chosen = [member for member in places if Path(member).suffix.lower() in EXTENSIONS]
+    chosen = [member for member in places if Path(member).suffix.lower() in endings]
     ids = [name(member) for member in chosen]
     repeated = [key for key, count in Counter(ids).items() if count > 1]
     if repeated:

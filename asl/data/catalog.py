@@ -22,7 +22,7 @@ from asl.data.archives import open_tar
 from asl.data.folder_scan import FolderContents, scan_folder
 from asl.data.images import Pixels, decode_image, read_file
 from asl.data.parquet_images import open_parquet
-from asl.data.signatures import EXTENSIONS
+from asl.data.signatures import INSTALL_PHOTOS, is_optional, read_extensions
 from asl.storage import file_stamp, printable_name
 from asl.types import I64, AslError, StrArray, as_ids
 
@@ -201,7 +201,7 @@ def open_catalog(
     if not path.exists():
         raise AslError(f"{path}: there is no such file or folder")
     ending = path.suffix.lower()
-    if ending in EXTENSIONS:
+    if ending in read_extensions():
         return _files([path], [path.name], id_style, source=path)
     if ending in (".txt", ".csv"):
         return _not_empty(_open_list(path, id_style), path)
@@ -213,13 +213,22 @@ def open_catalog(
 
 
 def skipped_text(skipped: Sequence[tuple[str, int]]) -> str:
-    """Describe pictures that are left out.
+    """Describe pictures that are left out, and how to read them.
 
-    >>> skipped_text([(".heic", 5), (".cr2", 3)])
-    '5 .heic, 3 .cr2 (formats this cannot read)'
+    >>> skipped_text([(".psd", 5), (".tar", 1)])
+    '5 .psd, 1 .tar (formats this cannot read)'
+    >>> skipped_text([(".heic", 5), (".psd", 3)])
+    '5 .heic (to read them: pip install "asl-icd[photos]"), 3 .psd (formats this cannot read)'
     """
-    counts = ", ".join(f"{count} {ending}" for ending, count in skipped)
-    return f"{counts} (formats this cannot read)"
+    parts = []
+    for curable, remark in (
+        (True, f"to read them: {INSTALL_PHOTOS}"),
+        (False, "formats this cannot read"),
+    ):
+        counts = [f"{count} {label}" for label, count in skipped if is_optional(label) == curable]
+        if counts:
+            parts.append(f"{', '.join(counts)} ({remark})")
+    return ", ".join(parts)
 
 
 def _open_folder(path: Path, id_style: IdStyle, complete: bool) -> Catalog:
@@ -274,7 +283,7 @@ def _not_empty(catalog: Catalog, path: Path, skipped: Sequence[tuple[str, int]] 
     if len(catalog):
         return catalog
     others = f"has {skipped_text(skipped)}, but " if skipped else ""
-    looked_for = ", ".join(sorted(EXTENSIONS))
+    looked_for = ", ".join(sorted(read_extensions()))
     raise AslError(f"{path}: {others}no image in it (looked for {looked_for})")
 
 

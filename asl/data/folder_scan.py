@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asl.data.signatures import (
-    EXTENSIONS,
-    FORMATS,
+    CAMERA_RAW,
     HEAD_BYTES,
+    PICTURE_EXTENSIONS,
     RAW_EXTENSIONS,
-    UNREAD,
+    is_read,
     picture_format,
+    read_extensions,
 )
 
 SHARD_EXTENSIONS = (".tar", ".parquet")
@@ -47,18 +48,23 @@ def scan_folder(folder: Path) -> FolderContents:
     an image; a link to an image counts as an image.
     """
     contents = FolderContents()
+    endings = read_extensions()
     for name in _files(folder, contents.unreadable):
         ending = os.path.splitext(name)[1].lower()
-        if ending in EXTENSIONS:
+        if ending in endings:
             contents.images.append(name)
         elif ending in SHARD_EXTENSIONS:
             contents.shards.append(name)
         else:
             kind = _format_of(folder / name)
-            if kind in FORMATS and not (kind == "TIFF" and ending in RAW_EXTENSIONS):
+            if kind == "TIFF" and ending in RAW_EXTENSIONS:
+                kind = CAMERA_RAW
+            if is_read(kind):
                 contents.images.append(name)
-            elif kind is not None or ending in UNREAD:
-                contents.skipped[ending or f"({kind}, no ending)"] += 1
+            elif ending in PICTURE_EXTENSIONS:
+                contents.skipped[ending] += 1
+            elif kind is not None:
+                contents.skipped[f"{ending or 'without ending'} ({kind})"] += 1
     contents.images.sort()
     contents.shards.sort()
     return contents
@@ -111,4 +117,4 @@ def _files(folder: Path, unreadable: list[tuple[str, str]]) -> Iterator[str]:
 def _is_file_name(name: str) -> bool:
     """Guess from its ending whether a dangling link was one to a file."""
     ending = os.path.splitext(name)[1].lower()
-    return ending in EXTENSIONS or mimetypes.guess_type(name)[0] is not None
+    return ending in PICTURE_EXTENSIONS or mimetypes.guess_type(name)[0] is not None

@@ -8,6 +8,7 @@ files refused.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import re
 import stat
@@ -20,6 +21,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from asl.data.camera_raw import picture_kind, shown_picture
+from asl.data.image_error import ImageError as ImageError
+from asl.data.image_error import is_curable as is_curable
+from asl.data.image_error import needs_extra, too_large
 from asl.data.image_repair import (
     JPEG_START,
     PNG_START,
@@ -27,11 +32,19 @@ from asl.data.image_repair import (
     missing_share,
     without_ancillary_chunks,
 )
+from asl.data.jpeg_xl import JpegXlFile
 from asl.data.picture_bounds import examine
 from asl.data.pixel_gate import IN_FLIGHT
 from asl.data.rgb import Pixels as Pixels
 from asl.data.rgb import to_rgb
-from asl.data.signatures import FORMATS, HEAD_BYTES, picture_format
+from asl.data.signatures import (
+    FORMATS,
+    HEIC,
+    JPEG_XL,
+    decoder_of,
+    is_optional,
+    is_read,
+)
 from asl.types import AslError
 
 ResizeMode = Literal["squash", "short", "pad"]
@@ -41,26 +54,8 @@ ResizeMode = Literal["squash", "short", "pad"]
 cv2.setNumThreads(1)
 
 MAX_PIXELS = 100_000_000
-TOO_LARGE = "too many pixels"  # start of the reason of an image beyond the limit
 MAX_BYTES = 256 * 2**20
 _COMPARED_SIDE = 1024  # pixels of the shorter side, at least
-
-
-class ImageError(AslError):
-    """An image that cannot be used.
-
-    Attributes:
-        reason: short, without a path.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    @property
-    def too_large(self) -> bool:
-        """True where the image has more pixels than the limit."""
-        return self.reason.startswith(TOO_LARGE)
 
 
 def decode_image(
@@ -74,7 +69,8 @@ def decode_image(
     (:mod:`asl.data.picture_bounds`) are checked before a pixel is decoded; a JPEG of up to four
     times ``max_pixels`` comes out half as large instead of being refused. A JPEG that lacks the end
     of its data is accepted where (nearly) all of the picture is there, a PNG whose profile, texts
-    or other ancillary chunks are too large or damaged is decoded without them.
+    or other ancillary chunks are too large or damaged is decoded without them. A camera RAW is
+    shown by its preview (:mod:`asl.data.camera_raw`).
 
     Args:
         data: the encoded bytes, or the file that has them.
@@ -90,7 +86,7 @@ def decode_image(
     Raises:
         ImageError: empty, too large, no allowed format, truncated or corrupt.
     """
-    encoded = _read(data, max_bytes)
+    encoded = shown_picture(_read(data, max_bytes), max_pixels)
     bounds = examine(encoded)
     if bounds.excess and bounds.pixels <= max_pixels:
         raise ImageError(bounds.excess)
@@ -146,7 +142,7 @@ def _decoded(encoded: bytes, max_pixels: int, least: int) -> Pixels:
         raise ImageError(_unidentified(encoded)) from error
     except Image.DecompressionBombError as error:
         counted = re.search(r"\d+", str(error))
-        raise _too_large(int(counted[0]) if counted else 0, max_pixels) from error
+        raise too_large(int(counted[0]) if counted else 0, max_pixels) from error
     except MemoryError as error:
         raise ImageError("takes too much memory") from error
     except (
@@ -170,11 +166,13 @@ def _decoded(encoded: bytes, max_pixels: int, least: int) -> Pixels:
 def _unidentified(encoded: bytes) -> str:
     """Return why Pillow knows no image in some bytes."""
     allowed = ", ".join(FORMATS)
-    kind = picture_format(encoded[:HEAD_BYTES])
+    kind = picture_kind(encoded)
     if kind is None:
         return f"no image of an allowed format ({allowed})"
-    if kind in FORMATS:
+    if is_read(kind):
         return f"corrupt: the header of this {kind} cannot be read"
+    if is_optional(kind):
+        return needs_extra(kind)
     return f"a {kind} picture, a format this cannot read (allowed: {allowed})"
 
 
@@ -183,13 +181,26 @@ def open_image(encoded: bytes) -> Image.Image:
 
     Raises:
         Image.DecompressionBombError: far too large, and not a JPEG.
-        UnidentifiedImageError: not in one of the allowed formats.
+        UnidentifiedImageError: not in a format that is read here.
     """
     if encoded[:3] == b"\xff\xd8\xff":
         # Without Pillow's own limit: large photographs are decoded at a reduced size.
         with contextlib.suppress(SyntaxError):
             return JpegImageFile(io.BytesIO(encoded))
+    kind = picture_kind(encoded)
+    if is_optional(kind or ""):
+        return _open_optional(encoded, kind)
     return Image.open(io.BytesIO(encoded), formats=FORMATS)
+
+
+def _open_optional(encoded: bytes, kind: str | None) -> Image.Image:
+    decoder = decoder_of(kind)
+    if kind == JPEG_XL and decoder:
+        return JpegXlFile(io.BytesIO(encoded))
+    if kind == HEIC and decoder:
+        importlib.import_module(decoder).register_heif_opener()
+        return Image.open(io.BytesIO(encoded), formats=("HEIF",))
+    raise UnidentifiedImageError
 
 
 def _draft_size(image: Image.Image, max_pixels: int, least: int) -> tuple[int, int]:
@@ -203,14 +214,10 @@ def _draft_size(image: Image.Image, max_pixels: int, least: int) -> tuple[int, i
     pixels = width * height
     jpeg = image.format == "JPEG"
     if pixels > max_pixels and (not jpeg or pixels > 4 * max_pixels or "progressive" in image.info):
-        raise _too_large(pixels, max_pixels)
+        raise too_large(pixels, max_pixels)
     halves = 1 if pixels <= max_pixels else 2
     scale = min(1.0, least / min(width, height)) if least else 1.0
     return min(round(width * scale), width // halves), min(round(height * scale), height // halves)
-
-
-def _too_large(pixels: int, limit: int) -> ImageError:
-    return ImageError(f"{TOO_LARGE}: {pixels / 1e6:.4g} megapixels, the limit is {limit / 1e6:.4g}")
 
 
 def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:

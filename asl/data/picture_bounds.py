@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from asl.data.signatures import HEAD_BYTES, picture_format
+from asl.data.camera_raw import picture_kind
+from asl.data.jpeg_xl import jpeg_xl_size
+from asl.data.signatures import CAMERA_RAW, HEIC, JPEG_XL
 from asl.data.tiff_bounds import Excess, check_exif, tiff_bounds
 
 MOST_SCANS = 64  # of a JPEG; encoders write about ten
@@ -71,12 +73,12 @@ def examine(data: bytes) -> Bounds:
     last = getattr(_THREAD, "last", None)
     if last is not None and last[0] is data:
         return last[1]  # type: ignore[no-any-return]
-    check = _FORMATS.get(picture_format(data[:HEAD_BYTES]) or "", _unbounded)
+    check = _FORMATS.get(picture_kind(data) or "", _unbounded)
     try:
         return check(data)
     except Excess as excess:
         return Bounds(excess=str(excess))
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, SyntaxError):
         return Bounds(seconds=0.0)  # ends inside its header: the decoder says so at once
 
 
@@ -261,11 +263,22 @@ def _tiff(data: bytes) -> Bounds:
     return Bounds(bounds.pixels, seconds if bounds.bounded else math.inf)
 
 
-def _avif(data: bytes) -> Bounds:
+def _camera_raw(data: bytes) -> Bounds:
+    """Check the directories; the preview has bounds of its own."""
+    tiff_bounds(data)
+    return Bounds()
+
+
+def _heif(data: bytes) -> Bounds:
     """The size is declared; the coded frame may have another one, so the work is not bounded."""
     found = re.findall(rb"ispe.{4}(.{4})(.{4})", data[:_MOST_JUNK], re.DOTALL)
     sizes = [int.from_bytes(one, "big") * int.from_bytes(two, "big") for one, two in found]
     return Bounds(max(sizes, default=0))
+
+
+def _jpeg_xl(data: bytes) -> Bounds:
+    width, height = jpeg_xl_size(data)
+    return Bounds(width * height)
 
 
 def _jpeg2000(data: bytes) -> Bounds:
@@ -284,6 +297,9 @@ _FORMATS: dict[str, Callable[[bytes], Bounds]] = {
     "BMP": _bmp,
     "PPM": _ppm,
     "TIFF": _tiff,
-    "AVIF": _avif,
+    "AVIF": _heif,
+    HEIC: _heif,
     "JPEG2000": _jpeg2000,
+    JPEG_XL: _jpeg_xl,
+    CAMERA_RAW: _camera_raw,
 }

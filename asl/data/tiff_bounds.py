@@ -22,11 +22,19 @@ _NUMBERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 # ratio of the other compressions has no useful bound.
 _RATIOS = {1: 1, 5: 2731, 8: 1032, 32946: 1032, 32773: 64}
 _FURTHER = (0x014A, 0x8769, 0x8825, 0xA005)  # tags whose values are places of directories
+# Of a camera RAW: photometric interpretations and compressions that nothing else has, and the mark
+# of a picture of reduced size, which in other files is not the first one.
+_SENSOR = {32803, 34892}  # colour filter array, linear RAW
+_RAW_COMPRESSIONS = {32767, 32769, 32770, 32772, 34713, 65000, 65535}
+_REDUCED = 1
+_MOST_DIRECTORIES = 20  # that are looked at for it
 # Tags.
+_SUBFILE = 254
 _WIDTH = 256
 _HEIGHT = 257
 _BITS = 258
 _COMPRESSION = 259
+_PHOTOMETRIC = 262
 _STRIPS = 273
 _SAMPLES = 277
 _ROWS = 278
@@ -36,6 +44,8 @@ _TILE_WIDTH = 322
 _TILE_HEIGHT = 323
 _TILES = 324
 _TILE_BYTES = 325
+_SUB_DIRECTORIES = 0x014A
+_DNG_VERSION = 0xC612
 Numbers = npt.NDArray[np.int64]
 
 
@@ -104,6 +114,26 @@ def _check_further(first: _Directory) -> None:
         for place in first.numbers(tag)[:MOST_ENTRIES].tolist():
             with suppress(struct.error):
                 _directory(first.data, first.order, place)
+
+
+def is_camera_raw(data: bytes) -> bool:
+    """Check that a TIFF is the RAW file of a camera, by the tags of its directories."""
+    try:
+        first = _directory(data, *_start(data))
+    except (struct.error, ValueError, Excess):
+        return False
+    inner = first.numbers(_SUB_DIRECTORIES)[:_MOST_DIRECTORIES].tolist()
+    if _DNG_VERSION in first.entries or (inner and first.number(_SUBFILE) & _REDUCED):
+        return True
+    directories = [first]
+    for place in inner:
+        with suppress(struct.error, Excess):
+            directories.append(_directory(data, first.order, place))
+    return any(
+        directory.number(_PHOTOMETRIC) in _SENSOR
+        or directory.number(_COMPRESSION) in _RAW_COMPRESSIONS
+        for directory in directories
+    )
 
 
 def tiff_bounds(data: bytes) -> TiffBounds | None:

@@ -322,7 +322,10 @@ class InputLoader:
         catalog = open_catalog(path, id_style=self.sources.id_style)
         if isinstance(catalog, FileCatalog) and catalog.skipped:
             skipped = skipped_text(catalog.skipped)
-            Console(stderr=True).print(f"[yellow]{role}: skipped {skipped}")
+            # Brackets in it are no markup, and a command stays in one line.
+            Console(stderr=True).print(
+                f"{role}: skipped {skipped}", style="yellow", markup=False, soft_wrap=True
+            )
         return _ImageSource(role, catalog, regions, self.sources.features / role, self)
 
     def _catalog(self, images: str | None) -> Catalog | None:

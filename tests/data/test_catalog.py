@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from asl.data import signatures
 from asl.data.catalog import Catalog, CatalogLoader, open_catalog, subset
 from asl.types import AslError
 
@@ -61,11 +62,14 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_a_folder_of_unreadable_formats_says_what_is_in_it(tmp_path: Path) -> None:
+def test_a_folder_of_unreadable_formats_says_what_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "_installed", lambda module: False)
     for name in ("a.heic", "b.HEIC", "c.dng"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(
-        AslError, match=r"has 2 \.heic, 1 \.dng \(formats this cannot read\), but no image"
+        AslError, match=r"has 2 \.heic, 1 \.dng \(to read them: pip install .*\), but no image"
     ):
         open_catalog(tmp_path)
 

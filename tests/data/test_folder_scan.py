@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from asl.data import signatures
 from asl.data.catalog import FileCatalog, open_catalog
 from asl.data.folder_scan import scan_folder
 from asl.types import AslError
@@ -72,11 +73,13 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
         open_catalog(tmp_path, complete=False)
 
 
-def test_the_first_bytes_decide(tmp_path: Path) -> None:
+def test_the_first_bytes_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signatures, "_installed", lambda module: False)
     for name in ("a.HEIC", "b.jif", "c", "d.MPO", "e.dng", "sub/f.photo"):
         put(tmp_path / name)
     put(tmp_path / "g.heic", HEIC)
     put(tmp_path / "h", HEIC)
+    put(tmp_path / "h.photo", HEIC)
     put(tmp_path / "i.dng", b"II*\0" + bytes(40))  # RAW: Pillow would read its thumbnail
     put(tmp_path / "j.jxl", b"")
     put(tmp_path / "k.txt", b"text")
@@ -84,7 +87,17 @@ def test_the_first_bytes_decide(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m")
     contents = scan_folder(tmp_path)
     assert contents.images == ["a.HEIC", "b.jif", "c", "d.MPO", "e.dng", "sub/f.photo"]
-    assert dict(contents.skipped) == {".heic": 1, "(HEIC, no ending)": 1, ".dng": 1, ".jxl": 1}
+    assert dict(contents.skipped) == {
+        ".heic": 1,
+        "without ending (HEIC)": 1,
+        ".photo (HEIC)": 1,
+        ".dng": 1,
+        ".jxl": 1,
+    }
+    monkeypatch.setattr(signatures, "_installed", lambda module: True)
+    contents = scan_folder(tmp_path)
+    assert {"g.heic", "h", "h.photo", "i.dng", "j.jxl"} < set(contents.images)
+    assert not contents.skipped
 
 
 def test_two_images_of_one_id_are_both_named(tmp_path: Path) -> None:

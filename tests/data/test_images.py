@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from asl.app.library.facts import read_facts
 from asl.data.images import ImageError, decode_image, encode_image, resize_image
-from asl.data.signatures import EXTENSIONS
+from asl.data.signatures import read_extensions
 
 RED = (200, 30, 40)
 
@@ -38,7 +38,7 @@ FORMS = [
     "WEBP",
     "GIF",
     "PPM",
-    *(["JPEG2000"] if ".jp2" in EXTENSIONS else []),
+    *(["JPEG2000"] if ".jp2" in read_extensions() else []),
 ]
 
 

@@ -7,7 +7,18 @@ import io
 import pytest
 from PIL import Image, features
 
-from asl.data.signatures import EXTENSIONS, FORMATS, HEAD_BYTES, UNREAD, picture_format
+from asl.data import signatures
+from asl.data.signatures import (
+    FORMATS,
+    HEAD_BYTES,
+    OPTIONAL,
+    PICTURE_EXTENSIONS,
+    decoder_of,
+    is_optional,
+    is_read,
+    picture_format,
+    read_extensions,
+)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -29,6 +40,8 @@ def test_every_format_that_is_decoded_is_known(kind: str) -> None:
         (b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIC"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1", "camera RAW"),
         (b"\xff\x0a\xff", "JPEG XL"),
+        (b"II*\0\x10\0\0\0CR\2\0", "camera RAW"),
+        (b"FOVb", "camera RAW"),
         (b"8BPS\0\1", "Photoshop"),
         (b"\0\0\0\x18ftypisom\0\0\0\1", None),
         (b"BM, said the letter", None),
@@ -41,5 +54,17 @@ def test_others_are_named_or_unknown(head: bytes, kind: str | None) -> None:
     assert picture_format(head) == kind
 
 
-def test_an_ending_is_read_or_not() -> None:
-    assert not EXTENSIONS & UNREAD
+def test_what_is_read_follows_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_extensions() < PICTURE_EXTENSIONS
+    monkeypatch.setattr(signatures, "_installed", lambda module: module == "pillow_heif")
+    assert decoder_of("HEIC") == "pillow_heif"
+    assert is_read("HEIC")
+    assert not is_read("JPEG XL")
+    assert is_read("JPEG")
+    assert not is_read(None)
+    assert {".heic", ".jpg"} <= read_extensions()
+    assert not {".jxl", ".cr2", ".psd"} & read_extensions()
+    monkeypatch.setattr(signatures, "_installed", lambda module: True)
+    assert {ending for form in OPTIONAL for ending in form.endings} < read_extensions()
+    labels = (".heic", ".photo (HEIC)", "without ending (camera RAW)", ".psd", ".tar")
+    assert [is_optional(label) for label in labels] == [True, True, True, False, False]

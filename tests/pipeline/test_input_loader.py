@@ -39,7 +39,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         scene = render_scene(number, height=48, width=64)[..., ::-1]
         cv2.imwrite(str(folder / "photos" / f"q{number}.png"), scene)
     (folder / "photos" / "broken.png").write_bytes(b"no image")
-    (folder / "photos" / "raw.heic").write_bytes(b"")
+    (folder / "photos" / "layers.psd").write_bytes(b"")
     return folder
 
 
@@ -75,7 +75,7 @@ def test_images_are_embedded_when_they_are_opened(
     assert inputs.local_index == files / "first" / "local.npz"
     printed = capsys.readouterr().err
     assert "queries: 1 images are left out, e.g. broken" in printed
-    assert "queries: skipped 1 .heic (formats this cannot read)" in printed
+    assert "queries: skipped 1 .psd (formats this cannot read)" in printed
 
 
 def test_missing_regions_are_refused_before_queries_are_embedded(sources: InputSources) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from asl.data.camera_raw import picture_kind
 from asl.data.images import Pixels, open_image
 
 SHRINKS = (1.25, 1.5, 2.0, 3.0, 4.0)  # factors of both sides at which lost detail is measured
@@ -32,7 +33,7 @@ class Facts:
         width: pixels, upright.
         height: pixels, upright.
         bytes: size of the encoded file.
-        format: ``JPEG``, ``PNG`` ...
+        format: ``JPEG``, ``PNG``, ``camera RAW`` ...
         camera: maker and model from EXIF, else empty.
         software: program that wrote the file, from EXIF, else empty.
         taken: date from EXIF, ``2024:05:01 12:00:00``, else empty.
@@ -82,20 +83,21 @@ class Facts:
         return self.same_pixels(other) and any(self.lost)
 
 
-def read_facts(data: bytes, pixels: Pixels) -> Facts:
+def read_facts(data: bytes, pixels: Pixels, shown: bytes = b"") -> Facts:
     """Read the facts of an encoded image; broken metadata count as none.
 
     Args:
         data: encoded file.
         pixels: uint8 ``[H, W, 3]`` RGB, decoded from it, upright.
+        shown: the preview of a camera RAW; empty for other files.
     """
     kind = camera = software = taken = ""
     height, width = pixels.shape[:2]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with open_image(data) as image:
-                kind = image.format or ""
+            with open_image(shown or data) as image:
+                kind = picture_kind(data) or ""
                 # A very large photograph was decoded at a fraction of its size.
                 if image.width * image.height > 2 * width * height:
                     turned = (image.width < image.height) != (width < height)
@@ -111,7 +113,7 @@ def read_facts(data: bytes, pixels: Pixels) -> Facts:
         width,
         height,
         len(data),
-        "JPEG" if kind == "MPO" else kind,
+        kind,
         camera,
         software,
         taken,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asl.app.library.facts import Facts, read_facts
+from asl.data.camera_raw import shown_picture
 from asl.data.decode_budget import within_budget
 from asl.data.endable_process import Parts
 from asl.data.images import Pixels, ResizeMode, decode_image, encode_image, resize_image
@@ -37,8 +38,9 @@ class PictureParts:
         Raises:
             ImageError: the bytes are no usable image.
         """
-        image = decode_image(data, max_pixels=self.max_pixels)
-        facts = read_facts(data, image)
+        shown = shown_picture(data, self.max_pixels)
+        image = decode_image(shown, max_pixels=self.max_pixels)
+        facts = read_facts(data, image, shown)
         side = self.thumbnail_side
         small = image if max(image.shape[:2]) <= side else working_image(image, side)
         thumbnail = np.frombuffer(encode_image(small, THUMBNAIL_QUALITY), np.uint8)

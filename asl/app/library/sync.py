@@ -10,8 +10,9 @@ from pathlib import Path
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name, Source
+from asl.app.library.shots import raw_of_photos
 from asl.data.catalog import FileCatalog, open_catalog
-from asl.data.images import TOO_LARGE
+from asl.data.images import is_curable
 from asl.storage import printable_name
 from asl.types import Progress, UsageError
 
@@ -28,6 +29,7 @@ class FileListing:
         sources: one per file, named by its absolute path.
         inodes: of every file.
         links: number of further names of listed files, which were left out.
+        raw_twins: number of RAW files left out beside the JPEG or HEIC of their shot.
         skipped: (ending, number of files) of images in unreadable formats.
         unreadable: (path, reason) of sub-folders that could not be listed.
     """
@@ -37,6 +39,7 @@ class FileListing:
     sources: tuple[Source, ...]
     inodes: frozenset[Inode] = frozenset()
     links: int = 0
+    raw_twins: int = 0
     skipped: tuple[tuple[str, int], ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
 
@@ -65,8 +68,9 @@ def list_files(
 ) -> FileListing:
     """List the image files of a folder, an image, or a list of paths; links count once.
 
-    A link beside its file would be reported as a copy of it; after deleting the "original" neither
-    would be left.
+    A RAW is left out where the JPEG or HEIC of its shot is listed: the two belong together
+    (:mod:`asl.app.library.shots`). A link beside its file would be reported as a copy of it; after
+    deleting the "original" neither would be left.
 
     Args:
         source: folder, image or list to read.
@@ -87,17 +91,26 @@ def list_files(
             f"{path.name}; unpack it first"
         )
     files = dict.fromkeys(os.path.abspath(name) for name in catalog.paths)
+    twins = raw_of_photos(files)
     root = path if path.is_dir() else path.parent
     known = {source.name for source in already_listed.sources} if already_listed else set()
     other_inodes = already_listed.inodes if already_listed else frozenset[Inode]()
     sources, inodes, links = _one_per_file(
-        [name for name in files if printable_name(name) not in known], other_inodes
+        [name for name in files if name not in twins and printable_name(name) not in known],
+        other_inodes,
     )
     unreadable = tuple(
         (printable_name(os.path.abspath(name)), reason) for name, reason in catalog.unreadable
     )
     return FileListing(
-        Path(os.path.abspath(root)), root, sources, inodes, links, catalog.skipped, unreadable
+        Path(os.path.abspath(root)),
+        root,
+        sources,
+        inodes,
+        links,
+        len(twins),
+        catalog.skipped,
+        unreadable,
     )
 
 
@@ -161,7 +174,7 @@ def sync(
     """
     known = {name.name: name for name in store.names()}
     listed = [known[source.name] for source in sources if source.name in known]
-    for name in _forget_too_large(store, listed):
+    for name in _forget_curable(store, listed):
         del known[name]
     fresh = [source for source in sources if _has_changed(source, known.get(source.name))]
     done = len(sources) - len(fresh)
@@ -190,12 +203,12 @@ def _has_changed(source: Source, known: Name | None) -> bool:
     return (known.size, known.changed) != (source.size, source.changed)
 
 
-def _forget_too_large(store: ImageStore, names: Sequence[Name]) -> list[str]:
-    """Forget and return files that had too many pixels: the limit may be higher now."""
+def _forget_curable(store: ImageStore, names: Sequence[Name]) -> list[str]:
+    """Forget and return files that may be read now: the limit is higher, or the extra is here."""
     reasons = store.failures(sorted({name.digest for name in names}))
-    too_large = [name.name for name in names if reasons.get(name.digest, "").startswith(TOO_LARGE)]
-    store.remove(too_large)
-    return too_large
+    curable = [name.name for name in names if is_curable(reasons.get(name.digest, ""))]
+    store.remove(curable)
+    return curable
 
 
 def _deleted(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from asl.app.library.facts import SHRINKS, Facts
 from asl.app.pairs.pair_verdict import PairVerdict, outline_area
+from asl.data.signatures import CAMERA_RAW
 
 # Measured on 600 pairs of photographs and copies of 37 kinds: from here on nine of ten answers are
 # right for each cue alone. The votes are cautious log-odds; weaker cues (the embeddings, the file
@@ -145,7 +146,10 @@ def _has_more_detail(larger: Facts, smaller: Facts, shrink: float) -> bool:
 def _format_votes(first: Facts, second: Facts) -> list[Vote]:
     votes = []
     jpegs = {image.format == "JPEG" for image in (first, second) if image.format}
-    if len(jpegs) == 2 and first.same_pixels(second):  # bare pixels have no format
+    if (first.format == CAMERA_RAW) != (second.format == CAMERA_RAW):
+        strength = 4.0 if second.format == CAMERA_RAW else -4.0
+        votes.append((strength, "the RAW file of a camera"))
+    elif len(jpegs) == 2 and first.same_pixels(second):  # bare pixels have no format
         # A JPEG made from the other file would have lost something.
         strength = 4.0 if second.format == "JPEG" else -4.0
         votes.append((strength, "a JPEG, whose very pixels the other one holds"))

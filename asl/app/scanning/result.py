@@ -113,6 +113,7 @@ class ScanResult:
         uncompared: number of pairs that could not be compared.
         store: file of the cache, for thumbnails.
         links: number of further names of listed files, which were left out.
+        raw_twins: number of RAW files left out beside the JPEG or HEIC of their shot.
         skipped: ending -> number of images of an unreadable format.
         unreadable_folders: absolute path -> why its files are not among those of the scan.
         seconds: step -> wall-clock seconds.
@@ -133,6 +134,7 @@ class ScanResult:
     uncompared: int
     store: Path
     links: int = 0
+    raw_twins: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     unreadable_folders: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -120,6 +120,7 @@ def scan_listings(
         uncompared=len(run.failures),
         store=path,
         links=sum(listing.links for listing in listings),
+        raw_twins=sum(listing.raw_twins for listing in listings),
         skipped=_skipped(listings),
         unreadable_folders={
             name: reason for listing in listings for name, reason in listing.unreadable

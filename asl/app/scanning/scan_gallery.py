@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from asl.app.library.shots import ShotFiles
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
 from asl.data.images import ImageError, decode_image
 from asl.report.page import picture_address, render
@@ -49,9 +50,11 @@ def write_gallery(
     # In the scan's order: the number of an image breaks ties between groups, as in the table.
     ordered = sorted(numbers)
     place = {number: index for index, number in enumerate(ordered)}
+    shots = ShotFiles()
     data = {
         "images": [
-            _image(result, result.images[number], path.parent, thumbnail) for number in ordered
+            _image(result, result.images[number], path.parent, thumbnail, shots)
+            for number in ordered
         ],
         "pairs": [_pair(pair, place) for pair in pairs],
         "left_out": len(result.pairs) - len(pairs),
@@ -65,11 +68,22 @@ def write_gallery(
 
 
 def _image(
-    result: ScanResult, image: ScanImage, folder: Path, thumbnail: Callable[[str], bytes]
+    result: ScanResult,
+    image: ScanImage,
+    folder: Path,
+    thumbnail: Callable[[str], bytes],
+    shots: ShotFiles,
 ) -> dict[str, Any]:
     facts = image.facts
     path, in_library = image.shown(across=result.across)
-    notes = (facts.format, facts.camera, facts.taken, facts.software)
+    beside = ", ".join(shots.beside(path))
+    notes = (
+        facts.format,
+        facts.camera,
+        facts.taken,
+        facts.software,
+        f"one shot with {beside}: keep them together" if beside else "",
+    )
     return {
         "name": _relative(path, result.root),
         "link": _link(path, folder),

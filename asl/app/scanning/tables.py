@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asl.app.library.shots import ShotFiles
 from asl.storage import atomic_text
 from asl.version import __version__
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from asl.app.scanning.result import MatchedPair, ScanResult
 
 EDIT_SEPARATOR = "; "
+_PATHS = ("original", "copy", "original_shot", "copy_shot")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -42,6 +44,9 @@ class Row:
         copy_height: pixels.
         copy_bytes: size of the file.
         copy_log_norm: ln |f|.
+        original_shot: names of the other files of its shot (RAW, video, sidecar), separated by
+            ``; ``: to be kept or moved together with it.
+        copy_shot: the same of the copy.
     """
 
     group: int
@@ -61,6 +66,8 @@ class Row:
     copy_height: int
     copy_bytes: int
     copy_log_norm: float
+    original_shot: str = ""
+    copy_shot: str = ""
 
 
 def rows_of(result: ScanResult) -> list[Row]:
@@ -77,7 +84,15 @@ def rows_of(result: ScanResult) -> list[Row]:
             if member not in listed:
                 listed.add(member)
                 rows += _identical_rows(result, number, member)
-    return rows
+    shots = ShotFiles()
+    return [
+        replace(
+            row,
+            original_shot=EDIT_SEPARATOR.join(shots.beside(row.original)),
+            copy_shot=EDIT_SEPARATOR.join(shots.beside(row.copy)),
+        )
+        for row in rows
+    ]
 
 
 def _pair_row(result: ScanResult, group: int, pair: MatchedPair) -> Row:
@@ -136,8 +151,8 @@ def write_table(rows: list[Row], path: Path) -> None:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)])
         writer.writeheader()
         for row in rows:
-            paths = {"original": path_cell(row.original), "copy": path_cell(row.copy)}
-            writer.writerow({**asdict(row), **paths})
+            cells = asdict(row)
+            writer.writerow({**cells, **{name: path_cell(cells[name]) for name in _PATHS}})
 
 
 def _edit_list(row: Row) -> list[str]:
@@ -190,6 +205,7 @@ def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, A
         "usable": len(result.synced.digests),
         "unreadable": len(result.synced.failures),
         "links_skipped": result.links,
+        "raw_files_kept_with_a_photo": result.raw_twins,
         "formats_skipped": result.skipped,
         "unreadable_folders": len(result.unreadable_folders),
         "embedded": result.synced.embedded,

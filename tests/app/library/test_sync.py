@@ -8,12 +8,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from asl.app.library import records
+from asl.app.library import picture_parts, records
 from asl.app.library.sync import list_files
+from asl.data import signatures
 from asl.types import AslError, UsageError
 from tests.app.conftest import crop, encode, textured
-from tests.app.scans import names, scanned, summary
+from tests.app.scans import names, page_data, scanned, summary
+from tests.data.photo_files import dng, heic, jpeg
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
 
@@ -81,6 +84,51 @@ def test_a_library_of_links_to_the_photos_holds_no_originals(
     rows = scanned(photos, model, tmp_path / "out", "--against", tmp_path / "library")
     assert names(rows) == {("real copy.jpg", "p4.jpg", "same file")}
     assert summary(tmp_path / "out")["links_skipped"] == 5
+
+
+def test_a_picture_that_needed_the_extra_is_tried_again(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "phone.jpg").write_bytes(heic(Image.fromarray(textured(40))))
+    with monkeypatch.context() as patch:
+        patch.setattr(signatures, "_installed", lambda module: False)
+        # Decoded here: another process would find the package.
+        patch.setattr(picture_parts, "within_budget", lambda task, data, **_: task(data))
+        scanned(photos, model, tmp_path / "out")
+        numbers = summary(tmp_path / "out")
+        assert (numbers["embedded"], numbers["unreadable"]) == (7, 2)
+    scanned(photos, model, tmp_path / "out")
+    numbers = summary(tmp_path / "out")
+    assert (numbers["embedded"], numbers["unreadable"]) == (1, 1)
+
+
+def test_raw_and_jpeg_of_one_shot_stay_together(photos: Path, model: Path, tmp_path: Path) -> None:
+    shot = Image.fromarray(textured(50, 480, 640))
+    folder = photos / "shots"
+    folder.mkdir()
+    for name, data in (
+        ("IMG_1.CR2", dng(jpeg(shot))),
+        ("IMG_1.JPG", jpeg(shot)),
+        ("IMG_2.dng", dng(jpeg(shot), seed=1)),
+        ("IMG_1.MOV", b"film"),
+        ("=1.jpg", jpeg(shot)),
+        ("=1.mov", b"film"),
+    ):
+        (folder / name).write_bytes(data)
+    rows = scanned(photos, model, tmp_path / "out")
+    mine = {(row["original"], row["copy"]): row for row in rows if "IMG_" in row["original"]}
+    listed = {Path(path).name for pair in mine for path in pair}
+    assert "IMG_1.CR2" not in listed, "no pair of its own"
+    assert "IMG_2.dng" in listed, "a RAW alone is compared"
+    together = {
+        Path(row[side]).name: row[f"{side}_shot"] for row in rows for side in ("original", "copy")
+    }
+    assert together["IMG_1.JPG"] == "IMG_1.CR2; IMG_1.MOV"
+    assert together["IMG_2.dng"] == ""
+    assert together["=1.jpg"] == "./=1.mov", "no formula"
+    assert summary(tmp_path / "out")["raw_files_kept_with_a_photo"] == 1
+    notes = {image["name"]: image["notes"] for image in page_data(tmp_path / "out")["images"]}
+    assert "one shot with =1.mov: keep them together" in notes["shots/=1.jpg"]
 
 
 def test_a_higher_limit_of_pixels_is_tried_again(photos: Path, model: Path, tmp_path: Path) -> None:

@@ -153,6 +153,15 @@ def test_an_enlarged_copy_has_more_pixels_but_no_more_detail(scale: float) -> No
     )
 
 
+def test_a_camera_raw_is_the_original_of_what_was_exported_from_it() -> None:
+    photo = facts_of(textured(3), quality=80)
+    raw = replace(photo, format="camera RAW", width=200, height=150)
+    origin = find_origin(EVEN, photo, raw)
+    assert (origin.direction, origin.why) == ("second->first", "the RAW file of a camera")
+    assert find_origin(EVEN, raw, photo).direction == "first->second"
+    assert not find_origin(EVEN, raw, raw).clear
+
+
 @pytest.mark.parametrize("kind", ["PNG", "BMP"])
 def test_a_jpeg_is_the_original_of_a_lossless_file_with_its_pixels(kind: str) -> None:
     photo = facts_of(textured(3), quality=80)

@@ -1,0 +1,42 @@
+"""The error of an image that cannot be used."""
+
+from __future__ import annotations
+
+from asl.data.signatures import INSTALL_PHOTOS
+from asl.types import AslError
+
+TOO_LARGE = "too many pixels"  # start of the reason of an image beyond the limit
+
+_NEEDS_EXTRA = f"; to read it: {INSTALL_PHOTOS}"  # end of the reason of a picture that needs it
+
+
+class ImageError(AslError):
+    """An image that cannot be used.
+
+    Attributes:
+        reason: short, without a path.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    @property
+    def too_large(self) -> bool:
+        """True where the image has more pixels than the limit."""
+        return self.reason.startswith(TOO_LARGE)
+
+
+def too_large(pixels: int, limit: int) -> ImageError:
+    """Return the error of an image with more pixels than the limit."""
+    return ImageError(f"{TOO_LARGE}: {pixels / 1e6:.4g} megapixels, the limit is {limit / 1e6:.4g}")
+
+
+def needs_extra(kind: str) -> str:
+    """Return the reason of a picture whose format the extra reads."""
+    return f"a {kind} picture{_NEEDS_EXTRA}"
+
+
+def is_curable(reason: str) -> bool:
+    """Check that an image failed for what may have changed: a limit, a package that was missing."""
+    return reason.startswith(TOO_LARGE) or reason.endswith(_NEEDS_EXTRA)
