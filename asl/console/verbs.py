@@ -53,5 +53,6 @@ VERBS = {
         Verb("edit", "EditConfig"),
         Verb("export", "ExportConfig"),
         Verb("doctor", "DoctorConfig", positional=("path",), options=True),
+        Verb("cache", "CacheConfig", options=True),
     )
 }

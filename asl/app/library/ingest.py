@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from asl.app.library.cached_parts import CachedParts
+from asl.app.library.content_cache import open_cache
 from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
 from asl.app.library.picture_parts import PictureParts
@@ -38,6 +40,7 @@ class _Decoded:
     thumbnail: bytes = b""
     pixels: Pixels | None = None
     failure: str = ""
+    cached: Record | None = None
 
 
 class Ingestor:
@@ -80,6 +83,16 @@ class Ingestor:
         self._runner = Runner(embedder, device)
         self._parts = PictureParts(max_pixels, Settings().size, self.plan.size, self.plan.resize)
         self._isolate = isolate
+        cache = open_cache()
+        self._cached = cache and CachedParts.of(
+            cache,
+            model=self.hash,
+            device=self._runner.device.type,
+            regions=self.regions,
+            dim=self.dim,
+            thumbnail_side=self._parts.thumbnail_side,
+            max_pixels=max_pixels,
+        )
 
     def open_store(self, path: str | Path | None) -> ImageStore:
         """Open a store for this model's features; None keeps it in memory."""
@@ -122,6 +135,8 @@ class Ingestor:
                 yield from self._flush(batch, store)
                 batch = []
         yield from self._flush(batch, store)
+        if self._cached:
+            self._cached.cache.tidy()
 
     def embed_regions(
         self, store: ImageStore, digests: Sequence[str], *, progress: Progress | None = None
@@ -177,6 +192,9 @@ class Ingestor:
         digest = hashlib.sha256(data).hexdigest()
         if store.known(digest):
             return _Decoded(source, digest)
+        cached = self._cached.get(digest) if self._cached and source.is_file else None
+        if cached:
+            return _Decoded(source, digest, cached.facts, cached.thumbnail, cached=cached)
         try:
             facts, thumbnail, pixels = self._parts.within_budget(data, isolate=self._isolate)
         except ImageError as error:
@@ -186,28 +204,13 @@ class Ingestor:
     def _flush(self, batch: list[_Decoded], store: ImageStore) -> list[IngestResult]:
         """Embed the new contents of a batch and store all of it."""
         batch = self._without_duplicates(batch, store)
-        fresh = {item.digest: item for item in batch if item.pixels is not None}
-        images = [item.pixels for item in fresh.values() if item.pixels is not None]
-        features = dict(zip(fresh, self._runner.embed(images), strict=True))
-        usable = {digest: feature for digest, feature in features.items() if _is_usable(feature)}
-        regions: dict[str, F32] = {}
-        if self._regions:
-            thumbnails = [fresh[digest].thumbnail for digest in usable]
-            regions = dict(zip(usable, self._embed_thumbnail_regions(thumbnails), strict=True))
-        records = [
-            Record(
-                item.digest,
-                item.facts,
-                usable.get(item.digest),
-                item.thumbnail,
-                _failure(item, usable),
-                regions.get(item.digest),
-            )
-            for item in batch
-            if item.facts is not None
-        ]
+        new = self._new_records(batch)
+        cached = [self._with_regions(item.cached) for item in batch if item.cached]
         names = [_name(item.source, item.digest) for item in batch if item.digest]
-        store.put(records, names, regions=self.regions)
+        store.put([*new, *cached], names, regions=self.regions)
+        if self._cached:
+            of_files = {item.digest for item in batch if item.source.is_file}
+            self._cached.put([record for record in new if record.digest in of_files])
         # A known content may be known to be unusable.
         failures = store.failures([item.digest for item in batch if item.digest])
         return [
@@ -219,6 +222,43 @@ class Ingestor:
             )
             for item in batch
         ]
+
+    def _new_records(self, batch: list[_Decoded]) -> list[Record]:
+        """Embed what was decoded."""
+        fresh = {item.digest: item for item in batch if item.pixels is not None}
+        images = [item.pixels for item in fresh.values() if item.pixels is not None]
+        features = dict(zip(fresh, self._runner.embed(images), strict=True))
+        usable = {digest: feature for digest, feature in features.items() if _is_usable(feature)}
+        regions = self._regions_of({digest: fresh[digest].thumbnail for digest in usable})
+        return [
+            Record(
+                item.digest,
+                item.facts,
+                usable.get(item.digest),
+                item.thumbnail,
+                _failure(item, usable),
+                regions.get(item.digest),
+            )
+            for item in batch
+            if item.facts is not None and not item.cached
+        ]
+
+    def _with_regions(self, record: Record) -> Record:
+        """Return a cached record with its regions, embedded where the cache lacks them."""
+        if record.regions is not None or not self._regions:
+            return record
+        regions = self._regions_of({record.digest: record.thumbnail})
+        whole = replace(record, regions=regions[record.digest])
+        if self._cached:
+            self._cached.put([whole])
+        return whole
+
+    def _regions_of(self, thumbnails: Mapping[str, bytes]) -> dict[str, F32]:
+        """Embed the regions of contents, given digest -> thumbnail; empty without regions."""
+        if not self._regions:
+            return {}
+        embedded = self._embed_thumbnail_regions(list(thumbnails.values()))
+        return dict(zip(thumbnails, embedded, strict=True))
 
     def _without_duplicates(self, batch: list[_Decoded], store: ImageStore) -> list[_Decoded]:
         """Keep the pixels of exactly the first image of each content that the store lacks.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asl.app.library.cached_local_features import CachedLocalFeatures
 from asl.app.library.image_store import ImageStore
 from asl.app.library.thumbnails import ThumbnailFile
 from asl.data.images import Pixels, decode_image
@@ -69,17 +70,22 @@ def extract_missing(
         progress: called with (contents done, contents to do).
     """
     missing = store.without_regions(_key(), digests)
+    cached = CachedLocalFeatures(_key())
+    left = cached.copy_to(store, missing)
     batch: list[tuple[str, bytes]] = []
     with closing(ThumbnailFile(path)) as file:
-        results = read_features(Reader(Thumbnails(file)), missing, workers=workers)
-        for done, (digest, features) in enumerate(results, start=1):
+        results = read_features(Reader(Thumbnails(file)), left, workers=workers)
+        for done, (digest, features) in enumerate(results, start=1 + len(missing) - len(left)):
             # An unreadable thumbnail has no features; its comparison will name the reason.
             batch.append((digest, b"" if isinstance(features, str) else _pack(features)))
             if len(batch) >= CONTENTS_PER_BATCH:
                 store.put_local_features(_key(), batch)
+                cached.put(batch)
                 batch = []
             progress(done, len(missing))
     store.put_local_features(_key(), batch)
+    cached.put(batch)
+    cached.tidy()
 
 
 def retrieve_by_votes(

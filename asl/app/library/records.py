@@ -66,6 +66,7 @@ class Source:
         size: of the file in bytes.
         changed: modification time of the file in nanoseconds.
         path: absolute path of the file, or archive and member; empty for bytes.
+        from_file: True for bytes that were read from a file of this machine.
     """
 
     name: str
@@ -74,6 +75,12 @@ class Source:
     size: int = 0
     changed: int = 0
     path: str = ""
+    from_file: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        """True for a file of this machine; what others sent stays out of the user's cache."""
+        return self.from_file or not isinstance(self.data, bytes)
 
     def read(self) -> bytes:
         """Return the encoded bytes.
@@ -95,7 +102,7 @@ class IngestResult:
         source: the source.
         digest: of its content; empty if the bytes could not be read.
         failure: why it cannot be used; empty if it can.
-        new: True if the content was embedded, False if the store had it.
+        new: True if the content was embedded, False if the store or the user's cache had it.
     """
 
     source: Source

@@ -131,7 +131,7 @@ def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
             name = content_id(data)
             if name not in seen:
                 seen.add(name)
-                yield Source(name, data, label=source.name)
+                yield Source(name, data, label=source.name, from_file=True)
 
     return by_digest(), total
 
