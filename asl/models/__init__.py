@@ -36,4 +36,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'asl.models' has no attribute {name!r}")
+    import_module("asl.models.hub")  # which gives Embedder its hub
     return getattr(import_module(_HOMES[name]), name)
