@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -19,7 +18,6 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.app.scanning.groups import Edge, star_groups
 from tests.app.browser import Browser
 from tests.app.conftest import crop, encode, textured
 from tests.app.scans import run_scan
@@ -122,35 +120,6 @@ def test_an_empty_gallery_says_so(browser: Browser, model: Path, tmp_path: Path)
     assert browser.run("document.querySelector('.empty').textContent") == "No copies were found."
 
 
-def test_the_page_groups_as_the_program_does(browser: Browser, gallery: str) -> None:
-    browser.open(gallery)
-    for seed in range(30):
-        rng = random.Random(seed)
-        ends = {frozenset(rng.sample(range(9), 2)): None for _ in range(rng.randrange(1, 14))}
-        pairs = [
-            (
-                *rng.sample(sorted(end), 2),
-                rng.choice([0.6, 0.7, 0.8, rng.random()]),
-                rng.random() < 0.7,
-            )
-            for end in ends
-        ]
-        edges = [Edge(*pair) for pair in pairs]
-        ours = [
-            [group.original, [list(copy) for copy in group.copies]] for group in star_groups(edges)
-        ]
-        listed = json.dumps(
-            [
-                {"original": e.original, "copy": e.copy, "p": e.probability, "clear": e.clear}
-                for e in edges
-            ]
-        )
-        theirs = browser.run(
-            f"starGroups({listed}, {list(range(len(edges)))}).map(g => [g.original, g.copies])"
-        )
-        assert theirs == ours, seed
-
-
 def test_the_table_and_the_gallery_number_groups_alike(
     browser: Browser, photos: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -161,7 +130,7 @@ def test_the_table_and_the_gallery_number_groups_alike(
     rows = json.loads((tmp_path / "out" / "copies.json").read_text())
     table = {row["group"]: Path(row["original"]).name for row in reversed(rows)}
     browser.open((tmp_path / "out" / "gallery.html").as_uri())
-    page = browser.run("groups.map(g => data.images[g.original].name)")
+    page = browser.run("groups.map(g => fileOf(g.members[0].image, true).name)")
     assert page == [table[number] for number in sorted(table)] == ["p3.jpg", "p1.jpg", "p0.jpg"]
 
 

@@ -60,6 +60,11 @@ class Facts:
         """Width times height."""
         return self.width * self.height
 
+    @property
+    def sharpness(self) -> float:
+        """RMS grey levels of the detail that is lost at half the size; 0 where not measured."""
+        return self.lost[SHRINKS.index(2.0)] if self.lost else 0.0
+
     def to_json(self) -> str:
         """Serialise for the store; :meth:`from_json` is the inverse."""
         return json.dumps(asdict(self))

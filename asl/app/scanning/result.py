@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asl.app.families.edge_kinds import edge_kinds
+from asl.app.families.family_trees import (
+    Edge,
+    Family,
+    Member,
+    copy_families,
+    library_families,
+    moment_families,
+)
 from asl.app.library.facts import Facts
 from asl.app.library.sync import SyncResult
 from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.pairs.origin import Origin
 from asl.app.pairs.pair_verdict import PairVerdict, reworded
-from asl.app.scanning.groups import Edge, Group, star_groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,27 +40,44 @@ class ScanImage:
     facts: Facts
     log_norm: float
 
+    @property
+    def new_paths(self) -> tuple[str, ...]:
+        """Paths of the photos among the files, the library's left out."""
+        return tuple(p for p, inside in zip(self.paths, self.in_library, strict=True) if not inside)
+
+    @property
+    def library_paths(self) -> tuple[str, ...]:
+        """Paths of the library's files."""
+        return tuple(p for p, inside in zip(self.paths, self.in_library, strict=True) if inside)
+
+    def is_across(self, other: ScanImage) -> bool:
+        """Check that one of two images is new and the other one the library's."""
+        return bool(
+            (self.new_paths and other.library_paths) or (self.library_paths and other.new_paths)
+        )
+
     def identical(self, *, across: bool) -> list[tuple[str, str]]:
         """List pairs (original, copy) of identical files.
 
         Args:
-            across: only pairs of a library file and a photo.
+            across: with a library; its first file is the original of the photos then. Photos that
+                are identical with each other only are listed, too.
         """
         if not across:
             return [(self.paths[0], path) for path in self.paths[1:]]
-        sides = list(zip(self.paths, self.in_library, strict=True))
-        library = [path for path, inside in sides if inside]
-        return [(library[0], path) for path, inside in sides if not inside] if library else []
+        new = self.new_paths
+        if new and self.library_paths:
+            return [(self.library_paths[0], path) for path in new]
+        return [(new[0], path) for path in new[1:]]
 
-    def shown(self, *, across: bool) -> tuple[str, bool]:
-        """Return the path to show for this content, and whether it belongs to the library.
+    def shown(self, *, as_new: bool) -> str:
+        """Return the path to show: the first of the photos, or of the library's files.
 
-        Across, a photo that the library has is shown by the library's file, so that it is not
-        listed as identical with itself.
+        Args:
+            as_new: as one of the photos; where there is none, the other kind is shown.
         """
-        if across and any(self.in_library):
-            return self.paths[self.in_library.index(True)], True
-        return self.paths[0], self.in_library[0]
+        preferred, other = self.new_paths, self.library_paths
+        return (preferred or other)[0] if as_new else (other or preferred)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +89,11 @@ class MatchedPair:
         copy: number of the other image.
         cosine: of the embeddings.
         verdict: of the pair (original, copy).
-        origin: direction and its strongest cue.
+        origin: direction and its strongest cue; its vote is positive.
+        back_edits: probable edits if the direction is the other one.
+        weight: log-odds, in thousandths, that the copy was made from the original directly.
+        back_weight: the same for the other direction.
+        same_moment: two shots of one moment; neither was made from the other.
     """
 
     original: int
@@ -72,6 +101,10 @@ class MatchedPair:
     cosine: float
     verdict: PairVerdict
     origin: Origin
+    back_edits: tuple[str, ...] = ()
+    weight: int = 0
+    back_weight: int = 0
+    same_moment: bool = False
 
     @property
     def probability(self) -> float:
@@ -89,9 +122,40 @@ class MatchedPair:
         return self.origin.why if self.origin.clear else ""
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of the probable edits (:mod:`asl.app.families.edge_kinds`), one word each."""
+        return edge_kinds(self.verdict.edits)
+
+    @property
     def edge(self) -> Edge:
         """The pair as an edge for grouping."""
-        return Edge(self.original, self.copy, self.probability, self.origin.clear)
+        return Edge(
+            self.original,
+            self.copy,
+            self.probability,
+            self.origin.clear,
+            self.weight,
+            self.back_weight,
+            self.same_moment,
+        )
+
+    def under(self, parent: int) -> MatchedPair:
+        """Return the pair with one of its two images as the original.
+
+        Only a pair of unclear direction is ever turned.
+        """
+        if parent == self.original:
+            return self
+        return replace(
+            self,
+            original=self.copy,
+            copy=self.original,
+            verdict=replace(self.verdict.flipped(), edits=self.back_edits),
+            origin=Origin(-self.origin.vote, self.origin.why),
+            back_edits=self.verdict.edits,
+            weight=self.back_weight,
+            back_weight=self.weight,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,23 +227,63 @@ class ScanResult:
         """Return the thumbnails by digest; the caller closes them."""
         return ThumbnailFile(self.store)
 
-    def groups(self) -> list[Group]:
-        """Group the accepted pairs, and contents of identical files, in the gallery's order."""
-        stars = star_groups([pair.edge for pair in self.accepted])
-        grouped = {
-            number
-            for group in stars
-            for number in (group.original, *(copy for copy, _ in group.copies))
-        }
-        alone = [
-            Group(number, ())
-            for number, image in enumerate(self.images)
-            if number not in grouped and image.identical(across=self.across)
-        ]
-        return sorted([*stars, *alone], key=self._group_rank)
+    def families(self) -> list[Family]:
+        """Group the accepted pairs, and contents of identical files, in the gallery's order.
 
-    def _group_rank(self, group: Group) -> tuple[int, float, int]:
+        Without a library: trees of copies, then the shots of one moment. With one: a list of
+        matches for every new picture.
+        """
+        edges = [pair.edge for pair in self.accepted]
+        if self.across:
+            families = library_families(
+                edges,
+                is_new=lambda number: bool(self.images[number].new_paths),
+                in_library=lambda number: bool(self.images[number].library_paths),
+            )
+        else:
+            families = copy_families(edges)
+        grouped = {member.image for family in families for member in family.members}
+        if self.across:  # a picture that is a library match of another has its own list, too
+            grouped = {family.original for family in families}
+        alone = [
+            Family((Member(number),), "library matches" if self.across else "copies")
+            for number, image in enumerate(self.images)
+            if number not in grouped and self.has_twins(image)
+        ]
+        families = sorted([*families, *alone], key=self._rank)
+        if self.across:
+            return families
+        moments = moment_families(edges, lambda number: self.images[number].facts.sharpness)
+        return [*families, *moments]
+
+    def family_id(self, family: Family) -> str:
+        """Return an id that stays the same while the first image of a family does."""
+        return self.images[family.original].digest[:12]
+
+    def copies(self, family: Family) -> list[tuple[int, str]]:
+        """List the files of a family beside its first one: (number of the image, path).
+
+        With a library the new files that have a match in it; none of the shots of one moment, which
+        are no copies.
+        """
+        if family.kind == "same moment":
+            return []
+        if self.across:
+            image = self.images[family.original]
+            return [(family.original, path) for path in image.new_paths]
+        first = (family.original, self.images[family.original].paths[0])
+        files = [(m.image, path) for m in family.members for path in self.images[m.image].paths]
+        return [file for file in files if file != first]
+
+    def has_twins(self, image: ScanImage) -> bool:
+        """Check for identical files that make a group of their own."""
+        if self.across:
+            return bool(image.new_paths and image.library_paths)
+        return len(image.paths) > 1
+
+    def _rank(self, family: Family) -> tuple[int, float, int]:
         """Sort key: most files first, then the surest; ``regroup`` in gallery.js does the same."""
-        surest = max((self.pairs[row].probability for _, row in group.copies), default=1.0)
-        identical = self.images[group.original].identical(across=self.across)
-        return -len(group.copies) - len(identical), -surest, group.original
+        surest = max((self.pairs[row].probability for row in family.rows), default=1.0)
+        listed = [family.original] if self.across else [m.image for m in family.members]
+        identical = sum(len(self.images[image].identical(across=self.across)) for image in listed)
+        return -(len(family.members) - 1) - identical, -surest, family.original

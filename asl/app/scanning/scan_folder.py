@@ -7,21 +7,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from asl.app.families.family_trees import unmatched_relatives
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
 from asl.app.library.records import Source
 from asl.app.library.sync import FileListing, SyncResult, list_files, sync
-from asl.app.pairs.edits_seen import directed_edits
-from asl.app.pairs.origin import Origin, find_origin
 from asl.app.pairs.pair_verdict import SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id, verify_all
-from asl.app.scanning.groups import missing_spokes
+from asl.app.scanning.directed_pairs import directed_pair
 from asl.app.scanning.pair_candidates import (
     CandidatePairs,
     Contents,
@@ -35,6 +34,7 @@ from asl.types import I64, AslError, UsageError
 
 LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts them
 LEAST_BUDGET = 10_000  # pairs
+RELATIVES = 16  # images of its family that an image is compared with beside its candidates
 VERDICTS_PER_TRANSACTION = 960
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
 AlsoListed = Callable[[float, PairVerdict], bool]
@@ -257,7 +257,7 @@ class _Scan:
     def compare(
         self, candidates: CandidatePairs, *, least: float, also: AlsoListed
     ) -> tuple[list[ScanImage], list[MatchedPair]]:
-        """Verify candidates, then the pairs that may join fragments of a group.
+        """Verify candidates, then the members of a family with each other.
 
         Args:
             candidates: pairs of rows.
@@ -265,9 +265,9 @@ class _Scan:
             also: selects further pairs to list.
         """
         self._verify(candidates)
-        joining = self._joining_pairs(*self._matched(least))
-        if len(joining.first):
-            self._verify(joining)
+        relatives = self._relatives(*self._matched(least))
+        if len(relatives.first):
+            self._verify(relatives)
         return self._matched(least, also)
 
     def _verify(self, candidates: CandidatePairs) -> None:
@@ -324,16 +324,25 @@ class _Scan:
         finally:
             self.store.put_verdicts(verifier_id(), unsaved)
 
-    def _joining_pairs(self, images: list[ScanImage], pairs: list[MatchedPair]) -> CandidatePairs:
-        """Retrieve pairs that may join fragments of a group; with a library, only across."""
+    def _relatives(self, images: list[ScanImage], pairs: list[MatchedPair]) -> CandidatePairs:
+        """Retrieve pairs of images that match the same third one; with a library, only across."""
         row = {digest: number for number, digest in enumerate(self.contents.digests)}
         across = self.in_library is not None
-        joining = [
-            (row[images[centre].digest], row[images[other].digest])
-            for centre, other in missing_spokes([pair.edge for pair in pairs])
-            if not across or images[centre].in_library[0] != images[other].in_library[0]
+        relatives = [
+            (row[images[first].digest], row[images[second].digest])
+            for first, second in unmatched_relatives([pair.edge for pair in pairs], most=RELATIVES)
+            if not across or images[first].is_across(images[second])
         ]
-        rows = np.array(joining, dtype=np.int64).reshape(-1, 2)
+        compared = self.verdicts.keys()
+        digests = self.contents.digests
+        rows = np.array(
+            [
+                (a, b)
+                for a, b in relatives
+                if ((a, b) if digests[a] < digests[b] else (b, a)) not in compared
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 2)
         first, second = rows[:, 0], rows[:, 1]
         return CandidatePairs(first, second, self.contents.cosines(first, second), len(first))
 
@@ -365,33 +374,8 @@ class _Scan:
             images.append(ScanImage(names, in_library, digest, facts[digest], log_norm))
         number = {row: place for place, row in enumerate(rows)}
         pairs = [
-            _directed(images, number[first], number[second], cosine, verdict)
+            directed_pair(images, number[first], number[second], cosine, verdict)
             for (first, second), (cosine, verdict) in matching.items()
         ]
         pairs.sort(key=lambda pair: (-pair.probability, pair.original, pair.copy))
         return images, pairs
-
-
-def _directed(
-    images: list[ScanImage], first: int, second: int, cosine: float, verdict: PairVerdict
-) -> MatchedPair:
-    """Decide which of two images is the original."""
-    origin = find_origin(
-        verdict,
-        images[first].facts,
-        images[second].facts,
-        first_log_norm=images[first].log_norm,
-        second_log_norm=images[second].log_norm,
-    )
-    verdict = replace(
-        verdict,
-        edits=directed_edits(
-            verdict,
-            copy_is_first=origin.vote >= 0,
-            first=images[first].facts,
-            second=images[second].facts,
-        ),
-    )
-    if origin.vote >= 0:
-        return MatchedPair(second, first, cosine, verdict.flipped(), origin)
-    return MatchedPair(first, second, cosine, verdict, Origin(-origin.vote, origin.why))

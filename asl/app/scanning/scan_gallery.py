@@ -44,7 +44,7 @@ def write_gallery(
     identical_only = [
         number
         for number, image in enumerate(result.images)
-        if number not in numbers and image.identical(across=result.across)
+        if number not in numbers and result.has_twins(image)
     ]
     numbers.update(dict.fromkeys(identical_only[: max(0, limit - len(pairs))]))
     # In the scan's order: the number of an image breaks ties between groups, as in the table.
@@ -58,6 +58,7 @@ def write_gallery(
         ],
         "pairs": [_pair(pair, place) for pair in pairs],
         "left_out": len(result.pairs) - len(pairs),
+        "across": result.across,
         "threshold": result.threshold,
         "precision": result.precision,
     }
@@ -75,8 +76,7 @@ def _image(
     shots: ShotFiles,
 ) -> dict[str, Any]:
     facts = image.facts
-    path, in_library = image.shown(across=result.across)
-    beside = ", ".join(shots.beside(path))
+    beside = ", ".join(shots.beside(image.paths[0]))
     notes = (
         facts.format,
         facts.camera,
@@ -85,18 +85,21 @@ def _image(
         f"one shot with {beside}: keep them together" if beside else "",
     )
     return {
-        "name": _relative(path, result.root),
-        "link": _link(path, folder),
-        "same": [
-            {"name": _relative(copy, result.root), "link": _link(copy, folder)}
-            for _, copy in image.identical(across=result.across)
+        "files": [
+            {"name": _name(result, path), "link": _link(path, folder), "library": in_library}
+            for path, in_library in zip(image.paths, image.in_library, strict=True)
         ],
-        "library": in_library,
         "size": [facts.width, facts.height, facts.bytes],
+        "sharpness": facts.sharpness,
         "notes": " · ".join(text for text in notes if text),
         "norm": round(image.log_norm, 3),
         "picture": _data_address(thumbnail(image.digest)),
     }
+
+
+def _name(result: ScanResult, path: str) -> str:
+    """Show a path inside the folder of the photos; with a library, both sides as typed."""
+    return result.typed_path(path) if result.across else _relative(path, result.root)
 
 
 def _relative(path: str, root: Path) -> str:
@@ -120,6 +123,10 @@ def _pair(pair: MatchedPair, place: Mapping[int, int]) -> dict[str, Any]:
         "clear": pair.origin.clear,
         "why": pair.why,
         "edits": list(pair.verdict.edits),
+        "back_edits": list(pair.back_edits),
+        "weight": pair.weight,
+        "back": pair.back_weight,
+        "moment": pair.same_moment,
         "reason": pair.reason,
         "cosine": round(pair.cosine, 3),
         "outlines": [pair.verdict.first_outline, pair.verdict.second_outline],

@@ -15,10 +15,11 @@ from asl.storage import atomic_text
 from asl.version import __version__
 
 if TYPE_CHECKING:
+    from asl.app.families.family_trees import Family, Member
     from asl.app.scanning.result import MatchedPair, ScanResult
 
 EDIT_SEPARATOR = "; "
-_PATHS = ("original", "copy", "original_shot", "copy_shot")
+_PATHS = ("original", "copy", "original_shot", "copy_shot", "parent")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -47,6 +48,14 @@ class Row:
         original_shot: names of the other files of its shot (RAW, video, sidecar), separated by
             ``; ``: to be kept or moved together with it.
         copy_shot: the same of the copy.
+        relation: ``copy`` (a line of the tree), ``same file``, ``further match`` (beside the tree,
+            much surer than its lines), ``same moment`` (two shots of a burst, no copies) or
+            ``library match``.
+        parent: the picture that ``copy`` stands under in its tree; empty where the row is no line.
+        kinds: kinds of the edits, one word each, separated by ``; `` (a list in JSON).
+        family: id of the group by the content of its first picture: the same in the next scan.
+        depth: 1 for a copy of the first picture, 2 for a copy of a copy ...; 0 where the row is no
+            line.
     """
 
     group: int
@@ -68,6 +77,11 @@ class Row:
     copy_log_norm: float
     original_shot: str = ""
     copy_shot: str = ""
+    relation: str = ""
+    parent: str = ""
+    kinds: str = ""
+    family: str = ""
+    depth: int = 0
 
 
 def rows_of(result: ScanResult) -> list[Row]:
@@ -75,15 +89,6 @@ def rows_of(result: ScanResult) -> list[Row]:
 
     Paths are relative where the folder was given by a relative path.
     """
-    rows: list[Row] = []
-    listed: set[int] = set()
-    for number, group in enumerate(result.groups(), start=1):
-        members = [group.original, *(copy for copy, _ in group.copies)]
-        rows += [_pair_row(result, number, result.pairs[row]) for _, row in group.copies]
-        for member in members:
-            if member not in listed:
-                listed.add(member)
-                rows += _identical_rows(result, number, member)
     shots = ShotFiles()
     return [
         replace(
@@ -91,45 +96,94 @@ def rows_of(result: ScanResult) -> list[Row]:
             original_shot=EDIT_SEPARATOR.join(shots.beside(row.original)),
             copy_shot=EDIT_SEPARATOR.join(shots.beside(row.copy)),
         )
-        for row in rows
+        for number, family in enumerate(result.families(), start=1)
+        for row in _Lister(result, number, family).rows()
     ]
 
 
-def _pair_row(result: ScanResult, group: int, pair: MatchedPair) -> Row:
-    original, copy = result.images[pair.original], result.images[pair.copy]
-    return Row(
-        group,
-        result.typed_path(original.shown(across=result.across)[0]),
-        result.typed_path(copy.shown(across=result.across)[0]),
-        pair.probability,
-        "original->copy" if pair.origin.clear else "unclear",
-        pair.why,
-        EDIT_SEPARATOR.join(pair.verdict.edits),
-        pair.reason,
-        round(pair.cosine, 6),
-        *_measures(result, pair.original),
-        *_measures(result, pair.copy),
-    )
+@dataclass(frozen=True, eq=False)
+class _Lister:
+    """List the rows of one family.
 
+    Attributes:
+        result: of the scan.
+        group: number of the family.
+        family: to list.
+    """
 
-def _identical_rows(result: ScanResult, group: int, image: int) -> list[Row]:
-    measures = _measures(result, image)
-    return [
-        Row(
-            group,
-            result.typed_path(original),
-            result.typed_path(copy),
-            1.0,
-            "same file",
-            "",
-            "exact copy",
-            "the same file, byte for byte",
-            1.0,
-            *measures,
-            *measures,
+    result: ScanResult
+    group: int
+    family: Family
+
+    def rows(self) -> list[Row]:
+        """List lines, pairs beside them, identical files."""
+        pairs = self.result.pairs
+        rows = [
+            self._line(member, pairs[member.row], member.parent)
+            for member in self.family.members
+            if member.row is not None and member.parent is not None
+        ]
+        rows += [self._pair_row(pairs[row], "further match") for row in self.family.beside]
+        listed = self.family.members[:1] if self.result.across else self.family.members
+        if self.family.kind == "same moment":
+            listed = ()  # their identical files are a group of copies
+        for member in listed:
+            rows += self._identical_rows(member.image)
+        return rows
+
+    def _line(self, member: Member, pair: MatchedPair, parent: int) -> Row:
+        if self.family.kind == "library matches":
+            return self._pair_row(pair, "library match")
+        if self.family.kind == "same moment":
+            row = self._pair_row(pair.under(parent), "same moment")
+            return replace(row, direction="same moment", why="", edits="", kinds="")
+        row = self._pair_row(pair.under(parent), "copy")
+        return replace(row, parent=row.original, depth=member.depth)
+
+    def _pair_row(self, pair: MatchedPair, relation: str) -> Row:
+        return Row(
+            self.group,
+            self._path(pair.original),
+            self._path(pair.copy),
+            pair.probability,
+            "original->copy" if pair.origin.clear else "unclear",
+            pair.why,
+            EDIT_SEPARATOR.join(pair.verdict.edits),
+            pair.reason,
+            round(pair.cosine, 6),
+            *_measures(self.result, pair.original),
+            *_measures(self.result, pair.copy),
+            relation=relation,
+            kinds=EDIT_SEPARATOR.join(pair.kinds),
+            family=self.result.family_id(self.family),
         )
-        for original, copy in result.images[image].identical(across=result.across)
-    ]
+
+    def _path(self, image: int) -> str:
+        """Show the new picture as one of the photos, its matches as the library's files."""
+        as_new = not self.result.across or image == self.family.original
+        return self.result.typed_path(self.result.images[image].shown(as_new=as_new))
+
+    def _identical_rows(self, image: int) -> list[Row]:
+        measures = _measures(self.result, image)
+        return [
+            Row(
+                self.group,
+                self.result.typed_path(original),
+                self.result.typed_path(copy),
+                1.0,
+                "same file",
+                "",
+                "exact copy",
+                "the same file, byte for byte",
+                1.0,
+                *measures,
+                *measures,
+                relation="same file",
+                kinds="identical",
+                family=self.result.family_id(self.family),
+            )
+            for original, copy in self.result.images[image].identical(across=self.result.across)
+        ]
 
 
 def _measures(result: ScanResult, number: int) -> tuple[int, int, int, float]:
@@ -145,7 +199,10 @@ def write_table(rows: list[Row], path: Path) -> None:
         return
     with atomic_text(path) as file:
         if path.suffix == ".json":
-            listed = [{**asdict(row), "edits": _edit_list(row)} for row in rows]
+            listed = [
+                {**asdict(row), "edits": _parts(row.edits), "kinds": _parts(row.kinds)}
+                for row in rows
+            ]
             json.dump(listed, file, indent=1, ensure_ascii=False)
             return
         writer = csv.DictWriter(file, [field.name for field in fields(Row)])
@@ -155,8 +212,8 @@ def write_table(rows: list[Row], path: Path) -> None:
             writer.writerow({**cells, **{name: path_cell(cells[name]) for name in _PATHS}})
 
 
-def _edit_list(row: Row) -> list[str]:
-    return row.edits.split(EDIT_SEPARATOR) if row.edits else []
+def _parts(text: str) -> list[str]:
+    return text.split(EDIT_SEPARATOR) if text else []
 
 
 def _write_parquet(rows: list[Row], path: Path) -> None:

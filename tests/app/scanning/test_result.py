@@ -30,6 +30,13 @@ def test_paths_are_shown_as_the_folder_was_typed(typed: str, expected: str) -> N
 def test_identical_files_are_pairs_with_the_one_that_is_shown() -> None:
     image = ScanImage(("/p/a", "/p/bb", "/l/aaa"), (False, False, True), "d", Facts(1, 1, 1), 0.0)
     assert image.identical(across=False) == [("/p/a", "/p/bb"), ("/p/a", "/l/aaa")]
-    assert image.shown(across=False) == ("/p/a", False)
     assert image.identical(across=True) == [("/l/aaa", "/p/a"), ("/l/aaa", "/p/bb")]
-    assert image.shown(across=True) == ("/l/aaa", True), "no file is identical with itself"
+    assert (image.shown(as_new=True), image.shown(as_new=False)) == ("/p/a", "/l/aaa")
+    new = ScanImage(("/p/a", "/p/bb"), (False, False), "d", Facts(1, 1, 1), 0.0)
+    assert new.identical(across=True) == [("/p/a", "/p/bb")], "no new file is lost"
+    assert new.shown(as_new=False) == "/p/a"
+    library = ScanImage(("/l/a", "/l/bb"), (True, True), "d", Facts(1, 1, 1), 0.0)
+    assert image.is_across(new)
+    assert image.is_across(library)
+    assert new.is_across(library)
+    assert not library.is_across(library)

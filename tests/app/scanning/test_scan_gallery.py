@@ -8,16 +8,18 @@ from asl.app.scanning.scan_gallery import _link
 from tests.app.scans import page_data, scanned
 
 
-def test_a_photo_that_the_library_has_is_shown_by_the_library_s_file(
+def test_a_new_file_names_the_library_s_identical_one(
     photos: Path, model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "new").mkdir()
     shutil.copy(photos / "p2.jpg", tmp_path / "new" / "2.jpg")
     scanned(tmp_path / "new", model, tmp_path / "out", "--against", photos)
-    (image,) = page_data(tmp_path / "out")["images"]
-    assert image["name"] == str(photos / "p2.jpg")
-    assert image["library"]
-    assert [file["name"] for file in image["same"]] == ["2.jpg"]
+    data = page_data(tmp_path / "out")
+    (image,) = data["images"]
+    assert data["across"]
+    files = {(Path(file["name"]).name, file["library"]) for file in image["files"]}
+    assert files == {("2.jpg", False), ("p2.jpg", True)}
+    assert all(Path(file["name"]).is_absolute() for file in image["files"]), "both as typed"
 
 
 def test_the_gallery_holds_everything_and_nothing_that_runs(
@@ -34,10 +36,11 @@ def test_the_gallery_holds_everything_and_nothing_that_runs(
     assert "https://" not in page
     raw = page.split('type="application/json">')[1].split("</script>")[0]
     data = json.loads(raw)
-    assert {image["name"] for image in data["images"]} >= {"p0.jpg", "sub/crop-of-0.jpg", "p1.jpg"}
+    files = [file for image in data["images"] for file in image["files"]]
+    assert {file["name"] for file in files} >= {"p0.jpg", "sub/crop-of-0.jpg", "p1.jpg"}
     assert all(image["picture"].startswith("data:image/jpeg;base64,") for image in data["images"])
     scanned(photos, model, tmp_path / "out", "--gallery", 1)
-    assert any(image["link"] == "../photos/p0.jpg" for image in data["images"])
+    assert any(file["link"] == "../photos/p0.jpg" for file in files)
     less = (
         (tmp_path / "out" / "gallery.html")
         .read_text()

@@ -22,8 +22,8 @@ def test_other_tables(photos: Path, model: Path, tmp_path: Path, kind: str) -> N
     path = tmp_path / "out" / f"copies.{kind}"
     rows = pq.read_table(path).to_pylist() if kind == "parquet" else json.loads(path.read_text())
     if kind == "json":
-        assert all(isinstance(row["edits"], list) for row in rows)
-        rows = [{**row, "edits": "; ".join(row["edits"])} for row in rows]
+        assert all(isinstance(row[name], list) for row in rows for name in ("edits", "kinds"))
+        rows = [{**row, **{n: "; ".join(row[n]) for n in ("edits", "kinds")}} for row in rows]
     assert [{name: str(value) for name, value in row.items()} for row in rows] == expected
     assert list(rows[0]) == list(Row.__dataclass_fields__)
 

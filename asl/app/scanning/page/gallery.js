@@ -9,48 +9,69 @@ const percent = p => p >= 0.9995 ? "100 %" : (100 * p).toFixed(1) + " %";
 const bytes = n => n > 1e6 ? (n / 1e6).toFixed(1) + " MB" : Math.max(1, Math.round(n / 1e3)) + " kB";
 const measures = image => `${image.size[0]} × ${image.size[1]}, ${bytes(image.size[2])}`;
 const signed = number => String(number).replace("-", "−");
-const members = group => [group.original, ...group.copies.map(([image]) => image)];
-const filesOf = group => group.copies.length + data.images[group.original].same.length;
 
-function allGroups() {
+const filesOf = (image, library) => data.images[image].files.filter(file => file.library === library);
+const isNew = image => filesOf(image, false).length > 0;
+const inLibrary = image => filesOf(image, true).length > 0;
+const twinned = image => data.across ? isNew(image) && inLibrary(image) : data.images[image].files.length > 1;
+// The file that stands for an image: of the photos, or of the library.
+const fileOf = (image, asNew) => [...filesOf(image, !asNew), ...data.images[image].files][0];
+const isShownAsNew = (family, image) => !data.across || image === family.members[0].image;
+// Files identical with the one that is shown; those of a library are named on the new picture.
+function twinsOf(family, image) {
+  if (family.kind === "same moment") return [];
+  const files = data.images[image].files, shown = fileOf(image, isShownAsNew(family, image));
+  if (data.across && !isShownAsNew(family, image)) return [];
+  return files.filter(file => file !== shown);
+}
+const below = family => family.members.slice(1);
+const imagesOf = family => data.across ? family.members.slice(0, 1) : family.members;
+const twinCount = family => imagesOf(family).reduce((sum, {image}) => {
+  if (!data.across || !inLibrary(image)) return sum + twinsOf(family, image).length;
+  return sum + filesOf(image, false).length; // as in ScanImage.identical
+}, 0);
+const copiesOf = family => below(family).length + twinCount(family);
+
+function allFamilies() {
   const rows = data.pairs.map((_, row) => row).filter(row => data.pairs[row].p >= from - 1e-9);
-  const stars = starGroups(data.pairs, rows);
-  const grouped = new Set(stars.flatMap(members));
-  data.images.forEach((image, number) => {
-    if (!grouped.has(number) && image.same.length) stars.push({original: number, copies: []});
+  const families = data.across
+    ? libraryFamilies(data.pairs, rows, isNew, inLibrary) : copyFamilies(data.pairs, rows);
+  const grouped = new Set(families.flatMap(family => imagesOf(family).map(({image}) => image)));
+  const kind = data.across ? "library matches" : "copies";
+  data.images.forEach((_, image) => {
+    if (grouped.has(image) || !twinned(image)) return;
+    families.push({kind, members: [{image, parent: null, row: null, depth: 0}], beside: []});
   });
-  return stars;
+  const moments = data.across ? [] : momentFamilies(data.pairs, rows, image => data.images[image].sharpness);
+  return [...families, ...moments];
 }
 
-function namesOf(group) {
-  const images = members(group).map(number => data.images[number]);
-  return images.flatMap(image => [image.name, ...image.same.map(file => file.name)]);
-}
+const namesOf = family => family.members.flatMap(({image}) => data.images[image].files.map(file => file.name));
 
 function regroup() {
   const needle = $("filter").value.toLowerCase();
-  groups = allGroups();
+  groups = allFamilies();
   const unfiltered = groups.length;
   if (needle) groups = groups.filter(g => namesOf(g).some(name => name.toLowerCase().includes(needle)));
-  const probabilities = group => group.copies.map(([, row]) => data.pairs[row].p);
-  const surest = group => Math.max(...probabilities(group), group.copies.length ? 0 : 1);
-  const least = group => Math.min(...probabilities(group), 1);
-  const size = number => data.images[number].size[2];
-  const space = group => group.copies.reduce((sum, [image]) => sum + size(image), 0)
-    + size(group.original) * data.images[group.original].same.length;
+  const probabilities = family => below(family).map(({row}) => data.pairs[row].p);
+  const surest = family => Math.max(...probabilities(family), below(family).length ? 0 : 1);
+  const least = family => Math.min(...probabilities(family), 1);
+  const size = image => data.images[image].size[2];
+  const space = family => data.across || family.kind === "same moment" ? 0
+    : family.members.reduce((sum, {image}) => sum + size(image) * data.images[image].files.length, 0)
+      - size(family.members[0].image);
+  const isMoment = family => family.kind === "same moment" ? 1 : 0;
+  const name = family => fileOf(family.members[0].image, true).name;
   const orders = {
-    size: (a, b) => filesOf(b) - filesOf(a) || surest(b) - surest(a),
+    // The groups are numbered as in the table (ScanResult.families).
+    size: (a, b) => isMoment(a) - isMoment(b) || copiesOf(b) - copiesOf(a) || surest(b) - surest(a),
     sure: (a, b) => surest(b) - surest(a),
     unsure: (a, b) => least(a) - least(b),
     bytes: (a, b) => space(b) - space(a),
-    name: (a, b) => data.images[a.original].name.localeCompare(data.images[b.original].name),
+    name: (a, b) => name(a).localeCompare(name(b)),
   };
   const order = $("sort").value;
-  // By size the groups are numbered as in the table (ScanResult.groups).
-  groups.sort((a, b) => orders[order](a, b) || a.original - b.original);
-  if (order === "unsure") {
-    groups = groups.map(group => ({...group, copies: [...group.copies].reverse()}));
-  }
+  groups.sort((a, b) => orders[order](a, b) || a.members[0].image - b.members[0].image);
   shown = STEP;
   draw(emptyMessage(needle, unfiltered));
 }
@@ -60,7 +81,7 @@ function emptyMessage(needle, unfiltered) {
   if (data.pairs.length) {
     return "Nothing at this probability. Move the slider to the left to see less certain pairs.";
   }
-  return "No copies were found.";
+  return data.across ? "No new picture has a match in the library." : "No copies were found.";
 }
 
 function make(tag, classes, text) {
@@ -86,7 +107,7 @@ function framed(image, outline) {
   }
   const picture = make("img");
   picture.src = image.picture;
-  picture.alt = image.name;
+  picture.alt = image.files[0].name;
   picture.loading = "lazy";
   box.append(picture);
   box.style.setProperty("--ratio", image.size[0] / image.size[1]);
@@ -104,6 +125,17 @@ function framed(image, outline) {
   return box;
 }
 
+// The file itself where the browser can show it, else its thumbnail.
+function large(image, outline) {
+  const box = framed(image, outline), picture = box.querySelector("img");
+  if (picture) {
+    picture.addEventListener("error", () => { picture.src = image.picture; }, {once: true});
+    picture.loading = "eager";
+    picture.src = image.files[0].link;
+  }
+  return box;
+}
+
 // A picture that opens a pair; without one it is no button.
 function shot(image, pair, outline, label) {
   const element = make(pair ? "button" : "div", "shot");
@@ -117,76 +149,94 @@ function shot(image, pair, outline, label) {
   return element;
 }
 
-function identicalFiles(image) {
+function identicalFiles(files) {
   const details = make("details"), list = make("ul");
-  details.append(make("summary", "", plural(image.same.length, "identical file", "identical files")));
-  for (const file of image.same) {
+  details.append(make("summary", "", plural(files.length, "identical file", "identical files")));
+  for (const file of files) {
     const entry = make("li");
     entry.append(link(file));
+    if (data.across && file.library) entry.append(" ", make("span", "tag", "library"));
     list.append(entry);
   }
   details.append(list);
-  details.open = image.same.length < 4;
+  details.open = files.length < 4;
   return details;
 }
 
-function describe(element, image, tags, lines) {
-  if (image.library) tags.push(make("span", "tag", "library"));
-  const first = make("p", "tags"), name = make("p", "name");
-  first.append(...tags);
-  name.append(link(image));
-  if (tags.length) element.append(first);
-  element.append(name, make("p", "soft", measures(image)), ...lines);
-  if (image.same.length) element.append(identicalFiles(image));
-}
-
-function originalItem(group) {
-  const image = data.images[group.original], element = make("div", "item original");
-  const pair = group.copies.length ? data.pairs[group.copies[0][1]] : null;
-  element.append(shot(image, pair, null, `Compare ${image.name} with its first copy`));
-  const clear = group.copies.some(([, row]) => {
-    return data.pairs[row].clear && data.pairs[row].original === group.original;
-  });
-  const notes = image.notes ? [make("p", "soft", image.notes)] : [];
-  describe(element, image, clear ? [make("span", "tag", "original")] : [], notes);
+// One picture of a group, with its tags; `pair` is the one that a click opens.
+function item(family, member, pair, outline, tags, lines) {
+  const image = data.images[member.image], file = fileOf(member.image, isShownAsNew(family, member.image));
+  const element = make("div", member.parent === null ? "item original" : "item");
+  const name = make("p", "name"), twins = twinsOf(family, member.image);
+  element.append(shot(image, pair, outline, `Compare ${file.name} with the other version`));
+  if (tags.length) {
+    const first = make("p", "tags");
+    first.append(...tags.map(([classes, text]) => make("span", classes, text)));
+    element.append(first);
+  }
+  name.append(link(file));
+  element.append(name, make("p", "soft", measures(image)));
+  element.append(...lines.filter(Boolean).map(([classes, text]) => make("p", classes, text)));
+  if (twins.length) element.append(identicalFiles(twins));
   return element;
 }
 
-function copyItem(number, pair) {
-  const image = data.images[number], element = make("div", "item");
-  const outline = pair.outlines[pair.original === number ? 0 : 1];
-  element.append(shot(image, pair, outline, `Compare ${image.name} with the other version`));
-  const tags = [make("span", "tag p", percent(pair.p))];
-  if (!pair.clear) tags.push(make("span", "tag", "direction unclear"));
-  else if (pair.original === number) tags.push(make("span", "tag", "original"));
-  const edits = pair.edits.length ? [make("p", "", pair.edits.join(", "))] : [];
-  describe(element, image, tags, edits);
-  return element;
+function firstItem(family) {
+  const [first, second] = family.members, image = data.images[first.image];
+  const pair = second ? data.pairs[second.row] : null;
+  const isOriginal = family.kind === "copies" && below(family).some(
+    ({parent, row}) => parent === first.image && data.pairs[row].clear);
+  const words = {"same moment": "sharpest", "library matches": "new"};
+  const tag = words[family.kind] || (isOriginal ? "original" : "");
+  const notes = image.notes ? ["soft", image.notes] : null;
+  return item(family, first, pair, null, tag ? [["tag", tag]] : [], [notes]);
+}
+
+// The way from a picture to the one it stands under: probability, direction, edits.
+function lowerItem(family, member) {
+  const pair = data.pairs[member.row], turned = pair.copy !== member.image;
+  const outline = pair.outlines[turned ? 0 : 1], tags = [["tag p", percent(pair.p)]];
+  let edits = turned ? pair.back_edits : pair.edits;
+  if (family.kind === "same moment") {
+    tags.splice(0, 1, ["tag", "same moment"]);
+    edits = [];
+  } else if (!pair.clear) {
+    tags.push(["tag", "direction unclear"]);
+  } else if (data.across) {
+    tags.push(["tag", turned ? "original" : "copy"]);
+    edits = pair.edits;
+  }
+  if (data.across) tags.push(["tag", "library"]);
+  return item(family, member, pair, outline, tags, [edits.length ? ["", edits.join(", ")] : null]);
 }
 
 function open(pair) {
   const original = data.images[pair.original], copy = data.images[pair.copy];
-  const [first, second] = pair.clear ? ["original", "copy"] : ["one version", "other version"];
-  $("compare-title").textContent =
-    pair.clear ? "Original and copy" : "Two versions; which came first is unclear";
+  const isCopy = pair.clear && !pair.moment;
+  const [first, second] = isCopy ? ["original", "copy"]
+    : pair.moment ? ["one shot", "other shot"] : ["one version", "other version"];
+  $("compare-title").textContent = isCopy ? "Original and copy"
+    : pair.moment ? "Two shots of one moment" : "Two versions; which came first is unclear";
   $("both").replaceChildren(
-    framed(original, pair.outlines[0]),
-    make("span", "", pair.clear ? "→" : "–"),
-    framed(copy, pair.outlines[1]));
+    large(original, pair.outlines[0]),
+    make("span", "", isCopy ? "→" : "–"),
+    large(copy, pair.outlines[1]));
   const list = make("dl");
   const row = (name, value) => {
     if (value) list.append(make("dt", "", name), make("dd", "", value));
   };
   const file = (name, image) => {
     const cell = make("dd");
-    cell.append(link(image), ` (${measures(image)})${image.notes ? " · " + image.notes : ""}`);
+    cell.append(link(image.files[0]), ` (${measures(image)})${image.notes ? " · " + image.notes : ""}`);
     list.append(make("dt", "", name), cell);
   };
   file(first, original);
   file(second, copy);
   row("probability", percent(pair.p));
-  row("direction", pair.clear ? pair.why : "unclear");
-  row("probable edits", pair.edits.join(", "));
+  if (!pair.moment) {
+    row("direction", pair.clear ? pair.why : "unclear");
+    row("probable edits", pair.edits.join(", "));
+  }
   row("shared", pair.reason);
   row("embedding",
     `cosine ${signed(pair.cosine)}, log-norms ${signed(original.norm)} (${first}) and ` +
@@ -195,33 +245,76 @@ function open(pair) {
   $("compare").showModal();
 }
 
-function section(group, number, copyIn) {
-  const element = make("section", group.copies.length > 1 ? "group wide" : "group");
-  const header = make("header");
-  const found = plural(filesOf(group), "copy", "copies");
-  header.append(make("b", "", `Group ${number}`), make("span", "", found));
-  if (copyIn.has(group.original)) {
-    const other = copyIn.get(group.original);
-    header.append(make("span", "", `its original is itself a copy in group ${other}`));
-  }
-  const both = make("div", "members"), rest = make("div", "copies");
-  both.append(originalItem(group), rest);
-  group.copies.forEach(([image, row]) => rest.append(copyItem(image, data.pairs[row])));
-  element.append(header, both);
+// A picture and, beside it, those that stand under it.
+function branch(family, member, children) {
+  const element = member.parent === null ? firstItem(family) : lowerItem(family, member);
+  const lower = children.get(member.image) || [];
+  if (member.parent !== null && !lower.length) return element;
+  const both = make("div", member.depth > 2 ? "members deep" : "members"), rest = make("div", "copies");
+  rest.append(...lower.map(child => branch(family, child, children)));
+  both.append(element, rest);
+  return both;
+}
+
+function furtherMatches(family) {
+  const element = make("p", "beside", "Also alike: ");
+  family.beside.forEach((row, place) => {
+    const pair = data.pairs[row];
+    const [one, other] = [pair.original, pair.copy].map(image => fileOf(image, true).name);
+    const button = make("button", "", `${one} and ${other}, ${percent(pair.p)}`);
+    button.addEventListener("click", () => open(pair));
+    element.append(place ? " " : "", button);
+  });
   return element;
+}
+
+function header(family, number) {
+  const element = make("header"), count = copiesOf(family);
+  element.append(make("b", "", `Group ${number}`));
+  const words = family.kind === "same moment" ? plural(family.members.length, "shot", "shots") + " of one moment"
+    : data.across ? plural(count, "match in the library", "matches in the library")
+    : plural(count, "copy", "copies");
+  element.append(make("span", "", words));
+  const deepest = Math.max(...family.members.map(member => member.depth));
+  if (family.kind === "copies" && deepest > 1) {
+    element.append(make("span", "", `${deepest + 1} generations`));
+  }
+  return element;
+}
+
+function section(family, number) {
+  const element = make("section", below(family).length > 1 ? "group wide" : "group");
+  const children = new Map(), isFlat = family.kind !== "copies";
+  for (const member of below(family)) {
+    append(children, isFlat ? family.members[0].image : member.parent, member);
+  }
+  if ($("sort").value === "unsure") {
+    for (const lower of children.values()) lower.sort((a, b) => data.pairs[a.row].p - data.pairs[b.row].p);
+  }
+  const [first] = family.members;
+  element.append(header(family, number), isFlat ? flat(family, children) : branch(family, first, children));
+  if (family.beside.length) element.append(furtherMatches(family));
+  return element;
+}
+
+function flat(family, children) {
+  const both = make("div", "members"), rest = make("div", "copies");
+  const lower = children.get(family.members[0].image) || [];
+  rest.append(...lower.map(member => lowerItem(family, member)));
+  both.append(firstItem(family), rest);
+  return both;
 }
 
 function draw(empty) {
   $("value").textContent = percent(from);
-  const copies = groups.reduce((sum, group) => sum + filesOf(group), 0);
-  $("count").textContent =
-    `${plural(groups.length, "group", "groups")}, ${plural(copies, "copy", "copies")}`;
+  const copies = groups.reduce((sum, g) => sum + (g.kind === "same moment" ? 0 : copiesOf(g)), 0);
+  const moments = groups.filter(g => g.kind === "same moment").length;
+  const words = [plural(groups.length - moments, "group", "groups"),
+    data.across ? plural(copies, "match", "matches") : plural(copies, "copy", "copies")];
+  if (moments) words.push(plural(moments, "burst", "bursts"));
+  $("count").textContent = words.join(", ");
   const list = document.createDocumentFragment();
-  const copyIn = new Map();
-  groups.forEach((group, n) => group.copies.forEach(([image, row]) => {
-    if (data.pairs[row].clear && data.pairs[row].copy === image) copyIn.set(image, n + 1);
-  }));
-  groups.slice(0, shown).forEach((group, n) => list.append(section(group, n + 1, copyIn)));
+  groups.slice(0, shown).forEach((family, n) => list.append(section(family, n + 1)));
   if (!groups.length) list.append(make("p", "empty", empty));
   $("groups").replaceChildren(list);
   $("more").hidden = groups.length <= shown;
