@@ -23,6 +23,7 @@ from asl.errors import UsageError
 BASES = {
     "scan": ["photos=nowhere"],
     "leaks": ["sets=nowhere,elsewhere"],
+    "explain": ["first=nowhere", "second=elsewhere"],
     "serve": ["port=0", "library=library"],
     "extract": ["images=nowhere", "output=out"],
     "search": ["queries=nowhere", "references=nowhere", "output=pairs.csv"],
@@ -45,6 +46,10 @@ OUT_OF_RANGE = {
         *("neighbours=-1", "neighbours=0", "local_candidates=-1", "effort=-1", "effort=0"),
         *("max_failure_rate=-1", "max_failure_rate=1.1", "max_megapixels=-1", "max_megapixels=0"),
         *("max_megapixels=1e30", "cache=", "sets=nowhere"),
+    ],
+    "explain": [
+        *("precision=-1", "precision=0", "precision=1", "max_megapixels=-1", "max_megapixels=0"),
+        *("max_megapixels=1e30", "output=case.pdf", "output=empty"),
     ],
     "serve": [
         *("port=-1", "port=65536", "port=1000000000000000000000", "max_megabytes=-1"),

@@ -117,7 +117,7 @@ def match_candidate(
         score: of the embeddings.
         threshold: probability from which on a match is accepted.
     """
-    verdict = _verdict(query, candidate, verifier)
+    verdict = verdict_of(query, candidate, verifier)
     origin = find_origin(
         verdict,
         query.facts,
@@ -157,8 +157,8 @@ def match_candidate(
     )
 
 
-def _verdict(query: Query, candidate: Candidate, verifier: PairVerifier) -> PairVerdict:
-    """Identical files and identical pixels need no verification."""
+def verdict_of(query: Query, candidate: Candidate, verifier: PairVerifier) -> PairVerdict:
+    """Verify a candidate; identical files and identical pixels need no verification."""
     if query.digest == candidate.digest:
         return SAME_FILE
     if query.facts.same_picture(candidate.facts):

@@ -44,6 +44,7 @@ VERBS = {
     for verb in (
         Verb("scan", "ScanConfig", positional=("photos",), options=True),
         Verb("leaks", "LeaksConfig", positional=("sets",), options=True),
+        Verb("explain", "ExplainConfig", positional=("first", "second"), options=True),
         Verb("serve", "ServeConfig", options=True),
         Verb("extract", "ExtractConfig"),
         Verb("search", "SearchConfig"),

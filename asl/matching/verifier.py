@@ -15,7 +15,7 @@ from asl.matching.align.plane_geometry import (
     polygon_area,
 )
 from asl.matching.align.prepare import Prepared, prepare
-from asl.matching.decision.explain import direction_of, explain
+from asl.matching.decision.reasons import direction_of, explain
 from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.evidence.examine import Findings, examine
 from asl.matching.values import Alignment, Matrix, Region, Settings, Verdict

@@ -29,6 +29,7 @@ from asl.console.verbs import VERBS
 BASES = {
     "scan": ["photos=nowhere"],
     "leaks": ["sets=nowhere,elsewhere"],
+    "explain": ["first=nowhere", "second=nowhere"],
     "serve": ["port=0", "library=library", "model=nowhere"],
     "extract": ["images=nowhere", "output=out"],
     "search": ["queries=nowhere", "references=nowhere", "output=pairs.csv"],
@@ -40,7 +41,8 @@ BASES = {
     "train": ["data=folder", "data.train=nowhere", "output=out"],
 }
 # Keys whose right values start real work, or take the place of the missing input.
-KEPT = {"photos", "model", "images", "queries", "references", "root", "benchmark", "path", "sets"}
+KEPT = {"photos", "model", "images", "queries", "references", "root", "benchmark", "path"}
+KEPT |= {"sets", "first", "second"}
 KEPT |= {"library", "data", "data.train", "data.benchmark", "hydra"}
 _PIECES = (
     *("", " ", "0", "1", "-1", "2", "0.5", "-0.0", "1e3", "1e-9", "1e308", "1e400", "nan", "-inf"),

@@ -84,6 +84,35 @@ def find_origin(
     """
     if verdict.identical:
         return Origin(0.0, "the same file")
+    votes = origin_votes(
+        verdict, first, second, first_log_norm=first_log_norm, second_log_norm=second_log_norm
+    )
+    total = sum(value for value, _ in votes)
+    agreeing = [vote for vote in votes if vote[0] * total > 0]
+    return Origin(total, max(agreeing, key=lambda vote: abs(vote[0]))[1] if agreeing else "no cue")
+
+
+def origin_votes(
+    verdict: PairVerdict,
+    first: Facts,
+    second: Facts,
+    *,
+    first_log_norm: float = 0.0,
+    second_log_norm: float = 0.0,
+) -> list[Vote]:
+    """List the cues to the direction of a pair of different files.
+
+    Args:
+        verdict: as in :func:`find_origin`, like the others.
+        first: facts of the first file.
+        second: facts of the second file.
+        first_log_norm: ln |f| of the first image.
+        second_log_norm: ln |f| of the second image.
+
+    Returns:
+        (log-odds, cue) of each cue: positive where it speaks for the second as the original,
+        negative for the first; the words are about that original.
+    """
     votes = [
         *_verifier_votes(verdict),
         *_resolution_votes(verdict, first, second),
@@ -98,9 +127,7 @@ def find_origin(
     sizes = first.bytes, second.bytes
     if first.format == second.format and max(sizes) > LEAST_SIZE_RATIO * min(sizes):
         votes.append((math.copysign(0.2, second.bytes - first.bytes), "larger file"))
-    total = sum(value for value, _ in votes)
-    agreeing = [vote for vote in votes if vote[0] * total > 0]
-    return Origin(total, max(agreeing, key=lambda vote: abs(vote[0]))[1] if agreeing else "no cue")
+    return votes
 
 
 def _verifier_votes(verdict: PairVerdict) -> list[Vote]:

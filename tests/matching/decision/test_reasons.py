@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asl.matching.decision.explain import direction_of, explain
+from asl.matching.decision.reasons import direction_of, explain
 from asl.matching.evidence.examine import Findings
 from asl.matching.values import Evidence, Region
 

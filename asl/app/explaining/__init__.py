@@ -1,0 +1,1 @@
+"""Explain one pair of files, for people who have to decide about it."""

@@ -1,0 +1,60 @@
+"""``asl explain`` as a command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asl.cli import start
+from tests.app.conftest import crop, encode, textured
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    whole.write_bytes(encode(textured(0), quality=95))
+    cut.write_bytes(encode(crop(textured(0))))
+    return whole, cut
+
+
+def explain(model: Path, *words: object) -> int:
+    return start("explain", [str(word) for word in (*words, "--model", model)])
+
+
+def test_an_explanation_is_written_and_printed(
+    files: tuple[Path, Path], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "cases" / "1.html"
+    assert explain(model, *files, "--output", output, "--precision", 0.5) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"{files[1]} is a copy of {files[0]}"
+    assert printed[-2:] == [f"  {output}", f"  {output.with_suffix('.json')}"]
+    command = json.loads(output.with_suffix(".json").read_text())["made"]["command"]
+    assert command.startswith("asl explain ")
+    other = tmp_path / "other.jpg"
+    other.write_bytes(encode(textured(5)))
+    assert explain(model, files[0], other, "--output", tmp_path / "2.json", "--quiet") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_wrong_use_is_one_line(
+    files: tuple[Path, Path], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        (files[0], tmp_path / "gone.jpg"),
+        (*files, "--output", tmp_path / "case.pdf"),
+        (*files, "--max-megapixels", 0),
+        (*files, "--precision", 1),
+        (files[0],),
+    ):
+        assert explain(model, *words) == 2, words
+    (tmp_path / "x.json").write_bytes(files[0].read_bytes())
+    assert explain(model, tmp_path / "x.json", files[1], "--output", tmp_path / "x.html") == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 6
+    assert all(line.startswith("error: ") for line in errors)
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    assert explain(model, files[0], tmp_path / "bad.jpg") == 1
+    assert "bad.jpg: no usable image" in capsys.readouterr().err
