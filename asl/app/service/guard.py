@@ -25,7 +25,12 @@ from asl.data.images import ImageError
 from asl.storage import ReadError, WriteError
 from asl.types import AslError
 
-OPEN_PATHS = ("/", "/health", "/ready")  # answered without the token; they hold no image data
+OPEN_PATHS = (
+    "/",
+    "/docs",
+    "/health",
+    "/ready",
+)  # answered without the token; they hold no image data
 KNOWN_METHODS = ("GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT")
 RESPONSE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -167,7 +172,7 @@ def explain(request: Request, error: Exception) -> JSONResponse:
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
     elif isinstance(error, ImageError):
-        status, reason = (413 if error.too_large else 422), f"no usable image: {error.reason}"
+        status, reason = (413 if error.too_large else 422), unusable(error)
     elif isinstance(error, RequestValidationError):
         first = error.errors()[0]
         status, reason = 422, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"
@@ -180,6 +185,11 @@ def explain(request: Request, error: Exception) -> JSONResponse:
     else:
         status, reason = 422, str(error)
     return JSONResponse({"error": reason}, status, headers=headers)
+
+
+def unusable(error: ImageError) -> str:
+    """Return the reason for the client why an image cannot be used."""
+    return f"no usable image: {error.reason}"
 
 
 def _allowed_methods(request: Request) -> list[str]:

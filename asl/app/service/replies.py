@@ -99,6 +99,34 @@ class SearchReply(BaseModel):
     matches: list[MatchReply]
 
 
+class BatchAnswer(BaseModel):
+    """Answer to one of several images."""
+
+    name: str = Field(description="file name that the client sent")
+    matches: list[MatchReply] = Field(description="surest first; empty where the image failed")
+    error: str | None = Field(
+        default=None, description="why the image could not be searched; null if it was"
+    )
+
+
+class BatchReply(BaseModel):
+    """Answers to several images, in the order in which they were sent."""
+
+    threshold: float = Field(description="probability from which on a match is accepted")
+    references: int = Field(description="number of references searched")
+    searched: int = Field(description="number of images that were searched")
+    failed: int = Field(description="number of images that were not; their answers say why")
+    answers: list[BatchAnswer]
+
+
+class LookupReply(BaseModel):
+    """Answer in the form of Hasher-Matcher-Actioner's lookup: signal type -> names of banks."""
+
+    asl: list[str] = Field(
+        description='["references"] if a reference matches with the threshold or more, else []'
+    )
+
+
 class ErrorReply(BaseModel):
     """Reason why a request was refused."""
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import anyio
@@ -21,12 +24,27 @@ from fastapi.security import HTTPBearer
 from asl.app.detector import CopyDetector
 from asl.app.library.records import Source
 from asl.app.library.sources import content_id
-from asl.app.service.guard import OPEN_PATHS, Guard, ServiceOptions, explain_errors
+from asl.app.service.api_page import DOCS_POLICY, api_page
+from asl.app.service.described_routes import (
+    ADDED,
+    BATCH_BODY,
+    DESCRIPTION,
+    IMAGE_BODY,
+    LOOKUP_BODY,
+    MOST_IMAGES,
+    NOT_FOUND,
+    REFUSALS,
+    Routes,
+)
+from asl.app.service.form_files import FormFile, is_form, read_form
+from asl.app.service.guard import OPEN_PATHS, Guard, ServiceOptions, explain_errors, unusable
 from asl.app.service.prometheus import CONTENT_TYPE, Metrics
 from asl.app.service.replies import (
     AddReply,
-    ErrorReply,
+    BatchAnswer,
+    BatchReply,
     ListReply,
+    LookupReply,
     MatchReply,
     Reference,
     SearchReply,
@@ -39,26 +57,18 @@ from asl.types import AslError
 from asl.version import __version__
 
 PAGE_FOLDER = "app/service/page"
+BATCH_SECONDS = 60.0  # for the search of a batch; the images that are left are named
+MOST_BATCH_BODIES = 4  # largest body of a batch, in largest images
+FORM_OVERHEAD = 2**16  # bytes of boundaries and headers beside the files
 STORE_READERS = 4  # threads that read the store at once
 UNKNOWN_REFERENCE = "there is no such reference"
 Result = TypeVar("Result")
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="of a reference")]
+Candidates = Annotated[
+    int, Query(ge=1, le=100, description="number of candidates that are verified")
+]
+Least = Annotated[float | None, Query(ge=0, le=1, description="leave out less probable matches")]
 Label = Annotated[str, Query(max_length=1000, description="file name, for people")]
-Responses = dict[int | str, dict[str, Any]]
-REFUSALS: Responses = {
-    code: {"model": ErrorReply} for code in (400, 401, 403, 405, 408, 413, 415, 422, 503, 507)
-}
-NOT_FOUND: Responses = {404: {"model": ErrorReply}}
-ADDED: Responses = {
-    200: {"model": AddReply, "description": "The same image was there already"},
-    201: {"description": "Added"},
-}
-IMAGE_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 def create_app(detector: CopyDetector, options: ServiceOptions) -> FastAPI:
@@ -71,55 +81,69 @@ def create_app(detector: CopyDetector, options: ServiceOptions) -> FastAPI:
     metrics = Metrics()
     guard = Guard(options, metrics)
     service = _Service(detector, options, guard, metrics)
-    dependencies = [Depends(_refuse_unknown_parameters)]
-    if options.token:  # the guard checks it; this only describes it
-        dependencies.append(Depends(HTTPBearer(auto_error=False, description="The token")))
     app = FastAPI(
         title="asl",
         version=__version__,
         docs_url=None,
         redoc_url=None,
         responses=REFUSALS,
-        description="Which image was this one made from? The body of a request is the image.",
-        dependencies=dependencies,
+        description=DESCRIPTION,
+        dependencies=[Depends(_refuse_unknown_parameters)],
     )
     app.middleware("http")(guard)
     explain_errors(app)
-    _add_status_routes(app, service)
-    reference = "/references/{id}"
-    app.post(
-        "/references",
-        status_code=201,
-        openapi_extra=IMAGE_BODY,
-        responses=ADDED,
-        summary="Add an image",
-    )(service.add)
-    app.get("/references", summary="List references")(service.listing)
-    app.get(reference, responses=NOT_FOUND, summary="Describe a reference")(service.get)
-    app.get(
-        f"{reference}/picture",
-        response_class=Response,
-        responses=NOT_FOUND,
-        summary="Thumbnail of a reference (JPEG)",
-    )(service.picture)
-    app.delete(reference, status_code=204, responses=NOT_FOUND, summary="Remove a reference")(
-        service.remove
-    )
-    app.post("/search", openapi_extra=IMAGE_BODY, summary="What was this image made from?")(
-        service.search
-    )
+    # The guard checks the token; this only describes it.
+    token = [Depends(HTTPBearer(auto_error=False, description="The token"))]
+    secured = Routes(app, token if options.token else [])
+    _add_status_routes(Routes(app, []), secured, service)
+    _add_api_routes(replace(secured, prefix="/v1"), service)
+    _add_api_routes(replace(secured, described=False), service)
+    secured.add("POST", "/m/lookup", service.lookup, "Lookup as in HMA", extra=LOOKUP_BODY)
     return app
 
 
-def _add_status_routes(app: FastAPI, service: _Service) -> None:
-    app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
-    app.get("/health", summary="Is the process alive?")(service.health)
-    app.get("/ready", summary="Can it answer?")(service.ready)
-    # Load balancers ask by HEAD.
-    app.head("/health", include_in_schema=False)(service.health)
-    app.head("/ready", include_in_schema=False)(service.ready)
-    app.get("/metrics", response_class=PlainTextResponse, summary="Counters for Prometheus")(
-        service.metrics
+def _add_status_routes(open_to_all: Routes, secured: Routes, service: _Service) -> None:
+    hidden = replace(open_to_all, described=False)
+    hidden.add("GET", "/", service.page, "Page", response_class=HTMLResponse)
+    hidden.add("GET", "/docs", service.docs, "This page", response_class=HTMLResponse)
+    open_to_all.add("GET", "/health", service.health, "Is the process alive?")
+    open_to_all.add("GET", "/ready", service.ready, "Can it answer?")
+    secured.add(
+        "GET",
+        "/metrics",
+        service.metrics,
+        "Counters for Prometheus",
+        response_class=PlainTextResponse,
+    )
+
+
+def _add_api_routes(routes: Routes, service: _Service) -> None:
+    one = "/references/{id}"
+    routes.add(
+        "POST", "/search", service.search, "What was this image made from?", extra=IMAGE_BODY
+    )
+    routes.add("POST", "/search/batch", service.batch, "The same for many", extra=BATCH_BODY)
+    routes.add(
+        "POST",
+        "/references",
+        service.add,
+        "Add an image",
+        extra=IMAGE_BODY,
+        responses=ADDED,
+        status_code=201,
+    )
+    routes.add("GET", "/references", service.listing, "List references")
+    routes.add("GET", one, service.get, "Describe a reference", responses=NOT_FOUND)
+    routes.add(
+        "GET",
+        f"{one}/picture",
+        service.picture,
+        "Thumbnail of a reference (JPEG)",
+        responses=NOT_FOUND,
+        response_class=Response,
+    )
+    routes.add(
+        "DELETE", one, service.remove, "Remove a reference", responses=NOT_FOUND, status_code=204
     )
 
 
@@ -135,6 +159,7 @@ class _Service:
         self._memory = BodyMemory(options.max_uploads * options.max_bytes)
         self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
         self._page, self._policy = _render_page()
+        self._docs: str | None = None
 
     async def _run(self, work: Callable[[], Result], *, quick: bool = False) -> Result:
         """Run in a thread; quick work (reading the store) does not queue behind images."""
@@ -148,6 +173,12 @@ class _Service:
     async def page(self) -> HTMLResponse:
         """Page to drop images on."""
         return HTMLResponse(self._page, headers={"Content-Security-Policy": self._policy})
+
+    async def docs(self, request: Request) -> HTMLResponse:
+        """Describe the interface."""
+        if self._docs is None:
+            self._docs = api_page(request.app.openapi())
+        return HTMLResponse(self._docs, headers={"Content-Security-Policy": DOCS_POLICY})
 
     async def health(self) -> dict[str, str]:
         """The process answers."""
@@ -166,8 +197,12 @@ class _Service:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     @asynccontextmanager
-    async def _upload(self, request: Request) -> AsyncIterator[bytes]:
-        """Read the body, then hold a place for the work on it."""
+    async def _upload(self, request: Request) -> AsyncIterator[FormFile]:
+        """Read one image, from the body or a form, then hold a place for the work on it."""
+        if is_form(request):
+            async with self._form(request, field="image", most=1) as (file,):
+                yield file
+            return
         async with self._memory.share() as take:
             data = await read_body(
                 request,
@@ -176,12 +211,34 @@ class _Service:
                 take=take,
             )
             async with self._gate.enter():
-                yield data
+                yield FormFile("image", "", data)
+
+    @asynccontextmanager
+    async def _form(
+        self, request: Request, *, field: str, most: int
+    ) -> AsyncIterator[list[FormFile]]:
+        """Read the files of a form, then hold a place for the work on them."""
+        if not is_form(request):
+            expected = f"send a multipart form, e.g. curl -F {field}=@photo.jpg"
+            raise Refused(415, f"Content-Type: {expected}", close=True)
+        limit = self._options.max_bytes
+        async with self._memory.share() as take:
+            files = await read_form(
+                request,
+                field=field,
+                most=most,
+                max_bytes=min(most, MOST_BATCH_BODIES) * limit + FORM_OVERHEAD,
+                max_file_bytes=limit,
+                seconds=self._options.seconds,
+                take=take,
+            )
+            async with self._gate.enter():
+                yield files
 
     async def add(self, request: Request, response: Response, label: Label = "") -> AddReply:
         """Add the image in the body; the same image again changes nothing (200)."""
-        async with self._upload(request) as data:
-            source = Source(content_id(data), data, clean_label(label))
+        async with self._upload(request) as file:
+            source = Source(content_id(file.data), file.data, clean_label(label) or file.label)
             reply = await self._run(lambda: self._add(source))
         response.status_code = 201 if reply.new else 200
         return reply
@@ -241,16 +298,53 @@ class _Service:
     async def search(
         self,
         request: Request,
-        k: Annotated[
-            int, Query(ge=1, le=100, description="number of candidates that are verified")
-        ] = NEIGHBOURS,
-        min_probability: Annotated[
-            float | None, Query(ge=0, le=1, description="leave out less probable matches")
-        ] = None,
+        k: Candidates = NEIGHBOURS,
+        min_probability: Least = None,
     ) -> SearchReply:
         """Search for the image in the body, which is not kept."""
-        async with self._upload(request) as data:
-            return await self._run(lambda: self._search(data, k, min_probability))
+        async with self._upload(request) as file:
+            return await self._run(lambda: self._search(file.data, k, min_probability))
+
+    async def batch(
+        self, request: Request, k: Candidates = NEIGHBOURS, min_probability: Least = None
+    ) -> BatchReply:
+        """Search for every image of a form; an image that fails does not fail the others."""
+        answers: list[BatchAnswer] = []
+        async with self._form(request, field="images", most=MOST_IMAGES) as files:
+            end = time.monotonic() + BATCH_SECONDS
+            for file in files:
+                # Each waits for its turn among the other requests.
+                answers.append(
+                    await self._run(partial(self._answer, file, k, min_probability, end))
+                )
+                file.data = b""
+        failed = sum(answer.error is not None for answer in answers)
+        return BatchReply(
+            threshold=self._detector.threshold,
+            references=len(self._detector),
+            searched=len(answers) - failed,
+            failed=failed,
+            answers=answers,
+        )
+
+    def _answer(
+        self, file: FormFile, k: int, min_probability: float | None, end: float
+    ) -> BatchAnswer:
+        if time.monotonic() > end:
+            reason = f"not searched: the images before it took {BATCH_SECONDS:g} s; send it again"
+            return BatchAnswer(name=file.label, matches=[], error=reason)
+        try:
+            found = self._search(file.data, k, min_probability)
+        except ImageError as error:
+            return BatchAnswer(name=file.label, matches=[], error=unusable(error))
+        return BatchAnswer(name=file.label, matches=found.matches)
+
+    async def lookup(self, request: Request) -> LookupReply:
+        """Look an image up as clients of Hasher-Matcher-Actioner do: one signal type, one bank."""
+        async with self._form(request, field="photo", most=1) as (file,):
+            found = await self._run(lambda: self._search(file.data, NEIGHBOURS, None))
+        accepted = any(match.accepted for match in found.matches)
+        return LookupReply(asl=["references"] if accepted else [])
 
     def _search(self, data: bytes, k: int, min_probability: float | None) -> SearchReply:
         matches = []

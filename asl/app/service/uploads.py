@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import unicodedata
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -46,8 +46,8 @@ async def read_body(
         take: takes memory for bytes that have arrived; see :meth:`BodyMemory.share`.
 
     Raises:
-        Refused: the body is too large, too slow, empty, or a form instead of an image; or there is
-            no memory for it now.
+        Refused: the body is too large, too slow, empty, or no image; or there is no memory for it
+            now.
     """
     kind = request.headers.get("content-type", "application/octet-stream").lower()
     if not kind.startswith(ACCEPTED_TYPES):
@@ -57,22 +57,49 @@ async def read_body(
             "curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg'",
             close=True,
         )
+    body = bytearray()
+    chunks = arriving(request, max_bytes=max_bytes, seconds=seconds, take=take)
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            body += chunk
+    if not body:
+        raise Refused(422, "the body is empty; send the image itself as the body")
+    return bytes(body)
+
+
+async def arriving(
+    request: Request, *, max_bytes: int, seconds: float, take: Callable[[int], None]
+) -> AsyncGenerator[bytes]:
+    """Pass on the body of a request as it arrives, within the limits of :func:`read_body`.
+
+    Close it (:func:`contextlib.aclosing`) where it may be left before its end.
+
+    Args:
+        request: with the body.
+        max_bytes: as in :func:`read_body`, like the others.
+        seconds: in which the whole body has to arrive.
+        take: takes memory for bytes that have arrived.
+
+    Raises:
+        Refused: the body is too large or too slow, or there is no memory for it now.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(415, "send the image as it is, without Content-Encoding", close=True)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise Refused(413, f"{declared[:20]} bytes, the limit is {max_bytes}", close=True)
-    body = bytearray()
+    count = 0
     began = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
             async for chunk in _without_pauses(request.stream()):
-                if len(body) + len(chunk) > max_bytes:
+                count += len(chunk)
+                if count > max_bytes:
                     raise Refused(413, f"more than the limit of {max_bytes} bytes", close=True)
                 take(len(chunk))
-                body += chunk
+                yield chunk
                 elapsed = time.monotonic() - began
-                if elapsed > STALL_SECONDS and len(body) < LEAST_RATE * elapsed:
+                if elapsed > STALL_SECONDS and count < LEAST_RATE * elapsed:
                     raise Refused(
                         408, f"the image comes at {LEAST_RATE} bytes/s or less", close=True
                     )
@@ -80,9 +107,6 @@ async def read_body(
         raise Refused(408, f"the image did not arrive within {seconds:g} s", close=True) from error
     except ClientDisconnect as error:
         raise Refused(400, "the client closed the connection", close=True) from error
-    if not body:
-        raise Refused(422, "the body is empty; send the image itself as the body")
-    return bytes(body)
 
 
 async def _without_pauses(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

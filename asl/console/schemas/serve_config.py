@@ -7,13 +7,14 @@ Examples:
   ASL_TOKEN=secret asl serve --host 0.0.0.0 --allow-host photos.lan
 
   curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' \
-      'http://127.0.0.1:8765/references?label=photo.jpg'
-  curl --data-binary @suspect.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8765/search
+      'http://127.0.0.1:8765/v1/references?label=photo.jpg'
+  curl --data-binary @suspect.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8765/v1/search
+  curl -F images=@a.jpg -F images=@b.jpg http://127.0.0.1:8765/v1/search/batch
 
 By default only this machine can connect. With another --host every client needs a token
 (environment variable ASL_TOKEN, or --token-file). There is no encryption: put a proxy with TLS in
-front of it where others can listen. The interface is described at /openapi.json, counters are at
-/metrics.
+front of it where others can listen. The interface is described at /docs (for programs at
+/openapi.json), counters are at /metrics.
 
 Exit code: 0 stopped by a signal, 1 failed, 2 wrong use.
 """

@@ -66,8 +66,8 @@ def test_a_full_disk_is_507(client: TestClient, monkeypatch: pytest.MonkeyPatch)
 
 def test_methods_that_a_path_does_not_have_are_named(client: TestClient) -> None:
     for path, allowed in (
-        ("/references", "GET, POST"),
-        (f"/references/{'0' * 32}", "DELETE, GET"),
+        ("/references", "GET, HEAD, POST"),
+        (f"/references/{'0' * 32}", "DELETE, GET, HEAD"),
         ("/search", "POST"),
         ("/health", "GET, HEAD"),
     ):
@@ -106,7 +106,7 @@ def test_a_token_is_asked_for(embedder: Embedder, folder: Path) -> None:
             "/openapi.json", headers={"Authorization": "Bearer open-sesame"}
         ).json()
         assert described["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
-        assert described["paths"]["/search"]["post"]["security"] == [{"HTTPBearer": []}]
+        assert described["paths"]["/v1/search"]["post"]["security"] == [{"HTTPBearer": []}]
         assert client.get("/ready").json() == {"status": "ready", "token": True}, (
             "nothing of the images"
         )

@@ -69,7 +69,7 @@ def test_a_restart_keeps_everything(embedder: Embedder, folder: Path) -> None:
 
 def test_the_description_has_every_answer_of_an_upload(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
-    answers = described["paths"]["/references"]["post"]["responses"]
+    answers = described["paths"]["/v1/references"]["post"]["responses"]
     for code in ("200", "201"):
         schema = answers[code]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/AddReply"}
@@ -146,14 +146,14 @@ def test_health_and_description(client: TestClient) -> None:
     assert client.get("/nowhere").json() == {"error": "Not Found"}
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) >= {
-        "/references",
-        "/references/{id}",
-        "/search",
+        "/v1/references",
+        "/v1/references/{id}",
+        "/v1/search",
         "/health",
         "/ready",
         "/metrics",
     }
-    assert "image/*" in described["paths"]["/search"]["post"]["requestBody"]["content"]
+    assert "image/*" in described["paths"]["/v1/search"]["post"]["requestBody"]["content"]
     page = client.get("/")
     assert "script-src 'sha256-" in page.headers["content-security-policy"]
     assert page.headers["x-content-type-options"] == "nosniff"
@@ -202,3 +202,70 @@ def test_a_misspelt_parameter_is_refused(client: TestClient) -> None:
         "error": "there is no parameter 'a'; there are none here"
     }
     assert client.get("/health?a=1").status_code == 200
+
+
+def test_an_image_may_come_as_a_form(client: TestClient) -> None:
+    data = encode(textured(0), quality=95)
+    added = client.post("/v1/references", files={"image": ("holiday/0.jpg", data)})
+    assert (added.status_code, added.json()["reference"]["label"]) == (201, "0.jpg")
+    again = client.post("/v1/references?label=y", content=data, headers=JPEG)
+    assert (again.status_code, again.json()["new"]) == (200, False)
+    form = {"image": ("cut.jpg", encode(crop(textured(0))))}
+    (match,) = client.post("/v1/search", files=form).json()["matches"]
+    assert match["reference"]["label"] == "0.jpg"
+    two = [("image", ("a.jpg", data)), ("image", ("b.jpg", data))]
+    assert client.post("/v1/search", files=two).status_code == 413
+    assert client.post("/v1/references", files={"image": ("a.jpg", b"x")}).status_code == 422
+
+
+def test_a_batch_answers_each_image(client: TestClient) -> None:
+    add(client, encode(textured(0), quality=95), "whole.jpg")
+    files = [
+        ("images", ("cut.jpg", encode(crop(textured(0))))),
+        ("images", ("broken.jpg", b"no image")),
+        ("images", ("whole.jpg", encode(textured(0), quality=95))),
+    ]
+    reply = client.post("/v1/search/batch?k=5", files=files).json()
+    assert (reply["searched"], reply["failed"], reply["references"]) == (2, 1, 1)
+    assert [answer["name"] for answer in reply["answers"]] == [
+        *("cut.jpg", "broken.jpg", "whole.jpg")
+    ]
+    errors = [answer["error"] for answer in reply["answers"]]
+    assert errors[0] is errors[2] is None
+    assert errors[1].startswith("no usable image: ")
+    alone = client.post("/v1/search?k=5", content=files[0][1][1], headers=JPEG).json()
+    assert reply["answers"][0]["matches"] == alone["matches"]
+    assert reply["answers"][1]["matches"] == []
+
+
+def test_a_batch_is_bounded(embedder: Embedder, folder: Path) -> None:
+    image = encode(textured(0, 60, 80))
+    with serving(embedder, folder) as client:
+        many = [("images", (f"{number}.jpg", b"x")) for number in range(101)]
+        refused = client.post("/v1/search/batch", files=many)
+        assert (refused.status_code, "100 files at most" in refused.text) == (413, True)
+        large = [("images", (f"{number}.jpg", b"x" * 190_000)) for number in range(5)]
+        assert client.post("/v1/search/batch", files=large).status_code == 413
+        assert client.post("/v1/search/batch", content=image, headers=JPEG).status_code == 415
+    with serving(embedder, folder / "other", seconds=0.0) as client:
+        files = [("images", ("a.jpg", image))]
+        assert client.post("/v1/search/batch", files=files).status_code == 408
+
+
+def test_images_of_a_batch_that_takes_too_long_are_named(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asl.app.service.routes.BATCH_SECONDS", -1.0)
+    files = [("images", (f"{number}.jpg", encode(textured(0, 60, 80)))) for number in range(2)]
+    reply = client.post("/v1/search/batch", files=files).json()
+    assert (reply["searched"], reply["failed"]) == (0, 2)
+    assert all("send it again" in answer["error"] for answer in reply["answers"])
+
+
+def test_lookup_answers_as_hma_does(client: TestClient) -> None:
+    photo = {"photo": ("p.jpg", encode(textured(0)))}
+    assert client.post("/m/lookup", files=photo).json() == {"asl": []}
+    add(client, encode(textured(0)))
+    assert client.post("/m/lookup", files=photo).json() == {"asl": ["references"]}
+    assert client.post("/m/lookup", content=encode(textured(0)), headers=JPEG).status_code == 415
+    assert client.get("/m/lookup?url=http://127.0.0.1/x.jpg").status_code == 405, "nothing fetched"

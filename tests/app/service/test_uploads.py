@@ -58,8 +58,8 @@ def bomb(width: int, height: int) -> bytes:
         (
             b"--b\r\n\r\n",
             {"Content-Type": "multipart/form-data; boundary=b"},
-            415,
-            "send the image itself",
+            422,
+            "no file 'image'",
         ),
         (zlib.compress(b"a"), {**JPEG, "Content-Encoding": "deflate"}, 415, "Content-Encoding"),
     ],

@@ -58,7 +58,7 @@ function send(path, file) {
   return ask(path, {method: "POST", body: file, headers: {"Content-Type": type}});
 }
 
-const picture = async id => (await ask(`/references/${id}/picture`)).blob();
+const picture = async id => (await ask(`/v1/references/${id}/picture`)).blob();
 
 function framed(src, alt, outline) {
   const box = make("span", "box"), img = make("img");
@@ -157,7 +157,7 @@ async function search(file) {
   urls = [];
   const mine = keep(file);
   try {
-    const answer = await (await send(`/search?min_probability=${$("least").value}`, file)).json();
+    const answer = await (await send(`/v1/search?min_probability=${$("least").value}`, file)).json();
     const matches = answer.matches.filter(match => !removals.has(match.reference.id));
     const cards = await Promise.all(matches.map(match => card(match, mine, file.name, answer.threshold)));
     if (!cards.length) cards.push(noMatch(mine, file.name, answer.references));
@@ -179,7 +179,7 @@ async function add(files) {
   for (const file of files) {
     say(`Adding ${added + known + failed.length + 1} of ${files.length}…`);
     try {
-      const answer = await send(`/references?label=${encodeURIComponent(file.name)}`, file);
+      const answer = await send(`/v1/references?label=${encodeURIComponent(file.name)}`, file);
       const reply = await answer.json();
       if (reply.new) added++;
       else known++;
@@ -200,7 +200,7 @@ function remove(reference) {
   const finish = async () => {
     removals.delete(id);
     try {
-      await ask(`/references/${id}`, {method: "DELETE", keepalive: true});
+      await ask(`/v1/references/${id}`, {method: "DELETE", keepalive: true});
     } catch (error) {
       say(error.message, true);
     }
@@ -240,7 +240,7 @@ async function list(again) {
   const mine = round, label = $("filter").value.trim();
   try {
     const filter = label ? `&label=${encodeURIComponent(label)}` : "";
-    const answer = await ask(`/references?offset=${offset}&limit=${PAGE}${filter}`);
+    const answer = await ask(`/v1/references?offset=${offset}&limit=${PAGE}${filter}`);
     const page = await answer.json();
     if (mine !== round) return;
     if (again) $("list").replaceChildren();
