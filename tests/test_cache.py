@@ -23,7 +23,7 @@ def test_it_is_shown_and_emptied(path: Path, capsys: pytest.CaptureFixture[str])
     assert f"{path}: 0 pictures, 0.0 MB of at most 4,000" in capsys.readouterr().out
     assert not path.exists()
     with closing(ContentCache(path, limit=10**9)) as cache:
-        cache.put("k", [("a", bytes(10**6)), ("b", b"")])
+        cache.put("picture k", [("a", bytes(10**6)), ("b", b"")])
         cache.put("l", [("a", b"")])
         assert start("cache", []) == 0
         assert f"{path}: 2 pictures, 1.0 MB of at most 4,000" in capsys.readouterr().out
@@ -31,7 +31,7 @@ def test_it_is_shown_and_emptied(path: Path, capsys: pytest.CaptureFixture[str])
         assert "2 pictures, 1.0 MB of at most 4,000; emptied" in capsys.readouterr().out
         assert start("cache", ["--json"]) == 0
         assert json.loads(capsys.readouterr().out)["entries"] == 0
-        assert cache.get("k", ["a"]) == {}, "for those who have it open, too"
+        assert cache.get("picture k", ["a"]) == {}, "for those who have it open, too"
     assert path.stat().st_size < 10**5
 
 

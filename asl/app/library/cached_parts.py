@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 import PIL
 import torch
 
-from asl.app.library.content_cache import ContentCache
+from asl.app.library.content_cache import PICTURE, ContentCache
 from asl.app.library.facts import Facts
 from asl.app.library.picture_parts import THUMBNAIL_QUALITY
 from asl.app.library.records import Record
@@ -68,7 +68,9 @@ class CachedParts:
             thumbnail_side: longest side of a thumbnail.
             max_pixels: of the decoder.
         """
-        picture = f"picture {thumbnail_side} {THUMBNAIL_QUALITY} {pixel_versions()}"
+        measured = " ".join(field.name for field in fields(Facts))
+        made = f"{thumbnail_side} {THUMBNAIL_QUALITY} {pixel_versions()} {measured}"
+        picture = f"{PICTURE} {made}"
         feature = f"feature {model} {device} torch {torch.__version__} {pixel_versions()}"
         region = f"{regions} of {picture} {feature}" if regions else ""
         return cls(cache, max_pixels, picture, feature, region, dim)

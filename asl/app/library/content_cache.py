@@ -1,9 +1,10 @@
 """Cache of what was computed from pictures, by their content: one for all that a user runs.
 
-A scan into a new folder, a detector and the service take thumbnails, features and local features
-from here instead of decoding and embedding known files again. Every key names the content (SHA-256
-of the encoded file), what was computed, with which settings and model, and the versions of the
-packages that computed it; every entry has a checksum. What is damaged or missing is computed again.
+A scan into a new folder, a detector and the service take thumbnails, features, local features and
+verdicts from here instead of decoding, embedding and comparing known files again. Every key names
+the content (SHA-256 of the encoded file, or of the thumbnail), what was computed, with which
+settings and model, and the versions of the packages that computed it; every entry has a checksum.
+What is damaged or missing is computed again.
 
 ``ASL_CACHE`` names another folder, or is ``off``; ``ASL_CACHE_GB`` is the limit, 4 by default.
 Entries that nobody used for half a year are deleted, and the longest unused ones beyond the limit.
@@ -34,6 +35,7 @@ LIMIT_VARIABLE = "ASL_CACHE_GB"
 OFF = "off"
 FILE = "contents.db"
 DEFAULT_GB = 4.0
+PICTURE = "picture"  # start of the kind of thumbnails
 MOST_DAYS = 180  # without use
 _FREED = 0.9  # of the limit that is left after entries were deleted for it
 _KEYS_PER_STATEMENT = 500
@@ -53,7 +55,7 @@ class CacheFacts:
 
     Attributes:
         entries: number of them.
-        pictures: number of contents that they belong to.
+        pictures: number of thumbnails among them.
         bytes: size of the file.
     """
 
@@ -271,7 +273,8 @@ class ContentCache:
         """
         with self._lock, database_errors(self.path, remedy=_REMEDY):
             entries, pictures = self._db.execute(
-                "SELECT count(*), count(DISTINCT digest) FROM contents"
+                "SELECT count(*), count(*) FILTER (WHERE kind LIKE ?) FROM contents",
+                (f"{PICTURE} %",),
             ).fetchone()
             return CacheFacts(entries, pictures, self._stored())
 

@@ -18,8 +18,9 @@ from asl.app.library.ingest import Ingestor
 from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
 from asl.app.library.records import Source
 from asl.app.library.sync import FileListing, SyncResult, list_files, sync
+from asl.app.pairs.cached_verdicts import verify_with_cache
 from asl.app.pairs.pair_verdict import SAME_PIXELS, PairVerdict
-from asl.app.pairs.pair_verifier import verifier_id, verify_all
+from asl.app.pairs.pair_verifier import verifier_id
 from asl.app.scanning.directed_pairs import directed_pair
 from asl.app.scanning.pair_candidates import (
     CandidatePairs,
@@ -311,7 +312,7 @@ class _Scan:
         ordered = [pairs[place] for place in order.tolist()]
         digests = self.contents.digests
         digest_pairs = [(digests[first], digests[second]) for first, second in ordered]
-        results = verify_all(digest_pairs, store=self.path, workers=self._workers)
+        results = verify_with_cache(digest_pairs, store=self.path, workers=self._workers)
         unsaved: list[tuple[str, str, str]] = []
         try:
             for pair, (digest_pair, result) in zip(ordered, results, strict=True):

@@ -127,7 +127,8 @@ def test_raw_and_jpeg_of_one_shot_stay_together(photos: Path, model: Path, tmp_p
     assert together["IMG_2.dng"] == ""
     assert together["=1.jpg"] == "./=1.mov", "no formula"
     assert summary(tmp_path / "out")["raw_files_kept_with_a_photo"] == 1
-    notes = {image["name"]: image["notes"] for image in page_data(tmp_path / "out")["images"]}
+    images = page_data(tmp_path / "out")["images"]
+    notes = {image["files"][0]["name"]: image["notes"] for image in images}
     assert "one shot with =1.mov: keep them together" in notes["shots/=1.jpg"]
 
 
