@@ -143,13 +143,14 @@ def _say(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -> None:
         print(f"  and {len(failures) - _LISTED} more, see {options.output / 'unreadable.csv'}")
     for row in numbers["comparisons"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in row["kinds"].items() if count)
-        line = f"{row['train']}, {row['test']}: {row['leaks']} leaks" + (
-            f" ({kinds})" * bool(kinds)
-        )
+        leak = "leak" if row["leaks"] == 1 else "leaks"
+        line = f"{row['train']}, {row['test']}: {row['leaks']} {leak}"
+        line += f" ({kinds})" if kinds else ""
         share = f"{row['test_affected']} of {row['test_images']} images of {row['test']}"
         print(terminal_text(f"{line}; {share} affected ({100 * row['test_share']:.1f} %)"))
     print(f"  table    {options.output / f'leaks.{options.format}'}")
-    print(f"  to drop  {options.output / 'drop.csv'} ({numbers['to_drop']} files)")
+    files = "file" if numbers["to_drop"] == 1 else "files"
+    print(f"  to drop  {options.output / 'drop.csv'} ({numbers['to_drop']} {files})")
     if options.report:
         print(f"  report   {options.output / 'report.html'}")
 

@@ -354,6 +354,10 @@ def attacks(
         )
         return request(port, "POST", route(), rng.choice(good), headers)[0]
 
+    def form(port: int) -> int:
+        path, body, kind = hostile_form(rng, good)
+        return request(port, "POST", path, body, {"Content-Type": kind})[0]
+
     def post(data: bytes) -> Callable[[int], int]:
         return lambda port: request(port, "POST", route(), data)[0]
 
@@ -368,6 +372,7 @@ def attacks(
         ("pixel bomb, real", post(huge)),
         ("text bomb", post(text_bomb())),
         ("broken HTTP", broken_http),
+        ("form", form),
         (
             "too large",
             lambda port: request(port, "POST", route(), b"\xff" * (MEGABYTES * 2**20 + 1))[0],
@@ -376,6 +381,7 @@ def attacks(
         ("gone half-way", half_way),
         ("stranger", stranger),
         ("mutated", mutated),
+        ("form", form),
         ("endless stream", lambda port: endless(port, big)),
         ("truncated", truncated),
         ("path trick", path_trick),
@@ -383,6 +389,29 @@ def attacks(
         ("empty", post(b"")),
         ("mutated", mutated),
     ]
+
+
+def hostile_form(rng: random.Random, good: list[bytes]) -> tuple[str, bytes, str]:
+    """Path, body and type of a form that is damaged, overfull, or names its files badly."""
+    path, field = rng.choice(
+        [
+            ("/v1/search", b"image"),
+            ("/v1/references", b"image"),
+            ("/v1/search/batch", b"images"),
+            ("/m/lookup", b"photo"),
+        ]
+    )
+    name = rng.choice([b"../../library.sqlite", b"a\x00.jpg", b"=cmd", b"x" * 3000, b"a.jpg"])
+    disposition = b'Content-Disposition: form-data; name="%b"; filename="%b"' % (field, name)
+    data = rng.choice([*good, b"", b"\r\n--", b"--xyz--"])[: rng.choice([100, 10**6])]
+    part = b"--xyz\r\n" + disposition + b"\r\n\r\n" + data + b"\r\n"
+    body = bytearray(part * rng.choice([1, 1, 2, 150]) + b"--xyz--\r\n")
+    for _ in range(rng.choice([0, 1, 30])):
+        place = rng.randrange(len(body))
+        body[place : place + 2] = rng.choice([b"", b"\r\n", b"--xyz", b"\0", b"\xff"])
+    boundary = rng.choice(["xyz", "xyz", "xyz", "", "x" * 5000, '"xyz', "xy"])
+    kind = f"multipart/form-data; boundary={boundary}"
+    return path, bytes(body), kind
 
 
 _CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"

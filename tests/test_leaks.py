@@ -33,8 +33,8 @@ def test_exit_codes(model: Path, sets: Path, capsys: pytest.CaptureFixture[str])
     shutil.copy(sets / "train" / "0.jpg", sets / "test" / "again.jpg")
     assert leaks(model, sets) == 1
     printed = capsys.readouterr().out
-    assert "1 leaks (1 identical file); 1 of 3 images of test affected (33.3 %)" in printed
-    assert "drop.csv (1 files)" in printed
+    assert "1 leak (1 identical file); 1 of 3 images of test affected (33.3 %)" in printed
+    assert "drop.csv (1 file)" in printed
     names = {path.name for path in (sets / "out").iterdir() if not path.name.startswith("cache")}
     assert names == {"leaks.csv", "drop.csv", "report.html", "summary.json"}
     (sets / "test" / "broken.jpg").write_bytes(b"no image")
