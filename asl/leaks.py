@@ -18,7 +18,7 @@ from asl.console.schemas.leaks_config import LeaksConfig
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.terminal_text import terminal_text
 from asl.errors import AslError, UsageError
-from asl.pipeline.key_checks import check_scan_keys
+from asl.pipeline.key_checks import check_least, check_scan_keys, refuse_unused
 
 if TYPE_CHECKING:
     from asl.app.leaks.find_leaks import Leaks
@@ -45,7 +45,12 @@ def _run(options: LeaksConfig) -> int:
     from asl.storage import write_json
 
     _check(options)
-    splits = read_splits(options.sets, column=options.split_column, chosen=options.splits)
+    splits = read_splits(
+        options.sets,
+        column=options.split_column,
+        chosen=options.splits,
+        path_column=options.path_column,
+    )
     options.output.mkdir(parents=True, exist_ok=True)
     leaks = find_leaks(
         splits,
@@ -68,8 +73,9 @@ def _run(options: LeaksConfig) -> int:
 def _check(options: LeaksConfig) -> None:
     """Refuse wrong values before anything is read or written."""
     check_scan_keys(options)
-    if options.report < 0:
-        raise UsageError(f"report: must be 0 or more, got {options.report}")
+    check_least(options, {"report": 0})
+    if options.split_column is None:
+        refuse_unused(options, ["path_column"], reason="without split_column")
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"--output: {options.output} is a file, not a folder")
 

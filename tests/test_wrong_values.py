@@ -46,6 +46,7 @@ OUT_OF_RANGE = {
         *("neighbours=-1", "neighbours=0", "local_candidates=-1", "effort=-1", "effort=0"),
         *("max_failure_rate=-1", "max_failure_rate=1.1", "max_megapixels=-1", "max_megapixels=0"),
         *("max_megapixels=1e30", "cache=", "sets=nowhere"),
+        "path_column=image",
     ],
     "explain": [
         *("precision=-1", "precision=0", "precision=1", "max_megapixels=-1", "max_megapixels=0"),

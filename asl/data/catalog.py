@@ -317,8 +317,12 @@ def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
     return FileCatalog(as_ids(ids, name=str(path)), paths)
 
 
-def read_path_table(path: Path) -> list[dict[str, str]]:
-    """Read the rows of a CSV with a column ``path``; a cell that is missing is empty.
+def read_path_table(path: Path, *, column: str = "path") -> list[dict[str, str]]:
+    """Read the rows of a CSV with a column of paths; a cell that is missing is empty.
+
+    Args:
+        path: of the file.
+        column: with the paths.
 
     Raises:
         AslError: it cannot be read, has no such column, or a row has no path.
@@ -327,10 +331,11 @@ def read_path_table(path: Path) -> list[dict[str, str]]:
         rows = list(csv.DictReader(io.StringIO(_list_text(path), newline=""), restval=""))
     except csv.Error as error:
         raise AslError(f"{path}: cannot be read as CSV ({error})") from error
-    if not rows or "path" not in rows[0]:
-        raise AslError(f"{path}: no column `path`; begin with the header `path` or `id,path`")
+    if not rows or column not in rows[0]:
+        header = "`path` or `id,path`" if column == "path" else f"that has `{column}`"
+        raise AslError(f"{path}: no column `{column}`; begin with the header {header}")
     for number, row in enumerate(rows, start=1):
-        if not row["path"]:
+        if not row[column]:
             raise AslError(f"{path}: row {number} below the header has no path")
     return rows
 

@@ -17,7 +17,7 @@ from asl.data.catalog import Catalog, FileCatalog, open_catalog, open_shards, re
 from asl.data.folder_scan import SHARD_EXTENSIONS, scan_folder
 from asl.data.parquet_images import ParquetCatalog
 from asl.storage import printable_name
-from asl.types import UsageError
+from asl.types import AslError, UsageError
 
 # The hub writes ``train-00000-of-00004.parquet``, WebDataset tools ``train-000000.tar``.
 _SHARD_NAME = re.compile(r"(.*?)[-_.]?\d+(?:-of-\d+)?")
@@ -61,7 +61,13 @@ class Member:
         return self.catalog.read(self.row)
 
 
-def read_splits(sets: Sequence[Path], *, column: str | None, chosen: Sequence[str]) -> list[Split]:
+def read_splits(
+    sets: Sequence[Path],
+    *,
+    column: str | None,
+    chosen: Sequence[str],
+    path_column: str = "path",
+) -> list[Split]:
     """Read the splits of a data set, in order: the training images first.
 
     Args:
@@ -70,6 +76,7 @@ def read_splits(sets: Sequence[Path], *, column: str | None, chosen: Sequence[st
             (``train/``, ``test-00000-of-00001.parquet``).
         column: name of the column of splits.
         chosen: splits to take of a CSV or a folder, in order; empty: all.
+        path_column: name of the column of paths.
 
     Raises:
         UsageError: fewer than two splits, an unknown column or split, or a path that does not
@@ -80,7 +87,7 @@ def read_splits(sets: Sequence[Path], *, column: str | None, chosen: Sequence[st
     if column is not None:
         if len(sets) != 1 or sets[0].suffix.lower() != ".csv":
             raise UsageError("--split-column: takes one CSV; leave it out to compare several sets")
-        return _chosen(_splits_of_table(sets[0], column), chosen, sets[0])
+        return _chosen(_splits_of_table(sets[0], column, path_column), chosen, sets[0])
     if len(sets) == 1:
         return _chosen(_splits_of_folder(sets[0]), chosen, sets[0])
     if chosen:
@@ -136,8 +143,11 @@ def _distinct_names(sets: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, sets, strict=True))
 
 
-def _splits_of_table(path: Path, column: str) -> dict[str, Split]:
-    rows = read_path_table(path)
+def _splits_of_table(path: Path, column: str, path_column: str) -> dict[str, Split]:
+    try:
+        rows = read_path_table(path, column=path_column)
+    except AslError as error:
+        raise UsageError(str(error)) from error
     if column not in rows[0]:
         known = ", ".join(str(name) for name in rows[0])
         raise UsageError(f"--split-column: {path} has no column {column!r}; it has {known}")
@@ -147,7 +157,7 @@ def _splits_of_table(path: Path, column: str) -> dict[str, Split]:
             raise UsageError(
                 f"{path}: row {number} below the header has no {column}; name its split"
             )
-        names.setdefault(row[column].strip(), []).append(row["path"])
+        names.setdefault(row[column].strip(), []).append(row[path_column])
     return {
         split: _listed(split, path.parent, [os.path.abspath(path.parent / name) for name in listed])
         for split, listed in names.items()

@@ -40,6 +40,7 @@ class LeaksInputs:
         sets: the splits, the training images first: folders, lists, archives or tables; or one CSV;
             or one folder with all splits.
         split_column: column of the CSV that names the split of each image.
+        path_column: column of the CSV with the paths, which start from the CSV's folder.
         splits: splits of the CSV or folder to compare, in order; empty: all.
         drop: side whose files drop.csv lists; of two splits, train is the one that is given first.
         same_moment: report frames of the same moment, too.
@@ -55,6 +56,7 @@ class LeaksInputs:
 
     sets: list[Path]
     split_column: str | None = None
+    path_column: str = "path"
     splits: list[str] = field(default_factory=list)
     drop: Literal["train", "test"] = "train"
     same_moment: bool = True

@@ -53,6 +53,14 @@ def test_a_table_with_a_column_of_splits(sets: Path, tmp_path: Path) -> None:
         read(table, column="fold", chosen=("train", "dev"))
     with pytest.raises(UsageError, match="no column 'split'; it has path, fold"):
         read(table, column="split")
+    table.write_text("file_name,fold\ntrain/p0.jpg,a\ntest/cut.jpg,b\n")
+    splits = read_splits([table], column="fold", chosen=[], path_column="file_name")
+    assert [split.names for split in splits] == [
+        [str(sets / "train" / "p0.jpg")],
+        [str(sets / "test" / "cut.jpg")],
+    ]
+    with pytest.raises(UsageError, match="no column `path`"):
+        read(table, column="fold")
     table.write_text("path,fold\na.jpg,train\nb.jpg,\n")
     with pytest.raises(UsageError, match="row 2 below the header has no fold"):
         read(table, column="fold")
