@@ -10,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from asl.app.inspection import file_checks, folder_checks
+from asl.app.inspection.cache_check import check_shared_cache
 from asl.app.inspection.finding import Contents, Finding
+from asl.app.library.content_cache import FILE as SHARED_CACHE
 from asl.storage import read_errors
 from asl.types import AslError, UsageError
 
@@ -109,6 +111,8 @@ def _file_kind(path: Path) -> tuple[str, Check] | None:
     except OSError:
         return None
     suffix = path.suffix.lower()
+    if path.name == SHARED_CACHE:
+        return "shared cache", check_shared_cache
     if suffix == ".sqlite" or start.startswith(_SQLITE):
         known = suffix == ".sqlite" or file_checks.is_library(path)
         return ("library or cache", file_checks.check_library) if known else None

@@ -12,6 +12,7 @@ import pytest
 
 from asl.app.inspection.finding import Contents, Finding
 from asl.app.inspection.inspect_path import inspect_path
+from asl.app.library.content_cache import ContentCache
 from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
 from asl.app.library.records import Name, Record
@@ -50,6 +51,11 @@ def checkpoint(path: Path) -> None:
     torch.save({"state_dict": {"weight": torch.arange(40.0)}}, path)
 
 
+def shared_cache(path: Path) -> None:
+    with closing(ContentCache(path, limit=10**9)) as cache:
+        cache.put("picture k", [("d", b"a thumbnail")])
+
+
 MAKERS: dict[str, Callable[[Path], object]] = {
     "store": store,
     "index": lambda path: SavedIndex.create(path, IMAGES, model="m"),
@@ -59,6 +65,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "both.h5": lambda path: write_submission(IMAGES.as_queries(), IMAGES.as_references(), path),
     "metrics.json": lambda path: write_json(path, {"scores": {"a": 0.75}, "context": {}}),
     "last.ckpt": checkpoint,
+    "contents.db": shared_cache,
 }
 
 
