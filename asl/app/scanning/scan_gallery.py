@@ -76,17 +76,15 @@ def _image(
     shots: ShotFiles,
 ) -> dict[str, Any]:
     facts = image.facts
-    beside = ", ".join(shots.beside(image.paths[0]))
-    notes = (
-        facts.format,
-        facts.camera,
-        facts.taken,
-        facts.software,
-        f"one shot with {beside}: keep them together" if beside else "",
-    )
+    notes = (facts.format, facts.camera, facts.taken, facts.software)
     return {
         "files": [
-            {"name": _name(result, path), "link": _link(path, folder), "library": in_library}
+            {
+                "name": _name(result, path),
+                "link": _link(path, folder),
+                "library": in_library,
+                "beside": ", ".join(shots.beside(path)),
+            }
             for path, in_library in zip(image.paths, image.in_library, strict=True)
         ],
         "size": [facts.width, facts.height, facts.bytes],

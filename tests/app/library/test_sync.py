@@ -128,8 +128,8 @@ def test_raw_and_jpeg_of_one_shot_stay_together(photos: Path, model: Path, tmp_p
     assert together["=1.jpg"] == "./=1.mov", "no formula"
     assert summary(tmp_path / "out")["raw_files_kept_with_a_photo"] == 1
     images = page_data(tmp_path / "out")["images"]
-    notes = {image["files"][0]["name"]: image["notes"] for image in images}
-    assert "one shot with =1.mov: keep them together" in notes["shots/=1.jpg"]
+    beside = {file["name"]: file["beside"] for image in images for file in image["files"]}
+    assert (beside["shots/=1.jpg"], beside["shots/IMG_1.JPG"]) == ("=1.mov", "IMG_1.CR2, IMG_1.MOV")
 
 
 def test_a_higher_limit_of_pixels_is_tried_again(photos: Path, model: Path, tmp_path: Path) -> None:

@@ -156,11 +156,17 @@ function identicalFiles(files) {
     const entry = make("li");
     entry.append(link(file));
     if (data.across && file.library) entry.append(" ", make("span", "tag", "library"));
+    if (file.beside) entry.append(` (${together(file)})`);
     list.append(entry);
   }
   details.append(list);
   details.open = files.length < 4;
   return details;
+}
+
+// The other files of the shot of a file, which would be left behind without it.
+function together(file) {
+  return `one shot with ${file.beside}: keep them together`;
 }
 
 // One picture of a group, with its tags; `pair` is the one that a click opens.
@@ -177,6 +183,7 @@ function item(family, member, pair, outline, tags, lines) {
   name.append(link(file));
   element.append(name, make("p", "soft", measures(image)));
   element.append(...lines.filter(Boolean).map(([classes, text]) => make("p", classes, text)));
+  if (file.beside) element.append(make("p", "soft", together(file)));
   if (twins.length) element.append(identicalFiles(twins));
   return element;
 }
@@ -227,7 +234,8 @@ function open(pair) {
   };
   const file = (name, image) => {
     const cell = make("dd");
-    cell.append(link(image.files[0]), ` (${measures(image)})${image.notes ? " · " + image.notes : ""}`);
+    const shown = image.files[0], notes = [image.notes, shown.beside ? together(shown) : ""];
+    cell.append(link(shown), [` (${measures(image)})`, ...notes.filter(Boolean)].join(" · "));
     list.append(make("dt", "", name), cell);
   };
   file(first, original);
