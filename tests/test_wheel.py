@@ -54,7 +54,7 @@ def test_pages_find_their_templates_in_the_wheel(installed: Path, tmp_path: Path
         "from asl.report.page import render; "
         "print(render('service.html', folder='app/service/page')); "
         "print(render('gallery.html', folder='app/scanning/page', title='', facts={}, "
-        "data={'left_out': 0}))"
+        "data={'left_out': 0, 'across': False}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
