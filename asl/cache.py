@@ -6,6 +6,7 @@ The options and their explanation are in :mod:`asl.console.schemas.cache_config`
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -46,8 +47,8 @@ def _state(path: Path, limit: int, *, empty: bool) -> dict[str, Any]:
                 facts = cache.facts()
                 if empty:
                     cache.empty()
-        except ReadError:
-            if not empty:
+        except ReadError as error:
+            if not empty or isinstance(error.__cause__, sqlite3.OperationalError):
                 raise
             delete_cache(path)
             done = "was damaged, deleted"

@@ -137,8 +137,9 @@ class ContentCache:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._db = self._open()
-        except ReadError:
-            if not replace:
+        except ReadError as error:
+            # A file that is locked or out of reach is no damaged one.
+            if not replace or isinstance(error.__cause__, sqlite3.OperationalError):
                 raise
             delete_cache(path)
             self._db = self._open()

@@ -12,7 +12,7 @@ PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .tx
 paths. OUTPUT gets copies.csv (one row per pair: group, original, copy, probability, direction, why,
 edits), gallery.html (open it in a browser; move the slider), summary.json, unreadable.csv where
 files could not be read, and the cache: the next scan reads only files that are new or changed, also
-after they were moved.
+after they were moved. `asl cache` shows what scans into other folders share.
 
 Exit code: 0 done, 3 done and copies were found (with --exit-code), 1 failed or too many files are
 unreadable, 2 wrong use, 130 stopped from the keyboard.

@@ -25,6 +25,7 @@ from asl.app.library.content_cache import (
 )
 from asl.app.library.facts import Facts
 from asl.app.library.records import Record
+from asl.storage import ReadError
 from asl.types import UsageError
 from tests.app.conftest import encode, textured
 from tests.app.scans import run_scan, scanned, summary
@@ -159,6 +160,25 @@ def test_a_damaged_file_is_replaced_and_a_failing_one_harms_nobody(tmp_path: Pat
     assert cache.get("k", ["a"]) == {}
     cache.put("k", [("a", b"two")])
     cache.tidy()
+
+
+def test_a_cache_that_another_process_locks_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "contents.db"
+    with closing(ContentCache(path, limit=GB)) as cache:
+        cache.put("k", [("a", b"one")])
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **{**k, "timeout": 0}))
+    with closing(connect(path)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM contents")
+        with pytest.raises(ReadError, match="in use by another process"):
+            ContentCache(path, limit=GB)
+        other.rollback()
+    with closing(ContentCache(path, limit=GB)) as cache:
+        assert cache.get("k", ["a"]) == {"a": b"one"}
 
 
 def test_a_place_that_cannot_be_written_is_no_cache(
