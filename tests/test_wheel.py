@@ -77,3 +77,15 @@ def test_every_configuration_file_is_in_the_wheel(installed: Path) -> None:
     }
     assert here == there
     assert here
+
+
+@pytest.mark.slow
+def test_every_page_is_in_the_wheel(installed: Path) -> None:
+    def pages(package: Path) -> set[str]:
+        kinds = (".html", ".css", ".js")
+        files = (path for path in package.rglob("*") if path.suffix in kinds)
+        return {path.relative_to(package).as_posix() for path in files}
+
+    here = pages(ROOT / "asl")
+    assert {"app/leaks/page/leaks.html", "app/explaining/page/case.html"} <= here
+    assert pages(installed / "asl") == here
