@@ -13,7 +13,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from asl.data.image_error import ImageError, too_large
 from asl.data.signatures import CAMERA_RAW, HEAD_BYTES, decoder_of, picture_format
-from asl.data.tiff_bounds import is_camera_raw
+from asl.data.tiff_bounds import Excess, is_camera_raw, tiff_bounds
 
 if TYPE_CHECKING:
     import rawpy
@@ -48,6 +48,10 @@ def shown_picture(data: bytes, max_pixels: int) -> bytes:
         return data
     import rawpy
 
+    try:
+        tiff_bounds(data)  # before LibRaw reads it
+    except Excess as excess:
+        raise ImageError(str(excess)) from excess
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
             return _preview(raw, data) or _developed(raw, data, max_pixels)
@@ -125,9 +129,11 @@ def _with_exif(jpeg: bytes, orientation: int, raw: bytes) -> bytes:
 def _copy_camera(raw: bytes, exif: Image.Exif) -> None:
     source = Image.Exif()
     try:
-        source.load(raw)
-        exif.update({tag: source[tag] for tag in _COPIED if isinstance(source.get(tag), str)})
-        taken = source.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            source.load(raw)
+            exif.update({tag: source[tag] for tag in _COPIED if isinstance(source.get(tag), str)})
+            taken = source.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
     except Exception:  # hostile metadata of a picture that has a preview
         return
     if isinstance(taken, str):

@@ -90,6 +90,19 @@ def test_damaged_raw_files_have_a_reason() -> None:
         decode_image(b"FUJIFILM" + bytes(500))
 
 
+def test_metadata_that_exceed_the_file_are_refused_before_libraw_reads_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = bytearray(dng(jpeg(LANDSCAPE)))
+    entry = data.index(struct.pack("<HH", 50721, 10))  # a colour matrix
+    struct.pack_into("<I", data, entry + 4, 1 << 28)
+    monkeypatch.setattr("rawpy.imread", lambda _: pytest.fail("LibRaw was asked"))
+    with pytest.raises(ImageError, match="metadata of 2147483"):
+        decode_image(bytes(data))
+    with pytest.raises(ImageError, match="metadata of 2147483"):
+        PictureParts(10**7, 320, 64, "squash").within_budget(bytes(data), isolate=False)
+
+
 def test_without_the_package_the_reason_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signatures, "_installed", lambda module: False)
     data = dng(jpeg(LANDSCAPE))
