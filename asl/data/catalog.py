@@ -19,10 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.data.archives import open_tar
-from asl.data.folder_scan import FolderContents, scan_folder
+from asl.data.folder_scan import FolderContents, file_format, scan_folder
 from asl.data.images import Pixels, decode_image, read_file
 from asl.data.parquet_images import open_parquet
-from asl.data.signatures import INSTALL_PHOTOS, is_optional, read_extensions
+from asl.data.signatures import (
+    INSTALL_PHOTOS,
+    PICTURE_EXTENSIONS,
+    is_optional,
+    is_read,
+    read_extensions,
+)
 from asl.storage import file_stamp, printable_name
 from asl.types import I64, AslError, StrArray, as_ids
 
@@ -207,6 +213,11 @@ def open_catalog(
         return _not_empty(_open_list(path, id_style), path)
     if ending in (".tar", ".parquet"):
         return open_shards([path], id_style=id_style)
+    kind = file_format(path)
+    if is_read(kind):
+        return _files([path], [path.name], id_style, source=path)
+    if kind or ending in PICTURE_EXTENSIONS:
+        raise AslError(f"{path}: has {skipped_text([(ending or str(kind), 1)])}")
     raise AslError(
         f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images"
     )

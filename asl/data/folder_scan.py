@@ -56,9 +56,7 @@ def scan_folder(folder: Path) -> FolderContents:
         elif ending in SHARD_EXTENSIONS:
             contents.shards.append(name)
         else:
-            kind = _format_of(folder / name)
-            if kind == "TIFF" and ending in RAW_EXTENSIONS:
-                kind = CAMERA_RAW
+            kind = file_format(folder / name)
             if is_read(kind):
                 contents.images.append(name)
             elif ending in PICTURE_EXTENSIONS:
@@ -70,15 +68,19 @@ def scan_folder(folder: Path) -> FolderContents:
     return contents
 
 
-def _format_of(path: Path) -> str | None:
-    """Return the format by the first bytes; None where the file cannot be read or is a pipe."""
+def file_format(path: Path) -> str | None:
+    """Return the format by the first bytes; None where the file cannot be read or is a pipe.
+
+    A file that begins as a TIFF is a camera RAW where its ending says so.
+    """
     try:
         if not path.is_file():
             return None
         with path.open("rb") as file:
-            return picture_format(file.read(HEAD_BYTES))
+            kind = picture_format(file.read(HEAD_BYTES))
     except OSError:
         return None
+    return CAMERA_RAW if kind == "TIFF" and path.suffix.lower() in RAW_EXTENSIONS else kind
 
 
 def _files(folder: Path, unreadable: list[tuple[str, str]]) -> Iterator[str]:

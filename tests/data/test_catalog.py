@@ -62,6 +62,26 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+def test_the_first_bytes_of_a_single_file_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "_installed", lambda module: False)
+    jpeg, heic = b"\xff\xd8\xff\xe0" + bytes(40), b"\0\0\0\x18ftypheic" + bytes(40)
+    for name, data in (("a.HEIC", jpeg), ("b", jpeg), ("c.jif", jpeg)):
+        (tmp_path / name).write_bytes(data)
+        assert open_catalog(tmp_path / name).ids.tolist() == [name]
+    for name, data, reason in (
+        ("d.heic", heic, r"d\.heic: has 1 \.heic \(to read them: pip install"),
+        ("e", heic, r"e: has 1 HEIC \(to read them: pip install"),
+        ("f.cr2", b"II*\0" + bytes(40), r"f\.cr2: has 1 \.cr2 \(to read them"),
+        ("g.psd", b"", r"g\.psd: has 1 \.psd \(formats this cannot read\)"),
+        ("h.doc", b"text", r"h\.doc: expected a folder, an image"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(AslError, match=reason):
+            open_catalog(tmp_path / name)
+
+
 def test_a_folder_of_unreadable_formats_says_what_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
