@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,14 @@ def write_case(explanation: Explanation, output: Path, *, command: str) -> list[
     """
     facts = case_document(explanation, command=command)
     if output.suffix == ".html":
-        text = render("case.html", folder=PAGE_FOLDER, case=facts, pictures=_pictures(explanation))
+        agreeing = round(math.expm1(explanation.evidence.get("inliers", 0.0)))
+        text = render(
+            "case.html",
+            folder=PAGE_FOLDER,
+            case=facts,
+            agreeing=agreeing,
+            pictures=_pictures(explanation),
+        )
         with atomic_text(output) as file:
             file.write(text)
     data = output.with_suffix(".json")

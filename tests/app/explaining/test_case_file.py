@@ -44,6 +44,10 @@ def test_json_alone(other_case: Explanation, tmp_path: Path) -> None:
     facts = case_document(other_case, command="x")
     assert (facts["cues"], facts["edits"], facts["original"]) == ([], [], None)
     assert not facts["accepted"]
+    (page, _) = write_case(other_case, tmp_path / "other.html", command="x")
+    text = page.read_text()
+    assert "structure to compare</dt><dd>100 %" in text, "there was enough to compare"
+    assert "not accepted" in text
 
 
 def test_the_pages_in_a_browser(
