@@ -25,13 +25,14 @@ import tempfile
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 MEGABYTES = 8  # the service's limit in this trial
+LIMITS = ("--max-megabytes", str(MEGABYTES), "--max-megapixels", "20")
 LEAK = 96 * 2**20  # bytes of growth, after the first tenth, that are still no leak
 Reply = tuple[int, bytes]  # status 0: the connection was closed without an answer
 
@@ -60,7 +61,7 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def started(folder: Path, model: str):
+def started(folder: Path, model: str, limits: Sequence[str] = LIMITS):
     """The service in a process of its own, with its working directory in the folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -76,9 +77,9 @@ def started(folder: Path, model: str):
         "--library",
         str(folder / "library"),
     ]
-    command += ["--max-megabytes", str(MEGABYTES), "--max-megapixels", "20", "--model", model]
+    command += [*limits, "--model", model]
     environment = {
-        **os.environ,
+        **{key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")},
         "TMPDIR": str(folder / "work"),
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }

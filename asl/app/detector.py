@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -26,7 +28,7 @@ from asl.app.library.sources import read_queries, read_sources
 from asl.app.library.vectors import VectorCollection, VectorView
 from asl.app.matches import Added, Answer, Match, Matches
 from asl.app.pairs.pair_verifier import PairVerifier
-from asl.app.query import Candidate, Query, match_candidate
+from asl.app.query import Candidate, Query, first_until, match_candidate
 from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of
 from asl.matching.decision.thresholds import threshold_for
@@ -272,7 +274,12 @@ class CopyDetector:
             return self._store.remove(removed)
 
     def query(
-        self, image: ImageInput, *, k: int = NEIGHBOURS, min_probability: float | None = None
+        self,
+        image: ImageInput,
+        *,
+        k: int = NEIGHBOURS,
+        min_probability: float | None = None,
+        seconds: float = math.inf,
     ) -> Matches:
         """Find the references that an image is a copy of, or that are copies of it; surest first.
 
@@ -281,6 +288,7 @@ class CopyDetector:
             k: number of candidates from the index that are verified.
             min_probability: matches below are left out; 0 returns all candidates, None those that
                 are accepted or more likely right than wrong.
+            seconds: after which no candidate but the first ten is compared any more.
 
         Returns:
             A list; in a notebook it shows the pictures.
@@ -289,12 +297,13 @@ class CopyDetector:
             ImageError: the image cannot be used.
             UsageError: ``k`` is below 1.
         """
+        end = time.monotonic() + seconds
         least = self._least(k, min_probability)
         if not is_image(image):
             raise UsageError(
                 f"query: takes one image, got {type(image).__name__}; use query_many for several"
             )
-        return self._find(self._embed(image), k, least)
+        return self._find(self._embed(image), k, least, end)
 
     def _least(self, k: int, min_probability: float | None) -> float:
         if k < 1:
@@ -304,12 +313,12 @@ class CopyDetector:
     def _embed(self, image: ImageInput) -> Query:
         return Query.from_image(image, self._ingestor, self._verifier)
 
-    def _find(self, query: Query, k: int, least: float) -> Matches:
+    def _find(self, query: Query, k: int, least: float, end: float = math.inf) -> Matches:
         view, rows = self._vectors.nearest(query.vectors, k)
-        compared = [self._match(query, view, row) for row in rows.tolist()]
+        compared = list(first_until(rows.tolist(), end, lambda row: self._match(query, view, row)))
         matches = [match for match in compared if match and match.probability >= least]
         matches.sort(key=lambda match: (-match.probability, -match.score, match.reference))
-        return Matches(matches, query.thumbnail, self.picture)
+        return Matches(matches, query.thumbnail, self.picture, len(compared))
 
     def query_many(
         self,
@@ -331,8 +340,7 @@ class CopyDetector:
             progress: called with (queries done, queries to do).
 
         Returns:
-            One answer per image, in order, made while it is read; an image that cannot be used says
-            why.
+            One answer per image, in order, as it is read; an unusable image says why.
 
         Raises:
             UsageError: there is no such file, names do not fit, or ``k`` is below 1.
@@ -366,17 +374,9 @@ class CopyDetector:
             return None
         try:
             facts = self._store.facts([known.digest])[known.digest]
-            candidate = Candidate(
-                name,
-                known.digest,
-                facts,
-                view.vectors[row],
-                float(view.log_norms[row]),
-                known.path,
-            )
             return match_candidate(
                 query,
-                candidate,
+                Candidate.of(known, facts, view, row),
                 self._verifier,
                 score=self._ingestor.score,
                 threshold=self.threshold,

@@ -69,12 +69,18 @@ class Matches(list[Match]):
     Attributes:
         query_picture: JPEG thumbnail of the query.
         picture: returns the JPEG thumbnail of a reference by its name; empty if it is gone.
+        compared: number of candidates whose pixels were compared.
     """
 
     def __init__(
-        self, matches: Iterable[Match], query_picture: bytes, picture: Callable[[str], bytes]
+        self,
+        matches: Iterable[Match],
+        query_picture: bytes,
+        picture: Callable[[str], bytes],
+        compared: int = 0,
     ) -> None:
         super().__init__(matches)
+        self.compared = compared
         self.query_picture = query_picture
         self.picture = picture
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -12,6 +14,8 @@ import numpy as np
 from asl.app.library.facts import Facts
 from asl.app.library.image_forms import ImageInput, encoded, is_encoded
 from asl.app.library.ingest import Ingestor
+from asl.app.library.records import Name
+from asl.app.library.vectors import VectorView
 from asl.app.matches import Direction, Match
 from asl.app.pairs.edits_seen import directed_edits
 from asl.app.pairs.origin import find_origin
@@ -19,6 +23,7 @@ from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.matching.align.prepare import Prepared
 from asl.scoring.score import Score, from_cosines
+from asl.shared_defaults import NEIGHBOURS
 from asl.types import F32, AslError
 
 
@@ -98,6 +103,22 @@ class Candidate:
     vector: F32
     log_norm: float
     path: str = ""
+
+    @classmethod
+    def of(cls, name: Name, facts: Facts, view: VectorView, row: int) -> Candidate:
+        """Join the records of a reference with its row of the index."""
+        vector, log_norm = view.vectors[row], float(view.log_norms[row])
+        return cls(name.name, name.digest, facts, vector, log_norm, name.path)
+
+
+def first_until(
+    rows: Sequence[int], end: float, compare: Callable[[int], Match | None]
+) -> Iterator[Match | None]:
+    """Compare candidates, best first; after ``end`` (monotonic seconds) only the first ten."""
+    for number, row in enumerate(rows):
+        if number >= NEIGHBOURS and time.monotonic() > end:
+            return
+        yield compare(row)
 
 
 def match_candidate(

@@ -11,7 +11,9 @@ from asl.data.pixel_gate import IN_FLIGHT
 from asl.types import AslError
 
 SECONDS = 8.0  # of processor time for 50 megapixels
-BYTES_PER_PIXEL = 10  # of the decoding process: Pillow's 4, the result's 3, and some in between
+# Of the decoding process: Pillow's 4, the result's 3, and some in between; 460 MB for 50
+# megapixels, so that an upload of 32 MB stays within 500.
+BYTES_PER_PIXEL = 9.2
 _LEAST_SECONDS = 5.0
 _LEAST_BYTES = 300 * 2**20
 _POOL = EndablePool(os.cpu_count() or 1)
@@ -40,8 +42,11 @@ def within_budget(task: Task, data: bytes, *, max_pixels: int, isolate: bool = F
     ):
         if bounds.excess or (bounds.cheap and not isolate):
             return task(data)
+        budget = budget_for(max_pixels)
+        if max_pixels >= bounds.pixels and not bounds.halves and bounds.memory > budget.memory:
+            raise ImageError(f"too costly: {budget.memory_reason}")
         try:
-            return _POOL.run(task, data, budget_for(max_pixels))
+            return _POOL.run(task, data, budget)
         except OutOfBudgetError as error:
             raise ImageError(f"too costly: {error}") from error
         except AslError as error:
@@ -49,10 +54,10 @@ def within_budget(task: Task, data: bytes, *, max_pixels: int, isolate: bool = F
 
 
 def budget_for(max_pixels: int) -> Budget:
-    """Return the limits of one picture: 8 s and 500 MB for 50 megapixels."""
+    """Return the limits of one picture: 8 s and 460 MB for 50 megapixels."""
     return Budget(
         seconds=max(_LEAST_SECONDS, SECONDS * max_pixels / 50e6),
-        memory=max(_LEAST_BYTES, BYTES_PER_PIXEL * max_pixels),
+        memory=max(_LEAST_BYTES, round(BYTES_PER_PIXEL * max_pixels)),
     )
 
 

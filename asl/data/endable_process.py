@@ -8,6 +8,7 @@ its limit, and a crash of the decoder costs one task.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import io
 import os
 import pickle
@@ -31,6 +32,7 @@ Parts = tuple[str, list[npt.NDArray[Any]]]  # what a task returns
 Task = Callable[[bytes], Parts]
 _PROGRAM = "from asl.data.endable_process import work_for_parent; work_for_parent()"
 _HEAD = struct.Struct("<Q")
+_KEPT = 32 * 2**20  # bytes that a process may keep from earlier tasks
 _WALL = 8  # times the processor time after which a process that waits or sleeps is ended
 
 
@@ -44,11 +46,16 @@ class Budget:
 
     Attributes:
         seconds: of processor time.
-        memory: bytes of the process, in whole.
+        memory: bytes of the process, beside those that it has without a task.
     """
 
     seconds: float
     memory: int
+
+    @property
+    def memory_reason(self) -> str:
+        """Reason of a refusal."""
+        return f"decoding takes more than {self.memory / 1e6:.0f} MB of memory"
 
 
 class EndablePool:
@@ -143,7 +150,7 @@ class _Process:
         if self._late or code == -getattr(signal, "SIGXCPU", 0):
             return f"decoding takes more than {budget.seconds:g} s of processor time"
         if code == -getattr(signal, "SIGKILL", 0):
-            return f"decoding takes more than {budget.memory >> 20} MB of memory"
+            return budget.memory_reason
         return f"the decoder crashed (exit code {code})"
 
     def end(self) -> None:
@@ -179,6 +186,7 @@ def work_for_parent() -> None:
 
     cv2.setNumThreads(1)
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    own = _data_bytes()
     # A library that prints writes no reply.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     while (message := _receive(source)) is not None:
@@ -186,20 +194,35 @@ def work_for_parent() -> None:
         if data is None:
             return
         task, budget = pickle.loads(message)  # from the parent, not from outside
-        _limit(budget)
+        _limit(budget, own)
         try:
             reply = _packed(task(data))
         except AslError as error:
             reply = b"!" + str(error).encode()
         except MemoryError:
-            reply = f"!decoding takes more than {budget.memory >> 20} MB of memory".encode()
+            reply = f"!{budget.memory_reason}".encode()
         except Exception as error:
             reply = f"!cannot be decoded: {type(error).__name__}: {str(error)[:120]}".encode()
         _send(sink, reply)
+        del data, reply
+        _trim()
 
 
-def _limit(budget: Budget) -> None:
-    """Set the limits of the next task, where the system has them."""
+def _trim() -> None:
+    """Give freed memory back to the system: the next task has the same room as the first."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU library
+        if trim is not None:
+            trim(0)
+
+
+def _limit(budget: Budget, own: int) -> None:
+    """Set the limits of the next task, where the system has them.
+
+    Args:
+        budget: of the task.
+        own: bytes that this process had before its first task.
+    """
     if sys.platform == "win32":
         return
     import resource
@@ -207,23 +230,19 @@ def _limit(budget: Budget) -> None:
     for kind, limit in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, int(time.process_time() + budget.seconds) + 1),
-        (resource.RLIMIT_DATA, budget.memory - _resident_less_data()),
+        (resource.RLIMIT_DATA, budget.memory + min(_data_bytes(), own + _KEPT)),
     ):
         _, hard = resource.getrlimit(kind)
         resource.setrlimit(kind, (limit if hard < 0 else min(limit, hard), hard))
 
 
-def _resident_less_data() -> int:
-    """Return how much less memory of this process is in use than its data segments count.
-
-    The limit of the data counts memory that was asked for; the budget is of memory in use.
-    """
+def _data_bytes() -> int:
+    """Return the size of the data segments of this process: memory that it asked for."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
-            pages = [int(word) for word in file.read().split()]
+            return int(file.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0
-    return (pages[1] - pages[5]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _packed(parts: Parts) -> bytes:

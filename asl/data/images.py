@@ -19,6 +19,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from asl.data.camera_raw import picture_kind, shown_picture
@@ -55,6 +56,7 @@ cv2.setNumThreads(1)
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 256 * 2**20
+_MOST_BYTES_PER_PIXEL = 7  # of the largest picture, while it is decoded
 _COMPARED_SIDE = 1024  # pixels of the shorter side, at least
 
 
@@ -67,10 +69,11 @@ def decode_image(
     become white (black or gray where the visible pixels are white), an animation gives its first
     frame that is not of one colour. Size limits and the structure
     (:mod:`asl.data.picture_bounds`) are checked before a pixel is decoded; a JPEG of up to four
-    times ``max_pixels`` comes out half as large instead of being refused. A JPEG that lacks the end
-    of its data is accepted where (nearly) all of the picture is there, a PNG whose profile, texts
-    or other ancillary chunks are too large or damaged is decoded without them. A camera RAW is
-    shown by its preview (:mod:`asl.data.camera_raw`).
+    times ``max_pixels`` comes out half as large instead of being refused, and so does a JPEG 2000
+    whose decoder would take too much memory. A JPEG that lacks the end of its data is accepted
+    where (nearly) all of the picture is there, a PNG whose profile, texts or other ancillary chunks
+    are too large or damaged is decoded without them. A camera RAW is shown by its preview
+    (:mod:`asl.data.camera_raw`).
 
     Args:
         data: the encoded bytes, or the file that has them.
@@ -135,6 +138,8 @@ def _decoded(encoded: bytes, max_pixels: int, least: int) -> Pixels:
             with open_image(encoded) as image:
                 # Pillow takes the smallest of the decoder's sizes that is no smaller than this.
                 image.draft(None, _draft_size(image, max_pixels, least))
+                if isinstance(image, Jpeg2KImageFile):
+                    image.reduce = _halvings(encoded, max_pixels)
                 return to_rgb(image)
     except ImageError:
         raise
@@ -218,6 +223,11 @@ def _draft_size(image: Image.Image, max_pixels: int, least: int) -> tuple[int, i
     halves = 1 if pixels <= max_pixels else 2
     scale = min(1.0, least / min(width, height)) if least else 1.0
     return min(round(width * scale), width // halves), min(round(height * scale), height // halves)
+
+
+def _halvings(jpeg2000: bytes, max_pixels: int) -> int:
+    """Return how often the size is halved, so that a tile as large as the picture fits."""
+    return int(examine(jpeg2000).memory > _MOST_BYTES_PER_PIXEL * max_pixels)
 
 
 def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:

@@ -55,12 +55,16 @@ class Bounds:
         seconds: processor time, estimated from above; infinite where the structure gives none.
         excess: why the file is refused; empty where it is not.
         thin: True for a JPEG with so little data that most of the picture may be missing.
+        memory: bytes that the decoder takes at least; 0 where it needs little beside the pixels.
+        halves: True where the decoder can give half the size, for a quarter of that memory.
     """
 
     pixels: int = 0
     seconds: float = math.inf
     excess: str = ""
     thin: bool = False
+    memory: int = 0
+    halves: bool = False
 
     @property
     def cheap(self) -> bool:
@@ -98,7 +102,7 @@ def _unbounded(_: bytes) -> Bounds:
 
 
 def _jpeg(data: bytes) -> Bounds:
-    pixels = components = junk = 0
+    pixels = components = junk = memory = 0
     progressive, huffman = False, True
     place = 2
     for count in range(MOST_SEGMENTS):
@@ -118,6 +122,8 @@ def _jpeg(data: bytes) -> Bounds:
                 height, width, components = struct.unpack_from(">HHB", data, mark + 5)
                 pixels = width * height
                 progressive, huffman = kind & 3 == 2, kind < 0xC9
+                if progressive:
+                    memory = _jpeg_memory(pixels, data[mark + 10 : mark + 10 + 3 * components])
             elif kind == 0xE1 and data[mark + 4 : mark + 8] == b"Exif":
                 check_exif(data[mark + 10 : place])
             elif kind == 0xDA:
@@ -128,10 +134,18 @@ def _jpeg(data: bytes) -> Bounds:
                 if huffman and (len(data) - mark) * _JPEG_BLANK < _NEARLY_ALL * pixels:
                     return Bounds(pixels, excess=TOO_SHORT)
                 thin = (len(data) - mark) * _JPEG_THIN < pixels
-                return Bounds(pixels, seconds, thin=thin)
+                return Bounds(pixels, seconds, thin=thin, memory=memory)
         if junk > _MOST_JUNK:
             raise Excess(f"over {_MOST_JUNK} bytes that belong to no segment")
     raise Excess(f"over {MOST_SEGMENTS} segments")
+
+
+def _jpeg_memory(pixels: int, components: bytes) -> int:
+    """Bytes of a progressive JPEG: two a coefficient, all of them, and the picture."""
+    factors = [byte >> 4 for byte in components[1::3]], [byte & 15 for byte in components[1::3]]
+    most = max(max(across, default=1) * max(down, default=1) for across, down in [factors])
+    coefficients = sum(across * down for across, down in zip(*factors, strict=True)) / max(most, 1)
+    return int(pixels * (2 * coefficients + (1 if len(components) == 3 else 4)))
 
 
 def _jpeg_scans(data: bytes, place: int) -> int:
@@ -286,7 +300,12 @@ def _jpeg2000(data: bytes) -> Bounds:
     if size < 0:
         return Bounds()
     right, bottom, left, top = struct.unpack_from(">IIII", data, size + 8)
-    return Bounds(max(0, right - left) * max(0, bottom - top))
+    pixels = max(0, right - left) * max(0, bottom - top)
+    tile = math.prod(struct.unpack_from(">II", data, size + 24))
+    (components,) = struct.unpack_from(">H", data, size + 40)
+    # Samples of a tile take four bytes, and are copied.
+    memory = 4 * pixels + min(pixels, tile) * 5 * components
+    return Bounds(pixels, memory=memory, halves=True)
 
 
 _FORMATS: dict[str, Callable[[bytes], Bounds]] = {

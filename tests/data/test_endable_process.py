@@ -70,7 +70,7 @@ def test_a_task_returns_text_and_arrays_from_a_warm_process(pool: EndablePool) -
     [
         (spin, Budget(1.0, 1 << 30), "more than 1 s of processor time"),
         (sleep, Budget(0.1, 1 << 30), "more than 0.1 s of processor time"),
-        (fill, Budget(60.0, 256 << 20), "more than 256 MB of memory"),
+        (fill, Budget(60.0, 256 << 20), "more than 268 MB of memory"),
         (crash, AMPLE, "the decoder crashed"),
         (fail, AMPLE, "^no picture$"),
     ],

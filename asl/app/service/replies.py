@@ -96,6 +96,9 @@ class SearchReply(BaseModel):
 
     threshold: float = Field(description="probability from which on a match is accepted")
     references: int = Field(description="number of references searched")
+    compared: int = Field(
+        description="number of candidates whose pixels were compared; below k where time ran out"
+    )
     matches: list[MatchReply]
 
 
@@ -103,6 +106,7 @@ class BatchAnswer(BaseModel):
     """Answer to one of several images."""
 
     name: str = Field(description="file name that the client sent")
+    compared: int = Field(description="number of candidates whose pixels were compared")
     matches: list[MatchReply] = Field(description="surest first; empty where the image failed")
     error: str | None = Field(
         default=None, description="why the image could not be searched; null if it was"

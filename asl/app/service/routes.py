@@ -60,6 +60,7 @@ PAGE_FOLDER = "app/service/page"
 BATCH_SECONDS = 60.0  # for the search of a batch; the images that are left are named
 MOST_BATCH_BODIES = 4  # largest body of a batch, in largest images
 FORM_OVERHEAD = 2**16  # bytes of boundaries and headers beside the files
+COMPARE_SECONDS = 5.0  # from the arrival of the image; then no further candidate is compared
 STORE_READERS = 4  # threads that read the store at once
 UNKNOWN_REFERENCE = "there is no such reference"
 Result = TypeVar("Result")
@@ -332,12 +333,12 @@ class _Service:
     ) -> BatchAnswer:
         if time.monotonic() > end:
             reason = f"not searched: the images before it took {BATCH_SECONDS:g} s; send it again"
-            return BatchAnswer(name=file.label, matches=[], error=reason)
+            return BatchAnswer(name=file.label, compared=0, matches=[], error=reason)
         try:
             found = self._search(file.data, k, min_probability)
         except ImageError as error:
-            return BatchAnswer(name=file.label, matches=[], error=unusable(error))
-        return BatchAnswer(name=file.label, matches=found.matches)
+            return BatchAnswer(name=file.label, compared=0, matches=[], error=unusable(error))
+        return BatchAnswer(name=file.label, compared=found.compared, matches=found.matches)
 
     async def lookup(self, request: Request) -> LookupReply:
         """Look an image up as clients of Hasher-Matcher-Actioner do: one signal type, one bank."""
@@ -347,14 +348,20 @@ class _Service:
         return LookupReply(asl=["references"] if accepted else [])
 
     def _search(self, data: bytes, k: int, min_probability: float | None) -> SearchReply:
+        found = self._detector.query(
+            data, k=k, min_probability=min_probability, seconds=COMPARE_SECONDS
+        )
         matches = []
-        for match in self._detector.query(data, k=k, min_probability=min_probability):
+        for match in found:
             try:
                 matches.append(MatchReply.of(match, self._describe(match.reference)))
             except AslError:
                 continue  # removed meanwhile
         return SearchReply(
-            threshold=self._detector.threshold, references=len(self._detector), matches=matches
+            threshold=self._detector.threshold,
+            references=len(self._detector),
+            compared=found.compared,
+            matches=matches,
         )
 
 

@@ -25,7 +25,7 @@ def test_add_search_list_remove(client: TestClient) -> None:
     assert (again.status_code, again.json()["new"]) == (200, False)
     add(client, encode(textured(1)), "other.jpg")
     found = client.post("/search", content=encode(crop(textured(0))), headers=JPEG).json()
-    assert found["references"] == 2
+    assert (found["references"], found["compared"]) == (2, 2)
     (match,) = found["matches"]
     assert match["reference"]["label"] == "whole.jpg"
     assert match["direction"] == "reference->query"
