@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from asl.app.inspection.inspect_path import inspect_path
 from asl.data.layouts import open_benchmark
 from asl.data.sample_benchmark import SamplePlan, sample_benchmark
 from asl.data.synthetic_benchmark import BenchmarkPlan
@@ -15,6 +16,7 @@ from asl.pipeline.benchmark_run import Protocol, model_modes, score_modes
 from asl.pipeline.features import embed_benchmark
 from asl.pipeline.verification import verify_run
 
+ROOT = Path(__file__).resolve().parents[1]
 PLAN = SamplePlan(
     train=6,
     looks=2,
@@ -27,6 +29,13 @@ PLAN = SamplePlan(
 # differently, hence the tolerance.
 EXPECTED = {"cosine": 0.496, "hinge": 0.525, "verified": 0.968}
 TOLERANCE = 0.03
+
+
+@pytest.mark.parametrize("name", ["models/asl_lite0.safetensors", "matching/verifier.json"])
+def test_what_is_shipped_equals_its_checksum(name: str) -> None:
+    (finding,) = inspect_path(ROOT / "asl" / name)
+    assert not finding.damage
+    assert finding.contents.compared
 
 
 @pytest.mark.slow
