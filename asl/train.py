@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 
 def check(config: TrainConfig) -> None:
-    """Check the groups with a ``_target_`` without building anything.
+    """Check the data keys and the groups with a ``_target_`` without building anything.
 
     Raises:
         UsageError: naming the key.
     """
+    from asl.data.training_sources import check_keys
     from asl.training.parts import check_parts
 
+    check_keys(config.data)
     check_parts(config)
 
 

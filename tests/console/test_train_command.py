@@ -131,6 +131,14 @@ def test_a_misspelt_key_fails_and_says_what_is_near(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir()), "wrong use leaves nothing behind"
 
 
+def test_a_folder_without_its_images_is_wrong_use_at_once(tmp_path: Path) -> None:
+    done = run("data=folder", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: data.train: needed with data=folder")
+    assert len(done.stderr.splitlines()) == 1
+    assert not any(tmp_path.iterdir()), "wrong use leaves nothing behind"
+
+
 def test_an_unknown_option_lists_the_known_ones(tmp_path: Path) -> None:
     done = run("data=smaple", cwd=tmp_path)
     assert done.returncode == 2
