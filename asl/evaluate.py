@@ -5,12 +5,14 @@ The keys and their explanation are in :mod:`asl.console.schemas.evaluate_config`
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asl.console.entry import EntryPoint
 from asl.console.schemas.evaluate_config import EvaluateConfig
+from asl.console.terminal_text import terminal_text
 from asl.errors import UsageError
 from asl.pipeline.key_checks import (
     NORMALIZATION_KEYS,
@@ -45,7 +47,6 @@ _SEARCH_KEYS = (
     "negatives",
     "engine",
     "model",
-    "check_files",
 )
 _BENCHMARK_KEYS = ("layout", "workers")
 _OWN_KEYS = ("references", "background", "truth", "query_images", "reference_images")
@@ -116,6 +117,17 @@ def _check_files(config: EvaluateConfig) -> None:
         verify_below(path)
     if config.benchmark:
         verify_below(Path(config.output) / "features")
+    _check_tables([config.predictions, *(config.compare or ()), config.truth, config.groups])
+
+
+def _check_tables(paths: list[str | None]) -> None:
+    """Compare tables with the checksums of when they were written; name those that have none."""
+    from asl.storage import is_as_written
+
+    for path in filter(None, paths):
+        if Path(path).suffix == ".csv" and Path(path).is_file() and not is_as_written(path):
+            said = f"{path}: not compared: it has no checksum, as files from elsewhere"
+            print(terminal_text(said), file=sys.stderr)
 
 
 def _check_search(config: EvaluateConfig) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from asl.cli import start
+from asl.data.pairs import write_pairs
+from asl.storage import atomic_text, recorded
+from asl.types import ScoredPairs
 
 FIXTURES = Path(__file__).with_name("formats") / "fixtures"
 
@@ -135,3 +140,31 @@ def test_it_starts_as_a_module(old: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("stores/queries: feature store, asl-features-1: images 3")
+
+
+def test_text_is_compared_with_the_list_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = ScoredPairs.from_ids(["q"], ["r"], [0.5])
+    write_pairs(pairs, tmp_path / "pairs.csv")
+    page = tmp_path / "report.html"
+    with recorded(page), atomic_text(page) as file:
+        file.write("<p>as written")
+    findings = report(str(tmp_path), capsys)
+    assert {one["kind"]: one["compared"] for one in findings} == {
+        "checksums of text files": False,
+        "pairs": True,
+        "page": True,
+    }
+    page.write_text("<p>edited")
+    (finding,) = [one for one in report(str(tmp_path), capsys, code=1) if not one["whole"]]
+    assert "report.html: edited or damaged since asl wrote it" in str(finding["damage"])
+
+
+def test_a_library_whose_first_writer_was_stopped_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "cache.sqlite")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+    (finding,) = report(str(tmp_path), capsys)
+    assert finding["advice"] == "it is empty: its first writer was stopped"

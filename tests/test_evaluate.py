@@ -16,6 +16,7 @@ import pytest
 from asl.cli import compose
 from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.data.isc_hdf5 import write_descriptors, write_submission
+from asl.data.pairs import read_pairs, write_pairs
 from asl.data.truth import read_groups
 from asl.evaluate import run
 from asl.features.feature_store import FeatureStore
@@ -60,6 +61,7 @@ def test_the_contract_of_metrics_json(files: Path) -> None:
     assert result["hard_false_match_rate"] == 0
     assert result["context"]["command"] == "asl evaluate"
     assert sorted(p.name for p in (files / "out").iterdir()) == [
+        "asl.sha256",
         "metrics.json",
         "report.html",
         "report.md",
@@ -360,3 +362,19 @@ def test_official_numbers_from_real_descriptors(
     assert result["uap"] == pytest.approx(expected["uAP"], abs=2e-4)
     assert result["recall_at_p90"] == pytest.approx(expected["recall-at-p90"], abs=1e-9)
     assert result["accuracy_at_1"] == pytest.approx(expected["accuracy-at-1"], abs=1e-9)
+
+
+def test_edited_predictions_are_refused_under_the_check(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Predictions from elsewhere have no checksum, which is said."""
+    predictions, truth = files / "ours.csv", f"{files}/t.csv"
+    write_pairs(read_pairs(files / "p.csv"), predictions)
+    call(files, predictions=str(predictions), truth=truth, check_files=True)
+    said = capsys.readouterr().err
+    assert "t.csv: not compared: it has no checksum" in said
+    assert "ours.csv" not in said
+    predictions.write_text(predictions.read_text().replace("0.9", "0.8"))
+    call(files, predictions=str(predictions), truth=truth)
+    with pytest.raises(AslError, match=r"ours\.csv: edited or damaged since asl wrote it"):
+        call(files, predictions=str(predictions), truth=truth, check_files=True)

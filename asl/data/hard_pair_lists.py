@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asl.data.csv_rows import read_rows
-from asl.storage import atomic_text
+from asl.storage import atomic_text, recorded
 from asl.types import AslError
 
 HEADER = ["first", "second", "directed"]
@@ -57,7 +57,7 @@ def write_hard_pairs(pairs: Iterable[tuple[str, str] | HardPair], path: Path) ->
     """Write a CSV of pairs, with ``directed`` only where one is."""
     listed = [HardPair(*pair) for pair in pairs]
     columns = 3 if any(pair.directed for pair in listed) else 2
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER[:columns])
         writer.writerows([pair.first, pair.second, int(pair.directed)][:columns] for pair in listed)

@@ -19,7 +19,7 @@ import pyarrow.csv as pacsv
 
 from asl.data.checked_parquet import read_parquet, write_parquet
 from asl.data.csv_rows import FORMULA, id_of, read_rows
-from asl.storage import atomic_path
+from asl.storage import atomic_path, recorded
 from asl.types import I64, AslError, ScoredPairs, StrArray
 
 COLUMNS = ["query_id", "reference_id", "score"]
@@ -52,7 +52,7 @@ def write_pairs(
     if path.suffix == ".parquet":
         write_parquet(pa.table(table), path)
         return
-    with atomic_path(path) as temporary:
+    with recorded(path), atomic_path(path) as temporary:
         cells = {name: _plain(column) for name, column in table.items()}
         for name in COLUMNS[:2]:
             cells[name] = pc.replace_substring_regex(cells[name], f"^({FORMULA})", r"./\1")

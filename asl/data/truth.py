@@ -11,7 +11,7 @@ import csv
 from pathlib import Path
 
 from asl.data.csv_rows import cell_of, id_of, read_rows
-from asl.storage import atomic_text
+from asl.storage import atomic_text, recorded
 from asl.types import AslError, TruthPairs
 
 HEADER = ["query_id", "reference_id", "kind"]
@@ -58,7 +58,7 @@ def write_truth(truth: TruthPairs, path: str | Path) -> None:
         truth.query_ids.tolist(), truth.reference_ids.tolist(), strict=True
     ):
         references.setdefault(query, []).append(reference)
-    with atomic_text(Path(path)) as file:
+    with recorded(path), atomic_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER if truth.kinds else HEADER[:2])
         for query in truth.queries.tolist():

@@ -27,7 +27,7 @@ from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
 from asl.edits.engine.view import View
 from asl.edits.recipes import load_recipe
-from asl.storage import atomic_path, atomic_text, write_bytes
+from asl.storage import atomic_path, atomic_text, recorded, write_bytes
 from asl.types import AslError, TruthPairs, UsageError
 
 _COLUMNS = (
@@ -183,7 +183,7 @@ def _row(made: _Made) -> tuple[Any, ...]:
 
 
 def _write_table(path: Path, columns: tuple[str, ...], rows: list[Any]) -> None:
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)

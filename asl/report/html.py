@@ -41,7 +41,7 @@ from asl.report.sections import (
     table_note,
 )
 from asl.report.svg import Range, bar
-from asl.storage import atomic_text, write_json
+from asl.storage import atomic_text, recorded, write_json
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 LEAST_NORM_RANGE = 1e-2  # of log-norms
@@ -94,9 +94,10 @@ def write_report(path: str | Path, report: Report) -> None:
     if report.norms is None and report.queries is not None and report.references is not None:
         norms = _norms(report.pairs, report.truth, report.queries, report.references)
         report = replace(report, norms=norms)
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         file.write(page(report))
-    with atomic_text(path.with_suffix(".md")) as file:
+    text = path.with_suffix(".md")
+    with recorded(text), atomic_text(text) as file:
         file.write(markdown(report))
     plain = json.loads(json.dumps(document(report), default=str))
     write_json(path.with_name("metrics.json"), plain)

@@ -19,6 +19,7 @@ from asl.storage.reading import (
     read_npz,
 )
 from asl.storage.sealed_json import json_checksum, sealed, without_seal
+from asl.storage.text_checksums import CHECKSUM_LIST, is_as_written, read_checksums, recorded
 from asl.storage.writing import (
     WriteError,
     atomic_binary,
@@ -30,6 +31,7 @@ from asl.storage.writing import (
 )
 
 __all__ = [
+    "CHECKSUM_LIST",
     "ReadError",
     "WriteError",
     "atomic_binary",
@@ -40,13 +42,16 @@ __all__ = [
     "database_errors",
     "exclusive_lock",
     "file_stamp",
+    "is_as_written",
     "json_checksum",
     "open_database",
     "printable_name",
+    "read_checksums",
     "read_errors",
     "read_json",
     "read_npy",
     "read_npz",
+    "recorded",
     "sealed",
     "without_seal",
     "write_bytes",

@@ -33,7 +33,7 @@ from asl.matching.candidates.votes import LocalFeatures, LocalIndex
 from asl.matching.decision.trees import load_model
 from asl.matching.run.disk_cache import Cache
 from asl.matching.values import Settings
-from asl.storage import read_json, write_json
+from asl.storage import is_as_written, read_json, write_json
 from asl.types import Embeddings, ScoredPairs, TruthPairs
 
 _RNG = np.random.default_rng(0)
@@ -194,7 +194,9 @@ def _scored() -> ScoredPairs:
     return ScoredPairs.from_ids([*ids, *ids], [*ids[::-1], *ids[5:], *ids[:5]], _RNG.random(48))
 
 
-def _pairs(path: Path) -> str:
+def _pairs(path: Path, check: bool) -> str:
+    if check and path.suffix == ".csv":
+        is_as_written(path)
     pairs = read_pairs(path)
     queries, references = pairs.queries[pairs.query_index], pairs.references[pairs.reference_index]
     return digest(queries.tolist(), references.tolist(), pairs.scores)
@@ -207,6 +209,8 @@ def _write_truth(folder: Path) -> None:
 
 
 def _read_truth(folder: Path, check: bool) -> str:
+    if check:
+        is_as_written(folder / "t.csv")
     truth = read_truth(folder / "t.csv")
     return digest(truth.query_ids.tolist(), truth.reference_ids.tolist(), truth.queries.tolist())
 
@@ -277,6 +281,8 @@ def _read_prepared(folder: Path, check: bool) -> str:
 
 
 def _read_hard_pairs(folder: Path, check: bool) -> str:
+    if check:
+        is_as_written(folder / "hard.csv")
     return digest(read_hard_pairs(folder / "hard.csv"))
 
 
@@ -289,7 +295,7 @@ KINDS: dict[str, Kind] = {
     "checkpoint": Kind(_write_checkpoint, _read_checkpoint),
     "pairs as Parquet": Kind(
         lambda folder: write_pairs(_scored(), folder / "p.parquet"),
-        lambda folder, check: _pairs(folder / "p.parquet"),
+        lambda folder, check: _pairs(folder / "p.parquet", check),
     ),
     "HDF5 descriptors": Kind(
         lambda folder: write_descriptors(_IMAGES, folder / "d.h5"), _read_descriptors
@@ -306,7 +312,7 @@ KINDS: dict[str, Kind] = {
     "prepared image": Kind(_write_prepared, _read_prepared),
     "pairs as CSV": Kind(
         lambda folder: write_pairs(_scored(), folder / "p.csv"),
-        lambda folder, check: _pairs(folder / "p.csv"),
+        lambda folder, check: _pairs(folder / "p.csv", check),
     ),
     "ground truth": Kind(_write_truth, _read_truth),
     "hard pairs": Kind(

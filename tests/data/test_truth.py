@@ -43,7 +43,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert again.query_ids.tolist() == truth.query_ids.tolist()
     assert again.reference_ids.tolist() == truth.reference_ids.tolist()
     assert again.kinds == truth.kinds
-    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["t.csv"]
+    assert [p.name for p in (tmp_path / "deep").iterdir() if p.suffix == ".csv"] == ["t.csv"]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def test_the_page_is_one_file_that_loads_nothing(full: Path) -> None:
     assert "@import" not in text
     assert "default-src 'none'" in text
     assert "prefers-color-scheme:dark" in text
-    assert sorted(p.name for p in full.iterdir()) == ["metrics.json", "report.html", "report.md"]
+    files = ["asl.sha256", "metrics.json", "report.html", "report.md"]
+    assert sorted(p.name for p in full.iterdir()) == files
 
 
 def test_the_page_has_every_part(full: Path) -> None:

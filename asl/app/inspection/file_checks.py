@@ -13,8 +13,10 @@ from asl.app.inspection.finding import Contents
 from asl.app.library.row_checksums import CHECKED, check_database
 from asl.storage import (
     database_errors,
+    is_as_written,
     json_checksum,
     open_database,
+    read_checksums,
     read_errors,
     read_json,
     read_npz,
@@ -81,6 +83,9 @@ def check_library(path: Path) -> Contents:
         AslError: the file is damaged.
     """
     with closing(open_database(path, remedy=AGAIN, existing=True)) as database:
+        with database_errors(path, remedy=AGAIN):
+            if not database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                return Contents(compared=False, advice="it is empty: its first writer was stopped")
         check_database(database, path)
         with database_errors(path, remedy=AGAIN):
             meta = dict(database.execute("SELECT key, value FROM meta").fetchall())
@@ -159,11 +164,12 @@ def check_csv(path: Path) -> Contents:
     """Read a table; pairs and ground truth also by their own reader.
 
     Raises:
-        AslError: the file is damaged.
+        AslError: the file is damaged, or was edited since it was written.
     """
     from asl.data.pairs import COLUMNS, read_pairs
     from asl.data.truth import HEADER, read_truth
 
+    compared = is_as_written(path)
     with read_errors(path, AGAIN), path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file, strict=True)
         header = next(rows, [])
@@ -179,6 +185,27 @@ def check_csv(path: Path) -> Contents:
     else:
         with path.open(newline="", encoding="utf-8-sig") as file:
             facts = {"rows": sum(1 for row in csv.reader(file) if row) - 1}
+    return Contents(facts=facts, compared=compared)
+
+
+def check_text(path: Path) -> Contents:
+    """Compare a page with the checksum of when it was written.
+
+    Raises:
+        AslError: it was edited or damaged since.
+    """
+    return Contents(facts={"bytes": path.stat().st_size}, compared=is_as_written(path))
+
+
+def check_checksums(path: Path) -> Contents:
+    """Read a list of checksums of text files; the files are compared one by one.
+
+    Raises:
+        AslError: the list is damaged.
+    """
+    listed = read_checksums(path.parent)
+    gone = [name for name in listed if not (path.parent / name).exists()]
+    facts = {"files": len(listed), **({"gone": " ".join(gone)} if gone else {})}
     return Contents(facts=facts, compared=False)
 
 

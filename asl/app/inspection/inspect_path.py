@@ -13,7 +13,7 @@ from asl.app.inspection import file_checks, folder_checks
 from asl.app.inspection.cache_check import check_shared_cache
 from asl.app.inspection.finding import Contents, Finding
 from asl.app.library.content_cache import FILE as SHARED_CACHE
-from asl.storage import read_errors
+from asl.storage import CHECKSUM_LIST, read_checksums, read_errors
 from asl.types import AslError, UsageError
 
 Check = Callable[[Path], Contents]
@@ -113,6 +113,8 @@ def _file_kind(path: Path) -> tuple[str, Check] | None:
     suffix = path.suffix.lower()
     if path.name == SHARED_CACHE:
         return "shared cache", check_shared_cache
+    if path.name == CHECKSUM_LIST:
+        return "checksums of text files", file_checks.check_checksums
     if suffix == ".sqlite" or start.startswith(_SQLITE):
         known = suffix == ".sqlite" or file_checks.is_library(path)
         return ("library or cache", file_checks.check_library) if known else None
@@ -120,7 +122,15 @@ def _file_kind(path: Path) -> tuple[str, Check] | None:
         return _json_kind(path, start)
     if suffix == ".csv":
         return _table_kind(start)
+    if suffix in (".html", ".md") and _is_listed(path):
+        return "page", file_checks.check_text
     return _BY_SUFFIX.get(suffix)
+
+
+def _is_listed(path: Path) -> bool:
+    with suppress(AslError):
+        return path.name in read_checksums(path.parent)
+    return True  # the list is damaged, which the check of the page says, too
 
 
 _BY_SUFFIX: dict[str, tuple[str, Check]] = {

@@ -9,7 +9,7 @@ from typing import Any
 from asl.app.leaks.find_leaks import KINDS, Kind, Leak, Leaks
 from asl.data.images import ImageError, decode_image
 from asl.report.page import picture_address, render
-from asl.storage import atomic_text
+from asl.storage import atomic_text, recorded
 
 PAGE_FOLDER = "app/leaks/page"
 THUMBNAIL_SIDE = 220  # pixels of the longer side in the page
@@ -66,7 +66,7 @@ def write_leak_report(
         sections=[section for section in sections if section["count"]],
         pictures=pictures,
     )
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         file.write(text)
     return sum(shown)
 

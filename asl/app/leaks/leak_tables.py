@@ -15,7 +15,7 @@ from typing import Any
 from asl.app.leaks.find_leaks import KINDS, Leak, Leaks, Side, SplitOutcome
 from asl.app.pairs.pair_verifier import verifier_id
 from asl.app.scanning.tables import EDIT_SEPARATOR, path_cell
-from asl.storage import atomic_text
+from asl.storage import atomic_text, recorded
 from asl.version import __version__
 
 
@@ -74,7 +74,7 @@ def write_leaks(rows: Sequence[LeakRow], path: Path) -> None:
     if path.suffix == ".parquet":
         _write_parquet(rows, path)
         return
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         if path.suffix == ".json":
             listed = [
                 {**asdict(row), "edits": row.edits.split(EDIT_SEPARATOR) if row.edits else []}
@@ -105,7 +105,7 @@ def _write_parquet(rows: Sequence[LeakRow], path: Path) -> None:
 
 def write_drop_list(leaks: Leaks, side: Side, path: Path) -> None:
     """Write the files to remove, as CSV: their split and their path."""
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(("split", "path"))
         writer.writerows(

@@ -12,7 +12,7 @@ from asl.app.library.shots import ShotFiles
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
 from asl.data.images import ImageError, decode_image
 from asl.report.page import picture_address, render
-from asl.storage import atomic_text
+from asl.storage import atomic_text, recorded
 
 PAGE_FOLDER = "app/scanning/page"
 THUMBNAIL_SIDE = 256  # pixels of the longer side in the page
@@ -63,7 +63,7 @@ def write_gallery(
         "precision": result.precision,
     }
     title = os.path.basename(str(result.root)) or str(result.root)
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         file.write(render("gallery.html", folder=PAGE_FOLDER, data=data, title=title, facts=facts))
     return len(pairs)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asl.app.library.shots import ShotFiles
-from asl.storage import atomic_text
+from asl.storage import atomic_text, recorded
 from asl.version import __version__
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def write_table(rows: list[Row], path: Path) -> None:
     if path.suffix == ".parquet":
         _write_parquet(rows, path)
         return
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         if path.suffix == ".json":
             listed = [
                 {**asdict(row), "edits": _parts(row.edits), "kinds": _parts(row.kinds)}
@@ -238,7 +238,7 @@ def path_cell(path: str) -> str:
 
 def write_failures(failures: Mapping[str, str], path: Path) -> None:
     """Write files that could not be read, with the reason, as CSV."""
-    with atomic_text(path) as file:
+    with recorded(path), atomic_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(("path", "reason"))
         writer.writerows((path_cell(name), reason) for name, reason in sorted(failures.items()))

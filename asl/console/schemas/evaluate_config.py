@@ -48,7 +48,8 @@ class EvaluateInputs:
         query_images: images of the queries, for the thumbnails of the report.
         reference_images: images of the references, for the thumbnails of the report.
         id_style: ids of these images are paths, or file names without suffix (stem).
-        check_files: compare every file of stores with its checksum first.
+        check_files: compare every file of stores, and the tables that asl wrote, with their
+            checksums first.
     """
 
     predictions: str | None = None
