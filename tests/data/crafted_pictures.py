@@ -265,6 +265,48 @@ def _() -> bytes:
     return png(zeros(64_000), width=SIDE, height=SIDE)
 
 
+# MPO and APNG: further pictures in a JPEG and a PNG
+
+
+@crafted("mpo: an index of 60 million pictures", "ok")
+def _() -> bytes:
+    entries = struct.pack("<HHII", 0xB001, 4, 1, 60_000_000) + struct.pack(
+        "<HHII", 0xB002, 7, 16, 8
+    )
+    index = b"MPF\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    photo = saved(Image.new("RGB", (64, 64)), "JPEG")
+    return photo[:2] + segment(0xE2, index) + photo[2:]
+
+
+def apng(frames: int, declared: int) -> bytes:
+    """Blank frames of the same size."""
+
+    def control(number: int) -> bytes:
+        return chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 64, 64, 0, 0, 1, 10, 0, 0))
+
+    further = b"".join(
+        control(2 * number - 1) + chunk(b"fdAT", struct.pack(">I", 2 * number) + SMALL)
+        for number in range(1, frames)
+    )
+    whole = png(SMALL, chunk(b"acTL", struct.pack(">II", declared, 0)), control(0))
+    return whole[:-12] + further + whole[-12:]
+
+
+@crafted("apng: 900 blank frames", "ok")
+def _() -> bytes:
+    return apng(900, 900)
+
+
+@crafted("apng: two billion frames, as it says", "ok")
+def _() -> bytes:
+    return apng(3, 2**31 - 1)
+
+
+@crafted("apng: 20,000 frames", "over")
+def _() -> bytes:
+    return apng(20_000, 20_000)
+
+
 # GIF
 
 
@@ -450,7 +492,7 @@ def _() -> bytes:
     return jpeg2000(SIDE, SIDE, 28)
 
 
-# BMP, PPM, ICO
+# BMP, PPM
 
 
 def bmp(packing: int, body: bytes, *, depth: int = 8, side: int = SIDE) -> bytes:
@@ -484,11 +526,31 @@ def _() -> bytes:
     return b"P6\n999999 999999\n255\n" + bytes(100)
 
 
+# Formats that are not read
+
+
 @crafted("ico: a large entry", "no image of an allowed format")
 def _() -> bytes:
     inside = png(zeros(SIDE * (1 + SIDE)), width=SIDE, height=SIDE, colour=0)
     entry = struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 8, len(inside), 22)
     return struct.pack("<HHH", 0, 1, 1) + entry + inside
+
+
+@crafted("psd: 30,000 x 30,000", "a Photoshop picture")
+def _() -> bytes:
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 30_000, 30_000, 8, 3)
+    return head + bytes(12) + struct.pack(">H", 1) + struct.pack(">H", 2) * 90_000
+
+
+@crafted("heic: 65,535 x 65,535", "a HEIC picture")
+def _() -> bytes:
+    size = struct.pack(">I4sIII", 20, b"ispe", 0, 65_535, 65_535)
+    return b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + size * 1000
+
+
+@crafted("jpeg xl: a bare codestream", "a JPEG XL picture")
+def _() -> bytes:
+    return b"\xff\x0a" + bytes(100_000)
 
 
 def main() -> None:

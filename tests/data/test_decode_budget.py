@@ -12,6 +12,7 @@ from asl.data.decode_budget import budget_for, within_budget
 from asl.data.endable_process import Budget, Parts
 from asl.data.images import ImageError, decode_image
 from asl.data.scenes import render_scene
+from asl.data.signatures import FORMATS
 from tests.data.crafted_pictures import DRAWN, MAX_PIXELS, SLOW, Measured, saved
 from tests.data.test_endable_process import spin
 
@@ -28,6 +29,12 @@ def test_a_crafted_picture_stays_within_its_budget(name: str) -> None:
         assert outcome.startswith("("), outcome
     elif expected != "any":
         assert outcome.startswith(expected), outcome
+
+
+def test_fifty_crafted_pictures_cover_all_formats_that_are_read_and_four_that_are_not() -> None:
+    formats = {name.split(":")[0].replace(" ", "").upper() for name in DRAWN}
+    assert len(DRAWN) >= 50
+    assert formats == {*FORMATS, "MPO", "APNG", "ICO", "PSD", "HEIC", "JPEGXL"}
 
 
 def measured(data: bytes) -> tuple[int, str]:
