@@ -36,7 +36,7 @@ def test_exit_codes(model: Path, sets: Path, capsys: pytest.CaptureFixture[str])
     assert "1 leak (1 identical file); 1 of 3 images of test affected (33.3 %)" in printed
     assert "drop.csv (1 file)" in printed
     names = {path.name for path in (sets / "out").iterdir() if not path.name.startswith("cache")}
-    assert names == {"leaks.csv", "drop.csv", "report.html", "summary.json"}
+    assert names == {"asl.sha256", "leaks.csv", "drop.csv", "report.html", "summary.json"}
     (sets / "test" / "broken.jpg").write_bytes(b"no image")
     assert leaks(model, sets, "--report", 0, "--format", "json") == 3
     assert "1 of 4 images of test are unreadable" in capsys.readouterr().err
