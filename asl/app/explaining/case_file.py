@@ -12,7 +12,7 @@ from asl.app.pairs.origin import CLEAR_VOTE
 from asl.app.pairs.pair_verifier import verifier_id
 from asl.report.page import picture_address, render
 from asl.report.provenance import provenance
-from asl.storage import atomic_text, write_json
+from asl.storage import atomic_text, recorded, write_json
 from asl.types import U8
 
 PAGE_FOLDER = "app/explaining/page"
@@ -38,7 +38,7 @@ def write_case(explanation: Explanation, output: Path, *, command: str) -> list[
             agreeing=agreeing,
             pictures=_pictures(explanation),
         )
-        with atomic_text(output) as file:
+        with recorded(output), atomic_text(output) as file:
             file.write(text)
     data = output.with_suffix(".json")
     write_json(data, facts)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asl.app.explaining.case_file import case_document, write_case
 from asl.app.explaining.explain_pair import Explanation
+from asl.storage import is_as_written
 from tests.app.browser import Browser
 from tests.app.explaining.conftest import explained
 
@@ -35,6 +36,7 @@ def test_page_and_json_say_the_same(crop_case: Explanation, tmp_path: Path) -> N
     assert "cut <b>" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("data:image/jpeg;base64,") == 2 + 2 * 3
+    assert is_as_written(written[0])
 
 
 def test_json_alone(other_case: Explanation, tmp_path: Path) -> None:
