@@ -82,7 +82,7 @@ def _check(options: LeaksConfig) -> None:
 
 def _scan_options(options: LeaksConfig) -> ScanConfig:
     return ScanConfig(
-        photos=options.sets[0],
+        photos=options.sets[:1],
         output=options.output,
         cache=options.cache,
         check_files=options.check_files,

@@ -33,7 +33,7 @@ def run(options: ScanConfig) -> int:
     # Before the work, which would be for nothing where there is no place for its result.
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"--output: {options.output} is a file, not a folder")
-    if options.photos.exists():
+    if all(path.exists() for path in options.photos):
         options.output.mkdir(parents=True, exist_ok=True)
     result = scan(options, bar=no_bar if options.quiet else progress_bar)
     rows = rows_of(result)
@@ -54,7 +54,7 @@ def run(options: ScanConfig) -> int:
             file=sys.stderr,
         )
         return 1
-    return _COPIES_FOUND if options.exit_code and rows else 0
+    return _COPIES_FOUND if options.exit_code and numbers["pairs"] else 0
 
 
 def _check(options: ScanConfig) -> None:
@@ -97,6 +97,8 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
     )
     if result.links:
         print(f"  {result.links} links to files already listed skipped")
+    if result.left_out:
+        print(f"  {result.left_out} files left out by --exclude and --min-size")
     if result.raw_twins:
         print(f"  {result.raw_twins} RAW files kept with the JPEG or HEIC of their shot")
     if result.skipped:
@@ -114,6 +116,12 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
         f"{groups} {'group' if groups == 1 else 'groups'} (probability "
         f"{result.threshold:.3g} and more, for a precision of {result.precision:g})"
     )
+    if bursts := numbers["bursts"]:
+        print(f"{bursts} {'burst' if bursts == 1 else 'bursts'}: shots of one moment, no copies")
+    if files := numbers["files_that_could_go"]:
+        megabytes = numbers["bytes_that_could_be_won"] / 1e6
+        what = "have a match in the library" if result.across else "could go"
+        print(f"{files} {'file' if files == 1 else 'files'} {what}: {megabytes:.1f} MB")
     if (
         top := max((precision for precision, _ in verifier_table()), default=1.0)
     ) < result.precision:

@@ -14,6 +14,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING
+from pathlib import Path
 from typing import Any, get_args
 
 import cyclopts
@@ -136,7 +137,7 @@ def _plain_words(
             positional += texts
             continue
         null = texts == ["null"] and key.optional
-        items = split_list(texts[0]) if key.is_list and len(texts) == 1 else texts
+        items = split_list(texts[0]) if _is_list_text(key, texts) else texts
         for item in [] if null else items:
             check_text(key.name, item, _leaves(key))
         before = given.pop(key.name, []) if key.is_list else []
@@ -151,6 +152,13 @@ def _plain_words(
         for text in texts
     ]
     return [*positional, *words], settled
+
+
+def _is_list_text(key: Key, texts: list[str]) -> bool:
+    """Check that one text is a whole list; a comma may be part of a path without brackets."""
+    if not key.is_list or len(texts) != 1:
+        return False
+    return Path not in _leaves(key) or texts[0].startswith("[")
 
 
 def _option(key: Key) -> str:

@@ -91,11 +91,20 @@ def test_null_and_lists() -> None:
 def test_a_positional_argument_stays() -> None:
     config = compose("scan", ["photos", "--against", "library", "--exit-code"])
     assert (config.photos, config.against, config.exit_code) == (
-        Path("photos"),
-        Path("library"),
+        [Path("photos")],
+        [Path("library")],
         True,
     )
-    assert compose("scan", ["photos=x=y"]).photos == Path("x=y")
+    assert compose("scan", ["photos=x=y"]).photos == [Path("x=y")]
+
+
+def test_several_folders_are_words_and_a_comma_is_part_of_a_name() -> None:
+    config = compose("scan", ["a", "b, c", "--against", "d", "e", "--exclude", "*.png,thumbs"])
+    assert config.photos == [Path("a"), Path("b, c")]
+    assert config.against == [Path("d"), Path("e")]
+    assert config.exclude == ["*.png", "thumbs"]
+    assert compose("scan", ["a", "--against", "d,e"]).against == [Path("d,e")]
+    assert compose("scan", ["a", "--against", "[d,e]"]).against == [Path("d"), Path("e")]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +124,7 @@ def test_a_positional_argument_stays() -> None:
         ("reproduce", ["benchmark=sample", "sizes=[a]"], "sizes: expected a whole number"),
         ("search", ["local=3"], "local: was renamed; use local_candidates="),
         ("scan", ["photos", "--details", "3"], "--details: was renamed; use --local-candidates"),
-        ("scan", ["a", "b"], "b: one word too many"),
+        ("doctor", ["a", "b"], "b: one word too many"),
         ("scan", [], "photos: needed"),
         ("serve", ["--port", "x"], "port: expected a whole number, got 'x'"),
     ],

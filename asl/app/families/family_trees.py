@@ -9,7 +9,7 @@ does the same in the gallery when the threshold moves; a test compares the two.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -117,14 +117,23 @@ def copy_families(edges: Sequence[Edge]) -> list[Family]:
     )
 
 
-def moment_families(edges: Sequence[Edge], sharpness: Callable[[int], float]) -> list[Family]:
+def moment_families(
+    edges: Sequence[Edge],
+    sharpness: Callable[[int], float],
+    copies: Container[int] = frozenset(),
+) -> list[Family]:
     """Group the shots of one moment; the sharpest stands first, each under one that it matches.
 
     Args:
         edges: matching pairs.
         sharpness: of an image, by number.
+        copies: numbers of images that stand under another one; they are no shots.
     """
-    rows = [row for row, edge in enumerate(edges) if edge.same_moment]
+    rows = [
+        row
+        for row, edge in enumerate(edges)
+        if edge.same_moment and edge.original not in copies and edge.copy not in copies
+    ]
     neighbours: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for row in rows:
         edge = edges[row]

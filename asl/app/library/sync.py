@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from asl.app.library.file_filter import FileFilter
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name, Source
@@ -14,7 +16,7 @@ from asl.app.library.shots import raw_of_photos
 from asl.data.catalog import FileCatalog, open_catalog
 from asl.data.images import is_curable
 from asl.storage import printable_name
-from asl.types import Progress, UsageError
+from asl.types import AslError, Progress, UsageError
 
 Inode = tuple[int, int]  # (device, number)
 
@@ -32,6 +34,8 @@ class FileListing:
         raw_twins: number of RAW files left out beside the JPEG or HEIC of their shot.
         skipped: (ending, number of files) of images in unreadable formats.
         unreadable: (path, reason) of sub-folders that could not be listed.
+        left_out: number of files that a filter left out.
+        more_roots: (absolute, as written) of further folders.
     """
 
     root: Path
@@ -42,6 +46,29 @@ class FileListing:
     raw_twins: int = 0
     skipped: tuple[tuple[str, int], ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
+    left_out: int = 0
+    more_roots: tuple[tuple[Path, Path], ...] = ()
+
+    @property
+    def roots(self) -> tuple[tuple[Path, Path], ...]:
+        """(absolute, as written) of every folder."""
+        return ((self.root, self.typed_root), *self.more_roots)
+
+    def joined(self, other: FileListing) -> FileListing:
+        """Return both as one listing; the caller has left out the files that both name."""
+        skipped = Counter(dict(self.skipped))
+        skipped.update(dict(other.skipped))
+        return replace(
+            self,
+            sources=(*self.sources, *other.sources),
+            inodes=self.inodes | other.inodes,
+            links=self.links + other.links,
+            raw_twins=self.raw_twins + other.raw_twins,
+            skipped=tuple(skipped.most_common()),
+            unreadable=(*self.unreadable, *other.unreadable),
+            left_out=self.left_out + other.left_out,
+            more_roots=(*self.more_roots, *other.roots),
+        )
 
 
 @dataclass(frozen=True)
@@ -63,8 +90,38 @@ class SyncResult:
     forgotten: int
 
 
+def list_folders(
+    sources: Sequence[str | Path],
+    *,
+    role: str,
+    already_listed: FileListing | None = None,
+    chosen: FileFilter | None = None,
+) -> FileListing:
+    """List the image files of several folders as :func:`list_files` does; each file counts once.
+
+    Raises:
+        UsageError: there is none, or one cannot be listed.
+        AslError: one holds no image.
+    """
+    if not sources:
+        raise UsageError(f"{role}: give at least one folder, image or list of paths")
+    listed: FileListing | None = None
+    for source in sources:
+        known = [listing for listing in (already_listed, listed) if listing]
+        before = known[0].joined(known[1]) if len(known) == 2 else next(iter(known), None)
+        found = list_files(source, role=role, already_listed=before, chosen=chosen)
+        listed = listed.joined(found) if listed else found
+    if listed is None or (not listed.sources and listed.left_out):
+        raise AslError(f"{role}: --exclude and --min-size leave no image; loosen them")
+    return listed
+
+
 def list_files(
-    source: str | Path, *, role: str, already_listed: FileListing | None = None
+    source: str | Path,
+    *,
+    role: str,
+    already_listed: FileListing | None = None,
+    chosen: FileFilter | None = None,
 ) -> FileListing:
     """List the image files of a folder, an image, or a list of paths; links count once.
 
@@ -76,6 +133,7 @@ def list_files(
         source: folder, image or list to read.
         role: name of the argument, for errors.
         already_listed: files to leave out.
+        chosen: None keeps every file.
 
     Raises:
         UsageError: there is no such path, or it is an archive.
@@ -91,8 +149,12 @@ def list_files(
             f"{path.name}; unpack it first"
         )
     files = dict.fromkeys(os.path.abspath(name) for name in catalog.paths)
-    twins = raw_of_photos(files)
     root = path if path.is_dir() else path.parent
+    absolute = os.path.abspath(root)
+    count = len(files)
+    if chosen is not None:
+        files = {name: None for name in files if chosen.keeps(name, absolute)}
+    twins = raw_of_photos(files)
     known = {source.name for source in already_listed.sources} if already_listed else set()
     other_inodes = already_listed.inodes if already_listed else frozenset[Inode]()
     sources, inodes, links = _one_per_file(
@@ -103,7 +165,7 @@ def list_files(
         (printable_name(os.path.abspath(name)), reason) for name, reason in catalog.unreadable
     )
     return FileListing(
-        Path(os.path.abspath(root)),
+        Path(absolute),
         root,
         sources,
         inodes,
@@ -111,6 +173,7 @@ def list_files(
         len(twins),
         catalog.skipped,
         unreadable,
+        count - len(files),
     )
 
 

@@ -18,6 +18,10 @@ from asl.matching.values import Evidence
 from asl.types import F32, Bools
 
 RE_ENCODED = "re-encoded"
+PASTED = "pasted into another picture or screenshot"
+SCREENSHOT = "shown in a screenshot"
+SCREEN_RATIO = 1.7  # height over width of a phone's screen, at least
+SCREEN_WIDTH = 0.9  # share of a screen's width that the picture spans, at least
 FULL_COVER = 0.94  # share of an image from which it counts as covered completely
 FLAT_BORDER = 0.8  # share of plain pixels outside the shared area that makes a frame
 LEAST_ROTATION = 3.0  # degrees
@@ -92,10 +96,19 @@ def directed_edits(
     copy_outline, original_outline = outlines if copy_is_first else outlines[::-1]
     seen = verdict.edits_forward if copy_is_first else verdict.edits_backward
     edits = [edit for edit in seen or verdict.edits if edit != RE_ENCODED]
+    if PASTED in edits and _looks_like_a_screen(copy, copy_outline):
+        edits[edits.index(PASTED)] = SCREENSHOT
     edits += _size_edits(copy, copy_outline, original, original_outline)
     if copy.format and original.format and copy.format != original.format:
         edits.append(f"saved as {copy.format}")
     return tuple(edits or [RE_ENCODED])
+
+
+def _looks_like_a_screen(copy: Facts, outline: Outline) -> bool:
+    """Check that a picture is as wide as the screen of a phone that shows it."""
+    across = [x for x, _ in outline]
+    spans = bool(across) and max(across) - min(across) >= SCREEN_WIDTH
+    return spans and copy.height >= SCREEN_RATIO * copy.width
 
 
 def _size_edits(
@@ -120,7 +133,7 @@ def _layout_edits(evidence: Evidence, region: Region) -> list[str]:
         edits.append(f"cropped to {100 * evidence.cover_reference:.0f} %")
     if evidence.cover_query < FULL_COVER:
         framed = evidence.outside_flat > FLAT_BORDER
-        edits.append("framed or padded" if framed else "pasted into another picture or screenshot")
+        edits.append("framed or padded" if framed else PASTED)
     if region.mirrored:
         edits.append("mirrored")
     if abs(region.rotation) >= LEAST_ROTATION:

@@ -37,6 +37,23 @@ def taken_apart(first: Facts, second: Facts) -> bool:
     return abs(times[0] - times[1]) > MOST_APART
 
 
+def were_shot_apart(first: Facts, second: Facts) -> bool:
+    """Check that the EXIF data name one camera and two dates that are less than a minute apart.
+
+    Copies keep the date of their original or lose it: such files are shots of one moment.
+    """
+    times = [_time(facts.taken) for facts in (first, second)]
+    if times[0] is None or times[1] is None or first.camera != second.camera:
+        return False
+    return timedelta() < abs(times[0] - times[1]) <= MOST_APART
+
+
+def may_be_shots(first: Facts, second: Facts) -> bool:
+    """Check that two files have one size and no dates that are far apart: frames of one camera."""
+    sizes = (first.width, first.height), (second.width, second.height)
+    return sizes[0] == sizes[1] and not taken_apart(first, second)
+
+
 def _time(taken: str) -> datetime | None:
     try:
         return datetime.strptime(taken, "%Y:%m:%d %H:%M:%S")

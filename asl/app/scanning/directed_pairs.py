@@ -9,6 +9,7 @@ from dataclasses import replace
 from asl.app.pairs.edits_seen import directed_edits
 from asl.app.pairs.origin import Origin, find_origin
 from asl.app.pairs.pair_verdict import PairVerdict
+from asl.app.pairs.same_moment import may_be_same_moment, may_be_shots, were_shot_apart
 from asl.app.scanning.result import MatchedPair, ScanImage
 
 
@@ -45,6 +46,7 @@ def directed_pair(
         )
         for copy_is_first in (False, True)
     )
+    facts = images[first].facts, images[second].facts
     return MatchedPair(
         first,
         second,
@@ -54,6 +56,8 @@ def directed_pair(
         back_edits,
         _weight(verdict.backward, origin.vote),
         _weight(verdict.forward, -origin.vote),
+        were_shot_apart(*facts),
+        may_be_same_moment(cosine, verdict) and may_be_shots(*facts),
     )
 
 

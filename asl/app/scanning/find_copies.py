@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +68,9 @@ class Copies:
 
 
 def find_copies(
-    photos: str | Path,
+    photos: str | Path | Sequence[str | Path],
     *,
-    against: str | Path | None = None,
+    against: str | Path | Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
     model: str = MODEL,
     precision: float = PRECISION,
@@ -83,7 +83,7 @@ def find_copies(
     """Find copies in a folder of images.
 
     Args:
-        photos: folder, image, or list of paths (``.txt``, ``.csv``).
+        photos: folder, image, or list of paths (``.txt``, ``.csv``); or several of them.
         against: where to search for originals and copies instead of ``photos``.
         cache: file that is remembered between scans, so that the next one reads only what is new;
             None remembers nothing.
@@ -105,8 +105,8 @@ def find_copies(
 
     with tempfile.TemporaryDirectory(prefix="asl-") as temporary:
         options = ScanConfig(
-            photos=Path(photos).expanduser(),
-            against=None if against is None else Path(against).expanduser(),
+            photos=_paths(photos),
+            against=[] if against is None else _paths(against),
             output=Path(temporary),
             cache=None if cache is None else Path(cache).expanduser(),
             precision=precision,
@@ -129,6 +129,11 @@ def find_copies(
             result.threshold,
             _pictures(result, rows[:_LISTED]),
         )
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    listed = [given] if isinstance(given, str | Path) else given
+    return [Path(path).expanduser() for path in listed]
 
 
 def _pictures(result: ScanResult, rows: tuple[Row, ...]) -> dict[str, bytes]:

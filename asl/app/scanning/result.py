@@ -93,7 +93,8 @@ class MatchedPair:
         back_edits: probable edits if the direction is the other one.
         weight: log-odds, in thousandths, that the copy was made from the original directly.
         back_weight: the same for the other direction.
-        same_moment: two shots of one moment; neither was made from the other.
+        same_moment: two shots of one moment, by their dates; neither was made from the other.
+        near_moment: two shots of one moment unless the pair is accepted as copies.
     """
 
     original: int
@@ -105,6 +106,7 @@ class MatchedPair:
     weight: int = 0
     back_weight: int = 0
     same_moment: bool = False
+    near_moment: bool = False
 
     @property
     def probability(self) -> float:
@@ -126,9 +128,12 @@ class MatchedPair:
         """Kinds of the probable edits (:mod:`asl.app.families.edge_kinds`), one word each."""
         return edge_kinds(self.verdict.edits)
 
-    @property
-    def edge(self) -> Edge:
-        """The pair as an edge for grouping."""
+    def edge(self, threshold: float) -> Edge:
+        """Return the pair as an edge for grouping.
+
+        Args:
+            threshold: probability from which a pair is accepted.
+        """
         return Edge(
             self.original,
             self.copy,
@@ -136,7 +141,7 @@ class MatchedPair:
             self.origin.clear,
             self.weight,
             self.back_weight,
-            self.same_moment,
+            self.same_moment or (self.near_moment and self.probability < threshold),
         )
 
     def under(self, parent: int) -> MatchedPair:
@@ -177,6 +182,7 @@ class ScanResult:
         uncompared: number of pairs that could not be compared.
         store: file of the cache, for thumbnails.
         links: number of further names of listed files, which were left out.
+        left_out: number of files that --exclude and --min-size left out.
         raw_twins: number of RAW files left out beside the JPEG or HEIC of their shot.
         skipped: ending -> number of images of an unreadable format.
         unreadable_folders: absolute path -> why its files are not among those of the scan.
@@ -198,6 +204,7 @@ class ScanResult:
     uncompared: int
     store: Path
     links: int = 0
+    left_out: int = 0
     raw_twins: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     unreadable_folders: dict[str, str] = field(default_factory=dict)
@@ -233,15 +240,16 @@ class ScanResult:
         Without a library: trees of copies, then the shots of one moment. With one: a list of
         matches for every new picture.
         """
-        edges = [pair.edge for pair in self.accepted]
+        edges = [pair.edge(self.threshold) for pair in self.pairs]
+        accepted = edges[: len(self.accepted)]  # pairs are sorted
         if self.across:
             families = library_families(
-                edges,
+                accepted,
                 is_new=lambda number: bool(self.images[number].new_paths),
                 in_library=lambda number: bool(self.images[number].library_paths),
             )
         else:
-            families = copy_families(edges)
+            families = copy_families(accepted)
         grouped = {member.image for family in families for member in family.members}
         if self.across:  # a picture that is a library match of another has its own list, too
             grouped = {family.original for family in families}
@@ -253,7 +261,8 @@ class ScanResult:
         families = sorted([*families, *alone], key=self._rank)
         if self.across:
             return families
-        moments = moment_families(edges, lambda number: self.images[number].facts.sharpness)
+        copies = {member.image for family in families for member in family.members[1:]}
+        moments = moment_families(edges, lambda number: self.images[number].facts.sharpness, copies)
         return [*families, *moments]
 
     def family_id(self, family: Family) -> str:

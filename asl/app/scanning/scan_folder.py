@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
 from asl.app.library.records import Source
-from asl.app.library.sync import FileListing, SyncResult, list_files, sync
+from asl.app.library.sync import FileListing, SyncResult, sync
 from asl.app.pairs.cached_verdicts import verify_with_cache
 from asl.app.pairs.pair_verdict import SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id
+from asl.app.pairs.same_moment import may_be_same_moment
 from asl.app.scanning.directed_pairs import directed_pair
 from asl.app.scanning.pair_candidates import (
     CandidatePairs,
@@ -29,9 +29,11 @@ from asl.app.scanning.pair_candidates import (
     nearest_pairs,
 )
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
+from asl.app.scanning.scan_files import list_both, skipped_formats
+from asl.app.scanning.weigh_parents import weighed_pairs
 from asl.console.schemas.scan_config import ScanConfig
 from asl.matching.decision.thresholds import threshold_for
-from asl.types import I64, AslError, UsageError
+from asl.types import I64, AslError
 
 LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts them
 LEAST_BUDGET = 10_000  # pairs
@@ -55,8 +57,10 @@ def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
         AslError: no image could be read, or the cache is another file.
     """
     threshold_for(options.precision)  # a wrong one is refused before the files are listed
-    photos, library = _list_both(options)
-    return scan_listings(photos, library, options, bar=bar)
+    photos, library = list_both(options)
+    # With a library the shots of one moment are no matches.
+    also = None if library else may_be_same_moment
+    return scan_listings(photos, library, options, bar=bar, also=also)
 
 
 def scan_listings(
@@ -65,7 +69,7 @@ def scan_listings(
     options: ScanConfig,
     *,
     bar: Bar,
-    also: AlsoListed = lambda cosine, verdict: False,
+    also: AlsoListed | None = None,
 ) -> ScanResult:
     """Find copies within listed images, or between them and a library.
 
@@ -75,7 +79,8 @@ def scan_listings(
             compared with the others of both.
         options: as in :func:`scan`; ``photos`` and ``against`` are not read.
         bar: as in :func:`scan`.
-        also: (cosine, verdict) -> True for pairs to list whatever their probability.
+        also: (cosine, verdict) -> True for pairs to list whatever their probability; None: no
+            others.
 
     Raises:
         UsageError: there is no such precision.
@@ -108,7 +113,7 @@ def scan_listings(
     finally:
         store.close()
     return ScanResult(
-        roots=tuple((listing.root, listing.typed_root) for listing in listings),
+        roots=tuple(root for listing in listings for root in listing.roots),
         across=library is not None,
         images=images,
         pairs=pairs,
@@ -122,7 +127,8 @@ def scan_listings(
         store=path,
         links=sum(listing.links for listing in listings),
         raw_twins=sum(listing.raw_twins for listing in listings),
-        skipped=_skipped(listings),
+        left_out=sum(listing.left_out for listing in listings),
+        skipped=skipped_formats(listings),
         unreadable_folders={
             name: reason for listing in listings for name, reason in listing.unreadable
         },
@@ -136,25 +142,6 @@ def _cache_path(options: ScanConfig, model: str) -> Path:
     """One file per model, so that another model never meets foreign features."""
     cache = options.cache or options.output / "cache.sqlite"
     return cache.with_name(f"{cache.stem}-{model[:8]}{cache.suffix}")
-
-
-def _list_both(options: ScanConfig) -> tuple[FileListing, FileListing | None]:
-    """List the photos, and the library where there is one."""
-    photos, against = list_files(options.photos, role="PHOTOS"), options.against
-    if against is None:
-        return photos, None
-    if against.exists() and os.path.samefile(options.photos, against):
-        raise UsageError(
-            f"--against: {against} is PHOTOS itself; leave it out to look for copies within PHOTOS"
-        )
-    return photos, list_files(against, role="--against", already_listed=photos)
-
-
-def _skipped(listings: Iterable[FileListing]) -> dict[str, int]:
-    total = Counter[str]()
-    for listing in listings:
-        total.update(dict(listing.skipped))
-    return dict(total.most_common())
 
 
 class _Clock:
@@ -256,7 +243,7 @@ class _Scan:
             )
 
     def compare(
-        self, candidates: CandidatePairs, *, least: float, also: AlsoListed
+        self, candidates: CandidatePairs, *, least: float, also: AlsoListed | None
     ) -> tuple[list[ScanImage], list[MatchedPair]]:
         """Verify candidates, then the members of a family with each other.
 
@@ -269,7 +256,15 @@ class _Scan:
         relatives = self._relatives(*self._matched(least))
         if len(relatives.first):
             self._verify(relatives)
-        return self._matched(least, also)
+        images, pairs = self._matched(least, also)
+        if self.in_library is not None:  # matches of a new picture are a list, no tree
+            return images, pairs
+        count = sum(pair.probability >= least for pair in pairs)
+        with self.bar("comparing relatives", "pairs") as progress:
+            weighed = weighed_pairs(
+                images, pairs[:count], self.store, workers=self._workers, progress=progress
+            )
+        return images, [*weighed, *pairs[count:]]
 
     def _verify(self, candidates: CandidatePairs) -> None:
         """Add the verdicts of candidates: identical pixels, cached ones, new ones."""
@@ -329,9 +324,10 @@ class _Scan:
         """Retrieve pairs of images that match the same third one; with a library, only across."""
         row = {digest: number for number, digest in enumerate(self.contents.digests)}
         across = self.in_library is not None
+        edges = [pair.edge(0.0) for pair in pairs]
         relatives = [
             (row[images[first].digest], row[images[second].digest])
-            for first, second in unmatched_relatives([pair.edge for pair in pairs], most=RELATIVES)
+            for first, second in unmatched_relatives(edges, most=RELATIVES)
             if not across or images[first].is_across(images[second])
         ]
         compared = self.verdicts.keys()

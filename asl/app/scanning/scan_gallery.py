@@ -96,8 +96,8 @@ def _image(
 
 
 def _name(result: ScanResult, path: str) -> str:
-    """Show a path inside the folder of the photos; with a library, both sides as typed."""
-    return result.typed_path(path) if result.across else _relative(path, result.root)
+    """Show a path inside the folder of the photos; of several folders, as typed."""
+    return result.typed_path(path) if len(result.roots) > 1 else _relative(path, result.root)
 
 
 def _relative(path: str, root: Path) -> str:
@@ -124,7 +124,8 @@ def _pair(pair: MatchedPair, place: Mapping[int, int]) -> dict[str, Any]:
         "back_edits": list(pair.back_edits),
         "weight": pair.weight,
         "back": pair.back_weight,
-        "moment": pair.same_moment,
+        "burst": pair.same_moment,
+        "near": pair.near_moment,
         "reason": pair.reason,
         "cosine": round(pair.cosine, 3),
         "outlines": [pair.verdict.first_outline, pair.verdict.second_outline],

@@ -262,6 +262,7 @@ def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, A
         "usable": len(result.synced.digests),
         "unreadable": len(result.synced.failures),
         "links_skipped": result.links,
+        "left_out_by_options": result.left_out,
         "raw_files_kept_with_a_photo": result.raw_twins,
         "formats_skipped": result.skipped,
         "unreadable_folders": len(result.unreadable_folders),
@@ -271,9 +272,24 @@ def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, A
         "candidates": result.candidates,
         "compared": result.compared,
         "not_comparable": result.uncompared,
-        "pairs": len(rows),
-        "groups": len({row.group for row in rows}),
+        "pairs": sum(row.relation != "same moment" for row in rows),
+        "groups": len({row.group for row in rows if row.relation != "same moment"}),
+        "identical_files": sum(row.relation == "same file" for row in rows),
+        "bursts": len({row.group for row in rows if row.relation == "same moment"}),
+        **_removable(result),
         "precision": result.precision,
         "threshold": result.threshold,
         "seconds": result.seconds,
+    }
+
+
+def _removable(result: ScanResult) -> dict[str, int]:
+    """Count the files beside the first one of each family, and their bytes.
+
+    With a library: the new files that have a match in it.
+    """
+    files = [file for family in result.families() for file in result.copies(family)]
+    return {
+        "files_that_could_go": len(files),
+        "bytes_that_could_be_won": sum(result.images[image].facts.bytes for image, _ in files),
     }

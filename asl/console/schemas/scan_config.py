@@ -2,6 +2,8 @@
 
 Examples:
   asl scan PHOTOS                                      copies within a folder
+  asl scan PHOTOS MORE/PHOTOS                          copies within several folders
+  asl scan PHOTOS --exclude "*.png" thumbs             without PNGs and folders called thumbs
   asl scan NEW --against LIBRARY                       new images that come from the library
   asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
   asl scan PHOTOS --precision 0.99                     fewer, surer pairs
@@ -20,7 +22,7 @@ unreadable, 2 wrong use, 130 stopped from the keyboard.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -34,8 +36,10 @@ class ScanInputs:
     """Photographs and results.
 
     Attributes:
-        photos: folder, image, or list of paths.
-        against: folder, image or list to search for originals (and copies) instead of PHOTOS.
+        photos: folders, images, or lists of paths.
+        against: folders, images or lists to search for originals (and copies) instead of PHOTOS.
+        exclude: patterns of file names, folder names or paths inside a folder to leave out.
+        min_size: files of fewer kilobytes are left out.
         output: folder of the results.
         cache: what is remembered between scans; null: OUTPUT/cache.sqlite, with the model in its
             name.
@@ -47,8 +51,10 @@ class ScanInputs:
         quiet: print nothing but errors.
     """
 
-    photos: Path
-    against: Path | None = None
+    photos: list[Path]
+    against: list[Path] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=list)
+    min_size: int = 0
     output: Path = Path("asl-scan")
     cache: Path | None = None
     check_files: bool = False

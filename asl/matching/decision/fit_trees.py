@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asl.matching.decision.trees import TreeModel
+from asl.matching.decision.trees import Model, TreeModel
 from asl.matching.values import EVIDENCE
 from asl.types import F64, AslError, Bools
 
@@ -207,12 +207,20 @@ def _appended(model: TreeModel, corrections: list[Any], rate: float) -> TreeMode
 
 
 def export_trees(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) -> TreeModel:
+    """Export the trees of a verifier; see :func:`export_model`."""
+    return export_model(classifier, names, card, TreeModel)
+
+
+def export_model(
+    classifier: Any, names: tuple[str, ...], card: dict[str, Any], kind: type[Model]
+) -> Model:
     """Export a fitted binary ``HistGradientBoostingClassifier`` to plain arrays.
 
     Args:
         classifier: fitted with two classes.
         names: evidence column of each feature.
         card: provenance stored in the model.
+        kind: class of the model.
 
     Returns:
         A model with the same log-odds.
@@ -230,7 +238,7 @@ def export_trees(classifier: Any, names: tuple[str, ...], card: dict[str, Any]) 
     threshold = np.where(leaf, 0.0, column("num_threshold", np.float64, 0.0))
     # Evidence has no missing values, so an infinite threshold means "always left".
     threshold = np.nan_to_num(threshold, posinf=np.finfo(np.float64).max)
-    return TreeModel(
+    return kind(
         names=names,
         feature=np.where(leaf, -1, column("feature_idx", np.int64, 0)),
         threshold=threshold,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from asl.storage import sealed, without_seal
 from asl.types import F64, I64, AslError
 
 _FORMAT = "asl-verifier-trees-1"
+
+
+Model = TypeVar("Model", bound="TreeModel")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class TreeModel:
         slope: Platt calibration: factor on the log-odds.
         offset: Platt calibration: constant added afterwards.
         card: provenance and measurements, for people.
+        COLUMNS: evidence that the trees may split on; a subclass may have its own.
 
     Raises:
         AslError: unknown evidence, inconsistent shapes, branches out of a tree, infinite leaves.
@@ -53,9 +57,10 @@ class TreeModel:
     slope: float = 1.0
     offset: float = 0.0
     card: dict[str, Any] = field(default_factory=dict)
+    COLUMNS: ClassVar[tuple[str, ...]] = EVIDENCE
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.names if name not in EVIDENCE]
+        unknown = [name for name in self.names if name not in self.COLUMNS]
         if unknown:
             raise AslError(
                 f"verifier model: unknown evidence {unknown}; "
@@ -85,7 +90,7 @@ class TreeModel:
         """Compute uncalibrated log-odds.
 
         Args:
-            evidence: float64 ``[N, E]`` in the order of :data:`asl.matching.values.EVIDENCE`.
+            evidence: float64 ``[N, E]`` in the order of ``COLUMNS``.
 
         Returns:
             float64 ``[N]``, higher = surer.
@@ -93,9 +98,10 @@ class TreeModel:
         Raises:
             AslError: ``evidence`` has another shape.
         """
-        if evidence.ndim != 2 or evidence.shape[1] != len(EVIDENCE):
-            raise AslError(f"evidence: expected shape [N, {len(EVIDENCE)}], got {evidence.shape}")
-        columns = evidence[:, [EVIDENCE.index(name) for name in self.names]]
+        count = len(self.COLUMNS)
+        if evidence.ndim != 2 or evidence.shape[1] != count:
+            raise AslError(f"evidence: expected shape [N, {count}], got {evidence.shape}")
+        columns = evidence[:, [self.COLUMNS.index(name) for name in self.names]]
         rows, trees = np.arange(len(columns))[:, None], np.arange(len(self.feature))[None, :]
         node = np.zeros((len(columns), len(self.feature)), dtype=np.int64)
         for _ in range(self.feature.shape[1]):
@@ -173,11 +179,17 @@ def _packaged() -> TreeModel:
 
 
 def parse_model(text: str, *, name: str) -> TreeModel:
+    """Parse a verifier model from its JSON text; see :func:`parse_trees`."""
+    return parse_trees(text, name=name, kind=TreeModel)
+
+
+def parse_trees(text: str, *, name: str, kind: type[Model]) -> Model:
     """Parse a model from its JSON text.
 
     Args:
         text: written by :meth:`TreeModel.to_json`.
         name: named in error messages.
+        kind: class of the model.
 
     Raises:
         AslError: the text is no consistent verifier model.
@@ -188,7 +200,7 @@ def parse_model(text: str, *, name: str) -> TreeModel:
             raise AslError(f"{name}: its format is {raw.get('format')!r}, expected {_FORMAT!r}")
         trees = raw["trees"]
         deepest = max(len(tree["feature"]) for tree in trees)
-        return TreeModel(
+        return kind(
             tuple(raw["evidence"]),
             _padded(trees, "feature", deepest, -1).astype(np.int64),
             _padded(trees, "threshold", deepest, 0.0),

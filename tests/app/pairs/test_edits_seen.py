@@ -134,3 +134,29 @@ def test_edits_are_named(embedder: Embedder) -> None:
     ):
         (match,) = detector.query(np.ascontiguousarray(edited))
         assert any(edit.startswith(words) for edit in match.edits), (words, match)
+
+
+@pytest.mark.parametrize(
+    ("size", "left", "words"),
+    [
+        ((1080, 2340), 0.0, "shown in a screenshot"),
+        ((1080, 2340), 0.3, "pasted into another picture or screenshot"),
+        ((1600, 1200), 0.0, "pasted into another picture or screenshot"),
+    ],
+)
+def test_a_picture_as_wide_as_a_phone_is_in_a_screenshot(
+    size: tuple[int, int], left: float, words: str
+) -> None:
+    outline = ((left, 0.3), (1.0, 0.3), (1.0, 0.6), (left, 0.6))
+    verdict = PairVerdict(
+        0.99,
+        0.1,
+        outline,
+        ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),
+        0.3,
+        1.0,
+        edits_forward=("pasted into another picture or screenshot",),
+    )
+    original = Facts(1080, 700, 1)
+    edits = directed_edits(verdict, copy_is_first=True, first=Facts(*size, 1), second=original)
+    assert edits[0] == words

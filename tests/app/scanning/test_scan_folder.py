@@ -235,3 +235,26 @@ def children_of(parent: int) -> list[int]:
         if int(fields[1]) == parent and b"spawn_main" in command:
             found.append(int(path.parent.name))
     return found
+
+
+def test_several_folders_without_what_is_left_out(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    more = tmp_path / "more"
+    (more / "thumbs").mkdir(parents=True)
+    shutil.copy(photos / "p3.jpg", more / "p3.jpg")
+    shutil.copy(photos / "p4.jpg", more / "thumbs" / "p4.jpg")
+    (more / "tiny.jpg").write_bytes(encode(textured(3, 40, 50), quality=60))
+    options = ("--exclude", "thumbs", "crop-*", "--min-size", 3)
+    rows = scanned(photos, model, tmp_path / "out", more, *options)
+    same = [row for row in rows if row["relation"] == "same file"]
+    assert [(Path(row["original"]).parent.name, row["copy"]) for row in same] == [
+        ("more", str(photos / "p3.jpg"))
+    ]
+    assert names(rows) >= {("p1.jpg", "small-1.png", "original->copy")}
+    assert not any("crop-of-0" in row["copy"] for row in rows)
+    numbers = summary(tmp_path / "out")
+    assert numbers["left_out_by_options"] == 3
+    assert numbers["files_that_could_go"] == len(rows) == 2
+    sizes = [(photos / name).stat().st_size for name in ("p3.jpg", "sub/small-1.png")]
+    assert numbers["bytes_that_could_be_won"] == sum(sizes)

@@ -177,10 +177,12 @@ function copyFamilies(pairs, all) {
   return families.sort(familyOrder(pairs));
 }
 
-// Shots of one moment, the sharpest first; sharpness: image -> number.
-function momentFamilies(pairs, all, sharpness) {
+// Shots of one moment, the sharpest first; sharpness: image -> number; copies: images that stand
+// under another one.
+function momentFamilies(pairs, all, sharpness, copies) {
   const near = new Map(), families = [], placed = new Set();
-  for (const row of all.filter(row => pairs[row].moment)) {
+  const isShot = row => !copies.has(pairs[row].original) && !copies.has(pairs[row].copy);
+  for (const row of all.filter(row => pairs[row].moment && isShot(row))) {
     append(near, pairs[row].original, [pairs[row].copy, row]);
     append(near, pairs[row].copy, [pairs[row].original, row]);
   }

@@ -30,10 +30,14 @@ const twinCount = family => imagesOf(family).reduce((sum, {image}) => {
   if (!data.across || !inLibrary(image)) return sum + twinsOf(family, image).length;
   return sum + filesOf(image, false).length; // as in ScanImage.identical
 }, 0);
+// Library files that match a new picture, identical ones included.
+const matchesOf = family => below(family).length + filesOf(family.members[0].image, true).length;
 const copiesOf = family => below(family).length + twinCount(family);
 
 function allFamilies() {
-  const rows = data.pairs.map((_, row) => row).filter(row => data.pairs[row].p >= from - 1e-9);
+  const all = data.pairs.map((_, row) => row);
+  for (const pair of data.pairs) pair.moment = pair.burst || pair.near && pair.p < from - 1e-9;
+  const rows = all.filter(row => data.pairs[row].p >= from - 1e-9);
   const families = data.across
     ? libraryFamilies(data.pairs, rows, isNew, inLibrary) : copyFamilies(data.pairs, rows);
   const grouped = new Set(families.flatMap(family => imagesOf(family).map(({image}) => image)));
@@ -42,7 +46,9 @@ function allFamilies() {
     if (grouped.has(image) || !twinned(image)) return;
     families.push({kind, members: [{image, parent: null, row: null, depth: 0}], beside: []});
   });
-  const moments = data.across ? [] : momentFamilies(data.pairs, rows, image => data.images[image].sharpness);
+  if (data.across) return families;
+  const copies = new Set(families.flatMap(family => below(family).map(({image}) => image)));
+  const moments = momentFamilies(data.pairs, all, image => data.images[image].sharpness, copies);
   return [...families, ...moments];
 }
 
@@ -277,7 +283,7 @@ function furtherMatches(family) {
 }
 
 function header(family, number) {
-  const element = make("header"), count = copiesOf(family);
+  const element = make("header"), count = data.across ? matchesOf(family) : copiesOf(family);
   element.append(make("b", "", `Group ${number}`));
   const words = family.kind === "same moment" ? plural(family.members.length, "shot", "shots") + " of one moment"
     : data.across ? plural(count, "match in the library", "matches in the library")
@@ -315,7 +321,8 @@ function flat(family, children) {
 
 function draw(empty) {
   $("value").textContent = percent(from);
-  const copies = groups.reduce((sum, g) => sum + (g.kind === "same moment" ? 0 : copiesOf(g)), 0);
+  const counted = data.across ? matchesOf : copiesOf;
+  const copies = groups.reduce((sum, g) => sum + (g.kind === "same moment" ? 0 : counted(g)), 0);
   const moments = groups.filter(g => g.kind === "same moment").length;
   const words = [plural(groups.length - moments, "group", "groups"),
     data.across ? plural(copies, "match", "matches") : plural(copies, "copy", "copies")];
