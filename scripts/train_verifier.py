@@ -64,7 +64,7 @@ from asl.types import AslError
 INSIDE = 0.75
 TWINS = 0.97  # cosine from which on two photographs may be one
 MOUNT_WEIGHT = 0.5  # of pairs in one mount: a seventh of all pairs here, fewer in people's folders
-PREPARED = 400  # pictures that a process keeps, about .5 MB each
+PREPARED = 400  # pictures that a process keeps, about 1 MB each
 PRECISIONS = (0.5, 0.75, 0.9, 0.95, 0.99)
 Looked = tuple[npt.NDArray[np.float64], bool, str, int]  # evidence, is a copy, kind, source
 

@@ -51,7 +51,8 @@ RECIPES = {
     "bent": 0.1,  # waves, lenses and swirls; not the grids of the benchmark
     # moved or shrunk in the frame, the empty rest filled with reflections or streaks
     "refilled": 0.1,
-    "strong": 0.4,  # chains of two to five edits, one of each family
+    "strong": 0.6,  # chains of two to five edits, one of each family
+    "scanned": 0.2,  # another scan of the same print or slide, small
 }
 DRAWN_RECIPES = {"drawn": 0.6, "single": 0.15, "disc_like": 0.15, "light": 0.1}
 REVERSE, FRAMES = 0.2, 0.25  # shares of the queries; the others are copies
@@ -92,6 +93,7 @@ def recipes() -> dict[str, Edit]:
             [edit for border in ("reflect", "replicate") for edit in _refilling(border)]
         ),
         "strong": _strong(),
+        "scanned": _scanned(),
         "drawn": _on_drawn(),
     }
     return own | {name: load_recipe(name) for name in RECIPES if name not in own}
@@ -112,7 +114,7 @@ def _strong() -> Edit:
     families: list[Edit] = [
         OneOf(
             [
-                Crop(area=(0.12, 0.7), aspect=(0.7, 1.45)),
+                Crop(area=(0.08, 0.7), aspect=(0.7, 1.45)),
                 Perspective(strength=(0.05, 0.24)),
                 Affine(degrees=(-25, 25), shear=(-15, 15), scale=(0.6, 1.2)),
                 ChangeAspect(ratio=(1.1, 1.8)),
@@ -143,6 +145,21 @@ def _strong() -> Edit:
         Maybe(OneOf([OverlayOnto(area=(0.25, 0.7)), Collage(), Meme(), Pad()]), 0.35),
     ]
     return Chain([SomeOf(families[:3], 2, 3), *families[3:]])
+
+
+def _scanned() -> Edit:
+    """Sample what differs between two scans of a print: size, tone, sharpness, frame, shift."""
+    return Chain(
+        [
+            Affine(degrees=(-2, 2), shear=(-1, 1), scale=(0.98, 1.12), shift=(-0.03, 0.03)),
+            ColourJitter(brightness=0.2, contrast=0.3, saturation=0.3, hue=0.03),
+            Maybe(GaussianBlur(sigma=(0.4, 1.4)), 0.6),
+            Maybe(Noise(sigma=(3, 10)), 0.4),
+            Resize(scale=(0.25, 0.6)),
+            Maybe(Pad(share=(0.02, 0.08)), 0.5),
+            Recompress(quality=(50, 92), times=(1, 1)),
+        ]
+    )
 
 
 def _on_drawn() -> Edit:

@@ -28,6 +28,7 @@ class Settings:
             in a scene), 1..16.
         mirrored: also try the mirrored reading.
         dense: fall back to dense alignment where local features find none.
+        learned: align by learned features, too, and count those that agree.
 
     Raises:
         AslError: a value outside its range.
@@ -40,6 +41,7 @@ class Settings:
     regions: int = 3
     mirrored: bool = True
     dense: bool = True
+    learned: bool = True
 
     def __post_init__(self) -> None:
         for name, low, high in (("size", 64, 1024), ("features", 16, 5000), ("regions", 1, 16)):
@@ -70,6 +72,7 @@ class Alignment:
             hardly any.
         residual: median distance of the inliers from the alignment, in pixels.
         dense: found by dense correlation, not by local features.
+        learned: found by learned features; ``inliers``, ``near`` and ``residual`` are theirs.
     """
 
     matrix: Matrix
@@ -78,6 +81,7 @@ class Alignment:
     near: int = 0
     residual: float = 0.0
     dense: bool = False
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ class Evidence:
         corr_inner: median at a quarter of the resolution without the rim: two photos in the same
             frame agree there.
         structure: share of the compared area without its rim that is not plain at that resolution.
+        flat: share of the compared area that is one plain colour in both: much of pages, slides and
+            screens, little of photographs.
         corr_kept: first decile outside compact added regions.
         corr_fine: median of the finest detail's local correlation where the structure agrees: two
             shots of one scene agree in structure, not in noise and texture.
@@ -151,6 +157,9 @@ class Evidence:
         detail: ln(detail of the query / detail of the reference) in the compared area.
         mirrored: 1 where the mirrored reading was the better one.
         dense: 1 where the alignment was found by dense correlation.
+        learned: 1 where it was found by learned features.
+        learned_inliers: ln(1 + learned features that agree with the alignment).
+        learned_support: share of the matches of learned features that agree with it.
 
     Raises:
         AslError: a value is not finite.
@@ -170,6 +179,7 @@ class Evidence:
     corr_tiny: float = 0.0
     corr_inner: float = 0.0
     structure: float = 0.0
+    flat: float = 0.0
     corr_kept: float = 0.0
     corr_fine: float = 0.0
     core: float = 0.0
@@ -204,6 +214,9 @@ class Evidence:
     detail: float = 0.0
     mirrored: float = 0.0
     dense: float = 0.0
+    learned: float = 0.0
+    learned_inliers: float = 0.0
+    learned_support: float = 0.0
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -140,3 +140,24 @@ def test_flat_and_tiny_images_are_answered(picture: Image, shape: tuple[int, int
         assert 0 <= verdict.probability <= 1
         assert verdict.reason
         assert np.isfinite(verdict.evidence.vector()).all()
+
+
+def long_page(seed: int) -> Image:
+    """A page of ten screens: pictures of noise between lines of text."""
+    rng = np.random.default_rng(seed)
+    page = np.full((3600, 360, 3), 250, np.uint8)
+    for top in range(0, 3600, 180):
+        words = " ".join("".join(rng.choice(list("aeioklmnrst"), 6)) for _ in range(3))
+        cv2.putText(page, words, (12, top + 40), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (20, 20, 20), 2)
+        coarse = rng.integers(0, 256, (5, 10, 3), dtype=np.uint8)
+        page[top + 60 : top + 170, 10:350] = cv2.resize(
+            coarse, (340, 110), interpolation=cv2.INTER_CUBIC
+        )
+    return page
+
+
+def test_a_screen_of_a_long_page_is_found_in_it(verifier: Verifier) -> None:
+    page, other = long_page(1), long_page(2)
+    screen = page[1522:2162]  # the edges cut through pictures
+    assert decided(verifier.verify(screen, page)) > 0.9
+    assert decided(verifier.verify(screen, other)) < 0.5

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from cachetools import LRUCache
 
 from asl.app.library.thumbnails import ThumbnailFile
@@ -20,10 +21,11 @@ from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, Outline, PairV
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
 from asl.matching.align.prepare import Prepared, working_image
+from asl.matching.align.xfeat import LearnedFeatures
 from asl.parallel import spawned_map
 from asl.types import F32, U8, AslError
 
-PACKED_CACHE_IMAGES = 2500  # JPEG and local features, about 0.1 MB an image
+PACKED_CACHE_IMAGES = 2500  # JPEG and local features, about 0.2 MB an image
 PREPARED_CACHE_IMAGES = 32  # decoded and ready to compare, almost 1 MB an image
 PAIRS_PER_BLOCK = 192  # pairs sent to a worker process at a time
 # Below every threshold: without structure the verifier's probability means nothing.
@@ -50,10 +52,25 @@ class _Packed:
     scales: F32
     angles: F32
     descriptors: U8
+    learned_points: F32
+    learned_descriptors: npt.NDArray[np.float16]
+
+    @classmethod
+    def of(cls, thumbnail: bytes, ready: Prepared) -> _Packed:
+        return cls(
+            thumbnail,
+            ready.points,
+            ready.scales,
+            ready.angles,
+            ready.descriptors,
+            ready.learned.points,
+            ready.learned.descriptors.astype(np.float16),
+        )
 
     def unpack(self, size: int) -> Prepared:
         image = working_image(decode_image(self.thumbnail), size)
-        return Prepared(image, self.points, self.scales, self.angles, self.descriptors)
+        learned = LearnedFeatures(self.learned_points, self.learned_descriptors.astype(np.float32))
+        return Prepared(image, self.points, self.scales, self.angles, self.descriptors, learned)
 
 
 class PairVerifier:
@@ -94,7 +111,7 @@ class PairVerifier:
         if ready is None:
             thumbnail = self._thumbnail(digest)
             ready = self.prepare(thumbnail)
-            packed = _Packed(thumbnail, ready.points, ready.scales, ready.angles, ready.descriptors)
+            packed = _Packed.of(thumbnail, ready)
         with self._lock:
             self._prepared[digest] = ready
             if packed is not None:

@@ -21,7 +21,7 @@ from asl.types import F32, F64, Bools
 
 _MAX_HYPOTHESES = 80  # best matches that may propose an alignment
 _MIN_INLIERS = 5  # features that must agree
-_MAX_NEAR_ERROR = 0.12  # share of the query's longer side: farther matches do not nearly agree
+MAX_NEAR_ERROR = 0.12  # share of the query's longer side: farther matches do not nearly agree
 # Tolerances of the vote: one feature's own scale and orientation are off by some percent, which
 # grows with the distance from it.
 _VOTE_ERROR = 6.0  # pixels, plus ...
@@ -140,7 +140,7 @@ def _best_alignment(
     loose = _vote(matches)
     if loose is None:
         return None
-    fitted = _fit(matches.take(loose), settings.tolerance, reference.shape)
+    fitted = fit_model(matches.take(loose), settings.tolerance, reference.shape)
     if fitted is None:
         return None
     scale = max(1.0, middle_scale(fitted, reference.shape))
@@ -150,7 +150,7 @@ def _best_alignment(
     if count < _MIN_INLIERS:
         return None
     all_errors = transfer_errors(fitted, every)
-    limit = _MAX_NEAR_ERROR * max(query.shape)
+    limit = MAX_NEAR_ERROR * max(query.shape)
     near = int(np.sum((all_errors >= settings.tolerance * scale) & (all_errors < limit)))
     matrix = mirror_matrix(query.shape[1]) @ fitted if matches.mirrored else fitted
     residual = float(np.median(errors[close]) / scale)
@@ -189,7 +189,7 @@ def _vote(matches: Matches) -> Bools | None:
     return np.asarray(agree[best]) if agree[best].sum() >= _MIN_INLIERS else None
 
 
-def _fit(matches: Matches, tolerance: float, shape: tuple[int, int]) -> Matrix | None:
+def fit_model(matches: Matches, tolerance: float, shape: tuple[int, int]) -> Matrix | None:
     """Fit the simplest sane model that explains the matches: similarity, affine or homography.
 
     Args:

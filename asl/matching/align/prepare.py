@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -15,9 +15,11 @@ from asl.matching.align.sift import (
     negative_angles,
     negative_descriptors,
 )
+from asl.matching.align.xfeat import LearnedFeatures, detect_xfeat
 from asl.matching.values import Gray, Image, Settings
 from asl.types import F32, U8, AslError
 
+_MAX_STRETCH = 4.0  # factor by which the longer side of a strip exceeds the working size at most
 _MAX_ENLARGEMENT = 2.0  # small images grow by this factor at most
 
 
@@ -31,6 +33,7 @@ class Prepared:
         scales: float32 ``[K]`` diameter in pixels.
         angles: float32 ``[K]`` degrees, clockwise on screen (OpenCV's sense).
         descriptors: uint8 ``[K, 128]`` RootSIFT components times 400.
+        stored: learned features of ``image`` that were stored; None: detected when they are needed.
     """
 
     image: Image
@@ -38,6 +41,7 @@ class Prepared:
     scales: F32
     angles: F32
     descriptors: U8
+    stored: LearnedFeatures | None = None
 
     @cached_property
     def gray(self) -> Gray:
@@ -50,6 +54,11 @@ class Prepared:
         rows = self.descriptors.astype(np.float32)
         norms = np.sqrt(np.einsum("kd,kd->k", rows, rows))
         return np.asarray(rows / np.maximum(norms, 1e-6)[:, None], dtype=np.float32)
+
+    @cached_property
+    def learned(self) -> LearnedFeatures:
+        """Learned features of this reading; a mirror image and a negative have others."""
+        return detect_xfeat(self.image) if self.stored is None else self.stored
 
     # Cached because a query is matched in each of these readings against all of its candidates.
     @cached_property
@@ -81,11 +90,15 @@ class Prepared:
         """Height and width at working size, in pixels."""
         return int(self.image.shape[0]), int(self.image.shape[1])
 
+    def with_learned(self) -> Prepared:
+        """The same with its learned features, detected if they were not, among what it holds."""
+        return replace(self, stored=self.learned)
+
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays, without the cached properties."""
         arrays = (self.image, self.points, self.scales, self.angles, self.descriptors)
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in (*arrays, *(self.stored or ())))
 
 
 def prepare(image: U8, settings: Settings) -> Prepared:
@@ -108,9 +121,13 @@ def prepare(image: U8, settings: Settings) -> Prepared:
 def working_image(image: U8, size: int) -> Image:
     """Scale an image so that its longer side has ``size`` pixels (enlarged at most twofold).
 
+    Pictures longer than two to one get more: a page of ten screens that was reduced to ``size``
+    would keep nothing of what a single screen shows.
+
     Args:
         image: uint8 ``[H, W, 3]`` RGB or ``[H, W]`` gray.
-        size: pixels of the longer side.
+        size: pixels of the longer side of a picture up to two to one; no picture has more pixels
+            than a square of that side.
 
     Returns:
         uint8 ``[h, w, 3]`` RGB.
@@ -130,9 +147,15 @@ def working_image(image: U8, size: int) -> Image:
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     height, width = array.shape[:2]
-    factor = min(size / max(height, width), _MAX_ENLARGEMENT)
+    factor = min(_longer_side(height, width, size) / max(height, width), _MAX_ENLARGEMENT)
     target = (max(1, round(width * factor)), max(1, round(height * factor)))
     if target == (width, height):
         return np.ascontiguousarray(array)
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(array, target, interpolation=method), dtype=np.uint8)
+
+
+def _longer_side(height: int, width: int, size: int) -> float:
+    """Pixels of the longer side at working size."""
+    ratio = max(height, width) / min(height, width)
+    return float(size * max(1.0, min((ratio / 2.0) ** 0.75, ratio**0.5, _MAX_STRETCH)))

@@ -43,6 +43,8 @@ MONOTONE: dict[str, int] = {
     "join_reference": 1,
     "break_query": 1,
     "break_reference": -1,
+    "learned_inliers": 1,
+    "learned_support": 1,
 }
 _MAX_RESPONSE = 4.0  # largest working response of LogitBoost, as its authors advise
 

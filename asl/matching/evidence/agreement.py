@@ -13,6 +13,7 @@ from asl.types import Bools
 
 _WINDOW = 9  # pixels, side of the window of the local correlation
 NOISE = 5.0  # grey levels: contrast below this is encoder noise, not structure
+_PLAIN = 1.5  # grey levels: contrast below this is one plain colour
 _FLAT_VARIANCE = 4.0  # squared grey levels: variance of this size counts half
 DISAGREE = 0.55  # local correlation below this is disagreement
 _AGREE_CORE = 0.75  # local correlation above which a pixel belongs to the agreeing core
@@ -54,6 +55,7 @@ def compare(overlay: Overlay) -> Comparison:
         "corr_coarse": _coarse(overlay, 4, 0.1),
         "corr_tiny": _coarse(overlay, 8, 0.25),
         **_inner(overlay),
+        "flat": float((overlay.mask & (contrast < _PLAIN)).sum()) / inside,
         "corr_fine": _fine(overlay, remaining & (correlation > _AGREE_FINE)),
         "gradient": _gradient_agreement(query, reference, remaining),
         "tone": _tone(query, reference, overlay.mask & ~added),

@@ -8,7 +8,8 @@ import numpy as np
 
 from asl.matching.align.dense import align_dense
 from asl.matching.align.feature_alignment import Matches, align, all_matches
-from asl.matching.align.plane_geometry import distortion
+from asl.matching.align.learned_alignment import agreeing, align_learned, all_learned_matches
+from asl.matching.align.plane_geometry import distortion, mirror_matrix
 from asl.matching.align.prepare import Prepared
 from asl.matching.evidence.agreement import Comparison, agreement, compare
 from asl.matching.evidence.bend import matched_flow, unbend
@@ -17,6 +18,8 @@ from asl.matching.evidence.overlay import Overlay, lay_over
 from asl.matching.values import Alignment, Evidence, Settings
 
 _MIN_AGREEMENT = 0.3  # median local correlation below which the negative is tried as well
+_CLEAR_AGREEMENT = 0.6  # first quartile from which no other alignment is looked for
+_LEARNED_WEIGHT = 0.2  # of a learned feature that agrees by chance five times as easily as another
 _NO_BEND_AGREEMENT = 0.6  # first decile of the local correlation from which no bend is tried
 _MIN_BEND_MATCHES = 20  # agreeing and nearly agreeing matches from which a bend is tried
 _FULLY_SEEN_FEATURES = 60  # local features from which an image counts as fully seen
@@ -49,11 +52,11 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
         reference: the possible original.
         settings: tolerances, readings, number of regions.
     """
-    reading = _align_reading(query, reference, settings, dense=settings.dense)
+    reading = _align_reading(query, reference, settings)
     inverted = False
     if _agreement(reading) < _MIN_AGREEMENT:
         negative = query.negative  # an inverted copy agrees with nothing until inverted back
-        negative_reading = _align_reading(negative, reference, settings, dense=False)
+        negative_reading = _align_reading(negative, reference, settings, negative=True)
         least = max(_agreement(reading), _MIN_AGREEMENT)
         inverted = _agreement(negative_reading) > least
         if inverted:
@@ -66,13 +69,14 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
     evidence = Evidence(
         aligned=1.0,
         seen=seen,
-        inliers=float(np.log1p(main.inliers)),
-        support=min(1.0, main.inliers / max(max(len(matches) for matches in reading.matches), 1)),
+        inliers=float(np.log1p(0 if main.learned else main.inliers)),
+        support=0.0 if main.learned else _share(main.inliers, reading.matches),
         parallax=main.near / max(main.near + main.inliers, 1),
         residual=main.residual,
         distortion=distortion(main.matrix, reference.shape),
         mirrored=float(main.mirrored),
         dense=float(main.dense),
+        **_learned(main, reading.learned, query, reference, settings),
         **comparison.values,
         **_bent(main, overlay, comparison, reading.matches, query.shape[1]),
         **coverage(query, reference, alignments),
@@ -111,17 +115,53 @@ class _AlignedReading:
 
     best: tuple[list[Alignment], Overlay, Comparison] | None
     matches: list[Matches]
+    learned: list[Matches]
 
 
 def _align_reading(
-    query: Prepared, reference: Prepared, settings: Settings, *, dense: bool
+    query: Prepared, reference: Prepared, settings: Settings, *, negative: bool = False
 ) -> _AlignedReading:
-    """Align by local features, or densely where that fails and ``dense`` is set."""
+    """Align by local features, or densely where that fails; a negative by SIFT features alone."""
     matches = all_matches(query, reference, settings)
-    best = _best(query, reference, align(query, reference, matches, settings))
-    if best is None and dense:
+    alignments = align(query, reference, matches, settings)
+    learned: list[Matches] = []
+    best = _best(query, reference, alignments)
+    if settings.learned and not negative:
+        learned = all_learned_matches(query, reference, settings)
+        if best is None or best[2].values["corr_quarter"] < _CLEAR_AGREEMENT:
+            alignments += align_learned(query, reference, learned, settings)
+            best = _best(query, reference, alignments)
+    if best is None and settings.dense and not negative:
         best = _best(query, reference, align_dense(query, reference, mirrored=settings.mirrored))
-    return _AlignedReading(best, matches)
+    return _AlignedReading(best, matches, learned)
+
+
+def _share(agreeing_count: int, readings: list[Matches]) -> float:
+    """Share of the matches of the richer reading that agree, 0..1."""
+    return min(1.0, agreeing_count / max(max(len(matches) for matches in readings), 1))
+
+
+def _learned(
+    alignment: Alignment,
+    readings: list[Matches],
+    query: Prepared,
+    reference: Prepared,
+    settings: Settings,
+) -> dict[str, float]:
+    """Count the learned features that agree with an alignment, also one of SIFT features."""
+    own = next((matches for matches in readings if matches.mirrored == alignment.mirrored), None)
+    if own is None:  # of a negative they are not detected
+        return {}
+    matrix = alignment.matrix
+    if alignment.mirrored:
+        matrix = mirror_matrix(query.shape[1]) @ matrix
+    agree, _ = agreeing(matrix, own, reference.shape, settings.tolerance)
+    count = int(agree.sum())
+    return {
+        "learned": float(alignment.learned),
+        "learned_inliers": float(np.log1p(count)),
+        "learned_support": _share(count, readings),
+    }
 
 
 def _agreement(reading: _AlignedReading) -> float:
@@ -145,5 +185,12 @@ def _best(
             overlays.append((alignment, overlay, compare(overlay)))
     if not overlays:
         return None
-    overlays.sort(key=lambda item: -item[2].values["corr_quarter"] * np.log1p(item[0].inliers + 1))
+    overlays.sort(
+        key=lambda item: -item[2].values["corr_quarter"] * np.log1p(1 + _support(item[0]))
+    )
     return [item[0] for item in overlays], overlays[0][1], overlays[0][2]
+
+
+def _support(alignment: Alignment) -> float:
+    """Features that agree with an alignment, learned ones counted for less."""
+    return alignment.inliers * (_LEARNED_WEIGHT if alignment.learned else 1.0)

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from asl.matching.align.prepare import Prepared
+from asl.matching.align.xfeat import LearnedFeatures
 from asl.matching.values import Settings
 from asl.storage import ReadError, atomic_binary, read_npz
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,26 @@ class Cache:
             stored = read_npz(
                 self.path(role, image_id),
                 remedy="delete it",
-                names=("frames", "descriptors", "image"),
+                names=("frames", "descriptors", "image", "learned_points", "learned_descriptors"),
             )
         except ReadError:
             return None
         frames = stored["frames"]
         descriptors = stored["descriptors"]
         image = stored["image"]
+        learned = LearnedFeatures(
+            stored["learned_points"], stored["learned_descriptors"].astype(np.float32)
+        )
         if (
             frames.shape != (len(descriptors), 4)
             or descriptors.shape[1:] != (128,)
             or image.ndim != 3
+            or learned.points.shape != (len(learned.descriptors), 2)
+            or learned.descriptors.shape[1:] != (64,)
         ):
             return None
-        return Prepared(
-            image, np.ascontiguousarray(frames[:, :2]), frames[:, 2], frames[:, 3], descriptors
-        )
+        points = np.ascontiguousarray(frames[:, :2])
+        return Prepared(image, points, frames[:, 2], frames[:, 3], descriptors, learned)
 
     def put(self, role: str, image_id: str, prepared: Prepared) -> None:
         """Store a prepared image, atomically."""
@@ -66,4 +71,11 @@ class Cache:
             np.float32
         )
         with atomic_binary(self.path(role, image_id), durable=False) as file:
-            np.savez(file, frames=frames, descriptors=prepared.descriptors, image=prepared.image)
+            np.savez(
+                file,
+                frames=frames,
+                descriptors=prepared.descriptors,
+                image=prepared.image,
+                learned_points=prepared.learned.points,
+                learned_descriptors=prepared.learned.descriptors.astype(np.float16),
+            )

@@ -107,6 +107,8 @@ class TaskVerifier:
             prepared = self._read("reference", image_id, self.load_reference, self.cache, result)
             if prepared is None:
                 return None
+            if self.verifier.settings.learned:
+                prepared = prepared.with_learned()
             self.recent.put(image_id, prepared, prepared.nbytes)
         # A copy per query: cached properties would grow the stored value beyond its counted bytes.
         return replace(prepared)

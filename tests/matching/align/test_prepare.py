@@ -46,11 +46,13 @@ def test_what_is_no_image_is_refused() -> None:
         ((180, 240), (240, 320)),
         ((600, 400), (320, 213)),
         ((50, 40), (100, 80)),
-        ((320, 10), (320, 10)),
-        ((1, 3000), (1, 320)),
+        ((1280, 40), (1280, 40)),
+        ((1, 3000), (1, 1280)),
+        ((600, 1200), (160, 320)),
+        ((7200, 720), (1012, 101)),
     ],
 )
-def test_the_longer_side_has_the_working_size_and_grows_twofold_at_most(
+def test_the_longer_side_has_the_working_size_strips_have_more(
     shape: tuple[int, int], working: tuple[int, int]
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)

@@ -32,8 +32,12 @@ def test_pixels_are_read_mirrored_only_where_asked_for(picture: Image, mirrored:
         )
         for side in (turned, prepare(blurred, SETTINGS))
     ]
-    found = examine(bare[0], bare[1], Settings(mirrored=mirrored)).alignments
+    settings = Settings(mirrored=mirrored, learned=False)
+    found = examine(bare[0], bare[1], settings).alignments
     assert [item.mirrored for item in found] == ([True] if mirrored else [])
+    if mirrored:
+        learned = examine(bare[0], bare[1], Settings()).alignments
+        assert [(item.mirrored, item.learned) for item in learned] == [(True, True)]
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -41,6 +41,10 @@ def test_everything_comes_back_as_it_was_stored(tmp_path: Path, picture: Image) 
             before, after = getattr(stored, field), getattr(again, field)
             assert before.dtype == after.dtype
             np.testing.assert_array_equal(before, after)
+        assert again.stored is not None
+        for before, after in zip(stored.learned, again.learned, strict=True):
+            assert before.dtype == after.dtype
+            np.testing.assert_array_equal(before, after)
     assert len(plain.points) == 0
 
 
@@ -71,6 +75,8 @@ def test_arrays_of_other_shapes_are_not_taken(tmp_path: Path, picture: Image) ->
         ("frames", stored["frames"][:-1]),
         ("descriptors", stored["descriptors"][:, :64]),
         ("image", stored["image"][..., 0]),
+        ("learned_points", stored["learned_points"][:-1]),
+        ("learned_descriptors", stored["learned_descriptors"][:, :32]),
     ):
         np.savez(path, **{**stored, name: bad})
         assert cache.get("query", "a") is None

@@ -26,7 +26,7 @@ def test_a_reference_is_read_once_while_it_is_remembered() -> None:
         return Images()(name)
 
     tasks = [QueryTask(query, ((0, "1"), (1, "2"))) for query in ("crop-1", "crop-2", "1")]
-    size = max(prepare(textured(number), Settings()).nbytes for number in (1, 2))
+    size = max(prepare(textured(number), Settings()).with_learned().nbytes for number in (1, 2))
     found = {}
     for most, times in ((0, 3), (size, 3), (2 * size, 1)):
         read.clear()
@@ -38,9 +38,10 @@ def test_a_reference_is_read_once_while_it_is_remembered() -> None:
     assert found[0] == found[size] == found[2 * size]
     held = bench.recent.get("1")
     assert held is not None
-    assert set(vars(held)) == {"image", "points", "scales", "angles", "descriptors"}, (
-        "nothing beside what was counted"
-    )
+    fields = {"image", "points", "scales", "angles", "descriptors", "stored"}
+    assert set(vars(held)) == fields, "nothing beside what was counted"
+    assert held.stored is not None
+    assert held.nbytes > sum(getattr(held, name).nbytes for name in fields - {"stored"})
 
 
 class ByBrightness:

@@ -1,0 +1,90 @@
+"""Learned features: shape, order, equivariance, small pictures, threads, a damaged network."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import asl.matching.align.xfeat as xfeat
+from asl.matching.align.xfeat import LearnedFeatures, detect_xfeat
+from asl.types import AslError
+from tests.matching.conftest import Image
+
+
+def test_features_lie_in_the_picture_and_are_unit_vectors(picture: Image) -> None:
+    found = detect_xfeat(picture)
+    assert 100 < len(found.points) <= 512
+    assert found.points.dtype == found.descriptors.dtype == np.float32
+    assert found.descriptors.shape == (len(found.points), 64)
+    assert found.points.min() >= 0
+    assert np.all(found.points <= np.array(picture.shape[1::-1]))
+    assert np.linalg.norm(found.descriptors, axis=1) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(31, 300), (300, 31), (1, 1)])
+def test_pictures_below_32_pixels_have_none(shape: tuple[int, int]) -> None:
+    found = detect_xfeat(np.zeros((*shape, 3), np.uint8))
+    assert found.points.shape == (0, 2)
+    assert found.descriptors.shape == (0, 64)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (33, 47), (64, 1000), (240, 320)])
+def test_any_other_shape_is_taken(shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    found = detect_xfeat(noise)
+    assert np.isfinite(found.descriptors).all()
+    assert np.all(found.points <= np.array(shape[::-1]))
+
+
+def test_a_plain_picture_has_hardly_any() -> None:
+    assert len(detect_xfeat(np.full((128, 128, 3), 90, np.uint8)).points) < 20
+
+
+def test_features_move_with_the_picture(picture: Image) -> None:
+    whole = cv2.resize(picture, (320, 256))
+    first = detect_xfeat(np.ascontiguousarray(whole[:, :288]))
+    second = detect_xfeat(np.ascontiguousarray(whole[:, 32:]))
+    similar = first.descriptors @ second.descriptors.T
+    best = similar.argmax(axis=1)
+    near = similar[np.arange(len(best)), best] > 0.95
+    moved = first.points[near] - second.points[best[near]]
+    assert near.sum() > 50
+    assert np.median(moved, axis=0) == pytest.approx([32, 0], abs=1)
+
+
+def test_every_thread_finds_the_same(picture: Image) -> None:
+    results: list[LearnedFeatures] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(detect_xfeat(picture))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    for other in results:
+        assert np.array_equal(other.points, results[0].points)
+        assert np.array_equal(other.descriptors, results[0].descriptors)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [("flipped", "damaged (its checksum differs); reinstall asl"), ("gone", "cannot be read")],
+)
+def test_a_damaged_network_is_named(
+    damage: str, message: str, picture: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if damage == "flipped":
+        data = bytearray(Path(xfeat.__file__).with_name("xfeat.onnx").read_bytes())
+        data[len(data) // 2] ^= 1
+        (tmp_path / "xfeat.onnx").write_bytes(data)
+    monkeypatch.setattr(xfeat, "files", lambda _: tmp_path)
+    monkeypatch.setattr(xfeat, "_networks", threading.local())
+    with pytest.raises(AslError) as caught:
+        detect_xfeat(picture)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("xfeat.onnx")
