@@ -52,7 +52,7 @@ from asl.features import extract
 from asl.matching import Verifier
 from asl.matching.align.prepare import Prepared
 from asl.matching.candidates.local_features import local_candidates
-from asl.matching.decision.fit_trees import calibrate, fit_trees, refine_trees
+from asl.matching.decision.fit_trees import average_trees, calibrate, fit_trees, refine_trees
 from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.values import EVIDENCE
 from asl.models import load_embedder
@@ -273,6 +273,21 @@ def fit(
     return model, 1 / (1 + np.exp(-(model.slope * odds + model.offset)))
 
 
+def averaged(
+    base: TreeModel,
+    model: TreeModel,
+    found: dict[str, npt.NDArray[Any]],
+    probability: npt.NDArray[np.float64],
+) -> tuple[TreeModel, npt.NDArray[np.float64]]:
+    """Average a fitted decision with ``base``, and calibrate the average on the same pairs."""
+    card = {**model.card, "averaged with": base.card}
+    joint = average_trees([base, model], card=card)
+    before = base.slope * base.log_odds(found["evidence"]) + base.offset
+    odds = (before + np.log(probability / (1 - probability))) / 2
+    joint = calibrate(joint, odds, found["copy"])
+    return joint, 1 / (1 + np.exp(-(joint.slope * odds + joint.offset)))
+
+
 def thresholds(
     probability: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]
 ) -> list[dict[str, float]]:
@@ -327,6 +342,11 @@ def main() -> int:
         "fitting one on these pairs alone",
     )
     parser.add_argument("--trees", type=int, default=5, help="trees that --refine appends")
+    parser.add_argument(
+        "--average",
+        action="store_true",
+        help="average the decision fitted on these pairs with the packaged one",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
@@ -374,6 +394,8 @@ def run(options: argparse.Namespace) -> None:
     if base is not None:
         card |= {"base": base.card, "trees": options.trees}
     model, probability = fit(found, seed=options.seed, card=card, base=base, trees=options.trees)
+    if options.average:
+        model, probability = averaged(load_model(), model, found, probability)
     model.card["thresholds"] = thresholds(probability, found["copy"])
     with atomic_text(options.output) as file:
         file.write(model.to_json())

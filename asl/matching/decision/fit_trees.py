@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -267,3 +268,41 @@ def calibrate(model: TreeModel, odds: F64, labels: Bools) -> TreeModel:
 
     fitted = LogisticRegression(C=1e3).fit(odds[:, None], labels.astype(int))
     return replace(model, slope=float(fitted.coef_[0, 0]), offset=float(fitted.intercept_[0]))
+
+
+def average_trees(models: Sequence[TreeModel], *, card: dict[str, Any]) -> TreeModel:
+    """Average the calibrated log-odds of several decisions in one model.
+
+    Args:
+        models: one or more, each calibrated, perhaps on fewer columns of the evidence than others.
+        card: of the result.
+
+    Returns:
+        All trees, each model's log-odds counted equally; its slope is 1 and its offset 0.
+    """
+    share = 1.0 / len(models)
+    names = tuple(name for name in EVIDENCE if any(name in model.names for model in models))
+    nodes = max(model.feature.shape[1] for model in models)
+
+    def joined(arrays: Iterable[npt.NDArray[Any]], fill: float) -> npt.NDArray[Any]:
+        return np.concatenate(
+            [
+                np.pad(array, ((0, 0), (0, nodes - array.shape[1])), constant_values=fill)
+                for array in arrays
+            ]
+        )
+
+    def columns(model: TreeModel) -> npt.NDArray[np.int64]:
+        place = np.array([names.index(name) for name in model.names], dtype=np.int64)
+        return np.where(model.feature < 0, -1, place[model.feature])
+
+    return TreeModel(
+        names=names,
+        feature=joined((columns(model) for model in models), -1),
+        threshold=joined((model.threshold for model in models), 0),
+        left=joined((model.left for model in models), 0),
+        right=joined((model.right for model in models), 0),
+        value=joined((share * model.slope * model.value for model in models), 0),
+        baseline=sum(share * (model.slope * model.baseline + model.offset) for model in models),
+        card=card,
+    )
