@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asl.matching.decision.fit_trees import MONOTONE, calibrate, fit_trees, refine_trees
+from asl.matching.decision.fit_trees import (
+    MONOTONE,
+    average_trees,
+    calibrate,
+    fit_trees,
+    refine_trees,
+)
 from asl.matching.decision.trees import TreeModel, parse_model
 from asl.matching.values import EVIDENCE
 from asl.types import AslError
@@ -101,3 +107,20 @@ def test_refining_corrects_where_the_base_is_wrong_and_nowhere_else(fitted: Tree
 def test_pairs_of_another_shape_are_refused(fitted: TreeModel) -> None:
     with pytest.raises(AslError, match="expected shape"):
         refine_trees(fitted, np.zeros((4, 2)), np.zeros(4, bool))
+
+
+def test_an_average_is_the_mean_of_calibrated_log_odds() -> None:
+    rng = np.random.default_rng(4)
+    evidence = rng.uniform(0, 1, (400, len(EVIDENCE)))
+    labels = evidence[:, 7] + rng.normal(0, 0.2, 400) > 0.5
+    first = calibrate(fit_trees(evidence, labels, trees=6), rng.normal(0, 1, 400), labels)
+    few = tuple(EVIDENCE[place] for place in (9, 3, 7))
+    second = fit_trees(evidence, labels, names=few, trees=3, leaves=4)
+    both = average_trees([first, second], card={"data": "both"})
+    expected = (
+        first.slope * first.log_odds(evidence) + first.offset + second.log_odds(evidence)
+    ) / 2
+    assert both.log_odds(evidence) == pytest.approx(expected)
+    assert (both.slope, both.offset, both.card) == (1.0, 0.0, {"data": "both"})
+    again = parse_model(both.to_json(), name="both")
+    assert again.log_odds(evidence) == pytest.approx(expected)
