@@ -59,7 +59,7 @@ def run(options: ScanConfig) -> int:
 
 def _check(options: ScanConfig) -> None:
     """Refuse wrong values before anything is read or written."""
-    check_least(options, {"gallery": 0})
+    check_least(options, {"gallery": 0, "min_size": 0})
     check_scan_keys(options)
 
 

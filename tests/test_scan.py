@@ -134,6 +134,7 @@ def test_exit_codes(
     ("words", "message"),
     [
         (["--gallery", -1], "gallery: must be 0 or more, got -1"),
+        (["--min-size", -1], "min_size: must be 0 or more, got -1"),
         (["--max-failure-rate", 1.5], "--max-failure-rate must be in 0..1"),
         (["--max-megapixels", 0], "--max-megapixels must be above 0, got 0"),
         (["--neighbours", 0], "neighbours: must be 1 or more, got 0"),
