@@ -5,6 +5,7 @@ The options and their explanation are in :mod:`asl.console.schemas.scan_config`.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,7 @@ _COPIES_FOUND = 3  # exit code
 
 def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
+    from asl.app.scanning.scan_file import SCAN_FILE, write_scan
     from asl.app.scanning.scan_folder import scan
     from asl.app.scanning.tables import rows_of, summary, write_table
     from asl.console.progress import no_bar, progress_bar
@@ -42,6 +44,7 @@ def run(options: ScanConfig) -> int:
     write_table(rows, table)
     _write_failures(result, options.output / "unreadable.csv")
     write_json(options.output / "summary.json", numbers)
+    write_scan(result, options.output / SCAN_FILE)
     if options.gallery:
         _write_gallery(result, options, numbers)
     if not options.quiet:
@@ -129,9 +132,26 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
             f"  note: precision was measured up to {top:g}; above it little more than identical "
             "files is left"
         )
+    for line in _review_lines(result):
+        print(f"  {line}")
     print(f"  table    {table}")
     if options.gallery:
         print(f"  gallery  {options.output / 'gallery.html'}")
+    if pairs:
+        print(f"  to act   asl review {shlex.quote(str(options.output))}")
+
+
+def _review_lines(result: ScanResult) -> list[str]:
+    """Say what earlier reviews changed."""
+    from asl.app.scanning.tables import calibration_text
+
+    lines = []
+    if result.marked_out:
+        marks = ", ".join(f"{count} {mark}" for mark, count in result.marked_out.items())
+        lines.append(f"left out, marked in a review: {marks}")
+    if result.calibration.answers:
+        lines.append(f"probabilities: {calibration_text(result)}")
+    return lines
 
 
 main = EntryPoint("scan", run)

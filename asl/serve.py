@@ -5,29 +5,28 @@ The options and their explanation are in :mod:`asl.console.schemas.serve_config`
 
 from __future__ import annotations
 
-import errno
-import ipaddress
-import os
-import signal
-import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asl.app.service.listening import (
+    address,
+    bound,
+    check_exposure,
+    exit_on_signals,
+    listen,
+    read_token,
+)
 from asl.console.entry import EntryPoint
 from asl.console.schemas.serve_config import ServeConfig
 from asl.console.terminal_text import terminal_text
 from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from asl.app.detector import CopyDetector
 
-_SHORTEST_TOKEN = 6  # characters
 _CONNECTIONS = 512  # a new one has time to speak before it is the oldest
 
 
@@ -47,10 +46,7 @@ def run(options: ServeConfig) -> int:
             f"`pip install asl-icd[serve]` gives what the service needs ({error})"
         ) from error
 
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # The server ends its requests first and then passes the signal on to this.
-            signal.signal(number, lambda *_: sys.exit(0))
+    exit_on_signals()
     # The port first: what would be refused is refused before a folder is added.
     with (
         bound(options.host, options.port) as listener,
@@ -68,61 +64,10 @@ def run(options: ServeConfig) -> int:
         )
         where = address(options.host, listener.getsockname()[1])
         print(f"{len(detector)} references in {options.library}; {where}", flush=True)
-        _listen(
+        listen(
             create_app(detector, limits), listener, most=max(_CONNECTIONS, 8 * options.max_uploads)
         )
     return 0
-
-
-def _listen(app: FastAPI, listener: socket.socket, *, most: int) -> None:
-    """Answer requests until a signal comes; ``most`` is the largest number of connections."""
-    import uvicorn
-
-    from asl.app.service.connections import WatchedConnection
-
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        server_header=False,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=10,
-        limit_concurrency=most,
-        http=WatchedConnection,
-        ws="none",
-    )
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """Bind a socket to the address; it listens only when the service can answer.
-
-    Raises:
-        UsageError: no such host or port.
-        AslError: the port is in use, or this user may not bind it.
-    """
-    if not 0 <= port < 2**16:  # 0: any that is free
-        raise UsageError(f"--port must be in 0..65535, got {port}")
-    try:
-        family, *_, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise UsageError(
-            f"--host {host} --port {port}: there is no such address ({error})"
-        ) from error
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if (
-            os.name == "posix"
-        ):  # a port whose last connections are still closing is free; elsewhere it means more
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise AslError(f"port {port} is in use; choose --port") from error
-        raise AslError(f"--host {host} --port {port}: cannot listen there ({error})") from error
-    return listener
 
 
 @contextmanager
@@ -141,15 +86,6 @@ def alone(library: Path) -> Iterator[None]:
     busy = f"{library}: another asl serve has it open; stop that one or choose --library"
     with exclusive_lock(library / "serve.lock", busy=busy):
         yield
-
-
-def address(host: str, port: int) -> str:
-    """Return the address for a browser; IPv6 addresses are put in brackets.
-
-    >>> address("::1", 8765)
-    'http://[::1]:8765'
-    """
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def open_detector(options: ServeConfig) -> CopyDetector:
@@ -184,42 +120,6 @@ def open_detector(options: ServeConfig) -> CopyDetector:
         if options.check_files:
             detector.store.check()
         return detector
-
-
-def read_token(path: Path | None) -> str:
-    """Return the token: the first line of a file, or variable ``ASL_TOKEN``; may be empty.
-
-    Raises:
-        UsageError: the file cannot be read, or the token is too short to be one.
-    """
-    token = os.environ.get("ASL_TOKEN", "")
-    if path is not None:
-        try:
-            token = (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise UsageError(f"--token-file: {str(path)!r} cannot be read ({reason})") from error
-    if (token or path is not None) and (
-        len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token
-    ):
-        raise UsageError(f"token: needs {_SHORTEST_TOKEN} or more ASCII characters without spaces")
-    return token
-
-
-def check_exposure(host: str, token: str) -> None:
-    """Refuse to listen for other machines without a token.
-
-    Raises:
-        UsageError: the host is reachable from other machines and there is no token.
-    """
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local and not token:
-        raise UsageError(
-            f"--host {host}: other machines could reach it; set ASL_TOKEN or --token-file first"
-        )
 
 
 def _add_first(detector: CopyDetector, photos: Path) -> None:

@@ -20,8 +20,9 @@ import pytest
 pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[serve]`")
 
 from asl.app.detector import CopyDetector
+from asl.app.service.listening import address, bound, check_exposure, read_token
 from asl.cli import compose, start
-from asl.serve import address, alone, bound, check_exposure, main, open_detector, read_token
+from asl.serve import alone, main, open_detector
 from asl.types import AslError, UsageError
 from tests.app.conftest import encode, textured, write_photos
 from tests.app.service.conftest import JPEG

@@ -45,6 +45,7 @@ VERBS = {
         Verb("scan", "ScanConfig", positional=("photos",), options=True),
         Verb("leaks", "LeaksConfig", positional=("sets",), options=True),
         Verb("explain", "ExplainConfig", positional=("first", "second"), options=True),
+        Verb("review", "ReviewConfig", positional=("scan",), options=True),
         Verb("serve", "ServeConfig", options=True),
         Verb("extract", "ExtractConfig"),
         Verb("search", "SearchConfig"),

@@ -38,6 +38,7 @@ _OBJECTS = {
     ("scores", "context"): "metrics",
     ("digest", "hard_pairs"): "identity of training images",
     ("queries", "references"): "manifest of a benchmark",
+    ("images", "pairs"): "scan",
     ("pairs", "groups"): "summary of a scan",
 }
 

@@ -20,6 +20,7 @@ from asl.app.library.sync import SyncResult
 from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.pairs.origin import Origin
 from asl.app.pairs.pair_verdict import PairVerdict, reworded
+from asl.scoring.library_calibration import LibraryCalibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class ScanImage:
         digest: of the content.
         facts: of the files.
         log_norm: ln |f|.
+        keep_all: True if a review said that all of its identical files are to be kept.
     """
 
     paths: tuple[str, ...]
@@ -39,6 +41,7 @@ class ScanImage:
     digest: str
     facts: Facts
     log_norm: float
+    keep_all: bool = False
 
     @property
     def new_paths(self) -> tuple[str, ...]:
@@ -63,6 +66,8 @@ class ScanImage:
             across: with a library; its first file is the original of the photos then. Photos that
                 are identical with each other only are listed, too.
         """
+        if self.keep_all:
+            return []
         if not across:
             return [(self.paths[0], path) for path in self.paths[1:]]
         new = self.new_paths
@@ -95,6 +100,7 @@ class MatchedPair:
         back_weight: the same for the other direction.
         same_moment: two shots of one moment, by their dates; neither was made from the other.
         near_moment: two shots of one moment unless the pair is accepted as copies.
+        packaged: probability of the packaged calibration; None where the verdict has it.
     """
 
     original: int
@@ -107,11 +113,17 @@ class MatchedPair:
     back_weight: int = 0
     same_moment: bool = False
     near_moment: bool = False
+    packaged: float | None = None
 
     @property
     def probability(self) -> float:
         """Probability in 0..1 that one of the two is a copy of the other."""
         return self.verdict.probability
+
+    @property
+    def packaged_probability(self) -> float:
+        """The same by the packaged calibration, whichever the scan used."""
+        return self.probability if self.packaged is None else self.packaged
 
     @property
     def reason(self) -> str:
@@ -189,6 +201,9 @@ class ScanResult:
         seconds: step -> wall-clock seconds.
         model: name or path of the model.
         model_hash: hash of its weights and preprocessing.
+        marks: file of the marks that reviews set on pairs.
+        marked_out: mark -> number of pairs left out because an earlier review said so.
+        calibration: of the probabilities.
     """
 
     roots: tuple[tuple[Path, Path], ...]
@@ -211,6 +226,9 @@ class ScanResult:
     seconds: dict[str, float] = field(default_factory=dict)
     model: str = ""
     model_hash: str = ""
+    marks: Path = Path()
+    marked_out: dict[str, int] = field(default_factory=dict)
+    calibration: LibraryCalibration = field(default_factory=LibraryCalibration)
 
     @property
     def root(self) -> Path:
@@ -286,6 +304,8 @@ class ScanResult:
 
     def has_twins(self, image: ScanImage) -> bool:
         """Check for identical files that make a group of their own."""
+        if image.keep_all:
+            return False
         if self.across:
             return bool(image.new_paths and image.library_paths)
         return len(image.paths) > 1

@@ -18,6 +18,7 @@ from asl.app.library.local_feature_store import VotedPairs, extract_missing, ret
 from asl.app.library.records import Source
 from asl.app.library.sync import FileListing, SyncResult, sync
 from asl.app.pairs.cached_verdicts import verify_with_cache
+from asl.app.pairs.pair_marks import marks_path
 from asl.app.pairs.pair_verdict import SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id
 from asl.app.pairs.same_moment import may_be_same_moment
@@ -28,6 +29,7 @@ from asl.app.scanning.pair_candidates import (
     cache_friendly_order,
     nearest_pairs,
 )
+from asl.app.scanning.remembered_marks import RememberedMarks
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
 from asl.app.scanning.scan_files import list_both, skipped_formats
 from asl.app.scanning.weigh_parents import weighed_pairs
@@ -90,11 +92,10 @@ def scan_listings(
     threshold = threshold_for(options.precision)
     listings = [photos, library] if library else [photos]
     sources = [source for listing in listings for source in listing.sources]
-    pixels = round(1e6 * options.max_megapixels)
-    ingestor = Ingestor(
-        options.model, device=options.device, regions=options.regions, max_pixels=pixels
-    )
-    path = _cache_path(options, ingestor.hash)
+    ingestor = _ingestor(options)
+    cache = options.cache or options.output / "cache.sqlite"
+    remembered = RememberedMarks.read(cache, options.calibration)
+    path = _cache_path(cache, ingestor.hash)
     store = ingestor.open_store(path)
     try:
         if options.check_files:
@@ -105,7 +106,7 @@ def scan_listings(
         contents = _read_contents(options, store, ingestor, synced, bar)
         clock.step("embedding")
         in_library = {source.name for source in library.sources} if library else None
-        run = _Scan(options, store, path, contents, synced, in_library, bar)
+        run = _Scan(options, store, path, contents, synced, in_library, bar, remembered)
         candidates = run.retrieve({source.name for source in photos.sources})
         clock.step("searching")
         images, pairs = run.compare(candidates, least=min(LEAST_SHOWN, threshold), also=also)
@@ -129,18 +130,27 @@ def scan_listings(
         raw_twins=sum(listing.raw_twins for listing in listings),
         left_out=sum(listing.left_out for listing in listings),
         skipped=skipped_formats(listings),
-        unreadable_folders={
-            name: reason for listing in listings for name, reason in listing.unreadable
-        },
+        unreadable_folders=dict(pair for listing in listings for pair in listing.unreadable),
         seconds=clock.seconds,
         model=options.model,
         model_hash=ingestor.hash,
+        marks=marks_path(cache),
+        marked_out=remembered.counts(images),
+        calibration=remembered.calibration,
     )
 
 
-def _cache_path(options: ScanConfig, model: str) -> Path:
+def _ingestor(options: ScanConfig) -> Ingestor:
+    return Ingestor(
+        options.model,
+        device=options.device,
+        regions=options.regions,
+        max_pixels=round(1e6 * options.max_megapixels),
+    )
+
+
+def _cache_path(cache: Path, model: str) -> Path:
     """One file per model, so that another model never meets foreign features."""
-    cache = options.cache or options.output / "cache.sqlite"
     return cache.with_name(f"{cache.stem}-{model[:8]}{cache.suffix}")
 
 
@@ -190,6 +200,7 @@ class _Scan:
         synced: outcome for the files.
         in_library: paths of the library's files; None without a library.
         bar: progress display.
+        remembered: marks of earlier reviews.
     """
 
     options: ScanConfig
@@ -199,6 +210,7 @@ class _Scan:
     synced: SyncResult
     in_library: set[str] | None
     bar: Bar
+    remembered: RememberedMarks
 
     def __post_init__(self) -> None:
         self.verdicts: Verdicts = {}
@@ -347,16 +359,18 @@ class _Scan:
         self, least: float, also: AlsoListed | None = None
     ) -> tuple[list[ScanImage], list[MatchedPair]]:
         """Return pairs from a probability on and their images; identical files are one image."""
+        digests = self.contents.digests
         matching = {
             pair: (cosine, verdict)
-            for pair, (cosine, verdict) in self.verdicts.items()
-            if verdict.probability >= least or (also and also(cosine, verdict))
+            for pair, (cosine, verdict) in self.remembered.without_marked(
+                self.verdicts, digests
+            ).items()
+            if self.remembered.probability(verdict) >= least or (also and also(cosine, verdict))
         }
         paths: dict[str, list[str]] = {}
         for path, digest in self.synced.digests.items():
             paths.setdefault(digest, []).append(path)
         in_pair = {row for pair in matching for row in pair}
-        digests = self.contents.digests
         rows = [
             row for row, digest in enumerate(digests) if row in in_pair or len(paths[digest]) > 1
         ]
@@ -368,10 +382,13 @@ class _Scan:
             names = tuple(sorted(paths[digest], key=lambda name: (len(name), name)))
             in_library = tuple(name in (self.in_library or ()) for name in names)
             log_norm = float(self.contents.log_norms[row])
-            images.append(ScanImage(names, in_library, digest, facts[digest], log_norm))
+            keep_all = self.remembered.keeps_all(digest)
+            images.append(ScanImage(names, in_library, digest, facts[digest], log_norm, keep_all))
         number = {row: place for place, row in enumerate(rows)}
         pairs = [
-            directed_pair(images, number[first], number[second], cosine, verdict)
+            self.remembered.calibrate(
+                directed_pair(images, number[first], number[second], cosine, verdict)
+            )
             for (first, second), (cosine, verdict) in matching.items()
         ]
         pairs.sort(key=lambda pair: (-pair.probability, pair.original, pair.copy))

@@ -279,6 +279,9 @@ def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, A
         **_removable(result),
         "precision": result.precision,
         "threshold": result.threshold,
+        "calibration": calibration_text(result),
+        "calibration_numbers": _calibration_numbers(result),
+        "marked_pairs_left_out": result.marked_out,
         "seconds": result.seconds,
     }
 
@@ -293,3 +296,39 @@ def _removable(result: ScanResult) -> dict[str, int]:
         "files_that_could_go": len(files),
         "bytes_that_could_be_won": sum(result.images[image].facts.bytes for image, _ in files),
     }
+
+
+def calibration_text(result: ScanResult) -> str:
+    """Say which calibration the probabilities are from, in one line."""
+    numbers = _calibration_numbers(result)
+    if not numbers:
+        return "packaged"
+    text = (
+        f"of this library, from {numbers['copies'] + numbers['others']} answers "
+        f"({numbers['copies']} copies, {numbers['others']} not); the threshold "
+        f"{result.threshold:.3g} is a packaged {numbers['packaged_threshold']:.3g}"
+    )
+    if "precision" not in numbers:
+        return text
+    return f"{text}; of the pairs found, {_shares(numbers['precision'])} are copies"
+
+
+def _shares(interval: Mapping[str, float]) -> str:
+    estimate, low, high = (100 * interval[key] for key in ("estimate", "low", "high"))
+    return f"about {estimate:.0f} % ({low:.0f} to {high:.0f} % with a probability of .9)"
+
+
+def _calibration_numbers(result: ScanResult) -> dict[str, Any]:
+    """Return slope, offset and answers of the library's calibration; empty for the packaged one.
+
+    The precision is estimated for the accepted pairs of different files.
+    """
+    calibration = result.calibration
+    if not calibration.answers:
+        return {}
+    numbers = calibration.to_plain()
+    numbers["packaged_threshold"] = calibration.packaged(result.threshold)
+    packaged = [pair.packaged_probability for pair in result.accepted]
+    if packaged:
+        numbers["precision"] = asdict(calibration.precision(packaged))
+    return numbers

@@ -7,8 +7,6 @@ their content.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,7 +35,7 @@ from asl.app.service.described_routes import (
     Routes,
 )
 from asl.app.service.form_files import FormFile, is_form, read_form
-from asl.app.service.guard import OPEN_PATHS, Guard, ServiceOptions, explain_errors, unusable
+from asl.app.service.guard import Guard, ServiceOptions, explain_errors, unusable
 from asl.app.service.prometheus import CONTENT_TYPE, Metrics
 from asl.app.service.replies import (
     AddReply,
@@ -49,9 +47,9 @@ from asl.app.service.replies import (
     Reference,
     SearchReply,
 )
+from asl.app.service.served_page import refuse_unknown_parameters, served_page
 from asl.app.service.uploads import BodyMemory, Gate, Refused, clean_label, read_body
 from asl.data.images import ImageError
-from asl.report.page import render
 from asl.shared_defaults import NEIGHBOURS
 from asl.types import AslError
 from asl.version import __version__
@@ -89,7 +87,7 @@ def create_app(detector: CopyDetector, options: ServiceOptions) -> FastAPI:
         redoc_url=None,
         responses=REFUSALS,
         description=DESCRIPTION,
-        dependencies=[Depends(_refuse_unknown_parameters)],
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
     app.middleware("http")(guard)
     explain_errors(app)
@@ -159,7 +157,7 @@ class _Service:
         self._gate = Gate(options.max_uploads)
         self._memory = BodyMemory(options.max_uploads * options.max_bytes)
         self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
-        self._page, self._policy = _render_page()
+        self._page, self._policy = served_page("service.html", folder=PAGE_FOLDER)
         self._docs: str | None = None
 
     async def _run(self, work: Callable[[], Result], *, quick: bool = False) -> Result:
@@ -363,26 +361,3 @@ class _Service:
             compared=found.compared,
             matches=matches,
         )
-
-
-async def _refuse_unknown_parameters(request: Request) -> None:
-    """Refuse unknown parameters: a typo would be ignored, and its default used."""
-    route = request.scope["route"]
-    known = [field.alias for field in route.dependant.query_params]
-    unknown = sorted(set(request.query_params) - set(known))
-    if unknown and route.path not in OPEN_PATHS:
-        hint = f"known are {', '.join(known)}" if known else "there are none here"
-        raise Refused(400, f"there is no parameter {unknown[0][:40]!r}; {hint}")
-
-
-def _render_page() -> tuple[str, str]:
-    """Render the page; return it with a policy that runs no script but its own."""
-    text = render("service.html", folder=PAGE_FOLDER)
-    script = text.split("<script>")[1].split("</script>")[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
-        "img-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )
-    return text, policy

@@ -45,6 +45,8 @@ class ScanInputs:
             name.
         check_files: check the whole cache first, not only what is read.
         precision: share of the reported pairs that should be right.
+        calibration: library: of the answers that `asl review` collected, where there are enough;
+            packaged: of the package.
         format: format of the table.
         gallery: most pairs in the page; 0: no page.
         exit_code: exit with 3 where copies were found.
@@ -59,6 +61,7 @@ class ScanInputs:
     cache: Path | None = None
     check_files: bool = False
     precision: float = PRECISION
+    calibration: Literal["library", "packaged"] = "library"
     format: Literal["csv", "parquet", "json"] = "csv"
     gallery: int = 2000
     exit_code: bool = False

@@ -1,0 +1,1 @@
+"""Review what a scan found: decide, move to the trash, undo, remember."""
