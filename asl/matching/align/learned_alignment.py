@@ -99,7 +99,7 @@ def align_learned(
 
 
 def _may_agree(matches: Matches, tolerance: float) -> bool:
-    """Whether enough matches agree with the richest model: simpler ones have no more."""
+    """Test if enough matches agree with the richest model: simpler ones have no more."""
     if len(matches) < _MIN_INLIERS:
         return False
     source = np.ascontiguousarray(matches.reference[:, :2])
