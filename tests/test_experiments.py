@@ -87,7 +87,7 @@ def test_one_step(name: str, asl: bool, photos: Path, tmp_path: Path) -> None:
     config = compose(
         "train",
         [
-            "data=folder",
+            *("data=folder", "data.train=X"),
             f"experiment={name}",
             *(f"{key}={value}" for key, value in overrides.items()),
         ],

@@ -101,7 +101,7 @@ def test_a_finished_word_is_not_offered_again() -> None:
 
 def test_words_are_printed_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
     assert complete(["words", "asl ex"]) == 0
-    assert capsys.readouterr().out.split() == ["extract", "export"]
+    assert capsys.readouterr().out.split() == ["explain", "extract", "export"]
     assert complete([]) == 2
     assert complete(["words"]) == 2
     printed = capsys.readouterr().err.splitlines()

@@ -63,6 +63,8 @@ def test_every_preset_composes(path: Path) -> None:
     words = [f"{path.parent.name}={path.stem}"]
     if path.stem in ("ndec", "disc21") and path.parent.name == "data":
         words.append("data.root=X")
+    if words == ["data=folder"]:
+        words.append("data.train=X")
     config = compose("train", words)
     expected = path.stem if path.parent.name == "experiment" else None
     assert config.experiment == expected, "the configuration of a run names its experiment"

@@ -20,7 +20,7 @@ def test_values_are_escaped_and_files_are_inlined() -> None:
         "gallery.html",
         folder="app/scanning/page",
         title=HOSTILE,
-        data={"left_out": 0, "name": HOSTILE},
+        data={"left_out": 0, "across": False, "name": HOSTILE},
         facts={HOSTILE: HOSTILE},
     )
     assert "<script>alert" not in text
@@ -35,7 +35,12 @@ def test_values_are_escaped_and_files_are_inlined() -> None:
 
 def test_a_missing_value_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="facts"):
-        render("gallery.html", folder="app/scanning/page", title="", data={"left_out": 0})
+        render(
+            "gallery.html",
+            folder="app/scanning/page",
+            title="",
+            data={"left_out": 0, "across": False},
+        )
     with pytest.raises(FileNotFoundError, match=r"nothing\.css"):
         page._environment("report/templates").globals["source"]("nothing.css")
 

@@ -107,7 +107,14 @@ def test_a_direction_in_the_list_reaches_the_loss(photos: Path, tmp_path: Path) 
 def test_an_extraction_smaller_than_the_training_is_said() -> None:
     def said(*more: str) -> str | None:
         return smaller_than_trained(
-            compose("train", ["data=folder", "data.sizes=[64,96]", "data.size_starts=[0,3]", *more])
+            compose(
+                "train",
+                [
+                    *("data=folder", "data.train=X"),
+                    *("data.sizes=[64,96]", "data.size_starts=[0,3]"),
+                    *more,
+                ],
+            )
         )
 
     assert (

@@ -19,6 +19,8 @@ from asl.matching.values import Alignment, Evidence, Settings
 
 _MIN_AGREEMENT = 0.3  # median local correlation below which the negative is tried as well
 _CLEAR_AGREEMENT = 0.6  # first quartile from which no other alignment is looked for
+# Learned features of strangers agree by chance in every twentieth pair; their pixels do not.
+_LEAST_AGREEMENT = 0.25
 _LEARNED_WEIGHT = 0.2  # of a learned feature that agrees by chance five times as easily as another
 _NO_BEND_AGREEMENT = 0.6  # first decile of the local correlation from which no bend is tried
 _MIN_BEND_MATCHES = 20  # agreeing and nearly agreeing matches from which a bend is tried
@@ -131,6 +133,8 @@ def _align_reading(
         if best is None or best[2].values["corr_quarter"] < _CLEAR_AGREEMENT:
             alignments += align_learned(query, reference, learned, settings)
             best = _best(query, reference, alignments)
+            if best is not None and best[0][0].learned and not _agrees(best[2]):
+                best = None
     if best is None and settings.dense and not negative:
         best = _best(query, reference, align_dense(query, reference, mirrored=settings.mirrored))
     return _AlignedReading(best, matches, learned)
@@ -162,6 +166,12 @@ def _learned(
         "learned_inliers": float(np.log1p(count)),
         "learned_support": _share(count, readings),
     }
+
+
+def _agrees(comparison: Comparison) -> bool:
+    """Test if the pixels agree at any resolution, as those of every copy do."""
+    names = ("corr_median", "corr_coarse", "corr_tiny")
+    return max(comparison.values[name] for name in names) >= _LEAST_AGREEMENT
 
 
 def _agreement(reading: _AlignedReading) -> float:
