@@ -406,7 +406,7 @@ def test_a_reproduction_goes_on_from_its_stages() -> None:
     asl("reproduce", "benchmark=folder", "root=bench", "model=model", *keys, "output=reproduced")
     assert all(untouched(path) for path in stages)
     # of another verifier
-    assert_close(rows("reproduced/predictions/verified.csv"), before, to=0.05)
+    assert_close(rows("reproduced/predictions/verified.csv"), before, to=0.1)
     again = read_json("reproduced/metrics.json")["scores"]
     assert again.keys() == metrics.keys()
     assert_close(again["hinge"], metrics["hinge"], to=1e-6)
