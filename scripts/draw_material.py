@@ -1,7 +1,8 @@
 r"""Draw pictures that are no photographs: pages, slides, phone screens, charts, comics, icons.
 
-  python scripts/draw_material.py OUT --templates 4 --number 8 --fonts serif --seed 1
-  python scripts/make_benchmark.py OUT DRAWN --level drawn --copies 200 --distractors 150
+  python scripts/draw_material.py OUT --templates 4 --number 10 --fonts serif --seed 1
+  python scripts/make_benchmark.py OUT DRAWN --level drawn --copies 150 --distractors 100 \
+      --reverse-crops 20
 
 Every kind has templates (layout, fonts, colours), and every template several pictures of other
 content: what they share is the template, not the content, so none is a copy of another. Templates
