@@ -158,7 +158,7 @@ def _compose(words: Sequence[str]) -> Any:
             return _plain(tree)
         except OverrideParseException as error:
             raise UsageError(
-                f"{error.override}: cannot be read; put a value with commas, equals signs or "
+                f"{' '.join(str(error.override).split())}: cannot be read; put a value with commas, equals signs or "
                 "brackets in quotes, such as \"key='a,b'\""
             ) from error
         except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: `=3`

@@ -118,7 +118,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("override", ["data.sizes=[1,a(b", "=3", "data.train"])
+@pytest.mark.parametrize(
+    "override", ["data.sizes=[1,a(b", "=3", "data.train", "trainer.devices=cpu\n"]
+)
 def test_a_value_that_cannot_be_read_is_one_line(override: str, tmp_path: Path) -> None:
     done = run(override, cwd=tmp_path)
     assert done.returncode == 2
