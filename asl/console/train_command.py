@@ -157,9 +157,10 @@ def _compose(words: Sequence[str]) -> Any:
             tree.experiment = experiment
             return _plain(tree)
         except OverrideParseException as error:
+            word = " ".join(str(error.override).split())
             raise UsageError(
-                f"{' '.join(str(error.override).split())}: cannot be read; put a value with commas, equals signs or "
-                "brackets in quotes, such as \"key='a,b'\""
+                f"{word}: cannot be read; put a value with commas, equals signs or brackets in "
+                "quotes, such as \"key='a,b'\""
             ) from error
         except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: `=3`
             raise _explained(error) from error
