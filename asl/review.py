@@ -44,8 +44,14 @@ def run(options: ReviewConfig) -> int:
             return _undo(session)
         if options.rule:
             folder = options.folder and Path(options.folder).absolute()
-            decided = session.by_rules(options.rule, folder=folder, store=False)
-            print(f"{decided} files decided by {', '.join(options.rule)}")
+            with _late_bar("comparing at full size", unit="pairs") as progress:
+                applied = session.by_rules(
+                    options.rule, folder=folder, store=False, progress=progress
+                )
+            counts = f"{applied.going} to go, {applied.staying} to stay"
+            print(f"{counts} by {', '.join(options.rule)}")
+            if applied.left_in_words:
+                print(applied.left_in_words)
         if options.script is not None:
             return _write_script(session, options.script)
         if options.apply is not None:

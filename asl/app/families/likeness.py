@@ -137,7 +137,7 @@ def _compare(grid: U8, other: U8, matrix: F64) -> Likeness | None:
         other = np.asarray(
             cv2.GaussianBlur(other, (0, 0), 0.5 * math.sqrt(scale**-2 - 1)), np.uint8
         )
-    matrix = _whole_pixels(_refined(grid, other, matrix), other.shape)
+    matrix = whole_pixels(_refined(grid, other, matrix), other.shape)
     mask = _mask(grid, other, matrix)
     if mask.sum() < _LEAST_PIXELS:
         return None
@@ -176,7 +176,7 @@ def _refined(grid: U8, other: U8, matrix: F64) -> F64:
     return refined if moved < _MOST_REFINED else matrix
 
 
-def _whole_pixels(matrix: F64, shape: Sequence[int]) -> F64:
+def whole_pixels(matrix: F64, shape: Sequence[int]) -> F64:
     """Round an alignment that is nearly a shift, or a mirror image, by whole pixels."""
     corners = _corners(matrix, shape)
     for mirror in (1.0, -1.0):

@@ -163,8 +163,14 @@ class _ReviewPages:
     def rule(self, body: RuleBody) -> Plain:
         """Let a rule decide about what the page shows."""
         folder = None if body.folder is None else self._session.root / body.folder
-        count = self._session.by_rules([body.rule], folder=folder, shown=set(body.files))
-        return {**state_payload(self._session), "count": count}
+        applied = self._session.by_rules([body.rule], folder=folder, shown=set(body.files))
+        return {
+            **state_payload(self._session),
+            "going": applied.going,
+            "staying": applied.staying,
+            "left": applied.left_in_words,
+            "doubts": applied.left,
+        }
 
     def mark(self, body: MarkBody) -> Plain:
         """Mark a pair."""

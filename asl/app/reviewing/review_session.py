@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ from asl.app.reviewing.decisions import (
     read_decisions,
     write_decisions,
 )
-from asl.app.reviewing.keep_rules import RuleInput, apply_rules, check_rule
+from asl.app.reviewing.keep_rules import RuleInput, apply_rules, check_rule, pairs_to_compare
+from asl.app.reviewing.loss_check import LossCheck
 from asl.app.reviewing.question_queue import Question, next_question, question_queue
 from asl.app.reviewing.removal_log import Removed, Restored, remove, undo_removal
 from asl.app.reviewing.removal_plan import ContentCheck, RemovalPlan, plan_removal
@@ -38,6 +40,30 @@ class _Step:
 
     decisions: Mapping[str, Decision | None]
     marks: Mapping[ContentPair, PairMark | None]
+
+
+@dataclass(frozen=True)
+class RulesApplied:
+    """Counts of what rules did.
+
+    Attributes:
+        going: files that are to go.
+        staying: files that are to stay.
+        left: number of a file -> why it was left to people.
+    """
+
+    going: int
+    staying: int
+    left: Mapping[int, str]
+
+    @property
+    def left_in_words(self) -> str:
+        """Return how many files are left and why, most first; empty if none is."""
+        if not self.left:
+            return ""
+        counts = Counter(self.left.values()).most_common()
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in counts)
+        return f"{len(self.left)} left to you ({reasons})"
 
 
 class ReviewSession:
@@ -74,6 +100,7 @@ class ReviewSession:
         self.dropped = len(stored) - len(self.decisions)
         self.groups = self._regrouped()
         self._check = ContentCheck()
+        self._losses = LossCheck(folder)
         self._steps: list[_Step] = []
         self._lock = threading.RLock()
 
@@ -116,7 +143,8 @@ class ReviewSession:
         folder: Path | None = None,
         shown: Collection[int] | None = None,
         store: bool = True,
-    ) -> int:
+        progress: Progress | None = None,
+    ) -> RulesApplied:
         """Let rules decide about files that neither people nor earlier rules decided about.
 
         Args:
@@ -124,12 +152,11 @@ class ReviewSession:
             folder: of ``keep-folder``.
             shown: files that may be decided about; None for all.
             store: write the decisions.
-
-        Returns:
-            Number of files that were decided about.
+            progress: called with (pairs compared at full size, pairs to compare).
 
         Raises:
             UsageError: there is no such rule, or it lacks its folder.
+            WriteError: what was compared cannot be kept.
         """
         for name in names:
             check_rule(name, folder)
@@ -139,14 +166,17 @@ class ReviewSession:
                 for file in self.files.listed
                 if (decision := self.decisions.get(file.path)) is not None
             }
-            known = RuleInput(self.result, self.files, folder)
-            decided = apply_rules(names, self.groups, known, before=before, shown=shown)
+            known = RuleInput(self.result, self.files, folder, losses=self._losses)
+            pairs = pairs_to_compare(self.groups, known, before=before, shown=shown)
+            self._losses.compare(pairs, progress)
+            outcome = apply_rules(names, self.groups, known, before=before, shown=shown)
             chosen: dict[str, Decision | None] = {
                 self.files[number].path: Decision(stays, name, self.digest(number))
-                for number, (stays, name) in decided.items()
+                for number, (stays, name) in outcome.decided.items()
             }
             self._change(chosen, store=store)
-        return len(decided)
+        going = sum(not stays for stays, _ in outcome.decided.values())
+        return RulesApplied(going, len(outcome.decided) - going, outcome.left)
 
     def mark(self, pair: ContentPair, mark: str | None, *, asked: bool = False) -> None:
         """Mark a pair of contents, or forget its mark (None); pairs left out leave the groups.

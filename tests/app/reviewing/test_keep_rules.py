@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asl.app.library.facts import Facts
+from asl.app.pairs.origin import Origin
+from asl.app.pairs.pair_verdict import PairVerdict
 from asl.app.reviewing.keep_rules import RULES, RuleInput, apply_rules, check_rule
+from asl.app.reviewing.loss_check import FilePair
 from asl.app.reviewing.review_groups import Member, ReviewFiles, ReviewGroup, review_groups
-from asl.app.scanning.result import ScanImage, ScanResult
+from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
 from asl.types import UsageError
 from tests.app.reviewing.scan_results import SavedScan, save_scan
 
@@ -32,11 +35,13 @@ def decided(
     outcome = apply_rules(names, groups, known, before=hand)
     return {
         os.path.relpath(files[number].path, saved.photos): stays
-        for number, (stays, _) in outcome.items()
+        for number, (stays, _) in outcome.decided.items()
     }
 
 
-def test_keep_original_leaves_unclear_copies_and_collages_to_people(saved: SavedScan) -> None:
+def test_keep_original_leaves_collages_to_people_and_directs_unclear_copies_by_their_pixels(
+    saved: SavedScan,
+) -> None:
     assert decided(saved, "keep-original") == {
         "p0.jpg": True,
         "sub/crop of 0.jpg": False,
@@ -45,7 +50,29 @@ def test_keep_original_leaves_unclear_copies_and_collages_to_people(saved: Saved
         "p2.jpg": True,
         "p2 (1).jpg": False,
         "p3.jpg": True,
+        "p3-again.jpg": False,
     }
+
+
+def test_a_file_whose_pixels_do_not_follow_is_left_with_the_reason(saved: SavedScan) -> None:
+    files = ReviewFiles(saved.result)
+    groups = review_groups(saved.result, files, {})
+    reasons = {"p3-again.jpg": "could be another shot", "small-1.png": "shows more"}
+    known = RuleInput(saved.result, files, losses=lambda pair: reasons.get(pair.going.name, ""))
+    for name in RULES[:3]:
+        outcome = apply_rules([name], groups, known, before={})
+        left = {Path(files[number].path).name: why for number, why in outcome.left.items()}
+        assert reasons.items() <= left.items()
+
+
+def test_shots_of_one_camera_and_minute_are_left(saved: SavedScan) -> None:
+    for row, pair in enumerate(saved.result.pairs):
+        saved.result.pairs[row] = replace(pair, same_moment=True)
+    files = ReviewFiles(saved.result)
+    members = (Member(0), Member(1, 0, 0))
+    known = RuleInput(saved.result, files, losses=lambda pair: "")
+    outcome = apply_rules(["keep-original"], [ReviewGroup(1, members)], known, before={})
+    assert outcome.left == {1: "may be another shot of the same moment"}
 
 
 def test_keep_largest_decides_unclear_pairs_too(saved: SavedScan) -> None:
@@ -129,7 +156,7 @@ def reviews(draw: st.DrawFn) -> tuple[ScanResult, ReviewFiles, list[ReviewGroup]
         ((Path("/"), Path("/")),),
         False,
         images,
-        [],
+        [MatchedPair(0, 1, 0.9, PairVerdict(0.5, 0.99), Origin(2.0, "larger"))],
         0.5,
         0.9,
         None,
@@ -157,23 +184,31 @@ def reviews(draw: st.DrawFn) -> tuple[ScanResult, ReviewFiles, list[ReviewGroup]
     reviews(),
     st.lists(st.sampled_from(RULES), min_size=1, max_size=3),
     st.dictionaries(st.integers(0, 8), st.booleans(), max_size=3),
+    st.sets(st.integers(0, 8), max_size=3),
 )
 def test_rules_never_take_an_original_a_library_file_or_a_whole_group(
     review: tuple[ScanResult, ReviewFiles, list[ReviewGroup]],
     names: list[str],
     by_hand: dict[int, bool],
+    lossy: set[int],
 ) -> None:
     result, files, groups = review
-    known = RuleInput(result, files, Path("/a"))
+
+    def losses(pair: FilePair) -> str:
+        return "shows more" if int(pair.going.name) in lossy else ""
+
+    known = RuleInput(result, files, Path("/a"), losses=losses)
     by_hand = {number: keep for number, keep in by_hand.items() if number < len(files)}
     outcome = apply_rules(names, groups, known, before=by_hand)
-    assert not set(outcome) & set(by_hand)
-    gone = {number for number, (stays, _) in outcome.items() if not stays}
+    assert not set(outcome.decided) & set(by_hand)
+    assert not set(outcome.left) & (set(outcome.decided) | set(by_hand))
+    gone = {number for number, (stays, _) in outcome.decided.items() if not stays}
     assert not gone & {group.root for group in groups}
     assert not any(files[number].in_library for number in gone)
+    assert not gone & lossy
     for group in groups:
         by_people = {number for number in group.files if by_hand.get(number) is False}
         if gone & set(group.files):
             assert set(group.files) - gone - by_people, "a rule never empties a group"
     fewer = apply_rules(names, groups, known, before=by_hand, shown=set(range(3)))
-    assert set(fewer) <= {0, 1, 2}
+    assert set(fewer.decided) | set(fewer.left) <= {0, 1, 2}

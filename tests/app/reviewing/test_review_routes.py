@@ -68,7 +68,10 @@ def test_decide_rule_mark_and_undo(client: TestClient) -> None:
     assert state["decisions"] == {str(small): [False, "hand"]}
     everything = list(range(len(client.get("/review").json()["files"])))
     state = client.post("/rule", json={"rule": "keep-original", "files": everything}).json()
-    assert state["count"] == 6
+    assert (state["going"], state["staying"]) == (3, 4)
+    collage = number(client, "collage.png")
+    assert state["doubts"] == {str(collage): "shows more than the file that stays"}
+    assert state["left"] == "1 left to you (1: shows more than the file that stays)"
     assert state["decisions"][str(number(client, "p2 (1).jpg"))] == [False, "keep-original"]
     crop, root = number(client, "sub/crop of 0.jpg"), number(client, "p0.jpg")
     body = {"first": root, "second": crop, "mark": "not a copy"}

@@ -142,6 +142,7 @@ function itemOf(group, member) {
   if (member.parent !== null && member.parent !== group.members[0][0]) {
     element.append(make("p", "soft", `from ${baseName(review.files[member.parent].name)}`));
   }
+  if (doubts[member.file]) element.append(make("p", "soft doubt", `left to you: ${doubts[member.file]}`));
   element.append(ticks);
   element.tabIndex = -1;
   element.addEventListener("focusin", () => focus(item, false));
@@ -150,6 +151,7 @@ function itemOf(group, member) {
 }
 
 let items = [];
+const doubts = {}; // number of a file -> why a rule left it
 
 function draw() {
   items = [];
@@ -454,12 +456,16 @@ async function putBack() {
 async function useRule() {
   const files = visible.flatMap(entry => entry.members.map(member => member.file));
   const rule = $("rule").value, folder = rule === "keep-folder" ? $("folder").value : null;
+  say("Comparing the files at full size. A rule removes only what is in a file that stays…");
+  $("use-rule").disabled = true;
   const answer = await attempt(() => askJson("/rule", {rule, folder, files}));
+  $("use-rule").disabled = false;
   if (!answer) return;
   take(answer);
-  const {open} = totals();
-  say(`${plural(answer.count, "file", "files")} decided; ${open} are left to you. A rule never removes an original.`);
-  refresh();
+  say(`${plural(answer.going, "file", "files")} to go, ${answer.staying} to stay. `
+    + (answer.left ? `${answer.left}.` : "A rule never removes an original."));
+  Object.assign(doubts, answer.doubts);
+  draw();
 }
 
 function fillChoices() {
