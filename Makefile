@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE ?= 1
 PYTEST_OPTIONS ?= -n auto --dist loadfile --no-loadscope-reorder --durations=40
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo scan test tests test-fast check lock lint types docs clean
+.PHONY: help setup server demo scan test tests test-fast check lock lint types docs clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps milvus-lite
 	touch $(STAMP)
+
+# The package brings the program of the server; the client that it asks for is an older one.
+server: $(STAMP) ## Install a Milvus server for the tests marked `server` (Linux; 58 MB)
+	$(BIN)/python -m pip install --quiet --no-deps milvus==2.3.5
 
 demo: $(STAMP) ## Train on a generated set, index, search in the right direction, score, write a report
 	$(BIN)/python -m asl.train

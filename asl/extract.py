@@ -38,8 +38,7 @@ def run(config: ExtractConfig) -> int:
 
 def _check(config: ExtractConfig) -> None:
     """Refuse wrong values, and keys that do not go together, before anything is embedded."""
-    from asl.index.milvus.address import is_served
-    from asl.index.milvus.index_type import IndexKind
+    from asl.index.milvus.address import check_kind, is_served
 
     check_least(config, {"batch_size": 1, "shard_size": 1, "workers": 0, "size": 1})
     if not 0 <= config.max_failure_rate <= 1:
@@ -65,7 +64,7 @@ def _check(config: ExtractConfig) -> None:
     if not is_served(config.index or ""):
         refuse_unused(config, ("milvus_index",), reason="without index=milvus+ADDRESS")
     else:
-        IndexKind.of(config.milvus_index).check_place(str(config.index))
+        check_kind(str(config.index), config.milvus_index)
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1" and not config.part:
         raise UsageError(

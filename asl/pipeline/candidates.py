@@ -15,7 +15,7 @@ from asl.index.exact.region_search import search_regions
 from asl.matching.candidates.local_features import local_candidates
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.score import Score, pair_scores
-from asl.types import F32, I64, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
+from asl.types import F32, I64, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, StrArray
 
 
 def find_candidates(inputs: SearchInput, score: Score, *, k: int) -> ScoredPairs:
@@ -39,15 +39,19 @@ def find_local(
     inputs: SearchInput,
     *,
     k: int,
+    references: StrArray | None = None,
     workers: int | None = None,
     cache: Path | None = None,
 ) -> ScoredPairs:
     """Retrieve the ``k`` references of every query that share most local features with it.
 
+    References without an image are left out.
+
     Args:
         inputs: of a search; both roles need images. The index of the references' local features is
             kept in ``inputs.local_index`` until one of their images changes.
         k: references per query, at most.
+        references: ids of the references to search; None: those of ``inputs``.
         workers: processes that extract local features.
         cache: folder that keeps the local features of references, shared with the verifier.
 
@@ -58,16 +62,18 @@ def find_local(
         UsageError: a role has no images.
     """
     query_images, reference_images = inputs.images()
+    ids = inputs.references.ids if references is None else references
+    ids = ids[np.isin(ids, reference_images.ids)]
     with progress_bar("local features", unit="images") as progress:
         result = local_candidates(
             inputs.queries.ids,
-            inputs.references.ids,
+            ids,
             load_query=CatalogLoader.of(query_images),
             load_reference=CatalogLoader.of(reference_images),
             k=k,
             workers=workers,
             cache=cache,
-            collection=fingerprint(reference_images, inputs.references.ids.tolist()),
+            collection=fingerprint(reference_images, ids.tolist()),
             keep=inputs.local_index,
             progress=progress,
         )
@@ -82,26 +88,35 @@ def join_candidates(
 
     Args:
         pairs: candidates by embeddings, scored by ``score``.
-        local: candidates by local features of the same queries and references.
-        inputs: their embeddings; a pair's score is its best over whole images and regions.
+        local: candidates by local features of the same queries.
+        inputs: embeddings of these queries and of all candidates; a pair's score is its best over
+            whole images and regions.
         score: of the result; a pair that it does not admit (``paper``, ``strict``) is dropped.
 
     Returns:
         Pairs ordered by query, then by falling score.
     """
-    count = len(pairs.references)
-    known = pairs.query_index * count + pairs.reference_index
-    fresh = np.flatnonzero(~np.isin(local.query_index * count + local.reference_index, known))
-    query, reference = local.query_index[fresh], local.reference_index[fresh]
+    ids = inputs.references.ids
+    first, voted = _rows_of(pairs, ids), _rows_of(local, ids)
+    known = pairs.query_index * len(ids) + first
+    fresh = np.flatnonzero(~np.isin(local.query_index * len(ids) + voted, known))
+    query, reference = local.query_index[fresh], voted[fresh]
     scores = _best_scores(inputs, score, query, reference)
     admitted = np.isfinite(scores)
     query = np.concatenate([pairs.query_index, query[admitted]])
-    reference = np.concatenate([pairs.reference_index, reference[admitted]])
+    reference = np.concatenate([first, reference[admitted]])
     values = np.concatenate([pairs.scores, scores[admitted]])
     order = np.lexsort((reference, -values, query))
-    return ScoredPairs(
-        pairs.queries, pairs.references, query[order], reference[order], values[order]
-    )
+    return ScoredPairs(pairs.queries, ids, query[order], reference[order], values[order])
+
+
+def _rows_of(pairs: ScoredPairs, ids: StrArray) -> I64:
+    """Return the row among ``ids`` of the reference of every pair, int64 ``[P]``."""
+    if np.array_equal(pairs.references, ids):
+        return pairs.reference_index
+    order = np.argsort(ids)
+    rows = order[np.searchsorted(ids, pairs.reference_ids, sorter=order)]
+    return np.asarray(rows, dtype=np.int64)
 
 
 def _best_scores(inputs: SearchInput, score: Score, query: I64, reference: I64) -> F32:

@@ -16,7 +16,7 @@ from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import region_embeddings, regions_of
 from asl.features.store_groups import check_models, verify_all
-from asl.index.milvus.address import is_served
+from asl.index.milvus.address import is_served, served_file
 from asl.index.saved_index import SavedIndex
 from asl.pipeline.features import embed_images, embedded_ids
 from asl.pipeline.inputs import SearchInput
@@ -25,6 +25,8 @@ from asl.types import AslError, Embeddings, UsageError
 
 if TYPE_CHECKING:
     from asl.models import Embedder
+
+_LOCAL_INDEX = "local.npz"  # index of the references' local features, in their folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,8 @@ class InputSources:
         references: the same, or ``milvus+ADDRESS``.
         background: training images or their store; None: none.
         query_images: images of a store or index of queries; None: none.
-        reference_images: images of a store or index of references; None: none.
+        reference_images: images of a store, an index or a collection of references; None: none.
+        local_index: folder that keeps the references' local features; None: beside them.
         query_regions: parts of the queries: ``none``, ``coarse``, ``fine``.
         reference_regions: parts of the references.
         model: name or path of the embedder for images.
@@ -180,6 +183,7 @@ class InputSources:
     background: str | None
     query_images: str | None
     reference_images: str | None
+    local_index: str | None
     query_regions: str
     reference_regions: str
     model: str
@@ -206,6 +210,9 @@ class InputLoader:
         self._queries = self._source(
             "queries", sources.queries, sources.query_images, sources.query_regions
         )
+        self._served_images = (
+            self._catalog(sources.reference_images) if is_served(sources.references) else None
+        )
         self._references = (
             None
             if is_served(sources.references)
@@ -217,6 +224,10 @@ class InputLoader:
             )
         )
         self._check_background_path()
+        if sources.local_index and Path(sources.local_index).is_file():
+            raise UsageError(
+                f"local_index: expected a folder, got the file {sources.local_index}; name another"
+            )
         check_models({role: source.model for role, source in self._roles().items()})
 
     @cached_property
@@ -244,11 +255,30 @@ class InputLoader:
         return self._background.size if self._background else None
 
     @property
+    def query_images(self) -> Catalog | None:
+        """Images of the queries; None where there are only features."""
+        return self._queries.images
+
+    @property
+    def reference_images(self) -> Catalog | None:
+        """Images of the references; None where there are only features."""
+        return self._references.images if self._references else self._served_images
+
+    @property
     def has_images(self) -> bool:
         """Tell whether queries and references have images that can be compared."""
-        return all(
-            source.images is not None for source in (self._queries, self._references) if source
-        )
+        return self.query_images is not None and self.reference_images is not None
+
+    @property
+    def local_index(self) -> Path | None:
+        """File of the index of the references' local features; None: no place is known yet.
+
+        It is beside a milvus-lite file. A store or an index names its folder when it is opened.
+        """
+        if self.sources.local_index:
+            return Path(self.sources.local_index) / _LOCAL_INDEX
+        file = served_file(self.sources.references)
+        return file.with_name(f"{file.name}.local") / _LOCAL_INDEX if file else None
 
     def open(self) -> SearchInput:
         """Open all roles; what is already embedded is opened before images are embedded."""
@@ -264,10 +294,10 @@ class InputLoader:
             None if background is None else background.embeddings.as_background(),
             query_regions=queries.regions,
             reference_regions=references.regions,
-            query_images=roles["queries"].images,
-            reference_images=roles["references"].images,
+            query_images=self.query_images,
+            reference_images=self.reference_images,
             model=self.model,
-            local_index=references.path / "local.npz",
+            local_index=self.local_index or references.path / _LOCAL_INDEX,
         )
 
     def open_queries(self) -> tuple[OpenedRole, OpenedRole | None]:

@@ -40,6 +40,7 @@ _VERIFIED_KEYS = (
     "seconds",
     "query_images",
     "reference_images",
+    "local_index",
 )
 # Keys that need all references in this process.
 _NOT_SERVED = (
@@ -49,7 +50,6 @@ _NOT_SERVED = (
     "negatives",
     "factory",
     "engine",
-    "most",
     "clip",
 )
 
@@ -132,6 +132,8 @@ def plan_search(config: SearchConfig) -> SearchPlan:
             "score=verified: compares images, and there are only features; "
             "give query_images= and reference_images= beside the stores"
         )
+    if verification and verification.local_candidates and is_served(config.references):
+        _check_local_index(loader)
     if loader.background_size is not None:
         count, dim = loader.background_size
         check_background_size(count, dim, whiten=config.whiten, rule=uncalibrated.normalization)
@@ -201,11 +203,21 @@ def _check_effects(config: SearchConfig) -> None:
 
 def _check_served(config: SearchConfig) -> None:
     refuse_unused(config, _NOT_SERVED, reason="with references in Milvus")
-    if config.k is None or config.score == "verified":
-        got = "k=null" if config.k is None else "score=verified"
+    if config.score != "verified":
+        refuse_unused(config, ("most",), reason="with references in Milvus")
+    if config.k is None:
         raise UsageError(
-            f"references: a collection in Milvus needs a number k= and a score of features, "
-            f"got {got}; use an index of asl.extract"
+            "k: a collection in Milvus is searched for a number of references per query, got "
+            "null; give one, or use an index of asl.extract"
+        )
+
+
+def _check_local_index(loader: InputLoader) -> None:
+    """Refuse local candidates of references on a server, beside which there is no file."""
+    if loader.local_index is None:
+        raise UsageError(
+            "local_index: references on a server have no folder to keep their local features in, "
+            "got null; name one (the first search fills it), or give local_candidates=0"
         )
 
 
@@ -275,6 +287,7 @@ def _sources(config: SearchConfig) -> InputSources:
         background=config.background,
         query_images=config.query_images,
         reference_images=config.reference_images,
+        local_index=config.local_index,
         query_regions=config.query_regions,
         reference_regions=config.regions,
         model=config.model,

@@ -51,6 +51,7 @@ def sources(files: Path, tmp_path: Path) -> InputSources:
         background=None,
         query_images=None,
         reference_images=None,
+        local_index=None,
         query_regions="none",
         reference_regions="none",
         model=str(files / "m.safetensors"),

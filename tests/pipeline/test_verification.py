@@ -8,34 +8,13 @@ from pathlib import Path
 
 import cv2
 import pytest
-import torch
 
 from asl import search
 from asl.cli import compose
 from asl.data.scenes import render_scene
-from asl.models import build_embedder, save_embedder
 from asl.pipeline import search_plan
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four references; queries cut from the first three, and one that a reference was cut from."""
-    folder = tmp_path_factory.mktemp("verified")
-    for role in ("new", "library"):
-        (folder / role).mkdir()
-    for number in range(5):
-        image = render_scene(number, height=192, width=256)[..., ::-1]
-        part = image[20:170, 30:220]
-        whole, crop = ("library", "new") if number < 3 else ("new", "library")
-        cv2.imwrite(str(folder / whole / f"{number}.png"), image)
-        if number < 4:
-            cv2.imwrite(str(folder / crop / f"{number}.png"), part)
-    torch.manual_seed(0)
-    embedder = build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval()
-    save_embedder(embedder, folder / "m.safetensors", card={})
-    return folder
 
 
 def verified(files: Path, output: Path, *more: str) -> list[dict[str, str]]:

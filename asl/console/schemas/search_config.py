@@ -50,7 +50,7 @@ class SearchInputs:
 
     Attributes:
         queries: images, a feature store or an index.
-        references: images, a feature store, an index, or milvus+ADDRESS.
+        references: images, a feature store, an index, or milvus+ADDRESS (#NAME of a collection).
         output: pairs as .csv or .parquet.
         model: embeds images; not needed where everything is a store.
         background: training images or a store of them, never references; for normalize, whiten and
@@ -107,7 +107,9 @@ class SearchVerification:
         pairs: most pairs to verify; null: all.
         seconds: time after which no new query is verified; null: no limit.
         query_images: the images of a store of queries.
-        reference_images: the images of a store or an index of references.
+        reference_images: the images of a store, an index or a Milvus collection of references.
+        local_index: folder that keeps the references' local features, filled by the first search;
+            null: beside their store, index or milvus-lite file.
     """
 
     candidate_score: PairScore = "hinge"
@@ -116,6 +118,7 @@ class SearchVerification:
     seconds: float | None = None
     query_images: str | None = None
     reference_images: str | None = None
+    local_index: str | None = None
 
 
 @dataclass(kw_only=True)

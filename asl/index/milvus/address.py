@@ -1,23 +1,27 @@
 """Milvus addresses of the commands: ``index=milvus+ADDRESS`` fills, ``references=`` searches.
 
 ADDRESS is a file name that ends in ``.db`` (milvus-lite, inside this process) or the address of a
-server; its token is read from the environment variable ``MILVUS_TOKEN``.
+server, whose token is read from the environment variable ``MILVUS_TOKEN``; ``#NAME`` after either
+names one of several collections there.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from asl.index.index_files import Rows
-from asl.index.milvus.collection import MilvusIndex, NoCollectionError
+from asl.index.milvus.collection import COLLECTION, MilvusIndex, NoCollectionError
 from asl.index.milvus.index_type import IndexKind
 from asl.scoring.score import usual_clip
-from asl.types import AslError, Progress, ReferenceEmbeddings
+from asl.types import AslError, Progress, ReferenceEmbeddings, UsageError
 
 _PREFIX = "milvus+"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,200}")
 
 
 def is_served(address: str) -> bool:
@@ -29,18 +33,48 @@ def is_served(address: str) -> bool:
     return address.startswith(_PREFIX)
 
 
+def served_file(address: str) -> Path | None:
+    """Return the milvus-lite file of an address; None for a server, or where nothing is served.
+
+    >>> served_file("milvus+photos/library.db").name, served_file("milvus+http://127.0.0.1:19530")
+    ('library.db', None)
+    """
+    uri = _place(address)[0]
+    return Path(uri) if is_served(address) and uri.endswith(".db") else None
+
+
 def open_served(address: str) -> MilvusIndex:
     """Open the collection at an address.
 
     Raises:
         AslError: there is no collection, or Milvus cannot be reached.
     """
-    uri, token = _uri_and_token(address)
-    return MilvusIndex(uri, token=token)
+    uri, name = _place(address)
+    return MilvusIndex(uri, collection=name, token=_token())
 
 
-def _uri_and_token(address: str) -> tuple[str, str]:
-    return address.removeprefix(_PREFIX), os.environ.get("MILVUS_TOKEN", "")
+def check_kind(address: str, kind: str) -> None:
+    """Refuse an index type that does not exist, or not where an address leads.
+
+    Raises:
+        UsageError: it is named.
+    """
+    IndexKind.of(kind).check_place(_place(address)[0])
+
+
+def _place(address: str) -> tuple[str, str]:
+    """Split an address into the file or server, and the name of the collection there."""
+    uri, mark, name = address.removeprefix(_PREFIX).partition("#")
+    if mark and not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{address}: a collection is named by # and letters, digits and _ that begin with a "
+            f"letter, got {name!r}"
+        )
+    return uri, name or COLLECTION
+
+
+def _token() -> str:
+    return os.environ.get("MILVUS_TOKEN", "")
 
 
 def fill_served(
@@ -108,16 +142,17 @@ def _open_or_create(
     try:
         return open_served(address)
     except NoCollectionError:
-        uri, token = _uri_and_token(address)
+        uri, name = _place(address)
         clip = clip or usual_clip(np.concatenate([part.log_norms for part in references]))
         return MilvusIndex(
             uri,
             dim=references[0].dim,
+            collection=name,
             clip=clip,
             model=model,
             fast_decode=fast_decode,
             kind=kind,
-            token=token,
+            token=_token(),
         )
 
 

@@ -31,6 +31,7 @@ from asl.types import (
     StrArray,
 )
 
+COLLECTION = "references"  # name of a collection that has no other
 _REQUEST_BYTES = 16 * 2**20  # a server refuses 64 MiB
 _ROW_BYTES = 512  # of a row besides its vector
 _BLOCK_NUMBERS = 2**25  # numbers that are read at once
@@ -51,7 +52,7 @@ class MilvusIndex:
         uri: str,
         *,
         dim: int | None = None,
-        collection: str = "references",
+        collection: str = COLLECTION,
         clip: tuple[float, float] | None = None,
         model: str = "",
         fast_decode: bool = False,
@@ -80,6 +81,7 @@ class MilvusIndex:
                 another dimension, clipping range or model.
         """
         self._name = collection
+        self._changed = False
         self.clip = clip
         self.model = model
         self.fast_decode = fast_decode
@@ -117,8 +119,12 @@ class MilvusIndex:
         }
         self._add_collection(about, 2, IndexKind.of("FLAT"), norms=False)
         self._client.upsert(about, [{"id": json.dumps(facts), "vector": [0.0, 0.0]}])
-        self._client.flush(about)
-        self._add_collection(self._name, self._dim + 2, self.kind, norms=True)
+        try:
+            self._add_collection(self._name, self._dim + 2, self.kind, norms=True)
+        except AslError:  # such as an index type that this server lacks: nothing half made is left
+            for name in (self._name, about):
+                self._client.drop_collection(name)
+            raise
 
     def _add_collection(self, name: str, dim: int, kind: IndexKind, *, norms: bool) -> None:
         from pymilvus import DataType
@@ -179,7 +185,17 @@ class MilvusIndex:
 
     def close(self) -> None:
         """Close the connection (the file, for milvus-lite)."""
+        self._seal()
         self._client.close()
+
+    def _seal(self) -> None:
+        """Let the server index what was written: once after many changes, as it takes seconds.
+
+        What is not sealed is searched and survives a restart all the same.
+        """
+        if self._changed:
+            self._client.flush(self._name)
+            self._changed = False
 
     def __len__(self) -> int:
         rows = self._client.query(self._name, filter="", output_fields=["count(*)"])
@@ -206,7 +222,7 @@ class MilvusIndex:
                 for name, norm, vector in zip(ids, norms, vectors[block], strict=True)
             ]
             self._client.upsert(self._name, rows)
-        self._client.flush(self._name)
+        self._changed = True
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove references by id.
@@ -220,7 +236,7 @@ class MilvusIndex:
         for start in range(0, len(removed), _IDS_PER_REQUEST):
             only = _id_filter(removed[start : start + _IDS_PER_REQUEST])
             self._client.delete(self._name, filter=only)
-        self._client.flush(self._name)
+        self._changed = True
 
     def references(self, ids: Sequence[str] | StrArray | None = None) -> ReferenceEmbeddings:
         """Read references as they were added: some in the given order, or all by id.
@@ -337,6 +353,7 @@ class MilvusIndex:
                 "milvus: nothing to search: needs k of 1 or more and at least one reference, "
                 f"got k={k} and {count} references"
             )
+        self._seal()
         run = MilvusSearch(
             self._client, self._name, queries, score, k, count, background, self.kind, nprobe
         )

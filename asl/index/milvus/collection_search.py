@@ -112,12 +112,18 @@ class MilvusSearch:
         """Search some queries; fetch lists without a certificate again, four times as long."""
         bytes_per_hit = 4 * (self._queries.dim + 2) + 256
         longest = max(1, min(LONGEST_LIST, _LIST_BYTES // bytes_per_hit))
-        # Lists of an approximate index have no certificate, and their order may be wrong.
+        # The order of an approximate index may be wrong, and it may miss references.
         factor = 1 if self._kind.exact else _APPROXIMATE_FACTOR
         pending, m = rows, min(self._count, factor * (self._k + _SLACK), longest)
         while len(pending):
             answers = self._request(pending, m)
-            unsure = [row for row in pending.tolist() if not self._take(row, next(answers), m)]
+            # The longest lists of an approximate index are kept as they are.
+            proved = m < self._count and (m < longest or self._kind.exact)
+            unsure = [
+                row
+                for row in pending.tolist()
+                if not self._take(row, next(answers), least=m if proved else None)
+            ]
             if unsure and m == longest:
                 query = str(self._queries.ids[unsure[0]])
                 raise AslError(
@@ -143,13 +149,24 @@ class MilvusSearch:
                 consistency_level="Strong",
             )
 
-    def _take(self, row: int, answer: Any, m: int) -> bool:
-        """Keep the list of a query if it is certainly complete; False: it is not."""
+    def _take(self, row: int, answer: Any, *, least: int | None) -> bool:
+        """Keep the list of a query, unless a longer one could be better.
+
+        Args:
+            row: of the query.
+            answer: of the server.
+            least: neighbours that were asked for; an answer with as many may leave out better
+                references. None: any answer is kept.
+
+        Returns:
+            Whether it was kept. Of an approximate index that proves the list complete among the
+            references that the index finds.
+        """
         hits = _Hits.of(answer, self._queries.dim)
         scores = self._scores(row, hits)
         order = np.lexsort((hits.ids, -scores.astype(np.float32)))
         order = order[np.isfinite(scores[order])][: self._k]
-        if self._kind.exact and len(hits.ids) == m < self._count:
+        if len(hits.ids) == least:
             bound = self._bound(row, hits)
             if len(order) < self._k or not np.float32(scores[order[-1]]) > np.float32(bound):
                 return False

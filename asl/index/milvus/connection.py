@@ -7,9 +7,10 @@ from typing import Any
 
 from asl.types import AslError
 
-# Log levels that silence milvus-lite: calls that it lacks end in a traceback in its log, and are
-# not needed here.
+# Log levels that silence tracebacks: the client logs one for every error that it also raises, and
+# milvus-lite one for calls that it lacks and that are not needed here.
 _LOG_LEVELS = {
+    "pymilvus": logging.CRITICAL,
     "milvus_lite": logging.ERROR,
     "faiss.loader": logging.WARNING,
     "grpc._server": logging.CRITICAL,

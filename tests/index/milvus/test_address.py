@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asl.index.milvus.address import is_served
-from asl.types import AslError, Embeddings
+from asl.index.milvus.address import is_served, served_file
+from asl.index.milvus.collection import NoCollectionError
+from asl.types import AslError, Embeddings, UsageError
 
 pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of its own dependencies
@@ -76,3 +77,21 @@ def test_pruned_references_are_gone_and_another_index_type_is_refused(tmp_path: 
 def test_only_addresses_with_the_prefix_are_served() -> None:
     assert is_served("milvus+http://127.0.0.1:19530")
     assert not is_served("milvus")
+
+
+def test_one_file_holds_several_collections_by_name(tmp_path: Path) -> None:
+    from asl.index.milvus.address import fill_served, open_served
+
+    file = tmp_path / "l.db"
+    for name, count in (("", 30), ("#photos", 40)):
+        part = REFERENCES.take(np.arange(count))
+        assert fill_served(f"milvus+{file}{name}", [part], model="m", clip=CLIP) == count
+    index = open_served(f"milvus+{file}#photos")
+    assert len(index) == 40
+    index.close()
+    assert served_file(f"milvus+{file}#photos") == file
+    with pytest.raises(NoCollectionError, match="holds no collection 'others'"):
+        open_served(f"milvus+{file}#others")
+    for wrong in ("", "1st", "a-b", "a#b"):
+        with pytest.raises(UsageError, match=r"#.*: a collection is named by # and letters"):
+            open_served(f"milvus+{file}#{wrong}")
