@@ -27,6 +27,7 @@ BASES = {
     "serve": ["port=0", "library=library"],
     "extract": ["images=nowhere", "output=out"],
     "search": ["queries=nowhere", "references=nowhere", "output=pairs.csv"],
+    "merge": ["lists=nowhere", "lists=elsewhere", "output=pairs.csv"],
     "evaluate": ["queries=nowhere", "references=nowhere", "truth=truth.csv", "output=out"],
     "reproduce": ["benchmark=folder", "root=nowhere"],
     "edit": ["images=empty", "output=out"],
@@ -70,6 +71,7 @@ OUT_OF_RANGE = {
         *("memory=-1", "memory=0", "batch_size=-1", "batch_size=0", "workers=-1"),
         *("output=pairs.txt", "output=", "memory=1e-9", "factory=nonsense", "background=nonsense"),
     ],
+    "merge": ["k=-1", "k=0", "most=-1", "most=0", "output=pairs.txt", "lists=nowhere"],
     "evaluate": [
         *("k=-1", "k=0", "most=-1", "most=0", "precision=-1", "precision=0", "precision=1.1"),
         *("bootstrap=1", "lam=-1", "output="),

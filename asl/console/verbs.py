@@ -49,6 +49,7 @@ VERBS = {
         Verb("serve", "ServeConfig", options=True),
         Verb("extract", "ExtractConfig"),
         Verb("search", "SearchConfig"),
+        Verb("merge", "MergeConfig", positional=("lists",), options=True),
         Verb("evaluate", "EvaluateConfig"),
         Verb("reproduce", "ReproduceConfig"),
         Verb("train", "TrainConfig"),

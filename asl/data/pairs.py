@@ -96,6 +96,36 @@ def read_pairs(path: str | Path) -> ScoredPairs:
         ) from error
 
 
+def read_columns(path: str | Path) -> dict[str, npt.NDArray[Any]]:
+    """Read the further columns of a file of pairs, one value a pair; none without a header.
+
+    Raises:
+        AslError: the file cannot be read.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".parquet":
+            table = read_parquet(path)
+        else:
+            text = {"null_values": [], "strings_can_be_null": False}
+            table = pacsv.read_csv(
+                path,
+                parse_options=pacsv.ParseOptions(newlines_in_values=True),
+                convert_options=pacsv.ConvertOptions(**text),
+            )
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise AslError(
+            f"{path}: cannot be read as scored pairs ({reason}); write it again"
+        ) from error
+    if table.column_names[:3] != COLUMNS:
+        return {}
+    return {
+        name: _plain(table.column(name)).to_numpy(zero_copy_only=False)
+        for name in table.column_names[3:]
+    }
+
+
 def _from_table(table: Any) -> ScoredPairs:
     queries, query_index = _encode(table.column("query_id"), "query_id")
     references, reference_index = _encode(table.column("reference_id"), "reference_id")

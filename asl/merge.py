@@ -1,0 +1,46 @@
+"""``python -m asl.merge``: merge the pairs of searches that were shared out.
+
+The options and their explanation are in :mod:`asl.console.schemas.merge_config`.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from asl.console.entry import EntryPoint
+from asl.console.schemas.merge_config import MergeConfig
+from asl.errors import UsageError
+from asl.pipeline.key_checks import check_least
+
+
+def run(config: MergeConfig) -> int:
+    """Read the lists, merge them, write the pairs."""
+    if len(config.lists) < 2:
+        raise UsageError(f"lists: expected two or more files of pairs, got {len(config.lists)}")
+    if config.output.suffix not in (".csv", ".parquet"):
+        raise UsageError(
+            f"output: expected a name that ends in .csv or .parquet, got {config.output}"
+        )
+    check_least(config, {"k": 1, "most": 1})
+    # Arrow is loaded here, not by `--help`.
+    from asl.data.pairs import write_pairs
+    from asl.pipeline.merged_lists import merge_lists
+
+    merged = merge_lists(config.lists, k=config.k, most=config.most)
+    for path, length in merged.short.items():
+        Console(stderr=True).print(
+            f"{path}: lists {length} references per query at most; if it was searched with a k "
+            f"below {config.k}, the merged lists are incomplete",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+    write_pairs(merged.pairs, config.output, columns=merged.columns)
+    print(f"{len(merged.pairs)} pairs of {len(config.lists)} lists: {config.output}")
+    return 0
+
+
+main = EntryPoint("merge", run)
+
+if __name__ == "__main__":
+    main()
