@@ -32,9 +32,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps milvus-lite
 	touch $(STAMP)
 
-# The package brings the program of the server; the client that it asks for is an older one.
-server: $(STAMP) ## Install a Milvus server for the tests marked `server` (Linux; 58 MB)
-	$(BIN)/python -m pip install --quiet --no-deps milvus==2.3.5
+# The packages bring the programs of the servers; the client that Milvus asks for is an older one.
+server: $(STAMP) ## Install Milvus and PostgreSQL for the tests marked `server` (Linux; 75 MB)
+	$(BIN)/python -m pip install --quiet --no-deps milvus==2.3.5 pgserver==0.1.4 psycopg==3.3.9 psycopg-binary==3.3.9
 
 demo: $(STAMP) ## Train on a generated set, index, search in the right direction, score, write a report
 	$(BIN)/python -m asl.train
