@@ -24,8 +24,9 @@ from asl.edits.engine.make_views import view_rng
 from asl.edits.recipes import load_recipe
 from asl.index.engines.faiss_flat import load_faiss
 from asl.matching.align.prepare import prepare
-from asl.matching.candidates.local_features import local_features, readings
-from asl.matching.candidates.votes import LocalFeatures, LocalIndex
+from asl.matching.candidates.exact_local_index import ExactLocalIndex
+from asl.matching.candidates.feature_values import LocalFeatures
+from asl.matching.candidates.local_features import local_features, votes_of
 from asl.matching.values import Settings
 from asl.types import AslError
 
@@ -83,14 +84,14 @@ def make_queries(
 
 def measure(features: list[LocalFeatures], queries: list[tuple[int, LocalFeatures]]) -> None:
     start = time.process_time()
-    index = LocalIndex.build(features)
+    index = ExactLocalIndex.build(features)
     built = time.process_time() - start
     with tempfile.TemporaryDirectory() as folder:
         index.save(Path(folder) / "local.npz", key="bench")
         size = (Path(folder) / "local.npz").stat().st_size / len(features)
     asked = [(place, query) for place, query in queries if place < len(features)]
     start = time.process_time()
-    first = [index.votes(readings(query), 3)[0] for _, query in asked]
+    first = [votes_of(index, query, 3)[0] for _, query in asked]
     seconds = time.process_time() - start
     found = [place in rows[:1].tolist() for (place, _), rows in zip(asked, first, strict=True)]
     among = [place in rows.tolist() for (place, _), rows in zip(asked, first, strict=True)]

@@ -37,11 +37,17 @@ def fingerprint(catalog: Catalog, ids: Iterable[str]) -> str:
         catalog: of the images.
         ids: in an order that counts; ids without an image count, too.
     """
-    rows = {name: row for row, name in enumerate(catalog.ids.tolist())}
+    names = list(ids)
     digest = hashlib.sha256()
-    for name in ids:
-        digest.update(f"{name}\n{glance(catalog, rows[name]) if name in rows else ''}\n".encode())
+    for name, seen in zip(names, glances(catalog, names), strict=True):
+        digest.update(f"{name}\n{seen}\n".encode())
     return digest.hexdigest()
+
+
+def glances(catalog: Catalog, ids: Iterable[str]) -> list[str]:
+    """Return the glance of each image; "" for ids without an image."""
+    rows = {name: row for row, name in enumerate(catalog.ids.tolist())}
+    return [glance(catalog, rows[name]) if name in rows else "" for name in ids]
 
 
 class Outdated:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from asl.console.progress import progress_bar
 from asl.data.catalog import CatalogLoader
-from asl.features.fingerprints import fingerprint
+from asl.features.fingerprints import fingerprint, glances
 from asl.index.exact.region_search import search_regions
 from asl.matching.candidates.local_features import local_candidates
 from asl.pipeline.inputs import SearchInput
@@ -74,6 +74,7 @@ def find_local(
             workers=workers,
             cache=cache,
             collection=fingerprint(reference_images, ids.tolist()),
+            versions=glances(reference_images, ids.tolist()),
             keep=inputs.local_index,
             progress=progress,
         )

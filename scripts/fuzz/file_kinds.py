@@ -29,7 +29,9 @@ from asl.features.feature_store import FeatureStore
 from asl.index.engines.faiss_factory import FaissFactoryIndex
 from asl.index.saved_index import SavedIndex
 from asl.matching.align.prepare import Prepared
-from asl.matching.candidates.votes import LocalFeatures, LocalIndex
+from asl.matching.candidates.exact_local_index import ExactLocalIndex
+from asl.matching.candidates.feature_values import LocalFeatures
+from asl.matching.candidates.votes import rank_by_votes
 from asl.matching.decision.trees import load_model
 from asl.matching.run.disk_cache import Cache
 from asl.matching.values import Settings
@@ -252,17 +254,19 @@ def _local_features(count: int) -> LocalFeatures:
 
 
 def _write_local_index(folder: Path) -> None:
-    LocalIndex.build([_local_features(12) for _ in range(4)]).save(folder / "local.npz", key="k")
+    ExactLocalIndex.build([_local_features(12) for _ in range(4)]).save(
+        folder / "local.npz", key="k"
+    )
 
 
 def _read_local_index(folder: Path, check: bool) -> str:
-    index = LocalIndex.open(folder / "local.npz", key="k")
+    index = ExactLocalIndex.open(folder / "local.npz", key="k")
     if index is None:
         raise AslError("counts as missing, is built again")
     rng = np.random.default_rng(1)
     query = rng.integers(0, 256, (30, 128), dtype=np.uint8)
     frames = np.ones(30, np.float32)
-    return digest(*index.votes([LocalFeatures(frames, frames, query)], 4))
+    return digest(*rank_by_votes(index, [LocalFeatures(frames, frames, query)], 4))
 
 
 def _write_prepared(folder: Path) -> None:

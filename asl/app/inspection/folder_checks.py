@@ -8,6 +8,8 @@ from asl.app.inspection.finding import Contents
 from asl.features.feature_store import FeatureStore
 from asl.index.file_seal import check_seal
 from asl.index.saved_index import SavedIndex
+from asl.matching.candidates.piece_files import FORMAT, read_pieces
+from asl.matching.candidates.quantiser import load_quantiser
 from asl.storage import read_npz
 from asl.types import AslError
 
@@ -60,6 +62,21 @@ def check_index(folder: Path) -> Contents:
     }
     advice = "build the index again to get checksums" if old else ""
     return Contents(str(index.manifest["format"]), facts, compared=not old, advice=advice)
+
+
+def check_coded(folder: Path) -> Contents:
+    """Compare every file of a coded index of local features with its checksum.
+
+    Raises:
+        AslError: something is missing or damaged.
+    """
+    pieces = [keyed.piece for keyed in read_pieces(folder, load_quantiser(), check_files=True)]
+    facts = {
+        "images": sum(piece.images for piece in pieces),
+        "features": sum(len(piece) for piece in pieces),
+        "pieces": len(pieces),
+    }
+    return Contents(FORMAT, facts)
 
 
 def check_milvus(folder: Path) -> Contents:

@@ -13,12 +13,14 @@ from asl.app.inspection import file_checks, folder_checks
 from asl.app.inspection.cache_check import check_shared_cache
 from asl.app.inspection.finding import Contents, Finding
 from asl.app.library.content_cache import FILE as SHARED_CACHE
+from asl.matching.candidates.coded_local_index import CODES
 from asl.storage import CHECKSUM_LIST, read_checksums, read_errors
 from asl.types import AslError, UsageError
 
 Check = Callable[[Path], Contents]
 _STORE_FILE = re.compile(r"manifest\.json|shard-\d{5,}\.(npy|json)")
 _INDEX_FILE = re.compile(r"index\.json|local\.npz|\d{8}\.\w+\.(npy|faiss)")
+_CODES_FILE = re.compile(r"manifest\.json|write\.lock|\d{8}\.\w+\.npy")
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
 _SQLITE = b"SQLite format 3\x00"
 _SNIFFED_BYTES = 4096
@@ -58,7 +60,9 @@ def inspect_path(path: Path) -> list[Finding]:
     if not path.exists():
         raise UsageError(f"path: there is no {path}; give a file or folder that asl wrote")
     if path.is_file():
-        if path.name == "manifest.json" or _STORE_FILE.fullmatch(path.name):
+        if _CODES_FILE.fullmatch(path.name) and _is_coded(path.parent):
+            path = path.parent
+        elif path.name == "manifest.json" or _STORE_FILE.fullmatch(path.name):
             path = path.parent if _is_store(path.parent) else path
         elif _INDEX_FILE.fullmatch(path.name) and (path.parent / "index.json").is_file():
             path = path.parent
@@ -81,6 +85,9 @@ def _walk(path: Path) -> Iterator[tuple[Path, tuple[str, Check]]]:
     elif _is_store(path):
         own = _STORE_FILE
         yield path, ("feature store", folder_checks.check_store)
+    elif _is_coded(path):
+        own = _CODES_FILE
+        yield path, ("index of local features", folder_checks.check_coded)
     elif (path / "collections").is_dir() and path.suffix == ".db":
         yield path, ("collection", folder_checks.check_milvus)
         return
@@ -91,6 +98,11 @@ def _walk(path: Path) -> Iterator[tuple[Path, tuple[str, Check]]]:
             continue
         if entry.is_dir(follow_symlinks=False) or entry.is_file():
             yield from _walk(Path(entry.path))
+
+
+def _is_coded(folder: Path) -> bool:
+    """Recognise a coded index of local features by its name, which its damaged manifest has not."""
+    return folder.suffix == CODES and (folder / "manifest.json").is_file()
 
 
 def _is_store(folder: Path) -> bool:

@@ -14,8 +14,17 @@ from asl.app.library.cached_local_features import CachedLocalFeatures
 from asl.app.library.image_store import ImageStore
 from asl.app.library.thumbnails import ThumbnailFile
 from asl.data.images import Pixels, decode_image
-from asl.matching.candidates.local_features import Reader, read_features, readings
-from asl.matching.candidates.votes import LocalFeatures, LocalIndex
+from asl.matching.candidates.coded_local_index import CODES, coded_local_index, image_key
+from asl.matching.candidates.exact_local_index import ExactLocalIndex
+from asl.matching.candidates.feature_values import LocalFeatures
+from asl.matching.candidates.local_features import (
+    EXACT_REFERENCES,
+    Reader,
+    read_features,
+    votes_of,
+)
+from asl.matching.candidates.quantiser import load_quantiser
+from asl.matching.candidates.votes import FeatureIndex
 from asl.matching.values import Settings
 from asl.storage import ReadError, atomic_binary, read_npz
 from asl.types import F32, I64, Progress
@@ -114,12 +123,14 @@ def retrieve_by_votes(
     if not len(queries) or not len(references):
         return VotedPairs.empty()
     sides = [" ".join(digests[row] for row in rows.tolist()) for rows in (queries, references)]
-    text = "\n".join([_key(), f"{k} {READINGS}", *sides])
+    codes = load_quantiser().id if len(references) > EXACT_REFERENCES else ""
+    text = "\n".join([_key(), f"{k} {READINGS}{codes}", *sides])
     key = hashlib.sha256(text.encode()).hexdigest()
     cache = path.with_name(f"{path.stem}-votes.npz")
     pairs = _cached(cache, key, digests)
     if pairs is None:
-        pairs = _vote(store, digests, queries, references, k=k, progress=progress)
+        index = _index(store, path, [digests[row] for row in references.tolist()])
+        pairs = _vote(index, store, digests, queries, references, k=k, progress=progress)
         names = np.array(digests)
         with atomic_binary(cache, durable=False) as file:
             np.savez(
@@ -146,7 +157,19 @@ def _cached(path: Path, key: str, digests: Sequence[str]) -> VotedPairs | None:
         return None
 
 
+def _index(store: ImageStore, path: Path, references: Sequence[str]) -> FeatureIndex:
+    """Index the local features of references; a large index is kept beside the store."""
+    if len(references) <= EXACT_REFERENCES:
+        return ExactLocalIndex.build(_features(store, references))
+    return coded_local_index(
+        [image_key(_key(), digest) for digest in references],
+        lambda rows: _features(store, [references[row] for row in rows]),
+        folder=path.with_name(f"{path.stem}-local{CODES}"),
+    )
+
+
 def _vote(
+    index: FeatureIndex,
     store: ImageStore,
     digests: Sequence[str],
     queries: I64,
@@ -155,12 +178,11 @@ def _vote(
     k: int,
     progress: Progress,
 ) -> VotedPairs:
-    index = LocalIndex.build(_features(store, [digests[row] for row in references.tolist()]))
     lists = []
     query_features = _features(store, [digests[row] for row in queries.tolist()])
     pairs = zip(queries.tolist(), query_features, strict=True)
     for done, (row, features) in enumerate(pairs, start=1):
-        places, votes = index.votes(readings(features)[:READINGS], k + 1)
+        places, votes = votes_of(index, features, k + 1, count=READINGS)
         is_other = references[places] != row
         nearest = references[places][is_other][:k]
         lists.append((np.full(len(nearest), row, np.int64), nearest, votes[is_other][:k]))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from asl.matching.candidates import local_features as local_features_module
 from asl.matching.candidates.local_features import LocalCandidates, local_candidates
 from asl.matching.run.disk_cache import Cache
 from asl.matching.values import Settings
@@ -141,3 +142,54 @@ def test_loaders_must_reach_other_processes() -> None:
             load_reference=load_reference,
             workers=2,
         )
+
+
+@pytest.fixture
+def coded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code the features of any number of references."""
+    monkeypatch.setattr(local_features_module, "EXACT_REFERENCES", 0)
+
+
+@pytest.mark.usefixtures("coded")
+@pytest.mark.parametrize("kind", ["whole", "crop", "paste", "mirror", "negative"])
+def test_coded_references_are_found_as_well(kind: str) -> None:
+    found = find([f"{kind}-2", f"{kind}-5"], k=1)
+    assert found.pairs.reference_ids.tolist() == ["r2", "r5"]
+
+
+@pytest.mark.usefixtures("coded")
+def test_a_coded_index_reads_what_is_new_or_has_changed(tmp_path: Path) -> None:
+    keep = tmp_path / "local.npz"
+    every = list(REFERENCES)
+
+    def images_to_do(references: list[str], **options: object) -> int:
+        totals: list[int] = []
+        find(
+            ["crop-1"],
+            references,
+            keep=keep,
+            progress=lambda done, total: totals.append(total - done),
+            **options,
+        )
+        return totals[0]  # without the first, of itself
+
+    first = dict(zip(every, "abcdef", strict=True))
+    versions = [first[name] for name in every]
+    assert images_to_do(every[:4], versions=versions[:4]) == 4
+    assert images_to_do(every, versions=versions, collection="another") == 2
+    assert images_to_do(every, versions=versions) == 0
+    assert images_to_do(every, versions=["z", *versions[1:]]) == 1, "it has changed"
+    assert images_to_do(["r5", "r1"], versions=["f", "b"]) == 0
+    assert images_to_do(every, versions=versions, settings=Settings(features=100)) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["local.codes"]
+    pairs = find(["crop-1"], every, versions=versions, keep=keep, k=1).pairs
+    assert pairs.reference_ids.tolist() == ["r1"]
+
+
+@pytest.mark.usefixtures("coded")
+def test_unreadable_references_are_listed_and_asked_for_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        names = [*REFERENCES, "broken"]
+        found = find(["crop-1"], names, k=1, keep=tmp_path / "local.npz")
+        assert found.failures == {"reference:broken": "broken: is no image"}
+        assert found.pairs.reference_ids.tolist() == ["r1"]
