@@ -106,6 +106,7 @@ def _write_index(config: ExtractConfig, store: FeatureStore) -> int:
             clip=soft.score.clip if soft else None,
             kind=config.milvus_index,
             without=forgotten,
+            stamps=store.stamps(),
             progress=progress,
         )
 

@@ -72,7 +72,7 @@ ENGINE_FILES = {
     "index/engines/faiss_flat.py": {"faiss", "torch"},
     "index/engines/half_products.py": {"torch"},
     "index/engines/tensorcore.py": {"torch"},
-    "index/milvus/collection.py": {"pymilvus"},
+    "index/milvus/collection_facts.py": {"pymilvus"},
     "index/milvus/connection.py": {"pymilvus"},
 }
 LIGHTNING_FILES = {"data/datamodule.py"}

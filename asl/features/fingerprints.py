@@ -68,11 +68,12 @@ class Outdated:
         for row, name in enumerate(self._catalog.ids.tolist()):
             if name not in stamps:
                 outdated[name] = False
-            elif (stamp := stamps[name]) is not None and self._changed(row, stamp):
+            elif (stamp := stamps[name]) is not None and self.has_changed(row, stamp):
                 outdated[name] = True
         return outdated
 
-    def _changed(self, row: int, stamp: str) -> bool:
+    def has_changed(self, row: int, stamp: str) -> bool:
+        """Compare an image of the catalog with its stamp; it is read only where that is needed."""
         old_glance, _, old_content = stamp.partition(":")
         if row not in self._glances:
             self._glances[row] = glance(self._catalog, row)

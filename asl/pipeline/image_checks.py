@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from rich.console import Console
 
 from asl.data.catalog import Catalog
+from asl.features.fingerprints import Outdated
 from asl.types import AslError, StrArray
 
 
@@ -30,11 +33,38 @@ def check_images(key: str, ids: StrArray, images: Catalog) -> None:
             f"(they are named like {str(images.ids[0])!r}); give the images that were extracted, "
             "with the same id_style="
         )
-    # Brackets in a name are no markup.
-    Console(stderr=True).print(
+    _warn(
         f"{key}: {len(missing)} of {len(ids)} embedded images are not among these images, "
-        f"{example}; they are not verified",
-        style="yellow",
-        markup=False,
-        soft_wrap=True,
+        f"{example}; they are not verified"
     )
+
+
+def warn_changed(
+    key: str, ids: StrArray, images: Catalog, stamps: Mapping[str, str | None]
+) -> None:
+    """Print how many images have changed since they were embedded.
+
+    Args:
+        key: of the configuration that named the images.
+        ids: ``[N]`` ids of the images to compare.
+        images: as they are now.
+        stamps: id -> stamp of the image that was embedded (:mod:`asl.features.fingerprints`).
+    """
+    rows = {name: row for row, name in enumerate(images.ids.tolist())}
+    outdated = Outdated(images)
+    changed = [
+        name
+        for name in ids.tolist()
+        if name in rows and (stamp := stamps.get(name)) and outdated.has_changed(rows[name], stamp)
+    ]
+    if changed:
+        _warn(
+            f"{key}: {len(changed)} of {len(ids)} images have changed since they were embedded, "
+            f"e.g. {changed[0]!r}; they are verified as they are now, but found by their old "
+            "features: extract them again"
+        )
+
+
+def _warn(text: str) -> None:
+    # Brackets in a name are no markup.
+    Console(stderr=True).print(text, style="yellow", markup=False, soft_wrap=True)

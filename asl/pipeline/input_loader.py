@@ -6,156 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from asl.data.catalog import Catalog, FileCatalog, IdStyle, open_catalog, skipped_text
-from asl.features.cropping import Region
 from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
-from asl.features.regions import region_embeddings, regions_of
+from asl.features.regions import regions_of
 from asl.features.store_groups import check_models, verify_all
 from asl.index.milvus.address import is_served, served_file
 from asl.index.saved_index import SavedIndex
-from asl.pipeline.features import embed_images, embedded_ids
+from asl.pipeline.input_roles import ImageRole, IndexRole, OpenedRole, Role, StoreRole
 from asl.pipeline.inputs import SearchInput
-from asl.scoring.ensemble import ensemble
-from asl.types import AslError, Embeddings, UsageError
+from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
     from asl.models import Embedder
 
 _LOCAL_INDEX = "local.npz"  # index of the references' local features, in their folder
-
-
-@dataclass(frozen=True, eq=False)
-class OpenedRole:
-    """One opened role of a search.
-
-    Attributes:
-        embeddings: of the whole images.
-        regions: embeddings of one part of every image each.
-        path: of the store or index.
-        fast_decode: whether large JPEGs were decoded at a fraction of their size.
-    """
-
-    embeddings: Embeddings
-    regions: list[Embeddings]
-    path: Path
-    fast_decode: bool
-
-
-class _Source(Protocol):
-    """One role, checked and not yet opened."""
-
-    @property
-    def model(self) -> str: ...
-    @property
-    def images(self) -> Catalog | None: ...
-    @property
-    def size(self) -> tuple[int, int]:
-        """Images at most, and dimensions of an embedding."""
-        ...
-
-    def open(self) -> OpenedRole: ...
-
-
-@dataclass(frozen=True, eq=False)
-class _StoreSource:
-    """Feature stores of the same images by one or several models."""
-
-    stores: Sequence[FeatureStore]
-    images: Catalog | None
-    regions: tuple[Region, ...]
-
-    @property
-    def model(self) -> str:
-        return "+".join(store.manifest["model"] for store in self.stores)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        dims = [int(store.manifest["dim"]) for store in self.stores]
-        return min(len(store) for store in self.stores), sum(dims)
-
-    def open(self) -> OpenedRole:
-        members = [_opened_store(store, self.regions) for store in self.stores]
-        if len(members) == 1:
-            return members[0]
-        parts = zip(*(member.regions for member in members), strict=True)
-        return OpenedRole(
-            ensemble([member.embeddings for member in members]),
-            [ensemble(part) for part in parts],
-            members[0].path,
-            any(member.fast_decode for member in members),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _IndexSource:
-    """An index of ``asl.extract index=``, memory-mapped."""
-
-    index: SavedIndex
-    images: Catalog | None
-
-    @property
-    def model(self) -> str:
-        return str(self.index.manifest["model"])
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return len(self.index), int(self.index.manifest["dim"])
-
-    def open(self) -> OpenedRole:
-        fast = bool(self.index.manifest.get("fast_decode"))
-        return OpenedRole(self.index.references(), [], self.index.path, fast)
-
-
-@dataclass(frozen=True, eq=False)
-class _ImageSource:
-    """Images, embedded into a store beside the output when they are opened."""
-
-    role: str
-    images: Catalog
-    regions: str
-    output: Path
-    loader: InputLoader
-
-    @property
-    def model(self) -> str:
-        return self.loader.model_hash
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return len(self.images), self.loader.embedder.dim
-
-    def open(self) -> OpenedRole:
-        store = embed_images(
-            self.images,
-            self.loader.embedder,
-            self.output,
-            role=self.role,
-            regions=self.regions,
-            options=self.loader.sources.options,
-        )
-        ids = set(self.images.ids.tolist())
-        failures = [failure for failure in store.failures if failure[0] in ids]
-        if failures:
-            name, reason = failures[0]
-            Console(stderr=True).print(
-                f"[yellow]{self.role}: {len(failures)} images are left out, "
-                f"e.g. {name}: {reason} (all: {store.path})"
-            )
-        regions = regions_of(self.regions, role=self.role)
-        return _opened_store(store, regions, embedded_ids(store, self.images))
-
-
-def _opened_store(
-    store: FeatureStore, regions: tuple[Region, ...], ids: list[str] | None = None
-) -> OpenedRole:
-    whole = store.embeddings(ids)
-    fast = bool(store.manifest["preprocessing"].get("fast_decode"))
-    return OpenedRole(whole, region_embeddings(store, regions, whole), store.path, fast)
 
 
 @dataclass(frozen=True)
@@ -283,7 +152,7 @@ class InputLoader:
     def open(self) -> SearchInput:
         """Open all roles; what is already embedded is opened before images are embedded."""
         roles = self._roles()
-        order = sorted(roles, key=lambda role: isinstance(roles[role], _ImageSource))
+        order = sorted(roles, key=lambda role: isinstance(roles[role], ImageRole))
         opened = {role: roles[role].open() for role in order}
         warn_mixed_decoding([role.fast_decode for role in opened.values()])
         queries, references = opened["queries"], opened["references"]
@@ -296,6 +165,8 @@ class InputLoader:
             reference_regions=references.regions,
             query_images=self.query_images,
             reference_images=self.reference_images,
+            query_stamps=queries.stamps,
+            reference_stamps=references.stamps,
             model=self.model,
             local_index=self.local_index or references.path / _LOCAL_INDEX,
         )
@@ -305,7 +176,7 @@ class InputLoader:
         background = self._background.open() if self._background else None
         return self._queries.open(), background
 
-    def _roles(self) -> dict[str, _Source]:
+    def _roles(self) -> dict[str, Role]:
         roles = {
             "queries": self._queries,
             "references": self._references,
@@ -315,7 +186,7 @@ class InputLoader:
 
     def _source(
         self, role: str, path: str, images: str | None = None, regions: str = "none"
-    ) -> _Source:
+    ) -> Role:
         if is_served(path):
             raise UsageError(
                 f"{role}: only references may be stored in Milvus, got {path}; "
@@ -331,7 +202,7 @@ class InputLoader:
                 for member in members:
                     verify_all(member)
             stores = [FeatureStore.open(member) for member in members]
-            return _StoreSource(stores, self._catalog(images), regions_of(regions, role=role))
+            return StoreRole(stores, self._catalog(images), regions_of(regions, role=role))
         if len(members) > 1:
             raise UsageError(
                 f"{role}: only feature stores can be joined by +, got {other[0]}; "
@@ -344,7 +215,7 @@ class InputLoader:
                     "give the feature store to search regions"
                 )
             index = SavedIndex.open(path, check_files=self.sources.check_files)
-            return _IndexSource(index, self._catalog(images))
+            return IndexRole(index, self._catalog(images))
         if images:
             raise UsageError(
                 f"{role}: {path} holds the images already, got {images} beside it; leave it out"
@@ -356,7 +227,9 @@ class InputLoader:
             Console(stderr=True).print(
                 f"{role}: skipped {skipped}", style="yellow", markup=False, soft_wrap=True
             )
-        return _ImageSource(role, catalog, regions, self.sources.features / role, self)
+        return ImageRole(
+            role, catalog, regions, self.sources.features / role, self, self.sources.options
+        )
 
     def _catalog(self, images: str | None) -> Catalog | None:
         if not images:

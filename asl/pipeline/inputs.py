@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -46,6 +46,9 @@ class SearchInput:
         reference_regions: the same of the references.
         query_images: images of the queries; None where there are only features.
         reference_images: images of the references.
+        query_stamps: id -> stamp of the query image that was embedded, where it is known
+            (:mod:`asl.features.fingerprints`).
+        reference_stamps: the same of the references.
         model: hash of the model that embedded them; empty where unknown.
         local_index: file that keeps the index of the references' local features; None: not kept.
     """
@@ -57,6 +60,8 @@ class SearchInput:
     reference_regions: Sequence[Embeddings] = ()
     query_images: Catalog | None = None
     reference_images: Catalog | None = None
+    query_stamps: Mapping[str, str | None] = field(default_factory=dict)
+    reference_stamps: Mapping[str, str | None] = field(default_factory=dict)
     model: str = ""
     local_index: Path | None = None
 

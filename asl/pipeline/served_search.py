@@ -17,7 +17,7 @@ from asl.pipeline.search_plan import SearchPlan
 from asl.pipeline.search_result import SearchResult, describe_found, print_recall
 from asl.pipeline.verification import VerificationPlan, verify_candidates
 from asl.scoring.score import Score
-from asl.types import ScoredPairs, UsageError
+from asl.types import ScoredPairs, StrArray, UsageError
 
 
 def search_collection(plan: SearchPlan, address: str) -> SearchResult:
@@ -62,6 +62,7 @@ def _open_inputs(plan: SearchPlan, index: MilvusIndex) -> SearchInput:
         background.embeddings.as_background() if background else None,
         query_images=plan.inputs.query_images,
         reference_images=plan.inputs.reference_images,
+        query_stamps=opened.stamps,
         model=plan.inputs.model,
         local_index=plan.inputs.local_index,
     )
@@ -129,13 +130,18 @@ def _search_verified(
             workers=verification.workers,
         )
         names = np.union1d(names, local.reference_ids)
-        inputs = replace(inputs, references=index.references(names))
+        inputs = _with_references(inputs, index, names)
         pairs = join_candidates(pairs, local, inputs, score=score)
     else:
         check_images("reference_images", names, reference_images)
-        inputs = replace(inputs, references=index.references(names))
+        inputs = _with_references(inputs, index, names)
     columns = describe_found(plan, pairs, inputs.queries, inputs.references)
     pairs, columns = verify_candidates(
         pairs, inputs, columns, k=plan.limits.k or 1, most=plan.limits.most, plan=verification
     )
     return SearchResult(pairs, columns, searched)
+
+
+def _with_references(inputs: SearchInput, index: MilvusIndex, names: StrArray) -> SearchInput:
+    """Read the candidates among the references of the collection."""
+    return replace(inputs, references=index.references(names), reference_stamps=index.stamps(names))

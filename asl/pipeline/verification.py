@@ -15,6 +15,7 @@ from asl.data.catalog import Catalog, CatalogLoader
 from asl.features.fingerprints import fingerprint
 from asl.matching import Budget, Verified, verify_pairs
 from asl.pipeline.candidates import add_local, find_candidates, warn_failures
+from asl.pipeline.image_checks import warn_changed
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.score import Score
 from asl.shared_defaults import CANDIDATES, LOCAL_CANDIDATES
@@ -102,7 +103,12 @@ def verify_candidates(
         ``candidate_score``, ``reason`` and the verified ``direction``: ``none`` where the pixels
         show no copy, that of the norms (which may be ``unclear``) where the pair was not verified.
     """
-    verified = verify_images(pairs, inputs.images(), workers=plan.workers, budget=plan.budget)
+    queries, references = inputs.images()
+    warn_changed("query_images", np.unique(pairs.query_ids), queries, inputs.query_stamps)
+    warn_changed(
+        "reference_images", np.unique(pairs.reference_ids), references, inputs.reference_stamps
+    )
+    verified = verify_images(pairs, (queries, references), workers=plan.workers, budget=plan.budget)
     warn_failures(verified.failures, "not verified")
     reasons = [""] * len(pairs)
     directions = np.asarray(columns["direction"]).tolist()

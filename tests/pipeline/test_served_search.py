@@ -90,6 +90,25 @@ def test_images_of_other_names_are_refused(
         verified(files, tmp_path, collection, images, f"local_candidates={local}")
 
 
+def test_an_image_that_has_changed_is_reported(
+    files: Path, tmp_path: Path, collection: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    for path in (files / "library").iterdir():
+        (library / path.name).write_bytes(path.read_bytes())
+    images = f"reference_images={library}"
+    copied = verified(files, tmp_path, collection, images)
+    assert "have changed" not in capsys.readouterr().err, "copied files are the same images"
+    (library / "2.png").write_bytes((files / "new" / "4.png").read_bytes())
+    changed = verified(files, tmp_path, collection, images)
+    said = "1 of 4 images have changed since they were embedded, e.g. '2.png'"
+    assert f"reference_images: {said}" in capsys.readouterr().err
+    assert changed != copied, "the pixels are those of now"
+    verified(files, tmp_path, f"references={files / 'store'}", images)
+    assert f"reference_images: {said}" in capsys.readouterr().err
+
+
 @dataclass(frozen=True)
 class Plan:
     """The two fields that are read."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +86,7 @@ def fill_served(
     clip: tuple[float, float] | None = None,
     kind: str = "FLAT",
     without: Collection[str] = (),
+    stamps: Mapping[str, str | None] | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Add references to a collection, creating it where needed; known ids are replaced.
@@ -100,6 +101,7 @@ def fill_served(
         kind: index type of a new collection, with its parameters
             (:mod:`asl.index.milvus.index_type`).
         without: ids that are removed where the collection holds them.
+        stamps: id -> stamp of its image, by which a verified search sees that it has changed.
         progress: called with (references added, references to add).
 
     Returns:
@@ -119,7 +121,8 @@ def fill_served(
         total, done = sum(len(part.ids) for part in references), 0
         for part in references:
             vectors = part.units(np.arange(len(part.ids)))
-            index.add(ReferenceEmbeddings(part.ids, vectors, part.log_norms))
+            added = ReferenceEmbeddings(part.ids, vectors, part.log_norms)
+            index.add(added, stamps=stamps or {})
             done += len(part.ids)
             if progress:
                 progress(done, total)

@@ -10,12 +10,13 @@ here. All lists are scored again in float64 and proved complete, or fetched agai
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from asl.index.milvus.collection_facts import CollectionFacts, create_collection, read_facts
 from asl.index.milvus.collection_search import LONGEST_LIST, MilvusSearch
 from asl.index.milvus.connection import connected
 from asl.index.milvus.index_type import IndexKind
@@ -36,7 +37,7 @@ _REQUEST_BYTES = 16 * 2**20  # a server refuses 64 MiB
 _ROW_BYTES = 512  # of a row besides its vector
 _BLOCK_NUMBERS = 2**25  # numbers that are read at once
 _IDS_PER_REQUEST = 1000
-_FACTS = {"clip", "model", "fast_decode", "index_type"}
+_NO_STAMPS: Mapping[str, str | None] = {}
 _LARGEST_LOG_NORM = 128.0  # log-norms of float32 features are smaller
 
 
@@ -82,11 +83,8 @@ class MilvusIndex:
         """
         self._name = collection
         self._changed = False
-        self.clip = clip
-        self.model = model
-        self.fast_decode = fast_decode
-        self.kind = IndexKind.of(kind)
-        self.kind.check_place(uri)
+        index_type = IndexKind.of(kind)
+        index_type.check_place(uri)
         # milvus-lite would create the file.
         if dim is None and uri.endswith(".db") and not Path(uri).exists():
             raise NoCollectionError(
@@ -94,94 +92,51 @@ class MilvusIndex:
             )
         self._client: Any = connected(uri, token)
         if self._client.has_collection(collection):
-            self._dim = self._opened(dim)
+            self._facts = read_facts(self._client, collection)
+            self._check_facts(dim, clip, model)
         elif dim is None:
             self._client.close()
             raise NoCollectionError(
                 f"milvus: {uri} holds no collection {collection!r}; make it with asl.extract"
             )
         else:
-            self._dim = dim
-            self._create()
+            self._facts = CollectionFacts(dim, clip, model, fast_decode, index_type)
+            create_collection(self._client, collection, self._facts)
         self._client.load_collection(collection)
 
-    def _create(self) -> None:
-        # The facts are stored in a collection beside it: milvus-lite forgets descriptions. It is
-        # created first, so that every collection has its facts.
-        about = f"{self._name}_about"
-        if self._client.has_collection(about):
-            self._client.drop_collection(about)
-        facts = {
-            "clip": self.clip,
-            "model": self.model,
-            "fast_decode": self.fast_decode,
-            "index_type": str(self.kind),
-        }
-        self._add_collection(about, 2, IndexKind.of("FLAT"), norms=False)
-        self._client.upsert(about, [{"id": json.dumps(facts), "vector": [0.0, 0.0]}])
-        try:
-            self._add_collection(self._name, self._dim + 2, self.kind, norms=True)
-        except AslError:  # such as an index type that this server lacks: nothing half made is left
-            for name in (self._name, about):
-                self._client.drop_collection(name)
-            raise
-
-    def _add_collection(self, name: str, dim: int, kind: IndexKind, *, norms: bool) -> None:
-        from pymilvus import DataType
-
-        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=4096)
-        if norms:
-            schema.add_field("log_norm", DataType.FLOAT)
-        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
-        index = self._client.prepare_index_params()
-        # Nested twice, as milvus-lite reads the parameters only where a server also looks.
-        params = {"params": {"params": kind.parameters}} if kind.parameters else {}
-        index.add_index("vector", index_type=kind.name, metric_type="IP", **params)
-        self._client.create_collection(
-            name, schema=schema, index_params=index, consistency_level="Strong"
-        )
-
-    def _opened(self, dim: int | None) -> int:
-        """Take over the facts of an existing collection; return its dimension D.
-
-        Raises:
-            AslError: dimension, clipping range or model differ from those asked for.
-        """
-        fields = self._client.describe_collection(self._name)["fields"]
-        facts = self._stored_facts()
-        encoded = next(field for field in fields if field["name"] == "vector")
-        stored_dim = int(encoded["params"]["dim"]) - 2
-        clip = tuple(facts["clip"]) if facts["clip"] else None
-        if dim is not None and (dim, self.clip) != (stored_dim, clip):
+    def _check_facts(self, dim: int | None, clip: tuple[float, float] | None, model: str) -> None:
+        """Refuse a collection of another dimension, clipping range or model than asked for."""
+        facts = self._facts
+        if dim is not None and (dim, clip) != (facts.dim, facts.clip):
             raise AslError(
-                f"milvus: collection {self._name!r} holds vectors of {stored_dim} dimensions, "
-                f"clip {clip}; asked for {dim}, clip {self.clip}"
+                f"milvus: collection {self._name!r} holds vectors of {facts.dim} dimensions, "
+                f"clip {facts.clip}; asked for {dim}, clip {clip}"
             )
-        if self.model and facts["model"] != self.model:
+        if model and facts.model != model:
             raise AslError(
-                f"milvus: collection {self._name!r} is of another model ({facts['model']}), "
-                f"got {self.model}; use that model"
+                f"milvus: collection {self._name!r} is of another model ({facts.model}), "
+                f"got {model}; use that model"
             )
-        self.clip = clip
-        self.model = facts["model"]
-        self.fast_decode = facts["fast_decode"]
-        self.kind = IndexKind.of(facts["index_type"])
-        return stored_dim
 
-    def _stored_facts(self) -> dict[str, Any]:
-        """Read the facts that were written at creation."""
-        name, rows = f"{self._name}_about", []
-        if self._client.has_collection(name):
-            self._client.load_collection(name)
-            rows = self._client.query(name, filter="", limit=1, output_fields=["id"])
-        facts: dict[str, Any] = json.loads(rows[0]["id"]) if rows else {}
-        if not facts.keys() >= _FACTS:
-            raise AslError(
-                f"milvus: collection {self._name!r} was not made by this version of asl; "
-                "drop it and make it again"
-            )
-        return facts
+    @property
+    def clip(self) -> tuple[float, float] | None:
+        """Range of log-norms for ``soft``; None: not clipped."""
+        return self._facts.clip
+
+    @property
+    def model(self) -> str:
+        """Hash of the model that made the features; empty where unknown."""
+        return self._facts.model
+
+    @property
+    def fast_decode(self) -> bool:
+        """True where large JPEGs were decoded at a fraction of their size."""
+        return self._facts.fast_decode
+
+    @property
+    def kind(self) -> IndexKind:
+        """Index type with its parameters."""
+        return self._facts.kind
 
     def close(self) -> None:
         """Close the connection (the file, for milvus-lite)."""
@@ -201,16 +156,22 @@ class MilvusIndex:
         rows = self._client.query(self._name, filter="", output_fields=["count(*)"])
         return int(rows[0]["count(*)"])
 
-    def add(self, references: ReferenceEmbeddings) -> None:
+    def add(
+        self, references: ReferenceEmbeddings, *, stamps: Mapping[str, str | None] = _NO_STAMPS
+    ) -> None:
         """Add references; known ids are replaced.
+
+        Args:
+            references: to add.
+            stamps: id -> stamp of its image (:mod:`asl.features.fingerprints`), where it is known.
 
         Raises:
             AslError: the dimensions differ.
         """
-        if references.dim != self._dim:
+        if references.dim != self._facts.dim:
             raise AslError(
-                f"milvus: the collection is for {self._dim} dimensions, got {references.dim}; "
-                "use the model that it was filled with"
+                f"milvus: the collection is for {self._facts.dim} dimensions, "
+                f"got {references.dim}; use the model that it was filled with"
             )
         vectors = encode_references(references, Score("soft", clip=self.clip))
         step = max(1, _REQUEST_BYTES // (4 * vectors.shape[1] + _ROW_BYTES))
@@ -219,6 +180,7 @@ class MilvusIndex:
             ids, norms = references.ids[block].tolist(), references.log_norms[block].tolist()
             rows = [
                 {"id": name, "log_norm": norm, "vector": vector}
+                | ({"stamp": stamps.get(name) or ""} if self._facts.stamped else {})
                 for name, norm, vector in zip(ids, norms, vectors[block], strict=True)
             ]
             self._client.upsert(self._name, rows)
@@ -246,14 +208,21 @@ class MilvusIndex:
         """
         names = self.ids() if ids is None else [str(name) for name in ids]
         rows = {
-            row["id"]: (row["log_norm"], row["vector"][: self._dim])
+            row["id"]: (row["log_norm"], row["vector"][: self._facts.dim])
             for row in self._rows(names, ["id", "log_norm", "vector"])
         }
         _refuse_missing([name for name in names if name not in rows])
         norms = np.array([rows[name][0] for name in names], dtype=np.float32)
         vectors = np.array([rows[name][1] for name in names], dtype=np.float32)
-        vectors = vectors.reshape(-1, self._dim)
+        vectors = vectors.reshape(-1, self._facts.dim)
         return ReferenceEmbeddings(np.array(names, dtype=np.str_), vectors, norms)
+
+    def stamps(self, ids: Sequence[str] | StrArray) -> dict[str, str]:
+        """Return id -> stamp of its image, for the references that were added with one."""
+        if not self._facts.stamped:
+            return {}
+        rows = self._rows([str(name) for name in ids], ["id", "stamp"])
+        return {row["id"]: row["stamp"] for row in rows if row["stamp"]}
 
     def _rows(self, ids: Sequence[str], fields: list[str]) -> Iterator[dict[str, Any]]:
         """Query fields of references by id; ids that are not in the collection are left out."""
@@ -289,7 +258,7 @@ class MilvusIndex:
             progress: called with (references read, references to read).
         """
         names = self.ids()
-        step = max(1000, _BLOCK_NUMBERS // self._dim)
+        step = max(1000, _BLOCK_NUMBERS // self._facts.dim)
         for start in range(0, len(names), step):
             yield self.references(names[start : start + step])
             if progress:
@@ -307,7 +276,7 @@ class MilvusIndex:
                 f"({self.model}, {other.model}); fill both with one model"
             )
         for block in other.blocks():
-            self.add(block)
+            self.add(block, stamps=other.stamps(block.ids))
 
     def search(
         self,
@@ -337,9 +306,9 @@ class MilvusIndex:
             AslError: the dimension or clipping range differs from the collection's, or a list would
                 need more than a server returns to be proved complete.
         """
-        if queries.dim != self._dim:
+        if queries.dim != self._facts.dim:
             raise AslError(
-                f"milvus: the collection is for {self._dim} dimensions, got queries of "
+                f"milvus: the collection is for {self._facts.dim} dimensions, got queries of "
                 f"{queries.dim}; embed them with the collection's model"
             )
         if score.mode == "soft" and score.clip != self.clip:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from asl.types import AslError
@@ -15,6 +16,9 @@ _LOG_LEVELS = {
     "faiss.loader": logging.WARNING,
     "grpc._server": logging.CRITICAL,
 }
+
+_CHANNEL_NOT_AVAILABLE = 503  # code of an error of servers that are starting
+_PAUSE = 0.2  # seconds between two attempts
 
 
 def connected(uri: str, token: str) -> ErrorNamingClient:
@@ -42,20 +46,39 @@ def connected(uri: str, token: str) -> ErrorNamingClient:
 
 
 class ErrorNamingClient:
-    """A client whose errors are one line with the address."""
+    """A client whose errors are one line with the address.
 
-    def __init__(self, client: Any, uri: str, error: type[Exception]) -> None:
+    A server that has just been started answers before it has its collections; it is asked again.
+    """
+
+    def __init__(
+        self, client: Any, uri: str, error: type[Exception], *, patience: float = 60.0
+    ) -> None:
+        """Wrap a client.
+
+        Args:
+            client: of the library.
+            uri: named in errors.
+            error: class of the library's errors.
+            patience: seconds that a server may take to find a collection that it knows.
+        """
         self._client = client
         self._uri = uri
         self._error = error
+        self._patience = patience
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
 
         def call(*args: Any, **keys: Any) -> Any:
-            try:
-                return method(*args, **keys)
-            except self._error as error:
-                raise AslError(f"milvus: {self._uri}: {error}") from error
+            deadline = time.monotonic() + self._patience
+            while True:
+                try:
+                    return method(*args, **keys)
+                except self._error as error:
+                    starting = getattr(error, "code", None) == _CHANNEL_NOT_AVAILABLE
+                    if not starting or time.monotonic() > deadline:
+                        raise AslError(f"milvus: {self._uri}: {error}") from error
+                time.sleep(_PAUSE)
 
         return call

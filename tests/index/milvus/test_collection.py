@@ -116,8 +116,26 @@ def test_what_was_stored_is_there_again_and_collections_merge(tmp_path: Path) ->
     np.testing.assert_array_equal(found.log_norms, REFERENCES.log_norms[[77, 3]])
     with pytest.raises(AslError, match=r"1 id\(s\) are not in the collection, e\.g\. 'nobody'"):
         one.references(["nobody"])
-    two.model = "other"
+    other = MilvusIndex(str(tmp_path / "other.db"), dim=6, clip=CLIP, model="other")
     with pytest.raises(AslError, match="different models"):
-        one.merge(two)
+        one.merge(other)
+    other.close()
+    one.close()
+    two.close()
+
+
+def test_stamps_of_images_are_kept_and_merged(tmp_path: Path) -> None:
+    from asl.index.milvus.collection import MilvusIndex
+
+    one, two = (MilvusIndex(str(tmp_path / f"{name}.db"), dim=6) for name in ("one", "two"))
+    part = REFERENCES.take(np.arange(5)).as_references()
+    first, second, third = part.ids[:3].tolist()
+    one.add(part, stamps={first: "a:1", second: None})
+    two.add(part.take([1, 2]), stamps={third: "b:2"})
+    assert one.stamps(part.ids) == {first: "a:1"}
+    one.merge(two)
+    assert one.stamps([first, second, third, "nobody"]) == {first: "a:1", third: "b:2"}
+    one.add(part.take([0]), stamps={first: "c:3"})
+    assert one.stamps(part.ids)[first] == "c:3", "an image that was embedded again"
     one.close()
     two.close()
