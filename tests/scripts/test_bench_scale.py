@@ -24,7 +24,7 @@ def script(*words: object) -> str:
 def test_a_collection_grows_with_noisy_copies(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for seed in range(8):
+    for seed in range(14):
         cv2.imwrite(str(photos / f"{seed}.png"), textured(seed))
     bench = tmp_path / "bench"
     script(
