@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import torch
 
 from asl import extract
 from asl.cli import compose
+from asl.models import build_embedder, save_embedder
 from asl.pipeline.search_plan import SearchPlan
 from asl.pipeline.served_search import without_calibration
 from asl.types import AslError, UsageError
@@ -88,6 +90,17 @@ def test_images_of_other_names_are_refused(
     images = f"reference_images={tmp_path / 'moved'}"
     with pytest.raises(AslError, match="reference_images: none of the 4 embedded images is among"):
         verified(files, tmp_path, collection, images, f"local_candidates={local}")
+
+
+def test_a_collection_of_another_model_is_refused(
+    files: Path, tmp_path: Path, collection: str
+) -> None:
+    torch.manual_seed(1)
+    other = build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval()
+    save_embedder(other, tmp_path / "other.safetensors", card={})
+    images = f"reference_images={files / 'library'}"
+    with pytest.raises(AslError, match=r"holds features of model .*, the queries are of .*model="):
+        verified(files, tmp_path, collection, images, f"model={tmp_path / 'other.safetensors'}")
 
 
 def test_an_image_that_has_changed_is_reported(
