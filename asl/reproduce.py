@@ -194,7 +194,8 @@ def _verification_facts(config: ReproduceConfig) -> dict[str, str]:
     """Describe the list of the row `verified`, which is shorter than those of the other rows."""
     if not config.verify:
         return {}
-    lists = f"{config.candidates} by embeddings and {config.local_candidates} by local features"
+    local = config.local_candidates
+    lists = f"{config.candidates} by embeddings, {local} by SIFT and {local} by learned features"
     return {"verified": f"candidates of every query: {lists}"}
 
 

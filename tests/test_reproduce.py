@@ -88,7 +88,7 @@ def test_the_verified_row_says_how_long_its_lists_are(
 ) -> None:
     metrics = reproduce(files, tmp_path, verify=True, candidates=2, local_candidates=1)
     assert "verified" in metrics["scores"]
-    said = "2 by embeddings and 1 by local features"
+    said = "2 by embeddings, 1 by SIFT and 1 by learned features"
     assert said in metrics["context"]["verified"]
     assert said in capsys.readouterr().out.replace("\n", " ")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -12,6 +13,11 @@ from asl.console.progress import progress_bar
 from asl.data.catalog import CatalogLoader
 from asl.features.fingerprints import fingerprint, glances
 from asl.index.exact.region_search import search_regions
+from asl.matching.candidates.learned_candidates import (
+    LEARNED_REFERENCES,
+    fused,
+    learned_candidates,
+)
 from asl.matching.candidates.local_features import local_candidates
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.score import Score, pair_scores
@@ -43,20 +49,22 @@ def find_local(
     workers: int | None = None,
     cache: Path | None = None,
 ) -> ScoredPairs:
-    """Retrieve the ``k`` references of every query that share most local features with it.
+    """Retrieve the references of every query that share most local features with it.
 
+    ``k`` of them by SIFT features and, among 20,000 references at most, ``k`` by learned ones.
     References without an image are left out.
 
     Args:
         inputs: of a search; both roles need images. The index of the references' local features is
             kept in ``inputs.local_index`` until one of their images changes.
-        k: references per query, at most.
+        k: references per query and kind of features, at most.
         references: ids of the references to search; None: those of ``inputs``.
         workers: processes that extract local features.
         cache: folder that keeps the local features of references, shared with the verifier.
 
     Returns:
-        Pairs whose scores are votes.
+        Pairs by falling score within a query; scores are votes, or the sum of 1 / rank over both
+        kinds of features.
 
     Raises:
         UsageError: a role has no images.
@@ -64,22 +72,27 @@ def find_local(
     query_images, reference_images = inputs.images()
     ids = inputs.references.ids if references is None else references
     ids = ids[np.isin(ids, reference_images.ids)]
+    options: dict[str, Any] = {
+        "load_query": CatalogLoader.of(query_images),
+        "load_reference": CatalogLoader.of(reference_images),
+        "k": k,
+        "workers": workers,
+        "cache": cache,
+        "collection": fingerprint(reference_images, ids.tolist()),
+    }
+    queries, keep = inputs.queries.ids, inputs.local_index
     with progress_bar("local features", unit="images") as progress:
-        result = local_candidates(
-            inputs.queries.ids,
-            ids,
-            load_query=CatalogLoader.of(query_images),
-            load_reference=CatalogLoader.of(reference_images),
-            k=k,
-            workers=workers,
-            cache=cache,
-            collection=fingerprint(reference_images, ids.tolist()),
-            versions=glances(reference_images, ids.tolist()),
-            keep=inputs.local_index,
-            progress=progress,
+        versions = glances(reference_images, ids.tolist())
+        found = local_candidates(
+            queries, ids, versions=versions, keep=keep, progress=progress, **options
         )
-    warn_failures(result.failures, "without local features")
-    return result.pairs
+    warn_failures(found.failures, "without local features")
+    if len(ids) > LEARNED_REFERENCES:
+        return found.pairs
+    with progress_bar("learned features", unit="images") as progress:
+        beside = keep.with_name(f"{keep.stem}-learned{keep.suffix}") if keep else None
+        learned = learned_candidates(queries, ids, keep=beside, progress=progress, **options)
+    return fused([found.pairs, learned.pairs], queries=queries, references=ids)
 
 
 def join_candidates(

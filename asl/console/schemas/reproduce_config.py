@@ -72,7 +72,8 @@ class ReproduceScore(ScoreConstants):
         most: best pairs over all queries instead of k per query, this many (500,000 in ISC 2021).
         verify: verify candidate pairs by their pixels.
         candidates: candidates per query by embedding to verify.
-        local_candidates: candidates per query by local features to verify; 0: none.
+        local_candidates: candidates per query by SIFT features to verify, and as many by learned
+            ones; 0: none.
     """
 
     k: int = NEIGHBOURS

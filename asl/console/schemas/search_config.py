@@ -103,7 +103,8 @@ class SearchVerification:
 
     Attributes:
         candidate_score: score that retrieves the candidates.
-        local_candidates: candidates per query by local features, beside the k; 0: none.
+        local_candidates: candidates per query by SIFT features, and as many by learned ones,
+            beside the k; 0: none.
         pairs: most pairs to verify; null: all.
         seconds: time after which no new query is verified; null: no limit.
         query_images: the images of a store of queries.

@@ -18,6 +18,7 @@ from asl.matching.align.feature_alignment import (
 )
 from asl.matching.align.plane_geometry import middle_scale, mirror_matrix
 from asl.matching.align.prepare import Prepared
+from asl.matching.align.xfeat import LearnedFeatures
 from asl.matching.values import Alignment, Matrix, Settings
 from asl.types import F32, Bools
 
@@ -36,7 +37,17 @@ def learned_matches(query: Prepared, reference: Prepared, *, is_mirrored: bool =
     Returns:
         Matches whose features all have scale 1 and angle 0.
     """
-    ours, theirs = query.learned, reference.learned
+    return _mutual_matches(query.learned, reference.learned, is_mirrored=is_mirrored)
+
+
+def softened_matches(query: Prepared, reference: Prepared) -> Matches:
+    """Match the features of the blurred query, where those of the query itself do not agree."""
+    return _mutual_matches(query.softened, reference.learned, is_mirrored=False)
+
+
+def _mutual_matches(
+    ours: LearnedFeatures, theirs: LearnedFeatures, *, is_mirrored: bool
+) -> Matches:
     if not len(ours.points) or not len(theirs.points):
         return Matches(np.empty((0, 4), np.float32), np.empty((0, 4), np.float32), is_mirrored)
     similar = ours.descriptors @ theirs.descriptors.T

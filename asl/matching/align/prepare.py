@@ -21,6 +21,7 @@ from asl.types import F32, U8, AslError
 
 _MAX_STRETCH = 4.0  # factor by which the longer side of a strip exceeds the working size at most
 _MAX_ENLARGEMENT = 2.0  # small images grow by this factor at most
+_BLUR = 2.0  # pixels, of the reading that does not see halftones, squares and noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,11 @@ class Prepared:
     def shape(self) -> tuple[int, int]:
         """Height and width at working size, in pixels."""
         return int(self.image.shape[0]), int(self.image.shape[1])
+
+    @cached_property
+    def softened(self) -> LearnedFeatures:
+        """Learned features of the blurred image: halftones, squares and noise are not in it."""
+        return detect_xfeat(np.asarray(cv2.GaussianBlur(self.image, (0, 0), _BLUR)))
 
     def with_learned(self) -> Prepared:
         """The same with its learned features, detected if they were not, among what it holds."""

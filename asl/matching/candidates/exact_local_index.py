@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from asl.index.engines.faiss_flat import load_faiss
-from asl.matching.align.sift import DESCRIPTOR_LENGTH
-from asl.matching.candidates.feature_values import NEIGHBOURS, LocalFeatures, Neighbours
+from asl.matching.candidates.feature_values import (
+    NEIGHBOURS,
+    Descriptors,
+    LocalFeatures,
+    Neighbours,
+)
 from asl.storage import ReadError, atomic_binary, read_npz
-from asl.types import F32, I64, U8
+from asl.types import F32, I64
 
 _MAX_FLAT = 20_000  # features up to which the search is exhaustive
 _PROBES = 2  # lists of the inverted file that are searched for each feature
@@ -45,7 +49,11 @@ class ExactLocalIndex:
 
     @classmethod
     def build(cls, images: Iterable[LocalFeatures]) -> ExactLocalIndex:
-        """Index the features of references, in order; images without features are allowed."""
+        """Index the features of references, in order; images without features are allowed.
+
+        Args:
+            images: their features, all of one length D.
+        """
         listed = list(images)
         counts = np.array([len(image) for image in listed], dtype=np.int64)
         scales = np.concatenate([np.empty(0, np.float32), *(image.scales for image in listed)])
@@ -92,8 +100,8 @@ class ExactLocalIndex:
         """Number of features."""
         return len(self._owner)
 
-    def neighbours(self, descriptors: U8) -> Neighbours:
-        """Search the nearest features of each of M descriptors, uint8 ``[M, D]``."""
+    def neighbours(self, descriptors: Descriptors) -> Neighbours:
+        """Search the nearest features of each of M descriptors, uint8 or int8 ``[M, D]``."""
         similar, rows = self._index.search(_unit(descriptors), min(NEIGHBOURS, len(self)))
         rows = rows.astype(np.int64, copy=False)
         distances = np.where(rows >= 0, np.maximum(2.0 - 2.0 * similar, 0.0), np.inf)
@@ -105,8 +113,8 @@ class ExactLocalIndex:
         )
 
 
-def _unit(descriptors: U8) -> F32:
-    """Scale descriptors to unit norm, float32 ``[M, 128]``."""
+def _unit(descriptors: Descriptors) -> F32:
+    """Scale descriptors to unit norm, float32 ``[M, D]``."""
     rows = descriptors.astype(np.float32)
     return np.asarray(
         rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), dtype=np.float32
@@ -118,7 +126,8 @@ def _build_faiss_index(images: Sequence[LocalFeatures], count: int) -> Any:
     faiss = load_faiss()
     lists = int(np.sqrt(count))
     spec = "SQ8" if count <= _MAX_FLAT else f"IVF{lists},SQ8"
-    index = faiss.index_factory(DESCRIPTOR_LENGTH, spec, faiss.METRIC_INNER_PRODUCT)
+    length = max((image.descriptors.shape[1] for image in images), default=1)
+    index = faiss.index_factory(length, spec, faiss.METRIC_INNER_PRODUCT)
     if not count:
         return index
     step = max(1, count // (_TRAINING_FEATURES * lists))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from asl.types import F32, I64, U8, AslError
+from asl.types import F32, I64, AslError
 
+Descriptors = npt.NDArray[Any]  # uint8 or int8 [K, D]
 NEIGHBOURS = 6  # of each feature; the distance of the last one normalises the others
 
 
@@ -19,7 +21,8 @@ class LocalFeatures:
     Attributes:
         scales: float32 ``[K]`` diameter in pixels.
         angles: float32 ``[K]`` degrees.
-        descriptors: uint8 ``[K, D]``, e.g. RootSIFT with D = 128 (:mod:`asl.matching.align.sift`).
+        descriptors: uint8 ``[K, D]``, e.g. RootSIFT with D = 128 (:mod:`asl.matching.align.sift`);
+            int8 of features whose components have signs.
 
     Raises:
         AslError: the three do not have these shapes.
@@ -27,7 +30,7 @@ class LocalFeatures:
 
     scales: F32
     angles: F32
-    descriptors: U8
+    descriptors: Descriptors
 
     def __post_init__(self) -> None:
         count = len(self.descriptors)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from asl.matching.align.sift import (
 from asl.matching.candidates.coded_local_index import CODES, coded_local_index, image_key
 from asl.matching.candidates.exact_local_index import ExactLocalIndex
 from asl.matching.candidates.feature_values import LocalFeatures
-from asl.matching.candidates.votes import FeatureIndex, rank_by_votes
+from asl.matching.candidates.votes import FeatureIndex, joined_lists, rank_by_votes
 from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage
 from asl.matching.values import Settings
@@ -37,6 +37,7 @@ from asl.storage import WriteError
 from asl.types import F32, I64, AslError, Progress, ScoredPairs, StrArray
 
 Role = Literal["query", "reference"]
+Features = TypeVar("Features")
 EXACT_REFERENCES = 2000  # up to which features are indexed with one byte a component
 _QUERY_FEATURES = 250  # of largest diameter that vote in a coded index
 _IMAGES_PER_PROCESS = 400  # images for which starting another process pays
@@ -128,14 +129,7 @@ def local_candidates(
         votes_of(index, query or _NO_FEATURES, k)
         for query in asked.features(range(len(queries)), display)
     ]
-    counts = [len(rows) for rows, _ in lists]
-    pairs = ScoredPairs(
-        queries,
-        references,
-        np.repeat(np.arange(len(queries)), counts),
-        np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in lists)]),
-        np.concatenate([np.empty(0, np.float32), *(votes for _, votes in lists)]),
-    )
+    pairs = joined_lists(queries, references, lists)
     return LocalCandidates(pairs, {**source.failures, **asked.failures})
 
 
@@ -306,12 +300,13 @@ class Reader:
 
 
 def read_features(
-    reader: Reader, names: Sequence[str], *, workers: int | None = None
-) -> Iterator[tuple[str, LocalFeatures | str]]:
+    reader: Callable[[str], Features | str], names: Sequence[str], *, workers: int | None = None
+) -> Iterator[tuple[str, Features | str]]:
     """Read the local features of images, in this process or in several.
 
     Args:
-        reader: reads those of one image; must be picklable where ``workers`` is above 1.
+        reader: reads those of one image, e.g. :class:`Reader`; must be picklable where ``workers``
+            is above 1.
         names: of the images.
         workers: number of processes; None for one per core where there are many images.
 

@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from asl.matching.candidates.feature_values import LocalFeatures, Neighbours
-from asl.types import F32, F64, I64, U8
+from asl.matching.candidates.feature_values import Descriptors, LocalFeatures, Neighbours
+from asl.types import F32, F64, I64, ScoredPairs, StrArray
 
 _ROTATION_BINS = 8  # of 45 degrees
 _SCALE_BINS = 14  # factors of two, from 2^-6
@@ -36,8 +36,8 @@ class FeatureIndex(Protocol):
         """Number of features."""
         ...
 
-    def neighbours(self, descriptors: U8) -> Neighbours:
-        """Search the nearest features of each of M descriptors, uint8 ``[M, D]``."""
+    def neighbours(self, descriptors: Descriptors) -> Neighbours:
+        """Search the nearest features of each of M descriptors ``[M, D]``."""
         ...
 
 
@@ -72,6 +72,20 @@ def rank_by_votes(
         np.maximum.at(votes, place, np.concatenate([values for _, values in parts]))
     order = np.lexsort((rows, -votes))[:k]
     return rows[order].astype(np.int64), votes[order].astype(np.float32)
+
+
+def joined_lists(
+    queries: StrArray, references: StrArray, lists: Sequence[tuple[I64, F32]]
+) -> ScoredPairs:
+    """Join the list of every query, as :func:`rank_by_votes` returns it, to pairs."""
+    counts = [len(rows) for rows, _ in lists]
+    return ScoredPairs(
+        queries,
+        references,
+        np.repeat(np.arange(len(queries)), counts),
+        np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in lists)]),
+        np.concatenate([np.empty(0, np.float32), *(votes for _, votes in lists)]),
+    )
 
 
 def _reading_votes(reading: LocalFeatures, found: Neighbours) -> tuple[I64, F64]:

@@ -8,7 +8,12 @@ import numpy as np
 
 from asl.matching.align.dense import align_dense
 from asl.matching.align.feature_alignment import Matches, align, all_matches
-from asl.matching.align.learned_alignment import agreeing, align_learned, all_learned_matches
+from asl.matching.align.learned_alignment import (
+    agreeing,
+    align_learned,
+    all_learned_matches,
+    softened_matches,
+)
 from asl.matching.align.plane_geometry import distortion, mirror_matrix
 from asl.matching.align.prepare import Prepared
 from asl.matching.evidence.agreement import Comparison, agreement, compare
@@ -131,7 +136,12 @@ def _align_reading(
     if settings.learned and not negative:
         learned = all_learned_matches(query, reference, settings)
         if best is None or best[2].values["corr_quarter"] < _CLEAR_AGREEMENT:
-            alignments += align_learned(query, reference, learned, settings)
+            found = align_learned(query, reference, learned, settings)
+            if not found and best is None:
+                softened = [softened_matches(query, reference)]
+                found = align_learned(query, reference, softened, settings)
+                learned = softened if found else learned
+            alignments += found
             best = _best(query, reference, alignments)
             if best is not None and best[0][0].learned and not _agrees(best[2]):
                 best = None

@@ -16,6 +16,7 @@ from asl.matching.align.learned_alignment import (
     align_learned,
     all_learned_matches,
     learned_matches,
+    softened_matches,
 )
 from asl.matching.align.plane_geometry import apply
 from asl.matching.align.prepare import Prepared, prepare
@@ -132,3 +133,29 @@ def test_the_evidence_counts_learned_features_whatever_found_the_alignment(pictu
     assert found.evidence.learned == 1
     assert found.evidence.inliers == found.evidence.support == 0
     assert found.evidence.corr_coarse > 0.8
+
+
+def printed(image: Image) -> Image:
+    """Black dots on white, finer than the features: a newspaper's halftone."""
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    side = 3
+    rows, columns = np.indices(gray.shape) % side
+    order = np.array([[7, 3, 6], [4, 0, 2], [8, 1, 5]])
+    dots = np.where(gray / 255.0 > (order[rows, columns] + 0.5) / 9, 255, 0).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(dots, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+
+
+def test_a_halftone_is_aligned_by_its_blurred_reading(picture: Image, other_picture: Image) -> None:
+    reference, stranger = prepare(picture, SETTINGS), prepare(other_picture, SETTINGS)
+    large = cv2.resize(picture, (320, 240), interpolation=cv2.INTER_CUBIC)
+    query = prepare(printed(np.asarray(large, np.uint8)), SETTINGS)
+    softened = [softened_matches(query, reference)]
+    found = align_learned(query, reference, softened, SETTINGS)
+    assert len(found) == 1
+    corners = np.array([[30.0, 20.0], [280.0, 30.0], [160.0, 200.0]])
+    scale = reference.shape[1] / query.shape[1]
+    assert np.abs(apply(found[0].matrix, corners * scale) - corners).max() < 8
+    plain = found_map(query, reference)
+    assert found[0].inliers > 2 * (plain[0].inliers if plain else 0)
+    assert align_learned(query, stranger, [softened_matches(query, stranger)], SETTINGS) == []
+    assert examine(query, reference, SETTINGS).evidence.aligned == 1.0
