@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ def load_query(name: str) -> Image:
 
 
 def find(
-    queries: list[str], references: list[str] | None = None, **options: object
+    queries: list[str], references: list[str] | None = None, **options: Any
 ) -> LocalCandidates:
     return learned_candidates(
         np.array(queries),
@@ -39,7 +40,7 @@ def find(
         load_query=load_query,
         load_reference=load_reference,
         **{"workers": 0, **options},
-    )  # type: ignore[arg-type]
+    )
 
 
 @pytest.mark.parametrize("kind", ["whole", "blur", "mirror"])
@@ -79,7 +80,7 @@ def test_a_kept_index_belongs_to_its_references_and_collection(tmp_path: Path) -
     keep = tmp_path / "learned.npz"
     first = find(["blur-1"], keep=keep, collection="before").pairs
 
-    def images_read(**options: object) -> int:
+    def images_read(**options: Any) -> int:
         totals: list[int] = []
         found = find(["blur-1"], progress=lambda _, total: totals.append(total), **options)
         np.testing.assert_array_equal(found.pairs.scores, first.scores)
