@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -72,27 +71,39 @@ def find_local(
     query_images, reference_images = inputs.images()
     ids = inputs.references.ids if references is None else references
     ids = ids[np.isin(ids, reference_images.ids)]
-    options: dict[str, Any] = {
-        "load_query": CatalogLoader.of(query_images),
-        "load_reference": CatalogLoader.of(reference_images),
-        "k": k,
-        "workers": workers,
-        "cache": cache,
-        "collection": fingerprint(reference_images, ids.tolist()),
-    }
-    queries, keep = inputs.queries.ids, inputs.local_index
+    collection = fingerprint(reference_images, ids.tolist())
     with progress_bar("local features", unit="images") as progress:
-        versions = glances(reference_images, ids.tolist())
         found = local_candidates(
-            queries, ids, versions=versions, keep=keep, progress=progress, **options
+            inputs.queries.ids,
+            ids,
+            load_query=CatalogLoader.of(query_images),
+            load_reference=CatalogLoader.of(reference_images),
+            k=k,
+            workers=workers,
+            cache=cache,
+            collection=collection,
+            versions=glances(reference_images, ids.tolist()),
+            keep=inputs.local_index,
+            progress=progress,
         )
     warn_failures(found.failures, "without local features")
     if len(ids) > LEARNED_REFERENCES:
         return found.pairs
+    keep = inputs.local_index
     with progress_bar("learned features", unit="images") as progress:
-        beside = keep.with_name(f"{keep.stem}-learned{keep.suffix}") if keep else None
-        learned = learned_candidates(queries, ids, keep=beside, progress=progress, **options)
-    return fused([found.pairs, learned.pairs], queries=queries, references=ids)
+        learned = learned_candidates(
+            inputs.queries.ids,
+            ids,
+            load_query=CatalogLoader.of(query_images),
+            load_reference=CatalogLoader.of(reference_images),
+            k=k,
+            workers=workers,
+            cache=cache,
+            collection=collection,
+            keep=keep.with_name(f"{keep.stem}-learned{keep.suffix}") if keep else None,
+            progress=progress,
+        )
+    return fused([found.pairs, learned.pairs], queries=inputs.queries.ids, references=ids)
 
 
 def join_candidates(
