@@ -26,9 +26,7 @@ _COPIES_FOUND = 3  # exit code
 def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
     from asl.app.scanning.scan_file import SCAN_FILE, write_scan
-    from asl.app.scanning.scan_folder import scan
     from asl.app.scanning.tables import rows_of, summary, write_table
-    from asl.console.progress import no_bar, progress_bar
     from asl.storage import write_json
 
     _check(options)
@@ -37,7 +35,7 @@ def run(options: ScanConfig) -> int:
         raise UsageError(f"--output: {options.output} is a file, not a folder")
     if all(path.exists() for path in options.photos):
         options.output.mkdir(parents=True, exist_ok=True)
-    result = scan(options, bar=no_bar if options.quiet else progress_bar)
+    result = _scanned(options)
     rows = rows_of(result)
     numbers = summary(result, rows, command=current_command())
     table = options.output / f"copies.{options.format}"
@@ -58,6 +56,19 @@ def run(options: ScanConfig) -> int:
         )
         return 1
     return _COPIES_FOUND if options.exit_code and numbers["pairs"] else 0
+
+
+def _scanned(options: ScanConfig) -> ScanResult:
+    """Scan with one line of progress, or without where it was asked to be quiet."""
+    from asl.app.scanning.scan_folder import scan
+    from asl.app.scanning.scan_stages import scan_stages
+    from asl.console.progress import no_bar
+    from asl.console.stage_progress import stage_progress
+
+    if options.quiet:
+        return scan(options, bar=no_bar)
+    with stage_progress(scan_stages(options), done="scanned") as bar:
+        return scan(options, bar=bar)
 
 
 def _check(options: ScanConfig) -> None:

@@ -37,7 +37,7 @@ from asl.matching.values import Settings
 from asl.storage import atomic_text
 
 FOLDS = 4
-ROUNDS, LEAVES, RATE = 120, 6, 0.06
+ROUNDS, LEAVES, RATE = 400, 12, 0.03
 Floats = npt.NDArray[np.float64]
 
 
@@ -74,7 +74,7 @@ def read_families(folder: Path) -> tuple[dict[int, list[str]], dict[str, str]]:
 
 
 def compare_family(folder: Path, names: list[str], parents: dict[str, str]) -> Family:
-    parts = PictureParts(100_000_000, Settings().size, 224, "stretch")
+    parts = PictureParts(100_000_000, Settings().size, 224, "squash")
     read = [parts((folder / "images" / name).read_bytes()) for name in names]
     facts = [Facts.from_json(text) for text, _ in read]
     thumbnails = {name: arrays[0].tobytes() for name, (_, arrays) in zip(names, read, strict=True)}
@@ -108,8 +108,8 @@ def fit(families: Sequence[Family]) -> ParentModel:
         max_iter=ROUNDS,
         max_leaf_nodes=LEAVES,
         learning_rate=RATE,
-        min_samples_leaf=20,
-        l2_regularization=1.0,
+        min_samples_leaf=40,
+        l2_regularization=5.0,
         early_stopping=False,
         random_state=0,
     )

@@ -1,4 +1,8 @@
-"""Weigh which image another one was made from directly: likeness, coverage, size, compression."""
+"""Weigh which image another one was made from directly.
+
+Cues are the likeness, coverage, size and compression of the two, each beside those of the other
+candidates, and how both stand to the rest of the family.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from asl.app.families.family_context import CONTEXT_CUES, DirectedLink, context_cues
 from asl.app.families.likeness import Likeness
 from asl.app.library.facts import Facts
 from asl.app.pairs.pair_verdict import PairVerdict
@@ -21,6 +26,7 @@ LEAST_PROBABILITY = 1e-4  # of a direction
 MOST_WEIGHT = 12.0  # log-odds
 _MISSING = -1.0  # of a likeness that was not measured; differences are not negative
 _COMPARED = ("log_odds", "surest", "mean", "first_median", "first_mean", "second_mean")
+_CONTEXT_COMPARED = ("nearer", "liker", "lead_parent", "pixels", "lost")
 CUES = (
     "log_odds",
     "back_log_odds",
@@ -32,6 +38,8 @@ CUES = (
     "shared_pixels",
     *(field.name for field in fields(Likeness)),
     *(f"{name}_to_best" for name in _COMPARED),
+    *CONTEXT_CUES,
+    *(f"{name}_to_best" for name in _CONTEXT_COMPARED),
 )
 
 
@@ -106,8 +114,26 @@ def cues_of(relations: Sequence[Relation], facts: Sequence[Facts]) -> F64:
     for name in _COMPARED[2:]:
         values = own[:, 8 + likeness_names.index(name)]
         compared.append(np.where(values < 0, np.nan, -values))
-    context = [_to_best(column, children) for column in compared]
-    return np.column_stack([own, *context])
+    context = context_cues(
+        [
+            (parent, child, _link(own_cues, likeness))
+            for (parent, child, _, likeness), own_cues in zip(directed, own, strict=True)
+        ]
+    )
+    by_name = dict(zip(CONTEXT_CUES, context.T, strict=True))
+    # Of equal children the larger and more detailed parent is the likelier one.
+    by_name |= {"pixels": own[:, CUES.index("pixels")], "lost": own[:, CUES.index("lost")]}
+    compared += [by_name[name] for name in _CONTEXT_COMPARED]
+    beside = [_to_best(column, children) for column in compared]
+    first = len(_COMPARED)
+    return np.column_stack([own, *beside[:first], context, *beside[first:]])
+
+
+def _link(cues: F64, likeness: Likeness | None) -> DirectedLink:
+    """Return the pair as the parent sees it, from its cues."""
+    made, made_of, share_child, share_parent = cues[:4].tolist()
+    difference = min(likeness.first_mean, likeness.second_mean) if likeness else None
+    return DirectedLink(made, made_of, share_child, share_parent, difference)
 
 
 def _cues(

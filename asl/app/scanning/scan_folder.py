@@ -22,6 +22,7 @@ from asl.app.pairs.pair_marks import marks_path
 from asl.app.pairs.pair_verdict import SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id
 from asl.app.pairs.same_moment import may_be_same_moment
+from asl.app.scanning import scan_stages
 from asl.app.scanning.directed_pairs import directed_pair
 from asl.app.scanning.pair_candidates import (
     CandidatePairs,
@@ -166,7 +167,7 @@ class _Clock:
 
 
 def _sync(store: ImageStore, ingestor: Ingestor, sources: Sequence[Source], bar: Bar) -> SyncResult:
-    with bar("embedding", "images") as progress:
+    with bar(scan_stages.EMBED, "images") as progress:
         synced = sync(store, ingestor, sources, progress=progress)
     if not synced.digests:
         name, reason = next(iter(synced.failures.items()))
@@ -182,7 +183,7 @@ def _read_contents(
         return Contents.from_features(digests, store.features(digests))
     # An earlier scan may have embedded these images with other regions.
     if store.without_regions(ingestor.regions, digests):
-        with bar(f"embedding regions ({options.regions})", "images") as progress:
+        with bar(f"{scan_stages.REGIONS} ({options.regions})", "images") as progress:
             ingestor.embed_regions(store, digests, progress=progress)
     regions = store.region_features(ingestor.regions, digests)
     return Contents.from_features(digests, store.features(digests), regions)
@@ -241,9 +242,9 @@ class _Scan:
     def _vote(self, queries: I64, references: I64) -> VotedPairs:
         store, path = self.store, self.path
         digests = self.contents.digests
-        with self.bar("extracting local features", "images") as progress:
+        with self.bar(scan_stages.EXTRACT, "images") as progress:
             extract_missing(store, path, digests, workers=self._workers, progress=progress)
-        with self.bar("matching local features", "images") as progress:
+        with self.bar(scan_stages.VOTE, "images") as progress:
             return retrieve_by_votes(
                 store,
                 path,
@@ -267,18 +268,18 @@ class _Scan:
         self._verify(candidates)
         relatives = self._relatives(*self._matched(least))
         if len(relatives.first):
-            self._verify(relatives)
+            self._verify(relatives, scan_stages.RELATIVES)
         images, pairs = self._matched(least, also)
         if self.in_library is not None:  # matches of a new picture are a list, no tree
             return images, pairs
         count = sum(pair.probability >= least for pair in pairs)
-        with self.bar("comparing relatives", "pairs") as progress:
+        with self.bar(scan_stages.PARENTS, "pairs") as progress:
             weighed = weighed_pairs(
                 images, pairs[:count], self.store, workers=self._workers, progress=progress
             )
         return images, [*weighed, *pairs[count:]]
 
-    def _verify(self, candidates: CandidatePairs) -> None:
+    def _verify(self, candidates: CandidatePairs, label: str = scan_stages.COMPARE) -> None:
         """Add the verdicts of candidates: identical pixels, cached ones, new ones."""
         digests = self.contents.digests
         triples = zip(
@@ -303,7 +304,7 @@ class _Scan:
                 self.verdicts[pair] = (cosine, verdict)
             else:
                 fresh.append(pair)
-        with self.bar("comparing", "pairs") as progress:
+        with self.bar(label, "pairs") as progress:
             for done, (pair, result) in enumerate(self._verify_fresh(fresh), start=1):
                 progress(done, len(fresh))
                 if isinstance(result, str):

@@ -1,0 +1,97 @@
+"""Estimate the time that several stages of work need, without jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SLOWER = 0.5  # seconds by which the shown time may grow in a second
+FASTER = 0.4  # share of the gap by which it may shrink in a second
+_TRUSTED = 0.1  # share of a stage from which its own rate counts alone
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of some work.
+
+    Attributes:
+        label: in words.
+        cost: expected time of the whole stage, in any unit that is the same for all stages.
+    """
+
+    label: str
+    cost: float
+
+
+class TimeLeft:
+    """Time left over all stages.
+
+    What is done tells how long a unit of the expected costs takes; the stage that runs is judged by
+    its own rate as soon as that is known. The time that is shown follows the estimate slowly: it
+    grows by at most :data:`SLOWER` in a second, and what is gained arrives bit by bit.
+    """
+
+    def __init__(self, stages: Sequence[Stage], now: float) -> None:
+        """Begin before the first stage.
+
+        Args:
+            stages: in their order.
+            now: seconds on any clock.
+        """
+        self._costs = [stage.cost for stage in stages]
+        self._began = self._stage_began = now
+        self._current, self._share = -1, 0.0
+        self._target: float | None = None
+        self._shown: float | None = None
+        self._known_at = self._shown_at = now
+
+    @property
+    def done(self) -> float:
+        """Share of the expected costs that is done, 0..1."""
+        return min(1.0, self._done_cost() / max(sum(self._costs), 1e-9))
+
+    def begin(self, stage: int, now: float) -> None:
+        """Begin a stage; those before it are done, or were not needed."""
+        self._current = stage
+        self._share = 0.0
+        self._stage_began = now
+
+    def update(self, share: float, now: float) -> None:
+        """Take the share of the current stage that is done, 0..1."""
+        self._share = min(max(share, 0.0), 1.0)
+        self._target, self._known_at = self._estimate(now), now
+
+    def shown(self, now: float) -> float | None:
+        """Return the seconds left to show; None while nothing is known."""
+        if self._target is None:
+            return None
+        target = max(0.0, self._target - (now - self._known_at))
+        passed, self._shown_at = max(0.0, now - self._shown_at), now
+        if self._shown is None:
+            self._shown = target
+            return target
+        expected = max(0.0, self._shown - passed)
+        gap = target - expected
+        if gap > 0:
+            gap = min(gap, (1.0 + SLOWER) * passed)
+        else:
+            gap *= min(1.0, FASTER * passed)
+        self._shown = expected + gap
+        return self._shown
+
+    def _done_cost(self) -> float:
+        if self._current < 0:
+            return 0.0
+        return sum(self._costs[: self._current]) + self._share * self._costs[self._current]
+
+    def _estimate(self, now: float) -> float | None:
+        done = self._done_cost()
+        if done <= 0 or now <= self._began:
+            return None
+        per_cost = (now - self._began) / done
+        here = (1 - self._share) * self._costs[self._current] * per_cost
+        if self._share > 0:
+            own = (now - self._stage_began) * (1 - self._share) / self._share
+            trust = min(1.0, self._share / _TRUSTED)
+            here = trust * own + (1 - trust) * here
+        return here + sum(self._costs[self._current + 1 :]) * per_cost

@@ -1,0 +1,66 @@
+"""The time left over several stages: right where the costs are, and without jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from asl.console.time_left import FASTER, SLOWER, Stage, TimeLeft
+
+STAGES = [Stage("first", 10.0), Stage("second", 30.0), Stage("third", 60.0)]
+
+
+def run(seconds: list[float], step: float = 0.5) -> Iterator[tuple[float, float]]:
+    """Yield (time, shown time left) of stages that really take some seconds."""
+    left, now = TimeLeft(STAGES, 0.0), 0.0
+    for stage, length in enumerate(seconds):
+        left.begin(stage, now)
+        began = now
+        while now < began + length:
+            now += step
+            left.update(min(1.0, (now - began) / length), now)
+            shown = left.shown(now)
+            if shown is not None:
+                yield now, shown
+
+
+def test_where_the_costs_are_right_the_time_is() -> None:
+    for now, shown in run([20.0, 60.0, 120.0]):
+        assert shown == pytest.approx(200.0 - now, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    "seconds", [[20.0, 300.0, 120.0], [20.0, 6.0, 12.0], [5.0, 5.0, 200.0], [60.0, 2.0, 20.0]]
+)
+def test_where_they_are_wrong_it_does_not_jump(seconds: list[float]) -> None:
+    shown = list(run(seconds))
+    for (before, first), (after, second) in pairwise(shown):
+        passed = after - before
+        assert second - first <= SLOWER * passed + 1e-9
+        assert second >= (1 - FASTER * passed) * (first - passed) - 1e-9
+    assert shown[-1][1] <= 4.0, "the last seconds are known"
+
+
+def test_a_stage_that_is_left_out_counts_as_done() -> None:
+    left = TimeLeft(STAGES, 0.0)
+    left.begin(0, 0.0)
+    left.update(0.0, 0.0)
+    assert left.shown(0.0) is None, "nothing is known yet"
+    left.update(1.0, 10.0)
+    left.begin(2, 10.0)
+    assert left.done == pytest.approx(0.4)
+    left.update(1.0, 70.0)
+    assert left.done == 1.0
+
+
+def test_the_time_goes_on_between_updates_and_late_news_of_many_units_are_taken() -> None:
+    left = TimeLeft([Stage("all", 1.0)], 0.0)
+    left.begin(0, 0.0)
+    left.update(0.1, 10.0)
+    assert left.shown(10.0) == pytest.approx(90.0)
+    assert left.shown(30.0) == pytest.approx(70.0)
+    for done in range(11, 51):  # a chunk arrives at once
+        left.update(done / 100, 50.0)
+    assert left.shown(50.0) == pytest.approx(50.0)
