@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from asl.matching.candidates.coded_piece import (
     FEATURE,
@@ -126,38 +127,63 @@ def _near_codes(
     residual = projected[:, None, :] - quantiser.centroids[lists]
     own = np.packbits(residual @ quantiser.rotation > 0, axis=2).view("<u8")
     own = own.reshape(count * probes, -1)
-    flat = lists.ravel()
-    compared = []
-    for piece, row in zip(pieces, rows, strict=True):
-        low = piece.bounds[flat]
-        size = piece.bounds[flat + 1] - low
-        pair = np.repeat(np.arange(len(flat)), size)
-        place = np.arange(len(pair)) + np.repeat(low - (np.cumsum(size) - size), size)
-        if row.min(initial=0) < 0:
-            searched = rows_of_images(row, piece.features[place]) >= 0
-            pair, place = pair[searched], place[searched]
-        differing = np.bitwise_count(piece.signs[place] ^ own[pair])
-        # Word by word: numpy is slow at many sums of two numbers.
-        hamming = np.zeros(len(pair), dtype=np.int64)
-        for word in differing.T:
-            hamming += word
-        compared.append((pair, place, hamming))
+    compared = [
+        _compare(piece, row, own, lists.ravel()) for piece, row in zip(pieces, rows, strict=True)
+    ]
     width = quantiser.code_bytes * 8 + 1
+    first_cells = np.repeat(np.arange(count, dtype=np.int32) * width, probes)
     cells = sum(
-        np.bincount(pair // probes * width + hamming, minlength=count * width)
-        for pair, _, hamming in compared
+        np.bincount(np.repeat(first_cells, one.sizes) + one.hamming, minlength=count * width)
+        for one in compared
     )
     reached = np.cumsum(np.reshape(cells, (count, width)), axis=1)
-    cutoff = (reached < _EXAMINED).sum(axis=1)
+    cutoff = np.repeat((reached < _EXAMINED).sum(axis=1).astype(np.uint16), probes)
     parts = []
-    for piece, row, (pair, place, hamming) in zip(pieces, rows, compared, strict=True):
-        kept = hamming <= cutoff[pair // probes]
-        facts = piece.features[place[kept]]
-        feature, probe = np.divmod(pair[kept], probes)
+    for piece, row, one in zip(pieces, rows, compared, strict=True):
+        kept = np.flatnonzero(one.hamming <= np.repeat(cutoff, one.sizes))
+        pair = np.searchsorted(np.cumsum(one.sizes), kept, side="right")
+        place = one.places[kept]
+        facts = piece.features[place]
+        feature, probe = np.divmod(pair, probes)
         parts.append(
-            (start + feature, probe, piece.signs[place[kept]], facts, rows_of_images(row, facts))
+            (start + feature, probe, piece.signs[place], facts, rows_of_images(row, facts))
         )
     return _Near(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class _Compared(NamedTuple):
+    """Codes of one piece in the lists of some features, feature by feature and list by list.
+
+    Attributes:
+        sizes: int64 ``[features x lists]`` number of codes in each list.
+        places: int64 ``[C]`` of the codes in the piece.
+        hamming: uint16 ``[C]`` Hamming distance from the feature's own code in that list.
+    """
+
+    sizes: I64
+    places: I64
+    hamming: npt.NDArray[np.uint16]
+
+
+def _compare(piece: Piece, row: I64, own: Words, lists: I64) -> _Compared:
+    """Compare codes of features, one for each of their lists, with the codes of these lists."""
+    low = piece.bounds[lists]
+    sizes = piece.bounds[lists + 1] - low
+    ends = np.cumsum(sizes)
+    places = np.repeat(low - (ends - sizes), sizes)
+    places += np.arange(len(places))
+    if row.min(initial=0) < 0:
+        searched = rows_of_images(row, piece.features[places]) >= 0
+        pair = np.repeat(np.arange(len(lists)), sizes)[searched]
+        sizes = np.bincount(pair, minlength=len(lists))
+        places = places[searched]
+    differing = np.asarray(piece.signs)[places]
+    differing ^= np.repeat(own, sizes, axis=0)
+    bits = np.bitwise_count(differing)
+    hamming = bits[:, 0].astype(np.uint16)
+    for word in range(1, bits.shape[1]):  # numpy is slow at many sums of two numbers
+        hamming += bits[:, word]
+    return _Compared(sizes, places, hamming)
 
 
 def _distances(near: _Near, quantiser: Quantiser, projected: F32, probed: Probes) -> F64:
