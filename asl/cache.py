@@ -20,7 +20,8 @@ from asl.console.terminal_text import terminal_text
 
 def run(config: CacheConfig) -> int:
     """Print the place and size of the cache; empty it where that was asked for."""
-    from asl.app.library.content_cache import FILE, cache_folder, cache_limit
+    from asl.app.library.content_cache import FILE, cache_limit
+    from asl.storage import cache_folder
 
     limit, folder = cache_limit(), cache_folder()
     path = None if folder is None else folder / FILE
@@ -38,8 +39,10 @@ def run(config: CacheConfig) -> int:
 def _state(path: Path, limit: int, *, empty: bool) -> dict[str, Any]:
     """Return what is in the cache, or was before it was emptied."""
     from asl.app.library.content_cache import CacheFacts, ContentCache, delete_cache
+    from asl.models.network_graph import cached_graphs
     from asl.storage import ReadError
 
+    networks = cached_graphs()
     facts, done = CacheFacts(0, 0, 0), "emptied" if empty else ""
     if path.exists():
         try:
@@ -52,17 +55,22 @@ def _state(path: Path, limit: int, *, empty: bool) -> dict[str, Any]:
                 raise
             delete_cache(path)
             done = "was damaged, deleted"
-    return {**asdict(facts), "done": done}
+    for network in networks if empty else []:
+        network.unlink(missing_ok=True)
+    return {**asdict(facts), "networks": len(networks), "done": done}
 
 
 def _lines(state: dict[str, Any]) -> Iterator[str]:
-    from asl.app.library.content_cache import FOLDER_VARIABLE, LIMIT_VARIABLE
+    from asl.app.library.content_cache import LIMIT_VARIABLE
+    from asl.storage import FOLDER_VARIABLE
 
     if state["path"] is None:
         yield f"the cache is off ({FOLDER_VARIABLE}=off)"
         return
     size, limit = state["bytes"] / 1e6, state["limit"] / 1e6
     contents = f"{state['pictures']} pictures, {size:,.1f} MB of at most {limit:,.0f}"
+    if networks := state["networks"]:
+        contents += f"; {networks} {'network' if networks == 1 else 'networks'} of your models"
     yield f"{state['path']}: {contents}{'; ' * bool(state['done'])}{state['done']}"
     yield f"  another folder, or off: {FOLDER_VARIABLE}; its limit: {LIMIT_VARIABLE}"
 

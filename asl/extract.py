@@ -118,7 +118,7 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
     from asl.features.embed_options import EmbedOptions
     from asl.features.feature_store import FeatureStore
     from asl.features.store_groups import forget_gone, gone_images
-    from asl.models import load_embedder
+    from asl.models import open_model
     from asl.pipeline.features import embed_images
 
     catalog = _catalog(config)
@@ -131,7 +131,7 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
         gone_images(output, catalog.ids.tolist(), share=config.prune)
     store = embed_images(
         catalog,
-        load_embedder(config.model, size=config.size),
+        open_model(config.model, size=config.size),
         output,
         role="images",
         regions=config.regions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,13 @@ def spawned_map(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use, 1 or more."""
+    if sys.platform == "linux":  # a container or a batch system may grant fewer than there are
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

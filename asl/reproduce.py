@@ -26,7 +26,7 @@ from asl.pipeline.key_checks import (
 if TYPE_CHECKING:
     from asl.data.layouts import Benchmark
     from asl.metrics.evaluation import Evaluation
-    from asl.models import Embedder
+    from asl.models import Embedder, SavedModel
     from asl.pipeline.benchmark_run import Protocol
     from asl.pipeline.inputs import SearchInput
     from asl.scoring.normalization import ScoreNormalization
@@ -104,20 +104,20 @@ def _open(config: ReproduceConfig) -> Benchmark:
     return open_benchmark(config.root, layout=config.benchmark)
 
 
-def _members(config: ReproduceConfig) -> dict[str, Embedder]:
-    """Load every model at every size: hash -> embedder."""
-    from asl.models import load_embedder, model_hash
+def _members(config: ReproduceConfig) -> dict[str, SavedModel | Embedder]:
+    """Load every model at every size: hash -> model."""
+    from asl.models import model_hash, open_model
 
     names = [config.model] if Path(config.model).exists() else config.model.split("+")
     sizes: list[int | None] = list(config.sizes) if config.sizes else [None]
-    embedders = [load_embedder(name, size=size) for name in names for size in sizes]
-    return {model_hash(embedder): embedder for embedder in embedders}
+    models = [open_model(name, size=size) for name in names for size in sizes]
+    return {model_hash(model): model for model in models}
 
 
 def _with_background(
     config: ReproduceConfig,
     benchmark: Benchmark,
-    members: dict[str, Embedder],
+    members: dict[str, SavedModel | Embedder],
     rule: ScoreNormalization | None,
 ) -> Benchmark:
     """Choose the training images to embed: none where nothing needs them."""
@@ -132,13 +132,16 @@ def _with_background(
             "leave them out"
         )
     train = thin_background(benchmark.train, config.background)
-    dim = sum(embedder.dim for embedder in members.values())
+    dim = sum(model.dim for model in members.values())
     check_background_size(len(train), dim, whiten=config.whiten, rule=rule)
     return replace(benchmark, train=train)
 
 
 def _embed(
-    config: ReproduceConfig, benchmark: Benchmark, members: dict[str, Embedder], output: Path
+    config: ReproduceConfig,
+    benchmark: Benchmark,
+    members: dict[str, SavedModel | Embedder],
+    output: Path,
 ) -> SearchInput:
     from asl.features.embed_options import EmbedOptions
     from asl.pipeline.features import embed_benchmark, join_features, postprocess
@@ -151,14 +154,14 @@ def _embed(
         [
             embed_benchmark(
                 benchmark,
-                embedder,
+                model,
                 output / (name if len(members) > 1 else ""),
                 regions=config.regions,
                 query_regions=config.query_regions,
                 background=benchmark.train is not None,
                 options=options,
             )
-            for name, embedder in members.items()
+            for name, model in members.items()
         ]
     )
     check_background(inputs)

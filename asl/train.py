@@ -99,7 +99,7 @@ def _drop_stale(features: Path, embedder: Embedder) -> None:
     import shutil
 
     from asl.features.feature_store import FeatureStore
-    from asl.models.io import model_hash
+    from asl.models import model_hash
 
     for manifest in features.glob("*/manifest.json"):
         if FeatureStore.open(manifest.parent).manifest["model"] != model_hash(embedder):

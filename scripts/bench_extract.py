@@ -1,15 +1,19 @@
-r"""Compare extraction with the limits that decoding and the model set, in one run.
+r"""Compare extraction with the limits that decoding, the model and the cores set, in one run.
 
   python scripts/bench_extract.py PHOTOS
   python scripts/bench_extract.py PHOTOS --model asl_lite0 --workers 0 --images 600 \
       --output bench_extract.json
 
-Three contestants take turns on the same images: *decode* reads, decodes and resizes with the same
-workers and no model; *model* embeds pixels that are in memory; *extract* is the whole way from
-files to a store on disk. The limit is the slower of the first two where they run on different
-devices. On one CPU they share its cores, and both together take 1 / (1/decode + 1/model); both
-limits are printed. Medians over the repeats. *fast* is extract with fast_decode=true, with the
-distance of its features from the others.
+Contestants take turns on the same images: *decode* reads, decodes and resizes with the same workers
+and no model; *model* embeds pixels that are in memory by the runner that extraction chooses;
+*torch* does the same by torch; *extract* is the whole way from files to a store on disk. The limit
+is the slower of the first two where they run on different devices. On one CPU they share its cores,
+and both together take 1 / (1/decode + 1/model); both limits are printed. Medians over the repeats;
+images per second of the clock, and of processor time, which other programs do not change. *fast* is
+extract with fast_decode=true, with the distance of its features from the others.
+
+The limit of the cores is a float32 matrix product of 2,048 x 2,048 in the same turns. Its share is
+what the model multiplies and adds in a second, beside that.
 """
 
 from __future__ import annotations
@@ -20,23 +24,29 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from asl.data.catalog import Catalog, open_catalog, subset
+from asl.data.images import Pixels
 from asl.features.cropping import Region
 from asl.features.decoded_batches import decoded_batches
 from asl.features.embed_options import EmbedOptions
 from asl.features.extraction import extract_together
-from asl.features.inference import Runner
 from asl.features.regions import regions_of
-from asl.models import Embedder, load_embedder
+from asl.features.runner import open_runner
+from asl.features.torch_runner import TorchRunner
+from asl.models import Embedder, SavedModel, open_model
+from asl.models.io import restore
 from asl.shared_defaults import SHARD_SIZE
-from asl.types import AslError
+from asl.types import F32, AslError
+
+SIDE = 2048  # of the matrix product that names the limit
 
 
 def main() -> int:
@@ -67,96 +77,159 @@ def main() -> int:
     rows = np.unique(
         np.linspace(0, len(catalog) - 1, min(options.images, len(catalog))).astype(np.int64)
     )
-    report = measure(subset(catalog, rows), load_embedder(options.model), options)
+    report = measure(subset(catalog, rows), open_model(options.model), options)
     print(table(report))
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")
     return 0
 
 
-def measure(catalog: Catalog, embedder: Embedder, options: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    catalog: Catalog, model: SavedModel | Embedder, options: argparse.Namespace
+) -> dict[str, Any]:
     """Images per second of each contestant, in turns."""
     regions: list[Region | None] = [*regions_of(options.regions)] or [None]
-    group = max(1, options.batch_size // len(regions))
-    runner = Runner(embedder, options.device)
+    runner = open_runner(model, options.device)
     if options.workers is None:
         options.workers = runner.decoders()
-
-    def batches() -> Any:
-        rows = np.arange(len(catalog), dtype=np.int64)
-        plan = embedder.preprocessing
-        return decoded_batches(
-            catalog,
-            plan,
-            regions,
-            rows,
-            batch_size=group,
-            workers=options.workers,
-            shard_size=SHARD_SIZE,
-            fast=False,
-        )
-
-    kept = [[picture for parts in images for picture in parts] for _, images, *_ in batches()]
-
-    def extracted(fast: bool) -> np.ndarray:
-        with tempfile.TemporaryDirectory() as folder:
-            outputs = {Path(folder) / str(number): region for number, region in enumerate(regions)}
-            stores = extract_together(
-                catalog,
-                embedder,
-                outputs,
-                EmbedOptions(
-                    batch_size=options.batch_size,
-                    workers=options.workers,
-                    device=options.device,
-                    fast_decode=fast,
-                ),
-            )
-            return np.concatenate([part.embeddings().vectors for part in stores])
-
+    contest = Contest(catalog, model, regions, options)
+    pictures = [picture for images in contest.decoded() for parts in images for picture in parts]
+    by_torch = TorchRunner(restored(model), options.device)
+    batches = [
+        pictures[low : low + options.batch_size]
+        for low in range(0, len(pictures), options.batch_size)
+    ]
+    square = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
     contestants: dict[str, Callable[[], object]] = {
-        "decode": lambda: sum(len(images) for _, images, *_ in batches()),
-        "model": lambda: [runner.embed(pictures) for pictures in kept],
-        "extract": lambda: extracted(False),
-        "fast": lambda: extracted(True),
+        "decode": lambda: sum(len(images) for images in contest.decoded()),
+        "model": lambda: [runner.embed(batch) for batch in batches],
+        "torch": lambda: [by_torch.embed(batch) for batch in batches],
+        "extract": lambda: contest.extracted(fast=False),
+        "fast": lambda: contest.extracted(fast=True),
+        "product": lambda: torch.mm(torch.from_numpy(square), torch.from_numpy(square)),
     }
-    change = 1.0 - np.einsum("nd,nd->n", extracted(False), extracted(True))
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for run in contestants.values():
-        run()  # once, unmeasured
-    for _ in range(options.repeats):
-        for name, run in contestants.items():
-            started = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - started)
-    rates = {name: len(catalog) / float(np.median(values)) for name, values in seconds.items()}
-    device = Runner(embedder, "auto").device
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
+    change = contest.extracted(fast=False), contest.extracted(fast=True)
+    cosine = np.einsum("nd,nd->n", *change)
+    clock, processor = take_turns(contestants, options.repeats)
+    product = 2e-9 * SIDE**3
+    gflop = 1e-9 * operations(by_torch, pictures[0]) * len(regions)
+    rates = {name: len(catalog) / value for name, value in clock.items() if name != "product"}
+    of_cores = {name: len(catalog) / value for name, value in processor.items() if name in rates}
     return {
         "images": len(catalog),
         "regions": len(regions),
         "workers": options.workers,
         "batch_size": options.batch_size,
-        "size": embedder.preprocessing.size,
-        "device": f"{name}, {torch.get_num_threads()} threads",
+        "size": runner.preprocessing.size,
+        "runner": runner.name,
+        "device": f"{device_name(by_torch.device)}, {torch.get_num_threads()} threads",
         "rates": rates,
-        "fast_change": {"mean": float(change.mean()), "largest": float(change.max())},
+        "rates_per_core": of_cores,
+        "gflop": gflop,
+        "limit": {"clock": product / clock["product"], "core": product / processor["product"]},
+        "share": {
+            name: gflop * of_cores[name] / (product / processor["product"])
+            for name in ("model", "torch")
+        },
+        "fast_change": {"mean": float(1 - cosine.mean()), "largest": float(1 - cosine.min())},
         "of_slower": rates["extract"] / min(rates["decode"], rates["model"]),
         "of_shared": rates["extract"] * (1 / rates["decode"] + 1 / rates["model"]),
     }
 
 
+class Contest:
+    """The images, model and settings that the contestants share."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        model: SavedModel | Embedder,
+        regions: list[Region | None],
+        options: argparse.Namespace,
+    ) -> None:
+        self.catalog, self.model, self.regions, self.options = catalog, model, regions, options
+
+    def decoded(self) -> Iterator[list[list[Pixels]]]:
+        """Batches of images, each as its regions."""
+        batches = decoded_batches(
+            self.catalog,
+            self.model.preprocessing,
+            self.regions,
+            np.arange(len(self.catalog), dtype=np.int64),
+            batch_size=max(1, self.options.batch_size // len(self.regions)),
+            workers=self.options.workers,
+            shard_size=SHARD_SIZE,
+            fast=False,
+        )
+        return (images for _, images, *_ in batches)
+
+    def extracted(self, *, fast: bool) -> F32:
+        """Unit vectors of all images and regions."""
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = {Path(folder) / str(place): part for place, part in enumerate(self.regions)}
+            settings = EmbedOptions(
+                batch_size=self.options.batch_size,
+                workers=self.options.workers,
+                device=self.options.device,
+                fast_decode=fast,
+            )
+            stores = extract_together(self.catalog, self.model, outputs, settings)
+            return np.concatenate([part.embeddings().vectors for part in stores])
+
+
+def take_turns(
+    contestants: dict[str, Callable[[], object]], repeats: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Median seconds of the clock and of processor time, after one unmeasured round."""
+    clock: dict[str, list[float]] = {name: [] for name in contestants}
+    processor: dict[str, list[float]] = {name: [] for name in contestants}
+    for run in contestants.values():
+        run()
+    for _ in range(repeats):
+        for name, run in contestants.items():
+            started, used = time.perf_counter(), time.process_time()
+            run()
+            clock[name].append(time.perf_counter() - started)
+            processor[name].append(time.process_time() - used)
+    return (
+        {name: float(np.median(values)) for name, values in clock.items()},
+        {name: float(np.median(values)) for name, values in processor.items()},
+    )
+
+
+def restored(model: SavedModel | Embedder) -> Embedder:
+    """The network of a model."""
+    return restore(model) if isinstance(model, SavedModel) else model
+
+
+def operations(runner: TorchRunner, picture: Pixels) -> int:
+    """Multiplications and additions for a picture."""
+    with FlopCounterMode(display=False) as counter:
+        runner.embed([picture])
+    return int(counter.get_total_flops())
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
+
+
 def table(report: dict[str, Any]) -> str:
     """The report for people."""
-    rates = report["rates"]
+    rates, cores, share = report["rates"], report["rates_per_core"], report["share"]
     lines = [
         f"{report['images']} images, {report['regions']} part(s) of each, {report['size']} px",
         f"batch {report['batch_size']}, {report['workers']} worker(s); {report['device']}",
-        *(f"{name:8} {rate:9.1f} images/s" for name, rate in rates.items()),
+        f"model by {report['runner']}, {report['gflop']:.2f} GFLOP an image",
+        *(
+            f"{name:8} {rate:9.1f} images/s, {cores[name]:9.1f} a second of processor time"
+            for name, rate in rates.items()
+        ),
+        f"model / torch {rates['model'] / rates['torch']:.2f}, "
+        f"in processor time {cores['model'] / cores['torch']:.2f}",
+        f"limit of a core, a float32 matrix product: {report['limit']['core']:.0f} GFLOP/s; "
+        f"model {share['model']:.2f} of it, torch {share['torch']:.2f}",
         f"extract / min(decode, model) {report['of_slower']:.2f}",
         f"extract / (both on the same cores, one after the other) {report['of_shared']:.2f}",
         "fast: 1 - cosine to the full decoder's features "

@@ -31,7 +31,7 @@ from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
 from asl.edits.geometric import Crop, Pad
 from asl.edits.photometric import Grayscale
-from asl.features.inference import Runner
+from asl.features.runner import open_runner
 from asl.matching import Verdict, Verifier
 from asl.matching.evidence.agreement import DISAGREE
 from asl.matching.evidence.examine import Findings, examine
@@ -96,7 +96,7 @@ def prepare() -> Material:
     images = {name: view.image for name, view in views.items()}
     images |= {LOOK: render_scene(SCENE, look=1, **SIZE), OTHER: render_scene(BACKGROUND, **SIZE)}
     embedder = load_embedder("asl_lite0")
-    plan, runner = embedder.preprocessing, Runner(embedder, "cpu")
+    plan, runner = embedder.preprocessing, open_runner(embedder, "cpu")
     features = runner.embed(
         [resize_image(image, plan.size, mode=plan.resize) for image in images.values()]
     )

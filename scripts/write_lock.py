@@ -20,7 +20,7 @@ from asl.storage import atomic_text
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
-EXTRAS = ("serve", "milvus", "photos", "export")
+EXTRAS = ("serve", "milvus", "photos")
 
 
 def main() -> int:

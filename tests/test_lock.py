@@ -13,7 +13,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LOCKED = ("serve", "milvus", "export")
+LOCKED = ("serve", "milvus", "photos")
 # Package -> first version without the advisories that are known to us.
 SAFE = {
     "torch": "2.8",

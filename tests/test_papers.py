@@ -13,7 +13,7 @@ import yaml
 
 from asl.cli import compose
 from asl.console.configuration import config_dir, flatten_values
-from asl.models.embedder import Recipe
+from asl.models.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")

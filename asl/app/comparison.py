@@ -12,7 +12,7 @@ from asl.app.matches import Match
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.app.query import Candidate, Query, match_candidate
 from asl.matching.decision.thresholds import threshold_for
-from asl.models import Embedder
+from asl.models.opening import ModelInput
 from asl.shared_defaults import MODEL, PRECISION
 from asl.types import UsageError
 
@@ -23,7 +23,7 @@ def compare(
     query: ImageInput,
     reference: ImageInput,
     *,
-    model: str | Path | Embedder = MODEL,
+    model: ModelInput = MODEL,
     precision: float = PRECISION,
     device: str = "auto",
 ) -> Match:

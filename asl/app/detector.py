@@ -32,7 +32,7 @@ from asl.app.query import Candidate, Query, first_until, match_candidate
 from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of
 from asl.matching.decision.thresholds import threshold_for
-from asl.models import Embedder
+from asl.models.opening import ModelInput
 from asl.shared_defaults import MODEL, NEIGHBOURS, PRECISION
 from asl.types import AslError, Progress, UsageError
 
@@ -49,7 +49,7 @@ class CopyDetector:
 
     def __init__(
         self,
-        model: str | Path | Embedder = MODEL,
+        model: ModelInput = MODEL,
         *,
         folder: str | Path | None = None,
         precision: float = PRECISION,

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from asl.data.archives import shard_ids
 from asl.storage import file_stamp, read_errors
@@ -65,6 +63,8 @@ class ParquetCatalog:
         held: dict[tuple[int, int], Any] = self.__dict__.setdefault("_held", {})
         group = held.get((table, number))
         if group is None:
+            import pyarrow.parquet as pq
+
             file = pq.ParquetFile(self.paths[table])
             group = file.read_row_group(number, columns=[self.columns[table]])
             # Another thread may read another group meanwhile: each keeps its own at hand.
@@ -110,6 +110,10 @@ def open_parquet(paths: Sequence[Path], name: Name) -> ParquetCatalog:
     Raises:
         AslError: not a readable table, no column of images, or an id twice in one table.
     """
+    # A quarter of a second to import, for tables alone.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     columns: list[str] = []
     ids: list[list[str]] = []
     groups: list[tuple[int, int, int]] = []
@@ -156,6 +160,8 @@ def _ids(path: Path, table: Any, column: str, name: Name) -> list[str]:
                 f"{path}, row {values.index(None)}: column 'id' is empty; give every image an id"
             )
     else:
+        import pyarrow as pa
+
         kind = table.schema_arrow.field(column).type
         values = []
         if pa.types.is_struct(kind) and "path" in [field.name for field in kind]:

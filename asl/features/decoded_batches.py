@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import cv2
-import torch
-from torch.utils.data import DataLoader, Dataset
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from asl.data.catalog import Catalog
 from asl.data.decode_budget import within_budget
@@ -15,9 +13,12 @@ from asl.data.images import MAX_PIXELS, ImageError, Pixels
 from asl.features.cropping import CropRegions, Region
 from asl.features.fingerprints import content, glance
 from asl.models import Preprocessing
+from asl.parallel import spawned_map, usable_cores
 from asl.types import I64, AslError
 
 Batch = tuple[list[int], list[list[Pixels]], list[tuple[int, str]], dict[int, str]]
+Decoded = tuple[int, str, list[Pixels] | str]
+_BATCHES_AHEAD = 2  # decoded by threads while the network works
 
 
 def decoded_batches(
@@ -41,7 +42,7 @@ def decoded_batches(
         regions: of each image; None is the whole.
         rows: int64 ``[N]`` rows of the catalog.
         batch_size: images in a batch.
-        workers: processes that decode; 0 decodes in this one.
+        workers: processes that decode; 0 decodes in threads of this one.
         shard_size: images in a shard.
         fast: decode large JPEGs at a fraction of their size.
 
@@ -53,49 +54,57 @@ def decoded_batches(
         for start in range(0, len(rows), shard_size)
         for low in range(start, min(start + shard_size, len(rows)), batch_size)
     ]
-    loader = DataLoader(
-        _Decoded(catalog, plan, regions, fast),
-        batch_sampler=groups,
-        num_workers=workers,
-        collate_fn=_split,
-        worker_init_fn=_one_thread if workers else None,
-        prefetch_factor=4 if workers else None,
-    )
-    return iter(loader)
+    share = min((min(region[2:4]) for region in regions if region), default=1.0)
+    least = int(2 * plan.size / share) if fast else 0
+    decode = _Decode(catalog, CropRegions(regions, plan.size, plan.resize, least))
+    if workers:
+        decoded = spawned_map(decode.all, groups, processes=workers, what="the images")
+    else:
+        decoded = _in_threads(decode, groups)
+    return map(_batch, decoded)
 
 
-class _Decoded(Dataset[tuple[int, str, Any]]):
+@dataclass(frozen=True)
+class _Decode:
     """Map a row to (row, stamp, its regions ready for the network or why there are none)."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        plan: Preprocessing,
-        regions: Sequence[Region | None],
-        fast: bool,
-    ) -> None:
-        self._catalog = catalog
-        share = min((min(region[2:4]) for region in regions if region), default=1.0)
-        least = int(2 * plan.size / share) if fast else 0
-        self._crop = CropRegions(regions, plan.size, plan.resize, least)
+    catalog: Catalog
+    crop: CropRegions
 
-    def __len__(self) -> int:
-        return len(self._catalog)
-
-    def __getitem__(self, row: int) -> tuple[int, str, Any]:
+    def __call__(self, row: int) -> Decoded:
         # Stamped before it is read: a change in between is noticed the next time.
-        stamp = f"{glance(self._catalog, row)}:"
+        stamp = f"{glance(self.catalog, row)}:"
         try:
-            data = self._catalog.read(row)
+            data = self.catalog.read(row)
             stamp += content(data)
-            return row, stamp, within_budget(self._crop, data, max_pixels=MAX_PIXELS)[1]
+            return row, stamp, within_budget(self.crop, data, max_pixels=MAX_PIXELS)[1]
         except ImageError as error:
             return row, stamp, error.reason
         except (AslError, OSError) as error:
             return row, stamp, f"cannot be read: {error}"
 
+    def all(self, rows: list[int]) -> list[Decoded]:
+        return [self(row) for row in rows]
 
-def _split(items: list[tuple[int, str, Any]]) -> Batch:
+
+def _in_threads(decode: _Decode, groups: Sequence[list[int]]) -> Iterator[list[Decoded]]:
+    """Decode in as many threads as there are cores, a few batches ahead of the reader."""
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode") as pool:
+        waiting: deque[list[Future[Decoded]]] = deque()
+        try:
+            for rows in groups:
+                waiting.append([pool.submit(decode, row) for row in rows])
+                if len(waiting) > _BATCHES_AHEAD:
+                    yield [future.result() for future in waiting.popleft()]
+            while waiting:
+                yield [future.result() for future in waiting.popleft()]
+        finally:
+            for futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+
+def _batch(items: list[Decoded]) -> Batch:
     good = [(row, value) for row, _, value in items if not isinstance(value, str)]
     broken = [(row, value) for row, _, value in items if isinstance(value, str)]
     return (
@@ -104,8 +113,3 @@ def _split(items: list[tuple[int, str, Any]]) -> Batch:
         broken,
         {row: stamp for row, stamp, _ in items},
     )
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)

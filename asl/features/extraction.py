@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,11 +19,14 @@ from asl.features.decoded_batches import Batch, decoded_batches
 from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.features.fingerprints import Outdated
-from asl.features.inference import Runner
 from asl.features.regions import region_path
+from asl.features.runner import Runner, open_runner
 from asl.features.writer_lock import one_writer
-from asl.models import Embedder, model_hash
+from asl.models import SavedModel
 from asl.types import F32, AslError, Progress
+
+if TYPE_CHECKING:
+    from asl.models import Embedder
 
 _LEAST_FOR_RATE = 20  # images before a failure rate is judged
 _NO_DIRECTION = "its feature is not finite, or 0"
@@ -31,7 +34,7 @@ _NO_DIRECTION = "its feature is not finite, or 0"
 
 def extract(
     catalog: Catalog,
-    embedder: Embedder,
+    model: SavedModel | Embedder,
     *,
     output: str | Path,
     region: Region | None = None,
@@ -42,7 +45,7 @@ def extract(
 
     Args:
         catalog: images; each is embedded once, in this order.
-        embedder: the model, with its preprocessing.
+        model: saved, or a live network; with its preprocessing.
         output: folder of the store; an existing one of the same model is continued.
         region: embed only this region of each image.
         progress: called with (images done, images to do).
@@ -55,12 +58,12 @@ def extract(
         AslError: too many unreadable images, or a store of another model.
     """
     settings = EmbedOptions(**options)
-    return extract_together(catalog, embedder, {Path(output): region}, settings, progress)[0]
+    return extract_together(catalog, model, {Path(output): region}, settings, progress)[0]
 
 
 def extract_together(
     catalog: Catalog,
-    embedder: Embedder,
+    model: SavedModel | Embedder,
     outputs: Mapping[Path, Region | None],
     options: EmbedOptions,
     progress: Progress | None = None,
@@ -69,7 +72,7 @@ def extract_together(
 
     Args:
         catalog: images; each is embedded once, in this order.
-        embedder: the model, with its preprocessing.
+        model: saved, or a live network; with its preprocessing.
         outputs: folder of a store -> region of the images; None is the whole.
         options: settings.
         progress: called with (images done, images to do).
@@ -80,9 +83,10 @@ def extract_together(
     Raises:
         AslError: too many unreadable images, or a store of another model.
     """
+    runner = open_runner(model, options.device)
     with one_writer(outputs):
         stores = [
-            _store(path, embedder, region, options.fast_decode) for path, region in outputs.items()
+            _store(path, runner, region, options.fast_decode) for path, region in outputs.items()
         ]
         outdated = Outdated(catalog)
         jobs = [
@@ -91,13 +95,13 @@ def extract_together(
             if (missing := outdated.of(store))
         ]
         if jobs:
-            _fill(jobs, catalog, embedder, options, progress)
+            _fill(jobs, catalog, runner, options, progress)
     return stores
 
 
 def extract_regions(
     catalog: Catalog,
-    embedder: Embedder,
+    model: SavedModel | Embedder,
     output: str | Path,
     regions: tuple[Region, ...],
     options: EmbedOptions,
@@ -107,7 +111,7 @@ def extract_regions(
 
     Args:
         catalog: images.
-        embedder: the model.
+        model: saved, or a live network.
         output: folder of the store of the whole images.
         regions: to embed.
         options: settings.
@@ -117,7 +121,7 @@ def extract_regions(
         One store per region; existing ones are resumed.
     """
     outputs = {region_path(output, region): region for region in regions}
-    return extract_together(catalog, embedder, outputs, options, progress)
+    return extract_together(catalog, model, outputs, options, progress)
 
 
 class _Job(NamedTuple):
@@ -137,7 +141,7 @@ class _Job(NamedTuple):
 def _fill(
     jobs: Sequence[_Job],
     catalog: Catalog,
-    embedder: Embedder,
+    runner: Runner,
     options: EmbedOptions,
     progress: Progress | None,
 ) -> None:
@@ -146,11 +150,10 @@ def _fill(
     rows = np.array(
         [row for row, name in enumerate(catalog.ids.tolist()) if name in missing], dtype=np.int64
     )
-    runner = Runner(embedder, options.device)
     group = max(1, options.batch_size // len(jobs))
     batches = decoded_batches(
         catalog,
-        embedder.preprocessing,
+        runner.preprocessing,
         [job.region for job in jobs],
         rows,
         batch_size=group,
@@ -179,20 +182,16 @@ def _fill(
         _check_rate(failed, len(catalog) - len(rows) + done, options.max_failure_rate, failures)
         joined = np.concatenate(features)
         for place, job in enumerate(jobs):
-            _add(job, names, joined[:, place], failures, stamps)
+            _add(job, names, joined[:, place], failures, stamps, runner.name)
     for job in jobs:
         _check_complete(job.store, catalog)
 
 
-def _store(
-    path: Path, embedder: Embedder, region: Region | None, fast_decode: bool
-) -> FeatureStore:
-    preprocessing = asdict(embedder.preprocessing) | ({"fast_decode": True} if fast_decode else {})
+def _store(path: Path, runner: Runner, region: Region | None, fast_decode: bool) -> FeatureStore:
+    preprocessing = asdict(runner.preprocessing) | ({"fast_decode": True} if fast_decode else {})
     if region is not None:
         preprocessing["region"] = list(region if region.pixels else region[:4])
-    return FeatureStore.create(
-        path, model=model_hash(embedder), dim=embedder.dim, preprocessing=preprocessing
-    )
+    return FeatureStore.create(path, model=runner.hash, dim=runner.dim, preprocessing=preprocessing)
 
 
 def _check_complete(store: FeatureStore, catalog: Catalog) -> None:
@@ -210,6 +209,7 @@ def _add(
     features: F32,
     failures: list[tuple[str, str]],
     stamps: Mapping[str, str],
+    runner: str,
 ) -> None:
     """Add the images that a store lacks; a killed run may have left one ahead of the others."""
     new = [place for place, name in enumerate(names) if name in job.missing]
@@ -222,6 +222,7 @@ def _add(
             broken,
             stamps=[stamps[name] for name in added],
             replaces=any(job.missing[name] for name in added),
+            runner=runner,
         )
 
 

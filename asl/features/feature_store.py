@@ -2,7 +2,7 @@
 
 ::
 
-    manifest.json          model hash, dimensions, shards with their counts and checksums
+    manifest.json          model hash, dimensions, shards with their counts, checksums and runners
     shard-00000.npy        float32 [n, D] un-normalised features
     shard-00000.json       their n ids, the failures (id, reason) in between, the stamps of both
 
@@ -136,6 +136,7 @@ class FeatureStore:
         *,
         stamps: Sequence[str] = (),
         replaces: bool = False,
+        runner: str = "",
     ) -> None:
         """Append a shard. The caller must hold the store's write lock.
 
@@ -146,6 +147,7 @@ class FeatureStore:
             stamps: of the ids, then of the failures (:mod:`asl.features.fingerprints`); empty where
                 unknown.
             replaces: some of these images are in earlier shards, whose entries no longer count.
+            runner: name of what computed the features (:class:`asl.features.runner.Runner`).
 
         Raises:
             AslError: features of another shape.
@@ -160,7 +162,8 @@ class FeatureStore:
             "ids": list(ids),
             "failures": [list(failure) for failure in failures],
         }
-        self._append(array, facts | ({"stamps": [*stamps]} if stamps else {}), replaces=replaces)
+        facts |= {"stamps": [*stamps]} if stamps else {}
+        self._append(array, facts, replaces=replaces, runner=runner)
 
     def forget(self, ids: Sequence[str]) -> None:
         """Mark images as deleted. The caller must hold the store's write lock.
@@ -179,7 +182,9 @@ class FeatureStore:
                 np.empty((0, self.manifest["dim"]), dtype=np.float32), facts, replaces=True
             )
 
-    def _append(self, features: F32, facts: Mapping[str, Any], *, replaces: bool) -> None:
+    def _append(
+        self, features: F32, facts: Mapping[str, Any], *, replaces: bool, runner: str = ""
+    ) -> None:
         name = f"shard-{len(self.manifest['shards']):05d}"
         buffer = io.BytesIO()
         np.save(buffer, features)
@@ -187,13 +192,14 @@ class FeatureStore:
         for suffix, data in ((".npy", buffer.getvalue()), (".json", listing)):
             write_bytes(self.path / f"{name}{suffix}", data)
         digest = hashlib.sha256(buffer.getvalue() + listing).hexdigest()
-        entry = {
+        entry: dict[str, Any] = {
             "name": name,
             "images": len(facts["ids"]),
             "failures": len(facts["failures"]),
             "sha256": digest,
             "listing": hashlib.sha256(listing).hexdigest(),
         }
+        entry |= {"runner": runner} if runner else {}
         self.append_entry(entry | ({"replaces": True} if replaces else {}))
 
     def append_entry(self, entry: dict[str, Any]) -> None:

@@ -9,9 +9,10 @@ import timm
 import torch
 from torch import nn
 
-from asl.models.embedder import Embedder, Preprocessing, Recipe
+from asl.models.embedder import Embedder
 from asl.models.necks import BatchNorm, Linear, LinearBN, NormHead, Projector, Sqrt
 from asl.models.pooling import RMAC, Average, GeM
+from asl.models.recipe import Preprocessing, Recipe
 from asl.models.waveblock import WaveBlock
 from asl.types import UsageError
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from asl.models.assemble import assemble, create_backbone
 from asl.models.efficientnet_lite import load_lite_weights
-from asl.models.embedder import Embedder, Preprocessing, Recipe
+from asl.models.embedder import Embedder
 from asl.models.io import load_embedder
 from asl.models.necks import NormHead
+from asl.models.recipe import Preprocessing, Recipe
 from asl.types import UsageError
 
 

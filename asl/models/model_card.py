@@ -12,7 +12,7 @@ from asl.storage import read_errors
 from asl.types import AslError
 
 FORMAT = "asl-embedder-1"
-_REMEDY = "save or download it again"
+REMEDY = "save or download it again"
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -39,7 +39,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def read_card(path: str | Path) -> dict[str, Any]:
     """Read the card of a saved embedder."""
-    with read_errors(path, _REMEDY):
+    with read_errors(path, REMEDY):
         card: dict[str, Any] = json.loads(read_metadata(Path(path))["card"])
         if not isinstance(card, dict):
             raise ValueError("its card is no JSON object")

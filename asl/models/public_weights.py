@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asl.models.assemble import assemble, create_backbone
-from asl.models.embedder import Embedder, Preprocessing, Recipe
+from asl.models.embedder import Embedder
+from asl.models.recipe import Preprocessing, Recipe
 from asl.types import AslError
 
 SUFFIXES = (".pt", ".pth", ".tar")

@@ -85,7 +85,7 @@ def search_benchmark(config: EvaluateConfig) -> Runs:
     """
     from asl.data.layouts import open_benchmark
     from asl.features.embed_options import EmbedOptions
-    from asl.models import load_embedder
+    from asl.models import open_model
     from asl.pipeline.features import embed_benchmark, thin_background
 
     benchmark = open_benchmark(str(config.benchmark), layout=config.layout)
@@ -94,15 +94,15 @@ def search_benchmark(config: EvaluateConfig) -> Runs:
         raise UsageError(
             f"{', '.join(steps)}: need training images, and {config.benchmark} has none (train/)"
         )
-    embedder = load_embedder(config.model)
+    model = open_model(config.model)
     if steps and benchmark.train is not None:
         train = thin_background(benchmark.train, BACKGROUND_IMAGES)
         rule = score_normalization(config)
-        check_background_size(len(train), embedder.dim, whiten=config.whiten, rule=rule)
+        check_background_size(len(train), model.dim, whiten=config.whiten, rule=rule)
         benchmark = replace(benchmark, train=train)
     inputs = embed_benchmark(
         benchmark,
-        embedder,
+        model,
         Path(config.output) / "features",
         background=bool(steps),
         options=EmbedOptions(workers=config.workers),

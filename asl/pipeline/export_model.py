@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from asl.console.schemas.export_config import ExportConfig
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
+from asl.models.graph_export import compare, to_onnx, trace
 from asl.storage import atomic_path
 from asl.types import AslError, UsageError
 
@@ -62,31 +62,12 @@ def describe(embedder: Embedder) -> dict[str, Any]:
     }
 
 
-def compare(embedder: Embedder, again: Callable[[Tensor], Tensor]) -> float:
-    """Return the largest difference on three images, as a share of the largest component."""
-    images = _images(embedder, 3)
-    with torch.inference_mode():
-        expected = embedder(images)
-        return float((again(images) - expected).abs().max() / expected.abs().max())
-
-
-def _images(embedder: Embedder, count: int) -> Tensor:
-    size = embedder.preprocessing.size
-    # Coarse squares: pure noise drives some networks into saturation, where nothing differs.
-    coarse = torch.randint(
-        0, 256, (count, 3, 8, 8), generator=torch.Generator().manual_seed(0)
-    ).float()
-    return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear").to(
-        torch.uint8
-    )
-
-
 def write_torch_export(
     embedder: Embedder, path: Path, facts: dict[str, Any]
 ) -> Callable[[Tensor], Tensor]:
     """Write by ``torch.export``, for any batch size; return the program of that file."""
     with path.open("wb") as file:
-        torch.export.save(_program(embedder), file, extra_files={FACTS: json.dumps(facts)})
+        torch.export.save(trace(embedder), file, extra_files={FACTS: json.dumps(facts)})
     with path.open("rb") as file:
         loaded: Callable[[Tensor], Tensor] = torch.export.load(file).module()
     return loaded
@@ -94,25 +75,10 @@ def write_torch_export(
 
 def write_onnx(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callable[[Tensor], Tensor]:
     """Write ONNX for any batch size; return a function that runs the file by ONNX Runtime."""
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401, torch.onnx needs it
-    except ImportError as error:
-        raise AslError(
-            f"export: {error.name} is not installed: `pip install 'asl-icd[export]'`"
-        ) from error
-    for name in ("onnxscript", "onnx_ir", "torch.onnx"):  # the optimiser tells every step
-        logging.getLogger(name).setLevel(logging.WARNING)
-    program = torch.onnx.export(
-        _program(embedder),
-        input_names=["images"],
-        output_names=["features"],
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    model = program.model_proto
+    import onnx
+    import onnxruntime
+
+    model = to_onnx(embedder).model_proto
     for name, value in facts.items():
         model.metadata_props.add(
             key=name, value=value if isinstance(value, str) else json.dumps(value)
@@ -121,13 +87,6 @@ def write_onnx(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callabl
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda images: torch.from_numpy(
         session.run(None, {session.get_inputs()[0].name: images.numpy()})[0]
-    )
-
-
-def _program(embedder: Embedder) -> torch.export.ExportedProgram:
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    return torch.export.export(
-        embedder, (_images(embedder, 2),), dynamic_shapes={"images": {0: batch}}
     )
 
 

@@ -24,12 +24,12 @@ from asl.scoring.postprocess import PostProcess
 from asl.types import Embeddings
 
 if TYPE_CHECKING:
-    from asl.models import Embedder
+    from asl.models import Embedder, SavedModel
 
 
 def embed_images(
     catalog: Catalog,
-    embedder: Embedder,
+    model: SavedModel | Embedder,
     output: Path,
     *,
     role: str,
@@ -40,7 +40,7 @@ def embed_images(
 
     Args:
         catalog: images.
-        embedder: the model.
+        model: saved, or a live network.
         output: folder of the store.
         role: label of the progress bar; ``queries`` get no thumbnail region.
         regions: parts embedded as well: ``none``, ``coarse``, ``fine``.
@@ -51,11 +51,11 @@ def embed_images(
     options = options or EmbedOptions()
     with progress_bar(f"embedding {role}", unit="images") as progress:
         whole = {output: None}
-        (store,) = extract_together(catalog, embedder, whole, options, progress)
+        (store,) = extract_together(catalog, model, whole, options, progress)
     parts = regions_of(regions, role=role)
     if parts:
         with progress_bar(f"embedding {len(parts)} regions of {role}", unit="images") as progress:
-            extract_regions(catalog, embedder, output, parts, options, progress)
+            extract_regions(catalog, model, output, parts, options, progress)
     return store
 
 
@@ -67,7 +67,7 @@ def embedded_ids(store: FeatureStore, catalog: Catalog) -> list[str]:
 
 def embed_benchmark(
     benchmark: Benchmark,
-    embedder: Embedder,
+    model: SavedModel | Embedder,
     output: Path,
     *,
     regions: str = "none",
@@ -79,7 +79,7 @@ def embed_benchmark(
 
     Args:
         benchmark: its images.
-        embedder: the model.
+        model: saved, or a live network.
         output: folder of the feature stores; finished stores are reused, images of other
             benchmarks in them are ignored.
         regions: parts of the references embedded as well: ``none``, ``coarse``, ``fine``.
@@ -94,7 +94,7 @@ def embed_benchmark(
         catalog: Catalog, role: str, parts: str = "none"
     ) -> tuple[Embeddings, list[Embeddings]]:
         store = embed_images(
-            catalog, embedder, output / role, role=role, regions=parts, options=options
+            catalog, model, output / role, role=role, regions=parts, options=options
         )
         whole = store.embeddings(embedded_ids(store, catalog))
         return whole, region_embeddings(store, regions_of(parts, role=role), whole)
@@ -110,7 +110,7 @@ def embed_benchmark(
         reference_regions=parts_of_references,
         query_images=benchmark.queries,
         reference_images=benchmark.references,
-        model=model_hash(embedder),
+        model=model_hash(model),
     )
 
 

@@ -22,7 +22,7 @@ from asl.pipeline.inputs import SearchInput
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
-    from asl.models import Embedder
+    from asl.models import Embedder, SavedModel
 
 _LOCAL_INDEX = "local.npz"  # index of the references' local features, in their folder
 
@@ -100,18 +100,18 @@ class InputLoader:
         check_models({role: source.model for role, source in self._roles().items()})
 
     @cached_property
-    def embedder(self) -> Embedder:
+    def embedding_model(self) -> SavedModel | Embedder:
         """The model that embeds images."""
-        from asl.models import load_embedder
+        from asl.models import open_model
 
-        return load_embedder(self.sources.model)
+        return open_model(self.sources.model)
 
     @cached_property
     def model_hash(self) -> str:
         """Hash of the model that embeds images."""
         from asl.models import model_hash
 
-        return model_hash(self.embedder)
+        return model_hash(self.embedding_model)
 
     @property
     def model(self) -> str:

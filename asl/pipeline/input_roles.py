@@ -20,7 +20,7 @@ from asl.scoring.ensemble import ensemble
 from asl.types import Embeddings
 
 if TYPE_CHECKING:
-    from asl.models import Embedder
+    from asl.models import Embedder, SavedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ class Embedding(Protocol):
     """The model that embeds images, loaded when it is first needed."""
 
     @property
-    def embedder(self) -> Embedder:
+    def embedding_model(self) -> SavedModel | Embedder:
         """The model."""
         ...
 
@@ -156,13 +156,13 @@ class ImageRole:
     @property
     def size(self) -> tuple[int, int]:
         """Images at most, and dimensions of an embedding."""
-        return len(self.images), self.embedding.embedder.dim
+        return len(self.images), self.embedding.embedding_model.dim
 
     def open(self) -> OpenedRole:
         """Embed the images; print how many could not be read."""
         store = embed_images(
             self.images,
-            self.embedding.embedder,
+            self.embedding.embedding_model,
             self.output,
             role=self.role,
             regions=self.regions,

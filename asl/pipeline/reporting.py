@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asl.data.layouts import Benchmark
 from asl.data.pairs import write_pairs
 from asl.features.embed_options import EmbedOptions
 from asl.metrics.directional import directional
 from asl.metrics.evaluation import Evaluation, evaluate
-from asl.models import Embedder
+from asl.models import SavedModel
 from asl.pipeline.benchmark_run import Protocol, score_modes
 from asl.pipeline.features import embed_benchmark
 from asl.pipeline.inputs import SearchInput
@@ -20,10 +20,13 @@ from asl.scoring.score import Score
 from asl.shared_defaults import BOOTSTRAP
 from asl.types import ScoredPairs
 
+if TYPE_CHECKING:
+    from asl.models import Embedder
+
 
 def score_benchmark(
     benchmark: Benchmark,
-    embedder: Embedder,
+    model: SavedModel | Embedder,
     scores: Callable[[SearchInput], Mapping[str, Score]],
     *,
     output: Path,
@@ -39,7 +42,7 @@ def score_benchmark(
 
     Args:
         benchmark: its images and truth.
-        embedder: the model.
+        model: saved, or a live network.
         scores: from the embeddings to named scores, e.g. :func:`every_mode`.
         output: folder.
         protocol: length of the lists; 10 references a query unless given.
@@ -51,7 +54,7 @@ def score_benchmark(
         score name -> evaluation, in the order of the scores.
     """
     protocol = protocol or Protocol()
-    inputs = embed_benchmark(benchmark, embedder, output / "features", options=options)
+    inputs = embed_benchmark(benchmark, model, output / "features", options=options)
     runs = score_modes(inputs, scores(inputs), protocol=protocol)
     return report_runs(
         benchmark,

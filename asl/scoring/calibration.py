@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from asl.scoring.score import Score
 from asl.types import F64, I64, AslError, Bools
@@ -70,6 +68,8 @@ class Calibration:
         >>> calibration.probability([0.0, 0.5, 1.0]).round(3).tolist()
         [0.007, 0.5, 0.993]
         """
+        from scipy.special import expit
+
         result: F64 = expit(self.slope * np.asarray(scores, dtype=np.float64) + self.offset)
         return result
 
@@ -182,6 +182,10 @@ def calibrate(
 
 
 def _logistic(values: F64, is_true: Bools) -> tuple[float, float]:
+    # Half a second to import, for fits alone.
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     positives, negatives = int(is_true.sum()), int((~is_true).sum())
     target = np.where(is_true, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     centre, spread = float(values.mean()), float(values.std()) or 1.0

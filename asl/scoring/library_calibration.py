@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from asl.types import F64, AslError, Bools
@@ -192,6 +191,8 @@ def recalibrate(packaged: npt.ArrayLike, is_copy: npt.ArrayLike) -> LibraryCalib
     if not len(values):
         return LibraryCalibration()
     odds = _log_odds(values)
+    from scipy.optimize import minimize  # half a second to import, for fits alone
+
     fitted = minimize(_loss, np.zeros(2), args=(odds, copies), jac=True, method="BFGS")
     log_slope, offset = (float(value) for value in fitted.x)
     slope = math.exp(log_slope)

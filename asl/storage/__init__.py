@@ -20,6 +20,7 @@ from asl.storage.reading import (
 )
 from asl.storage.sealed_json import json_checksum, sealed, without_seal
 from asl.storage.text_checksums import CHECKSUM_LIST, is_as_written, read_checksums, recorded
+from asl.storage.user_cache import FOLDER_VARIABLE, cache_folder
 from asl.storage.writing import (
     WriteError,
     atomic_binary,
@@ -32,12 +33,14 @@ from asl.storage.writing import (
 
 __all__ = [
     "CHECKSUM_LIST",
+    "FOLDER_VARIABLE",
     "ReadError",
     "WriteError",
     "atomic_binary",
     "atomic_folder",
     "atomic_path",
     "atomic_text",
+    "cache_folder",
     "checksum",
     "database_errors",
     "exclusive_lock",

@@ -15,7 +15,7 @@ from asl.edits.engine.edit_base import Edit
 from asl.edits.recipes import EDITS
 from asl.losses import WeightedSum
 from asl.models import Embedder
-from asl.models.embedder import Recipe
+from asl.models.recipe import Recipe
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.score import Score
 from asl.training.lightning_trainer import trainer_extra

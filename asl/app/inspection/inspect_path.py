@@ -151,6 +151,7 @@ _BY_SUFFIX: dict[str, tuple[str, Check]] = {
     ".ckpt": ("checkpoint", file_checks.check_archive),
     ".pt2": ("exported model", file_checks.check_archive),
     ".onnx": ("exported model", file_checks.check_onnx),
+    ".graph": ("network", file_checks.check_graph),
     ".npz": ("cache of local features", file_checks.check_arrays),
     ".h5": ("descriptors", file_checks.check_descriptors),
     ".hdf5": ("descriptors", file_checks.check_descriptors),

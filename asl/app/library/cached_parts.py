@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 import cv2
 import numpy as np
 import PIL
-import torch
 
 from asl.app.library.content_cache import PICTURE, ContentCache
 from asl.app.library.facts import Facts
@@ -51,7 +50,7 @@ class CachedParts:
         cache: ContentCache,
         *,
         model: str,
-        device: str,
+        runner: str,
         regions: str,
         dim: int,
         thumbnail_side: int,
@@ -62,7 +61,7 @@ class CachedParts:
         Args:
             cache: of the user.
             model: hash of weights and preprocessing.
-            device: type of the device that embeds.
+            runner: name of what embeds.
             regions: key of the set of regions; empty for none.
             dim: D.
             thumbnail_side: longest side of a thumbnail.
@@ -71,7 +70,7 @@ class CachedParts:
         measured = " ".join(field.name for field in fields(Facts))
         made = f"{thumbnail_side} {THUMBNAIL_QUALITY} {pixel_versions()} {measured}"
         picture = f"{PICTURE} {made}"
-        feature = f"feature {model} {device} torch {torch.__version__} {pixel_versions()}"
+        feature = f"feature {model} {runner} {pixel_versions()}"
         region = f"{regions} of {picture} {feature}" if regions else ""
         return cls(cache, max_pixels, picture, feature, region, dim)
 

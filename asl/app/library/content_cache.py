@@ -24,15 +24,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from asl.app.library.row_checksums import row_checksum
 from asl.errors import UsageError
-from asl.storage import ReadError, WriteError, database_errors, open_database
+from asl.storage import ReadError, WriteError, cache_folder, database_errors, open_database
 
-FOLDER_VARIABLE = "ASL_CACHE"
 LIMIT_VARIABLE = "ASL_CACHE_GB"
-OFF = "off"
 FILE = "contents.db"
 DEFAULT_GB = 4.0
 PICTURE = "picture"  # start of the kind of thumbnails
@@ -62,14 +58,6 @@ class CacheFacts:
     entries: int
     pictures: int
     bytes: int
-
-
-def cache_folder() -> Path | None:
-    """Return the folder of the user's cache; None where it is switched off."""
-    given = os.environ.get(FOLDER_VARIABLE, "")
-    if given.lower() == OFF:
-        return None
-    return Path(given).expanduser() if given else user_cache_path("asl", appauthor=False)
 
 
 def cache_limit() -> int:

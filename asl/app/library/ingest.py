@@ -20,10 +20,10 @@ from asl.app.library.picture_parts import PictureParts
 from asl.app.library.records import IngestResult, Name, Record, Source
 from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
 from asl.features.cropping import cut
-from asl.features.inference import Runner
 from asl.features.regions import regions_key, regions_of
+from asl.features.runner import open_runner
 from asl.matching.values import Settings
-from asl.models import Embedder, load_embedder, model_hash
+from asl.models.opening import ModelInput, open_model
 from asl.models.score_constants import base_score
 from asl.scoring.score import Score
 from asl.types import F32, AslError, Progress
@@ -56,7 +56,7 @@ class Ingestor:
 
     def __init__(
         self,
-        model: str | Path | Embedder,
+        model: ModelInput,
         *,
         device: str = "auto",
         max_pixels: int = MAX_PIXELS,
@@ -75,19 +75,20 @@ class Ingestor:
         """
         self._regions = regions_of(regions)
         self.regions = regions_key(self._regions) if self._regions else ""
-        embedder = model if isinstance(model, Embedder) else load_embedder(model)
-        self.plan = embedder.preprocessing
-        self.dim = embedder.dim
-        self.hash = model_hash(embedder)
-        self.score = Score() if isinstance(model, Embedder) else base_score(model, self.hash)
-        self._runner = Runner(embedder, device)
+        name = model if isinstance(model, str | Path) else None
+        opened = open_model(model) if isinstance(model, str | Path) else model
+        self._runner = open_runner(opened, device)
+        self.plan = self._runner.preprocessing
+        self.dim = self._runner.dim
+        self.hash = self._runner.hash
+        self.score = Score() if name is None else base_score(name, self.hash)
         self._parts = PictureParts(max_pixels, Settings().size, self.plan.size, self.plan.resize)
         self._isolate = isolate
         cache = open_cache()
         self._cached = cache and CachedParts.of(
             cache,
             model=self.hash,
-            device=self._runner.device.type,
+            runner=self._runner.name,
             regions=self.regions,
             dim=self.dim,
             thumbnail_side=self._parts.thumbnail_side,

@@ -10,10 +10,14 @@ import numpy as np
 
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_flat import FaissFlat
+from asl.index.engines.numpy_exact import NumpyExact
 from asl.index.engines.protocol import Engine
 from asl.types import F32, I64, AslError, Bools
 
 INITIAL_ROWS = 256
+# Components up to which NumPy is as quick as FAISS, which takes 160 MB and a moment to load.
+_FEW = 2**22
+_NUMPY = NumpyExact()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +51,12 @@ class VectorCollection:
         Args:
             dim: D.
             regions: R, number of regions of an image.
-            engine: search engine, or its name.
+            engine: search engine, or its name; ``auto`` is NumPy for few vectors, else FAISS on the
+                CPU.
         """
-        # A few queries at a time: copying all vectors to a GPU would take longer than the search.
-        if engine == "auto":
-            self._engine: Engine = FaissFlat(gpus=0)
-        else:
-            self._engine = make_engine(engine) if isinstance(engine, str) else engine
+        self._chosen: Engine | None = None  # ``auto``: by the size of what is searched
+        if engine != "auto":
+            self._chosen = make_engine(engine) if isinstance(engine, str) else engine
         self._lock = threading.Lock()
         self._keys: list[str] = []
         self._row: dict[str, int] = {}
@@ -174,17 +177,27 @@ class VectorCollection:
         _, first = np.unique(rows[order], return_index=True)
         return view, rows[order][np.sort(first)][:k].astype(np.int64)
 
+    def _engine_for(self, vectors: F32) -> Engine:
+        """Return the engine for an array; FAISS is loaded for the first that is worth it."""
+        if self._chosen is None and vectors.size <= _FEW:
+            return _NUMPY
+        if self._chosen is None:
+            # A few queries at a time: copying all to a GPU would take longer than the search.
+            self._chosen = FaissFlat(gpus=0)
+        return self._chosen
+
     def _top(self, queries: F32, vectors: F32, alive: Bools, k: int) -> tuple[F32, I64]:
         """Search vectors, of which every image has the same number, for k images a query or more.
 
         Returns:
             Cosines, -inf where an image was removed, and rows of ``alive``.
         """
+        engine = self._engine_for(vectors)
         vectors_per_image = len(vectors) // len(alive)
         wide = vectors_per_image * k
         while True:
             wide = min(len(vectors), wide + 16)
-            cosines, rows = self._engine.top(np.ascontiguousarray(queries), vectors, wide)
+            cosines, rows = engine.top(np.ascontiguousarray(queries), vectors, wide)
             removed = ~alive[rows // vectors_per_image]
             # Removed rows may crowd out others: fetch more until every list has enough.
             least = (~removed).sum(axis=1).min()

@@ -14,8 +14,6 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from scipy.interpolate import RBFInterpolator
-from scipy.spatial import KDTree
 
 from asl.matching.align.feature_alignment import Matches
 from asl.matching.align.plane_geometry import apply, inverse, mirror_matrix
@@ -99,6 +97,10 @@ def matched_flow(
         in_query = apply(mirror_matrix(width), in_query)
     overlay_height, overlay_width = overlay.mask.shape
     shrink = _GRID / np.array([overlay_width, overlay_height], dtype=np.float64)
+    # A quarter of a second to import, for pairs that bend.
+    from scipy.interpolate import RBFInterpolator
+    from scipy.spatial import KDTree
+
     to_grid = inverse(overlay.to_query)
     position = apply(to_grid, in_query) * shrink
     displacement = (

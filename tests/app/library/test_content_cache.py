@@ -19,13 +19,12 @@ from asl.app.library.cached_parts import CachedParts
 from asl.app.library.content_cache import (
     MOST_DAYS,
     ContentCache,
-    cache_folder,
     cache_limit,
     open_cache,
 )
 from asl.app.library.facts import Facts
 from asl.app.library.records import Record
-from asl.storage import ReadError
+from asl.storage import ReadError, cache_folder
 from asl.types import UsageError
 from tests.app.conftest import encode, textured
 from tests.app.scans import run_scan, scanned, summary
@@ -36,6 +35,8 @@ GB = 10**9
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ASL_CACHE", str(tmp_path / "shared cache"))
+    # Nothing is embedded often enough here to be worth an export of the small network.
+    monkeypatch.setattr("asl.features.runner.cache_folder", lambda: None)
     return tmp_path / "shared cache"
 
 
@@ -95,7 +96,7 @@ def test_scan_and_detector_share_it_and_regions_are_added(
         detector.add(photos)
         expected = detector.query(query, min_probability=0)
     calls: list[int] = []
-    embed = "asl.features.inference.Runner.embed"
+    embed = "asl.features.torch_runner.TorchRunner.embed"
     monkeypatch.setattr(embed, lambda self, images: calls.append(len(images)) or np.empty((0, 16)))
     with CopyDetector(model) as detector:
         assert len(detector.add(photos).added) == 7
@@ -108,7 +109,7 @@ def test_another_model_or_setting_takes_nothing(cache: ContentCache) -> None:
     record = Record("d" * 64, Facts(30, 20, 100, "PNG"), np.arange(4, dtype=np.float32), b"jpeg")
     plain = {
         "model": "m",
-        "device": "cpu",
+        "runner": "torch 2 cpu",
         "regions": "r",
         "dim": 4,
         "thumbnail_side": 320,
@@ -121,7 +122,7 @@ def test_another_model_or_setting_takes_nothing(cache: ContentCache) -> None:
     assert (same.facts, same.thumbnail, same.regions) == (record.facts, b"jpeg", None)
     assert same.feature is not None
     assert same.feature.tolist() == [0, 1, 2, 3]
-    changes = {"model": "n", "device": "cuda", "dim": 2, "thumbnail_side": 256, "max_pixels": 599}
+    changes = {"model": "n", "runner": "torch 2 cuda", "dim": 2, "thumbnail_side": 256, "max_pixels": 599}
     for key, value in changes.items():
         assert CachedParts.of(cache, **{**plain, key: value}).get(record.digest) is None, key
     assert CachedParts.of(cache, **{**plain, "regions": "s"}).get(record.digest) is not None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from asl.app.library.vectors import VectorCollection
+from asl.index.engines.faiss_flat import FaissFlat
 from asl.types import AslError
 
 
@@ -96,3 +97,19 @@ def test_a_view_stays_as_it_was() -> None:
     assert len(view) == 2
     assert view.keys[:2] == ["a", "b"]
     assert np.array_equal(view.vectors, np.eye(4, dtype=np.float32)[:2])
+
+
+def test_numpy_searches_few_vectors_and_faiss_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    collection = VectorCollection(16, regions=2)
+    features = rng.normal(size=(300, 3, 16)).astype(np.float32)
+    collection.add([str(row) for row in range(300)], features[:, 0], features[:, 1:])
+    query = features[7] / np.linalg.norm(features[7], axis=1, keepdims=True)
+    _, few = collection.nearest(query, 20)
+    asked: list[int] = []
+    top = FaissFlat.top
+    monkeypatch.setattr(FaissFlat, "top", lambda *words: asked.append(1) or top(*words))
+    monkeypatch.setattr("asl.app.library.vectors._FEW", 300 * 16)
+    _, many = collection.nearest(query, 20)
+    assert len(asked) == 1, "the regions are too many, the whole images are not"
+    assert few.tolist() == many.tolist()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from asl.features.inference import Runner, _full_float32
+from asl.features.torch_runner import TorchRunner, _full_float32
 from asl.models import build_embedder
 
 
@@ -15,7 +15,7 @@ def test_images_of_several_sizes_keep_their_order() -> None:
     rng = np.random.default_rng(0)
     shapes = [(64, 64, 3), (64, 96, 3), (64, 64, 3)]
     images = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
-    runner = Runner(embedder, "auto" if not torch.cuda.is_available() else "cpu")
+    runner = TorchRunner(embedder, "auto" if not torch.cuda.is_available() else "cpu")
     features = runner.embed(images)
     assert embedder.training, "its mode is restored"
     assert features.shape == (3, 8)
@@ -25,14 +25,14 @@ def test_images_of_several_sizes_keep_their_order() -> None:
 
 def test_a_model_on_the_cpu_decodes_in_its_own_process() -> None:
     embedder = build_embedder(backbone="mobilenetv3_small_050", size=64, dim=8)
-    runner = Runner(embedder, "cpu")
+    runner = TorchRunner(embedder, "cpu")
     assert runner.device.type == "cpu"
     assert runner.decoders() == 0
 
 
 def test_on_a_gpu_products_are_full_float32_and_processes_decode() -> None:
     embedder = build_embedder(backbone="mobilenetv3_small_050", size=64, dim=8)
-    runner = Runner(embedder, "cpu")
+    runner = TorchRunner(embedder, "cpu")
     runner.device = torch.device("cuda")
     assert 1 <= runner.decoders() <= 8
     before = torch.get_float32_matmul_precision()
@@ -52,7 +52,7 @@ def test_on_a_gpu_products_are_full_float32_and_processes_decode() -> None:
 def test_a_device_that_cannot_be_used_is_one_line() -> None:
     import pytest
 
-    from asl.features.inference import usable_device
+    from asl.features.torch_runner import usable_device
     from asl.types import UsageError
 
     assert usable_device("auto").type in ("cpu", "cuda")

@@ -1,4 +1,4 @@
-"""Forward passes of an embedder, from pictures to features."""
+"""Embed pictures by torch: on a GPU, and networks that are in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from asl.data.images import Pixels
-from asl.models import Embedder
+from asl.models import Embedder, model_hash
 from asl.types import F32, UsageError
 
 
@@ -37,10 +37,11 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
-class Runner:
+class TorchRunner:
     """Run an embedder in evaluation mode; it is left in its mode and on its device.
 
-    Attributes:
+    Attributes: see :class:`asl.features.runner.Runner`; and
+
         device: where the forward passes run.
     """
 
@@ -57,6 +58,10 @@ class Runner:
         stays = current.type == self.device.type and same_index
         self._embedder = embedder if stays else copy.deepcopy(embedder).to(self.device)
         self._embedder.to(memory_format=torch.channels_last)
+        self.preprocessing = embedder.preprocessing
+        self.dim = embedder.dim
+        self.hash = model_hash(embedder)
+        self.name = f"torch {torch.__version__} {self.device.type}"
 
     def decoders(self) -> int:
         """Return the number of processes that should decode for this device."""
@@ -69,7 +74,7 @@ class Runner:
         Returns:
             float32 ``[B, D]`` features, not normalised.
         """
-        result = np.empty((len(images), self._embedder.dim), dtype=np.float32)
+        result = np.empty((len(images), self.dim), dtype=np.float32)
         was_training = self._embedder.training
         self._embedder.eval()
         shapes: dict[tuple[int, ...], list[int]] = {}
