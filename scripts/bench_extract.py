@@ -99,20 +99,19 @@ def measure(
         pictures[low : low + options.batch_size]
         for low in range(0, len(pictures), options.batch_size)
     ]
-    square = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
+    square = torch.rand((SIDE, SIDE), generator=torch.Generator().manual_seed(0))
     contestants: dict[str, Callable[[], object]] = {
         "decode": lambda: sum(len(images) for images in contest.decoded()),
         "model": lambda: [runner.embed(batch) for batch in batches],
-        "torch": lambda: [by_torch.embed(batch) for batch in batches],
         "extract": lambda: contest.extracted(fast=False),
         "fast": lambda: contest.extracted(fast=True),
-        "product": lambda: torch.mm(torch.from_numpy(square), torch.from_numpy(square)),
     }
+    if by_torch.device.type == "cpu":
+        contestants["torch"] = lambda: [by_torch.embed(batch) for batch in batches]
+        contestants["product"] = lambda: torch.mm(square, square)
     change = contest.extracted(fast=False), contest.extracted(fast=True)
     cosine = np.einsum("nd,nd->n", *change)
     clock, processor = take_turns(contestants, options.repeats)
-    product = 2e-9 * SIDE**3
-    gflop = 1e-9 * operations(by_torch, pictures[0]) * len(regions)
     rates = {name: len(catalog) / value for name, value in clock.items() if name != "product"}
     of_cores = {name: len(catalog) / value for name, value in processor.items() if name in rates}
     return {
@@ -125,16 +124,24 @@ def measure(
         "device": f"{device_name(by_torch.device)}, {torch.get_num_threads()} threads",
         "rates": rates,
         "rates_per_core": of_cores,
-        "gflop": gflop,
-        "limit": {"clock": product / clock["product"], "core": product / processor["product"]},
-        "share": {
-            name: gflop * of_cores[name] / (product / processor["product"])
-            for name in ("model", "torch")
-        },
+        **cores_limit(
+            of_cores,
+            gflop=1e-9 * operations(by_torch, pictures[0]) * len(regions),
+            seconds=processor.get("product"),
+        ),
         "fast_change": {"mean": float(1 - cosine.mean()), "largest": float(1 - cosine.min())},
         "of_slower": rates["extract"] / min(rates["decode"], rates["model"]),
         "of_shared": rates["extract"] * (1 / rates["decode"] + 1 / rates["model"]),
     }
+
+
+def cores_limit(rates: dict[str, float], *, gflop: float, seconds: float | None) -> dict[str, Any]:
+    """The limit of a core in GFLOP/s, and the shares of it that the runners reach."""
+    if seconds is None:  # on a GPU
+        return {}
+    limit = 2e-9 * SIDE**3 / seconds
+    share = {name: gflop * rates[name] / limit for name in ("model", "torch")}
+    return {"gflop": gflop, "limit": limit, "share": share}
 
 
 class Contest:
@@ -217,24 +224,28 @@ def device_name(device: torch.device) -> str:
 
 def table(report: dict[str, Any]) -> str:
     """The report for people."""
-    rates, cores, share = report["rates"], report["rates_per_core"], report["share"]
+    rates, cores = report["rates"], report["rates_per_core"]
     lines = [
         f"{report['images']} images, {report['regions']} part(s) of each, {report['size']} px",
         f"batch {report['batch_size']}, {report['workers']} worker(s); {report['device']}",
-        f"model by {report['runner']}, {report['gflop']:.2f} GFLOP an image",
+        f"model by {report['runner']}",
         *(
             f"{name:8} {rate:9.1f} images/s, {cores[name]:9.1f} a second of processor time"
             for name, rate in rates.items()
         ),
-        f"model / torch {rates['model'] / rates['torch']:.2f}, "
-        f"in processor time {cores['model'] / cores['torch']:.2f}",
-        f"limit of a core, a float32 matrix product: {report['limit']['core']:.0f} GFLOP/s; "
-        f"model {share['model']:.2f} of it, torch {share['torch']:.2f}",
         f"extract / min(decode, model) {report['of_slower']:.2f}",
         f"extract / (both on the same cores, one after the other) {report['of_shared']:.2f}",
         "fast: 1 - cosine to the full decoder's features "
         "{mean:.5f} on average, {largest:.5f} at most".format(**report["fast_change"]),
     ]
+    if share := report.get("share"):
+        lines += [
+            f"model / torch {rates['model'] / rates['torch']:.2f}, "
+            f"in processor time {cores['model'] / cores['torch']:.2f}",
+            f"{report['gflop']:.2f} GFLOP an image; limit of a core, a float32 matrix product: "
+            f"{report['limit']:.0f} GFLOP/s; model {share['model']:.2f} of it, "
+            f"torch {share['torch']:.2f}",
+        ]
     return "\n".join(lines)
 
 

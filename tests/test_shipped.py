@@ -11,10 +11,11 @@ from asl.data.layouts import open_benchmark
 from asl.data.sample_benchmark import SamplePlan, sample_benchmark
 from asl.data.synthetic_benchmark import BenchmarkPlan
 from asl.metrics.evaluation import evaluate
-from asl.models import load_embedder, model_hash
+from asl.models import SavedModel, load_embedder, model_hash, open_model
 from asl.pipeline.benchmark_run import Protocol, model_modes, score_modes
 from asl.pipeline.features import embed_benchmark
 from asl.pipeline.verification import verify_run
+from asl.storage import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = SamplePlan(
@@ -31,7 +32,9 @@ EXPECTED = {"cosine": 0.496, "hinge": 0.525, "verified": 0.968}
 TOLERANCE = 0.03
 
 
-@pytest.mark.parametrize("name", ["models/asl_lite0.safetensors", "matching/verifier.json"])
+@pytest.mark.parametrize(
+    "name", ["models/asl_lite0.safetensors", "models/asl_lite0.graph", "matching/verifier.json"]
+)
 def test_what_is_shipped_equals_its_checksum(name: str) -> None:
     (finding,) = inspect_path(ROOT / "asl" / name)
     assert not finding.damage
@@ -41,9 +44,9 @@ def test_what_is_shipped_equals_its_checksum(name: str) -> None:
 @pytest.mark.slow
 def test_the_shipped_model_and_verifier_score_what_they_did(tmp_path: Path) -> None:
     benchmark = open_benchmark(sample_benchmark(tmp_path / "cache", plan=PLAN))
-    embedder = load_embedder("asl_lite0")
-    inputs = embed_benchmark(benchmark, embedder, tmp_path / "features", regions="coarse")
-    scores = model_modes(inputs, "asl_lite0", model_hash(embedder))
+    model = open_model("asl_lite0")
+    inputs = embed_benchmark(benchmark, model, tmp_path / "features", regions="coarse")
+    scores = model_modes(inputs, "asl_lite0", model_hash(model))
     runs = score_modes(
         inputs,
         {name: scores[name] for name in ("cosine", "hinge")},
@@ -55,3 +58,21 @@ def test_the_shipped_model_and_verifier_score_what_they_did(tmp_path: Path) -> N
     }
     assert found == pytest.approx(EXPECTED, abs=TOLERANCE), found
     assert found["verified"] > found["hinge"] + 0.2
+
+
+@pytest.mark.slow
+def test_onnx_runtime_and_torch_score_the_same_to_the_third_digit(tmp_path: Path) -> None:
+    benchmark = open_benchmark(sample_benchmark(tmp_path / "cache", plan=PLAN))
+    found = {}
+    for model in (open_model("asl_lite0"), load_embedder("asl_lite0")):
+        name = "onnxruntime" if isinstance(model, SavedModel) else "torch"
+        inputs = embed_benchmark(benchmark, model, tmp_path / name)
+        manifest = read_json(tmp_path / name / "queries" / "manifest.json", remedy="")
+        assert {shard["runner"].split()[0] for shard in manifest["shards"]} == {name}
+        scores = model_modes(inputs, "asl_lite0", model_hash(model))
+        modes = {mode: scores[mode] for mode in ("cosine", "hinge", "strict")}
+        runs = score_modes(inputs, modes, protocol=Protocol(k=5))
+        found[name] = {
+            mode: evaluate(pairs, benchmark.truth, bootstrap=0).uap for mode, pairs in runs.items()
+        }
+    assert found["onnxruntime"] == pytest.approx(found["torch"], abs=5e-4), found

@@ -122,7 +122,13 @@ def test_another_model_or_setting_takes_nothing(cache: ContentCache) -> None:
     assert (same.facts, same.thumbnail, same.regions) == (record.facts, b"jpeg", None)
     assert same.feature is not None
     assert same.feature.tolist() == [0, 1, 2, 3]
-    changes = {"model": "n", "runner": "torch 2 cuda", "dim": 2, "thumbnail_side": 256, "max_pixels": 599}
+    changes = {
+        "model": "n",
+        "runner": "torch 2 cuda",
+        "dim": 2,
+        "thumbnail_side": 256,
+        "max_pixels": 599,
+    }
     for key, value in changes.items():
         assert CachedParts.of(cache, **{**plain, key: value}).get(record.digest) is None, key
     assert CachedParts.of(cache, **{**plain, "regions": "s"}).get(record.digest) is not None
