@@ -38,10 +38,12 @@ def stage_progress(stages: Sequence[Stage], *, done: str = "done") -> Iterator[S
     began = time.monotonic()
     clock = TimeLeft(stages, began)
     columns.append(_LeftColumn(clock))
-    with Progress(*columns, console=Console(file=sys.stderr)) as line:
-        display = _Display(line, stages, clock)
+    display = _Display(Progress(*columns, console=Console(file=sys.stderr)), stages, clock)
+    try:
         yield display.bar
         display.finish(done, time.monotonic() - began)
+    finally:
+        display.close()
 
 
 class _LeftColumn(ProgressColumn):
@@ -65,7 +67,8 @@ class _Display:
         self._stages = stages
         self._time = clock
         self._place = -1
-        self._task = line.add_task("", total=1.0, counts="", whole=None, visible=False)
+        self._begun = False  # an empty line before an error says nothing
+        self._task = line.add_task("", total=1.0, counts="", whole=None)
 
     @contextmanager
     def bar(self, label: str, unit: str = "") -> Iterator[Update]:
@@ -89,14 +92,16 @@ class _Display:
                 description=name,
                 completed=self._time.done,
                 counts=f"{done}/{total} {unit}, {rate:.0f}/s",
-                visible=True,
             )
+            if not self._begun:
+                self._begun = True
+                self._line.start()
 
         yield update
 
     def finish(self, word: str, seconds: float) -> None:
         """Show the whole time instead of the last stage; nothing where nothing was to do."""
-        if self._line.tasks[self._task].visible:
+        if self._begun:
             self._line.update(
                 self._task,
                 description=word,
@@ -104,6 +109,11 @@ class _Display:
                 counts="",
                 whole=seconds,
             )
+
+    def close(self) -> None:
+        """Leave the line as it is."""
+        if self._begun:
+            self._line.stop()
 
 
 def _clock(seconds: float) -> str:

@@ -41,5 +41,4 @@ def test_an_error_leaves_the_stage_that_failed(capsys: pytest.CaptureFixture[str
 def test_nothing_is_shown_where_nothing_is_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     with stage_progress(STAGES) as bar, bar("reading", "files"):
         pass
-    assert "reading" not in capsys.readouterr().err
-    assert "done" not in capsys.readouterr().err
+    assert capsys.readouterr().err == ""
