@@ -110,7 +110,7 @@ def _mirrored(pair: FilePair) -> bool | None:
 
 
 class LossCheck:
-    """What would be lost with files, compared once for each pair of contents."""
+    """Find out what would be lost with files, once for each pair of contents."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Start with the outcomes of earlier reviews.
