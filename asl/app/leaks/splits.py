@@ -229,16 +229,19 @@ def _unreadable(catalog: FileCatalog | None) -> tuple[tuple[str, str], ...]:
 
 
 def _member_sources(catalog: Catalog, path: Path) -> Iterator[Source]:
-    """Yield the images of shards, read when they are needed; they change with their shard."""
-    root = printable_name(os.path.abspath(path))
+    """Yield the images of shards, read when they are needed; they change with their shard.
+
+    Each is named ``SHARD/ID``: splits whose shards share a folder number their samples alike.
+    """
 
     @cache
-    def stamp(shard: str) -> tuple[int, int]:
+    def facts(shard: str) -> tuple[str, int, int]:
         status = os.stat(shard)
-        return status.st_size, status.st_mtime_ns
+        return printable_name(os.path.abspath(shard)), status.st_size, status.st_mtime_ns
 
     for row, name in enumerate(catalog.ids.tolist()):
-        size = changed = 0
         if isinstance(catalog, TarCatalog | ParquetCatalog):
-            size, changed = stamp(catalog.file_of(row))
-        yield Source(f"{root}/{name}", Member(catalog, row), size=size, changed=changed)
+            shard, size, changed = facts(catalog.file_of(row))
+            yield Source(f"{shard}/{name}", Member(catalog, row), size=size, changed=changed)
+        else:
+            yield Source(f"{printable_name(os.path.abspath(path))}/{name}", Member(catalog, row))

@@ -284,11 +284,14 @@ def _deleted(known: Iterable[str], listed: set[str], unread: dict[str, str]) -> 
 
 
 def _is_gone(path: str) -> bool:
-    """Check that a file certainly does not exist; a forbidden folder proves nothing."""
+    """Check that a file certainly does not exist; a forbidden folder proves nothing.
+
+    The images of an archive (``ARCHIVE/ID``) are there as long as the archive is.
+    """
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return True
+        return not any(os.path.isfile(parent) for parent in Path(path).parents)
     except OSError:
         return False
     return False

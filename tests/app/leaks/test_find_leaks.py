@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,38 @@ def test_archives_and_a_file_of_both_splits(sets: Path, model: Path, tmp_path: P
         ("p1.jpg", "p1.jpg", "identical file"),
     }
     assert found.typed_path(found.leaks[0].train).startswith(str(tmp_path / "a.tar"))
+
+
+def test_shards_of_one_folder_whose_samples_have_the_same_names(
+    sets: Path, model: Path, tmp_path: Path
+) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for split, file in (
+        ("train", "train/p4.jpg"),
+        ("val", "train/p5.jpg"),
+        ("test", "test/q20.jpg"),
+    ):
+        (tmp_path / "000000.jpg").write_bytes((sets / file).read_bytes())
+        write_tar(shards / f"{split}-00000.tar", [tmp_path / "000000.jpg"])
+    options = ScanConfig(photos=shards, output=tmp_path / "out", model=str(model), workers=1)
+    splits = read_splits([shards], column=None, chosen=[])
+    found = find_leaks(splits, options, same_moment=False, bar=no_bar)
+    assert found.leaks == []
+    assert splits[0].names == [str(shards / "train-00000.tar" / "000000.jpg")]
+
+
+def test_archives_of_an_earlier_comparison_keep_their_thumbnails(
+    sets: Path, model: Path, tmp_path: Path
+) -> None:
+    files = {"a": "train/p1.jpg", "b": "test/pixels.png", "c": "test/q20.jpg"}
+    tars = [write_tar(tmp_path / f"{name}.tar", [sets / file]) for name, file in files.items()]
+    options = ScanConfig(photos=tars[0], output=tmp_path / "out", model=str(model), workers=1)
+    splits = read_splits(tars, column=None, chosen=[])
+    found = find_leaks(splits, options, same_moment=False, bar=no_bar)
+    assert kinds(found.leaks) == {("p1.jpg", "pixels.png", "same pixels")}
+    with closing(found.thumbnails()) as thumbnail:
+        assert all(thumbnail(digest) for digest in found.leaks[0].digests)
 
 
 @pytest.mark.shared
