@@ -44,7 +44,9 @@ def _check(options: ExplainConfig) -> None:
     if options.output.is_dir():
         raise UsageError(f"output: {options.output} is a folder; name a file in it")
     if not 0 < options.max_megapixels < 1e6:
-        raise UsageError(f"--max-megapixels must be above 0, got {options.max_megapixels:g}")
+        raise UsageError(
+            f"--max-megapixels must be above 0 and below 1,000,000, got {options.max_megapixels:g}"
+        )
     own = {options.output.absolute(), options.output.with_suffix(".json").absolute()}
     if own & {options.first.absolute(), options.second.absolute()}:
         raise UsageError(f"output: {options.output} is one of the two images; choose another file")

@@ -26,6 +26,7 @@ from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
     from asl.app.detector import CopyDetector
+    from asl.app.library.records import Source
 
 _CONNECTIONS = 512  # a new one has time to speak before it is the oldest
 
@@ -39,6 +40,7 @@ def run(options: ServeConfig) -> int:
         if value <= 0:
             raise UsageError(f"--{key.replace('_', '-')} must be above 0, got {value:g}")
     try:
+        from asl.app.library.sources import by_content
         from asl.app.service.guard import ServiceOptions
         from asl.app.service.routes import create_app
     except ImportError as error:
@@ -46,6 +48,7 @@ def run(options: ServeConfig) -> int:
             f"`pip install asl-icd[serve]` gives what the service needs ({error})"
         ) from error
 
+    photos = None if options.add is None else by_content(options.add, role="--add")
     exit_on_signals()
     # The port first: what would be refused is refused before a folder is added.
     with (
@@ -53,8 +56,8 @@ def run(options: ServeConfig) -> int:
         alone(options.library),
         open_detector(options) as detector,
     ):
-        if options.add:
-            _add_first(detector, options.add)
+        if photos is not None:
+            _add_first(detector, *photos)
         limits = ServiceOptions(
             token=token,
             hosts=("127.0.0.1", "localhost", "::1", options.host, *options.allow_host),
@@ -122,13 +125,12 @@ def open_detector(options: ServeConfig) -> CopyDetector:
         return detector
 
 
-def _add_first(detector: CopyDetector, photos: Path) -> None:
-    """Add a folder by content, as uploads are, so that no image is stored twice."""
-    from asl.app.library.sources import by_content
+def _add_first(detector: CopyDetector, sources: Iterator[Source], total: int) -> None:
+    """Add images that are named by their content, as uploads are, so that none is stored twice."""
     from asl.console.progress import progress_bar
 
     with progress_bar("adding", unit="images") as progress:
-        added = detector.add_sources(*by_content(photos), progress=progress)
+        added = detector.add_sources(sources, total, progress=progress)
     if added.failures:
         print(f"{len(added.failures)} images are left out:", file=sys.stderr)
     for name, reason in added.failures:

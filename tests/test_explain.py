@@ -46,6 +46,7 @@ def test_wrong_use_is_one_line(
         (files[0], tmp_path / "gone.jpg"),
         (*files, "--output", tmp_path / "case.pdf"),
         (*files, "--max-megapixels", 0),
+        (*files, "--max-megapixels", 2e6),
         (*files, "--precision", 1),
         (files[0],),
     ):
@@ -53,7 +54,8 @@ def test_wrong_use_is_one_line(
     (tmp_path / "x.json").write_bytes(files[0].read_bytes())
     assert explain(model, tmp_path / "x.json", files[1], "--output", tmp_path / "x.html") == 2
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 6
+    assert len(errors) == 7
+    assert "below 1,000,000, got 2e+06" in errors[3]
     assert all(line.startswith("error: ") for line in errors)
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     assert explain(model, files[0], tmp_path / "bad.jpg") == 1

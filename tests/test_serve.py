@@ -198,6 +198,7 @@ def test_a_library_that_was_made_with_other_regions_gets_its_parts(
         (["--max-uploads", "-1"], "must be above 0"),
         (["--workers", "0"], "must be above 0"),
         (["--token-file", "nowhere"], "--token-file: 'nowhere' cannot be read"),
+        (["--add", "nowhere"], "--add: there is no nowhere; check the path"),
         (["--library", "file"], "--library: file is a file, not a folder"),
         (["--regions", "tiny"], "regions: expected one of none, coarse, fine, got 'tiny'"),
     ],

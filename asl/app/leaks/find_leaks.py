@@ -121,7 +121,7 @@ class Leaks:
         for outcome in self.splits:
             listing = outcome.split.listing
             inside = os.path.relpath(path, listing.root)
-            if not inside.startswith(os.pardir):
+            if inside.split(os.sep)[0] != os.pardir:
                 return os.path.normpath(listing.typed_root / inside)
         return path
 

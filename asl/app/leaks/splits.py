@@ -101,7 +101,9 @@ def _check_paths(sets: Sequence[Path]) -> None:
         raise UsageError("sets: give two sets, a CSV with --split-column, or a folder of splits")
     for path in sets:
         if not path.exists():
-            raise UsageError(f"sets: there is no {path}")
+            raise UsageError(
+                f"sets: there is no {path}; check the path of this folder, list, archive or table"
+            )
     for first, second in combinations(sets, 2):
         if os.path.samefile(first, second):
             raise UsageError(f"sets: {first} and {second} are the same; give each split once")

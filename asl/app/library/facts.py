@@ -111,7 +111,7 @@ def read_facts(data: bytes, pixels: Pixels, shown: bytes = b"") -> Facts:
                 camera = _camera(exif)
                 software = _text(exif, ExifTags.Base.Software)
                 inner = exif.get_ifd(ExifTags.IFD.Exif)
-                taken = _clean(inner.get(ExifTags.Base.DateTimeOriginal, ""))
+                taken = _date(inner.get(ExifTags.Base.DateTimeOriginal, ""))
     except Exception:  # hostile metadata of an image whose pixels are fine
         pass
     return Facts(
@@ -183,6 +183,12 @@ def _mean_square_lost(shrink: float, pixels: Pixels) -> float:
 
 def _text(exif: Image.Exif, tag: int) -> str:
     return _clean(exif.get(tag, ""))
+
+
+def _date(value: object) -> str:
+    """Return a date; empty for zeros or blanks, by which EXIF says that it is unknown."""
+    text = _clean(value)
+    return text if any(digit in text for digit in "123456789") else ""
 
 
 def _clean(value: object) -> str:

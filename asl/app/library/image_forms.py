@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 from asl.data.images import Pixels, read_file
 from asl.types import UsageError
@@ -18,6 +18,9 @@ _FORMS = (
     "a path, encoded bytes, a binary stream, a Pillow image, a uint8 or float (0..1) array [H, W] "
     "or [H, W, C], or a torch tensor [C, H, W]"
 )
+
+# Written as they are: the conversion to RGB would lose the transparency, and clip 16 bits to white.
+_PNG_MODES = frozenset({"RGB", "RGBA", "L", "LA", "P", "I;16"})
 
 
 class Readable(Protocol):
@@ -69,7 +72,8 @@ def encoded(image: ImageInput) -> bytes:
         except OSError as error:
             raise UsageError(f"{image}: cannot be read ({error.strerror})") from error
     if isinstance(image, Image.Image):
-        return _png(image if image.mode in ("RGB", "RGBA", "L") else image.convert("RGB"))
+        upright = ImageOps.exif_transpose(image)
+        return _png(upright if upright.mode in _PNG_MODES else upright.convert("RGB"))
     if hasattr(image, "read"):
         data = image.read()
         if not isinstance(data, bytes):

@@ -78,11 +78,13 @@ def _read_files(files: Sequence[Path]) -> tuple[Iterator[Source], int]:
     return (_file_source(file, printable_name(file.name)) for file in files), len(files)
 
 
-def _read_path(path: Path) -> tuple[Iterator[Source], int]:
+def _read_path(path: Path, role: str = "images") -> tuple[Iterator[Source], int]:
     if not path.exists():
         found = sorted(glob.glob(str(path), recursive=True)) if _GLOB & set(str(path)) else []
         if not found:
-            raise UsageError(f"images: there is no {path}")
+            raise UsageError(
+                f"{role}: there is no {path}; check the path of this folder, image, list or archive"
+            )
         return _read_files([Path(name) for name in found if not os.path.isdir(name)])
     catalog = open_catalog(path)
     if isinstance(catalog, FileCatalog):
@@ -111,14 +113,21 @@ def _file_source(path: Path, name: str) -> Source:
     return Source(name, path, size=status.st_size, changed=status.st_mtime_ns, path=absolute)
 
 
-def by_content(images: str | Path) -> tuple[Iterator[Source], int]:
+def by_content(images: str | Path, *, role: str = "images") -> tuple[Iterator[Source], int]:
     """List the images of a folder named by their content, as the service names uploads.
+
+    Args:
+        images: folder, image, list or archive.
+        role: name of the argument, for errors.
 
     Returns:
         One source per content, labelled by its path inside the folder, and the number of files: as
         many or more.
+
+    Raises:
+        UsageError: there is no such path.
     """
-    sources, total = read_sources(images, None)
+    sources, total = _read_path(Path(images).expanduser(), role)
 
     def by_digest() -> Iterator[Source]:
         seen: set[str] = set()

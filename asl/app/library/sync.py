@@ -141,7 +141,9 @@ def list_files(
     """
     path = Path(source)
     if not path.exists():
-        raise UsageError(f"{role}: there is no {path}")
+        raise UsageError(
+            f"{role}: there is no {path}; check the path of this folder, image or list"
+        )
     catalog = open_catalog(path, complete=False)
     if not isinstance(catalog, FileCatalog):
         raise UsageError(

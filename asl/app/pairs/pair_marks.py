@@ -134,7 +134,7 @@ def read_marks(path: Path) -> PairMarks:
         if raw["format"] != FORMAT:
             raise ValueError(f"its format is {raw['format']!r}, expected {FORMAT!r}")
         return PairMarks(_mark(entry) for entry in raw["marks"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AslError, KeyError, TypeError, ValueError) as error:
         raise AslError(f"{path}: damaged ({error}); {REMEDY}") from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.app.leaks.find_leaks import Leak, Leaks, find_leaks
+from asl.app.leaks.find_leaks import Leak, Leaks, SplitOutcome, find_leaks
 from asl.app.leaks.splits import read_splits
 from asl.console.progress import no_bar
 from asl.console.schemas.scan_config import ScanConfig
@@ -35,6 +35,20 @@ def test_every_kind_is_found_and_nothing_else(leaks: Leaks) -> None:
     assert (cut.direction, cut.train_split, cut.test_split) == ("train->test", "train", "test")
     assert "of the test image matches" in cut.reason
     assert leaks.leaks[0].direction == "same file"
+
+
+def test_a_name_that_begins_with_two_dots_is_inside_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = Path("data", "list.csv")
+    table.parent.mkdir()
+    table.write_text("path,split\n..a.jpg,train\nb.jpg,test\n")
+    splits = read_splits([table], column="split", chosen=[])
+    outcomes = [SplitOutcome(split, {}, 0) for split in splits]
+    found = Leaks(outcomes, [], 0.95, 0.5, tmp_path, 0, "", "")
+    shown = [found.typed_path(split.names[0]) for split in splits]
+    assert shown == [str(table.parent / "..a.jpg"), str(table.parent / "b.jpg")]
 
 
 def test_images_are_processed_or_failed(leaks: Leaks, sets: Path) -> None:

@@ -29,6 +29,14 @@ def test_a_camera_is_not_named_twice(maker: str, model: str, camera: str) -> Non
     assert read_facts(data, decode_image(data)).camera == camera
 
 
+@pytest.mark.parametrize("unknown", ["0000:00:00 00:00:00", "    :  :     :  :  ", ""])
+def test_an_unknown_date_is_none(unknown: str) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = unknown
+    data = encode(textured(0, 60, 80), exif=exif)
+    assert read_facts(data, decode_image(data)).taken == ""
+
+
 def test_facts_come_from_the_file(tmp_path: object) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Maker\x00\x07"

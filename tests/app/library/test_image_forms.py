@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from asl.app.library.image_forms import array_pixels, encoded, is_image
 from asl.data.images import decode_image
@@ -48,6 +48,21 @@ def test_one_picture_in_every_form(tmp_path: Path) -> None:
             assert np.array_equal(pixels(encoded(form)), image), type(form)
         near = pixels(encoded(forms[-1])).astype(int) - image
         assert np.abs(near).max() <= 1
+
+
+def test_an_opened_file_gives_the_pixels_of_the_file(tmp_path: Path) -> None:
+    """Upright, 16 bits and transparency included, as if its path were given."""
+    gray = textured(1, 20, 30)[:, :, 0].copy()
+    alpha = Image.fromarray(np.where(gray > 100, 255, 0).astype(np.uint8))
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    Image.fromarray(gray).save(tmp_path / "turned.jpg", exif=turned)
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.merge("LA", [Image.fromarray(gray), alpha]).save(tmp_path / "clear.png")
+    Image.fromarray(gray).convert("P").save(tmp_path / "palette.gif", transparency=5)
+    for file in sorted(tmp_path.iterdir()):
+        with Image.open(file) as opened:
+            assert np.array_equal(pixels(encoded(opened)), decode_image(file)), file.name
 
 
 def test_gray_becomes_three_equal_channels() -> None:

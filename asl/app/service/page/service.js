@@ -2,7 +2,7 @@
 const $ = id => document.getElementById(id);
 const PAGE = 50; // references drawn at a time
 const UNDO_SECONDS = 8;
-let offset = 0, urls = [], round = 0;
+let offset = 0, urls = [], round = 0, searches = 0;
 const removals = new Map(); // id -> timer of a removal that can still be undone
 
 function make(tag, classes, text) {
@@ -151,6 +151,7 @@ function noMatch(mine, name, references) {
 }
 
 async function search(file) {
+  const turn = ++searches; // an answer that comes after that of a later search is not shown
   say(`Searching for ${file.name}…`);
   $("results").replaceChildren();
   urls.forEach(url => URL.revokeObjectURL(url));
@@ -158,9 +159,11 @@ async function search(file) {
   const mine = keep(file);
   try {
     const answer = await (await send(`/v1/search?min_probability=${$("least").value}`, file)).json();
+    if (turn !== searches) return;
     const matches = answer.matches.filter(match => !removals.has(match.reference.id));
     const cards = await Promise.all(matches.map(match => card(match, mine, file.name, answer.threshold)));
     if (!cards.length) cards.push(noMatch(mine, file.name, answer.references));
+    if (turn !== searches) return;
     $("results").replaceChildren(...cards);
     const accepted = matches.filter(match => match.accepted).length;
     const among = `among ${plural(answer.references, "reference", "references")}`;
@@ -169,7 +172,7 @@ async function search(file) {
       : `No match ${among}.`);
     list(true);
   } catch (error) {
-    say(`${file.name}: ${error.message}`, true);
+    if (turn === searches) say(`${file.name}: ${error.message}`, true);
   }
 }
 
