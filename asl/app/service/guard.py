@@ -37,6 +37,11 @@ RESPONSE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+# Of the framework's errors, in its own words "Not Found" and "Method Not Allowed".
+_FRAMEWORK_REASONS = {
+    404: "there is no such path; /docs lists the paths",
+    405: "the path does not take this method; /docs lists those that it takes",
+}
 _LOG = logging.getLogger("asl.serve")
 
 
@@ -177,7 +182,8 @@ def explain(request: Request, error: Exception) -> JSONResponse:
         first = error.errors()[0]
         status, reason = 422, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"
     elif isinstance(error, HTTPException):
-        status, reason = error.status_code, str(error.detail)
+        status = error.status_code
+        reason = _FRAMEWORK_REASONS.get(status, str(error.detail))
         if status == 405:
             headers["Allow"] = ", ".join(_allowed_methods(request))
     elif isinstance(error, WriteError | ReadError):

@@ -155,7 +155,7 @@ class _Service:
         self._guard = guard
         self._metrics = metrics
         self._gate = Gate(options.max_uploads)
-        self._memory = BodyMemory(options.max_uploads * options.max_bytes)
+        self._memory = BodyMemory(options.max_uploads * options.max_bytes + FORM_OVERHEAD)
         self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
         self._page, self._policy = served_page("service.html", folder=PAGE_FOLDER)
         self._docs: str | None = None
@@ -221,12 +221,14 @@ class _Service:
             expected = f"send a multipart form, e.g. curl -F {field}=@photo.jpg"
             raise Refused(415, f"Content-Type: {expected}", close=True)
         limit = self._options.max_bytes
+        # More than fits into the memory of all uploads is too large, whoever else sends.
+        bodies = min(most, MOST_BATCH_BODIES, self._options.max_uploads)
         async with self._memory.share() as take:
             files = await read_form(
                 request,
                 field=field,
                 most=most,
-                max_bytes=min(most, MOST_BATCH_BODIES) * limit + FORM_OVERHEAD,
+                max_bytes=bodies * limit + FORM_OVERHEAD,
                 max_file_bytes=limit,
                 seconds=self._options.seconds,
                 take=take,

@@ -12,7 +12,7 @@ from asl.app.detector import CopyDetector
 from asl.data.images import ImageError
 from asl.models import Embedder
 from tests.app.conftest import crop, encode, textured
-from tests.app.service.conftest import JPEG, add, serving
+from tests.app.service.conftest import JPEG, LIMIT, add, serving
 
 
 def test_add_search_list_remove(client: TestClient) -> None:
@@ -143,7 +143,12 @@ def test_only_too_many_pixels_are_too_large(
 
 def test_health_and_description(client: TestClient) -> None:
     assert client.get("/health").json()["status"] == "ok"
-    assert client.get("/nowhere").json() == {"error": "Not Found"}
+    assert client.get("/nowhere").json() == {
+        "error": "there is no such path; /docs lists the paths"
+    }
+    wrong = client.put("/v1/search")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    assert wrong.json()["error"].startswith("the path does not take this method; /docs")
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) >= {
         "/v1/references",
@@ -250,6 +255,16 @@ def test_a_batch_is_bounded(embedder: Embedder, folder: Path) -> None:
     with serving(embedder, folder / "other", seconds=0.0) as client:
         files = [("images", ("a.jpg", image))]
         assert client.post("/v1/search/batch", files=files).status_code == 408
+
+
+def test_a_form_that_never_fits_is_too_large_and_not_to_be_tried_again(
+    embedder: Embedder, folder: Path
+) -> None:
+    with serving(embedder, folder, max_uploads=1) as client:
+        two = [("images", (f"{number}.jpg", b"x" * 190_000)) for number in range(2)]
+        assert client.post("/v1/search/batch", files=two).status_code == 413
+        largest = {"image": ("0.jpg", b"x" * LIMIT)}
+        assert client.post("/v1/search", files=largest).status_code == 422, "no image, but it fits"
 
 
 def test_images_of_a_batch_that_takes_too_long_are_named(
