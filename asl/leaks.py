@@ -154,6 +154,9 @@ def _say(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -> None:
         line += f" ({kinds})" if kinds else ""
         share = f"{row['test_affected']} of {row['test_images']} images of {row['test']}"
         print(terminal_text(f"{line}; {share} affected ({100 * row['test_share']:.1f} %)"))
+    if lost := leaks.uncompared:
+        pairs = "pair" if lost == 1 else "pairs"
+        print(f"  {lost} {pairs} could not be compared; delete {leaks.store} and run it again")
     print(f"  table    {options.output / f'leaks.{options.format}'}")
     files = "file" if numbers["to_drop"] == 1 else "files"
     print(f"  to drop  {options.output / 'drop.csv'} ({numbers['to_drop']} {files})")

@@ -86,7 +86,8 @@ class Leaks:
         precision: that was asked for.
         threshold: probability from which on a pair counts as a copy.
         store: cache file, for thumbnails.
-        compared: number of verified pairs.
+        compared: number of verified pairs, those that could not be compared included.
+        uncompared: number of pairs that could not be compared.
         seconds: step -> wall-clock seconds.
         model: name or path of the model.
         model_hash: hash of its weights and preprocessing.
@@ -98,6 +99,7 @@ class Leaks:
     threshold: float
     store: Path
     compared: int
+    uncompared: int
     model: str
     model_hash: str
     seconds: dict[str, float] = field(default_factory=dict)
@@ -162,6 +164,7 @@ def find_leaks(
         last.threshold,
         last.store,
         sum(result.compared for result in results),
+        sum(result.uncompared for result in results),
         last.model,
         last.model_hash,
         _seconds(results),

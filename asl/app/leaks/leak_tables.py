@@ -143,6 +143,7 @@ def leak_summary(leaks: Leaks, *, drop: Side, command: str) -> dict[str, Any]:
             _comparison(leaks, train, test) for train, test in combinations(leaks.splits, 2)
         ],
         "compared": leaks.compared,
+        "not_comparable": leaks.uncompared,
         "precision": leaks.precision,
         "threshold": leaks.threshold,
         "seconds": leaks.seconds,

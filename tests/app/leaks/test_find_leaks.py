@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from asl.app.leaks.find_leaks import Leak, Leaks, SplitOutcome, find_leaks
+from asl.app.leaks.leak_tables import leak_summary
 from asl.app.leaks.splits import read_splits
 from asl.console.progress import no_bar
 from asl.console.schemas.scan_config import ScanConfig
@@ -46,7 +48,7 @@ def test_a_name_that_begins_with_two_dots_is_inside_its_folder(
     table.write_text("path,split\n..a.jpg,train\nb.jpg,test\n")
     splits = read_splits([table], column="split", chosen=[])
     outcomes = [SplitOutcome(split, {}, 0) for split in splits]
-    found = Leaks(outcomes, [], 0.95, 0.5, tmp_path, 0, "", "")
+    found = Leaks(outcomes, [], 0.95, 0.5, tmp_path, 0, 0, "", "")
     shown = [found.typed_path(split.names[0]) for split in splits]
     assert shown == [str(table.parent / "..a.jpg"), str(table.parent / "b.jpg")]
 
@@ -121,6 +123,25 @@ def test_archives_of_an_earlier_comparison_keep_their_thumbnails(
     assert kinds(found.leaks) == {("p1.jpg", "pixels.png", "same pixels")}
     with closing(found.thumbnails()) as thumbnail:
         assert all(thumbnail(digest) for digest in found.leaks[0].digests)
+
+
+def test_pairs_that_could_not_be_compared_are_counted(
+    sets: Path, model: Path, tmp_path: Path
+) -> None:
+    tars = [
+        write_tar(tmp_path / f"{split}.tar", [sets / file])
+        for split, file in (("train", "train/p2.jpg"), ("test", "test/small.jpg"))
+    ]
+    options = ScanConfig(photos=tars[0], output=tmp_path / "out", model=str(model), workers=1)
+    splits = read_splits(tars, column=None, chosen=[])
+    found = find_leaks(splits, options, same_moment=False, bar=no_bar)
+    assert (found.compared, found.uncompared, len(found.leaks)) == (1, 0, 1)
+    with closing(sqlite3.connect(found.store)) as database, database:
+        database.execute("DELETE FROM verdicts")
+        database.execute("UPDATE images SET picture = x'00', picture_crc = NULL")
+    found = find_leaks(splits, options, same_moment=False, bar=no_bar)
+    assert (found.compared, found.uncompared) == (1, 1)
+    assert leak_summary(found, drop="train", command="")["not_comparable"] == 1
 
 
 @pytest.mark.shared
