@@ -132,10 +132,9 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
     )
     if bursts := numbers["bursts"]:
         print(f"{bursts} {'burst' if bursts == 1 else 'bursts'}: shots of one moment, no copies")
-    if files := numbers["files_that_could_go"]:
-        megabytes = numbers["bytes_that_could_be_won"] / 1e6
-        what = "have a match in the library" if result.across else "could go"
-        print(f"{files} {'file' if files == 1 else 'files'} {what}: {megabytes:.1f} MB")
+    if files := numbers["probable_copies"]:
+        megabytes = numbers["copied_bytes"] / 1e6
+        print(f"{_copies_text(files, across=result.across)}: {megabytes:.1f} MB")
     if (
         top := max((precision for precision, _ in verifier_table()), default=1.0)
     ) < result.precision:
@@ -150,6 +149,13 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
         print(f"  gallery  {options.output / 'gallery.html'}")
     if pairs:
         print(f"  to act   asl review {shlex.quote(str(options.output))}")
+
+
+def _copies_text(files: int, *, across: bool) -> str:
+    """Say how many files are copies; whether one can go is for a review to say."""
+    if across:
+        return f"{files} {'file has' if files == 1 else 'files have'} a match in the library"
+    return f"{files} {'file is probably a copy' if files == 1 else 'files are probably copies'}"
 
 
 def _review_lines(result: ScanResult) -> list[str]:

@@ -286,7 +286,7 @@ def check(folder: Path) -> int:
             wrong.append(row)
     copies = sum(row["kind"] in (COPY, "identical") for row in rows)
     print(f"{len(rows)} files, {len(staying)} there, {len(changed)} of them changed")
-    print(f"{right.total()} gone rightly {dict(right)}, of {copies} copies that could go")
+    print(f"{right.total()} gone rightly {dict(right)}, of {copies} copies")
     print(f"{len(wrong)} gone wrongly")
     for row in wrong:
         print(f"  {row['kind']}: {row['file']} {row['source']}")

@@ -32,6 +32,14 @@ def test_pictures_in_other_formats_are_counted(
     assert (numbers["files"], numbers["formats_skipped"]) == (8, {".heic": 2, ".cr2": 1})
 
 
+def test_copies_are_not_called_removable(photos: Path, model: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    scan(photos, "--model", model, "--output", tmp_path / "out")
+    files, printed = summary(tmp_path / "out")["probable_copies"], capsys.readouterr().out
+    assert files > 1
+    assert f"\n{files} files are probably copies: " in printed
+    assert "could go" not in printed
+
+
 def test_a_precision_above_the_table_is_noted(
     photos: Path, model: Path, tmp_path: Path, capsys
 ) -> None:  # type: ignore[no-untyped-def]

@@ -42,6 +42,7 @@ from asl.data.signatures import (
     FORMATS,
     HEIC,
     JPEG_XL,
+    OPTIONAL,
     decoder_of,
     is_optional,
     is_read,
@@ -170,7 +171,7 @@ def _decoded(encoded: bytes, max_pixels: int, least: int) -> Pixels:
 
 def _unidentified(encoded: bytes) -> str:
     """Return why Pillow knows no image in some bytes."""
-    allowed = ", ".join(FORMATS)
+    allowed = ", ".join([*FORMATS, *(form.kind for form in OPTIONAL if is_read(form.kind))])
     kind = picture_kind(encoded)
     if kind is None:
         return f"no image of an allowed format ({allowed})"

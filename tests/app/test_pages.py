@@ -110,6 +110,30 @@ def test_the_gallery_says_which_is_the_original_only_where_it_knows(
     browser.wait("document.getElementById('compare').open")
 
 
+def test_copies_of_a_family_with_generations_say_what_they_are_from(
+    browser: Browser, model: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    picture = textured(5, 240, 320)
+    grey = np.repeat(picture.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    for name, pixels in (("a.jpg", picture), ("b.jpg", grey), ("c.jpg", grey[40:200, 60:260])):
+        (photos / name).write_bytes(encode(np.ascontiguousarray(pixels), quality=90))
+    run_scan(photos, model, tmp_path / "out", "--format", "json")
+    rows = json.loads((tmp_path / "out" / "copies.json").read_text())
+    assert sorted((Path(row["copy"]).name, Path(row["parent"]).name) for row in rows) == [
+        ("b.jpg", "a.jpg"),
+        ("c.jpg", "b.jpg"),
+    ]
+    browser.open((tmp_path / "out" / "gallery.html").as_uri())
+    told = browser.run("[...document.querySelectorAll('.item')].map(item => item.innerText)")
+    assert ["from a.jpg" in told[1], "from b.jpg" in told[2], "from " in told[0]] == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_an_empty_gallery_says_so(browser: Browser, model: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -13,7 +13,7 @@ from PIL import Image
 from asl.data.image_repair import without_ancillary_chunks
 from asl.data.images import ImageError, decode_image
 from asl.data.scenes import render_scene
-from asl.data.signatures import is_read
+from asl.data.signatures import OPTIONAL, is_read
 
 
 def encoded(kind: str, height: int = 512, **options: object) -> bytes:
@@ -116,7 +116,10 @@ def test_a_picture_of_another_format_is_named() -> None:
         decode_image(heic)
     with pytest.raises(ImageError, match=r"^a Photoshop picture, a format this cannot read"):
         decode_image(b"8BPS\0\1" + bytes(50))
-    with pytest.raises(ImageError, match=r"^no image of an allowed format"):
+    with pytest.raises(ImageError, match=r"^no image of an allowed format") as caught:
         decode_image(b"plain text " * 20)
+    assert [form.kind in str(caught.value) for form in OPTIONAL] == [
+        is_read(form.kind) for form in OPTIONAL
+    ]
     with pytest.raises(ImageError, match=r"^corrupt: the header of this WEBP cannot be read"):
         decode_image(b"RIFF\0\0\0\0WEBP" + bytes(50))

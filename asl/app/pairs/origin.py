@@ -120,7 +120,7 @@ def origin_votes(
         *_metadata_votes(first, second),
     ]
     if verdict.greyed:
-        votes.append((2.5 * verdict.greyed, "the other one has lost its colours"))
+        votes.append((4.0 * verdict.greyed, "the other one has lost its colours"))
     gap = second_log_norm - first_log_norm
     votes.append((max(-1.0, min(1.0, gap)), "its feature holds more of the original"))
     # The size of another format says nothing about the content.

@@ -276,7 +276,7 @@ def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, A
         "groups": len({row.group for row in rows if row.relation != "same moment"}),
         "identical_files": sum(row.relation == "same file" for row in rows),
         "bursts": len({row.group for row in rows if row.relation == "same moment"}),
-        **_removable(result),
+        **_copies(result),
         "precision": result.precision,
         "threshold": result.threshold,
         "calibration": calibration_text(result),
@@ -286,15 +286,16 @@ def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, A
     }
 
 
-def _removable(result: ScanResult) -> dict[str, int]:
+def _copies(result: ScanResult) -> dict[str, int]:
     """Count the files beside the first one of each family, and their bytes.
 
-    With a library: the new files that have a match in it.
+    With a library: the new files that have a match in it. That one is a copy does not say that it
+    can go: what would be lost with it, the rules of a review look at.
     """
     files = [file for family in result.families() for file in result.copies(family)]
     return {
-        "files_that_could_go": len(files),
-        "bytes_that_could_be_won": sum(result.images[image].facts.bytes for image, _ in files),
+        "probable_copies": len(files),
+        "copied_bytes": sum(result.images[image].facts.bytes for image, _ in files),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from asl.app.families.certain_loss import without_certain_losses
 from asl.app.families.likeness import Likeness, measure_likeness
 from asl.app.families.parentage import Relation, parent_weights
 from asl.app.library.image_store import ImageStore
@@ -63,7 +64,8 @@ def weighed_pairs(
         Relation(pairs[row].original, pairs[row].copy, pairs[row].verdict, likeness.get(row))
         for row in rows
     ]
-    weights = parent_weights(relations, [image.facts for image in images])
+    facts = [image.facts for image in images]
+    weights = without_certain_losses(relations, facts, parent_weights(relations, facts))
     weighed = list(pairs)
     for row, (forward, backward) in zip(rows, weights, strict=True):
         weighed[row] = replace(

@@ -220,7 +220,10 @@ function lowerItem(family, member) {
     edits = pair.edits;
   }
   if (data.across) tags.push(["tag", "library"]);
-  return item(family, member, pair, outline, tags, [edits.length ? ["", edits.join(", ")] : null]);
+  return item(family, member, pair, outline, tags, [
+    hasGenerations(family) ? ["soft", `${pair.clear ? "from" : "a version of"} ${fileOf(member.parent, true).name}`] : null,
+    edits.length ? ["", edits.join(", ")] : null,
+  ]);
 }
 
 function open(pair) {
@@ -270,6 +273,15 @@ function branch(family, member, children) {
   return both;
 }
 
+function deepest(family) {
+  return Math.max(...family.members.map(member => member.depth));
+}
+
+// Some copies of the family have copies of their own.
+function hasGenerations(family) {
+  return family.kind === "copies" && deepest(family) > 1;
+}
+
 function furtherMatches(family) {
   const element = make("p", "beside", "Also alike: ");
   family.beside.forEach((row, place) => {
@@ -289,9 +301,8 @@ function header(family, number) {
     : data.across ? plural(count, "match in the library", "matches in the library")
     : plural(count, "copy", "copies");
   element.append(make("span", "", words));
-  const deepest = Math.max(...family.members.map(member => member.depth));
-  if (family.kind === "copies" && deepest > 1) {
-    element.append(make("span", "", `${deepest + 1} generations`));
+  if (hasGenerations(family)) {
+    element.append(make("span", "", `${deepest(family) + 1} generations`));
   }
   return element;
 }
