@@ -55,11 +55,18 @@ def describe(embedder: Embedder) -> dict[str, Any]:
     """Return what a user of the file has to know: hash, input, output, preprocessing."""
     return {
         "model": model_hash(embedder),
-        "input": "uint8 [B, 3, S, S] RGB, S = preprocessing.size; normalisation is inside",
+        "input": f"uint8 {_shape(embedder)}; normalisation is inside",
+        "resampling": "OpenCV, upright RGB: INTER_AREA to fewer pixels, INTER_CUBIC to more",
         "output": f"float32 [B, {embedder.dim}]; direction = what is shown, "
         "length = how much of the original is left",
         "preprocessing": asdict(embedder.preprocessing),
     }
+
+
+def _shape(embedder: Embedder) -> str:
+    if embedder.preprocessing.resize == "short":
+        return "[B, 3, H, W] RGB, min(H, W) = preprocessing.size"
+    return "[B, 3, S, S] RGB, S = preprocessing.size"
 
 
 def write_torch_export(
@@ -79,6 +86,7 @@ def write_onnx(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callabl
     import onnxruntime
 
     model = to_onnx(embedder).model_proto
+    _name_axes(model.graph)
     for name, value in facts.items():
         model.metadata_props.add(
             key=name, value=value if isinstance(value, str) else json.dumps(value)
@@ -88,6 +96,17 @@ def write_onnx(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callabl
     return lambda images: torch.from_numpy(
         session.run(None, {session.get_inputs()[0].name: images.numpy()})[0]
     )
+
+
+def _name_axes(graph: Any) -> None:
+    """Call the axes of any size by what they are; torch gives them symbols such as ``s34``."""
+    axes = graph.input[0].type.tensor_type.shape.dim
+    names = ("batch", "channels", "height", "width")
+    named = {axis.dim_param: name for axis, name in zip(axes, names, strict=True)}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:
+                axis.dim_param = named.get(axis.dim_param, axis.dim_param)
 
 
 def write_safetensors(

@@ -64,9 +64,26 @@ def test_onnx_takes_any_batch_and_carries_its_facts(
         torch.testing.assert_close(torch.from_numpy(answer), embedder(images), rtol=1e-3, atol=1e-4)
     facts = {item.key: item.value for item in onnx.load(str(tmp_path / "m.onnx")).metadata_props}
     assert json.loads(facts["preprocessing"])["size"] == 64
+    assert "INTER_AREA" in facts["resampling"]
+    assert session.get_inputs()[0].shape == ["batch", 3, 64, 64]
+    assert session.get_outputs()[0].shape == ["batch", embedder.dim]
     assert not [record for record in caplog.records if "onnx" in record.name], (
         "the optimiser's steps are nobody's news"
     )
+
+
+@pytest.mark.slow
+def test_the_axes_of_a_model_of_any_size_are_named(tmp_path: Path) -> None:
+    import onnxruntime as runtime
+
+    torch.manual_seed(0)
+    embedder = build_embedder(backbone="mobilenetv3_small_050", size=64, resize="short").eval()
+    path = tmp_path / "m.safetensors"
+    save_embedder(embedder, path, card={})
+    assert exported(path, tmp_path / "m.onnx") == 0
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
+    assert "[B, 3, H, W]" in export_model.describe(embedder)["input"]
 
 
 def test_a_file_that_differs_is_not_left(
