@@ -196,7 +196,7 @@ def put_broken(trial: Trial, photo: bytes) -> None:
 
 
 def heic() -> bool:
-    """Register HEIC where it is installed (``pip install asl-icd[photos]``)."""
+    """Register HEIC where its encoder is installed (``pip install pillow-heif``)."""
     try:
         import pillow_heif
     except ImportError:
