@@ -127,7 +127,8 @@ def _dry_run(session: ReviewSession, options: ReviewConfig) -> int:
     print(_counts(plan.decided, len(plan.moves), len(plan.refused), plan.kept, plan.bytes))
     left = len({number for group in session.groups for number in group.files}) - plan.decided
     if left:
-        print(f"{left} files of the groups are undecided and stay")
+        what = "file of the groups is" if left == 1 else "files of the groups are"
+        print(f"{left} {what} undecided and {'stays' if left == 1 else 'stay'}")
     if plan.moves:
         words = ["asl", "review", str(options.scan)]
         for name in options.rule:

@@ -31,17 +31,17 @@ def test_a_rule_is_listed_confirmed_moved_and_undone(
     rule = ("--rule", "keep-original")
     assert review(saved.folder, *rule, "--dry-run") == 0
     listed = capsys.readouterr().out
-    assert "7 decided = 3 to go + 0 refused + 4 kept" in listed
-    assert "2 files of the groups are undecided and stay" in listed
+    assert "8 decided = 4 to go + 0 refused + 4 kept" in listed
+    assert "1 file of the groups is undecided and stays" in listed
     assert not (saved.folder / "decisions.json").exists(), "a dry run writes nothing"
     assert (saved.photos / "small-1.png").is_file()
     assert review(saved.folder, *rule, "--apply", code_of(listed)) == 0
     moved = capsys.readouterr().out
-    assert "7 decided = 3 to go + 0 refused + 4 kept" in moved
+    assert "8 decided = 4 to go + 0 refused + 4 kept" in moved
     assert "--undo" in moved
     assert not (saved.photos / "small-1.png").exists()
     assert review(saved.folder, "--undo") == 0
-    assert "3 put back, 0 not" in capsys.readouterr().out
+    assert "4 put back, 0 not" in capsys.readouterr().out
     assert (saved.photos / "small-1.png").is_file()
     assert review(saved.folder, "--undo") == 1
     assert "nothing was removed" in capsys.readouterr().err
@@ -54,13 +54,13 @@ def test_an_old_confirmation_is_refused(
     code = code_of(capsys.readouterr().out)
     (saved.photos / "small-1.png").write_bytes(b"edited")
     assert review(saved.folder, "--rule", "keep-original", "--apply", code) == 2
-    assert "2 files would go now; look at the dry run again" in capsys.readouterr().err
+    assert "3 files would go now; look at the dry run again" in capsys.readouterr().err
     review(saved.folder, "--rule", "keep-original", "--dry-run")
     listed = capsys.readouterr().out
     assert "small-1.png: changed since the scan" in listed
     assert review(saved.folder, "--rule", "keep-original", "--apply", code_of(listed)) == 1
     printed = capsys.readouterr()
-    assert "7 decided = 2 to go + 1 refused + 4 kept" in printed.out
+    assert "8 decided = 3 to go + 1 refused + 4 kept" in printed.out
     assert "refused: " in printed.err
     assert (saved.photos / "small-1.png").read_bytes() == b"edited"
 
