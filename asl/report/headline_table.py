@@ -19,6 +19,7 @@ COLUMNS = {
 }
 Rows = Sequence[Sequence[str]]
 LOWER_IS_BETTER = {"hard_false_match_rate"}
+_INTERVAL_WIDTH = len("0.123–0.456")
 
 
 def digits(value: float | None) -> str:
@@ -51,10 +52,11 @@ def cells(evaluation: Evaluation) -> dict[str, str]:
 
 def rich_table(evaluations: Mapping[str, Evaluation], *, title: str | None = None) -> Table:
     """Build the table for the terminal, one row a run; the best value of a column is bold."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("score")
+    # Intervals are whole in a terminal of 80 columns.
+    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("score", overflow="fold")
     for label in COLUMNS.values():
-        table.add_column(label, justify="right", max_width=14)
+        table.add_column(label, justify="right", min_width=_INTERVAL_WIDTH, max_width=14)
     best = {name: _best(evaluations, name) for name in COLUMNS}
     for run, evaluation in evaluations.items():
         row = []

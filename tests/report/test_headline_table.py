@@ -48,6 +48,16 @@ def test_markdown_has_numbers_intervals_and_dashes() -> None:
     assert "–" in bad  # no threshold, so no hard-negative rate
 
 
+def test_no_interval_is_cut_in_a_narrow_terminal() -> None:
+    runs = {name: evaluate(GOOD, TRUTH, bootstrap=20) for name in ("verified", "hinge+SN of two")}
+    narrow = io.StringIO()
+    Console(file=narrow, width=80).print(rich_table(runs, title="bench"))
+    lines = narrow.getvalue().splitlines()
+    assert "…" not in narrow.getvalue()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.count("1.000–1.000") for line in lines) >= 2 * 4
+
+
 def test_the_terminal_marks_the_best_of_a_column() -> None:
     text = printed(
         rich_table({"good": evaluate(GOOD, TRUTH, bootstrap=20), "bad [x]": evaluate(BAD, TRUTH)})
