@@ -42,7 +42,7 @@ def _run(options: LeaksConfig) -> int:
     from asl.app.leaks.leak_tables import leak_rows, leak_summary, write_drop_list, write_leaks
     from asl.app.leaks.splits import read_splits
     from asl.console.progress import no_bar, progress_bar
-    from asl.storage import write_json
+    from asl.storage import remove_stale, write_json
 
     _check(options)
     splits = read_splits(
@@ -59,7 +59,9 @@ def _run(options: LeaksConfig) -> int:
         bar=no_bar if options.quiet else progress_bar,
     )
     numbers = leak_summary(leaks, drop=options.drop, command=current_command())
-    write_leaks(leak_rows(leaks), options.output / f"leaks.{options.format}")
+    table = options.output / f"leaks.{options.format}"
+    remove_stale(options.output / "report.html")
+    write_leaks(leak_rows(leaks), table)
     write_drop_list(leaks, options.drop, options.output / "drop.csv")
     _write_failures(leaks, options.output / "unreadable.csv")
     write_json(options.output / "summary.json", numbers)

@@ -27,7 +27,7 @@ def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
     from asl.app.scanning.scan_file import SCAN_FILE, write_scan
     from asl.app.scanning.tables import rows_of, summary, write_table
-    from asl.storage import write_json
+    from asl.storage import remove_stale, write_json
 
     _check(options)
     # Before the work, which would be for nothing where there is no place for its result.
@@ -39,6 +39,7 @@ def run(options: ScanConfig) -> int:
     rows = rows_of(result)
     numbers = summary(result, rows, command=current_command())
     table = options.output / f"copies.{options.format}"
+    remove_stale(options.output / "gallery.html")
     write_table(rows, table)
     _write_failures(result, options.output / "unreadable.csv")
     write_json(options.output / "summary.json", numbers)

@@ -177,6 +177,10 @@ def test_a_quiet_scan_prints_nothing_and_writes_the_same(
     tables = [(tmp_path / name / "copies.csv").read_text() for name in ("quiet", "loud")]
     assert tables[0] == tables[1]
     assert not (tmp_path / "quiet" / "gallery.html").exists()
+    assert (tmp_path / "loud" / "gallery.html").exists()
+    words = ("--quiet", "--gallery", 0)
+    assert scan(photos, *common, "--output", tmp_path / "loud", *words) == 0
+    assert not (tmp_path / "loud" / "gallery.html").exists(), "it is of an earlier scan"
 
 
 def test_failures_of_an_earlier_scan_do_not_stay(photos: Path, model: Path, tmp_path: Path) -> None:

@@ -19,7 +19,13 @@ from asl.storage.reading import (
     read_npz,
 )
 from asl.storage.sealed_json import json_checksum, sealed, without_seal
-from asl.storage.text_checksums import CHECKSUM_LIST, is_as_written, read_checksums, recorded
+from asl.storage.text_checksums import (
+    CHECKSUM_LIST,
+    is_as_written,
+    read_checksums,
+    recorded,
+    remove_stale,
+)
 from asl.storage.user_cache import FOLDER_VARIABLE, cache_folder
 from asl.storage.writing import (
     WriteError,
@@ -55,6 +61,7 @@ __all__ = [
     "read_npy",
     "read_npz",
     "recorded",
+    "remove_stale",
     "sealed",
     "without_seal",
     "write_bytes",

@@ -61,6 +61,16 @@ def is_as_written(path: str | Path) -> bool:
     return True
 
 
+def remove_stale(path: Path) -> None:
+    """Remove a page of an earlier run, which would be taken for that of this one.
+
+    One that was edited, or that asl did not write, stays.
+    """
+    with suppress(ReadError, OSError):
+        if is_as_written(path):
+            path.unlink()
+
+
 def read_checksums(folder: Path) -> dict[str, str]:
     """Read file name -> SHA-256; empty where the folder has no list.
 

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from asl.storage import CHECKSUM_LIST, ReadError, is_as_written, read_checksums, recorded
+from asl.storage import (
+    CHECKSUM_LIST,
+    ReadError,
+    is_as_written,
+    read_checksums,
+    recorded,
+    remove_stale,
+)
 
 
 def written(path: Path, text: str = "query_id,reference_id\na,b\n") -> Path:
@@ -47,6 +54,16 @@ def test_files_that_are_gone_leave_the_list(tmp_path: Path) -> None:
     written(tmp_path / "a.csv").unlink()
     written(tmp_path / "b.csv")
     assert list(read_checksums(tmp_path)) == ["b.csv"]
+
+
+def test_only_what_an_earlier_run_wrote_is_stale(tmp_path: Path) -> None:
+    ours, edited, theirs = (tmp_path / name for name in ("a.csv", "b.csv", "c.csv"))
+    written(ours)
+    written(edited).write_text("with notes of mine")
+    theirs.write_text("not asl's")
+    for path in (ours, edited, theirs, tmp_path / "none.csv"):
+        remove_stale(path)
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == ["b.csv", "c.csv"]
 
 
 @pytest.mark.parametrize("text", ["no checksum\n", "0" * 64 + "\n", "g" * 64 + "  a.csv\n"])
