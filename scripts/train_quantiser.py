@@ -64,7 +64,7 @@ def card_of(catalogs: dict[str, Catalog], features: int) -> str:
     return (
         f"Quantiser of RootSIFT features: {AXES} axes, {ROOTS} x {LEAVES} lists, {BITS} bits. "
         f"Trained by scripts/train_quantiser.py on {features:,} features of photographs: "
-        f"{photographs}. Derived numbers only; no picture can be read from them."
+        f"{photographs}. Licence: MIT. Derived numbers only; no picture can be read from them."
     )
 
 

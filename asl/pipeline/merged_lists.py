@@ -10,7 +10,7 @@ import numpy as np
 
 from asl.data.pairs import read_columns, read_pairs
 from asl.pipeline.verification import Columns, take_columns
-from asl.types import I64, AslError, ScoredPairs
+from asl.types import I64, AslError, ScoredPairs, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,12 @@ def merge_lists(paths: Sequence[Path], *, k: int | None, most: int | None) -> Me
         most: pairs over all queries to keep (equal ones of the earlier query); None: all.
 
     Raises:
+        UsageError: there is no such file.
         AslError: a file cannot be read, the files have different columns, or a pair is in two.
     """
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"lists: there is no file {path}; give lists that `asl search` wrote")
     lists = [read_pairs(path) for path in paths]
     columns = [read_columns(path) for path in paths]
     for path, other in zip(paths[1:], columns[1:], strict=True):

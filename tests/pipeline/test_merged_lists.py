@@ -122,3 +122,8 @@ def test_lists_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("query_id,reference_id,score\nq,x,much\n")
     with pytest.raises(AslError, match=r"d\.csv, line 2"):
         merge_lists([first, tmp_path / "d.csv"], k=2, most=None)
+
+
+def test_a_list_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AslError, match=r"lists: there is no file .*nowhere\.csv; give lists"):
+        merge_lists([tmp_path / "nowhere.csv"], k=None, most=None)

@@ -86,7 +86,7 @@ def test_the_packaged_file_is_small_and_says_where_it_comes_from() -> None:
     packaged = load_quantiser()
     assert (packaged.dim, packaged.lists, packaged.code_bytes) == (128, 65_536, 16)
     assert files(module.__package__).joinpath(FILE).stat().st_size < 5e6  # type: ignore[attr-defined]
-    for word in ("Caltech-101", "CC BY 4.0", "CC0"):
+    for word in ("Caltech-101", "CC BY 4.0", "CC0", "Licence: MIT"):
         assert word in packaged.card
 
 
