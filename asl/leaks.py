@@ -41,8 +41,9 @@ def _run(options: LeaksConfig) -> int:
     from asl.app.leaks.find_leaks import find_leaks
     from asl.app.leaks.leak_tables import leak_rows, leak_summary, write_drop_list, write_leaks
     from asl.app.leaks.splits import read_splits
+    from asl.app.scanning.earlier_results import remove_earlier
     from asl.console.progress import no_bar, progress_bar
-    from asl.storage import remove_stale, write_json
+    from asl.storage import write_json
 
     _check(options)
     splits = read_splits(
@@ -60,7 +61,7 @@ def _run(options: LeaksConfig) -> int:
     )
     numbers = leak_summary(leaks, drop=options.drop, command=current_command())
     table = options.output / f"leaks.{options.format}"
-    remove_stale(options.output / "report.html")
+    notes = remove_earlier(table, options.output / "report.html")
     write_leaks(leak_rows(leaks), table)
     write_drop_list(leaks, options.drop, options.output / "drop.csv")
     _write_failures(leaks, options.output / "unreadable.csv")
@@ -69,6 +70,8 @@ def _run(options: LeaksConfig) -> int:
         _write_report(leaks, options, numbers)
     if not options.quiet:
         _say(leaks, options, numbers)
+        for note in notes:
+            print(f"  {terminal_text(note)}")
     return _exit_code(leaks, options)
 
 

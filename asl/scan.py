@@ -25,9 +25,10 @@ _COPIES_FOUND = 3  # exit code
 
 def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
+    from asl.app.scanning.earlier_results import remove_earlier
     from asl.app.scanning.scan_file import SCAN_FILE, write_scan
     from asl.app.scanning.tables import rows_of, summary, write_table
-    from asl.storage import remove_stale, write_json
+    from asl.storage import write_json
 
     _check(options)
     # Before the work, which would be for nothing where there is no place for its result.
@@ -39,7 +40,7 @@ def run(options: ScanConfig) -> int:
     rows = rows_of(result)
     numbers = summary(result, rows, command=current_command())
     table = options.output / f"copies.{options.format}"
-    remove_stale(options.output / "gallery.html")
+    notes = remove_earlier(table, options.output / "gallery.html")
     write_table(rows, table)
     _write_failures(result, options.output / "unreadable.csv")
     write_json(options.output / "summary.json", numbers)
@@ -48,6 +49,8 @@ def run(options: ScanConfig) -> int:
         _write_gallery(result, options, numbers)
     if not options.quiet:
         _say(result, options, numbers, table)
+        for note in notes:
+            print(f"  {terminal_text(note)}")
     if numbers["unreadable"] > options.max_failure_rate * result.files:
         print(
             f"error: {numbers['unreadable']} of {result.files} files are unreadable, more than "

@@ -183,6 +183,20 @@ def test_a_quiet_scan_prints_nothing_and_writes_the_same(
     assert not (tmp_path / "loud" / "gallery.html").exists(), "it is of an earlier scan"
 
 
+def test_a_table_of_an_earlier_scan_does_not_stay_beside_that_of_another_format(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--model", model, "--workers", 1, "--max-failure-rate", 0.5, "--output", tmp_path)
+    for kind in ("csv", "parquet", "json"):
+        assert scan(photos, *common, "--format", kind) == 0
+        assert [path.suffix[1:] for path in tmp_path.glob("copies.*")] == [kind]
+    assert "not of this run" not in capsys.readouterr().out
+    (tmp_path / "copies.json").write_text("[]  # with a note of mine")
+    assert scan(photos, *common) == 0
+    assert "copies.json is not of this run: it was edited" in capsys.readouterr().out
+    assert (tmp_path / "copies.json").exists()
+
+
 def test_failures_of_an_earlier_scan_do_not_stay(photos: Path, model: Path, tmp_path: Path) -> None:
     common = ("--model", model, "--output", tmp_path / "out", "--quiet", "--max-failure-rate", 0.5)
     assert scan(photos, *common) == 0
