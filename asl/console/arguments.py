@@ -47,7 +47,7 @@ def read_arguments(verb: Verb, arguments: Sequence[str]) -> Any:
     try:
         _, bound, _ = _app(verb).parse_args(words, print_error=False, exit_on_error=False)
     except cyclopts.CycloptsError as error:
-        raise _explained(error, keys) from error
+        raise _explained(error, verb, keys) from error
     return verb.schema(**(dict(bound.arguments) | settled))
 
 
@@ -165,7 +165,7 @@ def _option(key: Key) -> str:
     return f"--{key.name.replace('_', '-')}"
 
 
-def _explained(error: cyclopts.CycloptsError, keys: dict[str, Key]) -> UsageError:
+def _explained(error: cyclopts.CycloptsError, verb: Verb, keys: dict[str, Key]) -> UsageError:
     """Return one line that names key, rule and value."""
     argument = getattr(error, "argument", None)
     if isinstance(error, cyclopts.UnusedCliTokensError):
@@ -175,12 +175,21 @@ def _explained(error: cyclopts.CycloptsError, keys: dict[str, Key]) -> UsageErro
     if key is None:
         return UsageError(f"{' '.join(str(error).split())} --help explains")
     if isinstance(error, cyclopts.MissingArgumentError):
-        return UsageError(f"{key.name}: needed, e.g. `{key.name}=...`; --help explains")
+        return _missing(verb, key)
     value = error.token.value if isinstance(error, cyclopts.CoercionError) and error.token else ""
     if key.choices:
         return UsageError(f"{key.name}: expected one of {', '.join(key.choices)}, got {value!r}")
     expected = " or ".join(WORDS[kind] for kind in (int, float, bool) if kind in _leaves(key))
     return UsageError(f"{key.name}: expected {expected or 'another value'}, got {value!r}")
+
+
+def _missing(verb: Verb, key: Key) -> UsageError:
+    """Return one line with a whole command, in the style of the verb's help."""
+    positional = key.name in verb.positional
+    name = f"--{key.name.replace('_', '-')}" if verb.options and not positional else key.name
+    shown = key.name.upper() if positional else name
+    example = verb.example("" if positional else name) or f"{name}=..."
+    return UsageError(f"{shown}: needed, e.g. `{example}`; --help explains")
 
 
 def _leaves(key: Key) -> set[Any]:

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from asl.console.configuration import config_dir
+from asl.console.offered_values import LAYOUTS, offered_values
 from asl.console.schema_groups import Key, keys_of
 from asl.console.train_words import schema_keys
-from asl.console.verbs import VERBS
+from asl.console.verbs import VERBS, Verb
 
 _BASH = r"""_asl() {
   local line="${COMP_LINE:0:COMP_POINT}"
@@ -66,24 +67,47 @@ def offers(line: str) -> list[str]:
     elif words[1] == "completion":
         names = list(SHELLS)
     elif words[1] == "train":
-        names = [*_assignments(schema_keys()), *_presets(), "--help", "--multirun"]
+        keys = schema_keys()
+        names = [*_assignments("train", keys), *_presets(), "--help", "--multirun"]
     elif words[1] in VERBS:
-        keys = keys_of(VERBS[words[1]].schema)
-        options = [f"--{name.replace('_', '-')}" for name in keys]
-        names = [*_assignments(keys), *options, "--help"]
-        if words[-2] in options:
-            names = list(keys[words[-2][2:].replace("-", "_")].choices) or names
+        names = _words_of(VERBS[words[1]], words[-2])
     else:
-        names = ["check", "--help"] if words[1] == "data" else []
+        names = _data_words(words) if words[1] == "data" else []
     if "=" not in last:  # first the key, then its value
         names = list(dict.fromkeys(name[: name.find("=") + 1] or name for name in names))
     return [name for name in names if name.startswith(last) and name != last]
 
 
-def _assignments(keys: dict[str, Key]) -> Iterator[str]:
-    """Yield ``key=`` of every key, and ``key=value`` of every finite one."""
+def _words_of(verb: Verb, before: str) -> list[str]:
+    """List the words that may follow ``before`` on the command line of a verb.
+
+    A positional word is a path, which the shell completes.
+    """
+    keys = keys_of(verb.schema)
+    options = {f"--{name.replace('_', '-')}": key for name, key in keys.items()}
+    values = _values(verb.name, options[before]) if before in options else ()
+    if before in options and not options[before].is_flag:
+        return list(values)  # none: a path or number, and no other key
+    named = {name: key for name, key in keys.items() if name not in verb.positional}
+    return [*values, *_assignments(verb.name, named), *options, "--help"]
+
+
+def _data_words(words: Sequence[str]) -> list[str]:
+    """List the words of ``asl data check LAYOUT PATH``."""
+    if len(words) == 3:
+        return ["check", "--help"]
+    return [*LAYOUTS, "--decode", "--help"] if len(words) == 4 else ["--decode", "--help"]
+
+
+def _values(verb: str, key: Key) -> tuple[str, ...]:
+    return key.choices or offered_values(verb, key.name)
+
+
+def _assignments(verb: str, keys: dict[str, Key]) -> Iterator[str]:
+    """Yield ``key=`` of every key, and ``key=value`` of every one with names for its values."""
     for name, key in keys.items():
-        yield from (f"{name}={choice}" for choice in key.choices)
+        values = key.choices or offered_values(verb, name)
+        yield from (f"{name}={value}" for value in values)
         yield f"{name}="
 
 

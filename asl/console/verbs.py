@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -33,6 +34,18 @@ class Verb:
     def help(self) -> str:
         """Explanation and examples of the verb."""
         return (import_module(self._module).__doc__ or "").strip()
+
+    def example(self, word: str = "") -> str:
+        """Return the first example of the help, or the first one that has a word in it.
+
+        >>> VERBS["explain"].example(), VERBS["scan"].example("--exit")
+        ('asl explain photo.jpg suspect.jpg', 'asl scan PHOTOS --exit-code')
+        """
+        _, _, listed = self.help.partition("Examples:\n")
+        lines = listed.partition("\n\n")[0].splitlines()
+        examples = [re.split(r"\s{2,}", line.strip())[0] for line in lines]
+        commands = [example for example in examples if example.startswith(f"asl {self.name} ")]
+        return next((example for example in commands if word in example), "")
 
     @property
     def _module(self) -> str:

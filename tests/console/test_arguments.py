@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from asl.cli import compose, start
+from asl.console.verbs import VERBS, Verb
 from asl.types import UsageError
 
 NAMES = [
@@ -125,7 +126,7 @@ def test_several_folders_are_words_and_a_comma_is_part_of_a_name() -> None:
         ("search", ["local=3"], "local: was renamed; use local_candidates="),
         ("scan", ["photos", "--details", "3"], "--details: was renamed; use --local-candidates"),
         ("doctor", ["a", "b"], "b: one word too many"),
-        ("scan", [], "photos: needed"),
+        ("scan", [], "PHOTOS: needed"),
         ("serve", ["--port", "x"], "port: expected a whole number, got 'x'"),
     ],
 )
@@ -139,3 +140,34 @@ def test_wrong_use_is_one_line_and_code_2(
     printed = capsys.readouterr().err
     assert printed.startswith("error: ")
     assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["scan"], "PHOTOS: needed, e.g. `asl scan PHOTOS`"),
+        (["leaks"], "SETS: needed, e.g. `asl leaks TRAIN TEST`"),
+        (["explain"], "FIRST: needed, e.g. `asl explain photo.jpg suspect.jpg`"),
+        (["explain", "a.jpg"], "SECOND: needed, e.g. `asl explain photo.jpg suspect.jpg`"),
+        (["review"], "SCAN: needed, e.g. `asl review asl-scan`"),
+        (["merge"], "LISTS: needed, e.g. `asl merge part1.csv part2.csv --output pairs.csv`"),
+        (["merge", "a.csv"], "--output: needed, e.g. `asl merge part1.csv part2.csv --output"),
+        (["doctor"], "PATH: needed, e.g. `asl doctor store`"),
+        (["extract", "output=x"], "images: needed, e.g. `asl extract images="),
+        (["search", "queries=x", "references=y"], "output: needed, e.g. `asl search queries="),
+    ],
+)
+def test_what_is_missing_is_named_as_it_is_given(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start(words[0], words[1:]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: {message}")
+    assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS.values() if verb.positional])
+def test_a_verb_with_positional_words_has_an_example(verb: Verb) -> None:
+    example = verb.example()
+    assert example.startswith(f"asl {verb.name} ")
+    assert "=" not in example

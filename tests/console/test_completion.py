@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from asl.cli import main
 from asl.console.completion import SHELLS, complete, offers
 from asl.console.configuration import config_dir
+from asl.console.offered_values import LAYOUTS, offered_values
 from asl.console.schema_groups import keys_of
 from asl.console.verbs import VERBS
+from asl.types import UsageError
 
 
 def completed(line: str) -> list[str]:
@@ -66,6 +70,23 @@ def test_an_unknown_shell_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> No
         ("asl nosuchverb --", []),
         ("asl scan --form", ["--format"]),
         ("asl scan photos --format ", ["csv", "parquet", "json"]),
+        ("asl scan photos --output ", []),
+        ("asl scan photos", []),
+        ("asl scan photos --device ", ["auto", "cpu", "cuda"]),
+        ("asl scan photos model=", ["model=asl_lite0"]),
+        ("asl search model=", ["model=asl_lite0", "model=lite0"]),
+        ("asl search score=v", ["score=verified"]),
+        ("asl edit edits=mod", ["edits=moderate", "edits=moderate_and_hard"]),
+        ("asl edit edits=k", ["edits=kinds"]),
+        ("asl evaluate layout=disc21_f", ["layout=disc21_final"]),
+        ("asl reproduce benchmark=co", ["benchmark=copydays"]),
+        ("asl data check nd", ["ndec"]),
+        ("asl data check ndec --d", ["--decode"]),
+        ("asl train model=res", ["model=resnet50"]),
+        ("asl train score=h", ["score=hinge"]),
+        ("asl train data.content=v", ["data.content=visible"]),
+        ("asl train data.first_view=o", ["data.first_view=original"]),
+        ("asl train data.evaluate=f", ["data.evaluate=false"]),
         (
             "asl export format=",
             [f"format={kind}" for kind in ("onnx", "torch_export", "safetensors", "null")],
@@ -83,10 +104,35 @@ def test_offers_end_the_line(line: str, expected: list[str]) -> None:
 def test_every_key_and_every_choice_is_offered(verb: str) -> None:
     keys = keys_of(VERBS[verb].schema)
     offered = offers(f"asl {verb} ")
-    assert {f"{name}=" for name in keys} <= set(offered)
     assert {f"--{name.replace('_', '-')}" for name in keys} <= set(offered)
     for name, key in keys.items():
-        assert offers(f"asl {verb} {name}=") == [f"{name}={choice}" for choice in key.choices]
+        if name in VERBS[verb].positional:  # a path, which the shell completes
+            assert not offers(f"asl {verb} {name[:3]}")
+            continue
+        assert f"{name}=" in offered
+        values = key.choices or offered_values(verb, name)
+        assert offers(f"asl {verb} {name}=") == [f"{name}={value}" for value in values]
+
+
+def test_names_that_are_offered_are_accepted(tmp_path: Path) -> None:
+    from asl.data.layouts import open_benchmark
+    from asl.data.training_set import Content
+    from asl.data.training_sources import ROLES
+    from asl.edits.recipes import load_recipe
+    from asl.models.opening import open_model
+    from asl.training.loggers import LOGGERS
+
+    with pytest.raises(UsageError, match="expected") as refused:
+        open_benchmark(tmp_path, layout="nothing")
+    assert str(refused.value).startswith(f"layout: expected {', '.join(LAYOUTS)} or auto")
+    assert offered_values("evaluate", "layout") == ("auto", *LAYOUTS)
+    assert offered_values("train", "data.hard_pairs_as") == ROLES
+    assert set(offered_values("train", "data.content")) == set(get_args(Content))
+    assert offered_values("train", "trainer.logger") == tuple(LOGGERS)
+    for recipe in offered_values("edit", "edits")[:-2]:
+        load_recipe(recipe)
+    for model in offered_values("scan", "model"):
+        open_model(model)
 
 
 def test_every_preset_is_offered() -> None:

@@ -1,0 +1,24 @@
+"""Names that a key takes, for shells; that they are accepted is in test_completion.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from asl.console.offered_values import offered_values
+from asl.console.schema_groups import keys_of
+from asl.console.train_words import schema_keys
+from asl.console.verbs import VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_default_of_a_key_is_among_its_names(verb: str) -> None:
+    keys = schema_keys() if verb == "train" else keys_of(VERBS[verb].schema)
+    for name, key in keys.items():
+        values = offered_values(verb, name)
+        assert not values or key.default in values
+        assert not (values and key.choices), "the schema has them"
+
+
+def test_keys_of_paths_have_no_names() -> None:
+    assert offered_values("scan", "output") == ()
+    assert offered_values("train", "data.root") == ()
