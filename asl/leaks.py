@@ -40,6 +40,7 @@ def run(options: LeaksConfig) -> int:
 def _run(options: LeaksConfig) -> int:
     from asl.app.leaks.find_leaks import find_leaks
     from asl.app.leaks.leak_tables import leak_rows, leak_summary, write_drop_list, write_leaks
+    from asl.app.leaks.left_out import left_out_of
     from asl.app.leaks.splits import read_splits
     from asl.app.scanning.earlier_results import remove_earlier
     from asl.console.progress import no_bar, progress_bar
@@ -59,7 +60,14 @@ def _run(options: LeaksConfig) -> int:
         same_moment=options.same_moment,
         bar=no_bar if options.quiet else progress_bar,
     )
-    numbers = leak_summary(leaks, drop=options.drop, command=current_command())
+    # A CSV names the split of each row; of several sets each is a split.
+    whole = len(options.sets) == 1 and options.sets[0].is_dir()
+    numbers = leak_summary(
+        leaks,
+        drop=options.drop,
+        command=current_command(),
+        left_out=left_out_of(options.sets[0]) if whole else None,
+    )
     table = options.output / f"leaks.{options.format}"
     notes = remove_earlier(table, options.output / "report.html")
     write_leaks(leak_rows(leaks), table)
@@ -134,8 +142,11 @@ def _write_report(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -
 
 
 def _say(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -> None:
+    from asl.app.leaks.left_out import left_out_text
     from asl.data.catalog import skipped_text
 
+    if parts := numbers["left_out"]:
+        print(terminal_text(f"left out, in no split by name: {left_out_text(parts)}"))
     for name, split in numbers["splits"].items():
         skipped = list(split["formats_skipped"].items())
         repeated = split["repeated_rows"]

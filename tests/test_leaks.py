@@ -58,3 +58,16 @@ def test_wrong_use_and_failures_are_one_line(
     assert not (sets / "out").exists()
     assert leaks(model, sets, "--model", sets / "file") == 3
     assert all(line.startswith("error: ") for line in capsys.readouterr().err.splitlines())
+
+
+def test_what_is_in_no_split_is_named(
+    model: Path, sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sets / "extra").mkdir()
+    shutil.copy(sets / "train" / "0.jpg", sets / "extra")
+    words = [sets, "--model", model, "--output", sets / "out", "--workers", 1]
+    assert start("leaks", [str(word) for word in (*words, "--local-candidates", 0)]) in (0, 1)
+    assert "left out, in no split by name: extra (1 image)" in capsys.readouterr().out
+    summary = json.loads((sets / "out" / "summary.json").read_text())
+    assert summary["left_out"] == {"extra": {"images": 1, "shards": 0}}
+    assert "extra (1 image)" in (sets / "out" / "report.html").read_text()

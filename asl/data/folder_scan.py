@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,8 +40,8 @@ class FolderContents:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
-def scan_folder(folder: Path) -> FolderContents:
-    """List a folder through all levels.
+def scan_folder(folder: Path, *, without: Collection[str] = ()) -> FolderContents:
+    """List a folder through all levels, but for the sub-folders ``without`` directly in it.
 
     Links to folders are followed, each real folder is listed once (under its own path where it is
     inside ``folder``), so loops end. The first bytes decide about files whose ending is not that of
@@ -49,7 +49,7 @@ def scan_folder(folder: Path) -> FolderContents:
     """
     contents = FolderContents()
     endings = read_extensions()
-    for name in _files(folder, contents.unreadable):
+    for name in _files(folder, contents.unreadable, without):
         ending = os.path.splitext(name)[1].lower()
         if ending in endings:
             contents.images.append(name)
@@ -83,7 +83,9 @@ def file_format(path: Path) -> str | None:
     return CAMERA_RAW if kind == "TIFF" and path.suffix.lower() in RAW_EXTENSIONS else kind
 
 
-def _files(folder: Path, unreadable: list[tuple[str, str]]) -> Iterator[str]:
+def _files(
+    folder: Path, unreadable: list[tuple[str, str]], without: Collection[str]
+) -> Iterator[str]:
     """Yield the paths of files inside a folder; links to folders wait until the rest is listed."""
     waiting = [""]
     links: list[str] = []
@@ -102,6 +104,8 @@ def _files(folder: Path, unreadable: list[tuple[str, str]]) -> Iterator[str]:
             continue
         for entry in listed:
             if entry.name.startswith("."):  # thumbnails, caches and version control
+                continue
+            if not inside and entry.name in without:
                 continue
             name = f"{inside}/{entry.name}" if inside else entry.name
             if entry.is_dir(follow_symlinks=False):

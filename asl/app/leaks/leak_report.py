@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asl.app.leaks.find_leaks import KINDS, Kind, Leak, Leaks
+from asl.app.leaks.left_out import left_out_text
 from asl.data.images import ImageError, decode_image
 from asl.report.page import picture_address, render
 from asl.storage import atomic_text, recorded
@@ -63,6 +64,7 @@ def write_leak_report(
         "leaks.html",
         folder=PAGE_FOLDER,
         numbers=numbers,
+        left_out=left_out_text(numbers["left_out"]),
         sections=[section for section in sections if section["count"]],
         pictures=pictures,
     )

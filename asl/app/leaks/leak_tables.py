@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from itertools import combinations
@@ -113,13 +113,20 @@ def write_drop_list(leaks: Leaks, side: Side, path: Path) -> None:
         )
 
 
-def leak_summary(leaks: Leaks, *, drop: Side, command: str) -> dict[str, Any]:
+def leak_summary(
+    leaks: Leaks,
+    *,
+    drop: Side,
+    command: str,
+    left_out: Mapping[str, Mapping[str, int]] | None = None,
+) -> dict[str, Any]:
     """Summarise for JSON; images = processed + unreadable, for each split and together.
 
     Args:
         leaks: of a data set.
         drop: side whose files are listed to be removed.
         command: that ran it.
+        left_out: parts of the data set that belong to no split, with their numbers.
     """
     dropped = Counter(split for split, _ in leaks.to_drop(drop))
     splits = {
@@ -139,6 +146,7 @@ def leak_summary(leaks: Leaks, *, drop: Side, command: str) -> dict[str, Any]:
         "kinds": _kinds(leaks.leaks),
         "drop": drop,
         "splits": splits,
+        "left_out": left_out or {},
         "comparisons": [
             _comparison(leaks, train, test) for train, test in combinations(leaks.splits, 2)
         ],

@@ -170,9 +170,7 @@ def _splits_of_folder(path: Path) -> dict[str, Split]:
     """Split a folder by its sub-folders or its shards; empty where none is named by a split."""
     if not path.is_dir():
         return {}
-    folders = sorted(inside for inside in path.iterdir() if inside.is_dir())
-    by_name = {inside.name: inside for inside in folders if _is_split_name(inside.name)}
-    if len(by_name) > 1:
+    if by_name := split_folders(path):
         return {
             name: _split(name, open_catalog(inside, complete=False), inside)
             for name, inside in by_name.items()
@@ -183,6 +181,13 @@ def _splits_of_folder(path: Path) -> dict[str, Split]:
         if split:
             shards.setdefault(split, []).append(path / name)
     return {name: _split(name, open_shards(files), path) for name, files in shards.items()}
+
+
+def split_folders(path: Path) -> dict[str, Path]:
+    """Return the sub-folders that are named by their split; empty where there are not two."""
+    folders = sorted(inside for inside in path.iterdir() if inside.is_dir())
+    by_name = {inside.name: inside for inside in folders if _is_split_name(inside.name)}
+    return by_name if len(by_name) > 1 else {}
 
 
 def split_of_shard(name: str) -> str:
