@@ -132,7 +132,8 @@ def _add_first(detector: CopyDetector, sources: Iterator[Source], total: int) ->
     with progress_bar("adding", unit="images") as progress:
         added = detector.add_sources(sources, total, progress=progress)
     if added.failures:
-        print(f"{len(added.failures)} images are left out:", file=sys.stderr)
+        count = len(added.failures)
+        print(f"{count} {'image is' if count == 1 else 'images are'} left out:", file=sys.stderr)
     for name, reason in added.failures:
         print(f"  {terminal_text(f'{name}: {reason}')}", file=sys.stderr)
 

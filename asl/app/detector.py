@@ -162,8 +162,8 @@ class CopyDetector:
         return described[0]
 
     def describe_many(self, names: Sequence[str]) -> list[tuple[Name, Facts]]:
-        """Describe several references; unknown names are left out."""
-        known = [self._names[name] for name in names if name in self._names]
+        """Describe several references; unknown names, and those removed meanwhile, are left out."""
+        known = [record for name in names if (record := self._names.get(name))]
         facts = self._store.facts([name.digest for name in known])
         return [(name, facts[name.digest]) for name in known if name.digest in facts]
 

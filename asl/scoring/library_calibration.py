@@ -153,9 +153,20 @@ class LibraryCalibration:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise AslError(f"calibration: cannot be read ({error}); answer again") from error
-        if not (found.slope > 0 and math.isfinite(found.slope) and math.isfinite(found.offset)):
-            raise AslError("calibration: its slope or offset is out of range; answer again")
+        if not found._is_possible():
+            raise AslError("calibration: one of its numbers is out of range; answer again")
         return found
+
+    def _is_possible(self) -> bool:
+        """Check that a fit could have these numbers."""
+        slope, offset, both = self.covariance
+        numbers = (self.slope, self.offset, slope, offset, both)
+        return (
+            all(map(math.isfinite, numbers))
+            and self.slope > 0
+            and min(slope, offset, self.copies, self.others) >= 0
+            and both**2 <= slope * offset * (1 + 1e-9)
+        )
 
 
 def recalibrate(packaged: npt.ArrayLike, is_copy: npt.ArrayLike) -> LibraryCalibration:

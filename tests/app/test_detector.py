@@ -469,3 +469,16 @@ def test_a_notebook_shows_the_pictures_and_no_markup(embedder: Embedder) -> None
     assert repr(matches[0]).startswith("<Match <i>whole: 0.9")
     assert "no match" in detector.query(textured(5))._repr_html_()
     assert matches[0].path is None
+
+
+def test_a_reference_that_is_removed_meanwhile_is_left_out(embedder: Embedder) -> None:
+    class Vanishing(dict):  # type: ignore[type-arg]
+        """Names of which another thread removes one as soon as it was looked for."""
+
+        def __contains__(self, name: object) -> bool:
+            return self.pop(name, None) is not None
+
+    with CopyDetector(embedder) as detector:
+        detector.add([textured(0), textured(1)], names=["a", "b"])
+        detector._names = Vanishing(detector._names)
+        assert [name.name for name, _ in detector.describe_many(["a", "b", "c"])] == ["a", "b"]

@@ -105,7 +105,20 @@ def test_packaged_is_the_inverse_and_identical_content_stays_certain() -> None:
 def test_plain_values_give_it_back() -> None:
     calibration = recalibrate([0.7, 0.9, 0.6], [True, True, False])
     assert LibraryCalibration.from_plain(calibration.to_plain()) == calibration
-    for damage in ({"slope": 0.0}, {"slope": "x"}, {"covariance": [1.0]}, {"offset": math.inf}):
+    for damage in (
+        {"slope": 0.0},
+        {"slope": "x"},
+        {"slope": math.nan},
+        {"offset": math.inf},
+        {"offset": math.nan},
+        {"covariance": [1.0]},
+        {"covariance": [math.nan, 1.0, 0.0]},
+        {"covariance": [0.25, 1.0, math.inf]},
+        {"covariance": [-0.25, 1.0, 0.0]},
+        {"covariance": [0.25, 1.0, 0.6]},
+        {"copies": -1},
+        {"others": math.nan},
+    ):
         with pytest.raises(AslError, match="answer again"):
             LibraryCalibration.from_plain({**calibration.to_plain(), **damage})
 

@@ -28,6 +28,7 @@ from asl.types import AslError
 OPEN_PATHS = (
     "/",
     "/docs",
+    "/openapi.json",
     "/health",
     "/ready",
 )  # answered without the token; they hold no image data

@@ -267,10 +267,13 @@ class _Service:
         ] = "",
     ) -> ListReply:
         """References, oldest first."""
+        # In a thread: a million labels take a while to compare.
+        return await self._run(lambda: self._list(label, offset, offset + limit), quick=True)
+
+    def _list(self, label: str, start: int, end: int) -> ListReply:
         detector = self._detector
         names = detector.labelled(label) if label else detector.names
-        page = names[offset : offset + limit]
-        described = await self._run(lambda: detector.describe_many(page), quick=True)
+        described = detector.describe_many(names[start:end])
         references = [Reference.of(*item) for item in described]
         return ListReply(total=len(names), references=references)
 

@@ -24,7 +24,12 @@ Send = Callable[[dict[str, Any]], Any]
 
 
 async def answer(scope: dict[str, Any], receive: Any, send: Send) -> None:
-    """Answer `ok`; /slow after a second, a POST after its body."""
+    """Answer `ok`; /slow after a second, a POST after its body; refuse one to /refused."""
+    if scope["path"] == "/refused":
+        headers = [(b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": b"too large"})
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(1.0)
     if scope["method"] == "POST":
@@ -132,3 +137,43 @@ def test_drops_of_a_header_do_not_extend_the_deadline(server: uvicorn.Server) ->
                 client.sendall(b"a: b\r\n")
                 time.sleep(0.1)
         assert time.monotonic() < began + 19
+
+
+def refused(server: uvicorn.Server, size: int) -> bytes:
+    """The answer to an upload that is read by a client only after it was sent."""
+    said = b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size
+    with clients(server, 1, said) as (client,):
+        for _ in range(size // 65536):
+            client.sendall(b"x" * 65536)
+        reply = b""
+        while part := client.recv(1000):
+            reply += part
+    return reply
+
+
+def test_the_answer_to_a_refused_upload_arrives(server: uvicorn.Server) -> None:
+    for _ in range(5):
+        reply = refused(server, 24 * 2**20)
+        assert reply.startswith(b"HTTP/1.1 413")
+        assert b"too large" in reply
+
+
+def test_the_rest_of_a_refused_upload_has_bounds(
+    server: uvicorn.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "DRAIN_BYTES", 2**20)
+    with pytest.raises(OSError):  # reset or broken pipe
+        refused(server, 64 * 2**20)
+    monkeypatch.setattr(connections, "DRAIN_SECONDS", 0.5)
+    said = b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"
+    with clients(server, 1, said) as (client,):
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            while client.recv(1000):
+                pass
+            while time.monotonic() < began + 20:
+                client.sendall(b"x")
+                time.sleep(0.05)
+        assert 0.4 < time.monotonic() - began < 10
+    assert get(server, "/health") == b"ok"
+    assert len(server.server_state.connections) <= 1

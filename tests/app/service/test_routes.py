@@ -9,6 +9,8 @@ pytest.importorskip("fastapi", reason="the service needs `pip install asl-icd[se
 from fastapi.testclient import TestClient
 
 from asl.app.detector import CopyDetector
+from asl.app.service.guard import ServiceOptions
+from asl.app.service.routes import create_app
 from asl.data.images import ImageError
 from asl.models import Embedder
 from tests.app.conftest import crop, encode, textured
@@ -284,3 +286,22 @@ def test_lookup_answers_as_hma_does(client: TestClient) -> None:
     assert client.post("/m/lookup", files=photo).json() == {"asl": ["references"]}
     assert client.post("/m/lookup", content=encode(textured(0)), headers=JPEG).status_code == 415
     assert client.get("/m/lookup?url=http://127.0.0.1/x.jpg").status_code == 405, "nothing fetched"
+
+
+def test_labels_are_compared_beside_the_event_loop(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = CopyDetector(embedder, precision=0.6)
+    labelled, threads = detector.labelled, []
+
+    def noted(text: str) -> list[str]:
+        threads.append(threading.current_thread().name)
+        return labelled(text)
+
+    monkeypatch.setattr(detector, "labelled", noted)
+    with TestClient(create_app(detector, ServiceOptions()), base_url="http://127.0.0.1") as client:
+        add(client, encode(textured(0)), "harbour.jpg")
+        assert client.get("/references?label=HARB").json()["total"] == 1
+        assert client.get("/references?label=none").json()["total"] == 0
+    assert all("worker" in name for name in threads)
+    assert len(threads) == 2
