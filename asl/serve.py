@@ -92,7 +92,7 @@ def alone(library: Path) -> Iterator[None]:
 
 
 def open_detector(options: ServeConfig) -> CopyDetector:
-    """Open the detector; references lacking the regions are embedded first."""
+    """Open the detector; what its references lack is made first."""
     from asl.app.detector import CopyDetector
     from asl.console.progress import progress_bar
     from asl.data.decode_budget import keep_warm
@@ -105,7 +105,7 @@ def open_detector(options: ServeConfig) -> CopyDetector:
             if not bars:  # only where there is something to do
                 bars.append(
                     stack.enter_context(
-                        progress_bar(f"embedding regions ({options.regions})", unit="images")
+                        progress_bar("making what the library lacks", unit="images")
                     )
                 )
             bars[0](done, total)
@@ -117,6 +117,7 @@ def open_detector(options: ServeConfig) -> CopyDetector:
             device=options.device,
             max_pixels=int(1e6 * options.max_megapixels),
             regions=options.regions,
+            local_candidates=options.local_candidates,
             isolate=True,
             progress=progress,
         )

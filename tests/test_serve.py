@@ -180,7 +180,7 @@ def test_a_library_that_was_made_with_other_regions_gets_its_parts(
         options = compose("serve", ["--library", str(tmp_path / "library"), "--model", str(model)])
         with open_detector(options) as detector:
             assert len(detector) == 7
-        told.append("embedding regions (coarse)" in capsys.readouterr().err)
+        told.append("making what the library lacks" in capsys.readouterr().err)
     assert told == [True, False]
     with pytest.raises(SystemExit) as stopped:
         main(["--regions", "tiny", "--library", str(tmp_path / "other")])

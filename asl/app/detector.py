@@ -16,28 +16,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-
+from asl.app.library.add_outcome import AddOutcome
 from asl.app.library.facts import Facts
 from asl.app.library.image_forms import ImageInput, is_image
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name, Source
+from asl.app.library.reference_index import ReferenceIndex
 from asl.app.library.reference_names import with_free_names
 from asl.app.library.sources import read_queries, read_sources
-from asl.app.library.vectors import VectorCollection, VectorView
+from asl.app.library.vectors import VectorView
 from asl.app.matches import Added, Answer, Match, Matches
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.app.query import Candidate, Query, first_until, match_candidate
 from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of
+from asl.matching.candidates.local_features import local_features
 from asl.matching.decision.thresholds import threshold_for
 from asl.models.opening import ModelInput
-from asl.shared_defaults import MODEL, NEIGHBOURS, PRECISION
+from asl.shared_defaults import LOCAL_CANDIDATES, MODEL, NEIGHBOURS, PRECISION
 from asl.types import AslError, Progress, UsageError
 
 FILE = "library.sqlite"
-PUBLISH_BATCH = 4096  # references put into the index at a time
+ADD_BATCH = 128  # references that become searchable at a time
 
 
 class CopyDetector:
@@ -57,6 +58,7 @@ class CopyDetector:
         engine: str = "auto",
         max_pixels: int = MAX_PIXELS,
         regions: str = "coarse",
+        local_candidates: int = LOCAL_CANDIDATES,
         isolate: bool = False,
         progress: Progress | None = None,
     ) -> None:
@@ -71,64 +73,45 @@ class CopyDetector:
             max_pixels: larger images are refused.
             regions: regions embedded beside the whole image, so that small crops and pasted
                 pictures are found: ``none``, ``coarse`` (6), ``fine`` (15). Each takes 4 D bytes.
+            local_candidates: references by local features that are compared with every query
+                beside the ``k``, so that small crops and collages are found; 0 is quicker.
             isolate: decode every image, not only costly ones, in a process that can be ended.
-            progress: called with (done, to do) while references of the folder that were added with
-                other regions are embedded again.
+            progress: called with (done, to do) while what the folder lacks is made: regions of
+                references that were added with others, then local features.
 
         Raises:
             AslError: there is no such model, or the folder was made with another one.
-            UsageError: there is no such set of regions, or no such precision.
+            UsageError: there is no such set of regions, or no such precision, or
+                ``local_candidates`` is below 0.
         """
+        if local_candidates < 0:
+            raise UsageError(f"local_candidates: must be 0 or more, got {local_candidates}")
         self.threshold = threshold_for(precision)
         self.folder = None if folder is None else Path(folder)
         self._ingestor = Ingestor(
             model, device=device, max_pixels=max_pixels, regions=regions, isolate=isolate
         )
         self._store = self._ingestor.open_store(None if self.folder is None else self.folder / FILE)
-        self._vectors = VectorCollection(
-            self._ingestor.dim, regions=len(regions_of(regions)), engine=engine
-        )
         self._writing = threading.Lock()
-        self._names: dict[str, Name] = {}
         self._verifier = PairVerifier(self._store.thumbnail)
-        self._load(progress)
-
-    def _load(self, progress: Progress | None) -> None:
-        """Put every usable reference of the store into the index."""
-        self._store.sweep()  # earlier versions left replaced contents behind
-        names = self._store.names()
-        failures = self._store.failures(sorted({name.digest for name in names}))
-        self._names = {name.name: name for name in names if name.digest not in failures}
-        self._ingestor.embed_regions(
-            self._store, [name.digest for name in self._names.values()], progress=progress
+        self._references = ReferenceIndex(
+            self._store,
+            self._ingestor,
+            regions=len(regions_of(regions)),
+            engine=engine,
+            local_candidates=local_candidates,
+            progress=progress,
         )
-        self._vectors.reserve(len(self._names))
-        self._publish(list(self._names.values()))
-
-    def _publish(self, names: Sequence[Name]) -> None:
-        """Put references of the store into the index, batch by batch."""
-        for start in range(0, len(names), PUBLISH_BATCH):
-            batch = names[start : start + PUBLISH_BATCH]
-            digests = [name.digest for name in batch]
-            regions = None
-            if self._ingestor.regions:
-                # Another process with other regions may have added a content first.
-                self._ingestor.embed_regions(self._store, digests)
-                stored = self._store.region_features(self._ingestor.regions, digests)
-                regions = np.swapaxes(stored, 0, 1)
-            features = self._store.features(digests)
-            self._names.update({name.name: name for name in batch})
-            self._vectors.add([name.name for name in batch], features, regions)
 
     def __repr__(self) -> str:
         place = "in memory" if self.folder is None else f"in {self.folder}"
         return f"<CopyDetector: {len(self)} references {place}, threshold {self.threshold:.3g}>"
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return len(self._references)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self._references.names
 
     def __enter__(self) -> Self:
         return self
@@ -138,12 +121,14 @@ class CopyDetector:
 
     def close(self) -> None:
         """Close the folder."""
-        self._store.close()
+        with self._writing:
+            self._references.close()
+            self._store.close()
 
     @property
     def names(self) -> list[str]:
         """Names of all references, oldest first."""
-        return list(self._names)
+        return list(self._references.names)
 
     @property
     def store(self) -> ImageStore:
@@ -163,23 +148,15 @@ class CopyDetector:
 
     def describe_many(self, names: Sequence[str]) -> list[tuple[Name, Facts]]:
         """Describe several references; unknown names, and those removed meanwhile, are left out."""
-        known = [record for name in names if (record := self._names.get(name))]
-        facts = self._store.facts([name.digest for name in known])
-        return [(name, facts[name.digest]) for name in known if name.digest in facts]
+        return self._references.describe(names)
 
     def labelled(self, text: str) -> list[str]:
         """Names of the references whose label (or else name) contains a text, in any case."""
-        needle = text.casefold()
-        return [
-            name.name
-            for name in list(self._names.values())
-            if needle in (name.label or name.name).casefold()
-        ]
+        return self._references.labelled(text)
 
     def picture(self, name: str) -> bytes:
         """Return the JPEG thumbnail of a reference; empty for an unknown name."""
-        known = self._names.get(name)
-        return self._store.thumbnail(known.digest) if known else b""
+        return self._references.picture(name)
 
     def add(
         self,
@@ -211,7 +188,7 @@ class CopyDetector:
         """
         sources, total = read_sources(images, names)
         if names is None:
-            sources = with_free_names(sources, self._names)
+            sources = with_free_names(sources, self._references.names)
         return self.add_sources(sources, total, progress=progress)
 
     def add_sources(
@@ -224,53 +201,55 @@ class CopyDetector:
             total: number of sources at most, for the progress.
             progress: called with (sources done, ``total``).
         """
-        done: list[tuple[str, str]] = []
-        failures: list[tuple[str, str]] = []
-        old_digests: list[str] = []
+        outcome = AddOutcome()
         # One writer: names, store and index must agree.
         with self._writing:
             try:
-                results = self._ingestor.run(sources, self._store)
-                for number, result in enumerate(results, start=1):
-                    name = result.source.name
+                for number, result in enumerate(self._ingestor.run(sources, self._store), start=1):
                     if result.failure:
-                        failures.append((result.source.label or name, result.failure))
-                        old_digests.append(self._digest(name))
-                        self._drop(name)
+                        outcome.fail(result, self._drop(result.source.name))
                     else:
-                        done.append((name, result.digest))
+                        outcome.waiting.append(result)
+                    if len(outcome.waiting) >= ADD_BATCH:
+                        self._accept(outcome)
                     if progress:
                         progress(number, total)
                 if progress:
                     progress(total, total)
             finally:
                 # Stored references must be searchable, also if a source raised.
-                changed = tuple(name for name, digest in done if self._digest(name) != digest)
-                same = tuple(name for name, digest in done if self._digest(name) == digest)
-                replaced = tuple(name for name in changed if name in self._names)
-                old_digests += [self._digest(name) for name in replaced]
-                self._publish([name for name in map(self._store.find, changed) if name is not None])
+                self._accept(outcome)
                 # Only now: until then other threads search the old contents.
-                self._store.sweep(old_digests)
-        return Added(changed, same, tuple(failures), replaced)
+                self._store.sweep(outcome.old_digests)
+        return Added(
+            tuple(outcome.changed),
+            tuple(outcome.same),
+            tuple(outcome.failures),
+            tuple(outcome.replaced),
+        )
 
-    def _digest(self, name: str) -> str:
-        known = self._names.get(name)
-        return known.digest if known else ""
+    def _accept(self, outcome: AddOutcome) -> None:
+        """Make stored references searchable."""
+        changed = outcome.take(self._references.digest)
+        found = [name for name in map(self._store.find, changed) if name is not None]
+        self._references.add(found)
 
-    def _drop(self, name: str) -> None:
-        """Remove a reference that became unreadable: its old content is not what the name holds."""
-        self._vectors.remove([name])
-        self._names.pop(name, None)
+    def _drop(self, name: str) -> str:
+        """Remove a reference that became unreadable: its old content is not what the name holds.
+
+        Returns:
+            The digest of the old content; empty without one.
+        """
+        digest = self._references.digest(name)
+        self._references.remove([name])
         self._store.remove([name])
+        return digest
 
     def remove(self, names: str | Sequence[str]) -> int:
         """Remove references; return the number of them that existed."""
         removed = [names] if isinstance(names, str) else list(names)
         with self._writing:
-            self._vectors.remove(removed)
-            for name in removed:
-                self._names.pop(name, None)
+            self._references.remove(removed)
             return self._store.remove(removed)
 
     def query(
@@ -285,7 +264,7 @@ class CopyDetector:
 
         Args:
             image: a file, or an image in any form that :meth:`add` takes.
-            k: number of candidates from the index that are verified.
+            k: number of candidates by embeddings that are verified, beside those by local features.
             min_probability: matches below are left out; 0 returns all candidates, None those that
                 are accepted or more likely right than wrong.
             seconds: after which no candidate but the first ten is compared any more.
@@ -314,7 +293,7 @@ class CopyDetector:
         return Query.from_image(image, self._ingestor, self._verifier)
 
     def _find(self, query: Query, k: int, least: float, end: float = math.inf) -> Matches:
-        view, rows = self._vectors.nearest(query.vectors, k)
+        view, rows = self._references.nearest(query.vectors, local_features(query.prepared), k)
         compared = list(first_until(rows.tolist(), end, lambda row: self._match(query, view, row)))
         matches = [match for match in compared if match and match.probability >= least]
         matches.sort(key=lambda match: (-match.probability, -match.score, match.reference))
@@ -369,7 +348,7 @@ class CopyDetector:
 
     def _match(self, query: Query, view: VectorView, row: int) -> Match | None:
         name = view.keys[row]
-        known = self._names.get(name)
+        known = self._references.names.get(name)
         if known is None:  # removed while this query ran
             return None
         try:
@@ -382,7 +361,7 @@ class CopyDetector:
                 threshold=self.threshold,
             )
         except (AslError, KeyError):
-            if self._names.get(name) is known:
+            if self._references.names.get(name) is known:
                 raise
             return None  # removed or replaced while this query ran
 
@@ -393,7 +372,9 @@ class CopyDetector:
             AslError: the folder has a library already.
         """
         target = Path(folder) / FILE
-        self._store.copy_to(target)
+        with self._writing:
+            self._store.copy_to(target)
+            self._references.copy_to(target)
         return target
 
 

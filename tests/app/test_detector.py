@@ -75,7 +75,7 @@ def test_the_direction_turns_with_the_question(embedder: Embedder) -> None:
 def test_min_probability_0_gives_all_candidates_and_k_bounds_them(
     photos: Path, embedder: Embedder
 ) -> None:
-    detector = CopyDetector(embedder)
+    detector = CopyDetector(embedder, local_candidates=0)
     detector.add(photos)
     everything = detector.query(textured(20), k=7, min_probability=0)
     assert len(everything) == 7
@@ -262,6 +262,7 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
         (lambda: detector.query_many([textured(0)], k=0), "k: must be"),
         (lambda: CopyDetector(embedder, device="none"), "device: 'none' cannot be used here"),
         (lambda: detector.query(textured(0), k=0), "k: must be"),
+        (lambda: CopyDetector(embedder, local_candidates=-1), "local_candidates: must be 0"),
         (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
         (lambda: CopyDetector(embedder, precision=1.0), "precision"),
         (
@@ -357,8 +358,8 @@ def test_a_small_crop_is_found_by_parts_and_missed_without(shipped: Embedder) ->
     found: dict[str, list[int]] = {"none": [], "coarse": []}
     for regions, hits in found.items():
         wholes, crops = (
-            CopyDetector(shipped, regions=regions),
-            CopyDetector(shipped, regions=regions),
+            CopyDetector(shipped, regions=regions, local_candidates=0),
+            CopyDetector(shipped, regions=regions, local_candidates=0),
         )
         wholes.add(list(scenes.values()), names=list(scenes))
         crops.add([small_crop(scene) for scene in scenes.values()], names=list(scenes))
@@ -375,11 +376,11 @@ def test_parts_are_candidates_whatever_the_whole_says(embedder: Embedder) -> Non
     """A reference with a region like the query comes first; its cosine is the whole's."""
     pictures = {f"n{seed}": textured(seed) for seed in range(12)}
     query = np.ascontiguousarray(pictures["n5"][: int(0.7 * 300), : int(0.7 * 400)])
-    detector = CopyDetector(embedder, regions="coarse")
+    detector = CopyDetector(embedder, regions="coarse", local_candidates=0)
     detector.add(list(pictures.values()), names=list(pictures))
     (match,) = detector.query(query, k=1, min_probability=0)
     assert match.reference == "n5"
-    plain = CopyDetector(embedder, regions="none")
+    plain = CopyDetector(embedder, regions="none", local_candidates=0)
     plain.add(list(pictures.values()), names=list(pictures))
     everything = {found.reference: found for found in plain.query(query, k=12, min_probability=0)}
     assert match.cosine == pytest.approx(everything["n5"].cosine, abs=1e-5)

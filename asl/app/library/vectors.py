@@ -148,6 +148,16 @@ class VectorCollection:
                 self._alive[:count],
             )
 
+    def rows(self, view: VectorView, keys: Sequence[str]) -> list[int]:
+        """Return the rows of keys in a view; those that it does not have are left out."""
+        with self._lock:
+            rows = self._row if self._keys is view.keys else None
+            found = [rows.get(key, -1) for key in keys] if rows is not None else []
+        if rows is None:  # compacted since
+            of_view = {key: row for row, key in enumerate(view.keys[: len(view.alive)])}
+            found = [of_view.get(key, -1) for key in keys]
+        return [row for row in found if 0 <= row < len(view.alive) and view.alive[row]]
+
     def nearest(self, query: F32, k: int) -> tuple[VectorView, I64]:
         """Find the k keys nearest to one image, by the best cosine of their whole and regions.
 

@@ -64,7 +64,13 @@ UNKNOWN_REFERENCE = "there is no such reference"
 Result = TypeVar("Result")
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="of a reference")]
 Candidates = Annotated[
-    int, Query(ge=1, le=100, description="number of candidates that are verified")
+    int,
+    Query(
+        ge=1,
+        le=100,
+        description="number of candidates by embeddings that are verified, beside those by local "
+        "features",
+    ),
 ]
 Least = Annotated[float | None, Query(ge=0, le=1, description="leave out less probable matches")]
 Label = Annotated[str, Query(max_length=1000, description="file name, for people")]

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Regions
-from asl.shared_defaults import MODEL, PRECISION
+from asl.shared_defaults import LOCAL_CANDIDATES, MODEL, PRECISION
 
 
 @dataclass(kw_only=True)
@@ -38,6 +38,7 @@ class ServeLibrary:
         add: folder whose images are added first.
         model: asl_lite0 or a trained model.
         regions: regions to search as well, for crops.
+        local_candidates: candidates per image by local features, for crops and collages; 0: none.
         precision: share of the matches that should be right.
         check_files: check the whole library first, not only what is read.
     """
@@ -46,6 +47,7 @@ class ServeLibrary:
     add: Path | None = None
     model: str = MODEL
     regions: Regions = "coarse"
+    local_candidates: int = LOCAL_CANDIDATES
     precision: float = PRECISION
     check_files: bool = False
 

@@ -1,9 +1,8 @@
 """Coded index of the local features of a large collection, in memory or in a folder.
 
 It consists of pieces (:mod:`asl.matching.candidates.coded_piece`) that never change and are
-memory-mapped. Images are added as new pieces; pieces of like size are joined, so that there are
-few. Images that are gone are masked, and left out when a quarter of a piece is masked. An image is
-known by its key, a hash of what it is.
+memory-mapped. Images are added as new pieces (:mod:`asl.matching.candidates.piece_writer`); those
+that are gone are masked. An image is known by its key, a hash of what it is.
 """
 
 from __future__ import annotations
@@ -16,26 +15,21 @@ from pathlib import Path
 import numpy as np
 
 from asl.matching.candidates.coded_neighbours import nearest_codes, probes_for
-from asl.matching.candidates.coded_piece import Piece, encode_piece, joined_runs
 from asl.matching.candidates.feature_values import NEIGHBOURS, LocalFeatures, Neighbours
-from asl.matching.candidates.piece_files import (
-    KEY,
-    KeyedPiece,
-    Keys,
-    read_pieces,
-    write_manifest,
-    write_piece,
+from asl.matching.candidates.piece_files import KEY, KeyedPiece, Keys
+from asl.matching.candidates.piece_writer import (
+    FEATURES_PER_IMAGE,
+    LOCK,
+    PieceWriter,
+    code_images,
+    is_dense,
 )
 from asl.matching.candidates.quantiser import Quantiser, load_quantiser
-from asl.storage import ReadError, WriteError, exclusive_lock
-from asl.types import I64, U8, AslError, Bools
+from asl.storage import exclusive_lock
+from asl.types import I64, U8, AslError
 
-FEATURES_PER_IMAGE = 200  # of largest diameter; smaller ones cost more memory than they find copies
 _PIECE_FEATURES = 2**21  # features from which a piece is written while images are still added
 _CODED_FEATURES = 2**15  # features that are coded at once
-_LIKE_SIZE = 2  # a piece up to twice as large as the next one is joined with it
-_MOST_MASKED = 0.25  # of the images of a piece
-_LOCK = "write.lock"
 _WAIT_SECONDS = 24 * 3600.0  # for another process that reads a million images
 CODES = ".codes"  # suffix of the folder of an index
 ReadFeatures = Callable[[Sequence[int]], Iterable[LocalFeatures | None]]
@@ -64,6 +58,22 @@ class CodedLocalIndex:
     references: int
     quantiser: Quantiser
     probes: int
+
+    @classmethod
+    def of(
+        cls,
+        pieces: Sequence[KeyedPiece],
+        rows: Sequence[I64],
+        references: int,
+        quantiser: Quantiser,
+    ) -> CodedLocalIndex:
+        """Search pieces with the number of lists that suits the features of their references."""
+        searched = sum(
+            len(keyed.piece) * float(np.mean(row >= 0)) if len(row) else 0.0
+            for keyed, row in zip(pieces, rows, strict=True)
+        )
+        probes = probes_for(round(searched), quantiser.lists)
+        return cls(pieces, rows, references, quantiser, probes)
 
     def __len__(self) -> int:
         """Number of features in the pieces."""
@@ -110,123 +120,63 @@ def coded_local_index(
         raise AslError("local features: two references have the same key")
     quantiser = quantiser or load_quantiser()
     if folder is None:
-        return _select(_Writer(None, [], quantiser).update(keys, read), keys, quantiser)
-    writer = _Writer.open(folder, quantiser)
-    if not writer.is_current(keys):  # who only reads needs no lock
+        writer = PieceWriter(None, [], quantiser)
+        _update(writer, keys, read, quantiser)
+        return _select(writer.pieces, keys, quantiser)
+    writer = PieceWriter.open(folder, quantiser)
+    if not _is_current(writer.pieces, keys):  # who only reads needs no lock
         busy = f"{folder}: another process changes this index of local features; wait for it"
-        with exclusive_lock(folder / _LOCK, busy=busy, wait=_WAIT_SECONDS):
-            writer = _Writer.open(folder, quantiser)
-            writer.update(keys, read)
+        with exclusive_lock(folder / LOCK, busy=busy, wait=_WAIT_SECONDS):
+            writer = PieceWriter.open(folder, quantiser)
+            _update(writer, keys, read, quantiser)
     return _select(writer.pieces, keys, quantiser)
 
 
-class _Writer:
-    """The one writer of an index."""
+def _is_current(pieces: Sequence[KeyedPiece], keys: Sequence[bytes]) -> bool:
+    """Report whether pieces have all images of these keys, and few others."""
+    wanted = np.array(keys, dtype=KEY)
+    return bool(
+        np.isin(wanted, known_keys(pieces)).all()
+        and all(is_dense(np.isin(keyed.keys, wanted)) for keyed in pieces)
+    )
 
-    def __init__(
-        self, folder: Path | None, pieces: Sequence[KeyedPiece], quantiser: Quantiser
-    ) -> None:
-        self.pieces = list(pieces)
-        self._folder = folder
-        self._quantiser = quantiser
-        self._last = max((keyed.number for keyed in pieces), default=0)
 
-    @classmethod
-    def open(cls, folder: Path, quantiser: Quantiser) -> _Writer:
-        """Open an index; a damaged one counts as empty."""
-        try:
-            pieces = read_pieces(folder, quantiser, check_files=False)
-        except ReadError:
-            pieces = []
-        return cls(folder, pieces, quantiser)
+def known_keys(pieces: Sequence[KeyedPiece]) -> Keys:
+    """Return the keys of all images of some pieces."""
+    return np.concatenate([np.empty(0, KEY), *(keyed.keys for keyed in pieces)])
 
-    def is_current(self, keys: Sequence[bytes]) -> bool:
-        """Report whether the index has all images of these keys, and few others."""
-        wanted = np.array(keys, dtype=KEY)
-        known = np.concatenate([np.empty(0, KEY), *(keyed.keys for keyed in self.pieces)])
-        return bool(
-            np.isin(wanted, known).all() and all(self._is_dense(one, wanted) for one in self.pieces)
-        )
 
-    @staticmethod
-    def _is_dense(keyed: KeyedPiece, wanted: Keys) -> bool:
-        masked = np.count_nonzero(~np.isin(keyed.keys, wanted))
-        return bool(masked <= _MOST_MASKED * len(keyed.keys))
+def _update(
+    writer: PieceWriter, keys: Sequence[bytes], read: ReadFeatures, quantiser: Quantiser
+) -> None:
+    """Prune images of other keys, and add those that are missing."""
+    wanted = np.array(keys, dtype=KEY)
+    writer.prune(lambda keyed: np.isin(keyed.keys, wanted))
+    missing = np.flatnonzero(~np.isin(wanted, known_keys(writer.pieces))).tolist()
+    for pieces in _coded(wanted, missing, read, quantiser):
+        writer.add(pieces)
 
-    def update(self, keys: Sequence[bytes], read: ReadFeatures) -> list[KeyedPiece]:
-        """Prune images of other keys, add those that are missing; return the pieces."""
-        wanted = np.array(keys, dtype=KEY)
-        self._prune(wanted)
-        known = np.concatenate([np.empty(0, KEY), *(keyed.keys for keyed in self.pieces)])
-        missing = np.flatnonzero(~np.isin(wanted, known)).tolist()
-        for pieces in self._coded(wanted, missing, read):
-            self._add(pieces)
-        return self.pieces
 
-    def _prune(self, wanted: Keys) -> None:
-        """Leave images out of the pieces of which more than a quarter is not wanted."""
-        pruned = []
-        for keyed in self.pieces:
-            kept = np.isin(keyed.keys, wanted)
-            if self._is_dense(keyed, wanted):
-                pruned.append(keyed)
-            elif kept.any():
-                pruned.append(self._join([keyed], [kept]))
-        if pruned != self.pieces:
-            self.pieces = pruned
-            self._commit()
-
-    def _coded(
-        self, wanted: Keys, missing: Sequence[int], read: ReadFeatures
-    ) -> Iterator[list[KeyedPiece]]:
-        """Code missing images; yield small pieces that make up one of full size together."""
-        small: list[KeyedPiece] = []
-        positions: list[int] = []
-        images: list[LocalFeatures] = []
-        for number, (position, features) in enumerate(
-            zip(missing, read(missing), strict=True), start=1
-        ):
-            if features is not None:
-                positions.append(position)
-                images.append(features.largest(FEATURES_PER_IMAGE))
-            is_last = number == len(missing)
-            if images and (is_last or sum(map(len, images)) >= _CODED_FEATURES):
-                small.append(KeyedPiece(encode_piece(images, self._quantiser), wanted[positions]))
-                positions, images = [], []
-            if small and (is_last or sum(len(one.piece) for one in small) >= _PIECE_FEATURES):
-                yield small
-                small = []
-
-    def _add(self, new: list[KeyedPiece]) -> None:
-        """Join new pieces with the last ones as long as these are of like size."""
-        total = sum(len(keyed.piece) for keyed in new)
-        while self.pieces and len(self.pieces[-1].piece) <= _LIKE_SIZE * total:
-            total += len(self.pieces[-1].piece)
-            new.insert(0, self.pieces.pop())
-        self.pieces.append(self._join(new, [np.ones(len(one.keys), np.bool_) for one in new]))
-        self._commit()
-
-    def _join(self, pieces: Sequence[KeyedPiece], kept: Sequence[Bools]) -> KeyedPiece:
-        """Join pieces without some of their images, in the folder where it may be written."""
-        keys = np.concatenate([one.keys[keep] for one, keep in zip(pieces, kept, strict=True)])
-        if self._folder is not None:
-            self._last += 1
-            bounds, runs = joined_runs([one.piece for one in pieces], kept)
-            try:
-                return write_piece(self._folder, self._last, bounds, runs, keys, self._quantiser)
-            except WriteError:
-                self._folder = None  # a library may be read-only
-        bounds, runs = joined_runs([one.piece for one in pieces], kept)
-        signs, features = zip(*runs, strict=True)
-        piece = Piece(bounds, np.concatenate(signs), np.concatenate(features), len(keys))
-        return KeyedPiece(piece, keys)
-
-    def _commit(self) -> None:
-        if self._folder is not None:
-            try:
-                write_manifest(self._folder, self.pieces, self._quantiser)
-            except WriteError:
-                self._folder = None
+def _coded(
+    wanted: Keys, missing: Sequence[int], read: ReadFeatures, quantiser: Quantiser
+) -> Iterator[list[KeyedPiece]]:
+    """Code missing images; yield small pieces that make up one of full size together."""
+    small: list[KeyedPiece] = []
+    positions: list[int] = []
+    images: list[LocalFeatures] = []
+    for number, (position, features) in enumerate(
+        zip(missing, read(missing), strict=True), start=1
+    ):
+        if features is not None:
+            positions.append(position)
+            images.append(features.largest(FEATURES_PER_IMAGE))
+        is_last = number == len(missing)
+        if images and (is_last or sum(map(len, images)) >= _CODED_FEATURES):
+            small.append(code_images(images, wanted[positions], quantiser))
+            positions, images = [], []
+        if small and (is_last or sum(len(one.piece) for one in small) >= _PIECE_FEATURES):
+            yield small
+            small = []
 
 
 def _select(
@@ -241,9 +191,4 @@ def _select(
         row = order[np.minimum(place, len(wanted) - 1)] if len(wanted) else place
         found = wanted[row] == keyed.keys if len(wanted) else np.zeros(len(row), np.bool_)
         rows.append(np.where(found, row, -1).astype(np.int64))
-    searched = sum(
-        len(keyed.piece) * float(np.mean(row >= 0)) if len(row) else 0.0
-        for keyed, row in zip(pieces, rows, strict=True)
-    )
-    probes = probes_for(round(searched), quantiser.lists)
-    return CodedLocalIndex(pieces, rows, len(keys), quantiser, probes)
+    return CodedLocalIndex.of(pieces, rows, len(keys), quantiser)

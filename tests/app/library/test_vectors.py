@@ -113,3 +113,26 @@ def test_numpy_searches_few_vectors_and_faiss_many(monkeypatch: pytest.MonkeyPat
     _, many = collection.nearest(query, 20)
     assert len(asked) == 1, "the regions are too many, the whole images are not"
     assert few.tolist() == many.tolist()
+
+
+def test_rows_of_a_view_are_those_of_its_time() -> None:
+    rng = np.random.default_rng(2)
+    collection = VectorCollection(4, engine="exact")
+    collection.add([f"k{number}" for number in range(600)], unit(rng, 600, 4))
+    view = collection.view()
+    collection.add(["later", "k7"], unit(rng, 2, 4))
+    asked = ["k3", "later", "unknown", "k599"]
+    assert collection.rows(view, asked) == [3, 599]
+    assert collection.rows(view, ["k7"]) == [], "replaced"
+    now = collection.view()
+    assert [now.keys[row] for row in collection.rows(now, ["k7", *asked])] == [
+        "k7",
+        "k3",
+        "later",
+        "k599",
+    ]
+    collection.remove([f"k{number}" for number in range(400)])  # compacted
+    collection.add(["last"], unit(rng, 1, 4))
+    assert collection.view().keys is not view.keys
+    assert collection.rows(view, asked) == [3, 599]
+    assert len(collection.rows(collection.view(), asked)) == 2

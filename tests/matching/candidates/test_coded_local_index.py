@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from asl.matching.candidates import coded_local_index as module
+from asl.matching.candidates import piece_writer
 from asl.matching.candidates.coded_local_index import (
-    FEATURES_PER_IMAGE,
     CodedLocalIndex,
     coded_local_index,
     image_key,
 )
 from asl.matching.candidates.feature_values import LocalFeatures
+from asl.matching.candidates.piece_writer import FEATURES_PER_IMAGE
 from asl.matching.candidates.quantiser import Quantiser, load_quantiser
 from asl.matching.candidates.votes import rank_by_votes
 from asl.storage import WriteError, exclusive_lock
@@ -164,7 +165,7 @@ def test_a_full_disk_leaves_the_index_as_it_was(
 
     for name in ("write_piece", "write_manifest"):
         with monkeypatch.context() as patched:
-            patched.setattr(module, name, full)
+            patched.setattr(piece_writer, name, full)
             index = library.index(range(24), folder)
         assert_same(index, library.index(range(24), None), draw(40).descriptors)
         assert library.index(range(20), folder).references == 20
