@@ -481,5 +481,5 @@ def test_a_reference_that_is_removed_meanwhile_is_left_out(embedder: Embedder) -
 
     with CopyDetector(embedder) as detector:
         detector.add([textured(0), textured(1)], names=["a", "b"])
-        detector._names = Vanishing(detector._names)
+        detector._references.names = Vanishing(detector._references.names)
         assert [name.name for name, _ in detector.describe_many(["a", "b", "c"])] == ["a", "b"]
