@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asl.app.inspection.finding import Contents
+from asl.app.library import vector_rows
 from asl.features.feature_store import FeatureStore
 from asl.index.file_seal import check_seal
 from asl.index.saved_index import SavedIndex
@@ -77,6 +78,16 @@ def check_coded(folder: Path) -> Contents:
         "pieces": len(pieces),
     }
     return Contents(FORMAT, facts)
+
+
+def check_vectors(folder: Path) -> Contents:
+    """Compare every row of the vectors of a library with its checksum.
+
+    Raises:
+        AslError: a file is missing or damaged.
+    """
+    count = vector_rows.check_rows(folder)
+    return Contents(vector_rows.FORMAT, {"references": count})
 
 
 def check_milvus(folder: Path) -> Contents:

@@ -21,6 +21,7 @@ Check = Callable[[Path], Contents]
 _STORE_FILE = re.compile(r"manifest\.json|shard-\d{5,}\.(npy|json)")
 _INDEX_FILE = re.compile(r"index\.json|local\.npz|\d{8}\.\w+\.(npy|faiss)")
 _CODES_FILE = re.compile(r"manifest\.json|write\.lock|\d{8}\.\w+\.npy")
+_VECTOR_FILE = re.compile(r"manifest\.json|write\.lock|\d{8}\.(vectors|regions|facts)")
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
 _SQLITE = b"SQLite format 3\x00"
 _SNIFFED_BYTES = 4096
@@ -60,7 +61,8 @@ def inspect_path(path: Path) -> list[Finding]:
     if not path.exists():
         raise UsageError(f"path: there is no {path}; give a file or folder that asl wrote")
     if path.is_file():
-        if _CODES_FILE.fullmatch(path.name) and _is_coded(path.parent):
+        is_coded = _CODES_FILE.fullmatch(path.name) and _is_coded(path.parent)
+        if is_coded or (_VECTOR_FILE.fullmatch(path.name) and _is_vectors(path.parent)):
             path = path.parent
         elif path.name == "manifest.json" or _STORE_FILE.fullmatch(path.name):
             path = path.parent if _is_store(path.parent) else path
@@ -88,6 +90,9 @@ def _walk(path: Path) -> Iterator[tuple[Path, tuple[str, Check]]]:
     elif _is_coded(path):
         own = _CODES_FILE
         yield path, ("index of local features", folder_checks.check_coded)
+    elif _is_vectors(path):
+        own = _VECTOR_FILE
+        yield path, ("vectors of a library", folder_checks.check_vectors)
     elif (path / "collections").is_dir() and path.suffix == ".db":
         yield path, ("collection", folder_checks.check_milvus)
         return
@@ -103,6 +108,11 @@ def _walk(path: Path) -> Iterator[tuple[Path, tuple[str, Check]]]:
 def _is_coded(folder: Path) -> bool:
     """Recognise a coded index of local features by its name, which its damaged manifest has not."""
     return folder.suffix == CODES and (folder / "manifest.json").is_file()
+
+
+def _is_vectors(folder: Path) -> bool:
+    """Recognise the vectors of a library by their names, also where the manifest is damaged."""
+    return (folder / "manifest.json").is_file() and any(folder.glob("*.facts"))
 
 
 def _is_store(folder: Path) -> bool:

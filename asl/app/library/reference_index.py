@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name
 from asl.app.library.reference_votes import ReferenceVotes
+from asl.app.library.vector_rows import MappedRows, VectorRows
 from asl.app.library.vectors import VectorCollection, VectorView
 from asl.matching.candidates.feature_values import LocalFeatures
-from asl.types import F32, I64, Progress
+from asl.types import F32, I64, AslError, Progress
 
 PUBLISH_BATCH = 4096  # references put into the index at a time
 
@@ -49,7 +51,9 @@ class ReferenceIndex:
         """
         self.names: dict[str, Name] = {}
         self._store, self._ingestor = store, ingestor
-        self._vectors = VectorCollection(ingestor.dim, regions=regions, engine=engine)
+        self._vectors = VectorCollection(
+            ingestor.dim, regions=regions, engine=engine, rows=_rows_of(store, ingestor, regions)
+        )
         self._local_candidates = local_candidates
         self._votes = ReferenceVotes(store) if local_candidates else None
         store.sweep()  # earlier versions left replaced contents behind
@@ -59,8 +63,10 @@ class ReferenceIndex:
         ingestor.embed_regions(store, [name.digest for name in usable], progress=progress)
         if self._votes:
             self._votes.open(usable, progress=progress)
-        self._vectors.reserve(len(usable))
-        self._add_vectors(usable)
+        self.names = {name.name: name for name in usable}
+        lacking = self._vectors.restore(list(self.names), [name.digest for name in usable])
+        self._vectors.reserve(len(lacking))
+        self._add_vectors([usable[position] for position in lacking])
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -91,7 +97,7 @@ class ReferenceIndex:
                 regions = np.swapaxes(stored, 0, 1)
             features = self._store.features(digests)
             self.names.update({name.name: name for name in batch})
-            self._vectors.add([name.name for name in batch], features, regions)
+            self._vectors.add([name.name for name in batch], features, regions, digests=digests)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove references; unknown names are ignored."""
@@ -149,5 +155,20 @@ class ReferenceIndex:
 
     def close(self) -> None:
         """Write what is still in memory."""
+        self._vectors.close()
         if self._votes:
             self._votes.close()
+
+
+def _rows_of(store: ImageStore, ingestor: Ingestor, regions: int) -> VectorRows:
+    """Rows in files beside a store on disk; in memory where another process has them."""
+    if store.path is not None:
+        with suppress(OSError, AslError):
+            return MappedRows(
+                store.path.with_name(f"{store.path.stem}-vectors"),
+                model=store.model,
+                dim=store.dim,
+                regions=regions,
+                key=ingestor.regions,
+            )
+    return VectorRows(ingestor.dim, regions)

@@ -61,6 +61,11 @@ class ReferenceVotes:
             self._read(digests[start : start + CONTENTS_AT_ONCE])
         self._add_names(names)
 
+    def add_features(self, names: Sequence[Name], features: Sequence[LocalFeatures]) -> None:
+        """Add names of new contents, whose local features are known, each once."""
+        self._index.add([_key(name.digest) for name in names], features)
+        self._add_names(names)
+
     def _add_names(self, names: Sequence[Name]) -> None:
         for name in names:
             key = _key(name.digest)

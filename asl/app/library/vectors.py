@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asl.app.library.vector_rows import INITIAL_ROWS, VectorRows, digest_bytes
 from asl.index.engines.by_name import make_engine
 from asl.index.engines.faiss_flat import FaissFlat
 from asl.index.engines.numpy_exact import NumpyExact
 from asl.index.engines.protocol import Engine
 from asl.types import F32, I64, AslError, Bools
 
-INITIAL_ROWS = 256
 # Components up to which NumPy is as quick as FAISS, which takes 160 MB and a moment to load.
 _FEW = 2**22
 _NUMPY = NumpyExact()
@@ -45,7 +45,14 @@ class VectorView:
 class VectorCollection:
     """Keys with features; one writer at a time, any number of readers, each on a snapshot."""
 
-    def __init__(self, dim: int, *, regions: int = 0, engine: str | Engine = "auto") -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        regions: int = 0,
+        engine: str | Engine = "auto",
+        rows: VectorRows | None = None,
+    ) -> None:
         """Create an empty collection.
 
         Args:
@@ -53,6 +60,7 @@ class VectorCollection:
             regions: R, number of regions of an image.
             engine: search engine, or its name; ``auto`` is NumPy for few vectors, else FAISS on the
                 CPU.
+            rows: where the vectors are; None: in memory.
         """
         self._chosen: Engine | None = None  # ``auto``: by the size of what is searched
         if engine != "auto":
@@ -60,10 +68,8 @@ class VectorCollection:
         self._lock = threading.Lock()
         self._keys: list[str] = []
         self._row: dict[str, int] = {}
-        self._vectors = np.empty((INITIAL_ROWS, dim), dtype=np.float32)
-        self._regions = np.empty((INITIAL_ROWS, regions, dim), dtype=np.float32)
-        self._log_norms = np.empty(INITIAL_ROWS, dtype=np.float32)
-        self._alive = np.zeros(INITIAL_ROWS, dtype=bool)
+        self._rows = rows or VectorRows(dim, regions)
+        self._alive = np.zeros(len(self._rows.facts), dtype=bool)
 
     def __len__(self) -> int:
         return len(self._row)
@@ -71,13 +77,52 @@ class VectorCollection:
     def __contains__(self, key: str) -> bool:
         return key in self._row
 
-    def add(self, keys: Sequence[str], features: F32, regions: F32 | None = None) -> None:
+    def restore(self, keys: Sequence[str], digests: Sequence[str]) -> list[int]:
+        """Take the rows that an earlier process left; call it before anything is added.
+
+        Args:
+            keys: ``n`` unique keys.
+            digests: hexadecimal, of the content of each; rows of others are left out.
+
+        Returns:
+            Positions of the keys that have no row.
+        """
+        rows = self._rows.complete
+        waiting: dict[bytes, list[int]] = {}
+        for position in reversed(range(len(keys))):
+            waiting.setdefault(bytes.fromhex(digests[position]), []).append(position)
+        stored = np.ascontiguousarray(self._rows.facts["digest"][:rows]).tobytes()
+        with self._lock:
+            self._alive = np.zeros(len(self._rows.facts), dtype=bool)
+            for row in range(rows):
+                positions = waiting.get(stored[32 * row : 32 * row + 32])
+                self._keys.append(keys[positions.pop()] if positions else "")
+                if self._keys[-1]:
+                    self._row[self._keys[-1]] = row
+            self._alive[list(self._row.values())] = True
+            self._compact_if_sparse()
+        return sorted(position for positions in waiting.values() for position in positions)
+
+    def close(self) -> None:
+        """Leave the rows to the next process, where they are in files."""
+        with self._lock:
+            self._rows.close(len(self._keys))
+
+    def add(
+        self,
+        keys: Sequence[str],
+        features: F32,
+        regions: F32 | None = None,
+        *,
+        digests: Sequence[str] | None = None,
+    ) -> None:
         """Add or replace features.
 
         Args:
             keys: ``n`` unique keys.
             features: float32 ``[n, D]`` of the whole images, un-normalised.
             regions: float32 ``[n, R, D]`` of their regions; None if R is 0.
+            digests: of the content of each, by which :meth:`restore` finds the rows again.
 
         Raises:
             AslError: a feature is zero or not finite, or the regions have another shape.
@@ -85,16 +130,21 @@ class VectorCollection:
         norms = np.linalg.norm(features.astype(np.float64), axis=1)
         if not np.all(np.isfinite(norms) & (norms > 0)):
             raise AslError("features: a row is zero or not finite; its direction is undefined")
-        unit_regions = _unit_regions(regions, (len(keys), *self._regions.shape[1:]))
+        unit_regions = _unit_regions(regions, (len(keys), *self._rows.regions.shape[1:]))
+        contents = digest_bytes(digests or ["00" * 32] * len(keys))
         with self._lock:
             self._drop(keys)
             self._compact_if_sparse()
             start, end = len(self._keys), len(self._keys) + len(keys)
-            if end > len(self._vectors):
-                self._resize(max(end, 2 * len(self._vectors)))
-            self._vectors[start:end] = features / norms[:, None]
-            self._regions[start:end] = unit_regions
-            self._log_norms[start:end] = np.log(norms)
+            if end > len(self._rows.facts):
+                self._resize(self._rows.room(end))
+            self._rows.put(
+                start,
+                np.asarray(features / norms[:, None], dtype=np.float32),
+                unit_regions,
+                np.asarray(np.log(norms), dtype=np.float32),
+                contents,
+            )
             self._alive[start:end] = True
             self._keys.extend(keys)  # views know how many of them are theirs
             self._row.update(zip(keys, range(start, end), strict=True))
@@ -102,7 +152,7 @@ class VectorCollection:
     def reserve(self, rows: int) -> None:
         """Allocate exactly ``rows`` further rows; growing on demand takes up to twice as much."""
         with self._lock:
-            if len(self._keys) + rows > len(self._vectors):
+            if len(self._keys) + rows > len(self._rows.facts):
                 self._resize(len(self._keys) + rows)
 
     def remove(self, keys: Sequence[str]) -> int:
@@ -121,19 +171,26 @@ class VectorCollection:
         return len(rows)
 
     def _resize(self, rows: int) -> None:
-        for name in ("_vectors", "_regions", "_log_norms", "_alive"):
-            old = getattr(self, name)
-            new = np.zeros((rows, *old.shape[1:]), dtype=old.dtype)
-            new[: len(self._keys)] = old[: len(self._keys)]
-            setattr(self, name, new)
+        used = len(self._keys)
+        try:
+            self._rows.grow(rows, used)
+        except OSError:  # the disk is full
+            self._rows = self._rows.in_memory(used)
+            self._rows.grow(rows, used)
+        alive = np.zeros(len(self._rows.facts), dtype=bool)
+        alive[:used] = self._alive[:used]
+        self._alive = alive
 
     def _compact_if_sparse(self) -> None:
         if len(self._keys) <= 2 * INITIAL_ROWS or len(self._row) >= len(self._keys) // 2:
             return
         rows = np.flatnonzero(self._alive[: len(self._keys)])
+        try:
+            self._rows.keep(rows)
+        except OSError:  # the disk is full: dead rows cost memory, not answers
+            return
         self._keys = [self._keys[row] for row in rows.tolist()]
-        self._vectors, self._regions = self._vectors[rows], self._regions[rows]
-        self._log_norms, self._alive = self._log_norms[rows], np.ones(len(rows), dtype=bool)
+        self._alive = np.arange(len(self._rows.facts)) < len(rows)
         self._row = {key: row for row, key in enumerate(self._keys)}
 
     def view(self) -> VectorView:
@@ -142,9 +199,9 @@ class VectorCollection:
             count = len(self._keys)
             return VectorView(
                 self._keys,
-                self._vectors[:count],
-                self._regions[:count],
-                self._log_norms[:count],
+                self._rows.vectors[:count],
+                self._rows.regions[:count],
+                self._rows.facts["log_norm"][:count],
                 self._alive[:count],
             )
 

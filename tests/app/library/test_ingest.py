@@ -51,7 +51,7 @@ def test_a_content_comes_with_its_parts_or_not_at_all(
     photos: Path, embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whenever the process ends, what is in the file has its parts."""
-    detector = CopyDetector(embedder, folder=tmp_path / "library")
+    detector = CopyDetector(embedder, folder=tmp_path / "library", local_candidates=0)
     written = ImageStore.put
 
     def put(store: ImageStore, *arguments: object, **options: object) -> None:
@@ -68,6 +68,9 @@ def test_a_content_comes_with_its_parts_or_not_at_all(
     )
     detector.close()
     with CopyDetector(
-        embedder, folder=tmp_path / "library", progress=lambda *_: pytest.fail("parts were missing")
+        embedder,
+        folder=tmp_path / "library",
+        local_candidates=0,
+        progress=lambda *_: pytest.fail("parts were missing"),
     ) as again:
         assert len(again) == 7
