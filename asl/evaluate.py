@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asl.console.entry import EntryPoint
+from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.console.terminal_text import terminal_text
 from asl.errors import UsageError
@@ -220,7 +220,7 @@ def _write(
         differences=differences,
         facts={
             "protocol": runs.protocol,
-            **provenance(vars(config), command="evaluate", seed=config.seed),
+            **provenance(vars(config), command=current_command("evaluate"), seed=config.seed),
         },
     )
     write_report(output / "report.html", report)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from asl.console.entry import EntryPoint
+from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.reproduce_config import ReproduceConfig
 from asl.errors import UsageError
 from asl.pipeline.key_checks import (
@@ -59,7 +59,7 @@ def run(config: ReproduceConfig) -> int:
         context={
             "model": config.model,
             **_verification_facts(config),
-            **provenance(vars(config), command="reproduce"),
+            **provenance(vars(config), command=current_command("reproduce")),
         },
     )
     _print(config, benchmark, protocol, evaluations, output)

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from asl.cli import compose
+from asl.cli import compose, start
 from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.data.isc_hdf5 import write_descriptors, write_submission
 from asl.data.pairs import read_pairs, write_pairs
@@ -63,9 +63,17 @@ def test_the_contract_of_metrics_json(files: Path) -> None:
     assert sorted(p.name for p in (files / "out").iterdir()) == [
         "asl.sha256",
         "metrics.json",
+        "precision_recall.csv",
         "report.html",
         "report.md",
     ]
+
+
+def test_a_report_has_the_whole_command(files: Path) -> None:
+    words = [f"predictions={files}/p.csv", f"truth={files}/t.csv", f"output={files}/out"]
+    assert start("evaluate", words) == 0
+    for name in ("metrics.json", "report.md", "report.html"):
+        assert f"asl evaluate {' '.join(words)}" in (files / "out" / name).read_text()
 
 
 def test_a_precision_that_is_never_reached_is_null(files: Path) -> None:

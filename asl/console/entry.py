@@ -19,9 +19,16 @@ from asl.console.verbs import VERBS
 _COMMAND: ContextVar[str] = ContextVar("command", default="asl")
 
 
-def current_command() -> str:
-    """Return the command line that runs, for files that say how they were made."""
-    return _COMMAND.get()
+def current_command(verb: str = "") -> str:
+    """Return the command line that runs, for files that say how they were made.
+
+    Args:
+        verb: whose work it is; from Python, no command line of it runs, and the verb alone is
+            returned.
+    """
+    command = _COMMAND.get()
+    ours = not verb or command.startswith(f"asl {verb} ")
+    return command if ours else f"asl {verb}"
 
 
 @dataclass(frozen=True)

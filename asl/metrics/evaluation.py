@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from asl.metrics.average_precision import (
     rank,
     recall_at_precision,
 )
+from asl.metrics.breakdown import KindResult, breakdown
 from asl.metrics.hard_false_matches import hard_false_matches
 from asl.metrics.intervals import Interval, PerQuerySums, bootstrap_replicates
 from asl.metrics.per_query import (
@@ -30,33 +32,10 @@ from asl.metrics.per_query import (
     query_average_precision,
     recall_at,
 )
-from asl.types import F64, AslError, Bools, ScoredPairs, StrArray, TruthPairs
+from asl.types import F64, AslError, ScoredPairs, StrArray, TruthPairs
 
 PRECISION_LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 _CURVE_POINTS = 400
-
-
-@dataclass(frozen=True)
-class KindResult:
-    """Metrics of one kind of query at the operating threshold; rates are 0..1.
-
-    Attributes:
-        queries: number of queries.
-        true_pairs: number of their true pairs.
-        uap: µAP of these queries alone; None where they have no match.
-        recall_at_1: of these queries; None where they have no match.
-        found: share of true pairs at or above the threshold; None where there is no match or no
-            threshold.
-        false_match_rate: share of the queries with a false pair at or above the threshold; None
-            without threshold.
-    """
-
-    queries: int
-    true_pairs: int
-    uap: float | None
-    recall_at_1: float | None
-    found: float | None
-    false_match_rate: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +101,8 @@ class Evaluation:
                 f"{p:g}": {"recall": r, "threshold": t} for p, (r, t) in self.recalls.items()
             },
             "operating_point": {"precision": self.precision, "threshold": self.threshold},
-            "by_kind": {kind: vars(result) for kind, result in self.by_kind.items()},
-            "by_group": {group: vars(result) for group, result in self.by_group.items()},
+            "by_kind": {kind: result.to_json() for kind, result in self.by_kind.items()},
+            "by_group": {group: result.to_json() for group, result in self.by_group.items()},
             "intervals": {
                 name: [interval.low, interval.high] for name, interval in self.intervals.items()
             },
@@ -173,6 +152,7 @@ def evaluate(
     hard = hard_false_matches(ranking, truth, threshold)
     if hard is not None:
         sums["hard_false_match_rate"] = hard
+    broken_down = partial(breakdown, ranking, threshold=threshold, bootstrap=bootstrap, seed=seed)
     return Evaluation(
         uap=average_precision(ranking),
         recall_at_p90=points[0.9].recall,
@@ -184,8 +164,8 @@ def evaluate(
         mean_ap_trapezoid=mean_average_precision(by_query, area="trapezoid"),
         counts=_counts(ranking, pairs),
         recalls={level: (point.recall, point.threshold) for level, point in points.items()},
-        by_kind=breakdown(ranking, truth.kinds, threshold=threshold),
-        by_group=breakdown(ranking, groups or {}, threshold=threshold),
+        by_kind=broken_down(truth.kinds),
+        by_group=broken_down(groups or {}),
         precision=precision,
         threshold=threshold,
         hard_false_match_rate=None if hard is None else float(hard[0].sum() / hard[1].sum()),
@@ -212,50 +192,6 @@ def _counts(ranking: Ranking, pairs: ScoredPairs) -> dict[str, int]:
         "predictions": len(pairs),
         "found": int(ranking.labels.sum()),
     }
-
-
-def breakdown(
-    ranking: Ranking, groups: Mapping[str, str], *, threshold: float | None
-) -> dict[str, KindResult]:
-    """Compute the metrics of every group of queries.
-
-    Args:
-        ranking: the predictions.
-        groups: query id -> group; queries without one are ``unknown``.
-        threshold: the operating threshold; None: none was reached.
-
-    Returns:
-        group -> its metrics; empty without groups.
-
-    >>> truth = TruthPairs.from_pairs([("q1", "r1"), ("q2", "r2")])
-    >>> ranking = rank(ScoredPairs.from_ids(["q1", "q2"], ["r1", "r9"], [0.9, 0.8]), truth)
-    >>> groups = breakdown(ranking, {"q1": "crop", "q2": "blur"}, threshold=0.5)
-    >>> {group: result.recall_at_1 for group, result in groups.items()}
-    {'blur': 0.0, 'crop': 1.0}
-    """
-    if not groups:
-        return {}
-    names = np.array([groups.get(query, "unknown") for query in ranking.queries.tolist()])
-    values = np.unique(names)
-    return {
-        str(name): _one_group(ranking.only_queries(names == name), names == name, threshold)
-        for name in values
-    }
-
-
-def _one_group(ranking: Ranking, chosen: Bools, threshold: float | None) -> KindResult:
-    queries = int(chosen.sum())
-    true_share = false_matches = None
-    if threshold is not None:
-        accepted = ranking.scores >= threshold
-        wrong = np.unique(ranking.query_index[accepted & ~ranking.labels])
-        false_matches = len(wrong) / queries
-        if ranking.truth_count:
-            true_share = float((accepted & ranking.labels).sum() / ranking.truth_count)
-    if not ranking.truth_count:
-        return KindResult(queries, 0, None, None, None, false_matches)
-    uap, at_1 = average_precision(ranking), recall_at(group_by_query(ranking), 1)
-    return KindResult(queries, ranking.truth_count, uap, at_1, true_share, false_matches)
 
 
 def _intervals(

@@ -8,6 +8,7 @@ cost of one pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from asl.metrics.average_precision import Ranking
 from asl.types import F64, I64, AslError
 
 Weights = I64
+_NORMAL_95 = 1.959964  # standard deviations on either side that hold 95 % of a normal distribution
 PerQuerySum = I64 | F64
 PerQuerySums = dict[str, tuple[PerQuerySum, PerQuerySum]]
 
@@ -45,6 +47,26 @@ class Interval:
         tail = 50 * (1 - level)
         low, high = np.percentile(np.asarray(replicates), [tail, 100 - tail])
         return cls(float(low), float(high))
+
+
+def proportion_interval(share: float, count: int) -> Interval:
+    """Return the 95 % interval of a share of independent cases (Wilson, 1927).
+
+    Unlike redrawing, it has a width where all cases agree.
+
+    Args:
+        share: 0..1 of the cases.
+        count: number of cases, at least one.
+
+    >>> interval = proportion_interval(1.0, 20)
+    >>> round(interval.low, 3), interval.high
+    (0.839, 1.0)
+    """
+    spread = _NORMAL_95**2 / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
+    # Of no case or of all of them the share is an end, but for rounding.
+    return Interval(max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
 def query_weights(queries: int, replicates: int, seed: int) -> Iterator[Weights]:

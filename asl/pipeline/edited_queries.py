@@ -135,6 +135,8 @@ def _make(
     edits = _edits(config)
     count = min(config.views or len(edits), len(edits))
     pool = _pool(config, catalog)
+    # The id that a search of the queries gives them, with this id_style.
+    ending = _ending(config.quality) if config.id_style == "path" else ""
     query = 0
     for row, source in enumerate(catalog.ids.tolist()):
         try:
@@ -148,7 +150,7 @@ def _make(
             view = edit(original, view_rng(key=source, seed=config.seed, number=number))
             if config.size is not None:
                 view = view.resized(config.size, config.size)
-            yield _Made(f"Q{query:06d}", source, kind, view), count * len(catalog)
+            yield _Made(f"Q{query:06d}{ending}", source, kind, view), count * len(catalog)
             query += 1
 
 
@@ -165,7 +167,11 @@ def _write_image(folder: Path, made: _Made, quality: int) -> None:
         data = encode_image(made.view.image, quality)
     except ImageError as error:
         raise ImageError(f"{made.query}: {error.reason}") from error
-    write_bytes(folder / f"{made.query}{'.jpg' if quality else '.png'}", data)
+    write_bytes((folder / made.query).with_suffix(_ending(quality)), data)
+
+
+def _ending(quality: int) -> str:
+    return ".jpg" if quality else ".png"
 
 
 def _row(made: _Made) -> tuple[Any, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from asl.metrics.evaluation import Evaluation, KindResult
+from asl.metrics.breakdown import FEW_QUERIES, KindResult
+from asl.metrics.evaluation import Evaluation
 from asl.metrics.significance import Difference
 
 COLUMNS = {
@@ -18,6 +19,11 @@ COLUMNS = {
     "hard_false_match_rate": "hard negatives matched",
 }
 Rows = Sequence[Sequence[str]]
+BREAKDOWN_METRICS = ("uap", "recall_at_1", "found", "false_match_rate")
+KINDS_NOTE = (
+    "95 % intervals: of µAP over redrawn queries, of shares by Wilson. "
+    f"Of fewer than {FEW_QUERIES} queries the counts are shown."
+)
 LOWER_IS_BETTER = {"hard_false_match_rate"}
 _INTERVAL_WIDTH = len("0.123–0.456")
 
@@ -89,9 +95,31 @@ def kind_rows(breakdown: Mapping[str, KindResult], *, head: str = "kind") -> Row
     """List a breakdown (``by_kind`` or ``by_group`` of an evaluation), the header first."""
     rows = [[head, "queries", "µAP", "R@1", "found", "wrongly matched"]]
     for name, result in breakdown.items():
-        values = (result.uap, result.recall_at_1, result.found, result.false_match_rate)
-        rows.append([name, str(result.queries), *map(digits, values)])
+        values = [_interval_cell(result, metric) for metric in BREAKDOWN_METRICS]
+        rows.append([name, str(result.queries), *values])
     return rows
+
+
+def kind_cell(result: KindResult, metric: str) -> str:
+    """Format a number of a kind: a rate, or of few queries a count.
+
+    >>> kind_cell(KindResult(3, 3, 0.5, 1 / 3, None, 0.0), "recall_at_1")
+    '1 of 3'
+    """
+    value = getattr(result, metric)
+    if value is None or not result.is_small:
+        return digits(value)
+    if metric == "uap":
+        return "too few"
+    cases = result.cases(metric)
+    return f"{round(value * cases)} of {cases}"
+
+
+def _interval_cell(result: KindResult, metric: str) -> str:
+    text, interval = kind_cell(result, metric), result.intervals.get(metric)
+    if interval is None or result.is_small:
+        return text
+    return f"{text} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def difference_rows(differences: Mapping[str, Mapping[str, Difference]]) -> Rows:
@@ -114,12 +142,30 @@ def difference_rows(differences: Mapping[str, Mapping[str, Difference]]) -> Rows
 
 def rich_rows(rows: Rows) -> Table:
     """Build a table of rows, the header first, for the terminal."""
-    table = Table()
+    # Names give way in a terminal of 80 columns, numbers and intervals never.
+    table = Table(padding=(0, 1, 0, 0))
     for number, label in enumerate(rows[0]):
-        table.add_column(label, justify="right" if number else "left")
+        if number:
+            table.add_column(label, justify="right", min_width=_longest(rows, number))
+        else:
+            table.add_column(label, overflow="fold")
     for row in rows[1:]:
-        table.add_row(*map(escape, row))
+        table.add_row(escape(row[0]), *map(_two_lines, row[1:]))
     return table
+
+
+def _two_lines(cell: str) -> str:
+    """Put the interval of a number under it."""
+    value, bracket, interval = cell.partition(" [")
+    if not bracket or not interval.endswith("]"):
+        return escape(cell)
+    return f"{escape(value)}\n[dim]{interval[:-1].replace(', ', '–')}[/]"
+
+
+def _longest(rows: Rows, number: int) -> int:
+    """Return the width of a column whose cells are not broken."""
+    cells = [row[number].partition(" [") for row in rows[1:]]
+    return max((max(len(value), len(interval) - 2) for value, _, interval in cells), default=0)
 
 
 def markdown_rows(rows: Rows) -> str:

@@ -1,4 +1,4 @@
-"""Write the report of an evaluation: one self-contained HTML page, a Markdown and a JSON file."""
+"""Write the report of an evaluation: a self-contained HTML page, Markdown, JSON and the curve."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from asl.data.catalog import Catalog
 from asl.metrics.directional import Directional, directional
 from asl.metrics.evaluation import Evaluation
 from asl.metrics.significance import Difference
+from asl.report.curve_file import CURVE_FILE, write_curves
 from asl.report.headline_table import (
     COLUMNS,
+    KINDS_NOTE,
     LOWER_IS_BETTER,
     difference_rows,
     digits,
@@ -89,7 +91,7 @@ class Report:
 
 
 def write_report(path: str | Path, report: Report) -> None:
-    """Write ``<path>`` (HTML) and, beside it, a ``.md`` file and ``metrics.json``."""
+    """Write ``<path>`` (HTML) and, beside it, a ``.md`` file, ``metrics.json`` and the curves."""
     path = Path(path)
     if report.norms is None and report.queries is not None and report.references is not None:
         norms = _norms(report.pairs, report.truth, report.queries, report.references)
@@ -99,6 +101,7 @@ def write_report(path: str | Path, report: Report) -> None:
     text = path.with_suffix(".md")
     with recorded(text), atomic_text(text) as file:
         file.write(markdown(report))
+    write_curves(path.with_name(CURVE_FILE), report.evaluations)
     plain = json.loads(json.dumps(document(report), default=str))
     write_json(path.with_name("metrics.json"), plain)
 
@@ -135,6 +138,8 @@ def page(report: Report) -> str:
         intervals=shown_intervals(evaluations),
         table_note=table_note(evaluations),
         differences=difference_values(report.differences),
+        curve_file=CURVE_FILE,
+        kinds_note=KINDS_NOTE,
         curves=Markup(curves_plot(evaluations, chosen)),
         norms=report.norms,
         norm_histogram=Markup(norm_histogram(report.norms)),
@@ -237,8 +242,10 @@ def markdown(report: Report) -> str:
             parts += [
                 f"## By {title} ({markdown_text(report.chosen)})\n",
                 markdown_rows(kind_rows(results, head=title)),
+                f"{KINDS_NOTE}\n",
             ]
     parts += [
+        f"Precision over recall: {CURVE_FILE}.\n",
         "## How this was made\n",
         *[
             f"- {markdown_text(str(name))}: {markdown_text(str(value))}"

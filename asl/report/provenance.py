@@ -32,7 +32,7 @@ def provenance(
 
     Args:
         config: the resolved configuration, plain values.
-        command: verb of the command line, e.g. ``train``.
+        command: that ran, e.g. ``asl train loss=cosface``.
         seed: of the run; None if it has none.
 
     Returns:
@@ -41,7 +41,7 @@ def provenance(
     """
     text = json.dumps(config, sort_keys=True, default=str)
     facts: dict[str, Any] = {
-        "command": f"asl {command}",
+        "command": command,
         "config_hash": hashlib.sha256(text.encode()).hexdigest()[:16],
         "versions": {"asl": __version__, "python": platform.python_version(), **_versions()},
         "machine": f"{platform.system()} {platform.machine()}",

@@ -9,10 +9,12 @@ import numpy as np
 
 from asl.data.catalog import Catalog
 from asl.metrics.average_precision import label_pairs
+from asl.metrics.breakdown import FEW_QUERIES, KindResult
 from asl.metrics.directional import Directional
-from asl.metrics.evaluation import Evaluation, KindResult
+from asl.metrics.evaluation import Evaluation
+from asl.metrics.intervals import proportion_interval
 from asl.metrics.significance import Difference
-from asl.report.headline_table import COLUMNS
+from asl.report.headline_table import BREAKDOWN_METRICS, COLUMNS, digits, kind_cell
 from asl.report.mistakes import (
     Case,
     norm_lookup,
@@ -25,7 +27,6 @@ from asl.report.svg import Range, box_rows, histogram, line_plot
 from asl.types import F64, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
 GALLERY_CASES = 12  # of each kind of mistake
-BREAKDOWN_METRICS = ("uap", "recall_at_1", "found", "false_match_rate")
 
 
 def shown_columns(evaluations: Mapping[str, Evaluation]) -> list[str]:
@@ -170,13 +171,19 @@ class BreakdownCell:
 
     Attributes:
         value: of the chosen run.
+        text: the number, or a count where the queries are few.
         before: of the first run.
         worse: True if more is worse.
+        interval: of 95 %; None without one, and of few queries.
+        is_small: the queries are too few for a rate.
     """
 
     value: float | None
+    text: str
     before: float | None = None
     worse: bool = False
+    interval: Range | None = None
+    is_small: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,18 +224,33 @@ def breakdown(
     for name, result in sorted(
         results.items(), key=lambda item: (item[1].true_pairs == 0, item[0])
     ):
-        cells = [
-            BreakdownCell(
-                getattr(result, metric),
-                getattr(first.get(name), metric, None),
-                metric == "false_match_rate",
-            )
-            for metric in BREAKDOWN_METRICS
-        ]
+        cells = [_kind_cell(result, first.get(name), metric) for metric in BREAKDOWN_METRICS]
         if order:
-            cells.append(BreakdownCell(order[name][0] if name in order else None))
+            cells.append(_order_cell(*order.get(name, (None, 0))))
         rows.append(BreakdownRow(name, result.queries, cells))
     return Breakdown(title, rows, bool(order))
+
+
+def _kind_cell(result: KindResult, before: KindResult | None, metric: str) -> BreakdownCell:
+    interval = None if result.is_small else result.intervals.get(metric)
+    return BreakdownCell(
+        getattr(result, metric),
+        kind_cell(result, metric),
+        getattr(before, metric, None),
+        metric == "false_match_rate",
+        (interval.low, interval.high) if interval else None,
+        result.is_small,
+    )
+
+
+def _order_cell(share: float | None, pairs: int) -> BreakdownCell:
+    """Show the share of true pairs whose norms are in the right order."""
+    if share is None or not pairs:
+        return BreakdownCell(None, digits(None))
+    if pairs < FEW_QUERIES:
+        return BreakdownCell(share, f"{round(share * pairs)} of {pairs}", is_small=True)
+    interval = proportion_interval(share, pairs)
+    return BreakdownCell(share, digits(share), interval=(interval.low, interval.high))
 
 
 @dataclass(frozen=True)

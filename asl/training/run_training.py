@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from asl.console.configuration import flatten_values
+from asl.console.entry import current_command
 from asl.console.key_names import RENAMED
 from asl.console.schemas.train_config import TrainConfig
 from asl.console.targets import moved
@@ -119,7 +120,7 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
         return None
     card = {
         "training_images": len(sources.train),
-        **provenance(asdict(config), command="train", seed=config.seed),
+        **provenance(asdict(config), command=current_command("train"), seed=config.seed),
     }
     save_embedder(module.embedder, output / "model.safetensors", card=card)
     _write_failures({**sources.left_out, **failed}, output, console)

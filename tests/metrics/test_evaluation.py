@@ -105,6 +105,8 @@ def test_json_is_plain_and_has_the_contract_names() -> None:
     )
     assert {"uap", "recall_at_p90", "threshold_at_p90", "recall_at_1", "recall_at_10"} <= set(text)
     assert text["by_kind"]["crop"]["queries"] == 2
+    low, high = text["by_kind"]["crop"]["intervals"]["recall_at_1"]
+    assert 0 < low < high == 1
     assert len(text["intervals"]["uap"]) == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from asl.console.schemas.edit_config import EditConfig
+from asl.data.catalog import open_catalog
 from asl.data.images import decode_image
 from asl.data.truth import read_truth
 from asl.edits.benchmark_kinds import benchmark_kinds
@@ -44,7 +46,7 @@ def test_a_query_set_with_its_truth(photos: Path, tmp_path: Path) -> None:
         == 0
     )
     truth, table = read_truth(output / "truth.csv"), rows(output)
-    assert truth.query_ids.tolist() == [f"Q{number:06d}" for number in range(6)]
+    assert truth.query_ids.tolist() == [f"Q{number:06d}.jpg" for number in range(6)]
     assert truth.reference_ids.tolist() == [
         "p0.png",
         "p0.png",
@@ -55,12 +57,25 @@ def test_a_query_set_with_its_truth(photos: Path, tmp_path: Path) -> None:
     ]
     assert list(truth.kinds.values()) == list(benchmark_kinds())[:6]
     for row in table:
-        image = decode_image(output / "queries" / f"{row['query_id']}.jpg")
+        image = decode_image(output / "queries" / row["query_id"])
         assert image.shape == (int(row["height"]), int(row["width"]), 3)
         assert 0 < float(row["content"]) <= 1
         assert json.loads(row["edits"])[0]["edit"]
     assert (output / "sheet.jpg").is_file()
     assert not (output / "failures.csv").exists()
+
+
+@pytest.mark.parametrize("id_style", ["path", "stem"])
+def test_the_truth_has_the_ids_of_a_search(photos: Path, tmp_path: Path, id_style: str) -> None:
+    output = tmp_path / "out"
+    keys = {"images": str(photos), "output": str(output), "views": 1, "id_style": id_style}
+    for quality in (0, 95):
+        make_edited_queries(EditConfig(**keys, quality=quality))  # type: ignore[arg-type]
+        truth = read_truth(output / "truth.csv")
+        queries = open_catalog(output / "queries", id_style=id_style)
+        assert truth.query_ids.tolist() == queries.ids.tolist()
+        assert set(truth.reference_ids) <= set(open_catalog(photos, id_style=id_style).ids)
+        shutil.rmtree(output)
 
 
 def test_the_same_seed_gives_the_same_files(photos: Path, tmp_path: Path) -> None:
@@ -87,7 +102,7 @@ def test_one_image_through_every_edit_without_loss(photos: Path, tmp_path: Path)
     assert {row["source"] for row in table} == {"p0.png"}
     flipped = next(row["query_id"] for row in table if row["kind"] == "flip")
     assert np.array_equal(
-        decode_image(output / "queries" / f"{flipped}.png"),
+        decode_image(output / "queries" / flipped),
         decode_image(photos / "p0.png")[:, ::-1],
     )
 

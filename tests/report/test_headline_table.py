@@ -83,9 +83,28 @@ def test_lower_hard_negative_rates_are_better() -> None:
 def test_breakdown_and_differences_as_rows() -> None:
     rows = kind_rows(evaluate(GOOD, TRUTH).by_kind, head="edit")
     assert rows[0][0] == "edit"
-    assert ["crop", "1", "1.000", "1.000", "1.000", "0.000"] in rows
-    assert ["hard:video", "1", "–", "–", "–", "0.000"] in rows
+    assert ["crop", "1", "too few", "1 of 1", "1 of 1", "0 of 1"] in rows
+    assert ["hard:video", "1", "–", "–", "–", "0 of 1"] in rows
     differences = {"b": {"uap": Difference(-0.1, Interval(-0.2, 0.05), 0.25)}}
     assert difference_rows(differences)[1] == ["b", "µAP", "-0.1000", "-0.2000 … +0.0500", "0.250"]
     assert markdown_rows(rows).count("\n") == len(rows) + 1
     assert "hard:video" in printed(rich_rows(rows))
+
+
+def test_tables_of_many_kinds_are_whole_in_a_narrow_terminal() -> None:
+    queries = [f"q{number}" for number in range(20)]
+    kinds = {query: "hard:reverse_crop_of_a_frame" if query == "q0" else "c" for query in queries}
+    truth = TruthPairs.from_pairs([(query, "R") for query in queries], kinds=kinds)
+    pairs = ScoredPairs.from_ids(queries, ["R"] * 20, [1 - 0.01 * n for n in range(20)])
+    rows = kind_rows(evaluate(pairs, truth, bootstrap=20).by_kind)
+    assert rows[1][:3] == ["c", "19", "1.000 [1.000, 1.000]"]
+    assert rows[1][3] == "1.000 [0.832, 1.000]", "an interval has a width where all cases agree"
+    assert rows[2][2:] == ["too few", "1 of 1", "1 of 1", "0 of 1"]
+    long = {"verified with a long name [x]": {"uap": Difference(-0.1, Interval(-0.2, 0.05), 0.25)}}
+    for table, whole in ((rows, "0.832–1.000"), (difference_rows(long), "-0.2000 … +0.0500")):
+        narrow = io.StringIO()
+        Console(file=narrow, width=80).print(rich_rows(table))
+        lines = narrow.getvalue().splitlines()
+        assert max(map(len, lines)) <= 80
+        assert any(whole in line for line in lines)
+        assert "…" not in narrow.getvalue().replace(" … ", "")

@@ -14,6 +14,7 @@ import pytest
 from asl.data.catalog import Catalog, open_catalog
 from asl.metrics.evaluation import evaluate
 from asl.metrics.significance import compare
+from asl.report.curve_file import CURVE_FILE
 from asl.report.html import Report, write_report
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, TruthPairs
 
@@ -101,13 +102,15 @@ def test_the_page_is_one_file_that_loads_nothing(full: Path) -> None:
     parser = Parser()
     parser.feed(text)
     assert parser.sources
-    assert all(source.startswith("data:image/jpeg;base64,") for source in parser.sources)
+    others = {s for s in parser.sources if not s.startswith("data:image/jpeg;base64,")}
+    assert others == {CURVE_FILE}, "a link, which is not loaded"
+    assert (full / CURVE_FILE).is_file()
     assert "script" not in parser.tags
     assert "url(" not in text
     assert "@import" not in text
     assert "default-src 'none'" in text
     assert "prefers-color-scheme:dark" in text
-    files = ["asl.sha256", "metrics.json", "report.html", "report.md"]
+    files = ["asl.sha256", "metrics.json", CURVE_FILE, "report.html", "report.md"]
     assert sorted(p.name for p in full.iterdir()) == files
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from asl.metrics.evaluation import KindResult, evaluate
+from asl.metrics.breakdown import KindResult
+from asl.metrics.directional import Directional
+from asl.metrics.evaluation import evaluate
 from asl.metrics.intervals import Interval
 from asl.metrics.significance import Difference
 from asl.report.sections import breakdown, difference_values, shown_columns, table_note
@@ -40,12 +42,32 @@ def test_kinds_with_true_pairs_come_first() -> None:
     assert not table.has_norms
 
 
-def kind(true_pairs: int) -> KindResult:
+def test_kinds_of_few_queries_are_counted_and_others_have_intervals() -> None:
+    few, more = kind(4, queries=4), kind(20, queries=20)
+    norms = Directional(0.5, 0.5, None, 0.5, pairs=24, by_kind={"a": (0.75, 4), "b": (0.9, 20)})
+    rows = breakdown("By kind", {"a": few, "b": more}, {}, norms).rows
+    assert [cell.text for cell in rows[0].cells] == [
+        "too few",
+        "2 of 4",
+        "2 of 4",
+        "0 of 4",
+        "3 of 4",
+    ]
+    assert all(cell.is_small and cell.interval is None for cell in rows[0].cells)
+    assert [cell.text for cell in rows[1].cells] == ["0.500", "0.500", "0.500", "0.100", "0.900"]
+    assert rows[1].cells[1].interval == (0.4, 0.6)
+    assert not any(cell.is_small for cell in rows[1].cells)
+    low, high = rows[1].cells[4].interval or (1, 0)
+    assert low < 0.9 < high < 1
+
+
+def kind(true_pairs: int, *, queries: int = 4) -> KindResult:
     return KindResult(
-        queries=4,
+        queries=queries,
         true_pairs=true_pairs,
         uap=0.5 if true_pairs else None,
         recall_at_1=0.5 if true_pairs else None,
         found=0.5 if true_pairs else None,
         false_match_rate=0.1,
+        intervals={"recall_at_1": Interval(0.4, 0.6)},
     )

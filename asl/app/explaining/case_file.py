@@ -55,7 +55,7 @@ def case_document(explanation: Explanation, *, command: str) -> dict[str, Any]:
     match, verdict = explanation.match, explanation.verdict
     first, second = explanation.first.name, explanation.second.name
     matches = explanation.conclusion in ("copy", "possible copy")
-    made = provenance({}, command="explain")
+    made = provenance({}, command=command)
     return {
         "conclusion": explanation.conclusion,
         "sentence": explanation.sentence,

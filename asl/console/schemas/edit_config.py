@@ -9,7 +9,8 @@ Examples:
   asl edit images=PHOTOS output=out edits=mine.yaml pool=BACKGROUNDS
 
 OUTPUT gets queries/Q000000.jpg ..., truth.csv (query_id, reference_id, kind; the reference is the
-id of the image that the query was made from), edits.csv (what was done to each query, and how much
+id of the image that the query was made from; both ids are those of a search of the same folders
+with this id_style), edits.csv (what was done to each query, and how much
 of the original remains), sheet.jpg and, where images could not be read, failures.csv. The same seed
 gives the same files.
 """

@@ -11,9 +11,10 @@ predictions is a CSV (query_id,reference_id,score; higher = surer; header option
 truth is a CSV (query_id,reference_id; an empty reference for a query without a match; a column kind
 adds a breakdown). queries, references and background are feature stores of asl extract or HDF5
 descriptors of ISC 2021, which are searched. OUTPUT gets metrics.json (uap, recall_at_p90,
-threshold_at_p90 (null: never reached), recall_at_1, recall_at_10 ...), report.md and report.html.
-Ties count against the ranking, recall divides by all true pairs, a duplicate pair is an error.
-docs/evaluation.md has every definition.
+threshold_at_p90 (null: never reached), recall_at_1, recall_at_10 ...), report.md, report.html and
+precision_recall.csv (the curve of every run: recall, precision, score). Ties count against the
+ranking, recall divides by all true pairs, a duplicate pair is an error. docs/evaluation.md has
+every definition.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class EvaluateReport:
     """Report.
 
     Attributes:
-        output: folder of metrics.json, report.md and report.html.
+        output: folder of metrics.json, report.md, report.html and precision_recall.csv.
         precision: precision whose lowest threshold the breakdowns and false-match rates use.
         bootstrap: replicates of the confidence intervals; 0: no intervals.
         seed: seed of the bootstrap.

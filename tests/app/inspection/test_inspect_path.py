@@ -143,3 +143,29 @@ def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "in" / "link").symlink_to(tmp_path / "outside")
     with pytest.raises(UsageError, match="no file that asl writes"):
         inspect_path(tmp_path / "in")
+
+
+def test_tables_that_asl_writes_are_recognised(tmp_path: Path) -> None:
+    from dataclasses import fields
+
+    from asl.app.leaks.leak_tables import LeakRow
+    from asl.app.scanning.tables import Row
+    from asl.report.curve_file import COLUMNS, CURVE_FILE
+
+    headers = {
+        CURVE_FILE: COLUMNS,
+        "leaks.csv": [field.name for field in fields(LeakRow)],
+        "copies.csv": [field.name for field in fields(Row)],
+        "drop.csv": ("split", "path"),
+        "unreadable.csv": ("path", "reason"),
+    }
+    for name, columns in headers.items():
+        (tmp_path / name).write_text(",".join(columns) + "\n")
+    kinds = {finding.path.name: finding.kind for finding in inspect_path(tmp_path)}
+    assert kinds == {
+        CURVE_FILE: "precision over recall",
+        "leaks.csv": "table of leaks",
+        "copies.csv": "table of copies",
+        "drop.csv": "files to drop",
+        "unreadable.csv": "unreadable files",
+    }
