@@ -74,9 +74,7 @@ def build_embedder(
 def _start_from(embedder: Embedder, start: Embedder, path: str) -> None:
     state = start.state_dict()
     own = embedder.state_dict()
-    if isinstance(embedder.neck, NormHead) and not any(
-        name.startswith("neck.neck.") for name in state
-    ):
+    if isinstance(embedder.neck, NormHead) and not isinstance(start.neck, NormHead):
         # A norm head on a model that had none: its neck becomes the neck of the head.
         state = {
             f"neck.{name}" if name.startswith("neck.") else name: value

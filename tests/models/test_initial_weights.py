@@ -39,3 +39,11 @@ def test_a_saved_embedder_is_a_start_with_its_own_pixels(tmp_path: Path) -> None
     )
     with pytest.raises(UsageError, match=r"model\.weights: .* is of another architecture"):
         build_embedder(**{**TINY, "dim": 8}, weights=str(tmp_path))
+
+
+def test_a_start_with_a_norm_head_fits_where_the_neck_has_no_weights(tmp_path: Path) -> None:
+    bare = {**TINY, "neck": "sqrt", "norm_head": True}
+    saved = build_embedder(**bare).eval()
+    save_embedder(saved, tmp_path / "model.safetensors", card={})
+    started = build_embedder(**bare, weights=str(tmp_path)).eval()
+    assert torch.equal(started(images()), saved(images()))
