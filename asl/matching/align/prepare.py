@@ -21,7 +21,7 @@ from asl.types import F32, U8, AslError
 
 _MAX_STRETCH = 4.0  # factor by which the longer side of a strip exceeds the working size at most
 _MAX_ENLARGEMENT = 2.0  # small images grow by this factor at most
-_BLUR = 2.0  # pixels, of the reading that does not see halftones, squares and noise
+_BLUR = 3.0  # pixels, of the reading that does not see halftones, squares and noise
 
 
 @dataclass(frozen=True, eq=False)

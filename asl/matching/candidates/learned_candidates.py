@@ -69,7 +69,7 @@ def learned_candidates(
         raise AslError(f"k: must be 1 or more, got {k}")
     settings = settings or Settings()
     failures: dict[str, str] = {}
-    content = [f"learned {settings.size} {collection}", *references.tolist()]
+    content = [f"learned coarse {settings.size} {collection}", *references.tolist()]
     key = hashlib.sha256("\n".join(content).encode()).hexdigest()
     index = ExactLocalIndex.open(keep, key=key) if keep else None
     images_to_index = 0 if index else len(references)

@@ -1,8 +1,10 @@
-"""Learned features that vote for candidates: of a reference at two sizes, of a query's readings.
+"""Learned features that vote for candidates: of a reference's two readings, of a query's four.
 
 Learned features (:mod:`asl.matching.align.xfeat`) outlive blur, night, halftones and chains of
 edits that leave no SIFT feature in common. They have neither scale nor rotation, so their votes are
-counted without geometry, and references are described at two sizes.
+counted without geometry, and pictures are read at several sizes: a reference also at half its size
+without its fine detail, as a copy shows it that was a thumbnail; a query also at twice its size, as
+the original shows it that was reduced and pasted elsewhere.
 """
 
 from __future__ import annotations
@@ -17,27 +19,37 @@ from asl.matching.align.xfeat import DESCRIPTOR_LENGTH, detect_xfeat
 from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage
-from asl.matching.values import Settings
+from asl.matching.values import Image, Settings
 from asl.types import F32, U8, AslError
 
 _STEPS = 220.0  # of one byte from 0 to 1; the largest component seen is .56
 _FEATURES = 256  # of an image at working size: twice as many find no more
-_SMALL_FEATURES = 128  # of a reference at half its size
+_COARSE_FEATURES = 128  # of a reference at half its size
+_ENLARGED = 2.0  # factor by which a query grows in one of its readings
 
 
 def reference_features(image: Prepared) -> LocalFeatures:
-    """Describe a reference at working size and at half of it: at most 384 features."""
-    small = cv2.resize(image.image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    found = detect_xfeat(np.asarray(small, dtype=np.uint8))
+    """Describe a reference as it is, and at half its size without detail: at most 384 features."""
+    coarse = _resized(_resized(image.image, 0.25, cv2.INTER_AREA), 2.0, cv2.INTER_CUBIC)
+    found = detect_xfeat(coarse)
     return _features(
-        np.concatenate([image.learned.descriptors[:_FEATURES], found.descriptors[:_SMALL_FEATURES]])
+        np.concatenate(
+            [image.learned.descriptors[:_FEATURES], found.descriptors[:_COARSE_FEATURES]]
+        )
     )
 
 
 def query_readings(image: Prepared) -> list[LocalFeatures]:
-    """Read a query as it is, mirrored, and blurred: at most 256 features each."""
-    found = [image.learned, image.mirror.learned, image.softened]
+    """Read a query as it is, mirrored, blurred, and enlarged: at most 256 features each."""
+    enlarged = detect_xfeat(_resized(image.image, _ENLARGED, cv2.INTER_CUBIC))
+    found = [image.learned, image.mirror.learned, image.softened, enlarged]
     return [_features(features.descriptors[:_FEATURES]) for features in found]
+
+
+def _resized(image: Image, factor: float, method: int) -> Image:
+    """Resize by a factor, to one pixel a side at least."""
+    size = [max(1, round(side * factor)) for side in image.shape[1::-1]]
+    return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)
 
 
 def _features(descriptors: F32) -> LocalFeatures:

@@ -8,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as Image_
 
 from asl.matching.align.prepare import prepare
+from asl.matching.align.xfeat import detect_xfeat
 from asl.matching.candidates.exact_local_index import ExactLocalIndex
 from asl.matching.candidates.learned_features import (
     LearnedReader,
@@ -47,6 +49,22 @@ def half(picture: Image) -> Image:
     return scene
 
 
+def tiny(picture: Image) -> Image:
+    """Make a thumbnail of an eighth, and enlarge it again."""
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def third(picture: Image) -> Image:
+    """Paste the picture on a third of another one's sides."""
+    height, width = picture.shape[:2]
+    scene = textured(77)
+    small = cv2.resize(picture, (width // 3, height // 3), interpolation=cv2.INTER_AREA)
+    scene[height // 5 : height // 5 + height // 3, width // 5 : width // 5 + width // 3] = small
+    return scene
+
+
 def mirrored(picture: Image) -> Image:
     return np.ascontiguousarray(picture[:, ::-1])
 
@@ -57,7 +75,7 @@ def index() -> ExactLocalIndex:
     return ExactLocalIndex.build(reference_features(image) for image in references)
 
 
-@pytest.mark.parametrize("edit", [screened, dark, half, mirrored])
+@pytest.mark.parametrize("edit", [screened, dark, half, mirrored, tiny, third])
 def test_edits_that_keep_the_picture_find_it(
     index: ExactLocalIndex, edit: Callable[[Image], Image]
 ) -> None:
@@ -71,15 +89,27 @@ def test_features_are_of_one_byte_and_few() -> None:
     assert reference.descriptors.dtype == np.int8
     assert 0 < len(reference) <= 384
     readings = query_readings(image)
-    assert [reading.descriptors.shape[1] for reading in readings] == [64, 64, 64]
+    assert [reading.descriptors.shape[1] for reading in readings] == [64] * 4
     assert max(len(reading) for reading in readings) <= 256
     unit = image.learned.descriptors[: len(readings[0])]
     np.testing.assert_allclose(readings[0].descriptors / 220.0, unit, atol=0.51 / 220)
 
 
+def test_a_reference_is_also_read_as_its_thumbnail_shows_it() -> None:
+    picture = textured(4)
+    height, width = picture.shape[:2]
+    small = Image_.fromarray(picture).resize((width // 4, height // 4), Image_.Resampling.BOX)
+    thumbnail = np.asarray(small.resize((width // 2, height // 2), Image_.Resampling.BICUBIC))
+    seen = detect_xfeat(thumbnail).descriptors
+    read = reference_features(prepare(picture, Settings())).descriptors / 220.0
+    whole, coarse = read[:-64] @ seen.T, read[-64:] @ seen.T
+    assert np.median(coarse.max(axis=1)) > 0.9
+    assert np.median(whole.max(axis=1)) < 0.85
+
+
 def test_pictures_without_features_neither_vote_nor_fail(index: ExactLocalIndex) -> None:
     blank = prepare(np.full((20, 20, 3), 90, np.uint8), Settings())
-    assert [len(reading) for reading in query_readings(blank)] == [0, 0, 0]
+    assert [len(reading) for reading in query_readings(blank)] == [0] * 4
     assert len(rank_by_votes(index, query_readings(blank), 3)[0]) == 0
     empty = ExactLocalIndex.build([reference_features(blank)])
     asked = query_readings(prepare(textured(1), Settings()))
@@ -94,13 +124,13 @@ def load(name: str) -> Image:
 
 def test_readers_tell_queries_from_references_and_name_what_cannot_be_read() -> None:
     reference, query = LearnedReader(load), LearnedReader(load, is_query=True)
-    one, three = reference("3"), query("3")
+    one, four = reference("3"), query("3")
     assert isinstance(one, list)
-    assert isinstance(three, list)
-    assert (len(one), len(three)) == (1, 3)
+    assert isinstance(four, list)
+    assert (len(one), len(four)) == (1, 4)
     image = prepare(textured(3), Settings())
     np.testing.assert_array_equal(one[0].descriptors, reference_features(image).descriptors)
-    for read, expected in zip(three, query_readings(image), strict=True):
+    for read, expected in zip(four, query_readings(image), strict=True):
         np.testing.assert_array_equal(read.descriptors, expected.descriptors)
     assert reference("broken") == query("broken") == "broken: is no image"
 
