@@ -25,6 +25,7 @@ import cv2
 import pytest
 
 from asl.cli import compose
+from asl.console.verbs import VERBS
 from asl.data import completeness
 from asl.data.catalog import open_catalog
 from asl.data.synthetic_benchmark import BenchmarkPlan, BenchmarkSources, build_benchmark
@@ -286,6 +287,14 @@ def test_the_pictures_and_their_numbers_are_drawn_by_the_code(tmp_path: Path) ->
 def test_every_page_is_in_the_navigation() -> None:
     named = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     assert named == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+def test_the_page_of_features_names_every_command_and_file_that_exists() -> None:
+    page = (ROOT / "docs" / "features.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| commands |"))
+    assert set(re.findall(r"`(\w+)`", row)) == set(VERBS)
+    for link in re.findall(r"\]\((\w+\.md)\)", page):
+        assert (ROOT / "docs" / link).is_file()
 
 
 def test_the_api_page_names_what_exists() -> None:

@@ -41,6 +41,17 @@ class Match:
         reference_outline: the same corners in the reference.
         path: file of the reference, where it came from one; an archive's members have the archive's
             path and theirs.
+
+    >>> facts = {"score": 0.81, "cosine": 0.81, "query_log_norm": -1.9, "reference_log_norm": -1.2}
+    >>> texts = {"why": "the pixels agree in this direction only", "reason": ""}
+    >>> outlines = {"query_outline": (), "reference_outline": ()}
+    >>> match = Match("photo.jpg", 0.99, True, "reference->query", edits=("cropped to 64 %",),
+    ...               **facts, **texts, **outlines)
+    >>> match
+    <Match photo.jpg: 0.990, reference->query, cropped to 64 %>
+    >>> if match.accepted and match.direction == "reference->query":
+    ...     print("made from", match.reference)
+    made from photo.jpg
     """
 
     reference: str

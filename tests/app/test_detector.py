@@ -27,6 +27,14 @@ def test_importing_the_package_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_editors_find_what_is_loaded_on_use() -> None:
+    import asl
+
+    assert set(asl.__all__) <= set(dir(asl))
+    for name in asl.__all__:
+        assert getattr(asl, name)
+
+
 def test_five_lines(photos: Path, embedder: Embedder) -> None:
     detector = CopyDetector(embedder)
     result = detector.add(photos)
