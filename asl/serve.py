@@ -122,7 +122,7 @@ def open_detector(options: ServeConfig) -> CopyDetector:
             progress=progress,
         )
         if options.check_files:
-            detector.store.check()
+            detector.check()
         return detector
 
 

@@ -51,7 +51,7 @@ from asl.data.images import decode_image
 from asl.features import extract
 from asl.matching import Verifier
 from asl.matching.align.prepare import Prepared
-from asl.matching.candidates.local_features import local_candidates
+from asl.matching.candidates.local_candidates import local_candidates
 from asl.matching.decision.fit_trees import average_trees, calibrate, fit_trees, refine_trees
 from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.values import EVIDENCE

@@ -135,6 +135,15 @@ class CopyDetector:
         """Store that holds the references."""
         return self._store
 
+    def check(self) -> None:
+        """Compare all that is in the folder with its checksums.
+
+        Raises:
+            ReadError: something is damaged.
+        """
+        self._store.check()
+        self._references.check()
+
     def describe(self, name: str) -> tuple[Name, Facts]:
         """Return name record (digest, label) and file facts of one reference.
 

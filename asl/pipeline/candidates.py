@@ -12,12 +12,13 @@ from asl.console.progress import progress_bar
 from asl.data.catalog import CatalogLoader
 from asl.features.fingerprints import fingerprint, glances
 from asl.index.exact.region_search import search_regions
-from asl.matching.candidates.learned_candidates import (
-    LEARNED_REFERENCES,
-    fused,
-    learned_candidates,
+from asl.matching.candidates.learned_candidates import LEARNED, LEARNED_REFERENCES, fused
+from asl.matching.candidates.local_candidates import (
+    FeatureKind,
+    LocalCandidates,
+    local_candidates,
 )
-from asl.matching.candidates.local_features import local_candidates
+from asl.matching.candidates.local_features import SIFT
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.score import Score, pair_scores
 from asl.types import F32, I64, QueryEmbeddings, ReferenceEmbeddings, ScoredPairs, StrArray
@@ -72,37 +73,31 @@ def find_local(
     ids = inputs.references.ids if references is None else references
     ids = ids[np.isin(ids, reference_images.ids)]
     collection = fingerprint(reference_images, ids.tolist())
-    with progress_bar("local features", unit="images") as progress:
-        found = local_candidates(
-            inputs.queries.ids,
-            ids,
-            load_query=CatalogLoader.of(query_images),
-            load_reference=CatalogLoader.of(reference_images),
-            k=k,
-            workers=workers,
-            cache=cache,
-            collection=collection,
-            versions=glances(reference_images, ids.tolist()),
-            keep=inputs.local_index,
-            progress=progress,
-        )
+    keep = inputs.local_index
+
+    def retrieve(kind: FeatureKind, label: str, keep: Path | None) -> LocalCandidates:
+        with progress_bar(label, unit="images") as progress:
+            return local_candidates(
+                inputs.queries.ids,
+                ids,
+                load_query=CatalogLoader.of(query_images),
+                load_reference=CatalogLoader.of(reference_images),
+                kind=kind,
+                k=k,
+                workers=workers,
+                cache=cache,
+                collection=collection,
+                versions=glances(reference_images, ids.tolist()),
+                keep=keep,
+                progress=progress,
+            )
+
+    found = retrieve(SIFT, "local features", keep)
     warn_failures(found.failures, "without local features")
     if len(ids) > LEARNED_REFERENCES:
         return found.pairs
-    keep = inputs.local_index
-    with progress_bar("learned features", unit="images") as progress:
-        learned = learned_candidates(
-            inputs.queries.ids,
-            ids,
-            load_query=CatalogLoader.of(query_images),
-            load_reference=CatalogLoader.of(reference_images),
-            k=k,
-            workers=workers,
-            cache=cache,
-            collection=collection,
-            keep=keep.with_name(f"{keep.stem}-learned{keep.suffix}") if keep else None,
-            progress=progress,
-        )
+    beside = keep.with_name(f"{keep.stem}-learned{keep.suffix}") if keep else None
+    learned = retrieve(LEARNED, "learned features", beside)
     return fused([found.pairs, learned.pairs], queries=inputs.queries.ids, references=ids)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
 from asl.app.library.records import Name, Record
+from asl.app.library.vector_rows import MappedRows, check_rows, digest_bytes
 from asl.data.hard_pair_lists import read_hard_pairs, write_hard_pairs
 from asl.data.isc_hdf5 import (
     read_descriptors,
@@ -29,8 +30,16 @@ from asl.features.feature_store import FeatureStore
 from asl.index.engines.faiss_factory import FaissFactoryIndex
 from asl.index.saved_index import SavedIndex
 from asl.matching.align.prepare import Prepared
+from asl.matching.candidates.coded_local_index import (
+    CODES,
+    coded_local_index,
+    image_key,
+    select_pieces,
+)
 from asl.matching.candidates.exact_local_index import ExactLocalIndex
 from asl.matching.candidates.feature_values import LocalFeatures
+from asl.matching.candidates.piece_files import read_pieces
+from asl.matching.candidates.quantiser import load_quantiser
 from asl.matching.candidates.votes import rank_by_votes
 from asl.matching.decision.trees import load_model
 from asl.matching.run.disk_cache import Cache
@@ -43,6 +52,7 @@ _IMAGES = Embeddings.from_features(
     [f"folder/image-{number:03d}.jpg" for number in range(24)],
     _RNG.normal(size=(24, 32)).astype(np.float32),
 )
+_VECTORS = 240  # rows of a library
 _DIGESTS = [hashlib.sha256(name.encode()).hexdigest() for name in _IMAGES.ids.tolist()]
 
 
@@ -269,6 +279,54 @@ def _read_local_index(folder: Path, check: bool) -> str:
     return digest(*rank_by_votes(index, [LocalFeatures(frames, frames, query)], 4))
 
 
+def _coded_keys() -> list[bytes]:
+    return [image_key(name) for name in _DIGESTS]
+
+
+def _write_coded_index(folder: Path) -> None:
+    for count in (18, len(_DIGESTS)):  # two pieces
+        coded_local_index(
+            _coded_keys()[:count],
+            lambda positions: [_local_features(12) for _ in positions],
+            folder=folder / f"i{CODES}",
+        )
+
+
+def _read_coded_index(folder: Path, check: bool) -> str:
+    pieces = read_pieces(folder / f"i{CODES}", load_quantiser(), check_files=check)
+    arrays = [keyed.keys for keyed in pieces]
+    if check:
+        codes = [keyed.piece for keyed in pieces]
+        arrays += [array for one in codes for array in (one.bounds, one.signs, one.features)]
+        return digest(*arrays)
+    index = select_pieces(pieces, _coded_keys(), load_quantiser())
+    query = np.random.default_rng(1).integers(0, 256, (30, 128), dtype=np.uint8)
+    frames = np.ones(30, np.float32)
+    return digest(*arrays, *rank_by_votes(index, [LocalFeatures(frames, frames, query)], 4))
+
+
+def _mapped_rows(folder: Path) -> MappedRows:
+    return MappedRows(folder / "l-vectors", model="m", dim=32, regions=1, key="k")
+
+
+def _write_vectors(folder: Path) -> None:
+    rows = _mapped_rows(folder)
+    unit, count = _IMAGES.vectors, len(_DIGESTS)
+    for start in range(0, _VECTORS, count):
+        rows.put(start, unit, unit[:, None], _IMAGES.log_norms, digest_bytes(_DIGESTS))
+    rows.close(_VECTORS)
+
+
+def _read_vectors(folder: Path, check: bool) -> str:
+    if check:
+        check_rows(folder / "l-vectors")
+    rows = _mapped_rows(folder)
+    rows.close(rows.complete)
+    if rows.complete < _VECTORS:
+        raise AslError("counts as missing, is made again")
+    return digest(rows.vectors[:_VECTORS], rows.regions[:_VECTORS], rows.facts[:_VECTORS])
+
+
 def _write_prepared(folder: Path) -> None:
     features = _local_features(20)
     image = _RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -313,6 +371,8 @@ KINDS: dict[str, Kind] = {
     "JSON": Kind(_write_json, _read_json),
     "verifier": Kind(_write_verifier, _read_verifier),
     "local feature index": Kind(_write_local_index, _read_local_index),
+    "coded local feature index": Kind(_write_coded_index, _read_coded_index),
+    "vectors of a library": Kind(_write_vectors, _read_vectors),
     "prepared image": Kind(_write_prepared, _read_prepared),
     "pairs as CSV": Kind(
         lambda folder: write_pairs(_scored(), folder / "p.csv"),

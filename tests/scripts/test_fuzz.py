@@ -23,7 +23,7 @@ def campaign(script: str, *words: str, report: Path) -> dict[str, dict[str, dict
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     report = campaign("files.py", "--count", "25", report=tmp_path / "r.json")
-    assert len(report) == 16
+    assert len(report) == 18
     for kind, part in report.items():
         assert sum(part["counts"].values()) == 25, kind
 

@@ -148,6 +148,16 @@ class ReferenceIndex:
         digest = self.digest(name)
         return self._store.thumbnail(digest) if digest else b""
 
+    def check(self) -> None:
+        """Compare the files beside the store with their checksums.
+
+        Raises:
+            ReadError: one is damaged.
+        """
+        self._vectors.check()
+        if self._votes:
+            self._votes.check()
+
     def copy_to(self, store: Path) -> None:
         """Write what is beside the store beside another one."""
         if self._votes:

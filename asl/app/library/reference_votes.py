@@ -17,6 +17,8 @@ from asl.matching.candidates.coded_local_index import CODES, image_key
 from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.candidates.live_local_index import LiveLocalIndex
 from asl.matching.candidates.local_features import local_features
+from asl.matching.candidates.piece_files import read_pieces
+from asl.matching.candidates.quantiser import load_quantiser
 from asl.matching.values import Settings
 from asl.types import AslError, Progress
 
@@ -88,6 +90,15 @@ class ReferenceVotes:
         """Return the names of the k contents that share most features with a query, most first."""
         keys = self._index.vote(query, k)
         return [name for key in keys for name in self._names.get(key, ())]
+
+    def check(self) -> None:
+        """Compare the index beside the store with its checksums.
+
+        Raises:
+            ReadError: a file is damaged.
+        """
+        if self._store.path is not None:
+            read_pieces(index_folder(self._store.path), load_quantiser(), check_files=True)
 
     def copy_to(self, store: Path) -> None:
         """Write the index beside another store."""

@@ -34,6 +34,7 @@ INITIAL_ROWS = 256
 _LOCK = "write.lock"
 _PARTS = ("vectors", "regions", "facts")
 _ROWS_AT_ONCE = 4096
+_CHECKED_BYTES = 2**26  # up to which rows are compared with their checksums when they are opened
 _MOST_SPARE_ROWS = 65536  # that files are lengthened by at once
 _COMMIT_ROWS = 4096  # rows that a kill can lose: they are read from the library again
 Facts = npt.NDArray[np.void]
@@ -90,6 +91,13 @@ class VectorRows:
         for name in _PARTS:
             setattr(self, name, getattr(self, name)[rows])
 
+    def check(self) -> None:
+        """Compare rows that outlive the process with their checksums.
+
+        Raises:
+            ReadError: one is damaged.
+        """
+
     def in_memory(self, used: int) -> VectorRows:
         """Copy the first rows to memory."""
         copy = VectorRows(self.vectors.shape[1], self.regions.shape[1])
@@ -141,14 +149,18 @@ class MappedRows(VectorRows):
     def _open(self) -> None:
         try:
             manifest = read_manifest(self._folder)
-        except ReadError:  # none, or damaged: made again
-            manifest = {}
-        if self._identity.items() <= manifest.items():
             self._generation, rows = manifest["generation"], manifest["rows"]
-            if all(_size(self._path(name)) >= rows * self._bytes(name) for name in _PARTS):
+            row_bytes = sum(self._bytes(name) for name in _PARTS)
+            if rows * row_bytes <= _CHECKED_BYTES:
+                check_rows(self._folder)
+            if self._identity.items() <= manifest.items() and all(
+                _size(self._path(name)) >= rows * self._bytes(name) for name in _PARTS
+            ):
                 self.complete = self._committed = rows
                 self._map(max(rows, 1))
                 return
+        except ReadError:  # none, or damaged: made again
+            pass
         self._begin(INITIAL_ROWS)
         self._commit(0)
 
@@ -241,6 +253,10 @@ class MappedRows(VectorRows):
             if path.suffix[1:] in _PARTS and path.stem != f"{self._generation:08d}":
                 with suppress(OSError):  # mapped files cannot be removed on Windows
                     path.unlink()
+
+    def check(self) -> None:
+        """Compare the rows that are counted with their checksums."""
+        check_rows(self._folder)
 
     def in_memory(self, used: int) -> VectorRows:
         """Copy the first rows to memory, where the files can grow no more."""

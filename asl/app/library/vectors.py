@@ -103,6 +103,14 @@ class VectorCollection:
             self._compact_if_sparse()
         return sorted(position for positions in waiting.values() for position in positions)
 
+    def check(self) -> None:
+        """Compare the rows that an earlier process left with their checksums.
+
+        Raises:
+            ReadError: one is damaged.
+        """
+        self._rows.check()
+
     def close(self) -> None:
         """Leave the rows to the next process, where they are in files."""
         with self._lock:

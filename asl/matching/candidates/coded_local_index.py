@@ -122,14 +122,14 @@ def coded_local_index(
     if folder is None:
         writer = PieceWriter(None, [], quantiser)
         _update(writer, keys, read, quantiser)
-        return _select(writer.pieces, keys, quantiser)
+        return select_pieces(writer.pieces, keys, quantiser)
     writer = PieceWriter.open(folder, quantiser)
     if not _is_current(writer.pieces, keys):  # who only reads needs no lock
         busy = f"{folder}: another process changes this index of local features; wait for it"
         with exclusive_lock(folder / LOCK, busy=busy, wait=_WAIT_SECONDS):
             writer = PieceWriter.open(folder, quantiser)
             _update(writer, keys, read, quantiser)
-    return _select(writer.pieces, keys, quantiser)
+    return select_pieces(writer.pieces, keys, quantiser)
 
 
 def _is_current(pieces: Sequence[KeyedPiece], keys: Sequence[bytes]) -> bool:
@@ -179,7 +179,7 @@ def _coded(
             small = []
 
 
-def _select(
+def select_pieces(
     pieces: Sequence[KeyedPiece], keys: Sequence[bytes], quantiser: Quantiser
 ) -> CodedLocalIndex:
     """Number the images of some pieces as the references of these keys."""

@@ -1,105 +1,44 @@
-"""Retrieve candidates by learned features, where no SIFT feature survived the edits."""
+"""Candidates by learned features, where no SIFT feature survived the edits."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from asl.matching.candidates.exact_local_index import ExactLocalIndex
 from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.candidates.learned_features import NO_LEARNED_FEATURES, LearnedReader
-from asl.matching.candidates.local_features import LocalCandidates, read_features
-from asl.matching.candidates.votes import joined_lists, rank_by_votes
+from asl.matching.candidates.local_features import Role
 from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage
 from asl.matching.values import Settings
-from asl.shared_defaults import LOCAL_CANDIDATES
-from asl.storage import WriteError
-from asl.types import I64, AslError, Progress, ScoredPairs, StrArray
+from asl.types import I64, ScoredPairs, StrArray
 
 LEARNED_REFERENCES = 20_000  # up to which learned features vote: 24 KB of memory each
 
 
-def learned_candidates(
-    queries: StrArray,
-    references: StrArray,
-    *,
-    load_query: LoadImage,
-    load_reference: LoadImage,
-    k: int = LOCAL_CANDIDATES,
-    settings: Settings | None = None,
-    workers: int | None = None,
-    cache: Path | None = None,
-    collection: str = "",
-    keep: Path | None = None,
-    progress: Progress | None = None,
-) -> LocalCandidates:
-    """Retrieve the references that share most learned features with each query.
+class LearnedVotes:
+    """Learned features as a kind of features that vote; always with one byte a component."""
 
-    The mirrored and the blurred query vote as well.
+    nothing = NO_LEARNED_FEATURES
+    exact_references = None
 
-    Args:
-        queries: query ids, ``[Q]``.
-        references: reference ids, ``[R]``.
-        load_query: query id -> uint8 ``[H, W, 3]`` RGB; an ``AslError`` or ``OSError`` is recorded
-            as a failure of that image.
-        load_reference: the same for references. Both must be picklable where ``workers`` is above
-            1.
-        k: maximum number of references per query.
-        settings: of the verifier that will compare the candidates.
-        workers: number of processes; None for one per core where there are many images.
-        cache: folder of prepared references, read where they are there.
-        collection: identifies the set of references in the cache and in the saved index.
-        keep: file of the index of the references; reused where it was built from the same ids,
-            collection and settings. It is not written where a reference could not be read or the
-            folder is read-only.
-        progress: called with (images done, images to do).
+    def identify(self, settings: Settings) -> str:
+        """Name the kind of features and the settings that they depend on."""
+        return f"learned coarse {settings.size}"
 
-    Returns:
-        Up to ``k`` candidates of each query, most votes first, and the unreadable images.
+    def reader(
+        self, load: LoadImage, settings: Settings, role: Role, cache: Cache | None
+    ) -> Callable[[str], list[LocalFeatures] | str]:
+        """Return what reads the features of one image; the cache is of prepared references."""
+        return LearnedReader(load, settings, is_query=role == "query", cache=cache)
 
-    Raises:
-        AslError: ``k`` below 1, or a loader that cannot be sent to other processes.
-    """
-    if k < 1:
-        raise AslError(f"k: must be 1 or more, got {k}")
-    settings = settings or Settings()
-    failures: dict[str, str] = {}
-    content = [f"learned coarse {settings.size} {collection}", *references.tolist()]
-    key = hashlib.sha256("\n".join(content).encode()).hexdigest()
-    index = ExactLocalIndex.open(keep, key=key) if keep else None
-    images_to_index = 0 if index else len(references)
+    def readings(self, found: Sequence[LocalFeatures]) -> list[LocalFeatures]:
+        """Return the readings of a query: as it is, mirrored, blurred, enlarged."""
+        return list(found)
 
-    def read(
-        role: str, ids: StrArray, reader: LearnedReader, already_done: int
-    ) -> Iterator[list[LocalFeatures]]:
-        found = read_features(reader, ids.tolist(), workers=workers)
-        for done, (name, result) in enumerate(found, start=already_done + 1):
-            if isinstance(result, str):
-                failures[f"{role}:{name}"] = result
-            if progress:
-                progress(done, images_to_index + len(queries))
-            yield [NO_LEARNED_FEATURES] if isinstance(result, str) else result
 
-    if index is None:
-        prepared = None if cache is None else Cache(cache, settings, collection)
-        reader = LearnedReader(load_reference, settings, cache=prepared)
-        index = ExactLocalIndex.build(
-            features for (features,) in read("reference", references, reader, 0)
-        )
-        if keep and not failures:  # an image that cannot be read now may be readable next time
-            with suppress(WriteError):  # a library may be read-only
-                index.save(keep, key=key)
-    asked = LearnedReader(load_query, settings, is_query=True)
-    lists = [
-        rank_by_votes(index, readings, k)
-        for readings in read("query", queries, asked, images_to_index)
-    ]
-    return LocalCandidates(joined_lists(queries, references, lists), failures)
+LEARNED = LearnedVotes()
 
 
 def fused(lists: list[ScoredPairs], *, queries: StrArray, references: StrArray) -> ScoredPairs:

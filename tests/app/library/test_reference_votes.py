@@ -14,7 +14,7 @@ from asl.app.detector import FILE
 from asl.app.inspection.inspect_path import inspect_path
 from asl.app.library.reference_votes import index_folder
 from asl.models import Embedder
-from asl.types import Progress
+from asl.types import AslError, Progress
 from tests.app.conftest import Pixels, encode, textured
 
 COUNT = 16
@@ -152,3 +152,16 @@ def test_votes_are_complete_while_references_come_and_go(embedder: Embedder) -> 
         thread.join()
     assert not errors, errors
     assert len(detector) == COUNT + 2
+
+
+def test_all_files_of_a_library_are_checked(embedder: Embedder, tmp_path: Path) -> None:
+    with fill(detector_of(embedder, tmp_path)) as detector:
+        detector.check()
+    with detector_of(embedder, tmp_path) as detector:
+        (path,) = index_folder(tmp_path / FILE).glob("*.signs.npy")
+        data = bytearray(path.read_bytes())
+        data[-5] ^= 1
+        path.write_bytes(bytes(data))
+        with pytest.raises(AslError, match=r"signs\.npy: damaged"):
+            detector.check()
+    detector_of(embedder).check()

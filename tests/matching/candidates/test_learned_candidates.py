@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.matching.candidates.learned_candidates import fused, learned_candidates
-from asl.matching.candidates.local_features import LocalCandidates
+from asl.matching.candidates.learned_candidates import LEARNED, fused
+from asl.matching.candidates.local_candidates import LocalCandidates, local_candidates
 from asl.types import AslError, ScoredPairs
 from tests.matching.conftest import Image, textured
 
@@ -34,11 +34,12 @@ def load_query(name: str) -> Image:
 def find(
     queries: list[str], references: list[str] | None = None, **options: Any
 ) -> LocalCandidates:
-    return learned_candidates(
+    return local_candidates(
         np.array(queries),
         np.array(references or REFERENCES),
         load_query=load_query,
         load_reference=load_reference,
+        kind=LEARNED,
         **{"workers": 0, **options},
     )
 

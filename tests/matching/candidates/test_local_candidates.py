@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asl.matching.candidates import local_features as local_features_module
-from asl.matching.candidates.local_features import LocalCandidates, local_candidates
+from asl.matching.candidates.local_candidates import LocalCandidates, local_candidates
 from asl.matching.run.disk_cache import Cache
 from asl.matching.values import Settings
 from asl.types import AslError
