@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.review_config import ReviewConfig
-from asl.console.terminal_text import terminal_text
+from asl.console.terminal_text import byte_text, terminal_text
 from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _dry_run(session: ReviewSession, options: ReviewConfig) -> int:
     plan = _planned(session)
     for move in plan.moves:
         name = session.result.typed_path(move.path)
-        print(f"  would go   {terminal_text(name)}  ({_size(move.bytes)}; {move.by})")
+        print(f"  would go   {terminal_text(name)}  ({byte_text(move.bytes)}; {move.by})")
     for refusal in plan.refused:
         name = session.result.typed_path(refusal.path)
         print(f"  refused    {terminal_text(f'{name}: {refusal.reason}')}")
@@ -168,13 +168,7 @@ def _print_refused(refused: tuple[Refusal, ...]) -> None:
 
 
 def _counts(decided: int, moved: int, refused: int, kept: int, space: int) -> str:
-    return (
-        f"{decided} decided = {moved} to go + {refused} refused + {kept} kept; {_size(space)} won"
-    )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count > 1e6 else f"{count / 1e3:.0f} kB"
+    return f"{decided} decided = {moved} to go + {refused} refused + {kept} kept; {byte_text(space)} won"
 
 
 def _serve(session: ReviewSession, options: ReviewConfig) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.scan_config import ScanConfig
-from asl.console.terminal_text import terminal_text
+from asl.console.terminal_text import byte_text, terminal_text
 from asl.errors import UsageError
 from asl.pipeline.key_checks import check_least, check_scan_keys
 
@@ -137,8 +137,8 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
     if bursts := numbers["bursts"]:
         print(f"{bursts} {'burst' if bursts == 1 else 'bursts'}: shots of one moment, no copies")
     if files := numbers["probable_copies"]:
-        megabytes = numbers["copied_bytes"] / 1e6
-        print(f"{_copies_text(files, across=result.across)}: {megabytes:.1f} MB")
+        size = byte_text(numbers["copied_bytes"])
+        print(f"{_copies_text(files, across=result.across)}: {size}")
     if (
         top := max((precision for precision, _ in verifier_table()), default=1.0)
     ) < result.precision:

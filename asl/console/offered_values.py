@@ -11,6 +11,7 @@ _SHIPPED = ("asl_lite0",)
 _DEVICES = ("auto", "cpu", "cuda")
 # Of the verbs that take every model of the package; the others need a calibrated one.
 _ALL_MODELS = ("extract", "search", "evaluate", "reproduce", "export")
+RULES = ("keep-original", "keep-largest", "keep-oldest", "keep-folder")
 LAYOUTS = (
     "folder",
     "ndec",
@@ -43,6 +44,7 @@ def offered_values(verb: str, key: str) -> tuple[str, ...]:
         "device": _DEVICES,
         "model": (*_SHIPPED, "lite0") if verb in _ALL_MODELS else _SHIPPED,
         "layout": ("auto", *LAYOUTS),
+        "rule": RULES,
         "edits": (*_recipes(), "kinds", "every") if key == "edits" else (),
     }.get(key, ())
 

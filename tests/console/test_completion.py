@@ -115,6 +115,7 @@ def test_every_key_and_every_choice_is_offered(verb: str) -> None:
 
 
 def test_names_that_are_offered_are_accepted(tmp_path: Path) -> None:
+    from asl.app.reviewing.keep_rules import RuleName
     from asl.data.layouts import open_benchmark
     from asl.data.training_set import Content
     from asl.data.training_sources import ROLES
@@ -129,6 +130,7 @@ def test_names_that_are_offered_are_accepted(tmp_path: Path) -> None:
     assert offered_values("train", "data.hard_pairs_as") == ROLES
     assert set(offered_values("train", "data.content")) == set(get_args(Content))
     assert offered_values("train", "trainer.logger") == tuple(LOGGERS)
+    assert offered_values("review", "rule") == get_args(RuleName)
     for recipe in offered_values("edit", "edits")[:-2]:
         load_recipe(recipe)
     for model in offered_values("scan", "model"):

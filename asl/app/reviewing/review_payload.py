@@ -108,6 +108,7 @@ def _pair(session: ReviewSession, pair: MatchedPair) -> Plain:
         "clear": pair.origin.clear,
         "why": pair.why,
         "edits": list(pair.verdict.edits),
+        "kinds": list(pair.kinds),
         "reason": pair.reason,
         "mark": mark.mark if mark else None,
         "onto": copy_onto_original(pair.verdict.first_outline, pair.verdict.second_outline),

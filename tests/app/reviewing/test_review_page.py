@@ -105,7 +105,7 @@ def test_from_decisions_to_the_trash_and_back(
         ("name", "SUB/", ["p0.jpg", "sub/crop of 0.jpg"]),
         ("direction", "unclear", ["p3-again.jpg", "p3.jpg"]),
         ("direction", "same", ["p2 (1).jpg", "p2.jpg"]),
-        ("edit", "pasted into another picture", ["collage.png", "p0.jpg"]),
+        ("edit", "pasted into", ["collage.png", "p0.jpg"]),
         ("state", "open", ["collage.png", "p0.jpg"]),
         ("certainty", "0.98", ["p0.jpg", "p2 (1).jpg", "p2.jpg", "sub/crop of 0.jpg"]),
         ("name", "nobody", []),

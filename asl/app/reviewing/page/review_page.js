@@ -37,7 +37,7 @@ function passes(member, group) {
   const file = review.files[member.file], root = review.files[group.members[0][0]];
   const needle = $("name").value.toLowerCase(), edit = $("edit").value, direction = $("direction").value;
   if (needle && !file.name.toLowerCase().includes(needle)) return false;
-  if (edit && !editsOf(member).includes(edit)) return false;
+  if (edit && !kindsOf(member).includes(edit)) return false;
   if (direction && directionOf(member) !== direction) return false;
   const smaller = file.size[0] * file.size[1] < root.size[0] * root.size[1];
   if ($("size").value && smaller !== ($("size").value === "smaller")) return false;
@@ -469,10 +469,10 @@ async function useRule() {
 }
 
 function fillChoices() {
-  const edits = new Set(), folders = new Set();
+  const kinds = new Set(), folders = new Set();
   for (const group of review.groups) {
     for (const member of membersOf(group)) {
-      editsOf(member).forEach(edit => edits.add(edit));
+      kindsOf(member).forEach(kind => kinds.add(kind));
       folders.add(folderOf(review.files[member.file]));
     }
   }
@@ -481,7 +481,7 @@ function fillChoices() {
     option.value = value;
     return option;
   });
-  $("edit").replaceChildren($("edit").options[0], ...options(edits, value => value));
+  $("edit").replaceChildren($("edit").options[0], ...options(kinds, value => value));
   $("folder").replaceChildren(...options(folders, value => value || "(top folder)"));
 }
 

@@ -68,6 +68,12 @@ function editsOf(member) {
   return member.parent === null ? [] : ["exact copy"];
 }
 
+// Kinds of the edits in one word each, to filter by: "cropped" for "cropped to 61 %".
+function kindsOf(member) {
+  if (member.pair !== null) return review.pairs[member.pair].kinds;
+  return member.parent === null ? [] : ["identical"];
+}
+
 function totals() {
   const grouped = new Set(review.groups.flatMap(group => membersOf(group).map(m => m.file)));
   const count = {remove: 0, keep: 0, open: 0, space: 0};
