@@ -168,7 +168,8 @@ def _print_refused(refused: tuple[Refusal, ...]) -> None:
 
 
 def _counts(decided: int, moved: int, refused: int, kept: int, space: int) -> str:
-    return f"{decided} decided = {moved} to go + {refused} refused + {kept} kept; {byte_text(space)} won"
+    parts = f"{moved} to go + {refused} refused + {kept} kept"
+    return f"{decided} decided = {parts}; {byte_text(space)} won"
 
 
 def _serve(session: ReviewSession, options: ReviewConfig) -> int:
