@@ -38,6 +38,7 @@ from asl.data.images import Pixels, decode_image
 from asl.matching.align.prepare import prepare
 from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.candidates.local_features import local_features
+from asl.matching.candidates.piece_writer import FEATURES_PER_IMAGE
 from asl.matching.values import Settings
 from asl.shared_defaults import LOCAL_CANDIDATES
 from asl.types import AslError
@@ -135,7 +136,7 @@ class Filler:
             for row, digest in enumerate(digests)
         ]
         features = [
-            local_features(prepare(decode_image(one), Settings()))
+            local_features(prepare(decode_image(one), Settings())).largest(FEATURES_PER_IMAGE)
             for one in (thumbnails if options.local_candidates else [])
         ]
         return cls(store, records, features, ingestor.regions, options.local_candidates > 0)

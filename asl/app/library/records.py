@@ -33,7 +33,7 @@ class Record:
     regions: F32 | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Name:
     """A name and the content that it points at.
 

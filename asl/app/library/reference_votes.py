@@ -16,12 +16,13 @@ from asl.matching.align.prepare import prepare
 from asl.matching.candidates.coded_local_index import CODES, image_key
 from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.candidates.live_local_index import LiveLocalIndex
-from asl.matching.candidates.local_features import local_features
+from asl.matching.candidates.local_features import SIFT, local_features
 from asl.matching.candidates.piece_files import read_pieces
 from asl.matching.candidates.quantiser import load_quantiser
 from asl.matching.values import Settings
 from asl.types import AslError, Progress
 
+_IDENTITY = SIFT.identify(Settings())  # of the features, in the keys of their index
 CONTENTS_AT_ONCE = 128  # thumbnails and features in memory
 
 
@@ -128,5 +129,4 @@ def index_folder(store: Path) -> Path:
 
 
 def _key(digest: str) -> bytes:
-    settings = Settings()
-    return image_key(f"{settings.size} {settings.features}", digest)
+    return image_key(_IDENTITY, digest)

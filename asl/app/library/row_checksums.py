@@ -30,11 +30,11 @@ def row_checksum(*values: object) -> int:
     >>> row_checksum("ab", "c") == row_checksum("a", "bc")
     False
     """
-    crc = 0
+    parts: list[bytes] = []
     for value in values:
         data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
-        crc = zlib.crc32(data, zlib.crc32(f"{type(value).__name__} {len(data)} ".encode(), crc))
-    return crc
+        parts += [f"{type(value).__name__} {len(data)} ".encode(), data]
+    return zlib.crc32(b"".join(parts))
 
 
 def checked_rows(

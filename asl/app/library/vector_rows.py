@@ -324,13 +324,15 @@ def part_path(folder: Path, generation: int, name: str) -> Path:
 
 def row_checksums(vectors: F32, regions: F32, facts: Facts) -> npt.NDArray[np.uint32]:
     """CRC-32 of each row, uint32 ``[n]``."""
-    log_norms = np.ascontiguousarray(facts["log_norm"])
-    checksums = np.empty(len(vectors), np.uint32)
-    for row in range(len(vectors)):
-        crc = zlib.crc32(vectors[row].tobytes(), zlib.crc32(facts["digest"][row].tobytes()))
-        crc = zlib.crc32(log_norms[row].tobytes(), zlib.crc32(regions[row].tobytes(), crc))
-        checksums[row] = crc
-    return checksums
+    columns = [
+        np.ascontiguousarray(part).reshape(len(vectors), -1).view(np.uint8)
+        for part in (facts["digest"], vectors, regions, facts["log_norm"])
+    ]
+    crcs = [0] * len(vectors)
+    for column in columns:
+        if column.shape[1]:
+            crcs = [zlib.crc32(row.data, crc) for row, crc in zip(column, crcs, strict=True)]
+    return np.array(crcs, dtype=np.uint32)
 
 
 def digest_bytes(digests: Sequence[str]) -> U8:
