@@ -94,11 +94,13 @@ def _check_files(features: Path) -> None:
 
 
 def _open(config: ReproduceConfig) -> Benchmark:
+    from asl.console.progress import progress_bar
     from asl.data.layouts import open_benchmark
     from asl.data.sample_benchmark import sample_benchmark
 
     if config.benchmark == "sample":
-        return open_benchmark(sample_benchmark())
+        with progress_bar("generating", unit="images") as progress:
+            return open_benchmark(sample_benchmark(progress=progress))
     if config.root is None:
         raise UsageError(f"root: needed for {config.benchmark}; data/README.md shows the folders")
     return open_benchmark(config.root, layout=config.benchmark)

@@ -108,9 +108,10 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
     from asl.data.catalog import skipped_text
     from asl.matching.decision.thresholds import verifier_table
 
+    compared = f"{numbers['compared']} {'pair' if numbers['compared'] == 1 else 'pairs'}"
     print(
         f"{numbers['files']} files: {numbers['embedded']} embedded, {numbers['reused']} known, "
-        f"{numbers['unreadable']} unreadable; {numbers['compared']} pairs compared, by this "
+        f"{numbers['unreadable']} unreadable; {compared} compared, by this "
         f"scan or an earlier one; {sum(result.seconds.values()):.0f} s"
     )
     if result.links:

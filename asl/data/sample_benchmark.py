@@ -130,23 +130,44 @@ def sample_benchmark(
         groups={"scene": groups},
         licences={"scenes": "generated, MIT"},
     )
+    both = _Both(progress, plan.train + min(plan.train, plan.looks))
     with atomic_folder(folder) as making:
         write_benchmark(
-            making, sources, kinds=benchmark_kinds(), plan=plan.benchmark, progress=progress
+            making, sources, kinds=benchmark_kinds(), plan=plan.benchmark, progress=both.benchmark
         )
-        _write_training(making, base + 500_000, plan)
+        _write_training(making, base + 500_000, plan, progress=both.training)
     return folder
 
 
-def _write_training(folder: Path, first: int, plan: SamplePlan) -> None:
+class _Both:
+    """One count for the images of the benchmark and, after them, those of the training."""
+
+    def __init__(self, progress: Progress | None, training: int) -> None:
+        self._progress, self._training = progress, training
+        self._before = 0
+
+    def benchmark(self, done: int, total: int) -> None:
+        self._before = total
+        if self._progress:
+            self._progress(done, total + self._training)
+
+    def training(self, done: int, total: int) -> None:
+        if self._progress:
+            self._progress(self._before + done, self._before + total)
+
+
+def _write_training(folder: Path, first: int, plan: SamplePlan, *, progress: Progress) -> None:
     (folder / "train").mkdir()
     pairs = []
+    written, total = 0, plan.train + min(plan.train, plan.looks)
     for number in range(plan.train):
         looks = 2 if number < plan.looks else 1
         for look in range(looks):
             image = render_scene(first + number, look=look, height=plan.height, width=plan.width)
             path = folder / "train" / f"T{number:06d}{'b' * look}.jpg"
             cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+            written += 1
+            progress(written, total)
         if looks == 2:
             pairs.append((f"T{number:06d}", f"T{number:06d}b"))
     write_hard_pairs(pairs, folder / "hard_pairs.csv")

@@ -14,7 +14,7 @@ from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample_benchmark import sample_benchmark
 from asl.data.training_set import HardPairs, PairsAs
-from asl.types import UsageError
+from asl.types import Progress, UsageError
 
 ROLES = ("classes", "negatives", "positives", "none")
 KINDS = ("sample", "folder", "ndec", "disc21")
@@ -41,8 +41,13 @@ class Sources:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
+def open_sources(config: DataConfig, *, seed: int = 0, progress: Progress | None = None) -> Sources:
     """Open the inputs that the configuration names; ``sample`` is generated.
+
+    Args:
+        config: of the data.
+        seed: of generated images.
+        progress: called with (images written, images to write) while they are generated.
 
     Raises:
         UsageError: a key that this kind of data needs is missing, or one is given that it does not
@@ -50,7 +55,7 @@ def open_sources(config: DataConfig, *, seed: int = 0) -> Sources:
         AslError: a folder is empty or not in the layout.
     """
     check_keys(config)
-    published = _published(config, seed)
+    published = _published(config, seed, progress)
     if config.name == "folder":
         train: Catalog = open_catalog(str(config.train))
     elif published is None or published.train is None:
@@ -141,9 +146,9 @@ def _pairs(config: DataConfig, listed: Sequence[HardPair]) -> int:
     return config.pairs
 
 
-def _published(config: DataConfig, seed: int) -> Benchmark | None:
+def _published(config: DataConfig, seed: int, progress: Progress | None) -> Benchmark | None:
     if config.name == "sample":
-        return open_benchmark(sample_benchmark(seed=seed))
+        return open_benchmark(sample_benchmark(seed=seed, progress=progress))
     if config.name == "folder":
         return None
     if config.root is None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from asl.console.configuration import flatten_values
 from asl.console.entry import current_command
 from asl.console.key_names import RENAMED
+from asl.console.progress import no_bar, progress_bar
 from asl.console.schemas.train_config import TrainConfig
 from asl.console.targets import moved
 from asl.data.datamodule import CopyDataModule
@@ -133,7 +134,9 @@ def _open(config: TrainConfig, console: Console) -> Sources:
     place = config.data.root or config.data.train or config.data.name
     console.print(f"opening the training images of {place} ...", soft_wrap=True)
     start = time.perf_counter()
-    sources = open_sources(config.data, seed=config.seed)
+    bar = no_bar if console.quiet else progress_bar
+    with bar("generating", unit="images") as progress:
+        sources = open_sources(config.data, seed=config.seed, progress=progress)
     pairs = f"{len(sources.hard_pairs or ()):,} hard-negative pairs, {sources.pairs} in a batch"
     seconds = time.perf_counter() - start
     console.print(f"{len(sources.train):,} training images, {pairs}; opened in {seconds:.1f} s")
