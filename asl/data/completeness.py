@@ -4,7 +4,8 @@
   asl data check disc21_dev2 /data/DISC21 --decode 1000
   asl data check folder BENCH --decode all
 
-Nothing is downloaded. Exit code 0: complete as far as checked; 1: something is missing or broken.
+Nothing is downloaded. Exit code 0: complete as far as checked; 1: something is missing or broken;
+2: wrong use.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 from asl.data.catalog import Catalog
 from asl.data.images import ImageError, decode_image
 from asl.data.layouts import Benchmark, open_benchmark
-from asl.types import AslError
+from asl.types import AslError, UsageError
 
 # Layout -> role -> number of images of the published set (sources: data/README.md).
 PUBLISHED = {
@@ -107,9 +109,17 @@ def _decodes(role: str, catalog: Catalog, limit: int | None) -> Finding:
     return Finding(not broken, f"{role}: {count - len(broken)} of {count} decoded{example}")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as those of the verbs."""
+
+    def error(self, message: str) -> NoReturn:
+        example = "asl data check folder BENCH"
+        self.exit(2, f"error: {self.prog}: {message}, e.g. `{example}`; --help explains\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser of ``asl data``."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="asl data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("verb", choices=["check"])
@@ -133,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         findings = check_benchmark(benchmark, layout, decode=decode)
     except ValueError:
         parser().error(f"--decode: expected a number or all, got {options.decode!r}")
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except AslError as error:
         print(f"error: {error}\nfrom: {source}", file=sys.stderr)
         return 1

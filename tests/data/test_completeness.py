@@ -43,3 +43,26 @@ def test_a_complete_set_is_good(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "references: 1 of 1000000 published",
         "hard_pairs: 0 of 100000 published",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "required: verb, layout, path"),
+        (["check", "folder"], "required: path"),
+        (["check", "nothing", "x"], "invalid choice: 'nothing'"),
+        (["check", "folder", "gone"], "there is no folder gone"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: object = main(words)
+    except SystemExit as stopped:
+        code = stopped.code
+    printed = capsys.readouterr().err
+    assert code == 2
+    assert message in printed
+    assert printed.startswith("error: ")
+    assert len(printed.splitlines()) == 1
