@@ -31,7 +31,7 @@ from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.pairs import read_pairs
 from asl.index.exact.region_search import best_of
 from asl.matching import Verified
-from asl.matching.candidates.local_features import local_candidates
+from asl.matching.candidates.local_candidates import local_candidates
 from asl.matching.decision.fit_trees import fit_trees
 from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.run.verify_pairs import combined_scores
