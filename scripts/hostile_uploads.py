@@ -17,6 +17,7 @@ import io
 import json
 import os
 import random
+import re
 import socket
 import struct
 import subprocess
@@ -447,9 +448,12 @@ LABELS = [
 
 
 def files(folder: Path) -> list[str]:
-    """Every file below, by its relative path; the database's own journals are one."""
+    """Every file below, by its relative path; what is beside the database counts as one each."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted({name.removesuffix("-wal").removesuffix("-shm") for name in found})
+    beside = re.compile(r"(library/library-(?:local\.codes|vectors))/[\w.]+")
+    return sorted(
+        {beside.sub(r"\1", name.removesuffix("-wal").removesuffix("-shm")) for name in found}
+    )
 
 
 def resident(pid: int) -> int:

@@ -118,7 +118,9 @@ def test_a_label_is_text_and_never_a_path(client: TestClient, folder: Path, labe
     assert "/" not in shown
     assert "\\" not in shown
     assert all(letter.isprintable() for letter in shown)
-    assert {path.name.split("-")[0] for path in folder.iterdir()} == {"library.sqlite"}
+    places = {path.name for path in folder.iterdir()}
+    of_store = {name for name in places if name.startswith("library.sqlite")}
+    assert places == of_store | {"library-local.codes", "library-vectors"}
     for wrong in ("../library.sqlite", "%2e%2e%2flibrary.sqlite", "x" * 32, "0" * 31, "0" * 33):
         for method in ("GET", "DELETE"):
             assert client.request(method, f"/references/{wrong}").status_code in (404, 405, 422)
