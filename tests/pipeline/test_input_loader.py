@@ -96,6 +96,16 @@ def test_an_index_and_joined_stores_open_as_references(sources: InputSources, fi
     assert inputs.model.count("+") == 1
 
 
+def test_the_name_of_a_folder_may_have_a_number_sign(
+    sources: InputSources, files: Path, tmp_path: Path
+) -> None:
+    """Only in an address of Milvus does # name a collection."""
+    references = tmp_path / "photos#2"
+    shutil.copytree(files / "first", references)
+    inputs = InputLoader(replace(sources, queries=str(references), references=str(references)))
+    assert inputs.open().local_index == references / "local.npz"
+
+
 def test_sizes_of_a_background_are_known_before_it_is_opened(
     sources: InputSources, files: Path
 ) -> None:

@@ -39,8 +39,10 @@ def served_file(address: str) -> Path | None:
     >>> served_file("milvus+photos/library.db").name, served_file("milvus+http://127.0.0.1:19530")
     ('library.db', None)
     """
+    if not is_served(address):  # the name of a folder may have a #
+        return None
     uri = _place(address)[0]
-    return Path(uri) if is_served(address) and uri.endswith(".db") else None
+    return Path(uri) if uri.endswith(".db") else None
 
 
 def open_served(address: str) -> MilvusIndex:
