@@ -88,8 +88,7 @@ def read_model(path: Path, *, size: int | None = None) -> SavedModel:
     """
     metadata = read_metadata(path)
     with read_errors(path, REMEDY):
-        with safe_open(path, framework="np") as file:
-            stored = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        stored = _read_arrays(path)
         if metadata.get("sha256", "") not in ("", content_checksum(stored, metadata)):
             raise ValueError("its checksum differs")
     try:
@@ -100,6 +99,14 @@ def read_model(path: Path, *, size: int | None = None) -> SavedModel:
     except (KeyError, TypeError, ValueError) as error:
         raise misfit(path, error) from error
     return SavedModel(path, recipe, plan if size is None else replace(plan, size=size), stored, dim)
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    with safe_open(path, framework="np") as file:
+        names = sorted(file.keys())
+        if any(file.get_slice(name).get_dtype() == "BF16" for name in names):
+            import ml_dtypes  # noqa: F401  # by which NumPy knows bfloat16
+        return {name: file.get_tensor(name) for name in names}
 
 
 def misfit(path: Path, error: Exception) -> AslError:
@@ -137,10 +144,18 @@ def model_hash(model: SavedModel | Embedder) -> str:
 
 
 def network_weights(embedder: Embedder) -> dict[str, npt.NDArray[Any]]:
-    """Return the weights of an embedder as arrays: name -> weights."""
+    """Return the weights of an embedder as arrays: name -> weights.
+
+    Those in bfloat16, which NumPy does not have, are float32: the same numbers.
+    """
+    weights = embedder.state_dict().items()
     return {
-        name: value.detach().cpu().contiguous().numpy()
-        for name, value in embedder.state_dict().items()
+        name: (value.float() if str(value.dtype) == "torch.bfloat16" else value)
+        .detach()
+        .cpu()
+        .contiguous()
+        .numpy()
+        for name, value in weights
     }
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from asl.models import build_embedder, load_embedder, model_hash, save_embedder
 from asl.models.io import restore
@@ -40,6 +43,21 @@ def test_a_file_states_its_dimensions_and_some_older_ones_show_them(
     model = read_model(path)
     assert model.dim == embedder.dim
     assert dimensions(model.recipe, model.stored) == without
+
+
+def test_bfloat16_is_saved_as_float32_and_read(tmp_path: Path) -> None:
+    """The weights after a training in bf16-true; and those that others saved in bfloat16."""
+    embedder = build_embedder(**TINY).eval().to(torch.bfloat16)
+    path = tmp_path / "model.safetensors"
+    save_embedder(embedder, path, card={})
+    model = read_model(path)
+    assert {value.dtype.name for value in model.stored.values()} <= {"float32", "int64"}
+    assert model.hash == model_hash(embedder)
+    with safe_open(path, framework="pt") as file:
+        metadata = {name: text for name, text in file.metadata().items() if name != "sha256"}
+    save_file({k: v.contiguous() for k, v in embedder.state_dict().items()}, path, metadata)
+    assert {value.dtype.name for value in read_model(path).stored.values()} >= {"bfloat16"}
+    assert read_model(path).hash == model.hash == model_hash(load_embedder(path))
 
 
 def test_the_shipped_file_states_its_dimensions() -> None:
