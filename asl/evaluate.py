@@ -234,10 +234,11 @@ def _print(
 ) -> None:
     from rich.console import Console
 
+    from asl.console.plain_console import PlainConsole
     from asl.metrics.evaluation import missing_predictions
     from asl.report.headline_table import difference_rows, kind_rows, rich_rows, rich_table
 
-    console = Console()
+    console, lines = Console(), PlainConsole()
     console.print(rich_table(evaluations, title=runs.protocol))
     for evaluation in evaluations.values() if len(evaluations) == 1 else ():
         for breakdown, title in ((evaluation.by_kind, "kind"), (evaluation.by_group, "group")):
@@ -249,10 +250,10 @@ def _print(
         missing = missing_predictions(pairs, runs.truth)
         if len(missing):
             total = len(runs.truth.queries)
-            console.print(
+            lines.say(
                 f"{name}: {len(missing)} of {total} queries have no prediction, e.g. {missing[0]}"
             )
-    console.print(f"report: {Path(config.output) / 'report.html'}")
+    lines.say(f"report: {Path(config.output) / 'report.html'}")
 
 
 main = EntryPoint("evaluate", run)

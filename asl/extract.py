@@ -9,9 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from asl.console.entry import EntryPoint
+from asl.console.plain_console import PlainConsole
 from asl.console.schemas.extract_config import ExtractConfig
 from asl.errors import AslError, UsageError
 from asl.pipeline.key_checks import check_least, refuse_unused
@@ -27,12 +26,12 @@ def run(config: ExtractConfig) -> int:
     if config.check_files:
         _check_files(config)
     store = join_images(config) if config.merge is not None else extract_images(config)
-    console = Console()
-    console.print(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
+    console = PlainConsole()
+    console.say(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
     for name, reason in store.failures[:10]:
-        console.print(f"  [yellow]{name}[/]: {reason}")
+        console.warn(f"  {name}: {reason}")
     if config.index:
-        console.print(f"index of {_write_index(config, store)} images: {config.index}")
+        console.say(f"index of {_write_index(config, store)} images: {config.index}")
     return 0
 
 
@@ -147,7 +146,7 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
     if config.prune is None:
         return store
     gone = forget_gone(output, catalog.ids.tolist(), share=config.prune)
-    Console().print(f"{gone} image(s) forgotten that are no longer there")
+    PlainConsole().say(f"{gone} image(s) forgotten that are no longer there")
     return FeatureStore.open(output)
 
 
@@ -182,8 +181,7 @@ def _catalog(config: ExtractConfig) -> Catalog:
 
     catalog = open_catalog(config.images, id_style=config.id_style)
     if isinstance(catalog, FileCatalog) and catalog.skipped:
-        skipped = f"skipped: {skipped_text(catalog.skipped)}"
-        Console().print(skipped, markup=False, soft_wrap=True)
+        PlainConsole().say(f"skipped: {skipped_text(catalog.skipped)}")
     return catalog
 
 

@@ -5,9 +5,8 @@ The options and their explanation are in :mod:`asl.console.schemas.merge_config`
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from asl.console.entry import EntryPoint
+from asl.console.plain_console import PlainConsole
 from asl.console.schemas.merge_config import MergeConfig
 from asl.errors import UsageError
 from asl.pipeline.key_checks import check_least
@@ -28,12 +27,9 @@ def run(config: MergeConfig) -> int:
 
     merged = merge_lists(config.lists, k=config.k, most=config.most)
     for path, length in merged.short.items():
-        Console(stderr=True).print(
+        PlainConsole(stderr=True).warn(
             f"{path}: lists {length} references per query at most; if it was searched with a k "
-            f"below {config.k}, the merged lists are incomplete",
-            style="yellow",
-            markup=False,
-            soft_wrap=True,
+            f"below {config.k}, the merged lists are incomplete"
         )
     write_pairs(merged.pairs, config.output, columns=merged.columns)
     print(f"{len(merged.pairs)} pairs of {len(config.lists)} lists: {config.output}")

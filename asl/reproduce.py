@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from asl.console.entry import EntryPoint, current_command
+from asl.console.plain_console import PlainConsole
 from asl.console.schemas.reproduce_config import ReproduceConfig
 from asl.errors import UsageError
 from asl.pipeline.key_checks import (
@@ -214,15 +215,15 @@ def _print(
     from asl.report.headline_table import rich_table
     from asl.report.published import published_table
 
-    console = Console()
+    console, lines = Console(), PlainConsole()
     title = f"{benchmark.name}, {config.model}, {protocol}"
     console.print(rich_table(evaluations, title=title))
     for name, fact in _verification_facts(config).items():
-        console.print(f"{name}: {fact}")
+        lines.say(f"{name}: {fact}")
     rows = published_table(config.benchmark)
     if rows is not None:
         console.print(rows)
-    console.print(f"report: {output / 'report.html'}")
+    lines.say(f"report: {output / 'report.html'}")
 
 
 main = EntryPoint("reproduce", run)

@@ -5,9 +5,8 @@ The keys and their explanation are in :mod:`asl.console.schemas.search_config`.
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from asl.console.entry import EntryPoint
+from asl.console.plain_console import PlainConsole
 from asl.console.schemas.search_config import SearchConfig
 
 
@@ -21,7 +20,7 @@ def run(config: SearchConfig) -> int:
     plan = plan_search(config)
     result = run_search(plan).at_least(plan.least)
     write_pairs(result.pairs, plan.output, columns=result.columns)
-    Console().print(f"{len(result.pairs)} pairs of {result.searched}: {plan.output}")
+    PlainConsole().say(f"{len(result.pairs)} pairs of {result.searched}: {plan.output}")
     return 0
 
 

@@ -51,18 +51,19 @@ def run(config: TrainConfig) -> int:
 def _train_and_score(config: TrainConfig, output: Path) -> int:
     from rich.console import Console
 
+    from asl.console.plain_console import PlainConsole
     from asl.training.run_training import train
 
     trained = train(config)
     if trained is None:
         return 0
     embedder, sources, card = trained
-    console = Console()
+    lines = PlainConsole()
     if sources.benchmark is None:
         return 0
     if not (config.data.evaluate or config.data.benchmark):
         command = reproduction(config, sources, output)
-        console.print(f"not scored (data.evaluate=false): {command}", soft_wrap=True)
+        lines.say(f"not scored (data.evaluate=false): {command}")
         return 0
     from asl.pipeline.benchmark_run import Protocol, every_mode
     from asl.pipeline.reporting import score_benchmark
@@ -80,8 +81,8 @@ def _train_and_score(config: TrainConfig, output: Path) -> int:
         protocol=protocol,
         context=card,
     )
-    console.print(rich_table(evaluations, title=f"{sources.benchmark.name}, {protocol}"))
-    console.print(f"report: {output / 'report.html'}")
+    Console().print(rich_table(evaluations, title=f"{sources.benchmark.name}, {protocol}"))
+    lines.say(f"report: {output / 'report.html'}")
     return 0
 
 

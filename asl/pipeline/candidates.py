@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
+from asl.console.plain_console import PlainConsole
 from asl.console.progress import progress_bar
 from asl.data.catalog import CatalogLoader
 from asl.features.fingerprints import fingerprint, glances
@@ -180,6 +180,6 @@ def warn_failures(failures: Mapping[str, str], consequence: str) -> None:
     """Print how many images could not be read, and one of them with its reason."""
     if failures:
         name, reason = next(iter(failures.items()))
-        Console(stderr=True).print(
-            f"[yellow]{len(failures)} images {consequence}, e.g. {name}: {reason}"
+        PlainConsole(stderr=True).warn(
+            f"{len(failures)} images {consequence}, e.g. {name}: {reason}"
         )

@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
-from rich.console import Console
 
+from asl.console.plain_console import PlainConsole
 from asl.console.progress import progress_bar
 from asl.console.schemas.edit_config import EditConfig
 from asl.data.catalog import Catalog, open_catalog
@@ -59,7 +59,7 @@ class _Made:
 def make_edited_queries(config: EditConfig) -> int:
     """Edit every image, write the query set, report; returns the exit code."""
     output = Path(config.output)
-    console = Console()
+    console = PlainConsole()
     if (output / "queries").exists():
         raise UsageError(
             f"output: {output} holds queries already; delete it or choose another folder"
@@ -91,10 +91,8 @@ def make_edited_queries(config: EditConfig) -> int:
     if failures:
         listed = [(cell_of(name), reason) for name, reason in failures]
         _write_table(output / "failures.csv", ("source", "reason"), listed)
-        console.print(
-            f"[yellow]{len(failures)} image(s) could not be read; see {output / 'failures.csv'}"
-        )
-    console.print(f"{len(rows)} views of {len(catalog) - len(failures)} images: {output}")
+        console.warn(f"{len(failures)} image(s) could not be read; see {output / 'failures.csv'}")
+    console.say(f"{len(rows)} views of {len(catalog) - len(failures)} images: {output}")
     return 0
 
 

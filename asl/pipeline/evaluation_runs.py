@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from asl.console.plain_console import PlainConsole
 from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.data.catalog import Catalog
 from asl.data.pairs import read_pairs
@@ -129,4 +128,4 @@ def _searched(inputs: SearchInput, truth: TruthPairs, config: EvaluateConfig) ->
 
 def _warn(lines: Sequence[str]) -> None:
     for line in lines:
-        Console(stderr=True).print(f"[yellow]{line}", highlight=False)
+        PlainConsole(stderr=True).warn(line)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
+from asl.console.plain_console import PlainConsole
 from asl.console.schemas.export_config import ExportConfig
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
 from asl.models.graph_export import compare, to_onnx, trace
@@ -44,7 +44,7 @@ def export_model(config: ExportConfig) -> int:
                 f"tolerance: the exported model differs by {difference:.2e} of its largest "
                 f"component, more than {config.tolerance:g}; no file was written"
             )
-    Console().print(
+    PlainConsole().say(
         f"{config.model} as {kind}: {output} ({output.stat().st_size / 1e6:.1f} MB, "
         f"differs by {difference:.1e})"
     )

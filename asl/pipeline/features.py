@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 
+from asl.console.plain_console import PlainConsole
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, subset
 from asl.data.layouts import Benchmark
@@ -118,10 +118,12 @@ def thin_background(train: Catalog, count: int) -> Catalog:
     """Choose ``count`` training images, evenly over their list (0: all), and print how many."""
     total = len(train)
     if not 0 < count < total:
-        Console().print(f"background: all {total} training images are embedded")
+        PlainConsole().say(f"background: all {total} training images are embedded")
         return train
     rows = np.linspace(0, total - 1, count).round().astype(np.int64)
-    Console().print(f"background: {count} of {total} training images are embedded, evenly chosen")
+    PlainConsole().say(
+        f"background: {count} of {total} training images are embedded, evenly chosen"
+    )
     return subset(train, rows)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from rich.console import Console
 
+from asl.console.plain_console import PlainConsole
 from asl.data.catalog import Catalog
 from asl.features.fingerprints import Outdated
 from asl.types import AslError, StrArray
@@ -33,7 +33,7 @@ def check_images(key: str, ids: StrArray, images: Catalog) -> None:
             f"(they are named like {str(images.ids[0])!r}); give the images that were extracted, "
             "with the same id_style="
         )
-    _warn(
+    PlainConsole(stderr=True).warn(
         f"{key}: {len(missing)} of {len(ids)} embedded images are not among these images, "
         f"{example}; they are not verified"
     )
@@ -58,13 +58,8 @@ def warn_changed(
         if name in rows and (stamp := stamps.get(name)) and outdated.has_changed(rows[name], stamp)
     ]
     if changed:
-        _warn(
+        PlainConsole(stderr=True).warn(
             f"{key}: {len(changed)} of {len(ids)} images have changed since they were embedded, "
             f"e.g. {changed[0]!r}; they are verified as they are now, but found by their old "
             "features: extract them again"
         )
-
-
-def _warn(text: str) -> None:
-    # Brackets in a name are no markup.
-    Console(stderr=True).print(text, style="yellow", markup=False, soft_wrap=True)

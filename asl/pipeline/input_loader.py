@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from asl.console.plain_console import PlainConsole
 from asl.data.catalog import Catalog, FileCatalog, IdStyle, open_catalog, skipped_text
 from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
@@ -223,10 +222,7 @@ class InputLoader:
         catalog = open_catalog(path, id_style=self.sources.id_style)
         if isinstance(catalog, FileCatalog) and catalog.skipped:
             skipped = skipped_text(catalog.skipped)
-            # Brackets in it are no markup, and a command stays in one line.
-            Console(stderr=True).print(
-                f"{role}: skipped {skipped}", style="yellow", markup=False, soft_wrap=True
-            )
+            PlainConsole(stderr=True).warn(f"{role}: skipped {skipped}")
         return ImageRole(
             role, catalog, regions, self.sources.features / role, self, self.sources.options
         )
@@ -252,8 +248,8 @@ class InputLoader:
 def warn_mixed_decoding(fast: Sequence[bool]) -> None:
     """Print a warning where only some roles were extracted with ``fast_decode``."""
     if len(set(fast)) > 1:
-        Console(stderr=True).print(
-            "[yellow]only some of the features were made with fast_decode=true: "
+        PlainConsole(stderr=True).warn(
+            "only some of the features were made with fast_decode=true: "
             "those of large JPEGs differ a little (1 - cosine = .0003); "
             "extract all roles with the same setting to avoid this"
         )

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-
+from asl.console.plain_console import PlainConsole
 from asl.data.catalog import Catalog
 from asl.features.cropping import Region
 from asl.features.embed_options import EmbedOptions
@@ -172,8 +171,8 @@ class ImageRole:
         failures = [failure for failure in store.failures if failure[0] in ids]
         if failures:
             name, reason = failures[0]
-            Console(stderr=True).print(
-                f"[yellow]{self.role}: {len(failures)} images are left out, "
+            PlainConsole(stderr=True).warn(
+                f"{self.role}: {len(failures)} images are left out, "
                 f"e.g. {name}: {reason} (all: {store.path})"
             )
         regions = regions_of(self.regions, role=self.role)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.console import Console
 
+from asl.console.plain_console import PlainConsole
 from asl.index.exact.measured_recall import measured_recall
 from asl.pipeline.search_plan import SearchPlan
 from asl.pipeline.verification import Columns, take_columns
@@ -80,11 +80,11 @@ def print_recall(
         when = (
             "for searches with k= alone, without regions" if sample else "with recall_queries=100"
         )
-        Console().print(f"[yellow]approximate; its recall is measured {when}")
+        PlainConsole().warn(f"approximate; its recall is measured {when}")
         return
     share = measured_recall(
         pairs, queries, references, score=score, k=limits.k, background=background, sample=sample
     )
-    Console().print(
+    PlainConsole().say(
         f"approximate: {100 * share:.1f} % of the exact {limits.k} best (up to {sample} queries)"
     )

@@ -59,7 +59,7 @@ def cells(evaluation: Evaluation) -> dict[str, str]:
 def rich_table(evaluations: Mapping[str, Evaluation], *, title: str | None = None) -> Table:
     """Build the table for the terminal, one row a run; the best value of a column is bold."""
     # Intervals are whole in a terminal of 80 columns.
-    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table = Table(title=title and escape(title), title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("score", overflow="fold")
     for label in COLUMNS.values():
         table.add_column(label, justify="right", min_width=_INTERVAL_WIDTH, max_width=14)

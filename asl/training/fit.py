@@ -11,8 +11,8 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
-from rich.console import Console
 
+from asl.console.plain_console import PlainConsole
 from asl.console.schemas.train_config import FitSettings
 from asl.data.datamodule import CopyDataModule
 from asl.training.callbacks import GradientNorm, SeededSteps, TrainingRate
@@ -120,7 +120,7 @@ def _prepare_checkpoints(
         set_damaged_aside(folder)
         warnings.warn(found.warning, stacklevel=2)
     epoch, batch = found.position
-    Console().print(f"resuming at step {found.step:,}: epoch {epoch}, batch {batch}")
+    PlainConsole().say(f"resuming at step {found.step:,}: epoch {epoch}, batch {batch}")
     return found
 
 

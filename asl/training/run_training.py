@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from asl.console.configuration import flatten_values
 from asl.console.entry import current_command
 from asl.console.key_names import RENAMED
+from asl.console.plain_console import PlainConsole
 from asl.console.progress import no_bar, progress_bar
 from asl.console.schemas.train_config import TrainConfig
 from asl.console.targets import moved
@@ -102,7 +102,7 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
     output = Path(str(config.output))
     output.mkdir(parents=True, exist_ok=True)
     first = is_first_process()
-    console = Console(quiet=not first)
+    console = PlainConsole(quiet=not first)
     resumes = first and config.resume
     if resumes:
         check_settings(config, output)
@@ -114,7 +114,7 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
         write_identity(output / "checkpoints", identity)
         write_config(config, output)
     if warning := smaller_than_trained(config):
-        console.print(f"[yellow]{warning}")
+        console.warn(warning)
     module = train_module(config, sources, output)
     failed = _of_all_processes(module.failed)
     if not first:
@@ -125,27 +125,26 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
     }
     save_embedder(module.embedder, output / "model.safetensors", card=card)
     _write_failures({**sources.left_out, **failed}, output, console)
-    console.print(f"saved {output / 'model.safetensors'}")
+    console.say(f"saved {output / 'model.safetensors'}")
     return module.embedder, sources, card
 
 
-def _open(config: TrainConfig, console: Console) -> Sources:
+def _open(config: TrainConfig, console: PlainConsole) -> Sources:
     """Open the data and report what a training will see of it."""
     place = config.data.root or config.data.train or config.data.name
-    console.print(f"opening the training images of {place} ...", soft_wrap=True)
+    console.say(f"opening the training images of {place} ...")
     start = time.perf_counter()
     bar = no_bar if console.quiet else progress_bar
     with bar("generating", unit="images") as progress:
         sources = open_sources(config.data, seed=config.seed, progress=progress)
     pairs = f"{len(sources.hard_pairs or ()):,} hard-negative pairs, {sources.pairs} in a batch"
     seconds = time.perf_counter() - start
-    console.print(f"{len(sources.train):,} training images, {pairs}; opened in {seconds:.1f} s")
+    console.say(f"{len(sources.train):,} training images, {pairs}; opened in {seconds:.1f} s")
     if sources.left_out:
         folder, reason = next(iter(sources.left_out.items()))
-        console.print(
-            f"[yellow]{len(sources.left_out)} broken pair folder(s) left out, e.g. {folder}: "
-            f"{reason}; see unreadable.json",
-            soft_wrap=True,
+        console.warn(
+            f"{len(sources.left_out)} broken pair folder(s) left out, e.g. {folder}: "
+            f"{reason}; see unreadable.json"
         )
     trainer = config.trainer
     processes = _processes(config)
@@ -156,7 +155,7 @@ def _open(config: TrainConfig, console: Console) -> Sources:
     passes = describe_passes(
         sources, identities=config.data.identities, steps=steps, processes=processes
     )
-    console.print(passes, soft_wrap=True)
+    console.say(passes)
     return sources
 
 
@@ -263,7 +262,7 @@ def train_module(config: TrainConfig, sources: Sources, output: Path) -> CopyDet
     )
     for check in checks if config.trainer.select == "best" else ():
         if line := check.restore_best(module.embedder):
-            Console().print(f"saving the weights of the {line}")
+            PlainConsole().say(f"saving the weights of the {line}")
     return module
 
 
@@ -362,10 +361,9 @@ def _of_all_processes(failed: dict[str, str]) -> dict[str, str]:
     return {name: reason for part in every for name, reason in part.items()}
 
 
-def _write_failures(failed: dict[str, str], output: Path, console: Console) -> None:
+def _write_failures(failed: dict[str, str], output: Path, console: PlainConsole) -> None:
     if failed:
         write_json(output / "unreadable.json", failed)
-        console.print(
-            f"[yellow]{len(failed)} training image(s) or pair(s) could not be used; "
-            "see unreadable.json"
+        console.warn(
+            f"{len(failed)} training image(s) or pair(s) could not be used; see unreadable.json"
         )

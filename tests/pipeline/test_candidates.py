@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from asl.index.exact.region_search import search_regions
-from asl.pipeline.candidates import join_candidates
+from asl.pipeline.candidates import join_candidates, warn_failures
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.score import Score, pair_scores
 from asl.types import QueryEmbeddings, ReferenceEmbeddings, ScoredPairs
@@ -51,3 +52,12 @@ def test_pairs_that_the_score_does_not_admit_are_no_candidates() -> None:
     ]
     both = join_candidates(found, votes, inputs, score=Score("cosine"))
     assert sorted(both.reference_ids.tolist()) == ["large", "small"]
+
+
+def test_brackets_in_the_name_of_an_unreadable_image_are_no_markup(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A name such as ``a[/b].jpg`` ended the search in a traceback of rich."""
+    warn_failures({"query:a[/b] [final].jpg": "empty file"}, "not verified")
+    line = "1 images not verified, e.g. query:a[/b] [final].jpg: empty file\n"
+    assert capsys.readouterr().err == line
