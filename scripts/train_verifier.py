@@ -51,7 +51,9 @@ from asl.data.images import decode_image
 from asl.features import extract
 from asl.matching import Verifier
 from asl.matching.align.prepare import Prepared
-from asl.matching.candidates.local_candidates import local_candidates
+from asl.matching.candidates.learned_candidates import LEARNED
+from asl.matching.candidates.local_candidates import FeatureKind, local_candidates
+from asl.matching.candidates.local_features import SIFT
 from asl.matching.decision.fit_trees import average_trees, calibrate, fit_trees, refine_trees
 from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.values import EVIDENCE
@@ -144,7 +146,7 @@ class Photos:
 def propose(
     looker: Looker, tasks: list[Task], rows: list[int], *, each: int, workers: int
 ) -> list[tuple[int, ...]]:
-    """Retrieve ``each`` candidates per query by embeddings and ``each`` by local features."""
+    """Retrieve ``each`` candidates per query by embeddings, and by each kind of local features."""
     queries, names = open_catalog(looker.folder, id_style="stem"), [task.name for task in tasks]
     embedder, unit = load_embedder("asl_lite0"), []
     with tempfile.TemporaryDirectory() as folder:
@@ -167,21 +169,24 @@ def propose(
     twins = own | ((sources > TWINS) & ~drawn)  # drawn pictures of one template are no duplicates
     similar[twins] = -1.0
     found = [set(np.array(rows)[near].tolist()) for near in np.argsort(-similar, axis=1)[:, :each]]
-    with progress_bar("local features", unit="images") as progress:
-        voted = local_candidates(
-            np.array(names),
-            np.array([str(row) for row in rows]),
-            load_query=CatalogLoader.of(queries),
-            load_reference=Photos(looker.maker),
-            k=each + 1,
-            workers=workers,
-            progress=progress,
-        ).pairs
-    for query, reference in zip(
-        voted.query_index.tolist(), voted.reference_index.tolist(), strict=True
-    ):
-        if not twins[query, reference]:
-            found[query].add(rows[reference])
+    kinds: list[tuple[str, FeatureKind]] = [("local", SIFT), ("learned", LEARNED)]
+    for label, kind in kinds:
+        with progress_bar(f"{label} features", unit="images") as progress:
+            voted = local_candidates(
+                np.array(names),
+                np.array([str(row) for row in rows]),
+                load_query=CatalogLoader.of(queries),
+                load_reference=Photos(looker.maker),
+                kind=kind,
+                k=each + 1,
+                workers=workers,
+                progress=progress,
+            ).pairs
+        for query, reference in zip(
+            voted.query_index.tolist(), voted.reference_index.tolist(), strict=True
+        ):
+            if not twins[query, reference]:
+                found[query].add(rows[reference])
     for query, task in enumerate(tasks):
         found[query].update(siblings(looker.maker, task, rows, each))
     return [tuple(sorted(others)) for others in found]
@@ -236,6 +241,7 @@ def collect(maker: Maker, *, queries: int, each: int, workers: int) -> dict[str,
         "copy": np.array(copies),
         "kind": np.array(kinds),
         "source": np.array(sources),
+        "drawn": np.array(sources) >= maker.first_drawn,
         "names": np.array(EVIDENCE),
     }
 
@@ -324,7 +330,10 @@ def main() -> int:
     )
     parser.add_argument("--queries", type=int, default=2, help="queries made of each photograph")
     parser.add_argument(
-        "--each", type=int, default=2, help="look-alikes by features, and by details, beside each"
+        "--each",
+        type=int,
+        default=2,
+        help="look-alikes of each query by every source: embedding, SIFT, learned features",
     )
     parser.add_argument(
         "--limit",
@@ -396,15 +405,22 @@ def run(options: argparse.Namespace) -> None:
     model, probability = fit(found, seed=options.seed, card=card, base=base, trees=options.trees)
     if options.average:
         model, probability = averaged(load_model(), model, found, probability)
-    model.card["thresholds"] = thresholds(probability, found["copy"])
+    drawn = found["drawn"]
+    groups = {"thresholds": drawn | True, "thresholds of photographs": ~drawn}
+    if drawn.any():
+        groups["thresholds of pages and screens"] = drawn
+    for name, chosen in groups.items():
+        model.card[name] = thresholds(probability[chosen], found["copy"][chosen])
     with atomic_text(options.output) as file:
         file.write(model.to_json())
-    for row in model.card["thresholds"]:
-        print(
-            "precision {precision:.2f}: threshold {threshold:.4f}, recall {recall:.3f}".format(
-                **row
+    for name in groups:
+        print(name)
+        for row in model.card[name]:
+            print(
+                "precision {precision:.2f}: threshold {threshold:.4f}, recall {recall:.3f}".format(
+                    **row
+                )
             )
-        )
     for kind in kinds.tolist():
         chosen = probability[found["kind"] == kind]
         print(

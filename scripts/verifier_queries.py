@@ -25,7 +25,7 @@ from asl.edits.engine.edit_base import Maybe, OneOf, SomeOf
 from asl.edits.engine.edit_base import Sequence as Chain
 from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
-from asl.edits.filters import Darken, Fade
+from asl.edits.filters import Darken, Fade, Halftone
 from asl.edits.geometric import (
     Affine,
     ChangeAspect,
@@ -53,6 +53,9 @@ RECIPES = {
     "refilled": 0.1,
     "strong": 0.6,  # chains of two to five edits, one of each family
     "scanned": 0.2,  # another scan of the same print or slide, small
+    # dots of a print, and the dark: features agree in the blurred reading, pixels hardly do
+    "printed": 0.15,
+    "night": 0.15,
 }
 DRAWN_RECIPES = {"drawn": 0.6, "single": 0.15, "disc_like": 0.15, "light": 0.1}
 REVERSE, FRAMES = 0.2, 0.25  # shares of the queries; the others are copies
@@ -94,6 +97,8 @@ def recipes() -> dict[str, Edit]:
         ),
         "strong": _strong(),
         "scanned": _scanned(),
+        "printed": _printed(),
+        "night": _night(),
         "drawn": _on_drawn(),
     }
     return own | {name: load_recipe(name) for name in RECIPES if name not in own}
@@ -160,6 +165,44 @@ def _scanned() -> Edit:
             Recompress(quality=(50, 92), times=(1, 1)),
         ]
     )
+
+
+def _printed() -> Edit:
+    """Print with coarser or finer dots than the benchmark's, then photograph the print or not."""
+    dots = OneOf([Halftone(dots=(45, 85)), Halftone(dots=(165, 260))])
+    shape: list[Edit] = [
+        Crop(area=(0.3, 0.9), aspect=(0.75, 1.35)),
+        Affine(degrees=(-12, 12), shear=(-8, 8), scale=(0.8, 1.15)),
+        Perspective(strength=(0.15, 0.22)),
+    ]
+    tone: list[Edit] = [
+        ColourJitter(brightness=0.3, contrast=0.4, saturation=0.6, hue=0.1),
+        Fade(share=(0.3, 0.6)),
+    ]
+    return Chain(
+        [
+            Maybe(OneOf(shape), 0.6),
+            dots,
+            Maybe(OneOf(tone), 0.5),
+            Maybe(Resize(scale=(0.35, 0.8)), 0.4),
+            Recompress(quality=(45, 90), times=(1, 1)),
+        ]
+    )
+
+
+def _night() -> Edit:
+    """Darken less than the benchmark with more noise, or more with less; crop or turn a little."""
+    dark = OneOf(
+        [
+            Chain([Darken(factor=(0.22, 0.4)), Noise(sigma=(14, 26))]),
+            Chain([Darken(factor=(0.05, 0.08)), Noise(sigma=(1, 5))]),
+        ]
+    )
+    shape: list[Edit] = [
+        Crop(area=(0.3, 0.9), aspect=(0.75, 1.35)),
+        Affine(degrees=(-12, 12), shear=(-8, 8), scale=(0.8, 1.15)),
+    ]
+    return Chain([Maybe(OneOf(shape), 0.7), dark, Recompress(quality=(50, 92), times=(1, 1))])
 
 
 def _on_drawn() -> Edit:
