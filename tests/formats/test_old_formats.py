@@ -108,6 +108,14 @@ def assert_close(found: Any, expected: Any, *, to: float = 1e-3) -> None:
         assert found == expected
 
 
+def without_intervals(scores: Any) -> Any:
+    """Leave out intervals: 0.1.0 computed none of kinds."""
+    if not isinstance(scores, dict):
+        return scores
+    items = scores.items()
+    return {name: without_intervals(value) for name, value in items if name != "intervals"}
+
+
 def pair_of(row: dict[str, str]) -> tuple[str, str]:
     return row["query_id"], row["reference_id"]
 
@@ -232,7 +240,8 @@ def test_a_verified_search_uses_the_kept_local_features() -> None:
         "local_candidates=1",
         "output=search/verified.csv",
     )
-    assert_close(rows("search/verified.csv"), EXPECTED["search"]["search/verified.csv"], to=0.02)
+    # of another decision: probabilities differ, not what is a copy
+    assert_close(rows("search/verified.csv"), EXPECTED["search"]["search/verified.csv"], to=0.1)
     assert all(untouched(path) for path in kept)
 
 
@@ -242,7 +251,8 @@ def test_pairs_and_truth_are_scored_as_before(suffix: str) -> None:
     asl("evaluate", *keys, "output=again")
     found, before = read_json("again/metrics.json"), read_json("pairs/metrics.json")
     assert found.keys() == before.keys() | {"sha256"}
-    assert_close(found["scores"], before["scores"], to=1e-6)
+    scores = without_intervals(found["scores"])
+    assert_close(scores, without_intervals(before["scores"]), to=1e-6)
 
 
 def test_the_truth_of_edited_copies() -> None:
@@ -276,7 +286,8 @@ def test_hdf5_of_the_challenge(sides: list[str]) -> None:
     before = rows("isc/scored/predictions/cosine.csv")
     assert_close(rows("again/predictions/cosine.csv"), before, to=1e-5)
     before = read_json("isc/scored/metrics.json")["scores"]
-    assert_close(read_json("again/metrics.json")["scores"], before, to=1e-6)
+    again = read_json("again/metrics.json")["scores"]
+    assert_close(without_intervals(again), without_intervals(before), to=1e-6)
 
 
 def test_a_benchmark_folder(capsys: pytest.CaptureFixture[str]) -> None:
@@ -411,10 +422,11 @@ def test_a_reproduction_goes_on_from_its_stages() -> None:
     assert all(untouched(path) for path in stages)
     # of another verifier, with candidates of another kind beside the earlier ones
     now = {pair_of(row): row for row in rows("reproduced/predictions/verified.csv")}
-    assert_close([now[pair_of(row)] for row in before], before, to=0.1)
+    assert {pair_of(row) for row in before} <= now.keys()
     again = read_json("reproduced/metrics.json")["scores"]
     assert again.keys() == metrics.keys()
-    assert_close(again["hinge"], metrics["hinge"], to=1e-6)
+    assert_close(without_intervals(again["hinge"]), without_intervals(metrics["hinge"]), to=1e-6)
+    assert again["verified"]["uap"] >= metrics["verified"]["uap"]
 
 
 def test_a_collection_of_milvus_lite() -> None:
