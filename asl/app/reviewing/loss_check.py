@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,12 @@ from asl.app.reviewing.compression_bounds import share_within_steps
 from asl.app.reviewing.lost_content import NOT_ALIGNED, OWN_DETAIL, lost_content
 from asl.app.reviewing.review_groups import Member, ReviewFiles
 from asl.app.scanning.result import ScanResult
-from asl.data.images import ImageError, decode_image
+from asl.data.images import ImageError, decode_image, read_file
 from asl.storage import ReadError, read_json, write_json
 from asl.types import Progress
 
 UNCLEAR = "which of the two came first is unclear"
+UNREAD = "could not be read, or changed since the scan"  # not kept: it may be there again
 COMPARED_FILE = "compared.json"
 _FORMAT = "asl-compared-1"  # raised when earlier outcomes must not be reused
 # Share of coefficients within their steps: 160 copies that were saved again with quality 70 to 95
@@ -79,9 +81,15 @@ def file_pair(result: ScanResult, files: ReviewFiles, member: Member) -> FilePai
 def loss_of(pair: FilePair) -> str:
     """Return what would be lost with a file, for people; empty if nothing is."""
     try:
-        staying, going = decode_image(pair.staying), decode_image(pair.going)
-        data = pair.going.read_bytes()
+        contents = [read_file(path) for path in (pair.staying, pair.going)]
     except (ImageError, OSError):
+        return UNREAD
+    # An outcome counts for the contents that were scanned, not for what a path holds now.
+    if tuple(hashlib.sha256(data).hexdigest() for data in contents) != pair.key:
+        return UNREAD
+    try:
+        staying, going = map(decode_image, contents)
+    except ImageError:
         return NOT_ALIGNED
     lost = lost_content(staying, going, pair.staying_outline, pair.going_outline)
     if lost not in ("", OWN_DETAIL):
@@ -89,7 +97,7 @@ def loss_of(pair: FilePair) -> str:
     mirrored = _mirrored(pair)
     if mirrored is None:
         return lost
-    within = share_within_steps(data, going, staying[:, ::-1] if mirrored else staying)
+    within = share_within_steps(contents[1], going, staying[:, ::-1] if mirrored else staying)
     if within is None:
         return lost
     # Of two pictures of one size the compression tells more than the eye sees.
@@ -129,16 +137,18 @@ class LossCheck:
         Raises:
             WriteError: they cannot be kept.
         """
-        before = len(self._known)
+        before = self._kept()
         self._compare(pairs, progress)
         turned = [pair.turned() for pair in pairs if not pair.clear and not self._known[pair.key]]
         self._compare(turned, progress)
-        if self._path is not None and len(self._known) > before:
-            outcomes = [[*key, lost] for key, lost in self._known.items()]
+        kept = self._kept()
+        if self._path is not None and kept != before:
+            outcomes = [[*key, lost] for key, lost in kept.items()]
             write_json(self._path, {"format": _FORMAT, "pairs": outcomes})
 
     def _compare(self, pairs: Sequence[FilePair], progress: Progress | None) -> None:
-        fresh = list({pair.key: pair for pair in pairs if pair.key not in self._known}.values())
+        kept = self._kept()
+        fresh = list({pair.key: pair for pair in pairs if pair.key not in kept}.values())
         with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as threads:
             for done, (pair, lost) in enumerate(
                 zip(fresh, threads.map(loss_of, fresh), strict=True), start=1
@@ -156,7 +166,13 @@ class LossCheck:
         lost = self._loss(pair)
         if lost or pair.clear:
             return lost
-        return "" if self._loss(pair.turned()) else UNCLEAR
+        turned = self._loss(pair.turned())
+        if turned == UNREAD:  # proves nothing
+            return UNREAD
+        return "" if turned else UNCLEAR
+
+    def _kept(self) -> dict[Key, str]:
+        return {key: lost for key, lost in self._known.items() if lost != UNREAD}
 
     def _loss(self, pair: FilePair) -> str:
         if pair.key not in self._known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 
 from asl.app.pairs.pair_verdict import Outline
 from asl.app.reviewing import loss_check
-from asl.app.reviewing.loss_check import COMPARED_FILE, UNCLEAR, FilePair, LossCheck, loss_of
+from asl.app.reviewing.loss_check import (
+    COMPARED_FILE,
+    UNCLEAR,
+    UNREAD,
+    FilePair,
+    LossCheck,
+    loss_of,
+)
 from asl.app.reviewing.lost_content import NOT_ALIGNED, OWN_DETAIL
 from asl.data.images import decode_image, encode_image
 from asl.data.scenes import render_scene
@@ -22,7 +30,11 @@ MIRRORED: Outline = ((1.0, 0.0), (0.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 def pair_of(
     staying: Path, going: Path, *, outline: Outline = WHOLE, clear: bool = True
 ) -> FilePair:
-    return FilePair(staying, going, (staying.name, going.name), WHOLE, outline, clear)
+    return FilePair(staying, going, (digest(staying), digest(going)), WHOLE, outline, clear)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
 
 
 def write(path: Path, image: U8, quality: int) -> Path:
@@ -90,5 +102,32 @@ def test_outcomes_are_kept_and_damaged_ones_compared_again(
 def test_a_file_that_cannot_be_read_is_no_copy(original: Path) -> None:
     missing, text = original.with_name("missing.jpg"), original.with_name("text.jpg")
     text.write_text("no picture")
-    for other in (missing, text):
-        assert loss_of(pair_of(original, other)) == NOT_ALIGNED
+    assert loss_of(pair_of(original, missing)) == UNREAD
+    assert loss_of(pair_of(original, text)) == NOT_ALIGNED
+
+
+def test_only_the_contents_that_were_scanned_have_an_outcome(original: Path) -> None:
+    """A file that is away, or edited for a while, is compared when it is there again."""
+    folder, pixels = original.parent, decode_image(original)
+    again = write(folder / "again.jpg", pixels, 75)
+    pair, data = pair_of(original, again), again.read_bytes()
+    again.unlink()
+    check = LossCheck(folder)
+    check.compare([pair])
+    assert check(pair) == UNREAD
+    write(again, pixels, 60)  # a copy, too, but of other content
+    check.compare([pair])
+    assert check(pair) == UNREAD
+    again.write_bytes(data)
+    assert LossCheck(folder)(pair) == "", "not kept"
+    check.compare([pair])
+    assert check(pair) == ""
+
+
+def test_a_file_that_goes_away_does_not_settle_a_direction(original: Path) -> None:
+    again = write(original.with_name("again.jpg"), decode_image(original), 75)
+    pair, unclear = pair_of(original, again), pair_of(original, again, clear=False)
+    check = LossCheck()
+    assert check(pair) == ""
+    again.unlink()
+    assert check(unclear) == UNREAD
