@@ -136,13 +136,7 @@ def _strip(model: Any) -> None:
 
 
 def to_onnx(embedder: Embedder, *, optimize: bool = True) -> Any:
-    """Export to ONNX for any batch size: ``images`` uint8 -> ``features`` float32.
-
-    Raises:
-        ImportError: onnx or onnxscript is not installed.
-    """
-    import onnxscript  # noqa: F401  # torch.onnx needs it
-
+    """Export to ONNX for any batch size: ``images`` uint8 -> ``features`` float32."""
     with _quiet():
         return torch.onnx.export(
             trace(embedder),

@@ -62,7 +62,7 @@ def is_as_written(path: str | Path) -> bool:
 
 
 def remove_stale(path: Path) -> None:
-    """Remove a page of an earlier run, which would be taken for that of this one.
+    """Remove a page or table of an earlier run, which would be taken for one of this run.
 
     One that was edited, or that asl did not write, stays.
     """
