@@ -96,9 +96,9 @@ def benchmark_kinds() -> dict[str, Edit]:
 def hard_kinds() -> dict[str, Edit]:
     """Map each kind of hard query to a chain of strong edits, about as strong as DISC21's.
 
-    Shape, tone, resampling and codec are drawn from in turn. Photographed screens are in no training
-    recipe; prints and night are in the verifier's fit with other parameters (other dots, brightness
-    and noise).
+    Shape, tone, resampling and codec are drawn from in turn. Photographed screens are in no
+    training recipe; prints and night are in the verifier's fit with other parameters (other dots,
+    brightness and noise).
     """
     shape = _strong_shape()
     tone = _strong_tone()
