@@ -12,27 +12,28 @@ import numpy as np
 
 from asl.app.library.cached_local_features import CachedLocalFeatures
 from asl.app.library.image_store import ImageStore
+from asl.app.library.sift_file import (
+    SiftFile,
+    pack_sift,
+    sift_key,
+    unpack_sift,
+    voting_features,
+)
 from asl.app.library.thumbnails import ThumbnailFile
+from asl.app.library.voters import READINGS, KeptIndex, Voter, all_votes
 from asl.data.images import Pixels, decode_image
+from asl.matching.align.prepare import prepare
+from asl.matching.align.sift import SiftFeatures
 from asl.matching.candidates.coded_local_index import CODES, coded_local_index, image_key
 from asl.matching.candidates.exact_local_index import ExactLocalIndex
 from asl.matching.candidates.feature_values import LocalFeatures
-from asl.matching.candidates.local_features import (
-    EXACT_REFERENCES,
-    Reader,
-    read_features,
-    votes_of,
-)
+from asl.matching.candidates.local_features import EXACT_REFERENCES, read_features
 from asl.matching.candidates.quantiser import load_quantiser
-from asl.matching.candidates.votes import FeatureIndex
 from asl.matching.values import Settings
 from asl.storage import ReadError, atomic_binary, read_npz
-from asl.types import F32, I64, Progress
+from asl.types import F32, I64, AslError, Progress
 
 CONTENTS_PER_BATCH = 256  # in one transaction, and in memory beside the index
-FEATURE_BYTES = 128 + 4 + 4  # descriptor, scale, angle
-# As it is and mirrored; a negative among one's own photos is rare, and costs half as much again.
-READINGS = 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,21 @@ class Thumbnails:
     def __call__(self, digest: str) -> Pixels:
         """Decode a thumbnail."""
         return decode_image(self.file(digest))
+
+
+@dataclass(frozen=True)
+class _Detector:
+    """Digest -> SIFT features of the thumbnail; can be sent to other processes."""
+
+    thumbnails: Thumbnails
+
+    def __call__(self, digest: str) -> SiftFeatures | str:
+        """Detect the features of a thumbnail; return the reason as a string on failure."""
+        try:
+            ready = prepare(self.thumbnails(digest), Settings())
+        except (AslError, OSError) as error:
+            return str(error)
+        return SiftFeatures(ready.points, ready.scales, ready.angles, ready.descriptors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +99,10 @@ def extract_missing(
     left = cached.copy_to(store, missing)
     batch: list[tuple[str, bytes]] = []
     with closing(ThumbnailFile(path)) as file:
-        results = read_features(Reader(Thumbnails(file)), left, workers=workers)
+        results = read_features(_Detector(Thumbnails(file)), left, workers=workers)
         for done, (digest, features) in enumerate(results, start=1 + len(missing) - len(left)):
             # An unreadable thumbnail has no features; its comparison will name the reason.
-            batch.append((digest, b"" if isinstance(features, str) else _pack(features)))
+            batch.append((digest, b"" if isinstance(features, str) else pack_sift(features)))
             if len(batch) >= CONTENTS_PER_BATCH:
                 store.put_local_features(_key(), batch)
                 cached.put(batch)
@@ -105,6 +121,7 @@ def retrieve_by_votes(
     references: I64,
     *,
     k: int,
+    workers: int,
     progress: Progress,
 ) -> VotedPairs:
     """Retrieve the k references that share most local features with each query, itself excluded.
@@ -118,6 +135,7 @@ def retrieve_by_votes(
         queries: int64 query rows.
         references: int64 reference rows.
         k: references of each query.
+        workers: processes.
         progress: called with (queries done, queries to do).
     """
     if not len(queries) or not len(references):
@@ -129,8 +147,9 @@ def retrieve_by_votes(
     cache = path.with_name(f"{path.stem}-votes.npz")
     pairs = _cached(cache, key, digests)
     if pairs is None:
-        index = _index(store, path, [digests[row] for row in references.tolist()])
-        pairs = _vote(index, store, digests, queries, references, k=k, progress=progress)
+        # One more: a query finds itself first.
+        voter = _voter(store, path, [digests[row] for row in references.tolist()], k + 1)
+        pairs = _vote(voter, digests, queries, references, k=k, workers=workers, progress=progress)
         names = np.array(digests)
         with atomic_binary(cache, durable=False) as file:
             np.savez(
@@ -157,32 +176,37 @@ def _cached(path: Path, key: str, digests: Sequence[str]) -> VotedPairs | None:
         return None
 
 
-def _index(store: ImageStore, path: Path, references: Sequence[str]) -> FeatureIndex:
+def _voter(store: ImageStore, path: Path, references: Sequence[str], k: int) -> Voter:
     """Index the local features of references; a large index is kept beside the store."""
+    file = SiftFile(path)
     if len(references) <= EXACT_REFERENCES:
-        return ExactLocalIndex.build(_features(store, references))
-    return coded_local_index(
-        [image_key(_key(), digest) for digest in references],
+        exact = ExactLocalIndex.build(_features(store, references))
+        return Voter(file, k, exact, None)
+    folder = path.with_name(f"{path.stem}-local{CODES}")
+    keys = [image_key(_key(), digest) for digest in references]
+    coded = coded_local_index(
+        keys,
         lambda rows: _features(store, [references[row] for row in rows]),
-        folder=path.with_name(f"{path.stem}-local{CODES}"),
+        folder=folder,
     )
+    return Voter(file, k, coded, KeptIndex.of(coded, folder, keys))
 
 
 def _vote(
-    index: FeatureIndex,
-    store: ImageStore,
+    voter: Voter,
     digests: Sequence[str],
     queries: I64,
     references: I64,
     *,
     k: int,
+    workers: int,
     progress: Progress,
 ) -> VotedPairs:
     lists = []
-    query_features = _features(store, [digests[row] for row in queries.tolist()])
-    pairs = zip(queries.tolist(), query_features, strict=True)
-    for done, (row, features) in enumerate(pairs, start=1):
-        places, votes = votes_of(index, features, k + 1, count=READINGS)
+    found = all_votes(voter, [digests[row] for row in queries.tolist()], workers=workers)
+    for done, (row, (places, votes)) in enumerate(
+        zip(queries.tolist(), found, strict=True), start=1
+    ):
         is_other = references[places] != row
         nearest = references[places][is_other][:k]
         lists.append((np.full(len(nearest), row, np.int64), nearest, votes[is_other][:k]))
@@ -196,21 +220,8 @@ def _features(store: ImageStore, digests: Sequence[str]) -> Iterator[LocalFeatur
     for start in range(0, len(digests), CONTENTS_PER_BATCH):
         batch = digests[start : start + CONTENTS_PER_BATCH]
         blobs = dict(store.local_features(_key(), batch))
-        yield from (_unpack(blobs.get(digest, b"")) for digest in batch)
+        yield from (voting_features(unpack_sift(blobs.get(digest, b""))) for digest in batch)
 
 
 def _key() -> str:
-    settings = Settings()
-    return f"local-{settings.size}-{settings.features}"
-
-
-def _pack(features: LocalFeatures) -> bytes:
-    frames = np.concatenate([features.scales, features.angles]).astype(np.float32)
-    return frames.tobytes() + features.descriptors.tobytes()
-
-
-def _unpack(blob: bytes) -> LocalFeatures:
-    count = len(blob) // FEATURE_BYTES
-    frames = np.frombuffer(blob, np.float32, 2 * count)
-    descriptors = np.frombuffer(blob, np.uint8, 128 * count, 8 * count).reshape(count, 128)
-    return LocalFeatures(frames[:count], frames[count:], descriptors)
+    return sift_key(Settings())

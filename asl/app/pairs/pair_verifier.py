@@ -15,13 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
+from asl.app.library.sift_file import SiftFile
 from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.pairs.edits_seen import likely_edits
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, Outline, PairVerdict
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
 from asl.matching.align.prepare import Prepared, working_image
+from asl.matching.align.sift import SiftFeatures
 from asl.matching.align.xfeat import LearnedFeatures
+from asl.matching.values import Settings
 from asl.parallel import spawned_map
 from asl.types import F32, U8, AslError
 
@@ -32,6 +35,7 @@ PAIRS_PER_BLOCK = 192  # pairs sent to a worker process at a time
 UNSEEN_PROBABILITY = 0.01
 VERDICT_VERSION = 8  # raised when verdicts of earlier versions must not be reused
 Thumbnail = Callable[[str], bytes]
+StoredSift = Callable[[str, Settings], SiftFeatures | None]
 DigestPair = tuple[str, str]
 
 
@@ -79,14 +83,22 @@ class PairVerifier:
     The local features of recently used images are cached.
     """
 
-    def __init__(self, thumbnail: Thumbnail, *, verifier: Verifier | None = None) -> None:
+    def __init__(
+        self,
+        thumbnail: Thumbnail,
+        *,
+        sift: StoredSift | None = None,
+        verifier: Verifier | None = None,
+    ) -> None:
         """Set the source of the images.
 
         Args:
             thumbnail: returns the JPEG of a digest.
+            sift: returns the features of that JPEG where they were detected before, else None;
+                None: they are always detected.
             verifier: None for the packaged one.
         """
-        self._thumbnail = thumbnail
+        self._thumbnail, self._sift = thumbnail, sift
         self._verifier = verifier or Verifier()
         self._lock = threading.Lock()
         self._prepared: LRUCache[str, Prepared] = LRUCache(PREPARED_CACHE_IMAGES)
@@ -110,13 +122,21 @@ class PairVerifier:
             ready = packed.unpack(self._verifier.settings.size)
         if ready is None:
             thumbnail = self._thumbnail(digest)
-            ready = self.prepare(thumbnail)
+            ready = self._from_store(digest, thumbnail) or self.prepare(thumbnail)
             packed = _Packed.of(thumbnail, ready)
         with self._lock:
             self._prepared[digest] = ready
             if packed is not None:
                 self._packed[digest] = packed
         return ready
+
+    def _from_store(self, digest: str, thumbnail: bytes) -> Prepared | None:
+        """Prepare a thumbnail whose features were stored; None where they were not."""
+        settings = self._verifier.settings
+        stored = self._sift(digest, settings) if self._sift else None
+        if stored is None:
+            return None
+        return Prepared(working_image(decode_image(thumbnail), settings.size), *stored)
 
     def prepare(self, thumbnail: bytes) -> Prepared:
         """Extract the local features of a thumbnail (JPEG bytes)."""
@@ -184,26 +204,26 @@ def verify_all(
         for start in range(0, len(pairs), PAIRS_PER_BLOCK)
     ]
     if workers <= 1:
-        with closing(ThumbnailFile(store)) as thumbnails:
-            worker = _Worker(thumbnails)
+        with closing(ThumbnailFile(store)) as thumbnails, closing(SiftFile(store)) as sift:
+            worker = _Worker(thumbnails, sift)
             for block in blocks:
                 yield from zip(block, worker(block), strict=True)
         return
-    worker = _Worker(ThumbnailFile(store))
+    worker = _Worker(ThumbnailFile(store), SiftFile(store))
     verified = spawned_map(worker, blocks, processes=workers, ahead=8, what="the thumbnails")
     for block, results in zip(blocks, verified, strict=True):
         yield from zip(block, results, strict=True)
 
 
 class _Worker:
-    """Verify blocks of pairs; a pickled copy reads the same thumbnails in another process."""
+    """Verify blocks of pairs; a pickled copy reads the same store in another process."""
 
-    def __init__(self, thumbnails: ThumbnailFile) -> None:
-        self._thumbnails = thumbnails
-        self._verifier = PairVerifier(thumbnails)
+    def __init__(self, thumbnails: ThumbnailFile, sift: SiftFile) -> None:
+        self._files = thumbnails, sift
+        self._verifier = PairVerifier(thumbnails, sift=sift)
 
-    def __reduce__(self) -> tuple[type[_Worker], tuple[ThumbnailFile]]:
-        return type(self), (self._thumbnails,)
+    def __reduce__(self) -> tuple[type[_Worker], tuple[ThumbnailFile, SiftFile]]:
+        return type(self), self._files
 
     def __call__(self, pairs: Sequence[DigestPair]) -> list[PairVerdict | str]:
         return [self._verify_pair(*pair) for pair in pairs]

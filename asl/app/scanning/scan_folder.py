@@ -252,6 +252,7 @@ class _Scan:
                 queries,
                 references,
                 k=self.options.local_candidates,
+                workers=self._workers,
                 progress=progress,
             )
 

@@ -110,3 +110,11 @@ def test_neighbouring_pairs_share_images() -> None:
     cliques = pairs[order][:, 0] // 10
     assert (np.diff(cliques) != 0).sum() == 9
     assert len(cache_friendly_order(np.empty(0, np.int64), np.empty(0, np.int64))) == 0
+
+
+def test_the_pairs_of_one_query_follow_each_other() -> None:
+    chance = np.random.default_rng(1)
+    pairs = np.unique(np.sort(chance.integers(0, 60, (400, 2)), axis=1), axis=0)
+    pairs = chance.permutation(pairs[pairs[:, 0] < pairs[:, 1]])
+    first = pairs[cache_friendly_order(pairs[:, 0], pairs[:, 1])][:, 0]
+    assert (np.diff(first) != 0).sum() == len(np.unique(first)) - 1
