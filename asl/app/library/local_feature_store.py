@@ -14,8 +14,10 @@ from asl.app.library.cached_local_features import CachedLocalFeatures
 from asl.app.library.image_store import ImageStore
 from asl.app.library.sift_file import (
     SiftFile,
+    earlier_key,
     pack_sift,
     sift_key,
+    unpack_earlier,
     unpack_sift,
     voting_features,
 )
@@ -27,7 +29,7 @@ from asl.matching.align.sift import SiftFeatures
 from asl.matching.candidates.coded_local_index import CODES, coded_local_index, image_key
 from asl.matching.candidates.exact_local_index import ExactLocalIndex
 from asl.matching.candidates.feature_values import LocalFeatures
-from asl.matching.candidates.local_features import EXACT_REFERENCES, read_features
+from asl.matching.candidates.local_features import EXACT_REFERENCES, NO_FEATURES, read_features
 from asl.matching.candidates.quantiser import load_quantiser
 from asl.matching.values import Settings
 from asl.storage import ReadError, atomic_binary, read_npz
@@ -94,8 +96,10 @@ def extract_missing(
         workers: processes.
         progress: called with (contents done, contents to do).
     """
-    missing = store.without_regions(_key(), digests)
-    cached = CachedLocalFeatures(_key())
+    key = sift_key(Settings())
+    # Those of earlier stores lack positions: they vote, and are detected again for comparisons.
+    missing = store.without_regions(_key(), store.without_regions(key, digests))
+    cached = CachedLocalFeatures(key)
     left = cached.copy_to(store, missing)
     batch: list[tuple[str, bytes]] = []
     with closing(ThumbnailFile(path)) as file:
@@ -104,11 +108,11 @@ def extract_missing(
             # An unreadable thumbnail has no features; its comparison will name the reason.
             batch.append((digest, b"" if isinstance(features, str) else pack_sift(features)))
             if len(batch) >= CONTENTS_PER_BATCH:
-                store.put_local_features(_key(), batch)
+                store.put_local_features(key, batch)
                 cached.put(batch)
                 batch = []
             progress(done, len(missing))
-    store.put_local_features(_key(), batch)
+    store.put_local_features(key, batch)
     cached.put(batch)
     cached.tidy()
 
@@ -219,9 +223,13 @@ def _features(store: ImageStore, digests: Sequence[str]) -> Iterator[LocalFeatur
     """Yield the local features of contents, in their order."""
     for start in range(0, len(digests), CONTENTS_PER_BATCH):
         batch = digests[start : start + CONTENTS_PER_BATCH]
-        blobs = dict(store.local_features(_key(), batch))
-        yield from (voting_features(unpack_sift(blobs.get(digest, b""))) for digest in batch)
+        features = {
+            digest: unpack_earlier(blob) for digest, blob in store.local_features(_key(), batch)
+        }
+        for digest, blob in store.local_features(sift_key(Settings()), batch):
+            features[digest] = voting_features(unpack_sift(blob))
+        yield from (features.get(digest, NO_FEATURES) for digest in batch)
 
 
 def _key() -> str:
-    return sift_key(Settings())
+    return earlier_key(Settings())

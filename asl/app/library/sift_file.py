@@ -14,12 +14,27 @@ from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.values import Settings
 
 FEATURE_BYTES = DESCRIPTOR_LENGTH + 4 * 4  # descriptor; x, y, scale, angle
+_EARLIER_BYTES = DESCRIPTOR_LENGTH + 2 * 4
 _SELECT = "SELECT digest, regions, features, crc FROM parts WHERE digest = ? AND regions = ?"
 
 
 def sift_key(settings: Settings) -> str:
     """Name the features of these settings in a store."""
     return f"sift-{settings.size}-{settings.features}"
+
+
+def earlier_key(settings: Settings) -> str:
+    """Name the same features without positions, as the first stores have them."""
+    return f"local-{settings.size}-{settings.features}"
+
+
+def unpack_earlier(blob: bytes) -> LocalFeatures:
+    """Unpack features without positions: scales, angles, descriptors."""
+    count = len(blob) // _EARLIER_BYTES
+    frames = np.frombuffer(blob, "<f4", 2 * count).astype(np.float32, copy=False)
+    descriptors = np.frombuffer(blob, np.uint8, DESCRIPTOR_LENGTH * count, 8 * count)
+    shaped = descriptors.reshape(count, DESCRIPTOR_LENGTH)
+    return LocalFeatures(frames[:count], frames[count:], shaped)
 
 
 def pack_sift(features: SiftFeatures) -> bytes:
@@ -58,3 +73,12 @@ class SiftFile(StoreFile):
         for _, _, blob in self.rows(_SELECT, (digest, sift_key(settings))):
             return unpack_sift(blob)
         return None
+
+    def voting(self, digest: str, settings: Settings) -> LocalFeatures:
+        """Return the features of a content as they vote; none where the store has none."""
+        stored = self(digest, settings)
+        if stored is not None:
+            return voting_features(stored)
+        for _, _, blob in self.rows(_SELECT, (digest, earlier_key(settings))):
+            return unpack_earlier(blob)
+        return unpack_earlier(b"")

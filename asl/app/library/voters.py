@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from asl.app.library.sift_file import SiftFile, unpack_sift, voting_features
+from asl.app.library.sift_file import SiftFile
 from asl.matching.candidates.coded_local_index import CodedLocalIndex, select_pieces
 from asl.matching.candidates.local_features import votes_of
 from asl.matching.candidates.piece_files import read_pieces
@@ -93,7 +93,7 @@ class Voter:
 
     def __call__(self, digest: str) -> tuple[I64, F32]:
         """Return rows of references and their votes, most first."""
-        features = voting_features(self._store(digest, Settings()) or unpack_sift(b""))
+        features = self._store.voting(digest, Settings())
         return votes_of(self._index, features, self._k, count=READINGS)
 
     def close(self) -> None:

@@ -117,3 +117,16 @@ def test_damaged_features_are_refused(store: ImageStore) -> None:
     with pytest.raises(ReadError, match="damaged"):
         file("a", Settings())
     file.close()
+
+
+def test_features_of_an_earlier_store_vote_and_are_not_extracted_again(store: ImageStore) -> None:
+    found = prepare(decode_image(store.thumbnail("a")), Settings())
+    frames = np.concatenate([found.scales, found.angles]).tobytes()
+    store.put_local_features("local-320-500", [("a", frames + found.descriptors.tobytes())])
+    file = extract(store)
+    assert file("a", Settings()) is None, "without positions it is detected for a comparison"
+    voting = file.voting("a", Settings())
+    assert np.array_equal(voting.descriptors, found.descriptors)
+    assert np.array_equal(voting.angles, found.angles)
+    assert np.array_equal(voting.scales, found.scales)
+    file.close()
