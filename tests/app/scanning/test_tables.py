@@ -12,13 +12,13 @@ import pytest
 import asl
 from asl.app.scanning.tables import Row
 from tests.app.conftest import crop, encode, textured
-from tests.app.scans import scanned, summary
+from tests.app.scans import run_scan, scanned, summary
 
 
 @pytest.mark.parametrize("kind", ["parquet", "json"])
 def test_other_tables(photos: Path, model: Path, tmp_path: Path, kind: str) -> None:
     expected = scanned(photos, model, tmp_path / "out")
-    scanned(photos, model, tmp_path / "out", "--format", kind)
+    run_scan(photos, model, tmp_path / "out", "--format", kind)
     path = tmp_path / "out" / f"copies.{kind}"
     rows = pq.read_table(path).to_pylist() if kind == "parquet" else json.loads(path.read_text())
     if kind == "json":
