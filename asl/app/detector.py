@@ -239,7 +239,8 @@ class CopyDetector:
 
     def _accept(self, outcome: AddOutcome) -> None:
         """Make stored references searchable."""
-        changed = outcome.take(self._references.digest)
+        # A name that came twice has one content, the last.
+        changed = dict.fromkeys(outcome.take(self._references.digest))
         found = [name for name in map(self._store.find, changed) if name is not None]
         self._references.add(found)
 

@@ -74,3 +74,17 @@ def test_a_content_comes_with_its_parts_or_not_at_all(
         progress=lambda *_: pytest.fail("parts were missing"),
     ) as again:
         assert len(again) == 7
+
+
+def test_a_name_that_comes_twice_is_one_reference_with_its_last_content(
+    embedder: Embedder,
+) -> None:
+    detector = CopyDetector(embedder, regions="none")
+    pictures = [encode(textured(number), "PNG") for number in range(3)]
+    detector.add_sources([Source("a", pictures[0])], 1)
+    detector.add_sources([Source("a", pictures[1]), Source("a", pictures[2])], 2)
+    assert detector.names == ["a"]
+    assert len(detector) == 1
+    assert [match.reference for match in detector.query(pictures[2], min_probability=0)] == ["a"]
+    assert detector.remove("a") == 1
+    assert len(detector) == 0
