@@ -4,12 +4,15 @@ r"""Compare exact directional search with plain nearest neighbours, in one run.
   python scripts/bench_search.py --cases 1000000x256x4096 --threads 2 --repeats 5 \
       --output bench_search.json
   python scripts/bench_search.py --cases 100000x256x1000 --milvus
+  python scripts/bench_search.py --cases 200000x512x2048 --store STORE --only bfloat16
 
 Contestants take turns; every ratio is to FAISS flat in the same round, and the table gives medians.
 CPU time is reliable on a busy machine where wall time is not.
 
 Half of the queries are noisy copies of references, half are strangers; log-norms of both follow one
-distribution. References are sorted by falling log-norm, as an asl index stores them. Besides our
+distribution. References are sorted by falling log-norm, as an asl index stores them. With --store,
+both sides are embeddings of real images: some are kept apart as strangers, and jittered copies of
+the others fill the references up. Besides our
 scores: FAISS flat with its defaults (the baseline), a numpy matrix product with and without a
 partial sort (the limit of the machine), the strict rule applied to a FAISS list ten times too long
 (with the share of the true lists that it finds), and milvus-lite. Where the CPU multiplies in
@@ -35,7 +38,9 @@ from typing import Any
 import numpy as np
 
 CASES = "1000000x256x2048,100000x512x4096"
+BASELINE = "faiss flat"
 ONCE = "numpy product + partial sort"  # several times slower than all others: one round
+QUERY_NOISE, FILLER_NOISE = 0.3, 0.5  # norms: cosines of .96 and .89 with the image's own embedding
 Contestants = dict[str, Callable[[], Any]]
 
 
@@ -49,15 +54,48 @@ def make(references: int, dim: int, queries: int) -> tuple[Any, Any]:
         0.7 / np.sqrt(dim)
     )
     norms = [rng.normal(0.0, 0.3, size=n).astype(np.float32) for n in (queries, references)]
-    names = [
-        np.char.add(prefix, np.arange(n).astype(str))
-        for prefix, n in (("q", queries), ("r", references))
-    ]
     order = np.argsort(-norms[1], kind="stable")
     return (
-        QueryEmbeddings(names[0], _unit(left), norms[0]),
-        ReferenceEmbeddings(names[1], right[order], norms[1][order]),
+        QueryEmbeddings(_names("q", queries), _unit(left), norms[0]),
+        ReferenceEmbeddings(_names("r", references), right[order], norms[1][order]),
     )
+
+
+def from_store(folder: Path, references: int, queries: int) -> tuple[Any, Any]:
+    """Draw both sides from a store's embeddings: half of the queries are of images kept apart."""
+    from asl.features.feature_store import FeatureStore
+    from asl.types import QueryEmbeddings, ReferenceEmbeddings
+
+    rng = np.random.default_rng(0)
+    real = FeatureStore.open(folder).embeddings()
+    rows = rng.permutation(len(real))
+    strangers, known = np.split(rows, [min(queries // 2, len(rows) // 4)])
+    asked = np.concatenate([strangers, rng.choice(known, queries - len(strangers))])
+    left, left_norms = _jittered(real, asked, QUERY_NOISE, rng)
+    right, right_norms = _jittered(real, np.resize(known, references), FILLER_NOISE, rng)
+    order = np.argsort(-right_norms, kind="stable")
+    return (
+        QueryEmbeddings(_names("q", queries), left, left_norms),
+        ReferenceEmbeddings(_names("r", references), right[order], right_norms[order]),
+    )
+
+
+def _jittered(
+    real: Any, rows: np.ndarray, noise: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit vectors with noise of this norm, and log-norms that differ by some 5 %."""
+    vectors = real.vectors[rows]
+    scale = np.float32(noise / np.sqrt(vectors.shape[1]))
+    for low in range(0, len(vectors), 65536):  # in pieces: no second copy of all
+        piece = vectors[low : low + 65536]
+        piece += rng.standard_normal(piece.shape, dtype=np.float32) * scale
+        _unit(piece)
+    norms = real.log_norms[rows] + rng.normal(0.0, 0.05, size=len(rows))
+    return vectors, norms.astype(np.float32)
+
+
+def _names(prefix: str, count: int) -> Any:
+    return np.char.add(prefix, np.arange(count).astype(str))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -80,15 +118,13 @@ def post_filter(index: Any, queries: Any, references: Any, k: int, fetch: int) -
 
 
 def contestants(queries: Any, references: Any, k: int) -> Contestants:
-    import faiss
-
     from asl.index.engines.cpu_bfloat16 import CpuBfloat16, multiplies_bfloat16
-    from asl.index.engines.faiss_flat import FaissFlat
+    from asl.index.engines.faiss_flat import FaissFlat, load_faiss
     from asl.index.engines.tensorcore import TensorCore, cuda_devices
     from asl.index.exact.exact_search import search
     from asl.scoring.score import Score
 
-    index = faiss.IndexFlatIP(queries.dim)
+    index = load_faiss().IndexFlatIP(queries.dim)
     index.add(references.vectors)
     engine = FaissFlat(gpus=0)
     low, high = np.quantile(references.log_norms, [0.01, 0.99]).tolist()
@@ -97,7 +133,7 @@ def contestants(queries: Any, references: Any, k: int) -> Contestants:
         for mode in ("cosine", "strict", "hinge", "soft")
     }
     found: Contestants = {
-        "faiss flat": lambda: index.search(queries.vectors, k),
+        BASELINE: lambda: index.search(queries.vectors, k),
         "numpy product": lambda: product(queries.vectors, references.vectors, None),
         ONCE: lambda: product(queries.vectors, references.vectors, k),
         "post-filter, 10 k fetched": lambda: post_filter(index, queries, references, k, 10 * k),
@@ -140,12 +176,24 @@ def recall(found: list[list[int]], truth: Any, k: int) -> float:
     return float(np.mean(shares))
 
 
-def measure(case: str, k: int, repeats: int, milvus: bool) -> dict[str, Any]:
+def same(some: Any, others: Any) -> bool:
+    return all(
+        np.array_equal(getattr(some, name), getattr(others, name))
+        for name in ("query_index", "reference_index", "scores")
+    )
+
+
+def measure(case: str, k: int, repeats: int, options: argparse.Namespace) -> dict[str, Any]:
     references, dim, count = (int(part) for part in case.split("x"))
-    queries, library = make(references, dim, count)
+    if options.store:
+        queries, library = from_store(options.store, references, count)
+        dim = queries.dim
+    else:
+        queries, library = make(references, dim, count)
     runs = contestants(queries, library, k)
-    if milvus:
+    if options.milvus:
         runs["milvus-lite flat"] = _milvus(queries, library, k)
+    runs = {name: run for name, run in runs.items() if options.only in name or name == BASELINE}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     cpu: dict[str, list[float]] = {name: [] for name in runs}
     results: dict[str, Any] = {}
@@ -161,13 +209,16 @@ def measure(case: str, k: int, repeats: int, milvus: bool) -> dict[str, Any]:
         {
             "name": name,
             "seconds": float(np.median(times)),
-            "time_ratio": float(np.median(np.array(times) / seconds["faiss flat"][: len(times)])),
-            "cpu_ratio": float(np.median(np.array(cpu[name]) / cpu["faiss flat"][: len(times)])),
+            "time_ratio": float(np.median(np.array(times) / seconds[BASELINE][: len(times)])),
+            "cpu_ratio": float(np.median(np.array(cpu[name]) / cpu[BASELINE][: len(times)])),
             "queries_per_second": count / float(np.median(times)),
         }
         for name, times in seconds.items()
     ]
-    share = recall(results["post-filter, 10 k fetched"], results["asl strict"], k)
+    share = None
+    if {"asl strict", "post-filter, 10 k fetched"} <= results.keys():
+        share = recall(results["post-filter, 10 k fetched"], results["asl strict"], k)
+    halves = [name for name in results if f"{name}, bfloat16" in results]
     return {
         "references": references,
         "dim": dim,
@@ -175,6 +226,7 @@ def measure(case: str, k: int, repeats: int, milvus: bool) -> dict[str, Any]:
         "k": k,
         "rows": rows,
         "post_filter_recall": share,
+        "same_lists": {name: same(results[name], results[f"{name}, bfloat16"]) for name in halves},
     }
 
 
@@ -220,14 +272,13 @@ def table(result: dict[str, Any]) -> str:
             f"| {row['cpu_ratio']:.2f} "
             f"| {row['queries_per_second']:.0f} |"
         )
-    share = f"{100 * result['post_filter_recall']:.1f} %"
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"post-filtering finds {share} of the true strict lists; asl strict all of them",
-        ]
-    )
+    if result["post_filter_recall"] is not None:
+        share = f"{100 * result['post_filter_recall']:.1f} %"
+        lines += ["", f"post-filtering finds {share} of the true strict lists; asl strict all"]
+    if result["same_lists"]:
+        equal = ", ".join(f"{name}: {value}" for name, value in result["same_lists"].items())
+        lines += ["", f"the same lists by bfloat16: {equal}"]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -243,6 +294,8 @@ def main() -> None:
     parser.add_argument(
         "--milvus", action="store_true", help="milvus-lite, too (loading a million takes minutes)"
     )
+    parser.add_argument("--store", type=Path, help="draw embeddings from this store; it sets DIM")
+    parser.add_argument("--only", default="", help="contestants whose names contain this")
     parser.add_argument("--output", type=Path, help="a JSON file")
     arguments = parser.parse_args()
     os.environ.update(OMP_WAIT_POLICY="PASSIVE", OMP_NUM_THREADS=str(arguments.threads))
@@ -253,7 +306,7 @@ def main() -> None:
         sys.exit(subprocess.run([sys.executable, *sys.argv], check=False).returncode)
     results = []
     for case in arguments.cases.split(","):
-        results.append(measure(case, arguments.k, arguments.repeats, arguments.milvus))
+        results.append(measure(case, arguments.k, arguments.repeats, arguments))
         print(table(results[-1]), flush=True)
     if arguments.output:
         facts = {

@@ -71,6 +71,7 @@ ENGINE_FILES = {
     "index/engines/cpu_bfloat16.py": {"torch"},
     "index/engines/faiss_flat.py": {"faiss", "torch"},
     "index/engines/half_products.py": {"torch"},
+    "index/engines/norm_gain.py": {"torch"},
     "index/engines/tensorcore.py": {"torch"},
     "index/milvus/collection_facts.py": {"pymilvus"},
     "index/milvus/connection.py": {"pymilvus"},

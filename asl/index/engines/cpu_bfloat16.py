@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from asl.index.engines.cpu_flags import cpu_flags
 from asl.index.engines.faiss_flat import FaissFlat
-from asl.index.engines.half_products import HalfProducts
-from asl.index.engines.protocol import ROUNDING
+from asl.index.engines.faiss_gpu import rows_in_order
+from asl.index.engines.half_products import Gain, HalfProducts, padded
+from asl.index.engines.norm_gain import NormGain
+from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
 from asl.types import F32, I64
 
 _BLOCK = 2048  # queries of a product
-_WIDTH = 16384  # references of a product
+_WIDTH = 4096  # references of a product, which then stays in the cache until it has been read
 # Multiplications from which a search is worth its fixed cost, and from which it is worth importing
 # torch (seconds) in a process that has not.
 _LEAST_WORK = 2**32
@@ -29,12 +31,7 @@ _LEAST_WORK_TO_IMPORT = 2**41
 @cache
 def multiplies_bfloat16() -> bool:
     """Report whether the CPU has instructions for products of bfloat16 (AVX512_BF16 or AMX)."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # not Linux
-        return False
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 class CpuBfloat16:
@@ -49,7 +46,7 @@ class CpuBfloat16:
     name = "bfloat16 (CPU)"
     rounding = ROUNDING
     exact = True
-    list_entry_cost = 800_000  # of these cheap multiplications; measured on two cores
+    list_entry_cost = LIST_ENTRY_COST  # strips are cut for FAISS
     on_device = False
 
     def __init__(self, *, least_work: int | None = None, width: int = _WIDTH) -> None:
@@ -69,25 +66,44 @@ class CpuBfloat16:
 
     def top(self, queries: F32, references: F32, m: int) -> tuple[F32, I64]:
         """Find the m largest inner products; see :class:`asl.index.engines.protocol.Engine`."""
+        if not self._pays(queries, references):
+            return self._faiss.top(queries, references, m)
+        return self._search(queries, references, m, None, None)
+
+    def top_scores(
+        self, queries: F32, references: F32, m: int, gain: NormGain
+    ) -> tuple[F32, I64] | None:
+        """Rank by scores; see :class:`asl.index.engines.norm_gain.ScoringEngine`."""
+        if not self._pays(queries, references):
+            return None
+        return self._search(queries, references, m, gain.order, gain.on_tensors())
+
+    def _pays(self, queries: F32, references: F32) -> bool:
         least = self._least_work
         if least is None:
             least = _LEAST_WORK if "torch" in sys.modules else _LEAST_WORK_TO_IMPORT
-        if len(queries) * references.size < least:
-            return self._faiss.top(queries, references, m)
+        return len(queries) * references.size >= least
+
+    def _search(
+        self, queries: F32, references: F32, m: int, order: I64 | None, gain: Gain | None
+    ) -> tuple[F32, I64]:
+        """Search references in an order, a tile at a time."""
         import torch
-        from torch.nn.functional import pad
 
         def fetch(rows: Any) -> Any:
-            return torch.from_numpy(references[rows.numpy()])
+            places = rows.numpy()
+            return torch.from_numpy(references[places if order is None else order[places]])
 
         with torch.inference_mode():
-            search = HalfProducts(_tensor(queries), torch.bfloat16, fetch, m, block=_BLOCK)
+            search = HalfProducts(
+                _tensor(queries), torch.bfloat16, fetch, m, block=_BLOCK, gain=gain
+            )
             for low in range(0, len(references), self._width):
-                tile = _tensor(references[low : low + self._width])
+                high = min(low + self._width, len(references))
+                tile = _tensor(rows_in_order(references, order, low, high))
                 norm = tile.norm(dim=1).max()
                 # What rounding may cost at most; to measure it takes longer than it saves.
-                small = pad(tile.to(torch.bfloat16), (0, -tile.shape[1] % 8))
-                search.add(low, small, norm, 2.0**-8 * norm)
+                search.add(low, padded(tile.to(torch.bfloat16)), norm, 2.0**-8 * norm)
             scores, rows = search.result()
         return np.asarray(scores), np.asarray(rows)
 

@@ -6,6 +6,7 @@ FAISS is loaded on use, after torch where this process uses torch.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.index.engines.cpu_flags import cpu_flags
 from asl.index.engines.faiss_gpu import GpuShards, merge_top, rows_in_order
 from asl.index.engines.held_arrays import HeldArrays
 from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
@@ -23,6 +25,7 @@ from asl.types import F32, I64, AslError
 
 # Longest list that FAISS's GPU kernels return; longer ones are rare and are searched on the CPU.
 LONGEST_GPU_LIST = 2048
+_SKYLAKE_X = {"GenuineIntel", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
 _CPU_ROWS = 65536  # held rows that are gathered for the CPU at once
 
 
@@ -37,13 +40,32 @@ def load_faiss() -> Any:
     # Its loader reports every build that it tries.
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     try:
-        import faiss
+        with _kernels_of_newer_processors():
+            import faiss
     except ImportError as error:
         raise AslError(
             f"faiss: cannot be imported: {error}; "
             "install it with `pip install faiss-gpu` (Linux) or `pip install faiss-cpu`"
         ) from error
     return faiss
+
+
+@contextmanager
+def _kernels_of_newer_processors() -> Iterator[None]:
+    """Have FAISS's OpenBLAS take its AVX512 kernels on Intel processors that it does not know.
+
+    Version 0.3.15, which FAISS 1.15's packages contain, takes those of SSE3 from Sapphire Rapids
+    on, at a quarter of the speed. It reads the variable while it is loaded; a user's value stays.
+    """
+    name = "OPENBLAS_CORETYPE"
+    if name in os.environ or not cpu_flags() >= _SKYLAKE_X:
+        yield
+        return
+    os.environ[name] = "SkylakeX"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from asl.index.engines.by_name import shared_engine
+from asl.index.engines.norm_gain import NormGain, ScoringEngine
 from asl.index.engines.protocol import Engine
 from asl.index.exact.limits import Limits
 from asl.index.exact.memory_cap import MemoryCap
@@ -191,6 +192,10 @@ class _Search:
 
     def _candidates(self, rows: I64, m: int) -> TopLists:
         references = self._sorted
+        if references is not None and isinstance(self._engine, ScoringEngine):
+            best = self._scored(self._engine, references, rows, m)
+            if best is not None:
+                return best
         width = self._cap.references
         score = self._candidate_score
         cost = self._engine.list_entry_cost
@@ -213,6 +218,21 @@ class _Search:
                 self._queries, rows, references, m, self._engine, score=score, k=k, width=width
             )
         best.rows = references.original(best.rows)
+        return best
+
+    def _scored(
+        self, engine: ScoringEngine, references: NormSortedReferences, rows: I64, m: int
+    ) -> TopLists | None:
+        """Fetch candidates by their scores at once, where the engine can and it pays."""
+        norms = self._queries.log_norms[rows], references.log_norms
+        gain = NormGain(self._candidate_score, *norms, references.order)
+        lists = engine.top_scores(self._queries.vectors[rows], references.vectors, m, gain)
+        if lists is None:
+            return None
+        best = TopLists(len(rows), m)
+        best.scores, best.rows = lists[0], references.original(lists[1])
+        best.rounding = engine.rounding + 2.0**-22 * (gain.largest() + 1.0)
+        best.bound = best.scores[:, -1].astype(np.float64) + best.rounding
         return best
 
     def find(self, rows: I64) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from asl.index.engines import cpu_bfloat16
 from asl.index.engines.cpu_bfloat16 import CpuBfloat16, multiplies_bfloat16
 from asl.index.engines.faiss_flat import FaissFlat
+from asl.index.engines.half_products import HalfProducts
 from asl.index.exact.exact_search import search
 from asl.scoring.score import Score
-from asl.types import Embeddings
+from asl.types import QueryEmbeddings, ReferenceEmbeddings
 
 
 def unit(count: int, dim: int, seed: int) -> np.ndarray:
@@ -50,26 +52,74 @@ def test_only_large_searches_are_made_in_bfloat16(monkeypatch) -> None:  # type:
     assert made == [(40, 8)]
 
 
-@pytest.mark.parametrize("mode", ["cosine", "paper", "strict", "soft", "hinge"])
-def test_searches_are_the_same_as_with_faiss(mode: str) -> None:
+def two_sides(spread: float, *, is_sorted: bool) -> tuple[QueryEmbeddings, ReferenceEmbeddings]:
+    """Return 60 queries and 12,000 references, a third of them near copies in runs of one norm."""
     rng = np.random.default_rng(7)
-    sides = [
-        Embeddings.from_features([f"{p}{n}" for n in range(c)], rng.normal(size=(c, 12)))
-        for p, c in (("q", 50), ("r", 3000))
-    ]
-    engine = CpuBfloat16(least_work=0, width=1024)
-    found = [
-        search(
-            sides[0].as_queries(),
-            sides[1].as_references(),
-            score=Score(mode, lam=0.2),  # type: ignore[arg-type]
-            k=7,
-            engine=each,
-        )
-        for each in (FaissFlat(gpus=0), engine)
-    ]
-    assert found[0].reference_index.tolist() == found[1].reference_index.tolist()
-    assert found[0].scores.tolist() == found[1].scores.tolist()
+    queries = unit(60, 12, 1)
+    vectors = unit(12_000, 12, 2)
+    copies = rng.integers(60, size=16).repeat(250)
+    vectors[:4000] = queries[copies] + 1e-3 * rng.standard_normal((4000, 12))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    norms = rng.normal(0.0, spread, size=12_000).astype(np.float32)
+    norms[:4000] = norms[:16].repeat(250)
+    if is_sorted:
+        order = np.argsort(-norms, kind="stable")
+        vectors, norms = vectors[order], norms[order]
+    query_norms = rng.normal(0.0, spread, size=60).astype(np.float32)
+    query_norms[:3] = (
+        norms.max(),
+        norms.max() + 1.0,
+        norms.min() - 1.0,
+    )  # few, none and all admitted
+    query_norms[3:10] = norms[10:17]
+    names = [np.char.add(side, np.arange(n).astype(str)) for side, n in (("q", 60), ("r", 12_000))]
+    return (
+        QueryEmbeddings(names[0], queries, query_norms),
+        ReferenceEmbeddings(names[1], vectors, norms),
+    )
+
+
+@pytest.mark.parametrize("lam", [0.05, 3.0])
+@pytest.mark.parametrize(("spread", "is_sorted"), [(0.3, True), (1.5, False), (0.0, False)])
+@pytest.mark.parametrize("mode", ["cosine", "paper", "strict", "soft", "hinge"])
+def test_searches_are_the_same_as_with_faiss(  # type: ignore[no-untyped-def]
+    monkeypatch, mode: str, spread: float, is_sorted: bool, lam: float
+) -> None:
+    queries, references = two_sides(spread, is_sorted=is_sorted)
+    clip = (-0.5, 0.4) if mode == "soft" and is_sorted else None
+    score = Score(mode, lam=lam, tau=0.02, clip=clip)  # type: ignore[arg-type]
+    expected = search(queries, references, score=score, k=4, engine=FaissFlat(gpus=0))
+    monkeypatch.setattr(FaissFlat, "top", None)  # all of it is made in bfloat16
+    for width in (1024, 4096):
+        engine = CpuBfloat16(least_work=0, width=width)
+        found = search(queries, references, score=score, k=4, engine=engine)
+        assert found.reference_index.tolist() == expected.reference_index.tolist()
+        assert found.scores.tolist() == expected.scores.tolist()
+
+
+def test_tiles_that_no_query_reaches_are_not_multiplied(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Half of a strict search with norms of one law on both sides, and less of a steep hinge."""
+    multiplied: list[int] = []
+    original = HalfProducts._add_products
+
+    def counted(self: HalfProducts, block: Any, products: Any, *others: Any) -> None:
+        multiplied.append(products.numel())
+        original(self, block, products, *others)
+
+    monkeypatch.setattr(HalfProducts, "_add_products", counted)
+    rng = np.random.default_rng(3)
+    norms = [rng.normal(size=n).astype(np.float32) for n in (200, 8192)]
+    queries = QueryEmbeddings(np.arange(200).astype(str), unit(200, 16, 1), norms[0])
+    references = ReferenceEmbeddings(np.arange(8192).astype(str), unit(8192, 16, 2), norms[1])
+    share = {}
+    for score in (Score("cosine"), Score("strict"), Score("hinge", lam=20.0)):
+        multiplied.clear()
+        engine = CpuBfloat16(least_work=0, width=256)
+        search(queries, references, score=score, k=3, engine=engine)
+        share[score.mode] = sum(multiplied) / (200 * 8192)
+    assert share["cosine"] == 1.0
+    assert 0.45 < share["strict"] < 0.6
+    assert share["hinge"] < 0.65
 
 
 @pytest.mark.parametrize(

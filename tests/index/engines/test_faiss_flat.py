@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from asl.index.engines import faiss_flat
 from asl.index.engines.faiss_flat import FaissFlat, load_faiss
 from asl.index.engines.numpy_exact import NumpyExact
 from asl.types import AslError
@@ -37,3 +40,24 @@ def test_more_gpus_than_there_are_is_refused() -> None:
     visible = load_faiss().get_num_gpus()
     with pytest.raises(AslError, match=rf"gpus: FAISS sees {visible} GPU\(s\), got {visible + 1}"):
         FaissFlat(gpus=visible + 1)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "given", "expected"),
+    [
+        ("GenuineIntel", None, "SkylakeX"),
+        ("GenuineIntel", "Haswell", "Haswell"),
+        ("AuthenticAMD", None, None),
+    ],
+)
+def test_new_intel_processors_get_avx512_kernels_while_faiss_is_loaded(  # type: ignore[no-untyped-def]
+    monkeypatch, vendor: str, given: str | None, expected: str | None
+) -> None:
+    flags = {vendor, "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl", "amx_tile"}
+    monkeypatch.setattr(faiss_flat, "cpu_flags", lambda: flags)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    if given:
+        monkeypatch.setenv("OPENBLAS_CORETYPE", given)
+    with faiss_flat._kernels_of_newer_processors():
+        assert os.environ.get("OPENBLAS_CORETYPE") == expected
+    assert os.environ.get("OPENBLAS_CORETYPE") == given

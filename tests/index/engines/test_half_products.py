@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from asl.index.engines import half_products
-from asl.index.engines.half_products import HalfProducts, largest, rounded
+from asl.index.engines.half_products import Gain, HalfProducts, largest, rounded
 from asl.index.engines.protocol import ROUNDING
 
 TYPES = [torch.float16, torch.bfloat16]
@@ -26,9 +26,12 @@ def search(
     dtype: torch.dtype = torch.bfloat16,
     width: int = 2048,
     block: int = 16,
+    gain: Gain | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     everything = torch.tensor(references)
-    run = HalfProducts(torch.tensor(queries), dtype, everything.__getitem__, m, block=block)
+    run = HalfProducts(
+        torch.tensor(queries), dtype, everything.__getitem__, m, block=block, gain=gain
+    )
     for low in range(0, len(references), width):
         tile = everything[low : low + width]
         small, lost = rounded(tile, dtype)
@@ -97,10 +100,10 @@ def test_memory_is_bounded_where_nearly_everything_is_one(monkeypatch) -> None: 
     monkeypatch.setattr(half_products, "_HITS_AT_ONCE", 6000)
     rng = np.random.default_rng(13)
     blank = (unit(1, 16, 12) + 1e-6 * rng.standard_normal((3000, 16))).astype(np.float32)
-    ranked, held = HalfProducts._products, []
+    ranked, held = HalfProducts._scores, []
     monkeypatch.setattr(
         HalfProducts,
-        "_products",
+        "_scores",
         lambda self, queries, rows: held.append(len(rows)) or ranked(self, queries, rows),
     )
     compare(blank[:40], blank, *search(blank[:40], blank, 5, width=1024))
@@ -121,9 +124,31 @@ def test_the_largest_of_floats_of_any_sign(dtype: torch.dtype) -> None:
     values[0] = torch.tensor([-0.0] * 7 + [0.0])
     values[1] = -torch.finfo(dtype).tiny
     assert bool((values.amax(dim=1) < 0).any() and (values.amax(dim=1) > 0).any())
-    assert torch.equal(largest(values.clone()), values.amax(dim=1))
+    assert torch.equal(largest(values.T.contiguous()), values.amax(dim=1))
 
 
 def test_queries_that_are_opposite_to_everything() -> None:
     references = unit(3000, 16, 30) + 4 * unit(1, 16, 31)
     compare(-references[:20], references, *search(-references[:20], references, 5))
+
+
+def test_gains_are_added_and_leave_references_out() -> None:
+    """Gains of steps and of -inf, in groups that they cut anywhere; fewer are left than asked."""
+    queries, references = unit(40, 8, 40), unit(6000, 8, 41)
+    ends = torch.tensor(np.random.default_rng(42).integers(0, 6000, size=40))
+    ends[:4] = torch.tensor([0, 3, 9, 6000])
+
+    def gain(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        return torch.where(others < ends[rows], -0.1 * torch.log1p(others.double()), -torch.inf)
+
+    everyone = torch.arange(40)[:, None], torch.arange(6000)
+    truth = queries.astype(np.float64) @ references.astype(np.float64).T + gain(*everyone).numpy()
+    for width in (512, 6000):
+        scores, rows = search(queries, references, 10, width=width, gain=gain)
+        for query, end in enumerate(ends.tolist()):
+            count = min(10, end)
+            expected = np.argsort(-truth[query])[:count]
+            assert rows[query, :count].tolist() == expected.tolist()
+            assert np.abs(scores[query, :count] - truth[query, expected]).max(initial=0.0) < 1e-5
+            assert set(rows[query, count:]) <= {-1}
+            assert np.isneginf(scores[query, count:]).all()

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asl.index.engines.by_name import make_engine
+from asl.index.engines.cpu_bfloat16 import CpuBfloat16
 from asl.index.engines.numpy_exact import NumpyExact
+from asl.index.engines.protocol import Engine
 from asl.index.exact.exact_search import search
 from asl.index.exact.norm_sorted import NormSortedReferences
 from asl.index.exact.strip_search import encoding_pays
@@ -26,6 +28,13 @@ from asl.types import (
     ScoredPairs,
     UsageError,
 )
+
+# Exact engines: by inner products, and by scores in one pass over tiles.
+ENGINES: dict[str, str | Engine] = {
+    "exact": "exact",
+    "faiss": "faiss",
+    "bfloat16": CpuBfloat16(least_work=0, width=256),
+}
 
 
 def embeddings(
@@ -78,7 +87,7 @@ def triples(pairs: ScoredPairs) -> list[tuple[str, str, float]]:
     )
 
 
-@pytest.mark.parametrize("engine", ["exact", "faiss"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", ["none", "subtract", "stretch"])
 @pytest.mark.parametrize("mode", MODES)
 def test_equal_to_brute_force(mode: str, kind: str, engine: str) -> None:
@@ -93,7 +102,9 @@ def test_equal_to_brute_force(mode: str, kind: str, engine: str) -> None:
         clip=(-0.2, 0.3) if mode == "soft" else None,
         normalization=normalization_of(kind, beta=1.5, first=1, last=4),
     )
-    found = search(queries, references, score=score, k=6, engine=engine, background=background)
+    found = search(
+        queries, references, score=score, k=6, engine=ENGINES[engine], background=background
+    )
     assert triples(found) == oracle(queries, references, score, 6, background)
 
 
@@ -119,7 +130,7 @@ def test_any_sizes_norms_and_ties(data: st.DataObject) -> None:
     most = data.draw(st.integers(1, 60))
     best = sorted(range(len(expected)), key=lambda row: -expected[row][2])[:most]
     limited = [expected[row] for row in sorted(best)]
-    for engine in ("exact", "faiss"):
+    for engine in ENGINES.values():
         assert triples(search(queries, references, score=score, k=k, engine=engine)) == expected
         assert (
             triples(search(queries, references, score=score, k=k, most=most, engine=engine))
@@ -135,7 +146,7 @@ def test_hinge_with_any_weight(lam: float, tau: float) -> None:
     references = embeddings(900, 8, "r", rng, spread=1.0).as_references()
     score = Score("hinge", lam=lam, tau=tau)
     expected = oracle(queries, references, score, 5)
-    for engine in ("exact", "faiss"):
+    for engine in ENGINES.values():
         assert triples(search(queries, references, score=score, k=5, engine=engine)) == expected
 
 
@@ -158,7 +169,7 @@ def test_few_queries_in_strips(mode: str, spread: float, lam: float) -> None:
         assert not encoding_pays(3, prefixes, 14, score)
         assert encoding_pays(1000, prefixes, 14, score), "the other way is for many queries"
     expected = oracle(queries, references, score, 6)
-    for engine in ("exact", "faiss"):
+    for engine in ENGINES.values():
         assert triples(search(queries, references, score=score, k=6, engine=engine)) == expected
 
 
@@ -174,10 +185,13 @@ LIMITS = {
 }
 
 
+@pytest.mark.parametrize("engine", ["faiss", "bfloat16"])
 @pytest.mark.parametrize("memory", [4.0, 2**-13])
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS.keys())
 @pytest.mark.parametrize("mode", ["cosine", "strict", "soft", "hinge"])
-def test_limits_are_those_of_the_whole_sorted_list(mode: str, limits: dict, memory: float) -> None:
+def test_limits_are_those_of_the_whole_sorted_list(
+    mode: str, limits: dict, memory: float, engine: str
+) -> None:
     rng = np.random.default_rng(5)
     queries = embeddings(60, 6, "q", rng).as_queries()
     references = embeddings(900, 6, "r", rng).as_references()
@@ -197,7 +211,7 @@ def test_limits_are_those_of_the_whole_sorted_list(mode: str, limits: dict, memo
         references,
         score=score,
         background=background,
-        engine="faiss",
+        engine=ENGINES[engine],
         memory=memory,
         **limits,
     )
