@@ -17,7 +17,7 @@ from asl.app.scanning.result import MatchedPair, ScanImage
 from asl.data.images import ImageError, decode_image
 from asl.types import Progress
 
-LIKENESS_VERSION = 1  # raised when values of earlier versions must not be reused
+LIKENESS_VERSION = 2  # raised when values of earlier versions must not be reused
 CANDIDATES = 16  # pairs of an image, the surest, that are measured
 PAIRS_PER_TRANSACTION = 256
 Thumbnail = Callable[[str], bytes]
