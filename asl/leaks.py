@@ -104,6 +104,7 @@ def _scan_options(options: LeaksConfig) -> ScanConfig:
         local_candidates=options.local_candidates,
         regions=options.regions,
         effort=options.effort,
+        compare=options.compare,
         model=options.model,
         max_megapixels=options.max_megapixels,
         workers=options.workers,
@@ -143,6 +144,7 @@ def _write_report(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -
 
 def _say(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -> None:
     from asl.app.leaks.left_out import left_out_text
+    from asl.app.scanning.pair_prospects import hopeless_text
     from asl.data.catalog import skipped_text
 
     if parts := numbers["left_out"]:
@@ -170,6 +172,8 @@ def _say(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -> None:
         line += f" ({kinds})" if kinds else ""
         share = f"{row['test_affected']} of {row['test_images']} images of {row['test']}"
         print(terminal_text(f"{line}; {share} affected ({100 * row['test_share']:.1f} %)"))
+    if leaks.hopeless:
+        print(f"  {hopeless_text(leaks.hopeless)}")
     if lost := leaks.uncompared:
         pairs = "pair" if lost == 1 else "pairs"
         print(f"  {lost} {pairs} could not be compared; delete {leaks.store} and run it again")

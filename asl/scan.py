@@ -105,7 +105,6 @@ def _write_gallery(result: ScanResult, options: ScanConfig, numbers: dict[str, A
 
 
 def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table: Path) -> None:
-    from asl.data.catalog import skipped_text
     from asl.matching.decision.thresholds import verifier_table
 
     compared = f"{numbers['compared']} {'pair' if numbers['compared'] == 1 else 'pairs'}"
@@ -114,14 +113,8 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
         f"{numbers['unreadable']} unreadable; {compared} compared, by this "
         f"scan or an earlier one; {sum(result.seconds.values()):.0f} s"
     )
-    if result.links:
-        print(f"  {result.links} links to files already listed skipped")
-    if result.left_out:
-        print(f"  {result.left_out} files left out by --exclude and --min-size")
-    if result.raw_twins:
-        print(f"  {result.raw_twins} RAW files kept with the JPEG or HEIC of their shot")
-    if result.skipped:
-        print(f"  skipped: {skipped_text(list(result.skipped.items()))}")
+    for line in _left_out_lines(result):
+        print(f"  {line}")
     for name, reason in sorted(result.unreadable_folders.items())[:5]:
         line = terminal_text(f"{result.typed_path(name)}: {reason}")
         print(f"  unreadable folder, its files are not compared: {line}")
@@ -154,6 +147,23 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
         print(f"  gallery  {options.output / 'gallery.html'}")
     if pairs:
         print(f"  to act   asl review {shlex.quote(str(options.output))}")
+
+
+def _left_out_lines(result: ScanResult) -> list[str]:
+    """Say what was left out: pairs, links, files."""
+    from asl.app.scanning.pair_prospects import hopeless_text
+    from asl.data.catalog import skipped_text
+
+    lines = [hopeless_text(result.hopeless)] if result.hopeless else []
+    if result.links:
+        lines.append(f"{result.links} links to files already listed skipped")
+    if result.left_out:
+        lines.append(f"{result.left_out} files left out by --exclude and --min-size")
+    if result.raw_twins:
+        lines.append(f"{result.raw_twins} RAW files kept with the JPEG or HEIC of their shot")
+    if result.skipped:
+        lines.append(f"skipped: {skipped_text(list(result.skipped.items()))}")
+    return lines
 
 
 def _copies_text(files: int, *, across: bool) -> str:

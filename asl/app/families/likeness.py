@@ -223,7 +223,7 @@ def _three(values: F32) -> tuple[float, float, float]:
 def _line(x: F32, y: F32) -> tuple[float, float]:
     """Least-squares slope and offset of a line through points; level where x hardly varies.
 
-    The closed form: a general solver takes a hundred times as long for so many points.
+    The closed form: a general solver takes much longer for a hundred thousand points.
     """
     centre, level = float(x.mean(dtype=np.float64)), float(y.mean(dtype=np.float64))
     moved = x - np.float32(centre)
@@ -255,6 +255,6 @@ def _channel_mean(values: F32) -> F32:
 
 def _channel_spread(values: F32) -> F32:
     """Largest less smallest of three channels, ``[n, 3]``."""
-    red, green, blue = values[:, 0], values[:, 1], values[:, 2]
-    largest = np.maximum(np.maximum(red, green), blue)
-    return np.asarray(largest - np.minimum(np.minimum(red, green), blue))
+    largest = np.maximum(np.maximum(values[:, 0], values[:, 1]), values[:, 2])
+    smallest = np.minimum(np.minimum(values[:, 0], values[:, 1]), values[:, 2])
+    return np.asarray(largest - smallest)

@@ -14,8 +14,9 @@ from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.pairs.edits_seen import FULL_COVER
 from asl.app.pairs.pair_verdict import reworded
 from asl.app.pairs.same_moment import may_be_same_moment, taken_apart
+from asl.app.scanning.pair_comparer import Bar
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
-from asl.app.scanning.scan_folder import Bar, scan_listings
+from asl.app.scanning.scan_folder import scan_listings
 from asl.console.schemas.scan_config import ScanConfig
 
 Kind = Literal["identical file", "same pixels", "copy", "crop", "same moment"]
@@ -88,6 +89,7 @@ class Leaks:
         store: cache file, for thumbnails.
         compared: number of verified pairs, those that could not be compared included.
         uncompared: number of pairs that could not be compared.
+        hopeless: number of candidate pairs left out because they cannot match.
         seconds: step -> wall-clock seconds.
         model: name or path of the model.
         model_hash: hash of its weights and preprocessing.
@@ -100,6 +102,7 @@ class Leaks:
     store: Path
     compared: int
     uncompared: int
+    hopeless: int
     model: str
     model_hash: str
     seconds: dict[str, float] = field(default_factory=dict)
@@ -165,6 +168,7 @@ def find_leaks(
         last.store,
         sum(result.compared for result in results),
         sum(result.uncompared for result in results),
+        sum(result.hopeless for result in results),
         last.model,
         last.model_hash,
         _seconds(results),

@@ -151,6 +151,7 @@ def leak_summary(
             _comparison(leaks, train, test) for train, test in combinations(leaks.splits, 2)
         ],
         "compared": leaks.compared,
+        "skipped_as_hopeless": leaks.hopeless,
         "not_comparable": leaks.uncompared,
         "precision": leaks.precision,
         "threshold": leaks.threshold,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asl.app.matches import picture_html
+from asl.app.scanning.pair_comparer import Bar
 from asl.app.scanning.result import ScanResult
-from asl.app.scanning.scan_folder import Bar, scan
+from asl.app.scanning.scan_folder import scan
 from asl.app.scanning.tables import Row, rows_of
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.schemas.shared_keys import Regions

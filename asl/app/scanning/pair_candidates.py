@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from asl.app.library.local_feature_store import VotedPairs
+from asl.app.scanning.pair_prospects import PairProspects
 from asl.index.engines.by_name import shared_engine
-from asl.types import F32, I64, AslError
+from asl.types import F32, I64, AslError, Bools
 
 QUERIES_PER_SEARCH = 2048
 CROWD_NEIGHBOURS = 5  # that measure the density around a content
@@ -72,13 +73,27 @@ class CandidatePairs:
         first: int64 ``[P]``.
         second: int64 ``[P]``.
         cosines: float32 ``[P]``.
+        votes: float32 ``[P]`` of local features, 0 where there are none.
         found: number of pairs before the budget.
+        hopeless: number of pairs that were left out before, by their cosines and votes.
     """
 
     first: I64
     second: I64
     cosines: F32
+    votes: F32
     found: int
+    hopeless: int = 0
+
+    def take(self, rows: I64 | Bools) -> CandidatePairs:
+        """Select pairs, in the order of ``rows`` or by a mask."""
+        return replace(
+            self,
+            first=self.first[rows],
+            second=self.second[rows],
+            cosines=self.cosines[rows],
+            votes=self.votes[rows],
+        )
 
 
 def nearest_pairs(
@@ -89,6 +104,7 @@ def nearest_pairs(
     k: int,
     budget: int,
     voted: VotedPairs | None = None,
+    prospects: PairProspects | None = None,
 ) -> CandidatePairs:
     """Retrieve the k nearest references of every query and keep the most promising pairs.
 
@@ -104,12 +120,13 @@ def nearest_pairs(
         k: neighbours of each query.
         budget: most pairs.
         voted: candidate pairs of local features.
+        prospects: rule that leaves out hopeless pairs before the budget is spent; None for none.
     """
     # Queries may be references themselves: one more, for the content that finds itself.
     wide = min(max(k, CROWD_NEIGHBOURS) + 1, len(references))
     if not len(queries) or not wide:
         nothing = VotedPairs.empty()
-        return CandidatePairs(nothing.first, nothing.second, nothing.votes, 0)
+        return CandidatePairs(nothing.first, nothing.second, nothing.votes, nothing.votes, 0)
     crowding = np.full(len(contents.digests), np.nan)
     lists = []
     for number, search in enumerate(_searches(contents, queries, references)):
@@ -124,7 +141,12 @@ def nearest_pairs(
     if voted is not None:
         lists.append((voted.first, voted.second, contents.cosines(voted.first, voted.second)))
     first, second, cosines = (np.concatenate(column) for column in zip(*lists, strict=True))
-    return _most_promising(first, second, cosines, crowding, budget, voted or VotedPairs.empty())
+    found = _unique(first, second, cosines, voted or VotedPairs.empty(), len(contents.digests))
+    if prospects is None:
+        return _most_promising(found, crowding, budget)
+    tested = prospects.is_tested(found.cosines, found.votes)
+    promising = replace(found.take(tested), hopeless=int((~tested).sum()))
+    return _most_promising(promising, crowding, budget)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,27 +198,30 @@ def _crowding(cosines: Floats) -> Floats:
     return np.where(count > 0, np.nansum(others, axis=1) / np.maximum(count, 1), 0.0)
 
 
-def _most_promising(
-    first: I64, second: I64, cosines: F32, crowding: Floats, budget: int, voted: VotedPairs
-) -> CandidatePairs:
-    keys = _pair_keys(first, second, len(crowding))
-    # Of a pair that was found more than once, the highest cosine.
+def _unique(first: I64, second: I64, cosines: F32, voted: VotedPairs, count: int) -> CandidatePairs:
+    """Return every pair of ``count`` contents once, with its highest cosine and its most votes."""
+    keys = _pair_keys(first, second, count)
     descending = np.argsort(-cosines, kind="stable")
     _, first_place = np.unique(keys[descending], return_index=True)
     unique = descending[first_place]  # by rising key
-    first, second = first[unique], second[unique]
-    cosines, keys = cosines[unique], keys[unique]
-    # A reference that was no query has no crowding of its own.
-    standing_out = cosines - np.fmin(crowding[first], crowding[second])
-    merged = np.minimum(4 * _rank(cosines), (4 * _rank(standing_out)) // 3)
+    votes = np.zeros(len(unique), dtype=np.float32)
     if len(voted.votes):
-        votes = np.zeros(len(keys), dtype=np.float32)
-        voted_keys = _pair_keys(voted.first, voted.second, len(crowding))
-        np.maximum.at(votes, np.searchsorted(keys, voted_keys), voted.votes)
-        by_votes = np.where(votes > 0, 2 * _rank(votes), 2 * len(keys))
+        voted_keys = _pair_keys(voted.first, voted.second, count)
+        np.maximum.at(votes, np.searchsorted(keys[unique], voted_keys), voted.votes)
+    return CandidatePairs(first[unique], second[unique], cosines[unique], votes, len(unique))
+
+
+def _most_promising(pairs: CandidatePairs, crowding: Floats, budget: int) -> CandidatePairs:
+    """Keep the most promising pairs of a budget, best first."""
+    votes = pairs.votes
+    # A reference that was no query has no crowding of its own.
+    standing_out = pairs.cosines - np.fmin(crowding[pairs.first], crowding[pairs.second])
+    merged = np.minimum(4 * _rank(pairs.cosines), (4 * _rank(standing_out)) // 3)
+    if votes.any():
+        by_votes = np.where(votes > 0, 2 * _rank(votes), 2 * len(votes))
         merged = np.minimum(2 * merged, by_votes)
-    best = np.lexsort((second, first, -cosines, merged))[:budget]
-    return CandidatePairs(first[best], second[best], cosines[best], len(unique))
+    best = np.lexsort((pairs.second, pairs.first, -pairs.cosines, merged))[:budget]
+    return pairs.take(best)
 
 
 def _pair_keys(first: I64, second: I64, count: int) -> I64:

@@ -192,6 +192,8 @@ class ScanResult:
         compared: number of verified pairs, by this scan or an earlier one.
         candidates: number of candidate pairs before the budget.
         uncompared: number of pairs that could not be compared.
+        hopeless: number of candidate pairs left out because they cannot match, by the rule of
+            :mod:`asl.app.scanning.pair_prospects`.
         store: file of the cache, for thumbnails.
         links: number of further names of listed files, which were left out.
         left_out: number of files that --exclude and --min-size left out.
@@ -223,6 +225,7 @@ class ScanResult:
     raw_twins: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     unreadable_folders: dict[str, str] = field(default_factory=dict)
+    hopeless: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     model: str = ""
     model_hash: str = ""

@@ -63,6 +63,7 @@ def _counts(result: ScanResult) -> dict[str, int]:
         "files": result.files,
         "compared": result.compared,
         "candidates": result.candidates,
+        "hopeless": result.hopeless,
         "uncompared": result.uncompared,
         "links": result.links,
         "raw_twins": result.raw_twins,
@@ -127,6 +128,7 @@ def _result(raw: dict[str, Any], folder: Path) -> ScanResult:
         compared=counts["compared"],
         candidates=counts["candidates"],
         uncompared=counts["uncompared"],
+        hopeless=counts.get("hopeless", 0),  # scans of earlier versions compared all
         store=folder / raw["store"],
         links=counts["links"],
         raw_twins=counts["raw_twins"],

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from asl.app.library.ingest import Ingestor
 from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
 from asl.app.library.records import Source
 from asl.app.library.sync import FileListing, SyncResult, sync
-from asl.app.pairs.cached_verdicts import verify_with_cache
 from asl.app.pairs.pair_marks import marks_path
-from asl.app.pairs.pair_verdict import SAME_PIXELS, PairVerdict
+from asl.app.pairs.pair_verdict import PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id
 from asl.app.pairs.same_moment import may_be_same_moment
 from asl.app.scanning import scan_stages
@@ -27,9 +25,10 @@ from asl.app.scanning.directed_pairs import directed_pair
 from asl.app.scanning.pair_candidates import (
     CandidatePairs,
     Contents,
-    cache_friendly_order,
     nearest_pairs,
 )
+from asl.app.scanning.pair_comparer import Bar, PairComparer
+from asl.app.scanning.pair_prospects import prospects_of
 from asl.app.scanning.remembered_marks import RememberedMarks
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
 from asl.app.scanning.scan_files import list_both, skipped_formats
@@ -41,11 +40,7 @@ from asl.types import I64, AslError
 LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts them
 LEAST_BUDGET = 10_000  # pairs
 RELATIVES = 16  # images of its family that an image is compared with beside its candidates
-VERDICTS_PER_TRANSACTION = 960
-Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
 AlsoListed = Callable[[float, PairVerdict], bool]
-RowPair = tuple[int, int]
-Verdicts = dict[RowPair, tuple[float, PairVerdict]]  # pair of rows -> cosine, verdict
 
 
 def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
@@ -99,9 +94,7 @@ def scan_listings(
     path = _cache_path(cache, ingestor.hash)
     store = ingestor.open_store(path)
     try:
-        if options.check_files:
-            store.check()
-        store.keep_verdicts_of(verifier_id())
+        _prepare(store, options)
         clock.step("start")
         synced = _sync(store, ingestor, sources, bar)
         contents = _read_contents(options, store, ingestor, synced, bar)
@@ -123,9 +116,10 @@ def scan_listings(
         precision=options.precision,
         synced=synced,
         files=len(sources),
-        compared=len(run.verdicts) + len(run.failures),
+        compared=len(run.comparer.verdicts) + len(run.comparer.failures),
         candidates=candidates.found,
-        uncompared=len(run.failures),
+        hopeless=candidates.hopeless + run.comparer.hopeless,
+        uncompared=len(run.comparer.failures),
         store=path,
         links=sum(listing.links for listing in listings),
         raw_twins=sum(listing.raw_twins for listing in listings),
@@ -139,6 +133,13 @@ def scan_listings(
         marked_out=remembered.counts(images),
         calibration=remembered.calibration,
     )
+
+
+def _prepare(store: ImageStore, options: ScanConfig) -> None:
+    """Check a store where that was asked for, and leave it the verdicts of this verifier."""
+    if options.check_files:
+        store.check()
+    store.keep_verdicts_of(verifier_id())
 
 
 def _ingestor(options: ScanConfig) -> Ingestor:
@@ -214,10 +215,13 @@ class _Scan:
     remembered: RememberedMarks
 
     def __post_init__(self) -> None:
-        self.verdicts: Verdicts = {}
-        self.failures: list[str] = []
+        rule = prospects_of(self.store.model)
+        self._prospects = rule if self.options.compare == "promising" else None
         asked = self.options.workers
         self._workers = asked if asked is not None else os.cpu_count() or 1
+        self.comparer = PairComparer(
+            self.store, self.path, self.contents.digests, self._workers, self.bar, self._prospects
+        )
 
     def retrieve(self, photos: set[str]) -> CandidatePairs:
         """Retrieve the candidate pairs of the photos, given by their paths."""
@@ -229,7 +233,13 @@ class _Scan:
         voted = self._vote(queries, references) if options.local_candidates else None
         budget = max(LEAST_BUDGET, int(options.effort * len(queries)))
         return nearest_pairs(
-            self.contents, queries, references, k=options.neighbours, budget=budget, voted=voted
+            self.contents,
+            queries,
+            references,
+            k=options.neighbours,
+            budget=budget,
+            voted=voted,
+            prospects=self._prospects,
         )
 
     def _rows(self, names: Iterable[str]) -> I64:
@@ -266,10 +276,10 @@ class _Scan:
             least: lowest probability of a matching pair.
             also: selects further pairs to list.
         """
-        self._verify(candidates)
+        self.comparer.compare_promising(candidates)
         relatives = self._relatives(*self._matched(least))
         if len(relatives.first):
-            self._verify(relatives, scan_stages.RELATIVES)
+            self.comparer.compare(relatives, scan_stages.RELATIVES)
         images, pairs = self._matched(least, also)
         if self.in_library is not None:  # matches of a new picture are a list, no tree
             return images, pairs
@@ -279,60 +289,6 @@ class _Scan:
                 images, pairs[:count], self.store, workers=self._workers, progress=progress
             )
         return images, [*weighed, *pairs[count:]]
-
-    def _verify(self, candidates: CandidatePairs, label: str = scan_stages.COMPARE) -> None:
-        """Add the verdicts of candidates: identical pixels, cached ones, new ones."""
-        digests = self.contents.digests
-        triples = zip(
-            candidates.first.tolist(),
-            candidates.second.tolist(),
-            candidates.cosines.tolist(),
-            strict=True,
-        )
-        cosines = {
-            (a, b) if digests[a] < digests[b] else (b, a): cosine for a, b, cosine in triples
-        }
-        cached = self.store.verdicts(verifier_id(), [(digests[a], digests[b]) for a, b in cosines])
-        in_pairs = {digests[row] for pair in cosines for row in pair}
-        facts = self.store.facts(sorted(in_pairs))
-        fresh: list[RowPair] = []
-        for pair, cosine in cosines.items():
-            first, second = digests[pair[0]], digests[pair[1]]
-            if facts[first].same_picture(facts[second]):
-                self.verdicts[pair] = (cosine, SAME_PIXELS)
-            elif (first, second) in cached:
-                verdict = PairVerdict.from_json(cached[first, second])
-                self.verdicts[pair] = (cosine, verdict)
-            else:
-                fresh.append(pair)
-        with self.bar(label, "pairs") as progress:
-            for done, (pair, result) in enumerate(self._verify_fresh(fresh), start=1):
-                progress(done, len(fresh))
-                if isinstance(result, str):
-                    self.failures.append(result)
-                else:
-                    self.verdicts[pair] = (cosines[pair], result)
-            progress(len(fresh), len(fresh))
-
-    def _verify_fresh(self, pairs: list[RowPair]) -> Iterator[tuple[RowPair, PairVerdict | str]]:
-        """Verify pairs and store the verdicts as they come, so that a stopped scan resumes."""
-        rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        order = cache_friendly_order(rows[:, 0], rows[:, 1])
-        ordered = [pairs[place] for place in order.tolist()]
-        digests = self.contents.digests
-        digest_pairs = [(digests[first], digests[second]) for first, second in ordered]
-        results = verify_with_cache(digest_pairs, store=self.path, workers=self._workers)
-        unsaved: list[tuple[str, str, str]] = []
-        try:
-            for pair, (digest_pair, result) in zip(ordered, results, strict=True):
-                if isinstance(result, PairVerdict):
-                    unsaved.append((*digest_pair, result.to_json()))
-                if len(unsaved) >= VERDICTS_PER_TRANSACTION:
-                    self.store.put_verdicts(verifier_id(), unsaved)
-                    unsaved = []
-                yield pair, result
-        finally:
-            self.store.put_verdicts(verifier_id(), unsaved)
 
     def _relatives(self, images: list[ScanImage], pairs: list[MatchedPair]) -> CandidatePairs:
         """Retrieve pairs of images that match the same third one; with a library, only across."""
@@ -344,7 +300,7 @@ class _Scan:
             for first, second in unmatched_relatives(edges, most=RELATIVES)
             if not across or images[first].is_across(images[second])
         ]
-        compared = self.verdicts.keys()
+        compared = self.comparer.verdicts.keys()
         digests = self.contents.digests
         rows = np.array(
             [
@@ -355,7 +311,8 @@ class _Scan:
             dtype=np.int64,
         ).reshape(-1, 2)
         first, second = rows[:, 0], rows[:, 1]
-        return CandidatePairs(first, second, self.contents.cosines(first, second), len(first))
+        cosines = self.contents.cosines(first, second)
+        return CandidatePairs(first, second, cosines, np.zeros_like(cosines), len(first))
 
     def _matched(
         self, least: float, also: AlsoListed | None = None
@@ -365,7 +322,7 @@ class _Scan:
         matching = {
             pair: (cosine, verdict)
             for pair, (cosine, verdict) in self.remembered.without_marked(
-                self.verdicts, digests
+                self.comparer.verdicts, digests
             ).items()
             if self.remembered.probability(verdict) >= least or (also and also(cosine, verdict))
         }

@@ -8,6 +8,7 @@ Examples:
   asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
   asl scan PHOTOS --precision 0.99                     fewer, surer pairs
   asl scan PHOTOS --local-candidates 0                 quicker, misses small crops and overlays
+  asl scan PHOTOS --compare all                        several times as slow, misses the least
   asl scan PHOTOS --exit-code                          for scripts: exit code 3 if copies were found
 
 PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .txt/.csv list of
@@ -76,13 +77,16 @@ class ScanCandidates:
         neighbours: candidates per photo by its embedding.
         local_candidates: candidates per photo by local features; 0: none.
         regions: regions to embed as well; slow.
-        effort: pairs to compare per photo, on average; at least 10,000 pairs in all.
+        effort: pairs to consider per photo, on average; at least 10,000 pairs in all.
+        compare: promising: pairs that can match by their cosine, votes and a quick test of their
+            features (with the packaged model; others compare all); all: every one of them.
     """
 
     neighbours: int = NEIGHBOURS
     local_candidates: int = LOCAL_CANDIDATES
     regions: Regions = "none"
     effort: float = 2.0
+    compare: Literal["promising", "all"] = "promising"
 
 
 @dataclass(kw_only=True)

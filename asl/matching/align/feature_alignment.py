@@ -137,7 +137,7 @@ def _best_alignment(
 
     Nearly agreeing matches are counted among ``every`` match of the reading.
     """
-    loose = _vote(matches)
+    loose = loosely_agreeing(matches)
     if loose is None:
         return None
     fitted = fit_model(matches.take(loose), settings.tolerance, reference.shape)
@@ -164,7 +164,7 @@ def transfer_errors(matrix: Matrix, matches: Matches) -> F64:
     return np.asarray(np.linalg.norm(moved - matches.query[:, :2], axis=1))
 
 
-def _vote(matches: Matches) -> Bools | None:
+def loosely_agreeing(matches: Matches) -> Bools | None:
     """Select the matches that loosely agree with the best single-match hypothesis."""
     count = min(len(matches), _MAX_HYPOTHESES)
     query, reference = matches.query.astype(np.float64), matches.reference.astype(np.float64)

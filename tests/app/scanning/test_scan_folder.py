@@ -89,7 +89,7 @@ def test_less_precision_lists_less_probable_pairs(
     def unsure(pairs: list, **_: object) -> object:  # type: ignore[type-arg]
         return ((pair, PairVerdict(forward=0.3, backward=0.1)) for pair in pairs)
 
-    monkeypatch.setattr("asl.app.scanning.scan_folder.verify_with_cache", unsure)
+    monkeypatch.setattr("asl.app.scanning.pair_comparer.verify_with_cache", unsure)
     assert threshold_for(0.75) < 0.3 < threshold_for(0.9)
     assert not scanned(photos, model, tmp_path / "out", "--precision", 0.9)
     found = scanned(photos, model, tmp_path / "out", "--precision", 0.75)

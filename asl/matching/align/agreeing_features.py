@@ -1,0 +1,38 @@
+"""Count the SIFT features that agree between two images: a quick test before a comparison.
+
+Of the pairs that a comparison accepts, hardly any is without five features that agree on one shift,
+scale and rotation, or a high cosine. The test takes a tenth of the time of a comparison.
+"""
+
+from __future__ import annotations
+
+from asl.matching.align.feature_alignment import all_matches, loosely_agreeing
+from asl.matching.align.prepare import Prepared
+from asl.matching.values import Settings
+
+LEAST_AGREEING = 5  # matches that count as agreement; below there is none
+
+
+def agreeing_features(query: Prepared, reference: Prepared, settings: Settings) -> int:
+    """Count the matches that agree loosely, in the reading in which most do.
+
+    The query is read as it is and as a photographic negative, both also mirrored where the settings
+    say so. Only the features of the two images are used, not their pixels.
+
+    Args:
+        query: an image.
+        reference: another one.
+        settings: of the matches.
+
+    Returns:
+        Number of matches; 0 below five.
+    """
+    readings = [
+        *all_matches(query, reference, settings),
+        *all_matches(query.negative, reference, settings),
+    ]
+    counts = []
+    for matches in readings:
+        agreeing = loosely_agreeing(matches) if len(matches) >= LEAST_AGREEING else None
+        counts.append(0 if agreeing is None else int(agreeing.sum()))
+    return max(counts)
