@@ -39,6 +39,7 @@ from asl.types import I64, AslError
 
 LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts them
 LEAST_BUDGET = 10_000  # pairs
+ALL_COMPARED = 1000  # photos up to which every candidate pair is compared: minutes
 RELATIVES = 16  # images of its family that an image is compared with beside its candidates
 AlsoListed = Callable[[float, PairVerdict], bool]
 
@@ -216,7 +217,7 @@ class _Scan:
 
     def __post_init__(self) -> None:
         rule = prospects_of(self.store.model)
-        self._prospects = rule if self.options.compare == "promising" else None
+        self._prospects = rule if self.options.compare != "all" else None
         asked = self.options.workers
         self._workers = asked if asked is not None else os.cpu_count() or 1
         self.comparer = PairComparer(
@@ -230,6 +231,8 @@ class _Scan:
         # A file in both folders is a photo; a library that holds all photos has nothing to
         # compare them with.
         references = queries if self.in_library is None else self._rows(self.in_library)
+        if options.compare == "auto" and len(queries) <= ALL_COMPARED:
+            self._prospects = self.comparer.prospects = None
         voted = self._vote(queries, references) if options.local_candidates else None
         budget = max(LEAST_BUDGET, int(options.effort * len(queries)))
         return nearest_pairs(

@@ -79,14 +79,15 @@ class ScanCandidates:
         regions: regions to embed as well; slow.
         effort: pairs to consider per photo, on average; at least 10,000 pairs in all.
         compare: promising: pairs that can match by their cosine, votes and a quick test of their
-            features (with the packaged model; others compare all); all: every one of them.
+            features (with the packaged model; others compare all); all: every one of them; auto:
+            all of up to 1,000 photos, promising ones of more.
     """
 
     neighbours: int = NEIGHBOURS
     local_candidates: int = LOCAL_CANDIDATES
     regions: Regions = "none"
     effort: float = 2.0
-    compare: Literal["promising", "all"] = "promising"
+    compare: Literal["auto", "promising", "all"] = "auto"
 
 
 @dataclass(kw_only=True)

@@ -17,6 +17,12 @@ from tests.app.scans import names, run_scan, scan, scanned, summary
 NEVER = 2.0  # no cosine reaches it
 
 
+@pytest.fixture(autouse=True)
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From three pictures on, a scan skips hopeless pairs."""
+    monkeypatch.setattr("asl.app.scanning.scan_folder.ALL_COMPARED", 2)
+
+
 @pytest.fixture
 def rule(monkeypatch: pytest.MonkeyPatch) -> PairProspects:
     """Rule that no cosine satisfies: votes and features decide."""
@@ -40,6 +46,17 @@ def test_a_hopeless_pair_is_skipped_and_counted(
     assert scan(photos, "--model", model, "--output", tmp_path / "some", *quick) == 0
     printed = capsys.readouterr().out
     assert f"{some['skipped_as_hopeless']} candidate pairs have too little in common" in printed
+
+
+@pytest.mark.usefixtures("rule")
+def test_all_pairs_of_few_pictures_are_compared_unless_asked_otherwise(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asl.app.scanning.scan_folder.ALL_COMPARED", 7)
+    scanned(photos, model, tmp_path / "auto")
+    assert (summary(tmp_path / "auto")["compared"], ScanConfig.compare) == (21, "auto")
+    scanned(photos, model, tmp_path / "some", "--compare", "promising")
+    assert summary(tmp_path / "some")["skipped_as_hopeless"] > 0
 
 
 @pytest.mark.usefixtures("rule")
@@ -91,7 +108,6 @@ def test_other_models_have_no_rule(photos: Path, model: Path, tmp_path: Path) ->
     run_scan(photos, model, tmp_path / "out")
     assert summary(tmp_path / "out")["skipped_as_hopeless"] == 0
     assert summary(tmp_path / "out")["compared"] == 21
-    assert ScanConfig(photos=[photos]).compare == "promising"
 
 
 @pytest.mark.slow
