@@ -6,7 +6,8 @@ function has is in its signature.
 
 from __future__ import annotations
 
-MODEL = "asl_lite0"  # comes with the package
+MODELS = ("asl_lite0", "asl_lite1")  # come with the package
+MODEL = "asl_lite0"
 PRECISION = 0.95  # share of accepted pairs that should be right
 NEIGHBOURS = 10  # k: references per query
 CANDIDATES = 3  # pairs per query to verify, by embeddings

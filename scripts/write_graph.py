@@ -1,6 +1,7 @@
-"""Write the network of the packaged model, ``asl/models/asl_lite0.graph``; without its weights.
+"""Write the networks of packaged models, e.g. ``asl/models/asl_lite0.graph``; without weights.
 
-python scripts/write_graph.py
+python scripts/write_graph.py            (all of them)
+python scripts/write_graph.py asl_lite1
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import sys
 from asl.models import load_embedder
 from asl.models.graph_export import export_graph
 from asl.models.network_graph import SUFFIX, write_graph
-from asl.models.shipped import SHIPPED, shipped_model
+from asl.models.shipped import PACKAGED, shipped_model
 
 
 def main() -> int:
-    path = shipped_model().with_suffix(SUFFIX)
-    write_graph(export_graph(load_embedder(SHIPPED)), path)
-    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+    for name in sys.argv[1:] or PACKAGED:
+        path = shipped_model(name).with_suffix(SUFFIX)
+        write_graph(export_graph(load_embedder(name)), path)
+        print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     return 0
 
 

@@ -13,7 +13,10 @@ from asl.cli import start
     ("words", "message"),
     [
         (["output=m.bin"], "format: expected one of onnx, torch_export, safetensors, got 'm.bin'"),
-        (["output=m.pt2", "model=nowhere"], "model: expected asl_lite0, lite0 or the path"),
+        (
+            ["output=m.pt2", "model=nowhere"],
+            "model: expected asl_lite0, asl_lite1, lite0 or the path",
+        ),
         (["output=m.pt2", "format=tflite"], "format: expected one of onnx, "),
         ([], "output: needed"),
     ],

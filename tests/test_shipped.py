@@ -12,6 +12,7 @@ from asl.data.sample_benchmark import SamplePlan, sample_benchmark
 from asl.data.synthetic_benchmark import BenchmarkPlan
 from asl.metrics.evaluation import evaluate
 from asl.models import SavedModel, load_embedder, model_hash, open_model
+from asl.models.shipped import PACKAGED
 from asl.pipeline.benchmark_run import Protocol, model_modes, score_modes
 from asl.pipeline.features import embed_benchmark
 from asl.pipeline.verification import verify_run
@@ -33,7 +34,11 @@ TOLERANCE = 0.03
 
 
 @pytest.mark.parametrize(
-    "name", ["models/asl_lite0.safetensors", "models/asl_lite0.graph", "matching/verifier.json"]
+    "name",
+    [
+        *(f"models/{name}.{kind}" for name in PACKAGED for kind in ("safetensors", "graph")),
+        "matching/verifier.json",
+    ],
 )
 def test_what_is_shipped_equals_its_checksum(name: str) -> None:
     (finding,) = inspect_path(ROOT / "asl" / name)

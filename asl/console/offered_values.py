@@ -6,8 +6,8 @@ Keys of finitely many values have them in their schema (:attr:`asl.console.schem
 from __future__ import annotations
 
 from asl.console.configuration import config_dir
+from asl.shared_defaults import MODELS
 
-_SHIPPED = ("asl_lite0",)
 _DEVICES = ("auto", "cpu", "cuda")
 # Of the verbs that take every model of the package; the others need a calibrated one.
 _ALL_MODELS = ("extract", "search", "evaluate", "reproduce", "export")
@@ -35,14 +35,14 @@ def offered_values(verb: str, key: str) -> tuple[str, ...]:
     """List the names that a key of a verb takes; empty for keys of paths and numbers.
 
     >>> offered_values("scan", "model"), offered_values("train", "trainer.select")
-    (('asl_lite0',), ('last', 'best'))
+    (('asl_lite0', 'asl_lite1'), ('last', 'best'))
     """
     if verb == "train":
         recipes = ("original", "edited", *_recipes()) if key == "data.first_view" else ()
         return _TRAIN.get(key, recipes)
     return {
         "device": _DEVICES,
-        "model": (*_SHIPPED, "lite0") if verb in _ALL_MODELS else _SHIPPED,
+        "model": (*MODELS, "lite0") if verb in _ALL_MODELS else MODELS,
         "layout": ("auto", *LAYOUTS),
         "rule": RULES,
         "edits": (*_recipes(), "kinds", "every") if key == "edits" else (),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from asl.models.embedder import Embedder
-from asl.models.necks import BatchNorm, Linear, LinearBN, NormHead, Projector, Sqrt
+from asl.models.necks import BatchNorm, Linear, LinearBN, NormHead, Projector, Sqrt, SqrtLinear
 from asl.models.pooling import RMAC, Average, GeM
 from asl.models.recipe import Preprocessing, Recipe
 from asl.models.waveblock import WaveBlock
@@ -111,6 +111,7 @@ def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> 
             width, plan.dim, plan.hidden, slope=plan.slope, scale=plan.scale
         ),
         "sqrt": lambda: Sqrt(width),
+        "sqrt_linear": lambda: SqrtLinear(width, plan.dim),
         "none": lambda: NoNeck(width),
     }
     for name, chosen, known in (

@@ -124,6 +124,26 @@ class Sqrt(nn.Module):
         return pooled.clamp_min(1e-6).sqrt()
 
 
+class SqrtLinear(nn.Module):
+    """Element-wise square root, then a linear layer: :class:`Sqrt` in fewer dimensions.
+
+    The layer may start as a whitening of the square roots, e.g. one fitted on pairs of views
+    (``scripts/train_upper_stages.py``).
+    """
+
+    def __init__(self, width: int, dim: int) -> None:
+        """Map ``[B, width]`` to ``[B, dim]``."""
+        super().__init__()
+        self.root = Sqrt(width)
+        self.linear = nn.Linear(width, dim)
+        self.dim = dim
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Return the embedding ``[B, D]``."""
+        result: Tensor = self.linear(self.root(pooled))
+        return result
+
+
 class NormHead(nn.Module):
     """Predict the log-norm of the embedding by a small network beside the neck.
 

@@ -1,7 +1,7 @@
 """Networks as ONNX graphs without weights, run by ONNX Runtime, without torch.
 
 A graph depends on recipe and preprocessing alone, so one serves every model of an architecture:
-its weights are given to it when it is opened. That of the packaged model comes with the package;
+its weights are given to it when it is opened. Those of the packaged models come with the package;
 others are exported once (:mod:`asl.models.graph_export`) and kept in the user's cache. A file is
 one line of JSON (format, key, checksum), then the ONNX model; a damaged one counts as missing.
 """
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.models.recipe import Preprocessing, Recipe, non_default
-from asl.models.shipped import SHIPPED
+from asl.models.shipped import PACKAGED
 from asl.storage import WriteError, cache_folder, write_bytes
 from asl.types import F32, U8
 
@@ -58,8 +58,11 @@ def graph_key(recipe: Recipe, preprocessing: Preprocessing) -> str:
 
 def find_graph(key: str) -> Graph | None:
     """Find the graph of an architecture in the package or the user's cache."""
-    packaged = Path(str(resources.files("asl.models").joinpath(f"{SHIPPED}{SUFFIX}")))
-    paths = [packaged, *(folder / f"{key}{SUFFIX}" for folder in _folders())]
+    packaged = Path(str(resources.files("asl.models")))
+    paths = [
+        *(packaged / f"{name}{SUFFIX}" for name in PACKAGED),
+        *(folder / f"{key}{SUFFIX}" for folder in _folders()),
+    ]
     return next((graph for path in paths if (graph := read_graph(path)) and graph.key == key), None)
 
 

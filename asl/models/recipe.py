@@ -50,7 +50,8 @@ class Recipe:
         pooling: ``gem``, ``avg``, ``cls`` or ``rmac``.
         p: of GeM.
         learned_p: train GeM's p.
-        neck: ``linear_bn``, ``linear``, ``bn``, ``projector``, ``sqrt`` or ``none``.
+        neck: ``linear_bn``, ``linear``, ``bn``, ``projector``, ``sqrt``, ``sqrt_linear`` or
+            ``none``.
         dim: D of the embedding.
         hidden: widths of the projector's hidden layers.
         slope: of its leaky ReLUs below 0; 0 is a ReLU.

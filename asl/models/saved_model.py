@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from asl.models.model_card import REMEDY, read_metadata
 from asl.models.recipe import Preprocessing, Recipe, non_default
-from asl.models.shipped import SHIPPED, shipped_model
+from asl.models.shipped import PACKAGED, shipped_model
 from asl.storage import read_errors
 from asl.types import AslError, UsageError
 
@@ -66,12 +66,12 @@ def model_path(name: str | Path) -> Path:
     Raises:
         UsageError: no such file.
     """
-    path = shipped_model() if name == SHIPPED else Path(name)
+    path = shipped_model(str(name)) if name in PACKAGED else Path(name)
     path = path / WEIGHTS if path.is_dir() else path
     if not path.is_file():
         raise UsageError(
-            f"model: expected {SHIPPED}, {LITE0} or the path of a saved model, got {path}; "
-            "train one with `python -m asl.train`"
+            f"model: expected {', '.join(PACKAGED)}, {LITE0} or the path of a saved model, got "
+            f"{path}; train one with `python -m asl.train`"
         )
     return path
 
@@ -118,7 +118,7 @@ def misfit(path: Path, error: Exception) -> AslError:
 
 def dimensions(recipe: Recipe, stored: Arrays) -> int:
     """Return D of a file that does not state it; 0 where its recipe does not say it either."""
-    if recipe.neck in ("linear_bn", "linear", "projector"):
+    if recipe.neck in ("linear_bn", "linear", "projector", "sqrt_linear"):
         return recipe.dim
     # The other necks keep the width of the backbone, which a norm head has as its input.
     width = stored.get("neck.head.0.weight", stored.get("neck.norm.weight"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asl.models.model_card import read_card
-from asl.models.shipped import SHIPPED, shipped_model
+from asl.models.shipped import PACKAGED, shipped_model
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score
 from asl.types import AslError
@@ -22,7 +22,7 @@ def find_calibrations(model: str | Path, model_hash: str) -> dict[str, Calibrati
     """
     if not model_hash:
         return {}
-    path = shipped_model() if model == SHIPPED else Path(model)
+    path = shipped_model(str(model)) if model in PACKAGED else Path(model)
     path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file() or path.suffix != ".safetensors":
         return {}

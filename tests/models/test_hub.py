@@ -87,7 +87,7 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(hub, "hf_hub_download", refuse)
     with pytest.raises(AslError, match=r"me/mine is no folder and cannot be downloaded .*cache\)"):
         Embedder.from_pretrained("me/mine")
-    with pytest.raises(UsageError, match="expected asl_lite0, lite0 or the path"):
+    with pytest.raises(UsageError, match="expected asl_lite0, asl_lite1, lite0 or the path"):
         Embedder.from_pretrained(tmp_path)  # an empty folder
     (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(UsageError, match="expected asl_lite0"):

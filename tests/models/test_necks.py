@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from asl.models import build_embedder, load_embedder, save_embedder
-from asl.models.necks import BatchNorm, LinearBN, NormHead, Sqrt
+from asl.models.necks import BatchNorm, LinearBN, NormHead, Sqrt, SqrtLinear
 from tests.models.small_model import TINY, images
 
 
@@ -32,6 +32,20 @@ def test_a_norm_head_changes_lengths_and_not_directions() -> None:
         torch.nn.functional.normalize(before), torch.nn.functional.normalize(after), atol=1e-6
     )
     assert (after.norm(dim=1) > 1.2 * before.norm(dim=1)).all()
+
+
+def test_a_linear_layer_follows_the_square_root(tmp_path: Path) -> None:
+    neck = SqrtLinear(2, 1)
+    with torch.no_grad():
+        neck.linear.weight.copy_(torch.tensor([[1.0, -2.0]]))
+        neck.linear.bias.fill_(0.5)
+    assert neck(torch.tensor([[4.0, 9.0], [1.0, -1.0]]))[:, 0].tolist() == pytest.approx(
+        [2 - 6 + 0.5, 1 - 0.002 + 0.5]
+    )
+    embedder = build_embedder(**TINY, neck="sqrt_linear", norm_head=True).eval()
+    save_embedder(embedder, tmp_path / "model.safetensors", card={})
+    assert torch.equal(embedder(images()), load_embedder(tmp_path)(images()))
+    assert embedder(images()).shape[1] == TINY["dim"]
 
 
 def test_the_square_root_has_finite_gradients_at_zero() -> None:

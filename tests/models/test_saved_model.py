@@ -33,7 +33,9 @@ def test_arrays_and_hash_are_those_of_the_network(tmp_path: Path, half: bool) ->
     assert read_model(path, size=96).hash == model_hash(load_embedder(path, size=96)) != model.hash
 
 
-@pytest.mark.parametrize(("neck", "without"), [("linear", 16), ("bn", 288), ("sqrt", 0)])
+@pytest.mark.parametrize(
+    ("neck", "without"), [("linear", 16), ("sqrt_linear", 16), ("bn", 288), ("sqrt", 0)]
+)
 def test_a_file_states_its_dimensions_and_some_older_ones_show_them(
     tmp_path: Path, neck: str, without: int
 ) -> None:
@@ -78,5 +80,7 @@ def test_names(tmp_path: Path) -> None:
     assert model_path("asl_lite0") == shipped_model()
     save_embedder(build_embedder(**TINY), tmp_path / "model.safetensors", card={})
     assert model_path(tmp_path) == tmp_path / "model.safetensors"
-    with pytest.raises(UsageError, match=r"model: expected asl_lite0, lite0 or the path"):
+    with pytest.raises(
+        UsageError, match=r"model: expected asl_lite0, asl_lite1, lite0 or the path"
+    ):
         model_path(tmp_path / "none")

@@ -31,7 +31,7 @@ class ExplainConfig(CheckedChoices):
         second: the other one; their order has no influence on the answer.
         output: file that ends in .html or .json.
         precision: share of accepted pairs that should be right.
-        model: asl_lite0 or a trained model.
+        model: asl_lite0, asl_lite1 or a trained model.
         max_megapixels: largest image in megapixels; JPEGs may have four times that.
         device: auto, cpu, cuda.
         quiet: print nothing but errors.

@@ -28,7 +28,7 @@ class ExportModel:
     """Model and file.
 
     Attributes:
-        model: asl_lite0, lite0 or the path of a saved embedder.
+        model: asl_lite0, asl_lite1, lite0 or the path of a saved embedder.
         output: file to write.
         format: format of the file (safetensors is for this package); null: by the file's suffix.
         tolerance: largest allowed difference to the model, as a share of its largest component.

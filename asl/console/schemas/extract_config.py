@@ -56,7 +56,7 @@ class ExtractModel:
     """Model.
 
     Attributes:
-        model: asl_lite0, lite0, or the path of a saved embedder.
+        model: asl_lite0, asl_lite1, lite0, or the path of a saved embedder.
         size: side of the images in pixels instead of the model's own.
         regions: regions of every image to embed as well: none, coarse (6) or fine (15).
         fast_decode: decode large JPEGs at a half, a quarter or an eighth of their size: faster,

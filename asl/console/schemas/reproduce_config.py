@@ -37,8 +37,8 @@ class ReproduceInputs:
     Attributes:
         benchmark: benchmark to reproduce; folder is one of your own, sample a generated one.
         root: folder of the benchmark; not needed for sample.
-        model: asl_lite0, lite0 or the path of a saved embedder; several joined by + count as one
-            (the mean of their cosines).
+        model: asl_lite0, asl_lite1, lite0 or the path of a saved embedder; several joined by +
+            count as one (the mean of their cosines).
         sizes: sides of the images in pixels instead of the model's own; several count as one.
         output: folder of every stage; null: outputs/reproduce-BENCHMARK-MODELHASH.
         background: most training images to embed, evenly over their list, for post-processing; 0:

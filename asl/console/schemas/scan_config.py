@@ -95,7 +95,7 @@ class ScanMachine:
     """Model, limits and machine.
 
     Attributes:
-        model: asl_lite0 or a trained model.
+        model: asl_lite0, asl_lite1 or a trained model.
         max_failure_rate: share of unreadable files that is tolerated.
         max_megapixels: largest photo in megapixels; JPEGs may have four times that.
         workers: processes that compare; null: one per core.

@@ -36,7 +36,7 @@ class ServeLibrary:
     Attributes:
         library: folder that keeps the references.
         add: folder whose images are added first.
-        model: asl_lite0 or a trained model.
+        model: asl_lite0, asl_lite1 or a trained model.
         regions: regions to search as well, for crops.
         local_candidates: candidates per image by local features, for crops and collages; 0: none.
         precision: share of the matches that should be right.

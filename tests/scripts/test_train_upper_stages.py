@@ -1,0 +1,106 @@
+"""Fine-tuning on cached views: the whitening, the folded neck, batches, and a whole small run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from asl.models import load_embedder
+from tests.matching.conftest import textured
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+stages = pytest.importorskip("train_upper_stages", reason="scripts/ is not beside the tests")
+import cached_views  # noqa: E402
+import train_norm_head  # noqa: E402
+
+
+def test_whitening_removes_what_differs_between_views_of_one_photograph() -> None:
+    """Views of a photograph differ in three directions, in which photographs differ less."""
+    rng = np.random.default_rng(0)
+    content = np.repeat(rng.normal(size=(200, 64)), 4, axis=0)
+    edits = rng.normal(size=(800, 3)) @ rng.normal(size=(3, 64))
+    features = (content + edits + 5).astype(np.float32)
+    source = np.repeat(np.arange(200), 4)
+    weight, bias = stages.pair_whitening(features, source, 32)
+    assert weight.shape == (32, 64)
+
+    def first_is_right(values: np.ndarray) -> float:
+        unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+        cosine = unit @ unit.T
+        np.fill_diagonal(cosine, -1)
+        return float((source[cosine.argmax(axis=1)] == source).mean())
+
+    assert first_is_right(features - features.mean(axis=0)) < 0.5
+    assert first_is_right(features @ weight.T + bias) > 0.9
+
+
+def test_a_folded_neck_embeds_as_both_layers_do() -> None:
+    neck = stages.WhitenedNeck(6, 3)
+    with torch.no_grad():
+        neck.turn.weight.copy_(torch.tensor([[0.0, 2, 1], [1, 0, 0], [0.5, 1, -1]]))
+    pooled = torch.rand(5, 6)
+    assert torch.allclose(neck.folded()(pooled), neck(pooled), atol=1e-6)
+
+
+def test_a_batch_has_look_alikes_side_by_side_and_no_held_out_photographs() -> None:
+    nearest = np.array([[(row + step) % 40 for step in range(1, 11)] for row in range(40)])
+    alike = stages.LookAlikes(nearest, np.arange(40))
+    pool = np.arange(1, 40, 2)
+    rows = stages.draw_rows(np.random.default_rng(0), pool, alike, 12)
+    assert len(set(rows)) == len(rows) == 12
+    assert set(rows) <= set(pool.tolist())
+    assert set(rows[1:4]) <= set(nearest[rows[0]].tolist())
+    source, views = stages.draw_views(np.random.default_rng(0), rows, 8, 4)
+    assert source.tolist() == np.repeat(rows, 4).tolist()
+    assert (views.reshape(-1, 4)[:, 0] == 0).all()
+    assert all(len(set(part)) == 4 for part in views.reshape(-1, 4).tolist())
+
+
+@pytest.mark.slow
+def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(24):
+        cv2.imwrite(str(photos / f"{number}.png"), textured(number)[..., ::-1])
+    base = [
+        str(photos),
+        "--cache",
+        str(tmp_path / "cache"),
+        "--output",
+        str(tmp_path / "m.safetensors"),
+    ]
+    small = ["--views", "4", "--size", "64", "--dim", "16", "--sources", "8", "--workers", "1"]
+
+    def run(module: object, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["script", *arguments])
+        assert module.main() == 0  # type: ignore[attr-defined]
+
+    run(stages, *base, *small, "--steps", "2")
+    cache = cached_views.CachedViews.open(tmp_path / "cache")
+    assert cache.maps.shape == (24, 4, 8, 8, 40)
+    assert (cache.content[:, 0] == 1).all()
+    assert cache.content.min() < 1
+    model = load_embedder(tmp_path / "m.safetensors")
+    assert (model.dim, model.recipe.neck) == (16, "sqrt_linear")
+    first = load_embedder("asl_lite0").backbone.blocks[0][0].conv_pw.weight
+    assert torch.equal(model.backbone.blocks[0][0].conv_pw.weight, first)
+    normed = tmp_path / "n.safetensors"
+    monkeypatch.setattr(train_norm_head, "STEPS", 3)
+    monkeypatch.setattr(train_norm_head, "BATCH", 4)
+    extra = ["--features", str(tmp_path / "f.npz"), "--output", str(normed), "--limit", "10"]
+    run(train_norm_head, str(tmp_path / "m.safetensors"), str(photos), *extra, "--workers", "1")
+    images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    with_norm = load_embedder(normed)(images)
+    assert torch.allclose(
+        torch.nn.functional.normalize(with_norm),
+        torch.nn.functional.normalize(model(images)),
+        atol=1e-5,
+    )
+    assert (with_norm.norm(dim=1) - model(images).norm(dim=1)).abs().min() > 1e-3
