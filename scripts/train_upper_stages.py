@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from cached_views import CachedViews, cache_views
+from pair_whitening import WhitenedNeck, pair_whitening
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
@@ -37,7 +38,6 @@ from asl.losses.contrastive import InfoNCE, KoLeo
 from asl.losses.loss_inputs import LossInputs
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.models.assemble import assemble, create_backbone
-from asl.models.necks import SqrtLinear
 from asl.models.recipe import Preprocessing, Recipe
 from asl.storage import atomic_path
 from asl.training.schedule import WarmupCosine
@@ -80,34 +80,6 @@ class LaterStages(nn.Module):
         return [weight for part in parts for weight in part.parameters()]
 
 
-class WhitenedNeck(nn.Module):
-    """A fixed whitening of the square roots, then a trained linear layer that starts as identity.
-
-    Trained directly, the whitening itself is too badly conditioned: a small step in all its weights
-    moves every embedding the same way.
-    """
-
-    def __init__(self, width: int, dim: int) -> None:
-        super().__init__()
-        self.white = SqrtLinear(width, dim)
-        self.turn = nn.Linear(dim, dim, bias=False)
-        with torch.no_grad():
-            self.turn.weight.copy_(torch.eye(dim))
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        """Return the embedding ``[B, D]``."""
-        result: Tensor = self.turn(self.white(pooled))
-        return result
-
-    def folded(self) -> SqrtLinear:
-        """Join both layers."""
-        neck = SqrtLinear(self.white.linear.in_features, self.white.dim)
-        with torch.no_grad():
-            neck.linear.weight.copy_(self.turn.weight @ self.white.linear.weight)
-            neck.linear.bias.copy_(self.turn.weight @ self.white.linear.bias)
-        return neck
-
-
 def with_linear_neck(start: Embedder, dim: int) -> Embedder:
     """Copy an embedder, with a new neck of ``dim`` dimensions and without a norm head."""
     plan = Recipe(
@@ -122,33 +94,6 @@ def with_linear_neck(start: Embedder, dim: int) -> Embedder:
     state = {k: v for k, v in start.state_dict().items() if not k.startswith("neck.")}
     embedder.load_state_dict(state, strict=False)
     return embedder
-
-
-def pair_whitening(features: Matrix, source: Rows, dim: int) -> tuple[Matrix, Matrix]:
-    """Whiten the scatter within photographs, then keep the principal components of the whole.
-
-    Args:
-        features: float32 ``[N, D]``, the same number of views of each photograph side by side.
-        source: int64 ``[N]`` photographs.
-        dim: components.
-
-    Returns:
-        Weight float32 ``[dim, D]`` and bias ``[dim]`` of a linear layer.
-    """
-    count = len(np.unique(source))
-    values = features.astype(np.float64)
-    centre = values.mean(axis=0)
-    views = (values - centre).reshape(count, -1, values.shape[1])
-    within = (views - views.mean(axis=1, keepdims=True)).reshape(values.shape)
-    scatter = within.T @ within / (len(values) - count)
-    # the mean eigenvalue as a ridge: directions that hardly vary are not blown up
-    eigenvalues, axes = np.linalg.eigh(
-        scatter + np.trace(scatter) / len(scatter) * np.eye(len(scatter))
-    )
-    whiten = (axes / np.sqrt(eigenvalues)) @ axes.T
-    white = (values - centre) @ whiten
-    components = np.linalg.eigh(white.T @ white)[1][:, ::-1][:, :dim].T @ whiten
-    return components.astype(np.float32), (-components @ centre).astype(np.float32)
 
 
 @torch.inference_mode()

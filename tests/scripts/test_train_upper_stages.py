@@ -16,6 +16,7 @@ from tests.matching.conftest import textured
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 stages = pytest.importorskip("train_upper_stages", reason="scripts/ is not beside the tests")
 import cached_views  # noqa: E402
+import pair_whitening  # noqa: E402
 import train_norm_head  # noqa: E402
 
 
@@ -26,7 +27,7 @@ def test_whitening_removes_what_differs_between_views_of_one_photograph() -> Non
     edits = rng.normal(size=(800, 3)) @ rng.normal(size=(3, 64))
     features = (content + edits + 5).astype(np.float32)
     source = np.repeat(np.arange(200), 4)
-    weight, bias = stages.pair_whitening(features, source, 32)
+    weight, bias = pair_whitening.pair_whitening(features, source, 32)
     assert weight.shape == (32, 64)
 
     def first_is_right(values: np.ndarray) -> float:
@@ -40,7 +41,7 @@ def test_whitening_removes_what_differs_between_views_of_one_photograph() -> Non
 
 
 def test_a_folded_neck_embeds_as_both_layers_do() -> None:
-    neck = stages.WhitenedNeck(6, 3)
+    neck = pair_whitening.WhitenedNeck(6, 3)
     with torch.no_grad():
         neck.turn.weight.copy_(torch.tensor([[0.0, 2, 1], [1, 0, 0], [0.5, 1, -1]]))
     pooled = torch.rand(5, 6)
