@@ -144,9 +144,14 @@ class CachedViews:
     facts: dict[str, Any]
 
     @classmethod
-    def open(cls, folder: Path) -> CachedViews:
-        """Open a cache that :func:`cache_views` has written whole."""
+    def open(cls, folder: Path, expected: dict[str, Any]) -> CachedViews:
+        """Open a cache that :func:`cache_views` has written whole.
+
+        Raises:
+            AslError: it is damaged, or was made from other facts than the expected ones.
+        """
         facts = read_json(folder / "facts.json", remedy="remove the folder; it is made again")
+        check_same(folder, facts, expected)
         maps = np.load(folder / "maps.npy", mmap_mode="r")
         return cls(maps, np.load(folder / "content.npy"), facts)
 
@@ -154,6 +159,20 @@ class CachedViews:
         """Return float32 ``[B, C, h, w]`` of a view of each row."""
         chosen = torch.from_numpy(self.maps[np.asarray(rows), np.asarray(views)])
         return chosen.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+
+
+def check_same(path: Path, stored: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Check that a file of an earlier run was made with the same options.
+
+    Raises:
+        AslError: it was not.
+    """
+    for name, value in expected.items():
+        if stored.get(name) != value:
+            raise AslError(
+                f"{path}: was made with {name} {stored.get(name)}, not {value}; "
+                "remove it, or name another one"
+            )
 
 
 def cache_views(
@@ -167,12 +186,24 @@ def cache_views(
     seed: int,
     workers: int,
 ) -> CachedViews:
-    """Write the views of all photographs into a folder; ``facts.json`` comes last.
+    """Open the views of all photographs in a folder, or write them; ``facts.json`` comes last.
 
     Raises:
-        AslError: an image is unreadable (training photographs are checked by hand).
+        AslError: an image is unreadable (training photographs are checked by hand), or the folder
+            holds views of other photographs, another model or other options.
     """
     photos = Photos.open(folders)
+    facts = {
+        "photographs": len(photos),
+        "model": model_hash(load_embedder(model)),
+        "size": size,
+        "stages": stages,
+        "views": views,
+        "seed": seed,
+        "shares": SHARES,
+    }
+    if (output / "facts.json").exists():
+        return CachedViews.open(output, facts)
     maker = ViewMaker(photos, model, views=views, size=size, stages=stages, seed=seed)
     output.mkdir(parents=True, exist_ok=True)
     content, maps = np.zeros((len(photos), views), np.float32), None
@@ -189,15 +220,6 @@ def cache_views(
         raise AslError(f"{', '.join(map(str, folders))}: no photographs")
     maps.flush()
     np.save(output / "content.npy", content)
-    facts = {
-        "photographs": len(photos),
-        "model": model_hash(load_embedder(model)),
-        "size": size,
-        "stages": stages,
-        "views": views,
-        "seed": seed,
-        "shares": SHARES,
-    }
     with atomic_text(output / "facts.json") as file:
         file.write(json.dumps(facts, indent=1))
-    return CachedViews.open(output)
+    return CachedViews.open(output, facts)

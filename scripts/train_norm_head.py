@@ -12,6 +12,7 @@ the head of --form and --content.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import dataclass
 from itertools import product
@@ -21,7 +22,7 @@ from typing import Any, cast, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from cached_views import Photos, mixed
+from cached_views import Photos, check_same, mixed
 from torch import Tensor, nn
 
 from asl.console.progress import progress_bar
@@ -31,7 +32,7 @@ from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import make_views
 from asl.losses.loss_inputs import LossInputs
 from asl.losses.norm_ratio import Form, NormRatio, ordered_pairs
-from asl.models import Embedder, load_embedder, save_embedder
+from asl.models import Embedder, load_embedder, model_hash, save_embedder
 from asl.models.assemble import assemble, create_backbone
 from asl.models.model_card import read_card
 from asl.models.necks import NormHead
@@ -90,7 +91,17 @@ class PooledViews:
 
 
 def pool_views(options: argparse.Namespace) -> Pooled:
-    """Read the features of views, or make them first."""
+    """Read the features of views, or make them first.
+
+    Raises:
+        AslError: those that are there are of another model or other options.
+    """
+    facts = {
+        "model": model_hash(load_embedder(options.model)),
+        "photographs": len(Photos.open(options.photos)),
+        "limit": options.limit,
+        "seed": options.seed,
+    }
     if not options.features.exists():
         photos = Photos.open(options.photos)
         rows = np.random.default_rng(options.seed).permutation(len(photos))[: options.limit]
@@ -105,8 +116,10 @@ def pool_views(options: argparse.Namespace) -> Pooled:
                 file,
                 features=np.stack([part[0] for part in made]),
                 content=np.stack([part[1] for part in made], axis=1),
+                facts=json.dumps(facts),
             )
     found = np.load(options.features)
+    check_same(options.features, json.loads(str(found.get("facts", "{}"))), facts)
     return Pooled(torch.from_numpy(found["features"]).float(), torch.from_numpy(found["content"]))
 
 

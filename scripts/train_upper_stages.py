@@ -27,7 +27,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from cached_views import CachedViews, cache_views
+from cached_views import CachedViews, Photos, cache_views, check_same
 from pair_whitening import WhitenedNeck, pair_whitening
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
@@ -47,6 +47,7 @@ NEIGHBOURS = 10  # look-alikes of a photograph
 GROUP = 4  # photographs that look alike, side by side in a batch
 HELD_OUT = 11  # every so many-th photograph is never trained on
 SAVE_EVERY, SAY_EVERY = 100, 20  # steps
+RESUMED = ("steps", "sources", "each", "lr", "temperature", "koleo", "dim", "seed")
 Rows = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float32]
 
@@ -112,7 +113,7 @@ class LookAlikes:
     """Photographs that look alike, by the embedding that the training starts from.
 
     Attributes:
-        nearest: int64 ``[N, 10]`` of each photograph, nearest first.
+        nearest: int64 ``[N, 10]`` of each photograph, in any order.
         groups: int64 ``[N]``; photographs of one group may be one photograph.
     """
 
@@ -127,7 +128,7 @@ class LookAlikes:
         nearest = np.argpartition(-cosine, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
         limit = max(0.8, float(np.quantile(cosine.max(axis=1), 0.97)))
         _, groups = connected_components(csr_matrix(cosine > limit), directed=False)
-        print(f"photographs with a cosine above {limit:.3f} may be one: {limit=}", flush=True)
+        print(f"photographs with a cosine above {limit:.3f} may be one", flush=True)
         return cls(nearest.astype(np.int64), groups.astype(np.int64))
 
 
@@ -179,6 +180,7 @@ class Training:
     def __init__(self, network: LaterStages, average: LaterStages, options: argparse.Namespace):
         self.network, self.average = network.train(), average
         self.step = 0
+        self.options = {name: getattr(options, name) for name in RESUMED}
         self.nce = InfoNCE(temperature=options.temperature)
         self.koleo, self.koleo_weight = KoLeo(), options.koleo
         weights = network.trained()
@@ -211,6 +213,7 @@ class Training:
     def state(self) -> dict[str, Any]:
         """Everything that a resumed training needs."""
         return {
+            "options": self.options,
             "step": self.step,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -218,8 +221,14 @@ class Training:
             "schedule": self.schedule.state_dict(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from :meth:`state`."""
+    def restore(self, path: Path) -> None:
+        """Go on from a file of :meth:`state`.
+
+        Raises:
+            AslError: it was written with other options.
+        """
+        state = torch.load(path, weights_only=True)
+        check_same(path, state.get("options", {}), self.options)
         self.step = state["step"]
         for name in ("network", "average", "optimizer", "schedule"):
             getattr(self, name).load_state_dict(state[name])
@@ -257,9 +266,19 @@ def main() -> int:
 
 
 def open_cache(options: argparse.Namespace) -> CachedViews:
-    """Open the cache, or make it."""
-    if (options.cache / "facts.json").exists():
-        return CachedViews.open(options.cache)
+    """Open the cache, or make it.
+
+    Raises:
+        AslError: it was made otherwise, or there are too few photographs for a batch.
+    """
+    count = len(Photos.open(options.photos))
+    trained = sum(row % HELD_OUT != 0 for row in range(count))
+    least = max(options.sources, NEIGHBOURS + 1)
+    if trained < least:
+        raise AslError(
+            f"--sources: a batch needs {least} photographs to draw from, {trained} are there "
+            f"(one in {HELD_OUT} is held out); name more photographs or ask for fewer sources"
+        )
     return cache_views(
         options.photos,
         options.cache,
@@ -316,7 +335,7 @@ def run(options: argparse.Namespace) -> None:
     training = Training(network, copy.deepcopy(network), options)
     saved = options.output.with_suffix(".checkpoint")
     if saved.exists():
-        training.restore(torch.load(saved, weights_only=True))
+        training.restore(saved)
     groups, losses = torch.from_numpy(alike.groups), []
     for step, (source, views) in enumerate(batches(options, cache, pool, alike)):
         if step < training.step:
@@ -335,11 +354,10 @@ def run(options: argparse.Namespace) -> None:
         if training.step % (3 * SAVE_EVERY) == 0:
             print(f"step {training.step}", recall(training.average, cache, held), flush=True)
     print("trained", recall(training.average, cache, held))
-    chosen = ("steps", "sources", "each", "lr", "temperature", "koleo", "mix", "seed")
     card = {
         "data": [folder.name for folder in options.photos],
         "views": cache.facts,
-        "training": {name: getattr(options, name) for name in chosen},
+        "training": {**training.options, "mix": options.mix},
     }
     with torch.no_grad():
         for name, value in training.average.state_dict().items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,6 +12,9 @@ import pytest
 import torch
 
 from asl.models import load_embedder
+from asl.models.shipped import shipped_model
+from asl.storage import write_json
+from asl.types import AslError
 from tests.matching.conftest import textured
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
@@ -62,6 +66,46 @@ def test_a_batch_has_look_alikes_side_by_side_and_no_held_out_photographs() -> N
     assert all(len(set(part)) == 4 for part in views.reshape(-1, 4).tolist())
 
 
+def test_a_cache_of_another_model_or_of_other_options_is_refused(tmp_path: Path) -> None:
+    facts = {"model": "m", "size": 160, "photographs": 24}
+    write_json(tmp_path / "facts.json", facts)
+    np.save(tmp_path / "maps.npy", np.zeros((24, 1), np.float16))
+    np.save(tmp_path / "content.npy", np.ones((24, 1), np.float32))
+    assert len(cached_views.CachedViews.open(tmp_path, facts).maps) == 24
+    for name, value in (("model", "n"), ("size", 224), ("photographs", 25)):
+        with pytest.raises(AslError, match=f"was made with {name} .*, not {value}; remove it"):
+            cached_views.CachedViews.open(tmp_path, {**facts, name: value})
+
+
+def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
+    class Network(torch.nn.Linear):
+        def trained(self) -> list[torch.nn.Parameter]:
+            return list(self.parameters())
+
+    def training(**changed: float) -> object:
+        values = dict.fromkeys(stages.RESUMED, 1) | {"lr": 0.1, "steps": 8, "temperature": 0.1}
+        options = SimpleNamespace(**values | changed)
+        return stages.Training(Network(2, 2), Network(2, 2), options)
+
+    torch.save(training().state(), tmp_path / "saved")  # type: ignore[attr-defined]
+    training().restore(tmp_path / "saved")  # type: ignore[attr-defined]
+    with pytest.raises(AslError, match=r"saved: was made with lr 0.1, not 0.2"):
+        training(lr=0.2).restore(tmp_path / "saved")  # type: ignore[attr-defined]
+
+
+def test_too_few_photographs_for_a_batch_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A batch could never be filled."""
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    arguments = [str(tmp_path), "--cache", str(tmp_path / "c"), "--output", str(tmp_path / "m")]
+    monkeypatch.setattr(sys, "argv", ["script", *arguments])
+    assert stages.main() == 1
+    assert "needs 40 photographs to draw from, 10 are there" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+
+
 @pytest.mark.slow
 def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -84,7 +128,7 @@ def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
         assert module.main() == 0  # type: ignore[attr-defined]
 
     run(stages, *base, *small, "--steps", "2")
-    cache = cached_views.CachedViews.open(tmp_path / "cache")
+    cache = cached_views.CachedViews.open(tmp_path / "cache", {"views": 4, "size": 64})
     assert cache.maps.shape == (24, 4, 8, 8, 40)
     assert (cache.content[:, 0] == 1).all()
     assert cache.content.min() < 1
@@ -97,6 +141,9 @@ def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
     monkeypatch.setattr(train_norm_head, "BATCH", 4)
     extra = ["--features", str(tmp_path / "f.npz"), "--output", str(normed), "--limit", "10"]
     run(train_norm_head, str(tmp_path / "m.safetensors"), str(photos), *extra, "--workers", "1")
+    other = ["script", str(shipped_model()), str(photos), *extra]
+    monkeypatch.setattr(sys, "argv", other)
+    assert train_norm_head.main() == 1, "features of another model"
     images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
     with_norm = load_embedder(normed)(images)
     assert torch.allclose(
