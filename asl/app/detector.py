@@ -65,7 +65,8 @@ class CopyDetector:
         """Load a model, and the references of the folder where there is one.
 
         Args:
-            model: ``asl_lite0`` (comes with the package), the path of a model, or an embedder.
+            model: ``asl_lite0`` or ``asl_lite1`` (come with the package), the path of a model, or
+                an embedder.
             folder: where references are kept; created if missing. None keeps them in memory.
             precision: share of accepted matches that are right.
             device: ``auto``, ``cpu``, ``cuda``.

@@ -60,9 +60,10 @@ def load_embedder(name: str | Path, *, size: int | None = None, device: str = "c
     """Load a model.
 
     Args:
-        name: ``asl_lite0`` (comes with the package), ``lite0`` (EfficientNet-Lite0 as trained on
-            ImageNet, GeM, no neck), the path of a saved embedder (``model.safetensors``, or the
-            folder of a training), or published weights (:mod:`asl.models.public_weights`).
+        name: ``asl_lite0`` or ``asl_lite1`` (come with the package), ``lite0``
+            (EfficientNet-Lite0 as trained on ImageNet, GeM, no neck), the path of a saved embedder
+            (``model.safetensors``, or the folder of a training), or published weights
+            (:mod:`asl.models.public_weights`).
         size: pixels of the square side instead of the model's own (multi-scale extraction); part
             of the hash.
         device: torch device.

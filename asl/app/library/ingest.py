@@ -66,7 +66,7 @@ class Ingestor:
         """Load the model.
 
         Args:
-            model: ``asl_lite0`` (comes with the package), a path, or an embedder.
+            model: ``asl_lite0`` or ``asl_lite1`` (come with the package), a path, or an embedder.
             device: ``auto``, ``cpu``, ``cuda``.
             max_pixels: images with more are refused before they are decoded.
             regions: regions embedded beside the whole image: ``none``, ``coarse``, ``fine``

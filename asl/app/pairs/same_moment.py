@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from asl.app.library.facts import Facts
 from asl.app.pairs.pair_verdict import PairVerdict
 
-# Of the packaged model's embeddings: measured on 204 frames of videos and 1,350 photographs, 151 of
+# Of embeddings of asl_lite0: measured on 204 frames of videos and 1,350 photographs, 151 of
 # 153 pairs of neighbouring frames reach it, and 8 of 755 aligned pairs of other photographs.
 LEAST_COSINE = 0.8
 LEAST_SHARE = 0.5  # of each image that the other one covers

@@ -15,7 +15,7 @@ from asl.app.scanning.result import ScanResult
 from asl.app.scanning.scan_folder import scan
 from asl.app.scanning.tables import Row, rows_of
 from asl.console.schemas.scan_config import ScanConfig
-from asl.console.schemas.shared_keys import Regions
+from asl.console.schemas.shared_keys import Compare, Regions
 from asl.shared_defaults import LOCAL_CANDIDATES, MODEL, PRECISION
 
 _LISTED = 20  # pairs that a notebook shows
@@ -33,6 +33,7 @@ class Copies:
         files: number of files found; those in ``failures`` included.
         precision: share of the pairs that should be right.
         threshold: probability from which a pair is accepted for it.
+        hopeless: number of candidate pairs that were skipped because they cannot match.
     """
 
     rows: tuple[Row, ...]
@@ -40,6 +41,7 @@ class Copies:
     files: int
     precision: float
     threshold: float
+    hopeless: int
     _pictures: dict[str, bytes] = field(compare=False)
 
     def __len__(self) -> int:
@@ -77,6 +79,7 @@ def find_copies(
     precision: float = PRECISION,
     local_candidates: int = LOCAL_CANDIDATES,
     regions: Regions = "none",
+    compare: Compare = "auto",
     workers: int = 1,
     device: str = "auto",
     bar: Bar | None = None,
@@ -88,11 +91,13 @@ def find_copies(
         against: where to search for originals and copies instead of ``photos``.
         cache: file that is remembered between scans, so that the next one reads only what is new;
             None remembers nothing.
-        model: ``asl_lite0`` or a trained model.
+        model: ``asl_lite0``, ``asl_lite1`` or a trained model.
         precision: share of the reported pairs that should be right.
         local_candidates: candidates per image by local features; 0 is quicker and misses small
             crops and overlays.
         regions: regions embedded as well: ``none``, ``coarse``, ``fine``.
+        compare: ``all`` candidate pairs, the ``promising`` ones (of ``asl_lite0``), or ``auto``:
+            all of up to 1,000 images, promising ones of more.
         workers: processes that compare. More than one in a script needs the usual
             ``if __name__ == "__main__":`` around the call.
         device: ``auto``, ``cpu``, ``cuda``.
@@ -113,6 +118,7 @@ def find_copies(
             precision=precision,
             local_candidates=local_candidates,
             regions=regions,
+            compare=compare,
             model=model,
             workers=workers,
             device=device,
@@ -128,6 +134,7 @@ def find_copies(
             result.files,
             result.precision,
             result.threshold,
+            result.hopeless,
             _pictures(result, rows[:_LISTED]),
         )
 

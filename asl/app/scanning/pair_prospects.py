@@ -1,7 +1,7 @@
 """Tell before a comparison whether a pair can match, from what a scan knows already.
 
-The rule is fitted to the packaged model, whose cosines it knows: a pair of a high cosine is
-compared. Of the others the votes of their local features and a quick test
+The rule is fitted to the cosines of asl_lite0; other models have no rule. A pair of a high cosine
+is compared. Of the others the votes of their local features and a quick test
 (:mod:`asl.app.pairs.agreement_counts`) decide. ``scripts/fit_prospects.py`` fits and measures it.
 """
 

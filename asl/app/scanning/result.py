@@ -193,7 +193,8 @@ class ScanResult:
         candidates: number of candidate pairs before the budget.
         uncompared: number of pairs that could not be compared.
         hopeless: number of candidate pairs left out because they cannot match, by the rule of
-            :mod:`asl.app.scanning.pair_prospects`.
+            :mod:`asl.app.scanning.pair_prospects`; the few that were compared as relatives
+            afterwards are counted in both.
         store: file of the cache, for thumbnails.
         links: number of further names of listed files, which were left out.
         left_out: number of files that --exclude and --min-size left out.

@@ -8,7 +8,7 @@ Examples:
   asl scan PHOTOS --output found --format parquet      found/copies.parquet, found/gallery.html
   asl scan PHOTOS --precision 0.99                     fewer, surer pairs
   asl scan PHOTOS --local-candidates 0                 quicker, misses small crops and overlays
-  asl scan PHOTOS --compare all                        several times as slow, misses the least
+  asl scan PHOTOS --compare all                        of many photos slower, misses the least
   asl scan PHOTOS --exit-code                          for scripts: exit code 3 if copies were found
 
 PHOTOS and LIBRARY are folders (searched through all levels), an image, or a .txt/.csv list of
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Literal
 
 from asl.console.schema_groups import CheckedChoices
-from asl.console.schemas.shared_keys import Regions
+from asl.console.schemas.shared_keys import Compare, Regions
 from asl.shared_defaults import LOCAL_CANDIDATES, MAX_FAILURE_RATE, MODEL, NEIGHBOURS, PRECISION
 
 
@@ -79,15 +79,15 @@ class ScanCandidates:
         regions: regions to embed as well; slow.
         effort: pairs to consider per photo, on average; at least 10,000 pairs in all.
         compare: promising: pairs that can match by their cosine, votes and a quick test of their
-            features (with the packaged model; others compare all); all: every one of them; auto:
-            all of up to 1,000 photos, promising ones of more.
+            features (with asl_lite0; other models compare all); all: every one of them; auto: all
+            of up to 1,000 photos, promising ones of more.
     """
 
     neighbours: int = NEIGHBOURS
     local_candidates: int = LOCAL_CANDIDATES
     regions: Regions = "none"
     effort: float = 2.0
-    compare: Literal["auto", "promising", "all"] = "auto"
+    compare: Compare = "auto"
 
 
 @dataclass(kw_only=True)

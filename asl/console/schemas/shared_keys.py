@@ -8,6 +8,7 @@ from typing import Literal
 from asl.shared_defaults import BATCH_SIZE, SN_FIRST, SN_LAST, SN_WEIGHT
 
 Regions = Literal["none", "coarse", "fine"]
+Compare = Literal["auto", "promising", "all"]
 IdStyle = Literal["path", "stem"]
 PairScore = Literal["cosine", "paper", "strict", "soft", "hinge"]
 Engine = Literal["auto", "faiss", "tensorcore", "exact"]

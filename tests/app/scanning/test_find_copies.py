@@ -9,6 +9,7 @@ import pytest
 
 import asl
 from asl.app.scanning.find_copies import find_copies
+from asl.app.scanning.pair_prospects import PairProspects
 from asl.types import UsageError
 
 
@@ -32,6 +33,17 @@ def test_names_are_no_markup_and_a_cache_is_kept(photos: Path, tmp_path: Path) -
     assert "&lt;b&gt;0.jpg" in page
     assert "<b>" not in page
     assert [path.stem[:6] for path in tmp_path.glob("known-*.sqlite")] == ["known-"]
+
+
+def test_hopeless_pairs_are_skipped_where_asked_and_counted(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = PairProspects("m", 2.0, 5, 2.0, 2.0)  # no cosine suffices: votes and features decide
+    monkeypatch.setattr("asl.app.scanning.scan_folder.prospects_of", lambda _: rule)
+    every, some = (find_copies(photos, compare=kind) for kind in ("all", "promising"))
+    assert [row.copy for row in every] == [row.copy for row in some]
+    assert every.hopeless == find_copies(photos).hopeless == 0
+    assert some.hopeless > 10
 
 
 def test_against_a_library(photos: Path) -> None:

@@ -13,6 +13,8 @@ from asl.app.scanning.pair_prospects import (
     packaged_prospects,
     prospects_of,
 )
+from asl.models.saved_model import read_model
+from asl.models.shipped import PACKAGED, SHIPPED, shipped_model
 from asl.storage import write_json
 from asl.types import AslError
 
@@ -37,9 +39,11 @@ def test_more_of_a_cue_never_speaks_against_a_pair() -> None:
     assert not (RULE.is_compared(cosines, agreeing) & ~RULE.is_compared(more, more_agreeing)).any()
 
 
-def test_the_packaged_rule_is_for_the_packaged_model() -> None:
+def test_the_packaged_rule_is_for_the_default_model() -> None:
     rule = packaged_prospects()
-    assert prospects_of(rule.model) is rule
+    hashes = {name: read_model(shipped_model(name)).hash for name in PACKAGED}
+    assert prospects_of(hashes[SHIPPED]) is rule
+    assert [name for name in PACKAGED if prospects_of(hashes[name])] == [SHIPPED]
     assert prospects_of("another") is None
     assert 0 < rule.tested_cosine < rule.compared_cosine < 1
 

@@ -56,6 +56,7 @@ def test_a_key_that_several_verbs_have_has_one_default_and_one_type() -> None:
         "benchmark",  # a folder, or one of the known names
         "format",  # of a table, of a model
         "max_megapixels",  # uploads of strangers are smaller than one's own photographs
+        "compare",  # files of predictions, or which pairs of a scan
         "workers",  # processes, but in the service threads that search
     }
     by_name: dict[str, dict[str, list[str]]] = {}
