@@ -15,6 +15,8 @@ from asl.types import AslError
 def find_calibrations(model: str | Path, model_hash: str) -> dict[str, Calibration]:
     """Read the calibrations from the card of a saved model: score mode -> calibration.
 
+    Features of another packaged model than the named one get that model's calibrations.
+
     Args:
         model: name or path of the model; one without a card has no calibration.
         model_hash: of the model that made the features, empty where unknown; a calibration of
@@ -22,7 +24,14 @@ def find_calibrations(model: str | Path, model_hash: str) -> dict[str, Calibrati
     """
     if not model_hash:
         return {}
-    path = shipped_model(str(model)) if model in PACKAGED else Path(model)
+    named = shipped_model(str(model)) if model in PACKAGED else Path(model)
+    packaged = (Path(__file__).with_name(f"{name}.safetensors") for name in PACKAGED)
+    found = (_calibrations(path, model_hash) for path in (named, *packaged))
+    return next((calibrations for calibrations in found if calibrations), {})
+
+
+def _calibrations(path: Path, model_hash: str) -> dict[str, Calibration]:
+    """Read those of one model; empty where its weights have another hash."""
     path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file() or path.suffix != ".safetensors":
         return {}

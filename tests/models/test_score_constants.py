@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from asl.models import Embedder, build_embedder, model_hash, save_embedder
+from asl.models.saved_model import read_model
 from asl.models.score_constants import base_score, find_calibrations, resolve_score
+from asl.models.shipped import PACKAGED, SHIPPED, shipped_model
 from asl.scoring.calibration import Calibration, Threshold
 from asl.scoring.score import Score
 from asl.types import AslError
@@ -44,6 +46,14 @@ def test_a_model_brings_its_constants(saved: Path, embedder: Embedder) -> None:
 def test_features_of_another_model_are_not_read_with_them(saved: Path) -> None:
     assert find_calibrations(saved, "0123456789abcdef") == {}
     assert base_score(saved, "0123456789abcdef") == Score("hinge")
+
+
+def test_features_of_any_packaged_model_are_read_with_its_own_constants() -> None:
+    """A search over stores names no model, but has a default one."""
+    hashes = {name: read_model(shipped_model(name)).hash for name in PACKAGED}
+    for name, weights in hashes.items():
+        assert find_calibrations(SHIPPED, weights) == find_calibrations(name, weights) != {}
+    assert len({base_score(SHIPPED, weights).clip for weights in hashes.values()}) == len(PACKAGED)
 
 
 def test_a_model_without_calibration_takes_the_usual_constants(
