@@ -34,8 +34,9 @@ from asl.data.images import Pixels, decode_image
 from asl.matching.align.prepare import prepare
 from asl.matching.align.sift import SiftFeatures
 from asl.matching.candidates.coded_local_index import CODES, coded_local_index, image_key
+from asl.matching.candidates.exact_local_index import ExactLocalIndex
 from asl.matching.candidates.feature_values import LocalFeatures
-from asl.matching.candidates.local_features import NO_FEATURES, read_features
+from asl.matching.candidates.local_features import EXACT_REFERENCES, NO_FEATURES, read_features
 from asl.matching.candidates.quantiser import load_quantiser
 from asl.matching.values import Settings
 from asl.storage import ReadError, atomic_binary, read_npz
@@ -151,7 +152,9 @@ def retrieve_by_votes(
     if not len(queries) or not len(references):
         return VotedPairs.empty()
     sides = [" ".join(digests[row] for row in rows.tolist()) for rows in (queries, references)]
-    kind = f"{k} {READINGS} {VOTING_FEATURES} {PROBES} {load_quantiser().id}"
+    kind = f"{k} {READINGS}"
+    if len(references) > EXACT_REFERENCES:
+        kind += f" {VOTING_FEATURES} {PROBES} {load_quantiser().id}"
     text = "\n".join([_key(), kind, *sides])
     key = hashlib.sha256(text.encode()).hexdigest()
     cache = path.with_name(f"{path.stem}-votes.npz")
@@ -187,8 +190,11 @@ def _cached(path: Path, key: str, digests: Sequence[str]) -> VotedPairs | None:
 
 
 def _voter(store: ImageStore, path: Path, references: Sequence[str], k: int) -> Voter:
-    """Index the local features of references; the index is kept beside the store."""
+    """Index the local features of references; a large index is kept beside the store."""
     file = SiftFile(path)
+    if len(references) <= EXACT_REFERENCES:
+        exact = ExactLocalIndex.build(_features(store, references))
+        return Voter(file, k, exact, None)
     folder = path.with_name(f"{path.stem}-local{CODES}")
     keys = [image_key(_key(), digest) for digest in references]
     coded = coded_local_index(

@@ -12,15 +12,15 @@ from asl.matching.candidates.coded_local_index import CodedLocalIndex, select_pi
 from asl.matching.candidates.local_features import readings
 from asl.matching.candidates.piece_files import read_pieces
 from asl.matching.candidates.quantiser import load_quantiser
-from asl.matching.candidates.votes import rank_by_votes
+from asl.matching.candidates.votes import FeatureIndex, rank_by_votes
 from asl.matching.values import Settings
 from asl.parallel import spawned_map
 from asl.types import F32, I64, AslError
 
 # As it is and mirrored; a negative among one's own photos is rare, and costs half as much again.
 READINGS = 2
-# Both contents of a pair vote for each other: fewer features and lists than a query's have, which
-# find the same pairs in half of the time.
+# In a coded index, i.e. of many contents. Both contents of a pair vote for each other: fewer
+# features and lists than a query's have, which find the same pairs in half of the time.
 VOTING_FEATURES = 128  # of largest diameter
 PROBES = 8  # lists searched for each of them
 QUERIES_PER_PROCESS = 200  # for which starting another process pays
@@ -43,9 +43,11 @@ class KeptIndex:
     checksums: tuple[str, ...]
 
     @classmethod
-    def of(cls, index: CodedLocalIndex, folder: Path, keys: Sequence[bytes]) -> KeptIndex | None:
+    def of(cls, index: FeatureIndex, folder: Path, keys: Sequence[bytes]) -> KeptIndex | None:
         """Describe an index; None for one that is not in the folder, or not whole."""
-        if any(keyed.checksums is None for keyed in index.pieces):
+        if not isinstance(index, CodedLocalIndex) or any(
+            keyed.checksums is None for keyed in index.pieces
+        ):
             return None
         return cls(folder, tuple(keys), _checksums(index))
 
@@ -74,7 +76,7 @@ class Voter:
     """Content -> references by its votes; a pickled copy maps the same index."""
 
     def __init__(
-        self, store: SiftFile, k: int, index: CodedLocalIndex, kept: KeptIndex | None
+        self, store: SiftFile, k: int, index: FeatureIndex, kept: KeptIndex | None
     ) -> None:
         """Set what votes.
 
@@ -86,7 +88,9 @@ class Voter:
         """
         self.kept = kept
         self._store, self._k = store, k
-        self._index = replace(index, probes=min(index.probes, PROBES))
+        self._index = index
+        if isinstance(index, CodedLocalIndex):
+            self._index = replace(index, probes=min(index.probes, PROBES))
 
     def __reduce__(self) -> tuple[object, ...]:
         if self.kept is None:
@@ -95,7 +99,9 @@ class Voter:
 
     def __call__(self, digest: str) -> tuple[I64, F32]:
         """Return rows of references and their votes, most first."""
-        features = self._store.voting(digest, Settings()).largest(VOTING_FEATURES)
+        features = self._store.voting(digest, Settings())
+        if isinstance(self._index, CodedLocalIndex):
+            features = features.largest(VOTING_FEATURES)
         return rank_by_votes(self._index, readings(features)[:READINGS], self._k)
 
     def close(self) -> None:
@@ -113,7 +119,7 @@ def all_votes(voter: Voter, digests: Sequence[str], *, workers: int) -> Iterator
     Args:
         voter: of the contents.
         digests: of the contents.
-        workers: most processes; an index in memory is searched by this one.
+        workers: most processes; an index in memory is searched by this one (FAISS runs threads).
     """
     processes = min(workers, 1 + len(digests) // QUERIES_PER_PROCESS)
     if voter.kept is None or processes <= 1:

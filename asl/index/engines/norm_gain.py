@@ -37,7 +37,7 @@ class NormGain:
 
         >>> norms = np.float32([0.5]), np.float32([1.0, 0.0])
         >>> NormGain(Score("hinge", lam=0.5), *norms, None).largest()
-        0.75
+        0.25
         """
         if self.score.mode == "strict":
             return 0.0

@@ -48,7 +48,7 @@ def test_a_name_that_begins_with_two_dots_is_inside_its_folder(
     table.write_text("path,split\n..a.jpg,train\nb.jpg,test\n")
     splits = read_splits([table], column="split", chosen=[])
     outcomes = [SplitOutcome(split, {}, 0) for split in splits]
-    found = Leaks(outcomes, [], 0.95, 0.5, tmp_path, 0, 0, "", "")
+    found = Leaks(outcomes, [], 0.95, 0.5, tmp_path, 0, 0, 0, "", "")
     shown = [found.typed_path(split.names[0]) for split in splits]
     assert shown == [str(table.parent / "..a.jpg"), str(table.parent / "b.jpg")]
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import pytest
 
+from asl.app.library import local_feature_store
 from asl.cli import start
 from tests.app.conftest import encode, textured
 from tests.app.scans import scan, scanned
@@ -43,7 +45,10 @@ def test_details_find_what_the_whole_picture_does_not(model: Path, tmp_path: Pat
     )
 
 
-def test_a_library_keeps_a_coded_index(model: Path, tmp_path: Path) -> None:
+def test_a_large_library_keeps_a_coded_index(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_feature_store, "EXACT_REFERENCES", 4)
     photos = tmp_path / "photos"
     photos.mkdir()
     for seed in range(6):
