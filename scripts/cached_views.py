@@ -1,7 +1,7 @@
 """Edited views of photographs, stored as the output of a network's first stages.
 
 A training of the later stages reads a view of 160 pixels as 32 KB and never computes the first
-stages again: on a CPU a step takes a third less time, and edits none at all.
+stages, nor its edits, again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from verifier_queries import recipes
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
 from asl.data.images import decode_image
-from asl.data.training_set import content_of
 from asl.edits import Edit, OneOf
 from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import make_views
@@ -107,8 +106,8 @@ class ViewMaker:
         self._network: FirstStages | None = None
         self._edit: Edit | None = None
 
-    def __call__(self, row: int) -> tuple[Maps, npt.NDArray[np.float32]]:
-        """Return float16 ``[K, h, w, C]``, view 0 un-edited, and the content of each view."""
+    def __call__(self, row: int) -> Maps:
+        """Return float16 ``[K, h, w, C]``, view 0 un-edited."""
         if self._network is None or self._edit is None:
             torch.set_num_threads(1)
             embedder = load_embedder(self._model).eval().to(memory_format=torch.channels_last)
@@ -125,8 +124,8 @@ class ViewMaker:
         )
         pixels = np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy()
         with torch.inference_mode():
-            maps = self._network(torch.from_numpy(pixels)).permute(0, 2, 3, 1).half().numpy()
-        return maps, np.array([content_of(view, "detail") for view in views], np.float32)
+            maps: Maps = self._network(torch.from_numpy(pixels)).permute(0, 2, 3, 1).half().numpy()
+        return maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +134,10 @@ class CachedViews:
 
     Attributes:
         maps: float16 ``[N, K, h, w, C]``; view 0 is un-edited.
-        content: float32 ``[N, K]`` content of each view, as in training (``detail``).
         facts: of the cache: photographs, model, size, stages, seed.
     """
 
     maps: Maps
-    content: npt.NDArray[np.float32]
     facts: dict[str, Any]
 
     @classmethod
@@ -152,8 +149,7 @@ class CachedViews:
         """
         facts = read_json(folder / "facts.json", remedy="remove the folder; it is made again")
         check_same(folder, facts, expected)
-        maps = np.load(folder / "maps.npy", mmap_mode="r")
-        return cls(maps, np.load(folder / "content.npy"), facts)
+        return cls(np.load(folder / "maps.npy", mmap_mode="r"), facts)
 
     def batch(self, rows: npt.ArrayLike, views: npt.ArrayLike) -> Tensor:
         """Return float32 ``[B, C, h, w]`` of a view of each row."""
@@ -206,20 +202,19 @@ def cache_views(
         return CachedViews.open(output, facts)
     maker = ViewMaker(photos, model, views=views, size=size, stages=stages, seed=seed)
     output.mkdir(parents=True, exist_ok=True)
-    content, maps = np.zeros((len(photos), views), np.float32), None
+    maps = None
     made = spawned_map(maker, range(len(photos)), processes=workers)
     with progress_bar("views", unit="photographs") as progress:
-        for row, (part, amount) in enumerate(made):
+        for row, part in enumerate(made):
             if maps is None:
                 maps = np.lib.format.open_memmap(
                     output / "maps.npy", "w+", np.float16, (len(photos), *part.shape)
                 )
-            maps[row], content[row] = part, amount
+            maps[row] = part
             progress(row + 1, len(photos))
     if maps is None:
         raise AslError(f"{', '.join(map(str, folders))}: no photographs")
     maps.flush()
-    np.save(output / "content.npy", content)
     with atomic_text(output / "facts.json") as file:
         file.write(json.dumps(facts, indent=1))
     return CachedViews.open(output, facts)
