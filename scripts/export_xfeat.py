@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from asl.storage import atomic_path
 from asl.types import AslError
 
-OPSET = 12  # the newest whose resizing OpenCV reads for any size of picture
+OPSET = 12  # the newest whose resizing OpenCV, the oracle of the tests, reads for any size
 
 
 class Graph(nn.Module):

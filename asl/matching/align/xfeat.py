@@ -2,15 +2,15 @@
 
 XFeat (Potje et al., CVPR 2024, https://arxiv.org/abs/2404.19174) is a small convolutional network.
 ``xfeat.onnx`` holds its trained weights without the fine matcher; ``scripts/export_xfeat.py`` wrote
-it. OpenCV runs it, so that neither training nor inference libraries are imported.
+it. ONNX Runtime runs it, without torch, on the thread of the caller.
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
+from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -25,11 +25,11 @@ _DIGEST = "6edeeac349b434c3bb3d911679dfa84494f57058e1f0f8934d68ecfae0a24e76"
 _FEATURES = 512  # at most, of the highest score
 _CELL = 8  # pixels of a cell: one descriptor, 64 places for a point
 _STRIDE = 32  # both sides of what the network sees are multiples of this
-_LEAST = 64  # pixels, least side of what the network sees: OpenCV computes wrong values at 32
+_LEAST = 64  # pixels, least side of what the network sees
 _MIN_SIDE = 32  # pixels; a smaller image has no learned feature
 _MIN_SCORE = 0.05  # of a point, before its reliability counts
 _PEAK_SIDE = 5  # pixels, side of the window in which a point has the highest score
-_networks = threading.local()  # a network of OpenCV serves one thread
+_OUTPUTS = ("descriptors", "points", "reliability")
 
 
 class LearnedFeatures(NamedTuple):
@@ -63,13 +63,7 @@ def detect_xfeat(image: Image) -> LearnedFeatures:
             np.empty((0, 2), np.float32), np.empty((0, DESCRIPTOR_LENGTH), np.float32)
         )
     picture = _network_input(image)
-    cells = _to_cells(picture)
-    network = _network()
-    network.setInput(picture[None, None], "image")
-    network.setInput(cells[None], "cells")
-    described, points, reliability = (
-        array[0] for array in network.forward(["descriptors", "points", "reliability"])
-    )
+    described, points, reliability = _run(picture, _to_cells(picture))
     places, scores = _peaks(_heat_map(points), reliability[0])
     kept = np.argsort(-scores, kind="stable")[:_FEATURES]
     places = places[kept]
@@ -78,26 +72,51 @@ def detect_xfeat(image: Image) -> LearnedFeatures:
     return LearnedFeatures(places * scale, _unit(vectors).astype(np.float16).astype(np.float32))
 
 
-def _network() -> cv2.dnn.Net:
-    """The network of this thread."""
-    if not hasattr(_networks, "net"):
-        try:
-            data = files(__package__).joinpath(_FILE).read_bytes()
-        except OSError as error:
-            raise AslError(f"{_FILE}: cannot be read ({error.strerror}); reinstall asl") from error
-        if hashlib.sha256(data).hexdigest() != _DIGEST:
-            raise AslError(f"{_FILE}: damaged (its checksum differs); reinstall asl")
-        _networks.net = cv2.dnn.readNetFromONNX(np.frombuffer(data, dtype=np.uint8))
-    network: cv2.dnn.Net = _networks.net
-    return network
+def _run(picture: Gray, cells: F32) -> tuple[F32, F32, F32]:
+    """Run the network on an image of ``h x w`` pixels and its cells.
+
+    Returns:
+        Descriptors ``[64, h / 8, w / 8]``, logits of points ``[65, h / 8, w / 8]``, reliability
+        ``[1, h / 8, w / 8]``.
+    """
+    described, points, reliability = _network().run(
+        _OUTPUTS, {"image": picture[None, None], "cells": cells[None]}
+    )
+    return described[0], points[0], reliability[0]
+
+
+@cache
+def _network() -> Any:
+    """Open the network, once a process; any number of threads may run it at a time."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # callers share out the cores
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(network_file(), options, providers=["CPUExecutionProvider"])
+
+
+def network_file() -> bytes:
+    """Return the bytes of the packaged network (ONNX).
+
+    Raises:
+        AslError: it is missing or damaged.
+    """
+    try:
+        data = files(__package__).joinpath(_FILE).read_bytes()
+    except OSError as error:
+        raise AslError(f"{_FILE}: cannot be read ({error.strerror}); reinstall asl") from error
+    if hashlib.sha256(data).hexdigest() != _DIGEST:
+        raise AslError(f"{_FILE}: damaged (its checksum differs); reinstall asl")
+    return data
 
 
 def _network_input(image: Image) -> Gray:
     """Scale to multiples of 32 pixels; mean of the colours, zero mean and unit variance."""
     sides = [max(_LEAST, round(side / _STRIDE) * _STRIDE) for side in image.shape[1::-1]]
-    picture = cv2.resize(image, sides, interpolation=cv2.INTER_LINEAR).mean(
-        axis=2, dtype=np.float32
-    )
+    colours = cv2.resize(image, sides, interpolation=cv2.INTER_LINEAR).astype(np.uint16)
+    total = colours[..., 0] + colours[..., 1] + colours[..., 2]
+    picture = total.astype(np.float32) / np.float32(3)
     picture /= 255.0
     spread = np.sqrt(picture.var() + 1e-5)
     return np.ascontiguousarray((picture - picture.mean()) / spread, dtype=np.float32)

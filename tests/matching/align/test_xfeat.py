@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 import asl.matching.align.xfeat as xfeat
+from asl.data.images import decode_image
+from asl.matching.align.prepare import working_image
 from asl.matching.align.xfeat import LearnedFeatures, detect_xfeat
 from asl.types import AslError
-from tests.matching.conftest import Image
+from tests.matching.conftest import Image, textured
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+PHOTOGRAPHS = [SHARED / "train" / name for name in ("caltech", "in1k", "clothing")]
 
 
 def test_features_lie_in_the_picture_and_are_unit_vectors(picture: Image) -> None:
@@ -38,6 +43,66 @@ def test_any_other_shape_is_taken(shape: tuple[int, int]) -> None:
     found = detect_xfeat(noise)
     assert np.isfinite(found.descriptors).all()
     assert np.all(found.points <= np.array(shape[::-1]))
+
+
+@pytest.fixture(scope="module")
+def opencv_network() -> cv2.dnn.Net:
+    """The same network, run by OpenCV."""
+    return cv2.dnn.readNetFromONNX(np.frombuffer(xfeat.network_file(), dtype=np.uint8))
+
+
+def by_opencv(network: cv2.dnn.Net, image: Image) -> tuple[xfeat.F32, xfeat.F32, xfeat.F32]:
+    picture = xfeat._network_input(image)
+    network.setInput(picture[None, None], "image")
+    network.setInput(xfeat._to_cells(picture)[None], "cells")
+    described, points, reliability = network.forward(["descriptors", "points", "reliability"])
+    return described[0], points[0], reliability[0]
+
+
+def photographs() -> list[Image]:
+    """Every 200th photograph of a collection beside the checkout, at working size."""
+    files = sorted(path for folder in PHOTOGRAPHS for path in folder.glob("*.jpg"))
+    return [working_image(decode_image(path.read_bytes()), 320) for path in files[::200]]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (96, 320), (240, 320), (213, 320), (480, 640)])
+def test_opencv_finds_the_same_in_drawings(
+    shape: tuple[int, int], opencv_network: cv2.dnn.Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare_with_opencv(textured(3, *shape), opencv_network, monkeypatch)
+
+
+@pytest.mark.skipif(not any(folder.is_dir() for folder in PHOTOGRAPHS), reason="no photographs")
+def test_opencv_finds_the_same_in_photographs(
+    opencv_network: cv2.dnn.Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for image in photographs():
+        compare_with_opencv(image, opencv_network, monkeypatch)
+
+
+def compare_with_opencv(
+    image: Image, network: cv2.dnn.Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = detect_xfeat(image)
+    with monkeypatch.context() as patched:
+        patched.setattr(xfeat, "_run", lambda *_: by_opencv(network, image))
+        expected = detect_xfeat(image)
+    assert len(found.points) == pytest.approx(len(expected.points), abs=2)
+    row = {tuple(point): number for number, point in enumerate(expected.points.tolist())}
+    pairs = [
+        (mine, row[key]) for mine, key in enumerate(map(tuple, found.points.tolist())) if key in row
+    ]
+    assert len(pairs) >= 0.99 * len(expected.points)
+    mine, theirs = np.array(pairs).T
+    difference = np.abs(found.descriptors[mine] - expected.descriptors[theirs])
+    assert difference.max() <= 2**-11  # one step of half precision from .5 to 1
+
+
+def test_the_input_is_the_mean_of_the_colours() -> None:
+    image = np.random.default_rng(4).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    mean = image.mean(axis=2, dtype=np.float32) / np.float32(255)
+    expected = (mean - mean.mean()) / np.sqrt(mean.var() + 1e-5)
+    assert np.array_equal(xfeat._network_input(image), expected)
 
 
 def test_a_plain_picture_has_hardly_any() -> None:
@@ -83,7 +148,7 @@ def test_a_damaged_network_is_named(
         data[len(data) // 2] ^= 1
         (tmp_path / "xfeat.onnx").write_bytes(data)
     monkeypatch.setattr(xfeat, "files", lambda _: tmp_path)
-    monkeypatch.setattr(xfeat, "_networks", threading.local())
+    xfeat._network.cache_clear()
     with pytest.raises(AslError) as caught:
         detect_xfeat(picture)
     assert message in str(caught.value)
