@@ -43,6 +43,7 @@ def _run(options: LeaksConfig) -> int:
     from asl.app.leaks.left_out import left_out_of
     from asl.app.leaks.splits import read_splits
     from asl.app.scanning.earlier_results import remove_earlier
+    from asl.app.scanning.scan_cache import note_on_other_caches
     from asl.console.progress import no_bar, progress_bar
     from asl.storage import write_json
 
@@ -54,9 +55,12 @@ def _run(options: LeaksConfig) -> int:
         path_column=options.path_column,
     )
     options.output.mkdir(parents=True, exist_ok=True)
+    scan_options = _scan_options(options)
+    if note := note_on_other_caches(scan_options):
+        print(terminal_text(note), file=sys.stderr)
     leaks = find_leaks(
         splits,
-        _scan_options(options),
+        scan_options,
         same_moment=options.same_moment,
         bar=no_bar if options.quiet else progress_bar,
     )

@@ -26,6 +26,7 @@ _COPIES_FOUND = 3  # exit code
 def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
     from asl.app.scanning.earlier_results import remove_earlier
+    from asl.app.scanning.scan_cache import note_on_other_caches
     from asl.app.scanning.scan_file import SCAN_FILE, write_scan
     from asl.app.scanning.tables import rows_of, summary, write_table
     from asl.storage import write_json
@@ -36,6 +37,8 @@ def run(options: ScanConfig) -> int:
         raise UsageError(f"--output: {options.output} is a file, not a folder")
     if all(path.exists() for path in options.photos):
         options.output.mkdir(parents=True, exist_ok=True)
+    if note := note_on_other_caches(options):
+        print(terminal_text(note), file=sys.stderr)
     result = _scanned(options)
     rows = rows_of(result)
     numbers = summary(result, rows, command=current_command())

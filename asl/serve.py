@@ -23,6 +23,7 @@ from asl.console.entry import EntryPoint
 from asl.console.schemas.serve_config import ServeConfig
 from asl.console.terminal_text import terminal_text
 from asl.errors import AslError, UsageError
+from asl.shared_defaults import MODEL
 
 if TYPE_CHECKING:
     from asl.app.detector import CopyDetector
@@ -121,6 +122,11 @@ def open_detector(options: ServeConfig) -> CopyDetector:
             isolate=True,
             progress=progress,
         )
+        if options.model is None and detector.model != MODEL:
+            print(
+                terminal_text(f"{options.library} was made with {detector.model}, which is used")
+                + f"; a new library would use {MODEL}"
+            )
         if options.check_files:
             detector.check()
         return detector

@@ -7,7 +7,7 @@ function has is in its signature.
 from __future__ import annotations
 
 MODELS = ("asl_lite0", "asl_lite1")  # come with the package
-MODEL = "asl_lite0"
+MODEL = "asl_lite1"
 PRECISION = 0.95  # share of accepted pairs that should be right
 NEIGHBOURS = 10  # k: references per query
 CANDIDATES = 3  # pairs per query to verify, by embeddings

@@ -2,13 +2,15 @@ r"""Fit the rule by which a scan skips hopeless pairs, and count what is lost on
 
   asl scan FIT --compare all --effort 20 --output fit
   asl scan HELD --compare all --effort 20 --output held
-  python scripts/fit_prospects.py --fit fit --held held --output pair_prospects.json
+  python scripts/fit_prospects.py --fit fit --held held \
+      --output asl/app/scanning/pair_prospects.json
   python scripts/fit_prospects.py --held held          (the packaged rule is measured)
 
-The label of a pair is the verdict of its comparison: accepted at a precision of .95. Of all rules
-of the grid that lose at most --loss of the accepted pairs of FIT, the one whose tests and
-comparisons take least time is written. *Lost in the end* are pairs that the comparison of relatives
-does not bring back: those whose two images match no third one.
+All scans are of one packaged model, whose rule in the file is replaced. The label of a pair is the
+verdict of its comparison: accepted at a precision of .95. Of all rules of the grid that lose at
+most --loss of the accepted pairs of FIT, the one whose tests and comparisons take least time is
+written. *Lost in the end* are pairs that the comparison of relatives does not bring back: those
+whose two images match no third one.
 """
 
 from __future__ import annotations
@@ -30,11 +32,12 @@ from asl.app.pairs.pair_verdict import PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id
 from asl.app.scanning.pair_candidates import Contents, nearest_pairs
 from asl.app.scanning.pair_comparer import PairComparer
-from asl.app.scanning.pair_prospects import FORMAT, PairProspects, packaged_prospects
+from asl.app.scanning.pair_prospects import FORMAT, PairProspects, prospects_of, read_rules
 from asl.app.scanning.scan_folder import LEAST_SHOWN
 from asl.console.progress import no_bar
 from asl.matching.align.agreeing_features import LEAST_AGREEING
 from asl.matching.decision.thresholds import threshold_for
+from asl.model_names import packaged_name
 from asl.shared_defaults import LOCAL_CANDIDATES, NEIGHBOURS
 from asl.storage import read_json, write_json
 from asl.types import F32, I64, Bools
@@ -172,24 +175,16 @@ def measured(rule: PairProspects, scan: Compared) -> dict[str, int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit, measure, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--fit", type=Path, help="output folder of a scan with --compare all")
-    parser.add_argument("--held", type=Path, nargs="*", default=[], help="the same, others")
-    parser.add_argument("--loss", type=float, default=0.003, help="share of the accepted pairs")
-    parser.add_argument("--data", default="", help="words for the photographs, for the card")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--output", type=Path)
-    options = parser.parse_args(arguments)
-    rule = packaged_prospects()
+    options = read_options(arguments)
+    scans = [read_scan(output, options.workers) for output in options.held]
     counts = {}
     if options.fit:
         scan = read_scan(options.fit, options.workers)
         rule = fitted_rule(scan, options.loss)
         counts["fit"] = measured(rule, scan)
-    for number, output in enumerate(options.held):
-        counts[f"held {number + 1}"] = measured(rule, read_scan(output, options.workers))
+    else:
+        rule = packaged_rule(scans)
+    counts |= {f"held {number}": measured(rule, scan) for number, scan in enumerate(scans, 1)}
     print(rule)
     for name, values in counts.items():
         print(name, values)
@@ -200,8 +195,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "loss": options.loss,
             **counts,
         }
-        write_json(options.output, {"format": FORMAT, **rule.to_plain(), "card": card})
+        write_rule(options.output, rule, card)
     return 0
+
+
+def packaged_rule(scans: Sequence[Compared]) -> PairProspects:
+    """Return the packaged rule of the model of scans."""
+    rule = prospects_of(scans[0].model) if scans else None
+    if rule is None:
+        raise SystemExit("give --fit, or --held of a scan with a model that has a packaged rule")
+    return rule
+
+
+def write_rule(path: Path, rule: PairProspects, card: dict[str, object]) -> None:
+    """Put a rule into a file in place of the rule of its model."""
+    if not (name := packaged_name(rule.model)):
+        raise SystemExit("only packaged models have a rule")
+    rules = read_rules(path) if path.exists() else {}
+    rules[name] = {**rule.to_plain(), "card": card}
+    write_json(path, {"format": FORMAT, "rules": rules})
+
+
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--fit", type=Path, help="output folder of a scan with --compare all")
+    parser.add_argument("--held", type=Path, nargs="*", default=[], help="the same, others")
+    parser.add_argument("--loss", type=float, default=0.003, help="share of the accepted pairs")
+    parser.add_argument("--data", default="", help="words for the photographs, for the card")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--output", type=Path)
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

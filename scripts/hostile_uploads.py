@@ -42,7 +42,7 @@ def main() -> int:
     """Start the service, attack it, report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--model", default="asl_lite0")
+    parser.add_argument("--model", default="asl_lite1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--gigabyte", action="store_true", help="let one stream offer a whole gigabyte"

@@ -45,7 +45,7 @@ def main() -> int:
     """Start the service, upload everything, print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", default="", help="part of the names of the pictures to send")
-    parser.add_argument("--model", default="asl_lite0")
+    parser.add_argument("--model", default="asl_lite1")
     parser.add_argument("--honest", action="store_true", help="large honest pictures only")
     options = parser.parse_args()
     uploads = _honest() if options.honest else _crafted() | _honest()

@@ -27,7 +27,7 @@ from asl.metrics.average_precision import label_pairs
 from asl.metrics.evaluation import evaluate
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
 from asl.models.model_card import read_card
-from asl.models.shipped import shipped_model
+from asl.models.saved_model import model_path
 from asl.pipeline.benchmark_run import every_mode, score_modes
 from asl.pipeline.features import embed_benchmark
 from asl.pipeline.inputs import SearchInput
@@ -95,10 +95,8 @@ def halve(embedder: Embedder) -> None:
 
 
 def training_facts(model: str) -> dict[str, Any]:
-    path = Path(model)
-    file = path / "model.safetensors" if path.is_dir() else path
-    facts = read_card(file if file.is_file() else shipped_model())
-    return without_paths(facts)
+    """Return the card of a model: what it was trained on."""
+    return without_paths(read_card(model_path(model)))
 
 
 def without_paths(value: Any) -> Any:

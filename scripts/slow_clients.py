@@ -32,7 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--model", default="asl_lite0")
+    parser.add_argument("--model", default="asl_lite1")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -243,7 +243,8 @@ def test_stores_of_different_models_are_refused_by_name(files: Path, sides, odd:
         store.add(side.ids.tolist(), side.vectors, [])
         keys[key] = str(store.path)
     with pytest.raises(
-        AslError, match=rf"features of different models \(.*{odd} other.*extract all .* one model="
+        AslError,
+        match=rf"of different models \(.*{odd}: .*\(other\).*extract all .* one model=",
     ):
         call(files, **keys, truth=f"{files}/t.csv", score="cosine", normalize="subtract")
     assert not (files / "out").exists()

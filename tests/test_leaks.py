@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asl.cli import start
+from asl.shared_defaults import MODELS
 from tests.app.conftest import encode, textured
 
 
@@ -58,6 +59,14 @@ def test_wrong_use_and_failures_are_one_line(
     assert not (sets / "out").exists()
     assert leaks(model, sets, "--model", sets / "file") == 3
     assert all(line.startswith("error: ") for line in capsys.readouterr().err.splitlines())
+
+
+def test_a_cache_of_an_earlier_default_is_named(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in MODELS:
+        assert leaks(Path(name), sets) == 0
+    assert f"was made with {MODELS[0]}, and every picture" in capsys.readouterr().err
 
 
 def test_what_is_in_no_split_is_named(

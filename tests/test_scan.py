@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from asl.data import signatures
+from asl.shared_defaults import MODELS
 from tests.app.conftest import encode, textured, write_photos
 from tests.app.scans import scan, summary
 
@@ -38,6 +39,18 @@ def test_copies_are_not_called_removable(photos: Path, model: Path, tmp_path: Pa
     assert files > 1
     assert f"\n{files} files are probably copies: " in printed
     assert "could go" not in printed
+
+
+def test_a_cache_of_an_earlier_default_is_named(photos: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    """The old cache stays for model=; the new one is not mixed with it."""
+    for name, said in ((MODELS[0], ""), (MODELS[1], f"was made with {MODELS[0]}, and every pic")):
+        words = ("--local-candidates", 0, "--gallery", 0, "--model", name)
+        assert scan(photos / "p0.jpg", photos / "p1.jpg", "--output", tmp_path, *words) == 0
+        told = capsys.readouterr()
+        assert said in told.err
+        assert ("note: " in told.err) == bool(said)
+        assert "2 embedded" in told.out
+    assert len(list(tmp_path.glob("cache-*.sqlite"))) == 2
 
 
 def test_a_precision_above_the_table_is_noted(

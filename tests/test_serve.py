@@ -23,6 +23,7 @@ from asl.app.detector import CopyDetector
 from asl.app.service.listening import address, bound, check_exposure, read_token
 from asl.cli import compose, start
 from asl.serve import alone, main, open_detector
+from asl.shared_defaults import MODEL, MODELS
 from asl.types import AslError, UsageError
 from tests.app.conftest import encode, textured, write_photos
 from tests.app.service.conftest import JPEG
@@ -186,6 +187,22 @@ def test_a_library_that_was_made_with_other_regions_gets_its_parts(
         main(["--regions", "tiny", "--library", str(tmp_path / "other")])
     assert stopped.value.code == 2
     assert "coarse" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_library_of_an_earlier_default_is_served_with_its_model(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = tmp_path / "library"
+    CopyDetector(name, folder=library).close()
+    with open_detector(compose("serve", ["--library", str(library)])) as detector:
+        assert detector.model == name
+    told = f"{library} was made with {name}, which is used; a new library would use {MODEL}\n"
+    assert capsys.readouterr().out == (told if name != MODEL else "")
+    other = next(model for model in MODELS if model != name)
+    options = compose("serve", ["--library", str(library), "--model", other])
+    with pytest.raises(AslError, match=f"was made with {name}, not with {other}; give model="):
+        open_detector(options)
 
 
 @pytest.mark.parametrize(

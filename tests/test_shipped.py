@@ -12,7 +12,7 @@ from asl.data.sample_benchmark import SamplePlan, sample_benchmark
 from asl.data.synthetic_benchmark import BenchmarkPlan
 from asl.metrics.evaluation import evaluate
 from asl.models import SavedModel, load_embedder, model_hash, open_model
-from asl.models.shipped import PACKAGED
+from asl.models.shipped import PACKAGED, SHIPPED
 from asl.pipeline.benchmark_run import Protocol, model_modes, score_modes
 from asl.pipeline.features import embed_benchmark
 from asl.pipeline.verification import verify_run
@@ -29,7 +29,7 @@ PLAN = SamplePlan(
 # µAP as measured when the files were last changed. Generated scenes are not photographs: these
 # numbers say nothing but that nothing has moved. Other versions of OpenCV draw a little
 # differently, hence the tolerance.
-EXPECTED = {"cosine": 0.496, "hinge": 0.525, "verified": 0.968}
+EXPECTED = {"asl_lite0": {"cosine": 0.496, "hinge": 0.525, "verified": 0.968}}
 TOLERANCE = 0.03
 
 
@@ -47,34 +47,37 @@ def test_what_is_shipped_equals_its_checksum(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_shipped_model_and_verifier_score_what_they_did(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", PACKAGED)
+def test_the_shipped_models_and_the_verifier_score_what_they_should(
+    name: str, tmp_path: Path
+) -> None:
     benchmark = open_benchmark(sample_benchmark(tmp_path / "cache", plan=PLAN))
-    model = open_model("asl_lite0")
+    model = open_model(name)
     inputs = embed_benchmark(benchmark, model, tmp_path / "features", regions="coarse")
-    scores = model_modes(inputs, "asl_lite0", model_hash(model))
+    scores = model_modes(inputs, name, model_hash(model))
     runs = score_modes(
         inputs,
-        {name: scores[name] for name in ("cosine", "hinge")},
+        {mode: scores[mode] for mode in ("cosine", "hinge")},
         protocol=Protocol(k=5),
     )
     runs["verified"] = verify_run(inputs, scores["hinge"])
     found = {
-        name: evaluate(pairs, benchmark.truth, bootstrap=0).uap for name, pairs in runs.items()
+        mode: evaluate(pairs, benchmark.truth, bootstrap=0).uap for mode, pairs in runs.items()
     }
-    assert found == pytest.approx(EXPECTED, abs=TOLERANCE), found
-    assert found["verified"] > found["hinge"] + 0.2
+    assert found == pytest.approx(EXPECTED.get(name, found), abs=TOLERANCE), found
+    assert found["verified"] > max(0.9, found["hinge"] + 0.2), found
 
 
 @pytest.mark.slow
 def test_onnx_runtime_and_torch_score_the_same_to_the_third_digit(tmp_path: Path) -> None:
     benchmark = open_benchmark(sample_benchmark(tmp_path / "cache", plan=PLAN))
     found = {}
-    for model in (open_model("asl_lite0"), load_embedder("asl_lite0")):
+    for model in (open_model(SHIPPED), load_embedder(SHIPPED)):
         name = "onnxruntime" if isinstance(model, SavedModel) else "torch"
         inputs = embed_benchmark(benchmark, model, tmp_path / name)
         manifest = read_json(tmp_path / name / "queries" / "manifest.json", remedy="")
         assert {shard["runner"].split()[0] for shard in manifest["shards"]} == {name}
-        scores = model_modes(inputs, "asl_lite0", model_hash(model))
+        scores = model_modes(inputs, SHIPPED, model_hash(model))
         modes = {mode: scores[mode] for mode in ("cosine", "hinge", "strict")}
         runs = score_modes(inputs, modes, protocol=Protocol(k=5))
         found[name] = {

@@ -21,6 +21,7 @@ from asl.app.library.facts import Facts
 from asl.app.library.image_forms import ImageInput, is_image
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
+from asl.app.library.library_model import library_model
 from asl.app.library.records import Name, Source
 from asl.app.library.reference_index import ReferenceIndex
 from asl.app.library.reference_names import with_free_names
@@ -33,8 +34,9 @@ from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of
 from asl.matching.candidates.local_features import local_features
 from asl.matching.decision.thresholds import threshold_for
+from asl.model_names import packaged_name
 from asl.models.opening import ModelInput
-from asl.shared_defaults import LOCAL_CANDIDATES, MODEL, NEIGHBOURS, PRECISION
+from asl.shared_defaults import LOCAL_CANDIDATES, NEIGHBOURS, PRECISION
 from asl.types import AslError, Progress, UsageError
 
 FILE = "library.sqlite"
@@ -50,7 +52,7 @@ class CopyDetector:
 
     def __init__(
         self,
-        model: ModelInput = MODEL,
+        model: ModelInput | None = None,
         *,
         folder: str | Path | None = None,
         precision: float = PRECISION,
@@ -65,8 +67,8 @@ class CopyDetector:
         """Load a model, and the references of the folder where there is one.
 
         Args:
-            model: ``asl_lite0`` or ``asl_lite1`` (come with the package), the path of a model, or
-                an embedder.
+            model: ``asl_lite1``, ``asl_lite0`` (come with the package), a path, or an embedder.
+                None: the packaged one that made the folder; ``asl_lite1`` for a new folder.
             folder: where references are kept; created if missing. None keeps them in memory.
             precision: share of accepted matches that are right.
             device: ``auto``, ``cpu``, ``cuda``.
@@ -74,25 +76,26 @@ class CopyDetector:
             max_pixels: larger images are refused.
             regions: regions embedded beside the whole image, so that small crops and pasted
                 pictures are found: ``none``, ``coarse`` (6), ``fine`` (15). Each takes 4 D bytes.
-            local_candidates: references by local features that are compared with every query
-                beside the ``k``, so that small crops and collages are found; 0 is quicker.
+            local_candidates: references by local features, compared beside the ``k``, so that small
+                crops and collages are found; 0 is quicker.
             isolate: decode every image, not only costly ones, in a process that can be ended.
             progress: called with (done, to do) while what the folder lacks is made: regions of
                 references that were added with others, then local features.
 
         Raises:
-            AslError: there is no such model, or the folder was made with another one.
-            UsageError: there is no such set of regions, or no such precision, or
-                ``local_candidates`` is below 0.
+            AslError: there is no such model, or the folder was made with another one (it is named).
+            UsageError: no such set of regions or precision, or ``local_candidates`` is below 0.
         """
         if local_candidates < 0:
             raise UsageError(f"local_candidates: must be 0 or more, got {local_candidates}")
         self.threshold = threshold_for(precision)
         self.folder = None if folder is None else Path(folder)
+        file = self.folder and self.folder / FILE
+        model = library_model(file, model)
         self._ingestor = Ingestor(
             model, device=device, max_pixels=max_pixels, regions=regions, isolate=isolate
         )
-        self._store = self._ingestor.open_store(None if self.folder is None else self.folder / FILE)
+        self._store = self._ingestor.open_store(file)
         self._writing = threading.Lock()
         self._verifier = PairVerifier(self._store.thumbnail)
         self._references = ReferenceIndex(
@@ -105,8 +108,8 @@ class CopyDetector:
         )
 
     def __repr__(self) -> str:
-        place = "in memory" if self.folder is None else f"in {self.folder}"
-        return f"<CopyDetector: {len(self)} references {place}, threshold {self.threshold:.3g}>"
+        what = f"{len(self)} references " + (f"in {self.folder}" if self.folder else "in memory")
+        return f"<CopyDetector: {what}, {self.model}, threshold {self.threshold:.3g}>"
 
     def __len__(self) -> int:
         return len(self._references)
@@ -125,6 +128,11 @@ class CopyDetector:
         with self._writing:
             self._references.close()
             self._store.close()
+
+    @property
+    def model(self) -> str:
+        """Name of the packaged model, or the hash of another one."""
+        return packaged_name(self._ingestor.hash) or self._ingestor.hash
 
     @property
     def names(self) -> list[str]:

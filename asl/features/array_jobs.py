@@ -12,6 +12,7 @@ from pathlib import Path
 
 from asl.features.feature_store import FeatureStore
 from asl.features.writer_lock import one_writer
+from asl.model_names import model_text
 from asl.storage import ReadError, write_bytes
 from asl.types import AslError, UsageError
 
@@ -76,8 +77,13 @@ def _joined(output: str | Path, parts: Sequence[FeatureStore]) -> FeatureStore:
     for part in parts:
         for name in ("model", "dim", "preprocessing"):
             if part.manifest[name] != first[name]:
+                said = (
+                    f" ({model_text(part.manifest[name])}, {model_text(first[name])})"
+                    if name == "model"
+                    else ""
+                )
                 raise AslError(
-                    f"merge: {part.path} was made with another {name} than {parts[0].path}; "
+                    f"merge: {part.path} was made with another {name} than {parts[0].path}{said}; "
                     "extract all parts with the same settings"
                 )
     _refuse_overlap(parts)

@@ -28,6 +28,7 @@ import numpy as np
 
 from asl.features.shard import StoreShard
 from asl.features.store_manifest import REMEDY, check_listing, check_manifest
+from asl.model_names import other_model
 from asl.storage import ReadError, checksum, read_json, read_npy, write_bytes, write_json
 from asl.types import F32, AslError, Embeddings, StrArray
 
@@ -101,9 +102,13 @@ class FeatureStore:
             store = cls.open(folder)
             expected = {"model": model, "dim": dim, "preprocessing": dict(preprocessing)}
             for name, value in expected.items():
-                if store.manifest[name] != json.loads(json.dumps(value)):
+                stored = store.manifest[name]
+                if name == "model" and stored != model:
+                    text = other_model(stored, model, otherwise="choose another output")
+                    raise AslError(f"{folder}: {text}")
+                if stored != json.loads(json.dumps(value)):
                     raise AslError(
-                        f"{folder}: holds features of another {name} ({store.manifest[name]}, now "
+                        f"{folder}: holds features of another {name} ({stored}, now "
                         f"{value}); choose another output or delete it"
                     )
             for shard in store.manifest["shards"]:  # better now than after hours of embedding

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asl.features.feature_store import FeatureStore
 from asl.features.writer_lock import one_writer
+from asl.model_names import how_to_use, model_text
 from asl.types import AslError
 
 
@@ -93,19 +94,21 @@ def _stores(output: Path) -> list[Path]:
     ]
 
 
-def check_models(models: Mapping[str, str]) -> None:
+def check_models(models: Mapping[str, str], *, embedded: Collection[str] = ()) -> None:
     """Refuse a search between features of different models.
 
     Args:
         models: key of an input -> hash of its model; empty where unknown.
+        embedded: keys of the inputs that are images, which model= embeds.
 
     Raises:
         AslError: two differ (keys and models are named).
     """
     known = {key: model for key, model in models.items() if model}
     if len(set(known.values())) > 1:
-        listed = ", ".join(f"{key} {model}" for key, model in known.items())
-        raise AslError(
-            f"{', '.join(known)}: features of different models ({listed}); extract all of them "
-            "with one model="
-        )
+        listed = ", ".join(f"{key}: {model_text(model)}" for key, model in known.items())
+        stored = {model for key, model in known.items() if key not in embedded}
+        remedy = "extract all of them with one model="
+        if len(stored) == 1:
+            remedy = f"{how_to_use(stored.pop())}, or {remedy}"
+        raise AslError(f"{', '.join(known)}: features of different models ({listed}); {remedy}")

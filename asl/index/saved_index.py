@@ -30,6 +30,7 @@ from asl.index.index_files import (
     last_generation,
     write_vectors,
 )
+from asl.model_names import model_text
 from asl.storage import ReadError, atomic_binary, checksum, read_json, read_npy, write_json
 from asl.types import AslError, Bools, Embeddings, ReferenceEmbeddings, StrArray, as_ids
 
@@ -198,7 +199,8 @@ class SavedIndex:
         """
         if self.manifest["model"] != other.manifest["model"]:
             raise AslError(
-                f"{self.path}, {other.path}: the indexes are of different models; "
+                f"{self.path}, {other.path}: the indexes are of different models "
+                f"({model_text(self.manifest['model'])}, {model_text(other.manifest['model'])}); "
                 "extract both with one model"
             )
         return self.add(other.references())

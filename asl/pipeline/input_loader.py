@@ -16,6 +16,7 @@ from asl.features.regions import regions_of
 from asl.features.store_groups import check_models, verify_all
 from asl.index.milvus.address import is_served, served_file
 from asl.index.saved_index import SavedIndex
+from asl.model_names import how_to_use, model_text
 from asl.pipeline.input_roles import ImageRole, IndexRole, OpenedRole, Role, StoreRole
 from asl.pipeline.inputs import SearchInput
 from asl.types import AslError, UsageError
@@ -96,7 +97,11 @@ class InputLoader:
             raise UsageError(
                 f"local_index: expected a folder, got the file {sources.local_index}; name another"
             )
-        check_models({role: source.model for role, source in self._roles().items()})
+        roles = self._roles()
+        check_models(
+            {role: source.model for role, source in roles.items()},
+            embedded=[role for role in roles if isinstance(roles[role], ImageRole)],
+        )
 
     @cached_property
     def embedding_model(self) -> SavedModel | Embedder:
@@ -259,10 +264,10 @@ def check_served_model(address: str, served: str, expected: str) -> None:
     """Refuse a collection of another model.
 
     Raises:
-        AslError: naming both hashes.
+        AslError: naming both models.
     """
     if served != expected:
         raise AslError(
-            f"references: {address} holds features of model {served}, the queries are of "
-            f"{expected}; extract both with one model="
+            f"references: {address} holds features of {model_text(served)}, the queries are of "
+            f"{model_text(expected)}; {how_to_use(served)} to embed the queries with it"
         )

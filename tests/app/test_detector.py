@@ -18,6 +18,7 @@ from asl.features.regions import REGIONS
 from asl.models import Embedder, build_embedder, load_embedder, model_hash, save_embedder
 from asl.scoring.calibration import Calibration
 from asl.scoring.score import Score
+from asl.shared_defaults import MODEL, MODELS
 from asl.types import AslError, UsageError
 from tests.app.conftest import crop, encode, textured
 
@@ -201,7 +202,8 @@ def test_identical_pixels_match_without_any_structure(embedder: Embedder) -> Non
 def test_a_detector_shows_what_it_holds(embedder: Embedder, tmp_path: Path) -> None:
     detector = CopyDetector(embedder, precision=0.9)
     detector.add(textured(0), names="a")
-    assert repr(detector).startswith("<CopyDetector: 1 references in memory, threshold ")
+    hash_ = model_hash(embedder)
+    assert repr(detector).startswith(f"<CopyDetector: 1 references in memory, {hash_}, threshold ")
 
 
 def test_identical_files_are_one_reference_and_the_bar_comes_to_its_end(
@@ -250,12 +252,30 @@ def test_a_replaced_content_is_forgotten_unless_another_name_has_it(
 def test_another_model_is_refused(photos: Path, model: Path, tmp_path: Path) -> None:
     CopyDetector(model, folder=tmp_path / "library").close()
     other = build_embedder(backbone="mobilenetv3_small_050", size=64, dim=8)
-    with pytest.raises(AslError, match="made with another"):
+    with pytest.raises(AslError, match=r"was made with .*, not with .*or choose another place"):
         CopyDetector(other, folder=tmp_path / "library")
     (tmp_path / "junk").mkdir()
     (tmp_path / "junk" / "library.sqlite").write_bytes(b"x" * 4096)
     with pytest.raises(AslError, match=r"library\.sqlite: damaged \(file is not a database\)"):
         CopyDetector(model, folder=tmp_path / "junk")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_library_is_opened_with_the_packaged_model_that_made_it(
+    name: str, tmp_path: Path
+) -> None:
+    """Who upgrades to another default loses nothing."""
+    with CopyDetector(name, folder=tmp_path) as made:
+        made.add(textured(0), names="a")
+    with CopyDetector(folder=tmp_path) as opened:
+        assert (opened.model, opened.names) == (name, ["a"])
+        assert name in repr(opened)
+        (match,) = opened.query(textured(0))
+        assert match.reference == "a"
+    other = next(model for model in MODELS if model != name)
+    said = f"was made with {name}, not with {other}; give model={name}, or"
+    with pytest.raises(AslError, match=said):
+        CopyDetector(other, folder=tmp_path)
 
 
 def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
@@ -354,7 +374,7 @@ def seen_as(detector: CopyDetector, query: np.ndarray) -> list[str]:
 @pytest.fixture(scope="module")
 def shipped() -> Embedder:
     try:
-        return load_embedder("asl_lite0")
+        return load_embedder(MODEL)
     except UsageError:
         pytest.skip("this checkout has no packaged model")
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from asl.features.array_jobs import parse_part, part_rows
-from asl.types import UsageError
+from asl.features.array_jobs import join_parts, parse_part, part_rows
+from asl.features.feature_store import FeatureStore
+from asl.model_names import packaged_hashes
+from asl.shared_defaults import MODELS
+from asl.types import AslError, UsageError
 
 
 @pytest.mark.parametrize("count", [0, 1, 11, 64, 65])
@@ -23,3 +28,18 @@ def test_parts_cover_every_image_once(count: int) -> None:
 def test_a_part_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="part: expected I/N"):
         parse_part(text)
+
+
+def test_parts_of_different_models_are_refused_by_their_names(tmp_path: Path) -> None:
+    parts = [
+        FeatureStore.create(tmp_path / name, model=packaged_hashes()[name], dim=4, preprocessing={})
+        for name in MODELS
+    ]
+    both = rf"another model than .* \({MODELS[1]}, {MODELS[0]}\); extract all parts"
+    with pytest.raises(AslError, match=both):
+        join_parts(tmp_path / "joined", parts)
+    again = f"{MODELS[0]}: was made with {MODELS[0]}, not with {MODELS[1]}; give model={MODELS[0]}"
+    with pytest.raises(AslError, match=again):
+        FeatureStore.create(
+            tmp_path / MODELS[0], model=packaged_hashes()[MODELS[1]], dim=4, preprocessing={}
+        )

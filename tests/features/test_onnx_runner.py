@@ -12,13 +12,14 @@ from asl.features.onnx_runner import OnnxRunner, core_limit
 from asl.features.torch_runner import TorchRunner
 from asl.models import SavedModel, load_embedder, open_model
 from asl.models.network_graph import Graph, find_graph, graph_key
+from asl.models.shipped import SHIPPED
 from asl.parallel import usable_cores
 from asl.types import AslError
 
 
 @pytest.fixture(scope="module")
 def shipped() -> SavedModel:
-    model = open_model("asl_lite0")
+    model = open_model(SHIPPED)
     assert isinstance(model, SavedModel)
     return model
 
@@ -45,7 +46,7 @@ def pictures() -> list[np.ndarray]:
 def test_features_facts_and_hash_are_those_of_torch(
     runner: OnnxRunner, pictures: list[np.ndarray]
 ) -> None:
-    torch_runner = TorchRunner(load_embedder("asl_lite0"), "cpu")
+    torch_runner = TorchRunner(load_embedder(SHIPPED), "cpu")
     expected, found = torch_runner.embed(pictures), runner.embed(pictures)
     assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()
     for fact in ("preprocessing", "dim", "hash"):

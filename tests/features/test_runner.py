@@ -16,6 +16,7 @@ from asl.features.torch_runner import TorchRunner
 from asl.models import SavedModel, build_embedder, open_model, save_embedder
 from asl.models.io import restore
 from asl.models.network_graph import cached_graphs
+from asl.models.shipped import SHIPPED
 from asl.types import UsageError
 
 TINY = {"backbone": "mobilenetv3_small_050", "size": 48, "dim": 8}
@@ -34,7 +35,7 @@ def test_live_networks_and_models_without_a_graph_run_by_torch(saved: SavedModel
     runner = open_runner(saved, "cpu")  # there is no cache in these tests
     assert isinstance(runner, TorchRunner)
     assert runner.hash == saved.hash
-    assert isinstance(open_runner(open_model("asl_lite0"), "cpu"), OnnxRunner)
+    assert isinstance(open_runner(open_model(SHIPPED), "cpu"), OnnxRunner)
     with pytest.raises(UsageError, match="device: 'cuda:99'"):
         open_runner(saved, "cuda:99")
 
@@ -68,7 +69,7 @@ def test_shards_name_their_runner_and_a_store_is_continued_by_another(
     photos: Path, tmp_path: Path
 ) -> None:
     catalog, output = open_catalog(photos), tmp_path / "store"
-    model = open_model("asl_lite0")
+    model = open_model(SHIPPED)
     assert isinstance(model, SavedModel)
     first = extract(catalog, model, output=output, shard_size=4)
     expected = first.features().copy()

@@ -11,6 +11,8 @@ from asl.features.cropping import Region
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import region_path
 from asl.features.store_groups import check_models, forget_gone, gone_images, verify_all
+from asl.model_names import packaged_hashes
+from asl.shared_defaults import MODELS
 from asl.types import AslError
 
 
@@ -28,6 +30,12 @@ def test_models_must_agree() -> None:
     check_models({"queries": "m", "references": "m", "background": ""})
     with pytest.raises(AslError, match=r"queries, references: features of different models \(que"):
         check_models({"queries": "m", "references": "n", "background": ""})
+    old, new = (packaged_hashes()[name] for name in MODELS)
+    stores = {"queries": new, "references": old}
+    with pytest.raises(AslError, match=r"references: asl_lite0\); extract all of them with one"):
+        check_models(stores)
+    with pytest.raises(AslError, match=r"references: asl_lite0\); give model=asl_lite0, or extr"):
+        check_models(stores, embedded=["queries"])
 
 
 def test_images_that_are_gone_leave_the_store_and_its_regions(folder: Path) -> None:

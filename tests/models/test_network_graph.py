@@ -21,12 +21,12 @@ from asl.models.network_graph import (
     write_graph,
 )
 from asl.models.saved_model import SavedModel, read_model
-from asl.models.shipped import shipped_model
+from asl.models.shipped import PACKAGED, shipped_model
 
 
-@pytest.fixture(scope="module")
-def shipped() -> SavedModel:
-    return read_model(shipped_model())
+@pytest.fixture(scope="module", params=PACKAGED)
+def shipped(request: pytest.FixtureRequest) -> SavedModel:
+    return read_model(shipped_model(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_the_packaged_graph_computes_what_torch_does(shipped: SavedModel, graph:
     pictures = drawn(224)
     stack = np.stack([*pictures.values()])
     with torch.inference_mode():
-        expected = load_embedder("asl_lite0")(torch.from_numpy(stack).permute(0, 3, 1, 2)).numpy()
+        expected = load_embedder(shipped.path)(torch.from_numpy(stack).permute(0, 3, 1, 2)).numpy()
     found = Network(graph, shipped.weights)(stack)
     largest = np.abs(expected).max(axis=1, keepdims=True)
     assert dict(zip(pictures, (np.abs(found - expected) / largest).max(axis=1), strict=True)) == {

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from asl.models import Embedder, SavedModel, build_embedder, model_hash, open_model, save_embedder
 from asl.models.saved_model import read_model
+from asl.models.shipped import SHIPPED
 from asl.types import UsageError
 from tests.models.small_model import TINY
 
@@ -19,7 +20,7 @@ def test_saved_models_open_as_arrays_and_others_as_networks(tmp_path: Path) -> N
     saved = open_model(tmp_path, size=96)
     assert isinstance(saved, SavedModel)
     assert saved.preprocessing.size == 96
-    assert isinstance(open_model("asl_lite0"), SavedModel)
+    assert isinstance(open_model(SHIPPED), SavedModel)
     assert isinstance(open_model("lite0"), Embedder)
     with pytest.raises(UsageError, match="model: expected"):
         open_model(tmp_path / "none")

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from asl.models import build_embedder, load_embedder, model_hash, save_embedder
 from asl.models.io import restore
 from asl.models.saved_model import dimensions, model_path, network_weights, read_model
-from asl.models.shipped import shipped_model
+from asl.models.shipped import PACKAGED, SHIPPED, shipped_model
 from asl.types import AslError, UsageError
 from tests.models.small_model import TINY
 
@@ -62,8 +62,9 @@ def test_bfloat16_is_saved_as_float32_and_read(tmp_path: Path) -> None:
     assert read_model(path).hash == model.hash == model_hash(load_embedder(path))
 
 
-def test_the_shipped_file_states_its_dimensions() -> None:
-    assert read_model(shipped_model()).dim == 1280
+def test_the_shipped_files_state_their_dimensions() -> None:
+    dims = {name: read_model(shipped_model(name)).dim for name in PACKAGED}
+    assert dims == {"asl_lite0": 1280, "asl_lite1": 512}
 
 
 def test_a_changed_byte_is_refused(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_a_changed_byte_is_refused(tmp_path: Path) -> None:
 
 
 def test_names(tmp_path: Path) -> None:
-    assert model_path("asl_lite0") == shipped_model()
+    assert model_path(SHIPPED) == shipped_model()
     save_embedder(build_embedder(**TINY), tmp_path / "model.safetensors", card={})
     assert model_path(tmp_path) == tmp_path / "model.safetensors"
     with pytest.raises(

@@ -14,10 +14,12 @@ import torch
 from asl.console.schemas.search_config import SearchConfig
 from asl.data.scenes import render_scene
 from asl.features.feature_store import FeatureStore
+from asl.model_names import packaged_hashes
 from asl.models import build_embedder, load_embedder, model_hash, save_embedder
 from asl.pipeline.search_plan import SearchPlan, plan_search
 from asl.scoring.calibration import Calibration, Threshold
 from asl.scoring.score import Score
+from asl.shared_defaults import MODEL, MODELS
 from asl.types import AslError, UsageError
 
 
@@ -139,6 +141,24 @@ def test_features_of_different_models_are_refused_before_anything_is_embedded(fi
     for keys in ({"references": str(files / "other")}, {"queries": str(files / "other")}):
         with pytest.raises(AslError, match="features of different models"):
             plan(files, **keys)
-    with pytest.raises(AslError, match=r"queries .*, references feed"):
+    with pytest.raises(AslError, match=r"queries: .*, references: .*\(feed\)\); give the file of"):
         plan(files, queries=str(files / "train"), references=str(files / "other"))
     assert not (files / "pairs.csv.features").exists()
+
+
+def test_a_store_of_an_earlier_default_says_which_model_goes_on_with_it(
+    files: Path, tmp_path: Path
+) -> None:
+    old = next(name for name in MODELS if name != MODEL)
+    for name in MODELS:
+        FeatureStore.create(
+            tmp_path / name, model=packaged_hashes()[name], dim=8, preprocessing={}
+        ).add(["a"], np.ones((1, 8)), [])
+    keys = {"queries": str(files / "train"), "references": str(tmp_path / old)}
+    said = rf"\(queries: {MODEL}, references: {old}\); give model={old}, or extract all of them"
+    with pytest.raises(AslError, match=said):
+        plan(files, **keys, model=MODEL)
+    assert plan(files, **keys, model=old).inputs.model == packaged_hashes()[old]
+    said = rf"\(queries: {MODEL}, references: {old}\); extract all of them with one model="
+    with pytest.raises(AslError, match=said):
+        plan(files, **{**keys, "queries": str(tmp_path / MODEL)}, model=MODEL)

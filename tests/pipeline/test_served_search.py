@@ -99,7 +99,7 @@ def test_a_collection_of_another_model_is_refused(
     other = build_embedder(backbone="mobilenetv3_small_050", neck="none", size=64).eval()
     save_embedder(other, tmp_path / "other.safetensors", card={})
     images = f"reference_images={files / 'library'}"
-    with pytest.raises(AslError, match=r"holds features of model .*, the queries are of .*model="):
+    with pytest.raises(AslError, match=r"holds features of .*, the queries are of .*model="):
         verified(files, tmp_path, collection, images, f"model={tmp_path / 'other.safetensors'}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from asl.app.inspection.finding import Contents
 from asl.app.library.row_checksums import CHECKED, check_database
+from asl.model_names import with_name
 from asl.storage import (
     database_errors,
     is_as_written,
@@ -38,7 +39,7 @@ def check_model(path: Path) -> Contents:
     embedder = load_embedder(path)
     metadata = read_metadata(path)
     facts = {
-        "model": model_hash(embedder),
+        "model": with_name(model_hash(embedder)),
         "backbone": embedder.recipe.backbone,
         "dimensions": embedder.dim,
         "size": embedder.preprocessing.size,
@@ -103,7 +104,7 @@ def check_library(path: Path) -> Contents:
         "contents": counts["images"],
         "verdicts": counts["verdicts"],
         "dimensions": meta.get("dim", "?"),
-        "model": meta.get("model", "?"),
+        "model": with_name(meta.get("model", "?")),
     }
     advice = "rows of an earlier version have no checksum; delete the file to have it built again"
     return Contents(

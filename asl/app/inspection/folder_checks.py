@@ -11,6 +11,7 @@ from asl.index.file_seal import check_seal
 from asl.index.saved_index import SavedIndex
 from asl.matching.candidates.piece_files import FORMAT, read_pieces
 from asl.matching.candidates.quantiser import load_quantiser
+from asl.model_names import with_name
 from asl.storage import read_npz
 from asl.types import AslError
 
@@ -33,7 +34,7 @@ def check_store(folder: Path) -> Contents:
         "forgotten": len(store.forgotten()),
         "shards": len(store.manifest["shards"]),
         "dimensions": store.manifest["dim"],
-        "model": store.manifest["model"],
+        "model": with_name(store.manifest["model"]),
     }
     return Contents(str(store.manifest["format"]), facts)
 
@@ -57,7 +58,7 @@ def check_index(folder: Path) -> Contents:
     facts = {
         "references": len(references),
         "dimensions": references.dim,
-        "model": index.manifest["model"],
+        "model": with_name(index.manifest["model"]),
         "generation": index.manifest["generation"],
         **({"beside it": " ".join(derived)} if derived else {}),
     }

@@ -154,7 +154,7 @@ def find_leaks(
             train.listing,
             options,
             bar=_named_bar(bar, train, test) if len(splits) > 2 else bar,
-            also=may_be_same_moment if same_moment else lambda cosine, verdict: False,
+            also=may_be_same_moment if same_moment else lambda *_: False,
         )
         results.append(result)
         leaks += _leaks_between(train, test, result)
@@ -218,7 +218,7 @@ def _leaks_between(train: Split, test: Split, result: ScanResult) -> Iterator[Le
             )
     for pair in result.pairs:
         original, copy = result.images[pair.original], result.images[pair.copy]
-        kind = _kind(pair, original, copy, threshold=result.threshold)
+        kind = _kind(pair, original, copy, threshold=result.threshold, model=result.model_hash)
         if kind is None:
             continue
         # Each of the two contents may have files in both splits.
@@ -263,13 +263,13 @@ def _named_pairs(train: Sequence[str], test: Sequence[str]) -> Iterator[tuple[st
 
 
 def _kind(
-    pair: MatchedPair, original: ScanImage, copy: ScanImage, *, threshold: float
+    pair: MatchedPair, original: ScanImage, copy: ScanImage, *, threshold: float, model: str
 ) -> Kind | None:
     """Return the kind of a leak; None where the pair does not leak."""
     if pair.probability < threshold:
-        cosine, verdict = pair.cosine, pair.verdict
-        moment = may_be_same_moment(cosine, verdict) and not taken_apart(original.facts, copy.facts)
-        return "same moment" if moment else None
+        moment = may_be_same_moment(pair.cosine, pair.verdict, model)
+        apart = taken_apart(original.facts, copy.facts)
+        return "same moment" if moment and not apart else None
     if original.facts.same_picture(copy.facts):
         return "same pixels"
     return "crop" if pair.verdict.share_first < FULL_COVER else "copy"

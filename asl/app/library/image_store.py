@@ -26,6 +26,7 @@ from asl.app.library.row_checksums import (
     checked_rows,
     row_checksum,
 )
+from asl.model_names import other_model
 from asl.storage import ReadError, atomic_path, database_errors, open_database, read_errors
 from asl.types import F32, AslError
 
@@ -106,6 +107,9 @@ class ImageStore:
                 db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
         stored = dict(self._all("SELECT key, value FROM meta"))
         for key, value in expected.items():
+            if key == "model" and stored.get(key, "") != value:
+                text = other_model(stored.get(key, ""), value, otherwise="choose another place")
+                raise AslError(f"{self.path}: {text}")
             if stored.get(key) != value:
                 raise AslError(
                     f"{self.path}: was made with another {key} ({stored.get(key)}, now {value}); "

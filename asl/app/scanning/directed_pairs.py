@@ -14,7 +14,12 @@ from asl.app.scanning.result import MatchedPair, ScanImage
 
 
 def directed_pair(
-    images: Sequence[ScanImage], first: int, second: int, cosine: float, verdict: PairVerdict
+    images: Sequence[ScanImage],
+    first: int,
+    second: int,
+    cosine: float,
+    verdict: PairVerdict,
+    model: str,
 ) -> MatchedPair:
     """Decide which of two images is the original.
 
@@ -24,6 +29,7 @@ def directed_pair(
         second: number of the other.
         cosine: of their embeddings.
         verdict: of the pair (first, second).
+        model: hash of the model of the embeddings.
     """
     origin = find_origin(
         verdict,
@@ -57,7 +63,7 @@ def directed_pair(
         _weight(verdict.backward, origin.vote),
         _weight(verdict.forward, -origin.vote),
         were_shot_apart(*facts),
-        may_be_same_moment(cosine, verdict) and may_be_shots(*facts),
+        may_be_same_moment(cosine, verdict, model) and may_be_shots(*facts),
     )
 
 

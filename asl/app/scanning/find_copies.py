@@ -96,7 +96,7 @@ def find_copies(
         local_candidates: candidates per image by local features; 0 is quicker and misses small
             crops and overlays.
         regions: regions embedded as well: ``none``, ``coarse``, ``fine``.
-        compare: ``all`` candidate pairs, the ``promising`` ones (of ``asl_lite0``), or ``auto``:
+        compare: ``all`` candidate pairs, the ``promising`` ones (of packaged models), or ``auto``:
             all of up to 1,000 images, promising ones of more.
         workers: processes that compare. More than one in a script needs the usual
             ``if __name__ == "__main__":`` around the call.

@@ -1,7 +1,7 @@
 """Tell before a comparison whether a pair can match, from what a scan knows already.
 
-The rule is fitted to the cosines of asl_lite0; other models have no rule. A pair of a high cosine
-is compared. Of the others the votes of their local features and a quick test
+A rule is fitted to the cosines of one packaged model; other models have none. A pair of a high
+cosine is compared. Of the others the votes of their local features and a quick test
 (:mod:`asl.app.pairs.agreement_counts`) decide. ``scripts/fit_prospects.py`` fits and measures it.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ from asl.storage import read_json
 from asl.types import F32, AslError, Bools
 
 FILE = "pair_prospects.json"
-FORMAT = "asl-pair-prospects-1"
+FORMAT = "asl-pair-prospects-2"
 
 
 @dataclass(frozen=True)
@@ -64,32 +66,47 @@ class PairProspects:
 
 
 @cache
-def packaged_prospects() -> PairProspects:
-    """Read the packaged rule.
+def packaged_prospects() -> dict[str, PairProspects]:
+    """Read the packaged rules: name of a model -> its rule.
 
     Raises:
         AslError: the file is missing or damaged.
     """
     with as_file(files(__package__).joinpath(FILE)) as path:
-        raw = read_json(path, remedy="reinstall asl")
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise AslError(f"{FILE}: damaged or of another version; reinstall asl")
+        rules = read_rules(path)
     try:
-        return PairProspects(
-            str(raw["model"]),
-            float(raw["compared_cosine"]),
-            int(raw["least_agreeing"]),
-            float(raw["tested_cosine"]),
-            float(raw["tested_votes"]),
-        )
+        return {
+            name: PairProspects(
+                str(raw["model"]),
+                float(raw["compared_cosine"]),
+                int(raw["least_agreeing"]),
+                float(raw["tested_cosine"]),
+                float(raw["tested_votes"]),
+            )
+            for name, raw in rules.items()
+        }
     except (KeyError, TypeError, ValueError) as error:
         raise AslError(f"{FILE}: damaged ({error}); reinstall asl") from error
 
 
+def read_rules(path: Path) -> dict[str, Any]:
+    """Read the rules of a file as they are written: name of a model -> values and card.
+
+    Raises:
+        AslError: the file is missing or damaged.
+    """
+    raw = read_json(path, remedy="reinstall asl")
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise AslError(f"{FILE}: damaged or of another version; reinstall asl")
+    rules = raw.get("rules")
+    if not isinstance(rules, dict):
+        raise AslError(f"{FILE}: damaged (it has no rules); reinstall asl")
+    return rules
+
+
 def prospects_of(model: str) -> PairProspects | None:
     """Return the rule for the cosines of a model, by its hash; None for a model without one."""
-    rule = packaged_prospects()
-    return rule if model == rule.model else None
+    return next((rule for rule in packaged_prospects().values() if rule.model == model), None)
 
 
 def hopeless_text(pairs: int) -> str:

@@ -31,6 +31,7 @@ from asl.app.scanning.pair_comparer import Bar, PairComparer
 from asl.app.scanning.pair_prospects import prospects_of
 from asl.app.scanning.remembered_marks import RememberedMarks
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
+from asl.app.scanning.scan_cache import cache_of, cache_path
 from asl.app.scanning.scan_files import list_both, skipped_formats
 from asl.app.scanning.weigh_parents import weighed_pairs
 from asl.console.schemas.scan_config import ScanConfig
@@ -41,7 +42,7 @@ LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts th
 LEAST_BUDGET = 10_000  # pairs
 ALL_COMPARED = 1000  # photos up to which every candidate pair is compared: minutes
 RELATIVES = 16  # images of its family that an image is compared with beside its candidates
-AlsoListed = Callable[[float, PairVerdict], bool]
+AlsoListed = Callable[[float, PairVerdict, str], bool]
 
 
 def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
@@ -78,8 +79,8 @@ def scan_listings(
             compared with the others of both.
         options: as in :func:`scan`; ``photos`` and ``against`` are not read.
         bar: as in :func:`scan`.
-        also: (cosine, verdict) -> True for pairs to list whatever their probability; None: no
-            others.
+        also: (cosine, verdict, hash of the model) -> True for pairs to list whatever their
+            probability; None: no others.
 
     Raises:
         UsageError: there is no such precision.
@@ -90,9 +91,9 @@ def scan_listings(
     listings = [photos, library] if library else [photos]
     sources = [source for listing in listings for source in listing.sources]
     ingestor = _ingestor(options)
-    cache = options.cache or options.output / "cache.sqlite"
+    cache = cache_of(options)
     remembered = RememberedMarks.read(cache, options.calibration)
-    path = _cache_path(cache, ingestor.hash)
+    path = cache_path(cache, ingestor.hash)
     store = ingestor.open_store(path)
     try:
         _prepare(store, options)
@@ -150,11 +151,6 @@ def _ingestor(options: ScanConfig) -> Ingestor:
         regions=options.regions,
         max_pixels=round(1e6 * options.max_megapixels),
     )
-
-
-def _cache_path(cache: Path, model: str) -> Path:
-    """One file per model, so that another model never meets foreign features."""
-    return cache.with_name(f"{cache.stem}-{model[:8]}{cache.suffix}")
 
 
 class _Clock:
@@ -322,12 +318,14 @@ class _Scan:
     ) -> tuple[list[ScanImage], list[MatchedPair]]:
         """Return pairs from a probability on and their images; identical files are one image."""
         digests = self.contents.digests
+        model = self.store.model
         matching = {
             pair: (cosine, verdict)
             for pair, (cosine, verdict) in self.remembered.without_marked(
                 self.comparer.verdicts, digests
             ).items()
-            if self.remembered.probability(verdict) >= least or (also and also(cosine, verdict))
+            if self.remembered.probability(verdict) >= least
+            or (also and also(cosine, verdict, model))
         }
         paths: dict[str, list[str]] = {}
         for path, digest in self.synced.digests.items():
@@ -349,7 +347,7 @@ class _Scan:
         number = {row: place for place, row in enumerate(rows)}
         pairs = [
             self.remembered.calibrate(
-                directed_pair(images, number[first], number[second], cosine, verdict)
+                directed_pair(images, number[first], number[second], cosine, verdict, model)
             )
             for (first, second), (cosine, verdict) in matching.items()
         ]

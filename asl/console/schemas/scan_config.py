@@ -79,8 +79,8 @@ class ScanCandidates:
         regions: regions to embed as well; slow.
         effort: pairs to consider per photo, on average; at least 10,000 pairs in all.
         compare: promising: pairs that can match by their cosine, votes and a quick test of their
-            features (with asl_lite0; other models compare all); all: every one of them; auto: all
-            of up to 1,000 photos, promising ones of more.
+            features (packaged models; others compare all); all: every one of them; auto: all of
+            up to 1,000 photos, promising ones of more.
     """
 
     neighbours: int = NEIGHBOURS

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Regions
-from asl.shared_defaults import LOCAL_CANDIDATES, MODEL, PRECISION
+from asl.shared_defaults import LOCAL_CANDIDATES, PRECISION
 
 
 @dataclass(kw_only=True)
@@ -36,7 +36,8 @@ class ServeLibrary:
     Attributes:
         library: folder that keeps the references.
         add: folder whose images are added first.
-        model: asl_lite0, asl_lite1 or a trained model.
+        model: asl_lite1, asl_lite0 or a trained model; null: the one of the package that made the
+            library, asl_lite1 for a new one.
         regions: regions to search as well, for crops.
         local_candidates: candidates per image by local features, for crops and collages; 0: none.
         precision: share of the matches that should be right.
@@ -45,7 +46,7 @@ class ServeLibrary:
 
     library: Path = Path("asl-library")
     add: Path | None = None
-    model: str = MODEL
+    model: str | None = None
     regions: Regions = "coarse"
     local_candidates: int = LOCAL_CANDIDATES
     precision: float = PRECISION

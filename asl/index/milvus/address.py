@@ -17,6 +17,7 @@ import numpy as np
 from asl.index.index_files import Rows
 from asl.index.milvus.collection import COLLECTION, MilvusIndex, NoCollectionError
 from asl.index.milvus.index_type import IndexKind
+from asl.model_names import other_model
 from asl.scoring.score import usual_clip
 from asl.types import AslError, Progress, ReferenceEmbeddings, UsageError
 
@@ -166,8 +167,7 @@ def _check_same(
 ) -> None:
     if index.model != model:
         raise AslError(
-            f"{address}: holds features of another model ({index.model}), got {model}; "
-            "use that model, or another collection"
+            f"{address}: {other_model(index.model, model, otherwise='fill another collection')}"
         )
     if index.fast_decode != fast_decode:
         raise AslError(

@@ -20,6 +20,7 @@ from asl.index.milvus.collection_facts import CollectionFacts, create_collection
 from asl.index.milvus.collection_search import LONGEST_LIST, MilvusSearch
 from asl.index.milvus.connection import connected
 from asl.index.milvus.index_type import IndexKind
+from asl.model_names import model_text, other_model
 from asl.scoring.score import Score, encode_references
 from asl.shared_defaults import NEIGHBOURS, NPROBE
 from asl.types import (
@@ -114,8 +115,8 @@ class MilvusIndex:
             )
         if model and facts.model != model:
             raise AslError(
-                f"milvus: collection {self._name!r} is of another model ({facts.model}), "
-                f"got {model}; use that model"
+                f"milvus: collection {self._name!r} "
+                f"{other_model(facts.model, model, otherwise='fill another collection')}"
             )
 
     @property
@@ -273,7 +274,7 @@ class MilvusIndex:
         if self.model != other.model:
             raise AslError(
                 "milvus: the collections are of different models "
-                f"({self.model}, {other.model}); fill both with one model"
+                f"({model_text(self.model)}, {model_text(other.model)}); fill both with one model"
             )
         for block in other.blocks():
             self.add(block, stamps=other.stamps(block.ids))

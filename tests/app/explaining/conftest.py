@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from asl.app.explaining.explain_pair import Explanation, explain_pair
+from asl.shared_defaults import MODEL
 from tests.app.conftest import crop, encode, textured
 
 
@@ -30,9 +31,7 @@ def _decoded(data: bytes):  # type: ignore[no-untyped-def]
 
 def explained(first: Path, second: Path, *, precision: float = 0.95) -> Explanation:
     """Compare with the packaged model."""
-    return explain_pair(
-        first, second, model="asl_lite0", precision=precision, max_pixels=10_000_000
-    )
+    return explain_pair(first, second, model=MODEL, precision=precision, max_pixels=10_000_000)
 
 
 @pytest.fixture(scope="module")

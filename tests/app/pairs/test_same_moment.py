@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from asl.app.library.facts import Facts
@@ -14,20 +16,50 @@ from asl.app.pairs.same_moment import (
     taken_apart,
     were_shot_apart,
 )
+from asl.data.images import decode_image, resize_image
+from asl.features.runner import open_runner
+from asl.model_names import packaged_hashes
+from asl.models.opening import open_model
+from asl.shared_defaults import MODELS
 
 SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 FRAME = PairVerdict(0.1, 0.1, SQUARE, SQUARE, share_first=0.9, share_second=0.9)
 
 
 def test_an_aligned_pair_of_near_features_may_be_one_moment() -> None:
-    assert may_be_same_moment(0.9, FRAME)
-    assert not may_be_same_moment(0.3, FRAME)
+    assert may_be_same_moment(0.9, FRAME, "mine")
+    assert not may_be_same_moment(0.3, FRAME, "mine")
     for change in (
         {"first_outline": ()},
         {"share_second": 0.2},
         {"seen": False},
     ):
-        assert not may_be_same_moment(0.9, replace(FRAME, **change))  # type: ignore[arg-type]
+        assert not may_be_same_moment(0.9, replace(FRAME, **change), "mine")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_cosine_is_of_the_model(name: str, shared_data: Path) -> None:
+    """Neighbouring frames of videos reach it, different photographs do not."""
+    frames = sorted((shared_data / "bench" / "groups" / "davis").rglob("*.jpg"))[::2]
+    photos = sorted((shared_data / "train" / "in1k").rglob("*.jpg"))[::14]
+    runner = open_runner(open_model(name), "cpu")
+    plan = runner.preprocessing
+    pixels = [
+        resize_image(decode_image(path), plan.size, mode=plan.resize) for path in (*frames, *photos)
+    ]
+    features = runner.embed(pixels)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    model = packaged_hashes()[name]
+    follows = [
+        may_be_same_moment(float(unit[row] @ unit[row + 1]), FRAME, model)
+        for row in range(len(frames) - 1)
+        if frames[row].parent == frames[row + 1].parent
+    ]
+    assert len(follows) > 80
+    assert np.mean(follows) > 0.8  # of every second frame; of all neighbours .99 do
+    cosines = unit[len(frames) :] @ unit[len(frames) :].T
+    upper = cosines[np.triu_indices(len(photos), 1)]
+    assert not any(may_be_same_moment(float(cosine), FRAME, model) for cosine in upper)
 
 
 @pytest.mark.parametrize(

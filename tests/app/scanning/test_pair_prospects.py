@@ -13,8 +13,7 @@ from asl.app.scanning.pair_prospects import (
     packaged_prospects,
     prospects_of,
 )
-from asl.models.saved_model import read_model
-from asl.models.shipped import PACKAGED, SHIPPED, shipped_model
+from asl.model_names import packaged_hashes
 from asl.storage import write_json
 from asl.types import AslError
 
@@ -39,26 +38,31 @@ def test_more_of_a_cue_never_speaks_against_a_pair() -> None:
     assert not (RULE.is_compared(cosines, agreeing) & ~RULE.is_compared(more, more_agreeing)).any()
 
 
-def test_the_packaged_rule_is_for_the_default_model() -> None:
-    rule = packaged_prospects()
-    hashes = {name: read_model(shipped_model(name)).hash for name in PACKAGED}
-    assert prospects_of(hashes[SHIPPED]) is rule
-    assert [name for name in PACKAGED if prospects_of(hashes[name])] == [SHIPPED]
-    assert prospects_of("another") is None
+@pytest.mark.parametrize("name", packaged_prospects())
+def test_a_packaged_rule_is_for_a_packaged_model(name: str) -> None:
+    rule = packaged_prospects()[name]
+    assert prospects_of(packaged_hashes()[name]) is rule
     assert 0 < rule.tested_cosine < rule.compared_cosine < 1
+
+
+def test_another_model_has_no_rule() -> None:
+    assert prospects_of("another") is None
 
 
 def test_a_damaged_rule_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair_prospects, "files", lambda _: tmp_path)
     path = tmp_path / pair_prospects.FILE
-    whole = {"format": pair_prospects.FORMAT, **RULE.to_plain()}
+    whole = {"format": pair_prospects.FORMAT, "rules": {"m": RULE.to_plain()}}
     write_json(path, whole)
     read = packaged_prospects.__wrapped__
-    assert read() == RULE
-    write_json(path, {**whole, "least_agreeing": None})
+    assert read() == {"m": RULE}
+    write_json(path, {**whole, "rules": {"m": {**RULE.to_plain(), "least_agreeing": None}}})
     with pytest.raises(AslError, match="damaged"):
         read()
-    write_json(path, {**whole, "format": "asl-pair-prospects-0"})
+    write_json(path, {**whole, "rules": None})
+    with pytest.raises(AslError, match="it has no rules"):
+        read()
+    write_json(path, {**whole, "format": "asl-pair-prospects-1"})
     with pytest.raises(AslError, match="another version"):
         read()
     path.write_text(json.dumps({**whole, "sha256": "0" * 64}))

@@ -57,6 +57,7 @@ def test_a_key_that_several_verbs_have_has_one_default_and_one_type() -> None:
         "format",  # of a table, of a model
         "max_megapixels",  # uploads of strangers are smaller than one's own photographs
         "compare",  # files of predictions, or which pairs of a scan
+        "model",  # the service goes on with the one that made its library
         "workers",  # processes, but in the service threads that search
     }
     by_name: dict[str, dict[str, list[str]]] = {}
