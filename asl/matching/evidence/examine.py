@@ -198,17 +198,20 @@ def _best(
     query: Prepared, reference: Prepared, alignments: list[Alignment]
 ) -> tuple[list[Alignment], Overlay, Comparison] | None:
     """Sort the alignments by the agreement of their overlays; None where none overlaps."""
-    overlays = []
-    for alignment in alignments:
-        overlay = lay_over(query, reference, alignment)
-        if overlay is not None:
-            overlays.append((alignment, overlay, compare(overlay)))
+    overlays = [
+        (alignment, overlay)
+        for alignment in alignments
+        if (overlay := lay_over(query, reference, alignment)) is not None
+    ]
     if not overlays:
         return None
-    overlays.sort(
-        key=lambda item: -item[2].values["corr_quarter"] * np.log1p(1 + _support(item[0]))
-    )
-    return [item[0] for item in overlays], overlays[0][1], overlays[0][2]
+    if len(overlays) > 1:  # all that is measured of the others is their agreement
+        rank = [
+            -agreement(overlay)["corr_quarter"] * np.log1p(1 + _support(alignment))
+            for alignment, overlay in overlays
+        ]
+        overlays = [overlays[place] for place in np.argsort(rank, kind="stable").tolist()]
+    return [alignment for alignment, _ in overlays], overlays[0][1], compare(overlays[0][1])
 
 
 def _support(alignment: Alignment) -> float:
