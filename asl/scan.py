@@ -67,15 +67,22 @@ def run(options: ScanConfig) -> int:
 
 def _scanned(options: ScanConfig) -> ScanResult:
     """Scan with one line of progress, or without where it was asked to be quiet."""
+    from asl.app.scanning.scan_files import list_both
     from asl.app.scanning.scan_folder import scan
-    from asl.app.scanning.scan_stages import scan_stages
+    from asl.app.scanning.scan_stages import PRIOR, scan_stages
     from asl.console.progress import no_bar
     from asl.console.stage_progress import stage_progress
+    from asl.matching.decision.thresholds import threshold_for
 
     if options.quiet:
         return scan(options, bar=no_bar)
-    with stage_progress(scan_stages(options), done="scanned") as bar:
-        return scan(options, bar=bar)
+    threshold_for(options.precision)  # a wrong one is refused before the files are listed
+    photos, library = list_both(options)
+    stages = scan_stages(
+        options, len(photos.sources), len(library.sources) if library is not None else 0
+    )
+    with stage_progress(stages, done="scanned", prior=PRIOR) as bar:
+        return scan(options, bar=bar, listed=(photos, library))
 
 
 def _check(options: ScanConfig) -> None:
@@ -158,6 +165,9 @@ def _left_out_lines(result: ScanResult) -> list[str]:
     from asl.data.catalog import skipped_text
 
     lines = [hopeless_text(result.hopeless)] if result.hopeless else []
+    if result.recalled:
+        pairs = "pair" if result.recalled == 1 else "pairs"
+        lines.append(f"{result.recalled} {pairs} of little in common decided by an earlier scan")
     if result.links:
         lines.append(f"{result.links} links to files already listed skipped")
     if result.left_out:

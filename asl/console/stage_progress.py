@@ -20,7 +20,9 @@ StageBar = Callable[..., AbstractContextManager[Update]]
 
 
 @contextmanager
-def stage_progress(stages: Sequence[Stage], *, done: str = "done") -> Iterator[StageBar]:
+def stage_progress(
+    stages: Sequence[Stage], *, done: str = "done", prior: float = 0.0
+) -> Iterator[StageBar]:
     """Yield a function (label, unit) -> context manager that gives an update (done, total).
 
     A label that begins with that of a stage belongs to it, and stages that are left out count as
@@ -29,6 +31,7 @@ def stage_progress(stages: Sequence[Stage], *, done: str = "done") -> Iterator[S
     Args:
         stages: expected ones, in their order.
         done: word that the line ends with.
+        prior: trust in costs that are seconds (:class:`asl.console.time_left.TimeLeft`).
     """
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", markup=False),
@@ -36,7 +39,7 @@ def stage_progress(stages: Sequence[Stage], *, done: str = "done") -> Iterator[S
         TextColumn("{task.fields[counts]}", markup=False),
     ]
     began = time.monotonic()
-    clock = TimeLeft(stages, began)
+    clock = TimeLeft(stages, began, prior=prior)
     columns.append(_LeftColumn(clock))
     display = _Display(Progress(*columns, console=Console(file=sys.stderr)), stages, clock)
     try:
@@ -85,7 +88,7 @@ class _Display:
 
         def update(done: int, total: int) -> None:
             now = time.monotonic()
-            self._time.update(done / total if total else 1.0, now)
+            self._time.update(done / total if total else 1.0, now, units=total)
             rate = done / (now - began) if now > began else 0.0
             self._line.update(
                 self._task,

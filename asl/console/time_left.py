@@ -8,6 +8,7 @@ from dataclasses import dataclass
 SLOWER = 0.5  # seconds by which the shown time may grow in a second
 FASTER = 0.4  # share of the gap by which it may shrink in a second
 _TRUSTED = 0.1  # share of a stage from which its own rate counts alone
+_KNOWN_BEFORE = 0.2  # of its cost: a quicker stage found its results there, and says nothing
 
 
 @dataclass(frozen=True)
@@ -17,28 +18,37 @@ class Stage:
     Attributes:
         label: in words.
         cost: expected time of the whole stage, in any unit that is the same for all stages.
+        unit_cost: of one of its units (image, pair): their number, once it is known, replaces the
+            cost. 0: it stays.
     """
 
     label: str
     cost: float
+    unit_cost: float = 0.0
 
 
 class TimeLeft:
     """Time left over all stages.
 
     What is done tells how long a unit of the expected costs takes; the stage that runs is judged by
-    its own rate as soon as that is known. The time that is shown follows the estimate slowly: it
-    grows by at most :data:`SLOWER` in a second, and what is gained arrives bit by bit.
+    its own rate as soon as that is known. A stage that took next to nothing, because an earlier run
+    left its results, tells nothing of the others. The time that is shown follows the estimate
+    slowly: it grows by at most :data:`SLOWER` in a second, and what is gained arrives bit by bit.
     """
 
-    def __init__(self, stages: Sequence[Stage], now: float) -> None:
+    def __init__(self, stages: Sequence[Stage], now: float, *, prior: float = 0.0) -> None:
         """Begin before the first stage.
 
         Args:
             stages: in their order.
             now: seconds on any clock.
+            prior: trust in costs that are seconds, as a share of them: so much counts as if it had
+                been done in the expected time. 0 for costs in another unit.
         """
+        self._stages = stages
         self._costs = [stage.cost for stage in stages]
+        self._prior = prior * sum(self._costs)
+        self._telling_cost = self._telling_seconds = 0.0
         self._began = self._stage_began = now
         self._current, self._share = -1, 0.0
         self._target: float | None = None
@@ -52,13 +62,22 @@ class TimeLeft:
 
     def begin(self, stage: int, now: float) -> None:
         """Begin a stage; those before it are done, or were not needed."""
+        self._current_tells(now, add=True)
         self._current = stage
         self._share = 0.0
         self._stage_began = now
 
-    def update(self, share: float, now: float) -> None:
-        """Take the share of the current stage that is done, 0..1."""
+    def update(self, share: float, now: float, *, units: int = 0) -> None:
+        """Take the share of the current stage that is done.
+
+        Args:
+            share: 0..1.
+            now: seconds on the clock.
+            units: of the stage; 0 where they are not known.
+        """
         self._share = min(max(share, 0.0), 1.0)
+        if units and self._stages[self._current].unit_cost:
+            self._costs[self._current] = units * self._stages[self._current].unit_cost
         self._target, self._known_at = self._estimate(now), now
 
     def shown(self, now: float) -> float | None:
@@ -84,11 +103,24 @@ class TimeLeft:
             return 0.0
         return sum(self._costs[: self._current]) + self._share * self._costs[self._current]
 
+    def _current_tells(self, now: float, *, add: bool = False) -> tuple[float, float]:
+        """Return (cost, seconds) of what is done and tells how long a unit of costs takes."""
+        cost, seconds = self._telling_cost, self._telling_seconds
+        if self._current >= 0:
+            done = self._share * self._costs[self._current]
+            passed = now - self._stage_began
+            if not self._prior or passed >= _KNOWN_BEFORE * done:
+                cost, seconds = cost + done, seconds + passed
+        if add:
+            self._telling_cost, self._telling_seconds = cost, seconds
+        return cost, seconds
+
     def _estimate(self, now: float) -> float | None:
-        done = self._done_cost()
-        if done <= 0 or now <= self._began:
+        cost, seconds = self._current_tells(now)
+        cost, seconds = cost + self._prior, seconds + self._prior
+        if cost <= 0 or now <= self._began:
             return None
-        per_cost = (now - self._began) / done
+        per_cost = seconds / cost
         here = (1 - self._share) * self._costs[self._current] * per_cost
         if self._share > 0:
             own = (now - self._stage_began) * (1 - self._share) / self._share

@@ -64,3 +64,35 @@ def test_the_time_goes_on_between_updates_and_late_news_of_many_units_are_taken(
     for done in range(11, 51):  # a chunk arrives at once
         left.update(done / 100, 50.0)
     assert left.shown(50.0) == pytest.approx(50.0)
+
+
+def test_a_stage_whose_results_were_there_says_nothing_of_the_others() -> None:
+    """A second scan finds the embeddings of the first one, and compares other pairs."""
+    left = TimeLeft([Stage("embed", 100.0), Stage("compare", 300.0)], 0.0, prior=0.05)
+    left.begin(0, 0.0)
+    left.update(1.0, 2.0)
+    assert left.shown(2.0) == pytest.approx(300.0)
+    left.begin(1, 2.0)
+    left.update(0.5, 302.0)
+    assert left.shown(1000.0) == 0.0
+    left.update(0.5, 1000.0)
+    assert left.shown(1400.0) == pytest.approx(998.0 - 400.0, rel=0.01), "twice as slow"
+
+
+def test_costs_in_seconds_are_trusted_at_first() -> None:
+    left = TimeLeft(STAGES, 0.0, prior=0.05)
+    left.begin(0, 0.0)
+    left.update(0.001, 0.5)  # a slow start, fifty times the expected rate
+    assert left.shown(0.5) == pytest.approx(100.0, rel=0.15)
+
+
+def test_the_number_of_units_replaces_the_expected_cost() -> None:
+    left = TimeLeft([Stage("test", 10.0), Stage("compare", 40.0, 0.1)], 0.0)
+    left.begin(0, 0.0)
+    left.update(1.0, 20.0)
+    assert left.shown(20.0) == pytest.approx(80.0)
+    left.begin(1, 20.0)
+    left.update(0.0, 20.0, units=1000)
+    assert left.shown(10_000.0) == 0.0
+    left.update(0.0, 10_000.0, units=1000)
+    assert left.done == pytest.approx(10 / 110)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from asl.app.library.cached_parts import pixel_versions
 from asl.app.library.content_cache import ContentCache, open_cache
+from asl.app.library.image_store import ImageStore
 from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.pairs.pair_verdict import PairVerdict
 from asl.app.pairs.pair_verifier import DigestPair, verifier_id, verify_all
@@ -34,7 +35,7 @@ def verify_with_cache(
     if cache is None:
         yield from verify_all(pairs, store=store, workers=workers)
         return
-    kind = f"verdict {verifier_id()} {pixel_versions()}"
+    kind = _kind()
     key_of = _keys(pairs, store)
     known = cache.get(kind, list(key_of.values()))
     left = [pair for pair in pairs if key_of.get(pair) not in known]
@@ -46,6 +47,35 @@ def verify_with_cache(
         else:
             yield next(verified)
     cache.tidy()
+
+
+def recall_verdicts(
+    pairs: Sequence[DigestPair], *, store: ImageStore, path: Path
+) -> set[DigestPair]:
+    """Return the pairs that an earlier comparison decided.
+
+    Verdicts that only the user's cache has are copied to the store.
+
+    Args:
+        pairs: (first, second) digests.
+        store: with verdicts of its own.
+        path: its file, which holds the thumbnails.
+    """
+    known = set(store.verdicts(verifier_id(), pairs))
+    left = [pair for pair in pairs if pair not in known]
+    cache = open_cache() if left else None
+    if cache is None:
+        return known
+    key_of = _keys(left, path)
+    found = cache.get(_kind(), list(key_of.values()))
+    recalled = [(pair, found[key].decode()) for pair, key in key_of.items() if key in found]
+    store.put_verdicts(verifier_id(), [(*pair, text) for pair, text in recalled])
+    return known.union(pair for pair, _ in recalled)
+
+
+def _kind() -> str:
+    """Name the verdicts of this verifier on pixels of these packages, in the cache."""
+    return f"verdict {verifier_id()} {pixel_versions()}"
 
 
 def _kept(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,12 +12,16 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from asl.app.library.local_feature_store import VotedPairs
 from asl.app.scanning.pair_prospects import PairProspects
+from asl.console.schemas.scan_config import ScanConfig
 from asl.index.engines.by_name import shared_engine
 from asl.types import F32, I64, AslError, Bools
 
 QUERIES_PER_SEARCH = 2048
+LEAST_BUDGET = 10_000  # pairs
+ALL_COMPARED = 1000  # photos up to which every candidate pair is compared: minutes
 CROWD_NEIGHBOURS = 5  # that measure the density around a content
 Floats = npt.NDArray[np.floating]
+KnownPairs = Callable[[I64, I64], Bools]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,7 @@ class CandidatePairs:
         votes: float32 ``[P]`` of local features, 0 where there are none.
         found: number of pairs before the budget.
         hopeless: number of pairs that were left out before, by their cosines and votes.
+        recalled: number of pairs that would have been left out if their verdicts were not known.
     """
 
     first: I64
@@ -84,6 +89,7 @@ class CandidatePairs:
     votes: F32
     found: int
     hopeless: int = 0
+    recalled: int = 0
 
     def take(self, rows: I64 | Bools) -> CandidatePairs:
         """Select pairs, in the order of ``rows`` or by a mask."""
@@ -96,6 +102,11 @@ class CandidatePairs:
         )
 
 
+def pair_budget(options: ScanConfig, photos: int) -> int:
+    """Return the number of pairs that a scan considers at most."""
+    return max(LEAST_BUDGET, int(options.effort * photos))
+
+
 def nearest_pairs(
     contents: Contents,
     queries: I64,
@@ -105,6 +116,7 @@ def nearest_pairs(
     budget: int,
     voted: VotedPairs | None = None,
     prospects: PairProspects | None = None,
+    known: KnownPairs | None = None,
 ) -> CandidatePairs:
     """Retrieve the k nearest references of every query and keep the most promising pairs.
 
@@ -121,6 +133,8 @@ def nearest_pairs(
         budget: most pairs.
         voted: candidate pairs of local features.
         prospects: rule that leaves out hopeless pairs before the budget is spent; None for none.
+        known: (first, second) int64 ``[P]`` rows -> bool ``[P]``, pairs whose verdicts are known:
+            with a rule they are taken whatever it says, beside the budget. None: none are known.
     """
     # Queries may be references themselves: one more, for the content that finds itself.
     wide = min(max(k, CROWD_NEIGHBOURS) + 1, len(references))
@@ -143,10 +157,30 @@ def nearest_pairs(
     first, second, cosines = (np.concatenate(column) for column in zip(*lists, strict=True))
     found = _unique(first, second, cosines, voted or VotedPairs.empty(), len(contents.digests))
     if prospects is None:
-        return _most_promising(found, crowding, budget)
+        return found.take(_most_promising(found, crowding, budget))
+    return _promising_or_known(found, crowding, budget, prospects, known)
+
+
+def _promising_or_known(
+    found: CandidatePairs,
+    crowding: Floats,
+    budget: int,
+    prospects: PairProspects,
+    known: KnownPairs | None,
+) -> CandidatePairs:
+    """Keep the most promising pairs of a budget that are not hopeless; then the known others."""
     tested = prospects.is_tested(found.cosines, found.votes)
-    promising = replace(found.take(tested), hopeless=int((~tested).sum()))
-    return _most_promising(promising, crowding, budget)
+    chosen = np.flatnonzero(tested)[_most_promising(found.take(tested), crowding, budget)]
+    settled = np.zeros(len(tested), dtype=np.bool_)
+    if known is not None:
+        settled = known(found.first, found.second)
+    beside = settled.copy()
+    beside[chosen] = False
+    return replace(
+        found.take(np.concatenate([chosen, np.flatnonzero(beside)])),
+        hopeless=int((~tested & ~settled).sum()),
+        recalled=int((~tested & settled).sum()),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,8 +245,8 @@ def _unique(first: I64, second: I64, cosines: F32, voted: VotedPairs, count: int
     return CandidatePairs(first[unique], second[unique], cosines[unique], votes, len(unique))
 
 
-def _most_promising(pairs: CandidatePairs, crowding: Floats, budget: int) -> CandidatePairs:
-    """Keep the most promising pairs of a budget, best first."""
+def _most_promising(pairs: CandidatePairs, crowding: Floats, budget: int) -> I64:
+    """Return the places of the most promising pairs of a budget, best first."""
     votes = pairs.votes
     # A reference that was no query has no crowding of its own.
     standing_out = pairs.cosines - np.fmin(crowding[pairs.first], crowding[pairs.second])
@@ -221,7 +255,7 @@ def _most_promising(pairs: CandidatePairs, crowding: Floats, budget: int) -> Can
         by_votes = np.where(votes > 0, 2 * _rank(votes), 2 * len(votes))
         merged = np.minimum(2 * merged, by_votes)
     best = np.lexsort((pairs.second, pairs.first, -pairs.cosines, merged))[:budget]
-    return pairs.take(best)
+    return best.astype(np.int64)
 
 
 def _pair_keys(first: I64, second: I64, count: int) -> I64:

@@ -195,6 +195,8 @@ class ScanResult:
         hopeless: number of candidate pairs left out because they cannot match, by the rule of
             :mod:`asl.app.scanning.pair_prospects`; the few that were compared as relatives
             afterwards are counted in both.
+        recalled: number of candidate pairs that the rule would have left out, but for the verdicts
+            of earlier comparisons, which count.
         store: file of the cache, for thumbnails.
         links: number of further names of listed files, which were left out.
         left_out: number of files that --exclude and --min-size left out.
@@ -227,6 +229,7 @@ class ScanResult:
     skipped: dict[str, int] = field(default_factory=dict)
     unreadable_folders: dict[str, str] = field(default_factory=dict)
     hopeless: int = 0
+    recalled: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     model: str = ""
     model_hash: str = ""

@@ -64,6 +64,7 @@ def _counts(result: ScanResult) -> dict[str, int]:
         "compared": result.compared,
         "candidates": result.candidates,
         "hopeless": result.hopeless,
+        "recalled": result.recalled,
         "uncompared": result.uncompared,
         "links": result.links,
         "raw_twins": result.raw_twins,
@@ -129,6 +130,7 @@ def _result(raw: dict[str, Any], folder: Path) -> ScanResult:
         candidates=counts["candidates"],
         uncompared=counts["uncompared"],
         hopeless=counts.get("hopeless", 0),  # scans of earlier versions compared all
+        recalled=counts.get("recalled", 0),
         store=folder / raw["store"],
         links=counts["links"],
         raw_twins=counts["raw_twins"],

@@ -16,6 +16,7 @@ from asl.app.library.ingest import Ingestor
 from asl.app.library.local_feature_store import VotedPairs, extract_missing, retrieve_by_votes
 from asl.app.library.records import Source
 from asl.app.library.sync import FileListing, SyncResult, sync
+from asl.app.pairs.cached_verdicts import recall_verdicts
 from asl.app.pairs.pair_marks import marks_path
 from asl.app.pairs.pair_verdict import PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id
@@ -23,9 +24,11 @@ from asl.app.pairs.same_moment import may_be_same_moment
 from asl.app.scanning import scan_stages
 from asl.app.scanning.directed_pairs import directed_pair
 from asl.app.scanning.pair_candidates import (
+    ALL_COMPARED,
     CandidatePairs,
     Contents,
     nearest_pairs,
+    pair_budget,
 )
 from asl.app.scanning.pair_comparer import Bar, PairComparer
 from asl.app.scanning.pair_prospects import prospects_of
@@ -36,28 +39,28 @@ from asl.app.scanning.scan_files import list_both, skipped_formats
 from asl.app.scanning.weigh_parents import weighed_pairs
 from asl.console.schemas.scan_config import ScanConfig
 from asl.matching.decision.thresholds import threshold_for
-from asl.types import I64, AslError
+from asl.types import I64, AslError, Bools
 
 LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts them
-LEAST_BUDGET = 10_000  # pairs
-ALL_COMPARED = 1000  # photos up to which every candidate pair is compared: minutes
 RELATIVES = 16  # images of its family that an image is compared with beside its candidates
+Listed = tuple[FileListing, FileListing | None]
 AlsoListed = Callable[[float, PairVerdict, str], bool]
 
 
-def scan(options: ScanConfig, *, bar: Bar) -> ScanResult:
+def scan(options: ScanConfig, *, bar: Bar, listed: Listed | None = None) -> ScanResult:
     """Find copies.
 
     Args:
         options: of the scan; those of its output (format, gallery ...) are not read.
         bar: (label, unit) -> context manager that gives a progress function.
+        listed: the files, where :func:`list_both` has listed them.
 
     Raises:
         UsageError: a folder does not exist, or there is no such precision.
         AslError: no image could be read, or the cache is another file.
     """
     threshold_for(options.precision)  # a wrong one is refused before the files are listed
-    photos, library = list_both(options)
+    photos, library = listed or list_both(options)
     # With a library the shots of one moment are no matches.
     also = None if library else may_be_same_moment
     return scan_listings(photos, library, options, bar=bar, also=also)
@@ -121,6 +124,7 @@ def scan_listings(
         compared=len(run.comparer.verdicts) + len(run.comparer.failures),
         candidates=candidates.found,
         hopeless=candidates.hopeless + run.comparer.hopeless,
+        recalled=candidates.recalled,
         uncompared=len(run.comparer.failures),
         store=path,
         links=sum(listing.links for listing in listings),
@@ -230,16 +234,26 @@ class _Scan:
         if options.compare == "auto" and len(queries) <= ALL_COMPARED:
             self._prospects = self.comparer.prospects = None
         voted = self._vote(queries, references) if options.local_candidates else None
-        budget = max(LEAST_BUDGET, int(options.effort * len(queries)))
         return nearest_pairs(
             self.contents,
             queries,
             references,
             k=options.neighbours,
-            budget=budget,
+            budget=pair_budget(options, len(queries)),
             voted=voted,
             prospects=self._prospects,
+            known=self._known,
         )
+
+    def _known(self, first: I64, second: I64) -> Bools:
+        """Select pairs of rows that an earlier comparison decided, bool ``[P]``."""
+        digests = self.contents.digests
+        pairs = [
+            (min(a, b), max(a, b))
+            for a, b in ((digests[a], digests[b]) for a, b in zip(first, second, strict=True))
+        ]
+        known = recall_verdicts(pairs, store=self.store, path=self.path)
+        return np.fromiter((pair in known for pair in pairs), np.bool_, len(pairs))
 
     def _rows(self, names: Iterable[str]) -> I64:
         row = {digest: number for number, digest in enumerate(self.contents.digests)}

@@ -1,31 +1,65 @@
-"""Stages of a scan and their usual shares of its time."""
+"""Stages of a scan and the seconds that they take."""
 
 from __future__ import annotations
 
+from asl.app.scanning.pair_candidates import ALL_COMPARED, pair_budget
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.time_left import Stage
+from asl.parallel import usable_cores
+from asl.shared_defaults import MODELS
 
 EMBED = "embedding images"
 REGIONS = "embedding regions"
 EXTRACT = "extracting local features"
 VOTE = "matching local features"
 TEST = "testing pairs"
+GLANCE = "looking at pairs"
 COMPARE = "comparing pairs"
 RELATIVES = "comparing relatives"
 PARENTS = "weighing parents"
+PRIOR = 0.05  # trust in the costs, as a share of them
+# Processor seconds of an image or a pair.
+_SECONDS = {
+    EMBED: 0.012,
+    REGIONS: 0.05,
+    EXTRACT: 0.022,
+    VOTE: 0.022,
+    TEST: 0.004,
+    GLANCE: 0.008,
+    COMPARE: 0.07,
+    RELATIVES: 0.07,
+    PARENTS: 0.025,
+}
+_CANDIDATES = 8.0  # pairs of an image, at most
+_DOUBTFUL, _PROMISING = 0.3, 0.25  # shares of the pairs that are looked at, and compared
+_RELATIVES, _WEIGHED = 0.1, 0.3  # pairs of an image
 
 
-def scan_stages(options: ScanConfig) -> list[Stage]:
+def scan_stages(options: ScanConfig, photos: int, library: int = 0) -> list[Stage]:
     """Return the stages of a scan in their order.
 
-    The costs are seconds of 100 photographs on two quiet cores, from processor times of 512 mixed
-    pictures, with fewer pairs a picture as larger collections have them.
+    The costs are seconds on this machine if its cores are free and like those on which they were
+    measured (``scripts/bench_scan.py``).
+
+    Args:
+        options: of the scan.
+        photos: number of files to look for.
+        library: number of files of a library.
     """
-    is_all = options.compare == "all"
-    stages = [Stage(EMBED, 0.8)]
-    stages += [Stage(REGIONS, 2.4)] if options.regions != "none" else []
-    stages += [Stage(EXTRACT, 1.5)]
-    stages += [Stage(VOTE, 1.0)] if options.local_candidates else []
-    stages += [Stage(COMPARE, 12.0)] if is_all else [Stage(TEST, 0.6), Stage(COMPARE, 5.0)]
-    stages += [Stage(RELATIVES, 0.7)]
-    return stages if options.against else [*stages, Stage(PARENTS, 1.1)]
+    images = photos + library
+    pairs = min(pair_budget(options, photos), round(_CANDIDATES * photos))
+    is_few = options.compare == "auto" and photos <= ALL_COMPARED
+    is_all = options.compare == "all" or is_few or options.model not in MODELS
+    compared = pairs if is_all else _PROMISING * pairs
+    stages = [_stage(EMBED, images)]
+    stages += [_stage(REGIONS, images)] if options.regions != "none" else []
+    stages += [_stage(EXTRACT, images)]
+    stages += [_stage(VOTE, photos)] if options.local_candidates else []
+    stages += [] if is_all else [_stage(TEST, pairs), _stage(GLANCE, _DOUBTFUL * pairs)]
+    stages += [_stage(COMPARE, compared), _stage(RELATIVES, _RELATIVES * photos)]
+    return stages if library else [*stages, _stage(PARENTS, _WEIGHED * photos)]
+
+
+def _stage(label: str, units: float) -> Stage:
+    seconds = _SECONDS[label] / usable_cores()
+    return Stage(label, seconds * units, seconds)

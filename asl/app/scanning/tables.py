@@ -272,6 +272,7 @@ def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, A
         "candidates": result.candidates,
         "compared": result.compared,
         "skipped_as_hopeless": result.hopeless,
+        "decided_by_earlier_scans": result.recalled,
         "not_comparable": result.uncompared,
         "pairs": sum(row.relation != "same moment" for row in rows),
         "groups": len({row.group for row in rows if row.relation != "same moment"}),

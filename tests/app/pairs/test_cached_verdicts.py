@@ -14,8 +14,9 @@ from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
 from asl.app.library.records import Record
 from asl.app.pairs import cached_verdicts
-from asl.app.pairs.cached_verdicts import verify_with_cache
+from asl.app.pairs.cached_verdicts import recall_verdicts, verify_with_cache
 from asl.app.pairs.pair_verdict import PairVerdict
+from asl.app.pairs.pair_verifier import verifier_id
 
 FEATURE = np.ones(2, np.float32)
 PAIRS = [("a", "b"), ("b", "c"), ("a", "none"), ("a", "c")]
@@ -54,6 +55,27 @@ def test_only_new_pairs_are_compared(compared: list[tuple[str, str]], tmp_path: 
     assert compared == [("c", "a"), ("a", "none")], "another order is another pair"
     assert second["a", "c"] == dict(results)["a", "c"] == PairVerdict(0.4, 0.0)
     assert second["a", "none"] == "no thumbnail"
+
+
+def test_decided_pairs_are_recalled_from_the_store_and_the_cache(
+    compared: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thumbnails = {"a": b"1", "b": b"2", "c": b"3"}
+    first = store(tmp_path / "1.sqlite", thumbnails)
+    verdicts = dict(verify_with_cache(PAIRS, store=first, workers=1))
+    other = store(tmp_path / "2.sqlite", thumbnails)
+    asked = [*PAIRS, ("c", "b")]
+    with closing(ImageStore(other, model="m", dim=2)) as opened:
+        opened.put_verdicts(verifier_id(), [("c", "b", "{}")])
+        known = recall_verdicts(asked, store=opened, path=other)
+        assert known == {("a", "b"), ("b", "c"), ("a", "c"), ("c", "b")}
+        kept = opened.verdicts(verifier_id(), asked)
+        assert PairVerdict.from_json(kept["a", "c"]) == verdicts["a", "c"]
+        monkeypatch.setenv("ASL_CACHE", "off")
+        assert recall_verdicts(asked, store=opened, path=other) == known
+    third = store(tmp_path / "3.sqlite", thumbnails)
+    with closing(ImageStore(third, model="m", dim=2)) as opened:
+        assert recall_verdicts(asked, store=opened, path=third) == set()
 
 
 def test_another_thumbnail_is_compared(compared: list[tuple[str, str]], tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import pytest
 
 from asl.app.library.local_feature_store import VotedPairs
 from asl.app.scanning.pair_candidates import Contents, cache_friendly_order, nearest_pairs
+from asl.app.scanning.pair_prospects import PairProspects
+from asl.types import I64, Bools
 
 
 def contents(seed: int, count: int, dim: int = 8) -> Contents:
@@ -118,3 +120,25 @@ def test_the_pairs_of_one_query_follow_each_other() -> None:
     pairs = chance.permutation(pairs[pairs[:, 0] < pairs[:, 1]])
     first = pairs[cache_friendly_order(pairs[:, 0], pairs[:, 1])][:, 0]
     assert (np.diff(first) != 0).sum() == len(np.unique(first)) - 1
+
+
+def test_known_pairs_are_taken_beside_the_budget_whatever_the_rule_says() -> None:
+    given, rows = contents(0, 40), np.arange(40)
+    every = nearest_pairs(given, rows, rows, k=3, budget=10**6)
+    rule = PairProspects("m", 2.0, 5, float(np.quantile(every.cosines, 0.5)), 2.0)
+    without = nearest_pairs(given, rows, rows, k=3, budget=10, prospects=rule)
+
+    def known(first: I64, second: I64) -> Bools:
+        return np.asarray((first + second) % 3 == 0)
+
+    found = nearest_pairs(given, rows, rows, k=3, budget=10, prospects=rule, known=known)
+    pairs = list(zip(found.first.tolist(), found.second.tolist(), strict=True))
+    assert pairs[:10] == list(zip(without.first.tolist(), without.second.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    everywhere = zip(every.first.tolist(), every.second.tolist(), strict=True)
+    assert {pair for pair in everywhere if sum(pair) % 3 == 0} <= set(pairs)
+    assert all(sum(pair) % 3 == 0 for pair in pairs[10:])
+    hopeless = every.cosines < rule.tested_cosine
+    settled = known(every.first, every.second)
+    assert found.recalled == (hopeless & settled).sum() > 0
+    assert found.hopeless == (hopeless & ~settled).sum() == without.hopeless - found.recalled

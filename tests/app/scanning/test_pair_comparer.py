@@ -94,6 +94,31 @@ def test_a_second_scan_tests_nothing_again(
     assert scanned(photos, model, tmp_path / "out") == first
 
 
+def test_verdicts_of_a_scan_that_compared_all_are_used_and_counted(
+    photos: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The rule leaves out every pair."""
+    rule = PairProspects("m", NEVER, 10_000, NEVER, 10_000)
+    monkeypatch.setattr("asl.app.scanning.scan_folder.prospects_of", lambda _: rule)
+    output = tmp_path / "out"
+    assert scanned(photos, model, output) == []
+    assert summary(output)["skipped_as_hopeless"] == 21
+    every = scanned(photos, model, output, "--compare", "all")
+    assert every
+    assert scanned(photos, model, output) == every
+    recalled = summary(output)
+    assert recalled["decided_by_earlier_scans"] == recalled["compared"] == 21
+    assert recalled["skipped_as_hopeless"] == 0
+    capsys.readouterr()
+    quick = ("--precision", "0.6", "--workers", 1, "--max-failure-rate", 0.5)
+    assert scan(photos, "--model", model, "--output", output, *quick) == 0
+    assert "21 pairs of little in common decided by an earlier scan" in capsys.readouterr().out
+
+
 def test_without_votes_the_features_of_a_test_are_extracted(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
