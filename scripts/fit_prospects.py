@@ -44,8 +44,8 @@ from asl.types import F32, I64, Bools
 
 PRECISION = 0.95
 TEST_SECONDS, COMPARISON_SECONDS = 0.0036, 0.09  # of a pair, one core
-COSINES = np.round(np.arange(0.6, 0.91, 0.01), 2)  # from which pairs are compared untested
-TESTED_COSINES = np.round(np.arange(0.3, 0.61, 0.02), 2)
+COSINES = np.round(np.arange(0.3, 0.91, 0.01), 2)  # from which pairs are compared untested
+TESTED_COSINES = np.round(np.arange(0.0, 0.61, 0.02), 2)
 TESTED_VOTES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 Floats = npt.NDArray[np.floating]
 

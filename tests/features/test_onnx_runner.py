@@ -65,7 +65,7 @@ def test_a_feature_depends_on_its_picture_alone(
     with ThreadPoolExecutor(4) as pool:
         found = [*pool.map(runner.embed, [pictures] * 8)]
     assert all(np.array_equal(together, features) for features in found)
-    assert runner.embed([]).shape == (0, 1280)
+    assert runner.embed([]).shape == (0, runner.dim)
 
 
 def test_weights_of_another_recipe_are_one_line(shipped: SavedModel, graph: Graph) -> None:
