@@ -136,14 +136,15 @@ def test_other_models_have_no_rule(photos: Path, model: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_the_packaged_rule_finds_what_comparing_all_finds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", packaged_prospects())
+def test_a_packaged_rule_finds_what_comparing_all_finds(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pictures with a crop, a small copy and a mirrored blur of each, whatever their cosines.
 
     Drawn pictures are all alike to the model: by the cosine, nearly all pairs would be compared.
     """
-    rule = replace(packaged_prospects(), compared_cosine=NEVER)
+    rule = replace(packaged_prospects()[name], compared_cosine=NEVER)
     monkeypatch.setattr("asl.app.scanning.scan_folder.prospects_of", lambda _: rule)
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -160,7 +161,7 @@ def test_the_packaged_rule_finds_what_comparing_all_finds(
     for kind in ("promising", "all"):
         output = tmp_path / kind
         arguments = (photos, "--output", output, "--compare", kind, "--workers", 1, "--quiet")
-        assert scan(*arguments) == 0
+        assert scan(*arguments, "--model", name) == 0
         found[kind] = summary(output)
     assert found["promising"]["pairs"] == found["all"]["pairs"] >= 24
     assert found["promising"]["compared"] < 0.7 * found["all"]["compared"]
