@@ -119,6 +119,7 @@ def open_detector(options: ServeConfig) -> CopyDetector:
             max_pixels=int(1e6 * options.max_megapixels),
             regions=options.regions,
             local_candidates=options.local_candidates,
+            compare=options.compare,
             isolate=True,
             progress=progress,
         )

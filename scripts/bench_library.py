@@ -7,7 +7,9 @@ a tenth of their norm, local features as in bench_scale.py), written into the li
 writes them, but not embedded. Every size is opened in a process of its own: seconds until it has
 answered, memory then that is its own (anonymous) and that maps files, seconds a query, and the
 share of queries whose photograph is found. Queries are the middle ninth of a photograph, and a
-collage of parts of two. Seconds are of the processors.
+collage of parts of two. Seconds are of the processors; beside those of a query stand those of the
+clock, since a query is compared on all cores. Copies have the thumbnail of their photograph: with
+the photographs alone (--references 0) most candidates are strangers, as in a library of people.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple, get_args
 
 import numpy as np
 from bench_scale import noisy
 
 from asl import CopyDetector
-from asl.app.detector import FILE
+from asl.app.detector import FILE, Compare
 from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name, Record
@@ -40,7 +43,7 @@ from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.candidates.local_features import local_features
 from asl.matching.candidates.piece_writer import FEATURES_PER_IMAGE
 from asl.matching.values import Settings
-from asl.shared_defaults import LOCAL_CANDIDATES
+from asl.shared_defaults import LOCAL_CANDIDATES, MODEL
 from asl.types import AslError
 
 BATCH = 256
@@ -55,6 +58,8 @@ def main() -> int:
     parser.add_argument("--references", type=int, nargs="+", default=[2000, 10_000, 100_000])
     parser.add_argument("--regions", default="none", choices=("none", "coarse", "fine"))
     parser.add_argument("--local-candidates", type=int, default=LOCAL_CANDIDATES)
+    parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--compare", default="all", choices=get_args(Compare))
     parser.add_argument("--queries", type=int, default=40)
     parser.add_argument("--folder", type=Path, help="keep the library here")
     parser.add_argument("--open", action="store_true", help=argparse.SUPPRESS)
@@ -79,12 +84,13 @@ def print_table(options: argparse.Namespace, folder: Path) -> None:
     clock, work = time.monotonic() - begun, time.process_time() - spent
     print(f"{added} added, {added / clock:.0f} a second, {added / work:.0f} a second of one core")
     columns = ("references", "disk, KB", "own, KB", "mapped, KB", "start, s", "query, s", "slowest")
-    print(" | ".join([*columns, "crops found", "collages found"]))
+    print(" | ".join([*columns, "clock", "compared", "crops found", "collages found"]))
     for count in sorted({max(count, len(photos)) for count in options.references}):
         Filler.read(options, folder).fill(count)
         command = [sys.executable, __file__, str(options.photos), "--open", "--folder", str(folder)]
         command += ["--regions", options.regions, "--queries", str(options.queries)]
         command += ["--local-candidates", str(options.local_candidates)]
+        command += ["--model", options.model, "--compare", options.compare]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise AslError(done.stderr.strip() or f"exit code {done.returncode}")
@@ -93,14 +99,18 @@ def print_table(options: argparse.Namespace, folder: Path) -> None:
         cells = [f"{count:,}", f"{disk / count / 1024:.1f}"]
         cells += [f"{result[name] / count:.2f}" for name in ("own", "mapped")]
         cells += [f"{result['start']:.1f}", f"{result['query']:.2f}", f"{result['slowest']:.2f}"]
-        print(
-            " | ".join([*cells, f"{result['crops']:.3f}", f"{result['collages']:.3f}"]), flush=True
-        )
+        cells += [f"{result['clock']:.2f}", f"{result['compared']:.1f}"]
+        cells += [f"{result['crops']:.3f}", f"{result['collages']:.3f}"]
+        print(" | ".join(cells), flush=True)
 
 
 def open_library(options: argparse.Namespace, folder: Path) -> CopyDetector:
     return CopyDetector(
-        folder=folder, regions=options.regions, local_candidates=options.local_candidates
+        options.model,
+        folder=folder,
+        regions=options.regions,
+        local_candidates=options.local_candidates,
+        compare=options.compare,
     )
 
 
@@ -116,7 +126,7 @@ class Filler:
 
     @classmethod
     def read(cls, options: argparse.Namespace, folder: Path) -> Filler:
-        ingestor = Ingestor("asl_lite0", regions=options.regions)
+        ingestor = Ingestor(options.model, regions=options.regions)
         store = ingestor.open_store(folder / FILE)
         digests = sorted({name.digest for name in store.names() if not is_filler(name)})
         digests = digests[:MOST_FILLER]
@@ -202,26 +212,40 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float]:
         detector.query(pictures[0])
         start = time.process_time() - begun
         memory = memory_of_this_process()  # what is cached later has its own bounds
-        seconds, crops, collages = [], [], []
+        answers: dict[str, list[Answered]] = {"crops": [], "collages": []}
         for number, picture in enumerate(pictures):
             other = (number + 7) % len(pictures)
-            begun = time.process_time()
-            found = {Path(match.reference).name for match in detector.query(middle(picture, 3))}
-            seconds.append(time.process_time() - begun)
-            crops.append(names[number] in found)
+            answers["crops"].append(answered(detector, middle(picture, 3), names[number]))
             board = collage(picture, pictures[other])
-            begun = time.process_time()
-            found = {Path(match.reference).name for match in detector.query(board)}
-            seconds.append(time.process_time() - begun)
-            collages += [names[number] in found, names[other] in found]
+            answers["collages"].append(answered(detector, board, names[number], names[other]))
+    every = [one for many in answers.values() for one in many]
     return {
         "start": start,
-        "query": float(np.mean(seconds)),
-        "slowest": max(seconds),
-        "crops": float(np.mean(crops)),
-        "collages": float(np.mean(collages)),
+        "query": float(np.mean([one.seconds for one in every])),
+        "slowest": max(one.seconds for one in every),
+        "clock": float(np.mean([one.clock for one in every])),
+        "compared": float(np.mean([one.compared for one in every])),
+        **{kind: float(np.mean([one.found for one in many])) for kind, many in answers.items()},
         **memory,
     }
+
+
+class Answered(NamedTuple):
+    """Seconds of processors and clock, candidates compared, share of the originals found."""
+
+    seconds: float
+    clock: float
+    compared: int
+    found: float
+
+
+def answered(detector: CopyDetector, picture: Pixels, *originals: str) -> Answered:
+    begun, clock = time.process_time(), time.monotonic()
+    matches = detector.query(picture)
+    seconds, clock = time.process_time() - begun, time.monotonic() - clock
+    found = {Path(match.reference).name for match in matches}
+    share = float(np.mean([original in found for original in originals]))
+    return Answered(seconds, clock, matches.compared, share)
 
 
 def memory_of_this_process() -> dict[str, float]:

@@ -1,30 +1,35 @@
 """Measure candidates by local features as a collection grows: disk, memory, time, recall.
 
   python scripts/make_benchmark.py PHOTOS BENCH --copies 600 --distractors 20 --reverse-crops 0
-  python scripts/bench_scale.py BENCH --filler OTHERS --images 2000 10000 100000
+  python scripts/bench_scale.py BENCH --filler OTHERS --images 10000 100000 1000000
 
 Several benchmarks of the same references (--level plain, hard) can be given; no size is below the
 number of their references. References are those of BENCH, then the photographs of OTHERS, then
 copies of their local features with noise (every component of a descriptor by 20 of 255, angles by
-10 degrees, diameters by a fifth of a factor of two). One coded index grows through the sizes; the
-exact index is built for sizes up to --exact, in parts of 20,000 images whose lists are merged.
-Times are CPU seconds of one process. The coded index is memory-mapped: it takes at most its size in
-memory.
+10 degrees, diameters by a fifth of a factor of two; coded_copies.py codes them). One coded index
+grows through the sizes; it is searched with its own number of lists, and with those of --probes.
+The exact index is built for sizes up to --exact, in parts of 20,000 images whose lists are merged.
+Times are CPU seconds, of the coded index for the images that are new since the last size. Memory is
+that of this process beside the features of the photographs: its own, and that maps files, after the
+queries. --features keeps the features of the photographs for the next run.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from coded_copies import CodedCopies
 
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
@@ -32,16 +37,25 @@ from asl.data.images import decode_image
 from asl.data.layouts import open_benchmark
 from asl.index.engines.faiss_flat import load_faiss
 from asl.matching.align.prepare import prepare
-from asl.matching.candidates.coded_local_index import coded_local_index, image_key
+from asl.matching.candidates.coded_local_index import (
+    CodedLocalIndex,
+    coded_local_index,
+    image_key,
+)
 from asl.matching.candidates.exact_local_index import ExactLocalIndex
 from asl.matching.candidates.feature_values import NEIGHBOURS, LocalFeatures, Neighbours
 from asl.matching.candidates.local_features import local_features, readings, votes_of
+from asl.matching.candidates.piece_writer import PieceWriter
+from asl.matching.candidates.quantiser import load_quantiser
 from asl.matching.candidates.votes import rank_by_votes
 from asl.matching.values import Settings
+from asl.parallel import spawned_map, usable_cores
 from asl.types import U8, AslError
 
 PART = 20_000  # images of one part of the exact index
 K = 3
+FEATURE_PARTS = ("scales", "angles", "descriptors")
+NOISE_ROWS = 2**16  # descriptors of noise, which images share from different rows on
 
 
 class Query(NamedTuple):
@@ -61,13 +75,17 @@ def main() -> int:
     parser.add_argument("--images", type=int, nargs="+", default=[2000, 10_000, 100_000])
     parser.add_argument("--exact", type=int, default=10_000)
     parser.add_argument("--queries", type=int, default=150, help="of each benchmark")
+    parser.add_argument("--probes", type=int, nargs="*", default=[], help="lists of more rows")
     parser.add_argument("--folder", type=Path, help="keep the index here")
+    parser.add_argument("--features", type=Path, help="keep the features of photographs here")
     options = parser.parse_args()
     load_faiss().omp_set_num_threads(1)
     cv2.setNumThreads(1)
     try:
-        references, queries = read_benchmarks(options.benchmarks, options.queries)
-        collection = Collection(references, [one for path in options.filler for one in read(path)])
+        extract = Extraction(options.features)
+        references, queries = read_benchmarks(options.benchmarks, options.queries, extract)
+        filler = [one for path in options.filler for one in extract.all_of(open_catalog(path))]
+        collection = Collection(references, filler)
         with tempfile.TemporaryDirectory() as temporary:
             print_table(collection, queries, options, options.folder or Path(temporary))
     except AslError as error:
@@ -76,7 +94,9 @@ def main() -> int:
     return 0
 
 
-def read_benchmarks(paths: Sequence[Path], count: int) -> tuple[list[LocalFeatures], list[Query]]:
+def read_benchmarks(
+    paths: Sequence[Path], count: int, extract: Extraction
+) -> tuple[list[LocalFeatures], list[Query]]:
     """Read the references of the first benchmark and some copies of each."""
     first = open_benchmark(paths[0]).references
     place = {name: row for row, name in enumerate(first.ids.tolist())}
@@ -90,24 +110,51 @@ def read_benchmarks(paths: Sequence[Path], count: int) -> tuple[list[LocalFeatur
         chosen = np.sort(order[:count])
         row = {name: number for number, name in enumerate(benchmark.queries.ids.tolist())}
         names = truth.query_ids[chosen].tolist()
-        features = extract(benchmark.queries, [row[name] for name in names], path.name)
+        features = extract(benchmark.queries, [row[name] for name in names])
         originals = [place[name] for name in truth.reference_ids[chosen].tolist()]
         queries += [Query(path.name, *pair) for pair in zip(originals, features, strict=True)]
-    return extract(first, range(len(first)), "references"), queries
+    return extract.all_of(first), queries
 
 
-def read(folder: Path) -> list[LocalFeatures]:
-    catalog = open_catalog(folder)
-    return extract(catalog, range(len(catalog)), folder.name)
+@dataclass(frozen=True)
+class Extraction:
+    """Features of images, from a folder where they are kept, or in processes of their own."""
+
+    folder: Path | None
+
+    def all_of(self, catalog: Catalog) -> list[LocalFeatures]:
+        return self(catalog, range(len(catalog)))
+
+    def __call__(self, catalog: Catalog, rows: Sequence[int]) -> list[LocalFeatures]:
+        names = "\n".join(f"{catalog.locate(row)} {catalog.stamp(row)}" for row in rows)
+        name = f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.npz"
+        if self.folder and (self.folder / name).exists():
+            with np.load(self.folder / name) as kept:
+                parts = [np.split(kept[part], kept["ends"][:-1]) for part in FEATURE_PARTS]
+            return [LocalFeatures(*image) for image in zip(*parts, strict=True)]
+        processes = min(usable_cores(), 1 + len(rows) // 200)
+        found = []
+        with progress_bar("local features", unit="images") as progress:
+            extracted = spawned_map(Extractor(catalog), rows, processes=processes, chunk=16)
+            for done, image in enumerate(extracted, start=1):
+                found.append(image)
+                progress(done, len(rows))
+        if self.folder:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            arrays = {
+                part: np.concatenate([getattr(image, part) for image in found])
+                for part in FEATURE_PARTS
+            }
+            np.savez(self.folder / name, ends=np.cumsum([len(image) for image in found]), **arrays)
+        return found
 
 
-def extract(catalog: Catalog, rows: Sequence[int], name: str) -> list[LocalFeatures]:
-    found = []
-    with progress_bar(name, unit="images") as progress:
-        for done, row in enumerate(rows, start=1):
-            found.append(local_features(prepare(decode_image(catalog.read(row)), Settings())))
-            progress(done, len(rows))
-    return found
+@dataclass(frozen=True)
+class Extractor:
+    catalog: Catalog
+
+    def __call__(self, row: int) -> LocalFeatures:
+        return local_features(prepare(decode_image(self.catalog.read(row)), Settings()))
 
 
 @dataclass(frozen=True)
@@ -118,23 +165,38 @@ class Collection:
     filler: Sequence[LocalFeatures]
 
     def __getitem__(self, number: int) -> LocalFeatures:
-        real = [self.references, self.filler]
-        for images in real:
+        for images in (self.references, self.filler):
             if number < len(images):
                 return images[number]
             number -= len(images)
-        if not self.filler:
-            raise AslError(f"--images: the benchmark has {len(self.references)}; give --filler")
         return noisy(self.filler[number % len(self.filler)], np.random.default_rng(number))
+
+    @property
+    def photographs(self) -> int:
+        return len(self.references) + len(self.filler)
+
+    @cached_property
+    def copies(self) -> CodedCopies:
+        if not self.filler:
+            raise AslError(f"--images: there are {len(self.references)}; give --filler")
+        return CodedCopies(self.filler, noise(), load_quantiser())
+
+
+@cache
+def noise() -> np.ndarray:
+    """Noise of a descriptor, int16 ``[NOISE_ROWS, 128]``: a standard deviation of 20 of 255."""
+    rng = np.random.default_rng(0)
+    return np.rint(20 * rng.standard_normal((NOISE_ROWS, 128), dtype=np.float32)).astype(np.int16)
 
 
 def noisy(image: LocalFeatures, rng: np.random.Generator) -> LocalFeatures:
-    shape = image.descriptors.shape
-    descriptors = image.descriptors + 20 * rng.standard_normal(shape, dtype=np.float32)
+    count = len(image)
+    rows = (int(rng.integers(NOISE_ROWS)) + np.arange(count)) % NOISE_ROWS
+    draws = rng.standard_normal((2, count), np.float32)
     return LocalFeatures(
-        image.scales * np.exp2(rng.normal(0, 0.2, len(image))).astype(np.float32),
-        ((image.angles + rng.normal(0, 10, len(image))) % 360).astype(np.float32),
-        np.clip(np.rint(descriptors), 0, 255).astype(np.uint8),
+        image.scales * np.exp2(np.float32(0.2) * draws[0]),
+        (image.angles + np.float32(10) * draws[1]) % np.float32(360),
+        np.clip(image.descriptors + noise()[rows], 0, 255).astype(np.uint8),
     )
 
 
@@ -143,45 +205,97 @@ def print_table(
 ) -> None:
     levels = list(dict.fromkeys(query.level for query in queries))
     heads = [f"{level}: first / among {K}" for level in levels]
-    print(" | ".join(["images", "index", "built, s", "KB an image", "s a query", *heads]))
+    columns = ("images", "index", "built, s", "KB an image", "s a query", "own, MB", "mapped, MB")
+    print(" | ".join([*columns, *heads]), flush=True)
+    before = memory_of_this_process()
     least = len(collection.references)
     for count in sorted({max(count, least) for count in options.images}):
-        for name, measure in (("coded", measure_coded), ("exact", measure_exact)):
-            if name == "coded" or count <= options.exact:
-                result = measure(collection, count, queries, folder)
-                cells = [f"{count:,}", name, f"{result.built:.0f}"]
-                cells += [f"{result.size / count / 1024:.1f}", f"{result.seconds:.3f}"]
-                cells += [shares(result.ranked, queries, level) for level in levels]
-                print(" | ".join(cells), flush=True)
+        results = measure_coded(collection, count, queries, folder, options.probes)
+        if count <= options.exact:
+            results.append(measure_exact(collection, count, queries))
+        for result in results:
+            cells = [f"{count:,}", result.name, f"{result.built:.0f}"]
+            cells += [f"{result.size / count / 1024:.1f}", f"{result.seconds:.3f}"]
+            more = zip(result.memory, before, strict=True)
+            cells += [f"{max(now - then, 0):.0f}" for now, then in more]
+            cells += [shares(result.ranked, queries, level) for level in levels]
+            print(" | ".join(cells), flush=True)
+
+
+class Memory(NamedTuple):
+    """Megabytes of a process: its own, and that maps files."""
+
+    own: float
+    mapped: float
+
+
+def memory_of_this_process() -> Memory:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    sizes = {line.split(":")[0]: float(line.split()[1]) for line in lines if line.startswith("Rss")}
+    return Memory(sizes["RssAnon"] / 1024, sizes["RssFile"] / 1024)
 
 
 class Result(NamedTuple):
-    """Seconds to build, bytes of the index, seconds a query, the rows ranked for each query."""
+    """Seconds to build, bytes of the index, seconds a query, memory, rows ranked for each query."""
 
+    name: str
     built: float
     size: int
     seconds: float
+    memory: Memory
     ranked: list[list[int]]
 
 
-def measure_coded(collection: Collection, count: int, queries: list[Query], folder: Path) -> Result:
+def measure_coded(
+    collection: Collection, count: int, queries: list[Query], folder: Path, probes: Sequence[int]
+) -> list[Result]:
     start = time.process_time()
-    index = coded_local_index(
-        [image_key(str(number)) for number in range(count)],
+    photographs = min(count, collection.photographs)
+    known = sum(keyed.piece.images for keyed in PieceWriter.open(folder, load_quantiser()).pieces)
+    keys = [image_key(str(number)) for number in range(count)]
+    coded_local_index(
+        keys[: max(known, photographs)],
         lambda positions: (collection[number] for number in positions),
         folder=folder,
     )
-    built = time.process_time()
-    ranked = [votes_of(index, query.features, K)[0].tolist() for query in queries]
-    seconds = (time.process_time() - built) / len(queries)
+    if count > photographs:
+        writer = PieceWriter.open(folder, load_quantiser())
+        first = max(known - photographs, 0)
+        with progress_bar("copies", unit="images") as progress:
+            done = 0
+            for piece in collection.copies.pieces(first, count - photographs, photographs):
+                writer.add([piece])
+                done += piece.piece.images
+                progress(done, count - photographs - first)
+    index = coded_local_index(keys, lambda _: [], folder=folder)
+    built = time.process_time() - start
     size = sum(path.stat().st_size for path in folder.iterdir())
-    return Result(built - start, size, seconds, ranked)
+    return [
+        searched(
+            index if number is None else replace(index, probes=number),
+            queries,
+            f"codes, {number or index.probes} lists",
+            built if number is None else 0.0,
+            size,
+        )
+        for number in (None, *probes)
+    ]
 
 
-def measure_exact(collection: Collection, count: int, queries: list[Query], _: Path) -> Result:
+def searched(
+    index: CodedLocalIndex, queries: list[Query], name: str, built: float, size: int
+) -> Result:
+    start = time.process_time()
+    ranked = [votes_of(index, query.features, K)[0].tolist() for query in queries]
+    seconds = (time.process_time() - start) / len(queries)
+    return Result(name, built, size, seconds, memory_of_this_process(), ranked)
+
+
+def measure_exact(collection: Collection, count: int, queries: list[Query]) -> Result:
     asked = [readings(query.features) for query in queries]
     found = [[Found.nothing(sum(map(len, reading)))] for reading in asked]
     built = seconds = size = 0.0
+    memory = Memory(0.0, 0.0)
     for first in range(0, count, PART):
         start = time.process_time()
         part = [collection[number] for number in range(first, min(first + PART, count))]
@@ -193,6 +307,7 @@ def measure_exact(collection: Collection, count: int, queries: list[Query], _: P
             near = index.neighbours(np.concatenate([one.descriptors for one in reading]))
             lists[0] = lists[0].merged(near._replace(images=near.images + first))
         seconds += time.process_time() - start
+        memory = max(memory, memory_of_this_process())
         del index, part
     start = time.process_time()
     ranked = [
@@ -200,7 +315,7 @@ def measure_exact(collection: Collection, count: int, queries: list[Query], _: P
         for reading, lists in zip(asked, found, strict=True)
     ]
     seconds += time.process_time() - start
-    return Result(built, int(size), seconds / len(queries), ranked)
+    return Result("one byte a component", built, int(size), seconds / len(queries), memory, ranked)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, get_args
 
+from asl.app.candidate_comparer import CandidateComparer
 from asl.app.library.add_outcome import AddOutcome
 from asl.app.library.facts import Facts
 from asl.app.library.image_forms import ImageInput, is_image
@@ -26,19 +27,19 @@ from asl.app.library.records import Name, Source
 from asl.app.library.reference_index import ReferenceIndex
 from asl.app.library.reference_names import with_free_names
 from asl.app.library.sources import read_queries, read_sources
-from asl.app.library.vectors import VectorView
 from asl.app.matches import Added, Answer, Match, Matches
 from asl.app.pairs.pair_verifier import PairVerifier
-from asl.app.query import Candidate, Query, first_until, match_candidate
+from asl.app.query import Query
+from asl.app.scanning.pair_prospects import prospects_of
 from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of
-from asl.matching.candidates.local_features import local_features
 from asl.matching.decision.thresholds import threshold_for
 from asl.model_names import packaged_name
 from asl.models.opening import ModelInput
 from asl.shared_defaults import LOCAL_CANDIDATES, NEIGHBOURS, PRECISION
 from asl.types import AslError, Progress, UsageError
 
+Compare = Literal["all", "promising"]
 FILE = "library.sqlite"
 ADD_BATCH = 128  # references that become searchable at a time
 
@@ -61,6 +62,7 @@ class CopyDetector:
         max_pixels: int = MAX_PIXELS,
         regions: str = "coarse",
         local_candidates: int = LOCAL_CANDIDATES,
+        compare: Compare = "all",
         isolate: bool = False,
         progress: Progress | None = None,
     ) -> None:
@@ -78,14 +80,22 @@ class CopyDetector:
                 pictures are found: ``none``, ``coarse`` (6), ``fine`` (15). Each takes 4 D bytes.
             local_candidates: references by local features, compared beside the ``k``, so that small
                 crops and collages are found; 0 is quicker.
+            compare: ``all`` candidates, or the ``promising`` ones, whose cosine is high or of which
+                five local features agree with the query (``docs/scale.md`` says what that saves
+                and misses); models without a rule compare all.
             isolate: decode every image, not only costly ones, in a process that can be ended.
             progress: called with (done, to do) while what the folder lacks is made: regions of
                 references that were added with others, then local features.
 
         Raises:
             AslError: there is no such model, or the folder was made with another one (it is named).
-            UsageError: no such set of regions or precision, or ``local_candidates`` is below 0.
+            UsageError: no such set of regions, precision or ``compare``, or ``local_candidates`` is
+                below 0.
         """
+        if compare not in get_args(Compare):
+            raise UsageError(
+                f"compare: must be one of {', '.join(get_args(Compare))}; got {compare}"
+            )
         if local_candidates < 0:
             raise UsageError(f"local_candidates: must be 0 or more, got {local_candidates}")
         self.threshold = threshold_for(precision)
@@ -106,6 +116,14 @@ class CopyDetector:
             local_candidates=local_candidates,
             progress=progress,
         )
+        self._comparer = CandidateComparer(
+            self._store,
+            self._references,
+            self._verifier,
+            score=self._ingestor.score,
+            threshold=self.threshold,
+            rule=prospects_of(self._ingestor.hash) if compare == "promising" else None,
+        )
 
     def __repr__(self) -> str:
         what = f"{len(self)} references " + (f"in {self.folder}" if self.folder else "in memory")
@@ -125,6 +143,7 @@ class CopyDetector:
 
     def close(self) -> None:
         """Close the folder."""
+        self._comparer.close()
         with self._writing:
             self._references.close()
             self._store.close()
@@ -312,8 +331,7 @@ class CopyDetector:
         return Query.from_image(image, self._ingestor, self._verifier)
 
     def _find(self, query: Query, k: int, least: float, end: float = math.inf) -> Matches:
-        view, rows = self._references.nearest(query.vectors, local_features(query.prepared), k)
-        compared = list(first_until(rows.tolist(), end, lambda row: self._match(query, view, row)))
+        compared = self._comparer.compare(query, k, end)
         matches = [match for match in compared if match and match.probability >= least]
         matches.sort(key=lambda match: (-match.probability, -match.score, match.reference))
         return Matches(matches, query.thumbnail, self.picture, len(compared))
@@ -364,25 +382,6 @@ class CopyDetector:
                 yield Answer(source.name, self._find(query, k, least))
             if progress:
                 progress(number, total)
-
-    def _match(self, query: Query, view: VectorView, row: int) -> Match | None:
-        name = view.keys[row]
-        known = self._references.names.get(name)
-        if known is None:  # removed while this query ran
-            return None
-        try:
-            facts = self._store.facts([known.digest])[known.digest]
-            return match_candidate(
-                query,
-                Candidate.of(known, facts, view, row),
-                self._verifier,
-                score=self._ingestor.score,
-                threshold=self.threshold,
-            )
-        except (AslError, KeyError):
-            if self._references.names.get(name) is known:
-                raise
-            return None  # removed or replaced while this query ran
 
     def save(self, folder: str | Path) -> Path:
         """Copy the references to a new folder, to open with ``CopyDetector(folder=...)``.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -22,8 +22,8 @@ from asl.app.pairs.origin import find_origin
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.matching.align.prepare import Prepared
+from asl.matching.align.xfeat import LearnedFeatures
 from asl.scoring.score import Score, from_cosines
-from asl.shared_defaults import NEIGHBOURS
 from asl.types import F32, AslError
 
 
@@ -83,6 +83,15 @@ class Query:
             thumbnail,
         )
 
+    def begin_learned(self, threads: Executor) -> Iterator[LearnedFeatures]:
+        """Begin to detect the learned features that every comparison needs.
+
+        Returns:
+            Those of the image and of its mirror image; to be read before the first comparison.
+        """
+        readings = (self.prepared, self.prepared.mirror)
+        return threads.map(lambda reading: reading.learned, readings)
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -109,16 +118,6 @@ class Candidate:
         """Join the records of a reference with its row of the index."""
         vector, log_norm = view.vectors[row], float(view.log_norms[row])
         return cls(name.name, name.digest, facts, vector, log_norm, name.path)
-
-
-def first_until(
-    rows: Sequence[int], end: float, compare: Callable[[int], Match | None]
-) -> Iterator[Match | None]:
-    """Compare candidates, best first; after ``end`` (monotonic seconds) only the first ten."""
-    for number, row in enumerate(rows):
-        if number >= NEIGHBOURS and time.monotonic() > end:
-            return
-        yield compare(row)
 
 
 def match_candidate(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ import pytest
 
 from asl.app.library.facts import Facts
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
-from asl.app.query import Candidate, Query, first_until, match_candidate
+from asl.app.query import Candidate, Query, match_candidate
 from asl.scoring.score import Score
 from asl.types import AslError
 
@@ -129,14 +128,3 @@ def test_identical_files_and_pixels_are_not_verified() -> None:
 def test_orthogonal_embeddings_do_not_change_the_probability() -> None:
     match = compared(query(), candidate(vector=ASIDE), Verifier())
     assert (match.cosine, match.probability) == (0.0, 0.9)
-
-
-def test_after_the_end_only_the_first_ten_are_compared() -> None:
-    asked: list[int] = []
-
-    def compare(row: int) -> None:
-        asked.append(row)
-
-    assert len(list(first_until(range(30), 0.0, compare))) == 10
-    assert asked == list(range(10))
-    assert len(list(first_until(range(30), math.inf, compare))) == 30

@@ -22,10 +22,11 @@ def script(*words: object) -> str:
 
 
 def test_a_collection_grows_with_noisy_copies(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for seed in range(14):
-        cv2.imwrite(str(photos / f"{seed}.png"), textured(seed))
+    photos, others = tmp_path / "photos", tmp_path / "others"
+    for folder, seeds in ((photos, range(14)), (others, range(14, 22))):
+        folder.mkdir()
+        for seed in seeds:
+            cv2.imwrite(str(folder / f"{seed}.png"), textured(seed))
     bench = tmp_path / "bench"
     script(
         "scripts/make_benchmark.py",
@@ -38,14 +39,14 @@ def test_a_collection_grows_with_noisy_copies(tmp_path: Path) -> None:
         "--reverse-crops",
         0,
     )
-    script_output = script(
-        "scripts/bench_scale.py", bench, "--filler", photos, "--images", 5, 60, "--queries", 12
-    )
+    words = ("--filler", others, "--images", 5, 60, "--queries", 12, "--probes", 64)
+    script_output = script("scripts/bench_scale.py", bench, *words)
     head, *rows = [line.split(" | ") for line in script_output.splitlines()]
     assert head[:3] == ["images", "index", "built, s"]
     names = [(row[0], row[1]) for row in rows]
     least = names[0][0]
-    assert names == [(least, "coded"), (least, "exact"), ("60", "coded"), ("60", "exact")]
+    kinds = ("codes, 32 lists", "codes, 64 lists", "one byte a component")
+    assert names == [(count, kind) for count in (least, "60") for kind in kinds]
     for row in rows:
-        first, among = (float(value) for value in row[5].split(" / "))
+        first, among = (float(value) for value in row[7].split(" / "))
         assert 0.5 <= first <= among <= 1

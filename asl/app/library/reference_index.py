@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +18,23 @@ from asl.app.library.reference_votes import ReferenceVotes
 from asl.app.library.vector_rows import MappedRows, VectorRows
 from asl.app.library.vectors import VectorCollection, VectorView
 from asl.matching.candidates.feature_values import LocalFeatures
-from asl.types import F32, I64, AslError, Progress
+from asl.types import F32, I64, AslError, Bools, Progress
 
 PUBLISH_BATCH = 4096  # references put into the index at a time
+
+
+class Retrieved(NamedTuple):
+    """Candidates of a query.
+
+    Attributes:
+        view: that was searched.
+        rows: int64 ``[n]`` of the view, best first.
+        voted: bool ``[n]``, found by local features.
+    """
+
+    view: VectorView
+    rows: I64
+    voted: Bools
 
 
 class ReferenceIndex:
@@ -108,25 +123,23 @@ class ReferenceIndex:
         if self._votes:
             self._votes.remove(known)
 
-    def nearest(self, query: F32, features: LocalFeatures, k: int) -> tuple[VectorView, I64]:
+    def nearest(self, query: F32, features: LocalFeatures, k: int) -> Retrieved:
         """Retrieve the candidates of a query: k by vectors, and some by local features.
+
+        Both kinds take turns: which is better is not known before they are compared.
 
         Args:
             query: float32 ``[1 + S, D]`` unit rows: the whole image, then its regions.
             features: of the query.
             k: candidates by vectors.
-
-        Returns:
-            The view that was searched and int64 ``[k']`` of its rows. Both kinds take turns: which
-            is better is not known before they are compared.
         """
         view, near = self._vectors.nearest(query, k)
-        if not self._votes:
-            return view, near
-        voted = self._vectors.rows(view, self._votes.nearest(features, self._local_candidates))
+        voted: list[int] = []
+        if self._votes:
+            voted = self._vectors.rows(view, self._votes.nearest(features, self._local_candidates))
         turns = chain.from_iterable(zip_longest(near.tolist(), voted))
-        rows = dict.fromkeys(row for row in turns if row is not None)
-        return view, np.array(list(rows), dtype=np.int64)
+        rows = np.array(list(dict.fromkeys(row for row in turns if row is not None)), np.int64)
+        return Retrieved(view, rows, np.isin(rows, voted))
 
     def describe(self, names: Sequence[str]) -> list[tuple[Name, Facts]]:
         """Return names and file facts of references; unknown and removed ones are left out."""

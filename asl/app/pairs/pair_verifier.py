@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from asl.app.pairs.edits_seen import likely_edits
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, Outline, PairVerdict
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
+from asl.matching.align.agreeing_features import LEAST_AGREEING, agreeing_features
 from asl.matching.align.prepare import Prepared, working_image
 from asl.matching.align.sift import SiftFeatures
 from asl.matching.align.xfeat import LearnedFeatures
@@ -56,24 +57,24 @@ class _Packed:
     scales: F32
     angles: F32
     descriptors: U8
-    learned_points: F32
-    learned_descriptors: npt.NDArray[np.float16]
+    learned_points: F32 | None = None
+    learned_descriptors: npt.NDArray[np.float16] | None = None
 
     @classmethod
     def of(cls, thumbnail: bytes, ready: Prepared) -> _Packed:
-        return cls(
-            thumbnail,
-            ready.points,
-            ready.scales,
-            ready.angles,
-            ready.descriptors,
-            ready.learned.points,
-            ready.learned.descriptors.astype(np.float16),
-        )
+        packed = cls(thumbnail, ready.points, ready.scales, ready.angles, ready.descriptors)
+        if ready.stored is None:
+            return packed
+        points, descriptors = ready.stored
+        half = descriptors.astype(np.float16)
+        return replace(packed, learned_points=points, learned_descriptors=half)
 
     def unpack(self, size: int) -> Prepared:
         image = working_image(decode_image(self.thumbnail), size)
-        learned = LearnedFeatures(self.learned_points, self.learned_descriptors.astype(np.float32))
+        learned = None
+        if self.learned_points is not None and self.learned_descriptors is not None:
+            descriptors = self.learned_descriptors.astype(np.float32)
+            learned = LearnedFeatures(self.learned_points, descriptors)
         return Prepared(image, self.points, self.scales, self.angles, self.descriptors, learned)
 
 
@@ -114,15 +115,38 @@ class PairVerifier:
         """Verify a prepared image that is not in the store against a digest that is."""
         return verify_prepared(first, self.prepared(second), self._verifier)
 
-    def prepared(self, digest: str) -> Prepared:
-        """Return the prepared image of a digest, from the caches where possible."""
+    def agreeing(self, first: Prepared, second: str) -> int | None:
+        """Count the features of a prepared image that agree with those of a digest.
+
+        Returns:
+            The count (:func:`asl.matching.align.agreeing_features.agreeing_features`); None where
+            an image has too few features to tell.
+        """
+        other = self.prepared(second, learned=False)
+        if min(len(first.points), len(other.points)) < LEAST_AGREEING:
+            return None
+        return agreeing_features(first, other, self._verifier.settings)
+
+    def prepared(self, digest: str, *, learned: bool = True) -> Prepared:
+        """Return the prepared image of a digest, from the caches where possible.
+
+        Args:
+            digest: of the image.
+            learned: with its learned features; False leaves them to who asks for them first.
+        """
         with self._lock:
             ready, packed = self._prepared.get(digest), self._packed.get(digest)
+        thumbnail = packed.thumbnail if packed is not None else b""
         if ready is None and packed is not None:
             ready = packed.unpack(self._verifier.settings.size)
         if ready is None:
             thumbnail = self._thumbnail(digest)
             ready = self._from_store(digest, thumbnail) or self.prepare(thumbnail)
+            packed = None
+        if learned and ready.stored is None:
+            ready = ready.with_learned()
+            packed = None
+        if packed is None and thumbnail:
             packed = _Packed.of(thumbnail, ready)
         with self._lock:
             self._prepared[digest] = ready

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from asl.console.schema_groups import CheckedChoices
 from asl.console.schemas.shared_keys import Regions
@@ -40,6 +41,8 @@ class ServeLibrary:
             library, asl_lite1 for a new one.
         regions: regions to search as well, for crops.
         local_candidates: candidates per image by local features, for crops and collages; 0: none.
+        compare: promising: candidates that can match by their cosine and a quick test of their
+            features; all: every one of them.
         precision: share of the matches that should be right.
         check_files: check the whole library first, not only what is read.
     """
@@ -49,6 +52,7 @@ class ServeLibrary:
     model: str | None = None
     regions: Regions = "coarse"
     local_candidates: int = LOCAL_CANDIDATES
+    compare: Literal["all", "promising"] = "all"
     precision: float = PRECISION
     check_files: bool = False
 

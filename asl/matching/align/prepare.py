@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import cv2
 import numpy as np
 
+from asl.matching.align.lazy_property import LazyProperty
 from asl.matching.align.sift import (
     detect_sift,
     mirrored_angles,
@@ -44,25 +44,25 @@ class Prepared:
     descriptors: U8
     stored: LearnedFeatures | None = None
 
-    @cached_property
+    @LazyProperty
     def gray(self) -> Gray:
         """Brightness, float32 ``[h, w]`` 0..255."""
         return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), dtype=np.float32)
 
-    @cached_property
+    @LazyProperty
     def unit(self) -> F32:
         """Descriptors as float32 ``[K, 128]`` unit rows: a product of two is a cosine."""
         rows = self.descriptors.astype(np.float32)
         norms = np.sqrt(np.einsum("kd,kd->k", rows, rows))
         return np.asarray(rows / np.maximum(norms, 1e-6)[:, None], dtype=np.float32)
 
-    @cached_property
+    @LazyProperty
     def learned(self) -> LearnedFeatures:
         """Learned features of this reading; a mirror image and a negative have others."""
         return detect_xfeat(self.image) if self.stored is None else self.stored
 
     # Cached because a query is matched in each of these readings against all of its candidates.
-    @cached_property
+    @LazyProperty
     def mirror(self) -> Prepared:
         """The image mirrored left to right; its features are permuted, not detected again."""
         points = self.points.copy()
@@ -75,7 +75,7 @@ class Prepared:
             mirrored_descriptors(self.descriptors),
         )
 
-    @cached_property
+    @LazyProperty
     def negative(self) -> Prepared:
         """The photographic negative; its features are permuted, not detected again."""
         return Prepared(
@@ -91,7 +91,7 @@ class Prepared:
         """Height and width at working size, in pixels."""
         return int(self.image.shape[0]), int(self.image.shape[1])
 
-    @cached_property
+    @LazyProperty
     def softened(self) -> LearnedFeatures:
         """Learned features of the blurred image: halftones, squares and noise are not in it."""
         return detect_xfeat(np.asarray(cv2.GaussianBlur(self.image, (0, 0), _BLUR)))

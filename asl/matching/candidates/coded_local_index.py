@@ -8,7 +8,9 @@ that are gone are masked. An image is known by its key, a hash of what it is.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from asl.matching.candidates.piece_writer import (
     is_dense,
 )
 from asl.matching.candidates.quantiser import Quantiser, load_quantiser
+from asl.parallel import usable_cores
 from asl.storage import exclusive_lock
 from asl.types import I64, U8, AslError
 
@@ -51,6 +54,7 @@ class CodedLocalIndex:
         references: number of references, R.
         quantiser: of the codes.
         probes: lists searched for each feature of a query.
+        threads: that share the features of a query; None: the caller's thread.
     """
 
     pieces: Sequence[KeyedPiece]
@@ -58,6 +62,7 @@ class CodedLocalIndex:
     references: int
     quantiser: Quantiser
     probes: int
+    threads: Executor | None = None
 
     @classmethod
     def of(
@@ -66,6 +71,7 @@ class CodedLocalIndex:
         rows: Sequence[I64],
         references: int,
         quantiser: Quantiser,
+        threads: Executor | None = None,
     ) -> CodedLocalIndex:
         """Search pieces with the number of lists that suits the features of their references."""
         searched = sum(
@@ -73,7 +79,7 @@ class CodedLocalIndex:
             for keyed, row in zip(pieces, rows, strict=True)
         )
         probes = probes_for(round(searched), quantiser.lists)
-        return cls(pieces, rows, references, quantiser, probes)
+        return cls(pieces, rows, references, quantiser, probes, threads)
 
     def __len__(self) -> int:
         """Number of features in the pieces."""
@@ -88,7 +94,13 @@ class CodedLocalIndex:
         """Search the nearest features of each of M descriptors, uint8 ``[M, D]``."""
         pieces = [keyed.piece for keyed in self.pieces]
         return nearest_codes(
-            pieces, self.rows, self.quantiser, descriptors, k=NEIGHBOURS, probes=self.probes
+            pieces,
+            self.rows,
+            self.quantiser,
+            descriptors,
+            k=NEIGHBOURS,
+            probes=self.probes,
+            threads=self.threads,
         )
 
 
@@ -162,21 +174,52 @@ def _coded(
 ) -> Iterator[list[KeyedPiece]]:
     """Code missing images; yield small pieces that make up one of full size together."""
     small: list[KeyedPiece] = []
-    positions: list[int] = []
-    images: list[LocalFeatures] = []
-    for number, (position, features) in enumerate(
-        zip(missing, read(missing), strict=True), start=1
-    ):
-        if features is not None:
-            positions.append(position)
-            images.append(features.largest(FEATURES_PER_IMAGE))
-        is_last = number == len(missing)
-        if images and (is_last or sum(map(len, images)) >= _CODED_FEATURES):
-            small.append(code_images(images, wanted[positions], quantiser))
-            positions, images = [], []
-        if small and (is_last or sum(len(one.piece) for one in small) >= _PIECE_FEATURES):
+    for piece in _small_pieces(wanted, missing, read, quantiser):
+        small.append(piece)
+        if sum(len(one.piece) for one in small) >= _PIECE_FEATURES:
             yield small
             small = []
+    if small:
+        yield small
+
+
+def _small_pieces(
+    wanted: Keys, missing: Sequence[int], read: ReadFeatures, quantiser: Quantiser
+) -> Iterator[KeyedPiece]:
+    """Code missing images, some at a time on every core, in order."""
+    cores = usable_cores()
+    waiting: deque[Future[KeyedPiece]] = deque()
+    with ThreadPoolExecutor(cores, thread_name_prefix="code") as pool:
+        try:
+            for positions, images in _batches(missing, read(missing)):
+                waiting.append(pool.submit(code_images, images, wanted[positions], quantiser))
+                if len(waiting) > cores:
+                    yield waiting.popleft().result()
+        except (Exception, KeyboardInterrupt):  # what was read so far is kept
+            yield from (future.result() for future in waiting)
+            raise
+        yield from (future.result() for future in waiting)
+
+
+def _batches(
+    missing: Sequence[int], features: Iterable[LocalFeatures | None]
+) -> Iterator[tuple[list[int], list[LocalFeatures]]]:
+    """Yield the readable images in batches of about 2^15 features, with their positions."""
+    positions: list[int] = []
+    images: list[LocalFeatures] = []
+    count = 0
+    for position, image in zip(missing, features, strict=True):
+        if image is None:
+            continue
+        positions.append(position)
+        images.append(image.largest(FEATURES_PER_IMAGE))
+        count += len(images[-1])
+        if count >= _CODED_FEATURES:
+            yield positions, images
+            positions, images = [], []
+            count = 0
+    if images:
+        yield positions, images
 
 
 def select_pieces(

@@ -9,6 +9,7 @@ into pieces.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,7 @@ def nearest_codes(
     *,
     k: int,
     probes: int,
+    threads: Executor | None = None,
 ) -> Neighbours:
     """Search the ``k`` nearest coded features of each feature of a query.
 
@@ -83,6 +85,7 @@ def nearest_codes(
         descriptors: uint8 ``[M, D]`` of the query.
         k: neighbours per feature.
         probes: lists searched per feature.
+        threads: that share the features of the query; None: the caller's thread.
     """
     projected = quantiser.project(descriptors)
     probed = quantiser.probe(projected, probes)
@@ -90,14 +93,21 @@ def nearest_codes(
         (piece.bounds[probed.lists + 1] - piece.bounds[probed.lists]).sum(axis=1)
         for piece in pieces
     )
-    parts = [
-        _near_codes(pieces, rows, quantiser, projected[part], probed.lists[part], start=part.start)
-        for part in _blocks(np.asarray(sizes, dtype=np.int64), len(projected))
-    ]
+
+    def search(part: slice) -> tuple[_Near, F64]:
+        lists = probed.lists[part]
+        near = _near_codes(pieces, rows, quantiser, projected[part], lists, start=part.start)
+        return near, _distances(near, quantiser, projected, probed)
+
+    blocks = _blocks(np.asarray(sizes, dtype=np.int64), len(projected))
+    parts = list(threads.map(search, blocks) if threads else map(search, blocks))
     if not parts:
         return _nearest_of(_nothing(quantiser), np.empty(0), len(projected), k)
-    near = _Near(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    return _nearest_of(near, _distances(near, quantiser, projected, probed), len(projected), k)
+    near = _Near(
+        *(np.concatenate(column) for column in zip(*(one for one, _ in parts), strict=True))
+    )
+    distances = np.concatenate([distances for _, distances in parts])
+    return _nearest_of(near, distances, len(projected), k)
 
 
 def _blocks(sizes: I64, count: int) -> list[slice]:

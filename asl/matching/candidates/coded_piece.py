@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asl.matching.candidates.feature_values import LocalFeatures
-from asl.matching.candidates.quantiser import Quantiser
+from asl.matching.candidates.quantiser import Codes, Quantiser
 from asl.types import F32, I64, U8, AslError, Bools
 
 # What is known of an indexed feature beside the signs of its residual: 8 bytes.
@@ -64,17 +64,35 @@ def encode_piece(images: Sequence[LocalFeatures], quantiser: Quantiser) -> Piece
     """
     empty = np.empty((0, quantiser.dim), np.uint8)
     codes = quantiser.encode(np.concatenate([empty, *(image.descriptors for image in images)]))
+    return piece_of(
+        codes,
+        np.array([len(image) for image in images], dtype=np.int64),
+        _joined([image.scales for image in images]),
+        _joined([image.angles for image in images]),
+        quantiser,
+    )
+
+
+def piece_of(codes: Codes, counts: I64, scales: F32, angles: F32, quantiser: Quantiser) -> Piece:
+    """Make a piece of coded features.
+
+    Args:
+        codes: of N features, image by image.
+        counts: int64 ``[R]`` features of each image.
+        scales: float32 ``[N]`` diameter in pixels.
+        angles: float32 ``[N]`` degrees.
+        quantiser: of the codes.
+    """
     features = np.empty(len(codes.lists), dtype=FEATURE)
-    features["image"] = np.repeat(np.arange(len(images)), [len(image) for image in images])
+    features["image"] = np.repeat(np.arange(len(counts)), counts)
     features["length"], features["fit"] = codes.lengths, codes.fits
-    features["angle"] = _angle_steps(_joined([image.angles for image in images]))
-    features["scale"] = _scale_steps(_joined([image.scales for image in images]))
+    features["angle"], features["scale"] = _angle_steps(angles), _scale_steps(scales)
     order = np.argsort(codes.lists, kind="stable")
     return Piece(
         _bounds_of(np.bincount(codes.lists, minlength=quantiser.lists)),
         np.ascontiguousarray(codes.bits[order]).view("<u8"),
         features[order],
-        len(images),
+        len(counts),
     )
 
 

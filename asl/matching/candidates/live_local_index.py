@@ -8,6 +8,7 @@ killed lost the images in memory: :meth:`LiveLocalIndex.keep` names them when it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from asl.matching.candidates.piece_writer import (
     joined_in_memory,
 )
 from asl.matching.candidates.quantiser import load_quantiser
+from asl.parallel import usable_cores
 from asl.storage import exclusive_lock
 from asl.types import I64, AslError, Bools
 
@@ -42,6 +44,8 @@ class LiveLocalIndex:
         """
         self._quantiser = load_quantiser()
         self._held = ExitStack()
+        cores = usable_cores()
+        self._threads = ThreadPoolExecutor(cores, "vote") if cores > 1 else None
         own = folder
         pieces: list[KeyedPiece] = []
         if folder is not None:
@@ -131,6 +135,8 @@ class LiveLocalIndex:
         """Write what is in memory, and let others write to the folder."""
         self.flush()
         self._held.close()
+        if self._threads is not None:
+            self._threads.shutdown()
 
     def _pieces(self) -> list[KeyedPiece]:
         return [*self._writer.pieces, *([self._recent] if self._recent else [])]
@@ -176,7 +182,7 @@ class LiveLocalIndex:
         if self._recent is not None:
             first = sum(keyed.piece.images for keyed in self._writer.pieces)
             rows.append(self._numbered(self._recent, first))
-        return CodedLocalIndex.of(pieces, rows, self._images(), self._quantiser)
+        return CodedLocalIndex.of(pieces, rows, self._images(), self._quantiser, self._threads)
 
 
 def _joined(pieces: Sequence[KeyedPiece]) -> KeyedPiece:

@@ -32,7 +32,7 @@ def test_candidates_of_both_kinds_take_turns(embedder: Embedder, local_candidate
     features = local_features(query.prepared)
 
     def names(k: int) -> list[str]:
-        view, rows = index.nearest(query.vectors, features, k)
+        view, rows, _ = index.nearest(query.vectors, features, k)
         return [view.keys[row] for row in rows]
 
     by_vectors = [name for name in names(COUNT) if name != "n5"]

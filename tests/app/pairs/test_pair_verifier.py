@@ -37,6 +37,20 @@ def test_what_is_kept_changes_the_work_and_not_the_answer(monkeypatch) -> None: 
     assert answers[0][0].forward > 0.5 > answers[0][2].probability
 
 
+def test_agreeing_features_are_counted_before_learned_ones_are_needed(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    verifier, read = verifier_of(monkeypatch, 2, 9)
+    cut = verifier.prepared("cut", learned=False)
+    assert cut.stored is None
+    counts = {name: verifier.agreeing(cut, name) for name in ("d0", "d1", "d2")}
+    assert counts["d0"] is not None
+    assert counts["d0"] >= 5
+    assert (counts["d1"], counts["d2"]) == (0, 0)
+    expected, _ = verifier_of(monkeypatch, 9, 9)
+    assert verifier.verify("cut", "d0") == expected.verify("cut", "d0")
+    assert verifier.prepared("d0").stored is not None
+    assert len(read) == 4, "what was kept without learned features is not read again"
+
+
 def test_a_pair_can_be_read_from_either_side(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     verifier, _ = verifier_of(monkeypatch, 9, 9)
     cut, whole = verifier.verify("cut", "d0"), verifier.verify("d0", "cut")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -62,6 +63,19 @@ def test_neighbours_are_those_of_the_slow_loop(quantiser: Quantiser, draw: Draw)
             found.distances[number][known], [distance for distance, _ in expected], rtol=1e-5
         )
         assert found.images[number][known].tolist() == [owner for _, owner in expected]
+
+
+def test_threads_share_the_features(
+    quantiser: Quantiser, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CODES_AT_ONCE", 50)
+    piece = encode_piece([draw(count) for count in (40, 25, 60)], quantiser)
+    query = draw(30).descriptors
+    expected = nearest_codes([piece], rows(3), quantiser, query, k=5, probes=8)
+    with ThreadPoolExecutor(3) as threads:
+        found = nearest_codes([piece], rows(3), quantiser, query, k=5, probes=8, threads=threads)
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_estimated_distances_are_near_to_the_true_ones(draw: Draw) -> None:

@@ -34,6 +34,16 @@ def test_codes_are_those_of_the_slow_loop(quantiser: Quantiser, draw: Draw) -> N
         assert abs(codes.fits[number] / 255 - cosine) < 0.003
 
 
+@pytest.mark.parametrize("largest", [2**10, 2**22, 2**23])
+def test_the_smallest_of_a_row_are_those_of_a_stable_sort(largest: int) -> None:
+    """Also of numbers that do not fit 32 bits together with their column, and of equal ones."""
+    rng = np.random.default_rng(largest)
+    values = rng.integers(-largest, largest, (40, 256)).astype(np.float32)
+    values[:, ::7] = values[:, :1]
+    expected = np.argsort(values, axis=1, kind="stable")[:, :9]
+    np.testing.assert_array_equal(module._smallest(values, 9), expected)
+
+
 def test_the_nearest_lists_come_first(quantiser: Quantiser, draw: Draw) -> None:
     projected = quantiser.project(draw(30).descriptors)
     lists, distances = quantiser.probe(projected, 7)
