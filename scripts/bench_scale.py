@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -285,9 +286,11 @@ def measure_coded(
 def searched(
     index: CodedLocalIndex, queries: list[Query], name: str, built: float, size: int
 ) -> Result:
-    start = time.process_time()
-    ranked = [votes_of(index, query.features, K)[0].tolist() for query in queries]
-    seconds = (time.process_time() - start) / len(queries)
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        index = replace(index, threads=threads)
+        start = time.process_time()
+        ranked = [votes_of(index, query.features, K)[0].tolist() for query in queries]
+        seconds = (time.process_time() - start) / len(queries)
     return Result(name, built, size, seconds, memory_of_this_process(), ranked)
 
 

@@ -9,6 +9,7 @@ The noise is that of :func:`bench_scale.noisy`, projected.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.candidates.piece_files import KEY, KeyedPiece
 from asl.matching.candidates.piece_writer import FEATURES_PER_IMAGE
 from asl.matching.candidates.quantiser import Codes, Quantiser
+from asl.parallel import usable_cores
 from asl.types import F32, I64
 
 LISTS = 32  # of a photograph's feature, among which that of a copy is looked for
@@ -30,6 +32,7 @@ COPIES_AT_ONCE = 64  # of one photograph
 class Copies(NamedTuple):
     """Codes of some copies of one photograph, copy by copy."""
 
+    numbers: Sequence[int]
     codes: Codes
     scales: F32
     angles: F32
@@ -55,24 +58,29 @@ class CodedCopies:
 
     def pieces(self, first: int, last: int, start: int) -> Iterator[KeyedPiece]:
         """Yield copies ``first`` to ``last`` - 1 in pieces; their keys count from ``start`` on."""
-        waiting: list[Copies] = []
-        counts: list[int] = []
-        keys: list[bytes] = []
         step = len(self._photographs)
-        for place in range(step):
-            numbers = range(first + (place - first) % step, last, step)
-            projected = self._quantiser.project(self._photographs[place].descriptors)
-            near = self._quantiser.probe(projected, LISTS).lists
-            for begin in range(0, len(numbers), COPIES_AT_ONCE):
-                some = numbers[begin : begin + COPIES_AT_ONCE]
-                waiting.append(self._copies(place, some, projected, near))
-                counts += [len(self._photographs[place])] * len(some)
-                keys += [image_key(str(start + number)) for number in some]
-            if sum(len(one.scales) for one in waiting) >= PIECE_FEATURES:
-                yield self._piece(waiting, counts, keys)
-                waiting, counts, keys = [], [], []
-        if keys:
-            yield self._piece(waiting, counts, keys)
+        cores = usable_cores()
+        numbers = [range(first + (place - first) % step, last, step) for place in range(step)]
+        waiting: list[Copies] = []
+        with ThreadPoolExecutor(cores) as pool:
+            for begin in range(0, step, cores):
+                places = range(begin, min(begin + cores, step))
+                for copies in pool.map(self._all_copies, places, numbers[begin : begin + cores]):
+                    waiting += copies
+                if sum(len(one.scales) for one in waiting) >= PIECE_FEATURES:
+                    yield self._piece(waiting, start)
+                    waiting = []
+        if waiting:
+            yield self._piece(waiting, start)
+
+    def _all_copies(self, place: int, numbers: Sequence[int]) -> list[Copies]:
+        """Make copies of a photograph, some at a time."""
+        projected = self._quantiser.project(self._photographs[place].descriptors)
+        near = self._quantiser.probe(projected, LISTS).lists
+        return [
+            self._copies(place, numbers[begin : begin + COPIES_AT_ONCE], projected, near)
+            for begin in range(0, len(numbers), COPIES_AT_ONCE)
+        ]
 
     def _copies(self, place: int, numbers: Sequence[int], projected: F32, near: I64) -> Copies:
         """Make some copies of a photograph, given its projected features and their lists."""
@@ -88,14 +96,14 @@ class CodedCopies:
         scales = photograph.scales * np.exp2(np.float32(0.2) * draws[:, 0])
         angles = (photograph.angles + np.float32(10) * draws[:, 1]) % np.float32(360)
         codes = quantiser.encode_in(lists.ravel(), moved.reshape(-1, moved.shape[2]))
-        return Copies(codes, scales.reshape(-1), angles.reshape(-1))
+        return Copies(numbers, codes, scales.reshape(-1), angles.reshape(-1))
 
-    def _piece(
-        self, copies: Sequence[Copies], counts: Sequence[int], keys: Sequence[bytes]
-    ) -> KeyedPiece:
-        codes = Codes(
-            *(np.concatenate(column) for column in zip(*(one.codes for one in copies), strict=True))
-        )
+    def _piece(self, copies: Sequence[Copies], start: int) -> KeyedPiece:
+        numbers = [number for one in copies for number in one.numbers]
+        counts = [len(one.scales) // len(one.numbers) for one in copies for _ in one.numbers]
+        keys = [image_key(str(start + number)) for number in numbers]
+        columns = zip(*(one.codes for one in copies), strict=True)
+        codes = Codes(*(np.concatenate(column) for column in columns))
         scales = np.concatenate([one.scales for one in copies])
         angles = np.concatenate([one.angles for one in copies])
         piece = piece_of(codes, np.array(counts), scales, angles, self._quantiser)

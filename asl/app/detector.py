@@ -81,8 +81,8 @@ class CopyDetector:
             local_candidates: references by local features, compared beside the ``k``, so that small
                 crops and collages are found; 0 is quicker.
             compare: ``all`` candidates, or the ``promising`` ones, whose cosine is high or of which
-                five local features agree with the query (``docs/scale.md`` says what that saves
-                and misses); models without a rule compare all.
+                five local features agree with the query, by the rule of large scans; models
+                without a rule compare all.
             isolate: decode every image, not only costly ones, in a process that can be ended.
             progress: called with (done, to do) while what the folder lacks is made: regions of
                 references that were added with others, then local features.

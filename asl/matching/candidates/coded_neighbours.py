@@ -187,7 +187,7 @@ def _compare(piece: Piece, row: I64, own: Words, lists: I64) -> _Compared:
         pair = np.repeat(np.arange(len(lists)), sizes)[searched]
         sizes = np.bincount(pair, minlength=len(lists))
         places = places[searched]
-    differing = np.asarray(piece.signs)[places]
+    differing = np.take(np.asarray(piece.signs), places, axis=0)  # indexing takes thrice as long
     differing ^= np.repeat(own, sizes, axis=0)
     bits = np.bitwise_count(differing)
     hamming = bits[:, 0].astype(np.uint16)
