@@ -37,10 +37,11 @@ POINTS = (0.1, 0.2, 0.4, 0.6, 0.8)
 
 @dataclass
 class Cost:
-    """Seconds of a stage: by the clock, and of the processors."""
+    """Seconds of a stage, by the clock and of the processors, and its number of images or pairs."""
 
     wall: float = 0.0
     cpu: float = 0.0
+    units: int = 0
 
 
 @dataclass
@@ -80,7 +81,11 @@ class Meter:
             self._place = place
             self._left.begin(place, time.monotonic())
 
+        units = 0
+
         def update(done: int, total: int) -> None:
+            nonlocal units
+            units = total
             now = time.monotonic()
             self._left.update(done / total if total else 1.0, now, units=total)
             left = self._left.shown(now)
@@ -89,6 +94,7 @@ class Meter:
 
         yield update
         self.take(label)
+        self.costs[label].units += units
 
 
 def processor_seconds() -> float:
@@ -201,11 +207,11 @@ def main() -> int:
 
 def print_costs(meter: Meter, whole: float) -> None:
     """Print the table of stages and the estimates beside the truth."""
-    print("| stage | wall, s | processor, s |\n|---|---|---|")
+    print("| stage | images or pairs | wall, s | processor, s |\n|---|---|---|---|")
     for label, cost in meter.costs.items():
-        print(f"| {label} | {cost.wall:.1f} | {cost.cpu:.1f} |")
+        print(f"| {label} | {cost.units or ''} | {cost.wall:.1f} | {cost.cpu:.1f} |")
     cpu = sum(cost.cpu for cost in meter.costs.values())
-    print(f"| all | {whole:.1f} | {cpu:.1f} |")
+    print(f"| all | | {whole:.1f} | {cpu:.1f} |")
     for point in POINTS:
         known = [(passed, left) for passed, left in meter.shown if passed <= point * whole]
         if known:
