@@ -8,6 +8,7 @@ from dataclasses import dataclass
 SLOWER = 0.5  # seconds by which the shown time may grow in a second
 FASTER = 0.4  # share of the gap by which it may shrink in a second
 _TRUSTED = 0.1  # share of a stage from which its own rate counts alone
+_SETTLED = 0.1  # share of costs in seconds from which the shown time follows slowly
 _KNOWN_BEFORE = 0.2  # of its cost: a quicker stage found its results there, and says nothing
 
 
@@ -34,6 +35,7 @@ class TimeLeft:
     its own rate as soon as that is known. A stage that took next to nothing, because an earlier run
     left its results, tells nothing of the others. The time that is shown follows the estimate
     slowly: it grows by at most :data:`SLOWER` in a second, and what is gained arrives bit by bit.
+    Where the costs are seconds, it follows at once in the first tenth: a busy machine shows there.
     """
 
     def __init__(self, stages: Sequence[Stage], now: float, *, prior: float = 0.0) -> None:
@@ -86,7 +88,7 @@ class TimeLeft:
             return None
         target = max(0.0, self._target - (now - self._known_at))
         passed, self._shown_at = max(0.0, now - self._shown_at), now
-        if self._shown is None:
+        if self._shown is None or (self._prior and self.done < _SETTLED):
             self._shown = target
             return target
         expected = max(0.0, self._shown - passed)

@@ -31,7 +31,9 @@ from asl.types import F32, U8, AslError
 
 PACKED_CACHE_IMAGES = 2500  # JPEG and local features, about 0.2 MB an image
 PREPARED_CACHE_IMAGES = 32  # decoded and ready to compare, almost 1 MB an image
-PAIRS_PER_BLOCK = 192  # pairs sent to a worker process at a time
+PAIRS_PER_BLOCK = 192  # pairs sent to a worker process at a time, at most
+_BLOCKS = 20  # that each process gets at least: progress comes block by block
+_LEAST_BLOCK = 16  # pairs
 # Below every threshold: without structure the verifier's probability means nothing.
 UNSEEN_PROBABILITY = 0.01
 VERDICT_VERSION = 8  # raised when verdicts of earlier versions must not be reused
@@ -223,10 +225,9 @@ def verify_all(
     Yields:
         The pair, and its verdict or the reason why it could not be compared.
     """
-    blocks = [
-        list(pairs[start : start + PAIRS_PER_BLOCK])
-        for start in range(0, len(pairs), PAIRS_PER_BLOCK)
-    ]
+    size = len(pairs) // (_BLOCKS * max(1, workers))
+    size = min(max(size, _LEAST_BLOCK), PAIRS_PER_BLOCK)
+    blocks = [list(pairs[start : start + size]) for start in range(0, len(pairs), size)]
     if workers <= 1:
         with closing(ThumbnailFile(store)) as thumbnails, closing(SiftFile(store)) as sift:
             worker = _Worker(thumbnails, sift)

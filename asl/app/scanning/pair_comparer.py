@@ -15,19 +15,11 @@ from asl.app.library.image_store import ImageStore
 from asl.app.library.local_feature_store import extract_missing
 from asl.app.pairs.agreement_counts import agreement_counts, agreement_id
 from asl.app.pairs.cached_verdicts import verify_with_cache
-from asl.app.pairs.pair_glances import (
-    MANY_AGREEING,
-    glance_id,
-    is_plainly_different,
-    pair_glances,
-)
 from asl.app.pairs.pair_verdict import SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id
 from asl.app.scanning import scan_stages
 from asl.app.scanning.pair_candidates import CandidatePairs, cache_friendly_order
 from asl.app.scanning.pair_prospects import PairProspects
-from asl.matching.evidence.glance import Glance
-from asl.types import Bools
 
 PAIRS_PER_TRANSACTION = 960
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
@@ -115,41 +107,8 @@ class PairComparer:
         agreeing = np.zeros(len(pairs))
         unsure = np.flatnonzero(~rule.is_sure(values))
         agreeing[unsure] = self.agreeing([pairs[place] for place in unsure.tolist()])
-        kept = rule.is_compared(values, agreeing)
-        # Of a sure pair nothing was counted: its cosine says little where all pictures are alike.
-        doubtful = np.flatnonzero(kept & (agreeing < MANY_AGREEING))
-        kept[doubtful] = ~self._dismissed([pairs[place] for place in doubtful.tolist()])
-        return [pairs[place] for place in np.flatnonzero(kept).tolist()]
-
-    def _dismissed(self, pairs: list[RowPair]) -> Bools:
-        """Select the pairs that are plainly different at a glance, bool ``[P]``."""
-        seen = self.glances(pairs)
-        return np.array([look is not None and is_plainly_different(look) for look in seen], bool)
-
-    def glances(self, pairs: list[RowPair]) -> list[Glance | None]:
-        """Look at pairs, or take what the store has of them.
-
-        Args:
-            pairs: of rows, each in the order of its digests.
-
-        Returns:
-            The looks; None where nothing can be seen.
-        """
-        named = self._digest_pairs(pairs)
-        cached = self.store.verdicts(glance_id(), named)
-        known = {pair: _read_glance(text) for pair, text in cached.items()}
-        left = [pair for pair in self._digest_pairs(_ordered(pairs)) if pair not in known]
-        unsaved: list[tuple[str, str, str]] = []
-        with self.bar(scan_stages.GLANCE, "pairs") as progress:
-            looked = pair_glances(left, store=self.path, workers=self.workers)
-            for done, (pair, look) in enumerate(zip(left, looked, strict=True), start=1):
-                known[pair] = look
-                unsaved.append((*pair, json.dumps(look)))
-                if len(unsaved) >= PAIRS_PER_TRANSACTION or done == len(left):
-                    self.store.put_verdicts(glance_id(), unsaved)
-                    unsaved = []
-                progress(done, len(left))
-        return [known[pair] for pair in named]
+        kept = np.flatnonzero(rule.is_compared(values, agreeing))
+        return [pairs[place] for place in kept.tolist()]
 
     def agreeing(self, pairs: list[RowPair]) -> npt.NDArray[np.float64]:
         """Count the agreeing features of pairs, from the store where they are there.
@@ -215,11 +174,6 @@ class PairComparer:
 
     def _digest_pairs(self, pairs: list[RowPair]) -> list[tuple[str, str]]:
         return [(self.digests[first], self.digests[second]) for first, second in pairs]
-
-
-def _read_glance(text: str) -> Glance | None:
-    values = json.loads(text)
-    return None if values is None else Glance(*values)
 
 
 def _ordered(pairs: list[RowPair]) -> list[RowPair]:

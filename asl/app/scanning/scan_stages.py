@@ -13,7 +13,6 @@ REGIONS = "embedding regions"
 EXTRACT = "extracting local features"
 VOTE = "matching local features"
 TEST = "testing pairs"
-GLANCE = "looking at pairs"
 COMPARE = "comparing pairs"
 RELATIVES = "comparing relatives"
 PARENTS = "weighing parents"
@@ -25,13 +24,12 @@ _SECONDS = {
     EXTRACT: 0.022,
     VOTE: 0.022,
     TEST: 0.004,
-    GLANCE: 0.008,
     COMPARE: 0.07,
     RELATIVES: 0.07,
     PARENTS: 0.025,
 }
 _CANDIDATES = 8.0  # pairs of an image, at most
-_DOUBTFUL, _PROMISING = 0.3, 0.25  # shares of the pairs that are looked at, and compared
+_PROMISING = 0.25  # share of the pairs that is compared
 _RELATIVES, _WEIGHED = 0.1, 0.3  # pairs of an image
 
 
@@ -55,7 +53,7 @@ def scan_stages(options: ScanConfig, photos: int, library: int = 0) -> list[Stag
     stages += [_stage(REGIONS, images)] if options.regions != "none" else []
     stages += [_stage(EXTRACT, images)]
     stages += [_stage(VOTE, photos)] if options.local_candidates else []
-    stages += [] if is_all else [_stage(TEST, pairs), _stage(GLANCE, _DOUBTFUL * pairs)]
+    stages += [] if is_all else [_stage(TEST, pairs)]
     stages += [_stage(COMPARE, compared), _stage(RELATIVES, _RELATIVES * photos)]
     return stages if library else [*stages, _stage(PARENTS, _WEIGHED * photos)]
 

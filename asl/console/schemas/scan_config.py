@@ -78,9 +78,9 @@ class ScanCandidates:
         local_candidates: candidates per photo by local features; 0: none.
         regions: regions to embed as well; slow.
         effort: pairs to consider per photo, on average; at least 10,000 pairs in all.
-        compare: promising: pairs that can match by their cosine, votes, a quick test of their
-            features and a look at their pixels (packaged models; others compare all); all: every
-            one of them; auto: all of up to 1,000 photos, promising ones of more.
+        compare: promising: pairs that can match by their cosine, votes and a quick test of their
+            features (packaged models; others compare all); all: every one of them; auto: all of
+            up to 1,000 photos, promising ones of more.
     """
 
     neighbours: int = NEIGHBOURS
