@@ -151,12 +151,12 @@ def test_a_packaged_rule_finds_what_comparing_all_finds(
     for seed in range(8):
         photo = textured(seed)
         (photos / f"p{seed}.jpg").write_bytes(encode(photo, quality=92))
-        for name, copy in (
+        for what, copy in (
             ("crop", photo[60:240, 80:320]),
             ("small", cv2.resize(photo, (200, 150), interpolation=cv2.INTER_AREA)),
             ("blur", cv2.GaussianBlur(photo[:, ::-1], (0, 0), 2.0)),
         ):
-            (photos / f"{name}{seed}.jpg").write_bytes(encode(copy, quality=85))
+            (photos / f"{what}{seed}.jpg").write_bytes(encode(copy, quality=85))
     found = {}
     for kind in ("promising", "all"):
         output = tmp_path / kind
