@@ -29,17 +29,31 @@ from asl.parallel import spawned_map
 from asl.storage import atomic_text, read_json
 from asl.types import AslError
 
-# Chains that are strong as DISC21's, and what people do: the names are those of verifier_queries.
+# Shares of the recipes of verifier_queries: mostly chains as strong as DISC21's, or with more of
+# what people do.
 SHARES = {
-    "strong": 0.38,
-    "disc_like": 0.32,
-    "several": 0.07,
-    "single": 0.06,
-    "moderate": 0.04,
-    "scanned": 0.04,
-    "refilled": 0.03,
-    "printed": 0.03,
-    "night": 0.03,
+    "strong": {
+        "strong": 0.38,
+        "disc_like": 0.32,
+        "several": 0.07,
+        "single": 0.06,
+        "moderate": 0.04,
+        "scanned": 0.04,
+        "refilled": 0.03,
+        "printed": 0.03,
+        "night": 0.03,
+    },
+    "broad": {
+        "strong": 0.28,
+        "disc_like": 0.26,
+        "several": 0.12,
+        "single": 0.1,
+        "moderate": 0.1,
+        "scanned": 0.05,
+        "refilled": 0.03,
+        "printed": 0.03,
+        "night": 0.03,
+    },
 }
 Maps = npt.NDArray[np.float16]
 
@@ -71,10 +85,10 @@ class Photos:
         return decode_image(folder.read(own))
 
 
-def mixed() -> Edit:
-    """Draw one of the recipes in :data:`SHARES`."""
-    known = recipes()
-    return OneOf([known[name] for name in SHARES], weights=list(SHARES.values()))
+def mixed(edits: str) -> Edit:
+    """Draw one of the recipes in an entry of :data:`SHARES`."""
+    known, shares = recipes(), SHARES[edits]
+    return OneOf([known[name] for name in shares], weights=list(shares.values()))
 
 
 class FirstStages(nn.Module):
@@ -99,9 +113,17 @@ class ViewMaker:
     """Make the views of a photograph and their maps, in a process of its own."""
 
     def __init__(
-        self, photos: Photos, model: str, *, views: int, size: int, stages: int, seed: int
+        self,
+        photos: Photos,
+        model: str,
+        *,
+        edits: str,
+        views: int,
+        size: int,
+        stages: int,
+        seed: int,
     ):
-        self._photos, self._model = photos, model
+        self._photos, self._model, self._edits = photos, model, edits
         self._views, self._size, self._stages, self._seed = views, size, stages, seed
         self._network: FirstStages | None = None
         self._edit: Edit | None = None
@@ -111,7 +133,7 @@ class ViewMaker:
         if self._network is None or self._edit is None:
             torch.set_num_threads(1)
             embedder = load_embedder(self._model).eval().to(memory_format=torch.channels_last)
-            self._network, self._edit = FirstStages(embedder, self._stages), mixed()
+            self._network, self._edit = FirstStages(embedder, self._stages), mixed(self._edits)
         folder, own = self._photos.find(row)
         views = make_views(
             decode_image(folder.read(own), least=2 * self._size),
@@ -176,6 +198,7 @@ def cache_views(
     output: Path,
     *,
     model: str,
+    edits: str,
     views: int,
     size: int,
     stages: int,
@@ -196,11 +219,11 @@ def cache_views(
         "stages": stages,
         "views": views,
         "seed": seed,
-        "shares": SHARES,
+        "shares": SHARES[edits],
     }
     if (output / "facts.json").exists():
         return CachedViews.open(output, facts)
-    maker = ViewMaker(photos, model, views=views, size=size, stages=stages, seed=seed)
+    maker = ViewMaker(photos, model, edits=edits, views=views, size=size, stages=stages, seed=seed)
     output.mkdir(parents=True, exist_ok=True)
     maps = None
     made = spawned_map(maker, range(len(photos)), processes=workers)

@@ -22,7 +22,7 @@ from typing import Any, cast, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from cached_views import Photos, check_same, mixed
+from cached_views import SHARES, Photos, check_same, mixed
 from torch import Tensor, nn
 
 from asl.console.progress import progress_bar
@@ -63,8 +63,8 @@ class Pooled:
 class PooledViews:
     """Make the views of a photograph and pool their features, in a process of its own."""
 
-    def __init__(self, photos: Photos, model: str, seed: int) -> None:
-        self._photos, self._model, self._seed = photos, model, seed
+    def __init__(self, photos: Photos, model: str, edits: str, seed: int) -> None:
+        self._photos, self._model, self._edits, self._seed = photos, model, edits, seed
         self._embedder: Embedder | None = None
 
     def __call__(self, row: int) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
@@ -75,7 +75,7 @@ class PooledViews:
         size = embedder.preprocessing.size
         views = make_views(
             decode_image(folder.read(own), least=2 * size),
-            mixed(),
+            mixed(self._edits),
             key=f"norm/{folder.ids[own]}",
             seed=self._seed,
             views=VIEWS,
@@ -99,13 +99,14 @@ def pool_views(options: argparse.Namespace) -> Pooled:
     facts = {
         "model": model_hash(load_embedder(options.model)),
         "photographs": len(Photos.open(options.photos)),
+        "edits": options.edits,
         "limit": options.limit,
         "seed": options.seed,
     }
     if not options.features.exists():
         photos = Photos.open(options.photos)
         rows = np.random.default_rng(options.seed).permutation(len(photos))[: options.limit]
-        maker = PooledViews(photos, str(options.model), options.seed)
+        maker = PooledViews(photos, str(options.model), options.edits, options.seed)
         made = []
         with progress_bar("views", unit="photographs") as progress:
             for part in spawned_map(maker, rows.tolist(), processes=options.workers):
@@ -189,6 +190,7 @@ def main() -> int:
     parser.add_argument("--form", choices=FORMS, default="log_ratio")
     parser.add_argument("--content", choices=CONTENTS, default="detail")
     parser.add_argument("--limit", type=int, default=2000, help="photographs, drawn at random")
+    parser.add_argument("--edits", default="strong", choices=SHARES, help="mixture of edits")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()

@@ -4,11 +4,14 @@
 
 1. Edited views are made once, as the output of the first stages (scripts/cached_views.py).
 2. The neck starts as a closed form: square roots, whitened by how the views of one photograph
-   scatter around their mean, then the first principal components of the whole.
-3. Later stages and neck are trained by InfoNCE and KoLeo. Half of a batch are
-   photographs that look alike; those that may be the same photograph are no negatives of each
-   other. The result is the average of the last steps, mixed with the start (--mix): what was
-   learned of strong edits is kept, and of mild ones nothing is lost (Wortsman et al., CVPR 2022).
+   scatter around their mean, then the first principal components of the whole. A model that has
+   such a neck already goes on with its own.
+3. Later stages and neck are trained: each view finds its original among all of them, pairs of
+   views stand above one common limit (scripts/view_losses.py), and KoLeo spreads the embeddings.
+   Half of a batch are photographs that look alike; those that may be the same photograph are no
+   negatives of each other. The result is the average of the last steps, mixed with the start
+   (--mix): what was learned of strong edits is kept, and of mild ones nothing is lost (Wortsman
+   et al., CVPR 2022).
 
 A kill loses five minutes: the same command goes on. The norm head is trained afterwards
 (scripts/train_norm_head.py), and scripts/ship_model.py calibrates the scores.
@@ -27,17 +30,19 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from cached_views import CachedViews, Photos, cache_views, check_same
+from cached_views import SHARES, CachedViews, Photos, cache_views, check_same
 from pair_whitening import WhitenedNeck, pair_whitening
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.nn import functional as F
+from view_losses import nce_of_originals, pooled_nce
 
-from asl.losses.contrastive import InfoNCE, KoLeo
+from asl.losses.contrastive import KoLeo
 from asl.losses.loss_inputs import LossInputs
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.models.assemble import assemble, create_backbone
+from asl.models.necks import SqrtLinear
 from asl.models.recipe import Preprocessing, Recipe
 from asl.storage import atomic_path
 from asl.training.schedule import WarmupCosine
@@ -46,8 +51,8 @@ from asl.types import AslError
 NEIGHBOURS = 10  # look-alikes of a photograph
 GROUP = 4  # photographs that look alike, side by side in a batch
 HELD_OUT = 11  # every so many-th photograph is never trained on
-SAVE_EVERY, SAY_EVERY = 100, 20  # steps
-RESUMED = ("steps", "sources", "each", "lr", "temperature", "koleo", "dim", "seed")
+SAVE_EVERY, SAY_EVERY = 100, 20  # steps; the originals are embedded anew with each save
+RESUMED = ("steps", "sources", "each", "lr", "temperature", "pooled", "koleo", "dim", "seed")
 Rows = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float32]
 
@@ -174,6 +179,11 @@ def recall(network: LaterStages, cache: CachedViews, held: Rows) -> dict[str, fl
     }
 
 
+def embed_originals(network: LaterStages, cache: CachedViews, rows: Rows) -> Matrix:
+    """Return the unit embeddings of un-edited photographs, ``[N, D]``."""
+    return apply(lambda maps: F.normalize(network(maps)), cache, rows, rows * 0)
+
+
 class Training:
     """The state of a training: network, average, optimiser."""
 
@@ -181,8 +191,7 @@ class Training:
         self.network, self.average = network.train(), average
         self.step = 0
         self.options = {name: getattr(options, name) for name in RESUMED}
-        self.nce = InfoNCE(temperature=options.temperature)
-        self.koleo, self.koleo_weight = KoLeo(), options.koleo
+        self.koleo = KoLeo()
         weights = network.trained()
         groups = [
             {"params": [w for w in weights if w.ndim > 1], "weight_decay": 1e-4},
@@ -193,12 +202,25 @@ class Training:
             self.optimizer, steps=options.steps
         )
 
-    def advance(self, maps: Tensor, source: Tensor, groups: Tensor) -> tuple[float, float]:
-        """Take a step; return InfoNCE and KoLeo."""
-        inputs = LossInputs(features=self.network(maps), source=source, groups=groups)
-        nce, spread = self.nce(inputs), self.koleo(inputs)
+    def advance(self, maps: Tensor, rows: Tensor, bank: Tensor, groups: Tensor) -> list[float]:
+        """Take a step on maps of views; return the three losses.
+
+        Args:
+            maps: float32 ``[B, C, h, w]``.
+            rows: int64 ``[B]`` rows of their photographs in the bank.
+            bank: float32 ``[N, D]`` unit rows of all originals.
+            groups: int64 ``[N]``; photographs of one group may be one photograph.
+        """
+        features = self.network(maps)
+        unit, t = F.normalize(features), self.options["temperature"]
+        losses = [
+            nce_of_originals(unit, rows, bank, groups, temperature=t),
+            pooled_nce(unit, rows, groups[rows], temperature=t),
+            self.koleo(LossInputs(features=features, source=rows, groups=groups)),
+        ]
+        loss = losses[0] + self.options["pooled"] * losses[1] + self.options["koleo"] * losses[2]
         self.optimizer.zero_grad(set_to_none=True)
-        (nce + self.koleo_weight * spread).backward()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.trained(), 5.0)
         self.optimizer.step()
         self.schedule.step()
@@ -208,7 +230,7 @@ class Training:
             for name, value in self.network.state_dict().items():
                 mean = self.average.state_dict()[name]
                 mean.lerp_(value, 1 - decay) if value.is_floating_point() else mean.copy_(value)
-        return float(nce.detach()), float(spread.detach())
+        return [float(part.detach()) for part in losses]
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed training needs."""
@@ -242,6 +264,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--start", default="asl_lite0", help="model that the training starts from")
+    parser.add_argument("--edits", default="strong", choices=SHARES, help="mixture of edits")
     parser.add_argument("--views", type=int, default=16, help="cached views of each photograph")
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--stages", type=int, default=3, help="first stages that stay as they are")
@@ -250,8 +273,9 @@ def main() -> int:
     parser.add_argument("--sources", type=int, default=40, help="photographs of a batch")
     parser.add_argument("--each", type=int, default=4, help="views of each photograph in a batch")
     parser.add_argument("--lr", type=float, default=3e-4)
-    parser.add_argument("--temperature", type=float, default=0.05)
-    parser.add_argument("--koleo", type=float, default=0.3)
+    parser.add_argument("--temperature", type=float, default=0.03)
+    parser.add_argument("--pooled", type=float, default=0.5, help="weight of the common limit")
+    parser.add_argument("--koleo", type=float, default=1.0)
     parser.add_argument("--mix", type=float, default=0.7, help="share of what was trained")
     parser.add_argument("--views-seed", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
@@ -283,6 +307,7 @@ def open_cache(options: argparse.Namespace) -> CachedViews:
         options.photos,
         options.cache,
         model=options.start,
+        edits=options.edits,
         views=options.views,
         size=options.size,
         stages=options.stages,
@@ -291,19 +316,30 @@ def open_cache(options: argparse.Namespace) -> CachedViews:
     )
 
 
-def started(options: argparse.Namespace, cache: CachedViews, pool: Rows) -> LaterStages:
-    """Build the network, its neck a whitening of views of the photographs trained on."""
-    embedder = with_linear_neck(load_embedder(options.start), options.dim).eval()
-    embedder.neck = neck = WhitenedNeck(1280, options.dim)
-    network = LaterStages(embedder, options.stages).to(memory_format=torch.channels_last)
-    rng = np.random.default_rng(options.seed)
+def whiten(
+    network: LaterStages, neck: SqrtLinear, cache: CachedViews, pool: Rows, seed: int
+) -> None:
+    """Set a neck to the whitening of views of the photographs trained on."""
+    rng = np.random.default_rng(seed)
     known = cache.maps.shape[1]
     rows, views = draw_views(rng, rng.permutation(pool)[:1500].tolist(), known, min(8, known))
-    roots = apply(lambda maps: neck.white.root(network.pooled(maps)), cache, rows, views)
-    weight, bias = pair_whitening(roots, rows, options.dim)
+    roots = apply(lambda maps: neck.root(network.pooled(maps)), cache, rows, views)
+    weight, bias = pair_whitening(roots, rows, neck.dim)
     with torch.no_grad():
-        neck.white.linear.weight.copy_(torch.from_numpy(weight))
-        neck.white.linear.bias.copy_(torch.from_numpy(bias))
+        neck.linear.weight.copy_(torch.from_numpy(weight))
+        neck.linear.bias.copy_(torch.from_numpy(bias))
+
+
+def started(options: argparse.Namespace, cache: CachedViews, pool: Rows) -> LaterStages:
+    """Build the network, its neck that of the start or a whitening of the training's views."""
+    before = load_embedder(options.start)
+    embedder = with_linear_neck(before, options.dim).eval()
+    embedder.neck = neck = WhitenedNeck(1280, options.dim)
+    network = LaterStages(embedder, options.stages).to(memory_format=torch.channels_last)
+    if isinstance(before.neck, SqrtLinear) and before.neck.dim == options.dim:
+        neck.white.load_state_dict(before.neck.state_dict())
+    else:
+        whiten(network, neck.white, cache, pool, options.seed)
     for part in embedder.parameters():
         part.requires_grad_(False)
     for part in network.trained():
@@ -328,26 +364,29 @@ def run(options: argparse.Namespace) -> None:
     rows = np.arange(len(cache.maps))
     pool, held = rows[rows % HELD_OUT != 0], rows[rows % HELD_OUT == 0]
     network = started(options, cache, pool)
-    originals = apply(lambda maps: F.normalize(network(maps)), cache, rows, rows * 0)
-    alike = LookAlikes.find(originals)
-    print("whitened", recall(network, cache, held), flush=True)
+    alike = LookAlikes.find(embed_originals(network, cache, rows))
+    print("start", recall(network, cache, held), flush=True)
     start = {name: value.clone() for name, value in network.state_dict().items()}
     training = Training(network, copy.deepcopy(network), options)
     saved = options.output.with_suffix(".checkpoint")
     if saved.exists():
         training.restore(saved)
-    groups, losses = torch.from_numpy(alike.groups), []
+    # originals that were held out are nobody's negatives: no row of theirs is in the bank
+    place = np.full(len(rows), -1)
+    place[pool] = np.arange(len(pool))
+    groups, losses = torch.from_numpy(alike.groups[pool]), []
     for step, (source, views) in enumerate(batches(options, cache, pool, alike)):
         if step < training.step:
             continue
         if step >= options.steps:
             break
-        losses.append(
-            training.advance(cache.batch(source, views), torch.from_numpy(source), groups)
-        )
+        if step % SAVE_EVERY == 0:
+            bank = torch.from_numpy(embed_originals(training.average, cache, pool))
+        maps, own = cache.batch(source, views), torch.from_numpy(place[source])
+        losses.append(training.advance(maps, own, bank, groups))
         if training.step % SAY_EVERY == 0:
-            nce, spread = np.mean(losses[-SAY_EVERY:], axis=0)
-            print(f"step {training.step}: InfoNCE {nce:.4f}, KoLeo {spread:.3f}", flush=True)
+            means = [f"{value:.4f}" for value in np.mean(losses[-SAY_EVERY:], axis=0)]
+            print(f"step {training.step}: originals, pairs, KoLeo {', '.join(means)}", flush=True)
         if training.step % SAVE_EVERY == 0:
             with atomic_path(saved) as path:
                 torch.save(training.state(), path)

@@ -132,6 +132,14 @@ def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
     assert (cache.maps[:, 0] != cache.maps[:, 1]).any(axis=(1, 2, 3)).all()
     model = load_embedder(tmp_path / "m.safetensors")
     assert (model.dim, model.recipe.neck) == (16, "sqrt_linear")
+    again = tmp_path / "again.safetensors"
+    run(
+        stages,
+        *(str(photos), "--cache", str(tmp_path / "other"), "--output", str(again)),
+        *("--start", str(tmp_path / "m.safetensors"), "--edits", "broad", *small, "--steps", "0"),
+    )
+    for name, value in load_embedder(again).state_dict().items():
+        assert torch.allclose(value, model.state_dict()[name], atol=1e-4), name
     first = load_embedder("asl_lite0").backbone.blocks[0][0].conv_pw.weight
     assert torch.equal(model.backbone.blocks[0][0].conv_pw.weight, first)
     normed = tmp_path / "n.safetensors"
