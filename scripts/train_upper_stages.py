@@ -4,8 +4,7 @@
 
 1. Edited views are made once, as the output of the first stages (scripts/cached_views.py).
 2. The neck starts as a closed form: square roots, whitened by how the views of one photograph
-   scatter around their mean, then the first principal components of the whole. A model that has
-   such a neck already goes on with its own.
+   scatter around their mean, then the first principal components of the whole.
 3. Later stages and neck are trained: each view finds its original among all of them, pairs of
    views stand above one common limit (scripts/view_losses.py), and KoLeo spreads the embeddings.
    Half of a batch are photographs that look alike; those that may be the same photograph are no
@@ -42,7 +41,6 @@ from asl.losses.contrastive import KoLeo
 from asl.losses.loss_inputs import LossInputs
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.models.assemble import assemble, create_backbone
-from asl.models.necks import SqrtLinear
 from asl.models.recipe import Preprocessing, Recipe
 from asl.storage import atomic_path
 from asl.training.schedule import WarmupCosine
@@ -316,30 +314,19 @@ def open_cache(options: argparse.Namespace) -> CachedViews:
     )
 
 
-def whiten(
-    network: LaterStages, neck: SqrtLinear, cache: CachedViews, pool: Rows, seed: int
-) -> None:
-    """Set a neck to the whitening of views of the photographs trained on."""
-    rng = np.random.default_rng(seed)
-    known = cache.maps.shape[1]
-    rows, views = draw_views(rng, rng.permutation(pool)[:1500].tolist(), known, min(8, known))
-    roots = apply(lambda maps: neck.root(network.pooled(maps)), cache, rows, views)
-    weight, bias = pair_whitening(roots, rows, neck.dim)
-    with torch.no_grad():
-        neck.linear.weight.copy_(torch.from_numpy(weight))
-        neck.linear.bias.copy_(torch.from_numpy(bias))
-
-
 def started(options: argparse.Namespace, cache: CachedViews, pool: Rows) -> LaterStages:
-    """Build the network, its neck that of the start or a whitening of the training's views."""
-    before = load_embedder(options.start)
-    embedder = with_linear_neck(before, options.dim).eval()
+    """Build the network, its neck a whitening of views of the photographs trained on."""
+    embedder = with_linear_neck(load_embedder(options.start), options.dim).eval()
     embedder.neck = neck = WhitenedNeck(1280, options.dim)
     network = LaterStages(embedder, options.stages).to(memory_format=torch.channels_last)
-    if isinstance(before.neck, SqrtLinear) and before.neck.dim == options.dim:
-        neck.white.load_state_dict(before.neck.state_dict())
-    else:
-        whiten(network, neck.white, cache, pool, options.seed)
+    rng = np.random.default_rng(options.seed)
+    known = cache.maps.shape[1]
+    rows, views = draw_views(rng, rng.permutation(pool)[:1500].tolist(), known, min(8, known))
+    roots = apply(lambda maps: neck.white.root(network.pooled(maps)), cache, rows, views)
+    weight, bias = pair_whitening(roots, rows, options.dim)
+    with torch.no_grad():
+        neck.white.linear.weight.copy_(torch.from_numpy(weight))
+        neck.white.linear.bias.copy_(torch.from_numpy(bias))
     for part in embedder.parameters():
         part.requires_grad_(False)
     for part in network.trained():
@@ -365,7 +352,7 @@ def run(options: argparse.Namespace) -> None:
     pool, held = rows[rows % HELD_OUT != 0], rows[rows % HELD_OUT == 0]
     network = started(options, cache, pool)
     alike = LookAlikes.find(embed_originals(network, cache, rows))
-    print("start", recall(network, cache, held), flush=True)
+    print("whitened", recall(network, cache, held), flush=True)
     start = {name: value.clone() for name, value in network.state_dict().items()}
     training = Training(network, copy.deepcopy(network), options)
     saved = options.output.with_suffix(".checkpoint")
@@ -387,7 +374,7 @@ def run(options: argparse.Namespace) -> None:
         if training.step % SAY_EVERY == 0:
             means = [f"{value:.4f}" for value in np.mean(losses[-SAY_EVERY:], axis=0)]
             print(f"step {training.step}: originals, pairs, KoLeo {', '.join(means)}", flush=True)
-        if training.step % SAVE_EVERY == 0:
+        if training.step % SAVE_EVERY == 0 or training.step == options.steps:
             with atomic_path(saved) as path:
                 torch.save(training.state(), path)
         if training.step % (3 * SAVE_EVERY) == 0:
