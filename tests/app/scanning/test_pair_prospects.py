@@ -14,6 +14,7 @@ from asl.app.scanning.pair_prospects import (
     prospects_of,
 )
 from asl.model_names import packaged_hashes
+from asl.shared_defaults import MODEL
 from asl.storage import write_json
 from asl.types import AslError
 
@@ -36,6 +37,12 @@ def test_more_of_a_cue_never_speaks_against_a_pair() -> None:
     agreeing, more_agreeing = np.sort(chance.integers(0, 9, (2, 500)).astype(float), axis=0)
     assert not (RULE.is_tested(cosines, votes) & ~RULE.is_tested(more, more_votes)).any()
     assert not (RULE.is_compared(cosines, agreeing) & ~RULE.is_compared(more, more_agreeing)).any()
+
+
+def test_the_default_model_has_a_rule() -> None:
+    """New weights need a new rule: CONTRIBUTING has the commands."""
+    assert prospects_of(packaged_hashes()[MODEL]) is not None
+    assert prospects_of("another") is None
 
 
 @pytest.mark.parametrize("name", packaged_prospects())
