@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # albumentations asks the network for its newest version at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# ONNX Runtime reports its use to its makers unless told not to before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # Threads that wait for work otherwise spin; two busy processes on two cores then run several times
 # slower. Read when the OpenMP library is loaded, so it has to stand before torch and numpy are.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
