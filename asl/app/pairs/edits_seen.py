@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -13,6 +12,7 @@ import numpy as np
 from asl.app.library.facts import Facts
 from asl.app.pairs.pair_verdict import Outline, PairVerdict, outline_area
 from asl.matching import Region, Verdict
+from asl.matching.align.lazy_property import LazyProperty
 from asl.matching.align.prepare import Prepared
 from asl.matching.values import Evidence
 from asl.types import F32, Bools
@@ -167,6 +167,15 @@ class _Aligned:
     original: F32
     mask: Bools
 
+    @LazyProperty
+    def channels(self) -> tuple[F32, F32]:
+        """The N common pixels of the copy and of the original, float32 ``[3, N]``."""
+        copy, original = (
+            np.stack([channel[self.mask] for channel in cv2.split(image)])
+            for image in (self.copy, self.original)
+        )
+        return copy, original
+
 
 def _align(copy: Prepared, original: Prepared, region: Region) -> _Aligned | None:
     """Warp the original onto the copy by the outlines of a region; None where it is too small."""
@@ -192,7 +201,7 @@ def _align(copy: Prepared, original: Prepared, region: Region) -> _Aligned | Non
 
 def _tone_edits(aligned: _Aligned) -> tuple[list[str], int]:
     """Compare colours and brightness of the aligned pixels; also ``greyed``."""
-    copy, original = aligned.copy[aligned.mask], aligned.original[aligned.mask]
+    copy, original = aligned.channels
     copy_colour, copy_light = _colour_and_light(copy)
     original_colour, original_light = _colour_and_light(original)
     colours = copy_colour, original_colour
@@ -214,22 +223,21 @@ def _tone_edits(aligned: _Aligned) -> tuple[list[str], int]:
 
 
 def _channels_are_swapped(copy: F32, original: F32) -> bool:
-    """Check that another order of the channels halves the difference of ``[n, 3]`` pixels."""
-
-    def difference(order: Sequence[int]) -> float:
-        return float(np.abs(copy - original[:, list(order)]).mean())
-
-    unchanged = difference((0, 1, 2))
-    return (
-        unchanged > LEAST_CHANNEL_CHANGE
-        and 2 * min(difference(order) for order in list(permutations(range(3)))[1:]) < unchanged
-    )
+    """Check that another order of the channels halves the difference of ``[3, N]`` pixels."""
+    apart = [float(cv2.absdiff(a, b).mean()) for a, b in zip(copy, original, strict=True)]
+    unchanged = sum(apart) / 3
+    if unchanged <= LEAST_CHANNEL_CHANGE:
+        return False
+    difference = [[float(cv2.absdiff(a, b).mean()) for b in original] for a in copy]
+    orders = list(permutations(range(3)))[1:]
+    least = min(sum(difference[a][b] for a, b in enumerate(order)) / 3 for order in orders)
+    return 2 * least < unchanged
 
 
 def _is_sparse(aligned: _Aligned) -> bool:
     """Check that few pixels hold the difference: lines and text, not noise or compression."""
-    apart = np.abs(aligned.copy[aligned.mask] - aligned.original[aligned.mask])
-    difference = (apart[:, 0] + apart[:, 1] + apart[:, 2]) / np.float32(3.0)
+    apart = cv2.absdiff(*aligned.channels)
+    difference = (apart[0] + apart[1] + apart[2]) / np.float32(3.0)
     return float(np.median(difference)) < SPARSE_DIFFERENCE * float(difference.mean())
 
 
@@ -260,8 +268,6 @@ def _correlation(first: F32, second: F32) -> float:
 
 
 def _colour_and_light(pixels: F32) -> tuple[float, F32]:
-    """Return the mean channel spread (max minus min, 0..255) and the brightness of each pixel."""
-    # Column by column: numpy is slow at many rows of three numbers.
-    high = np.maximum(np.maximum(pixels[:, 0], pixels[:, 1]), pixels[:, 2])
-    low = np.minimum(np.minimum(pixels[:, 0], pixels[:, 1]), pixels[:, 2])
+    """Return the mean channel spread (max minus min, 0..255) and the brightness of ``[3, N]``."""
+    high, low = pixels.max(axis=0), pixels.min(axis=0)
     return float((high - low).mean()), np.asarray((high + low) / 2, dtype=np.float32)

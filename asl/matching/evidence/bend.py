@@ -67,7 +67,7 @@ def unbend(overlay: Overlay, start: F32 | None = None) -> tuple[Overlay, dict[st
         raw = step + _follow(total, step)
         total = _smoothed(raw, inside, share * _GRID)
         reference = _follow(straight, total)
-    rough = float(np.median(np.linalg.norm((raw - total)[inside], axis=1)))
+    rough = float(np.median(cv2.magnitude(*cv2.split(raw - total))[inside]))
     moved = _recovered_share(query, straight, _follow(straight, raw), inside)
     values = {"bend": _not_affine(total, inside) / _GRID, "rough": rough / _GRID, "moved": moved}
     flow = (
@@ -181,8 +181,10 @@ def _smoothed(flow: F32, mask: Bools, sigma: float) -> F32:
 
 def _not_affine(flow: F32, mask: Bools) -> float:
     """Root mean square distance of the flow from its best affine map, in pixels."""
-    y, x = np.nonzero(mask)
-    positions = np.column_stack([np.ones(len(x)), x, y])
-    displacements = flow[mask].astype(np.float64)
-    affine = positions @ np.linalg.lstsq(positions, displacements, rcond=None)[0]
-    return float(np.sqrt(((displacements - affine) ** 2).sum(axis=1).mean()))
+    rows, columns = np.nonzero(mask)
+    # Centred columns: the normal equations lose nothing, and take a fifth of a decomposition.
+    positions = np.stack([np.ones(len(rows)), columns - columns.mean(), rows - rows.mean()])
+    displacements = np.stack([channel[mask] for channel in cv2.split(flow)]).astype(np.float64)
+    affine = np.linalg.lstsq(positions @ positions.T, positions @ displacements.T, rcond=None)[0]
+    displacements -= affine.T @ positions
+    return float(np.sqrt((displacements * displacements).sum() / len(rows)))

@@ -134,8 +134,10 @@ def _align_reading(
     learned: list[Matches] = []
     best = _best(query, reference, alignments)
     if settings.learned and not negative:
-        learned = all_learned_matches(query, reference, settings)
-        if best is None or best[2].values["corr_quarter"] < _CLEAR_AGREEMENT:
+        is_clear = best is not None and best[2].values["corr_quarter"] >= _CLEAR_AGREEMENT
+        is_plain = is_clear and best is not None and not best[0][0].mirrored
+        learned = all_learned_matches(query, reference, settings, is_plain=is_plain)
+        if not is_clear:
             found = align_learned(query, reference, learned, settings)
             if not found and best is None:
                 softened = [softened_matches(query, reference)]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+import asl.matching.align.learned_alignment as learned_module
 import asl.matching.evidence.examine as evidence_module
 from asl.edits import View
 from asl.edits.local_warps import GridDistortion
@@ -108,3 +109,18 @@ def test_without_structure_nothing_is_found(picture: Image) -> None:
         found = examine(one, other, SETTINGS)
         assert (found.alignments, found.overlay, found.comparison) == ((), None, None)
         assert not found.evidence.vector().any()
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True], ids=["plain", "mirrored"])
+def test_features_of_the_mirrored_query_are_detected_only_where_they_can_count(
+    picture: Image, monkeypatch: pytest.MonkeyPatch, is_mirrored: bool
+) -> None:
+    crop = np.ascontiguousarray(picture[10:170, 20:220][:, :: -1 if is_mirrored else 1])
+    query, reference = prepare(crop, SETTINGS), prepare(picture, SETTINGS)
+    quick = examine(query, reference, SETTINGS)
+    assert quick.alignments[0].mirrored is is_mirrored
+    assert ("learned" in vars(query.mirror)) is is_mirrored
+    monkeypatch.setattr(learned_module, "_RICH_MATCHES", 10**9)  # both readings, always
+    whole = prepare(crop, SETTINGS)
+    assert examine(whole, reference, SETTINGS).evidence == quick.evidence
+    assert "learned" in vars(whole.mirror)
