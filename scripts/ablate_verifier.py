@@ -1,14 +1,18 @@
-r"""Measure each part of the verifier: leave out one kind of candidate or one group of features.
+r"""Measure each part of the verifier: leave out one kind of candidates, alignment or evidence.
 
   python -m asl.search queries=BENCH/queries references=BENCH/references id_style=stem k=5 \
       output=candidates.csv
-  python scripts/train_verifier.py PHOTOS --output verifier.json --evidence evidence.npz
+  python scripts/train_verifier.py PHOTOS --limit 300 --output small.json --evidence evidence.npz
   python scripts/ablate_verifier.py BENCH candidates.csv --evidence evidence.npz
 
 The candidates may come from any descriptor (scripts/score_peers.py writes
-PEERS/<name>/predictions.csv); those of local features are retrieved here. All pairs are verified
-once. Every row of the table is one decision model, scored on all queries and without hard
-negatives.
+PEERS/<name>/predictions.csv); those of local features are retrieved here. Every row of the table is
+scored on all queries and without hard negatives:
+
+- candidates of some kinds, decided as packaged;
+- the same candidates, aligned without one means (--alignments), decided as packaged;
+- the decision fitted anew on EVIDENCE, with everything, then without one group of measurements or
+  one kind of pairs: compare these rows with each other.
 """
 
 from __future__ import annotations
@@ -29,16 +33,19 @@ from asl.console.progress import progress_bar
 from asl.data.catalog import CatalogLoader
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.pairs import read_pairs
+from asl.features.fingerprints import fingerprint
 from asl.index.exact.region_search import best_of
-from asl.matching import Verified
-from asl.matching.candidates.local_candidates import local_candidates
+from asl.matching import Verified, Verifier, verify_pairs
+from asl.matching.candidates.learned_candidates import LEARNED
+from asl.matching.candidates.local_candidates import FeatureKind, local_candidates
+from asl.matching.candidates.local_features import SIFT
 from asl.matching.decision.fit_trees import fit_trees
 from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.run.verify_pairs import combined_scores
-from asl.matching.values import EVIDENCE
+from asl.matching.values import EVIDENCE, Settings
 from asl.metrics.average_precision import label_pairs
 from asl.metrics.evaluation import evaluate
-from asl.pipeline.verification import top_rows, verify_images
+from asl.pipeline.verification import top_rows
 from asl.types import AslError, ScoredPairs, TruthPairs
 
 PARTS = {
@@ -60,7 +67,7 @@ PARTS = {
         "echo_reference",
     ),
     "edges along the outline": ("edge_query", "edge_reference"),
-    "what goes on across the outline": (
+    "continuation across the outline": (
         "join_query",
         "join_reference",
         "break_query",
@@ -68,7 +75,7 @@ PARTS = {
         "echo_query",
         "echo_reference",
     ),
-    "the middle alone": ("corr_inner", "structure"),
+    "the centre alone": ("corr_inner", "structure"),
     "local correlation": (
         "corr_low",
         "corr_quarter",
@@ -80,11 +87,17 @@ PARTS = {
         "structure",
     ),
     "the finest detail": ("corr_fine",),
-    "what agrees compactly": ("core", "core_low", "core_holes"),
+    "compact agreement": ("core", "core_low", "core_holes"),
     "the bend": ("bent_low", "bent_quarter", "bent_kept", "bend", "rough", "moved"),
     "the alignment's numbers": ("inliers", "support", "parallax", "residual", "distortion"),
+    "learned features": ("learned", "learned_inliers", "learned_support"),
     "tone, gradient, detail": ("tone", "gradient", "detail"),
-    "what was added": ("added", "added_box", "diffuse"),
+    "added regions": ("added", "added_box", "diffuse"),
+}
+ALIGNMENTS = {
+    "learned features": {"learned": False},
+    "dense search": {"dense": False},
+    "the mirrored reading": {"mirrored": False},
 }
 KEPT = ("copy", "look-alike")  # pairs that no fit can do without; each other kind is left out once
 
@@ -99,55 +112,49 @@ def main() -> int:
         "--evidence", type=Path, required=True, help="of the fit, from scripts/train_verifier.py"
     )
     parser.add_argument(
-        "--top", type=int, default=3, help="candidates of a query by its embedding (%(default)s)"
+        "--each", type=int, default=3, help="candidates of a query by each means (%(default)s)"
     )
     parser.add_argument(
-        "--local", type=int, default=3, help="candidates of a query by local features (%(default)s)"
+        "--alignments",
+        action="store_true",
+        help="align without one means in turn, which verifies all pairs again for each",
     )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cache", type=Path, help="folder that keeps local features of references")
     options = parser.parse_args()
     try:
         benchmark = open_benchmark(options.benchmark)
-        by_model = chosen(read_pairs(options.candidates), benchmark, options.top)
-        by_details = propose(benchmark, options)
-        both = best_of(
-            [by_model, by_details.with_scores(np.full(len(by_details), by_model.scores.min()))],
-            k=None,
-        )
-        looked = verify_images(
-            both,
-            (benchmark.queries, benchmark.references),
-            workers=options.workers,
-            cache=options.cache,
-        )
         fitting = dict(np.load(options.evidence))
         if fitting["names"].tolist() != list(EVIDENCE):
             raise AslError(
                 f"{options.evidence}: was collected by another version; "
                 "run scripts/train_verifier.py again"
             )
+        by_model = chosen(read_pairs(options.candidates), benchmark, options.each)
+        kinds = {
+            "the embedding": by_model,
+            "SIFT": propose(benchmark, SIFT, options),
+            "learned features": propose(benchmark, LEARNED, options),
+        }
+        pairs = joined(list(kinds.values()))
+        verified = verify(pairs, benchmark, Settings(), options)
         rows = [
-            ("candidates of the embedding, not looked at", by_model),
-            ("everything, as packaged", decided(both, looked, load_model())),
+            ("candidates of the embedding, not verified", by_model),
+            ("everything", decided(pairs, verified, load_model())),
             (
-                "each pair on its own, without rivals",
-                decided(both, looked, load_model(), rivals=False),
+                "without comparing competing candidates",
+                decided(pairs, verified, load_model(), competition=False),
             ),
-            (
-                "candidates of the embedding only",
-                decided(*among(both, looked, by_model), load_model()),
-            ),
-            (
-                "candidates of local features only",
-                decided(*among(both, looked, by_details), load_model()),
-            ),
-            *decisions(both, looked, fitting),
+            *by_kinds(pairs, verified, kinds),
         ]
+        for name, changed in ALIGNMENTS.items() if options.alignments else ():
+            again = verify(pairs, benchmark, replace(Settings(), **changed), options)
+            rows.append((f"aligned without {name}", decided(pairs, again, load_model())))
+        rows += decisions(pairs, verified, fitting)
     except (AslError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    Console().print(table(rows, benchmark.truth))
+    Console(width=140).print(table(rows, benchmark.truth))
     return 0
 
 
@@ -164,19 +171,55 @@ def chosen(pairs: ScoredPairs, benchmark: Benchmark, top: int) -> ScoredPairs:
     return ScoredPairs(benchmark.queries.ids, benchmark.references.ids, *places, best.scores)
 
 
-def propose(benchmark: Benchmark, options: argparse.Namespace) -> ScoredPairs:
-    """The candidates of local features."""
+def propose(benchmark: Benchmark, kind: FeatureKind, options: argparse.Namespace) -> ScoredPairs:
+    """The candidates of one kind of local features."""
     with progress_bar("local features", unit="images") as progress:
         return local_candidates(
             benchmark.queries.ids,
             benchmark.references.ids,
             load_query=CatalogLoader.of(benchmark.queries),
             load_reference=CatalogLoader.of(benchmark.references),
-            k=options.local,
+            kind=kind,
+            k=options.each,
             workers=options.workers,
             cache=options.cache,
             progress=progress,
         ).pairs
+
+
+def joined(lists: list[ScoredPairs]) -> ScoredPairs:
+    """All pairs of some lists once, those of the first list with its scores."""
+    least = float(lists[0].scores.min())
+    rest = [pairs.with_scores(np.full(len(pairs), least)) for pairs in lists[1:]]
+    return best_of([lists[0], *rest], k=None)
+
+
+def verify(
+    pairs: ScoredPairs, benchmark: Benchmark, settings: Settings, options: argparse.Namespace
+) -> Verified:
+    """Verify all pairs with some settings of the alignment."""
+    with progress_bar("verifying", unit="pairs") as progress:
+        return verify_pairs(
+            pairs,
+            load_query=CatalogLoader.of(benchmark.queries),
+            load_reference=CatalogLoader.of(benchmark.references),
+            verifier=Verifier(settings=settings),
+            workers=options.workers,
+            cache=options.cache,
+            collection=fingerprint(benchmark.references, pairs.references.tolist()),
+            progress=progress,
+        )
+
+
+def by_kinds(
+    pairs: ScoredPairs, verified: Verified, kinds: dict[str, ScoredPairs]
+) -> Iterator[tuple[str, ScoredPairs]]:
+    """Candidates of one kind alone, then of all but one."""
+    for name, own in kinds.items():
+        yield f"candidates by {name} alone", decided(*among(pairs, verified, own), load_model())
+    for name in kinds:
+        others = joined([own for other, own in kinds.items() if other != name])
+        yield f"candidates without {name}", decided(*among(pairs, verified, others), load_model())
 
 
 def among(
@@ -204,10 +247,12 @@ def decisions(
 ) -> Iterator[tuple[str, ScoredPairs]]:
     """A decision without each part, and without each kind of pair in the fit."""
     weights = pair_weights(fitting["kind"])
+    everything = fit_trees(fitting["evidence"], fitting["copy"], weights=weights)
+    yield "fitted on EVIDENCE", decided(pairs, verified, everything)
     for name, columns in PARTS.items():
         names = tuple(column for column in EVIDENCE if column not in columns)
         model = fit_trees(fitting["evidence"], fitting["copy"], weights=weights, names=names)
-        yield f"without {name}", decided(pairs, verified, model)
+        yield f"fitted without {name}", decided(pairs, verified, model)
     for kind in sorted(set(fitting["kind"].tolist()) - set(KEPT)):
         kept = fitting["kind"] != kind
         model = fit_trees(fitting["evidence"][kept], fitting["copy"][kept], weights=weights[kept])
@@ -215,7 +260,7 @@ def decisions(
 
 
 def decided(
-    pairs: ScoredPairs, verified: Verified, model: TreeModel, *, rivals: bool = True
+    pairs: ScoredPairs, verified: Verified, model: TreeModel, *, competition: bool = True
 ) -> ScoredPairs:
     """The candidates scored by another decision on the same evidence."""
     rows = list(verified.verdicts)
@@ -226,7 +271,7 @@ def decided(
     }
     return pairs.with_scores(
         combined_scores(
-            pairs, verdicts, competition=rivals, near_duplicates=verified.near_duplicates
+            pairs, verdicts, competition=competition, near_duplicates=verified.near_duplicates
         )[0]
     )
 

@@ -59,6 +59,7 @@ from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.values import EVIDENCE
 from asl.models import load_embedder
 from asl.parallel import spawned_map
+from asl.shared_defaults import MODEL
 from asl.storage import atomic_path, atomic_text
 from asl.types import AslError
 
@@ -148,7 +149,7 @@ def propose(
 ) -> list[tuple[int, ...]]:
     """Retrieve ``each`` candidates per query by embeddings, and by each kind of local features."""
     queries, names = open_catalog(looker.folder, id_style="stem"), [task.name for task in tasks]
-    embedder, unit = load_embedder("asl_lite0"), []
+    embedder, unit = load_embedder(MODEL), []
     with tempfile.TemporaryDirectory() as folder:
         for number, catalog in enumerate([queries, *looker.maker.catalogs]):
             with progress_bar("embedding", unit="images") as progress:
