@@ -30,6 +30,9 @@ from asl.parallel import spawned_map
 from asl.types import F32, U8, AslError
 
 PACKED_CACHE_IMAGES = 2500  # JPEG and local features, about 0.2 MB an image
+# Of pairs ordered so that neighbours share images; of 9,600 pairs of a scan the same .83 images a
+# pair were prepared with 500 as with 2,500.
+ORDERED_CACHE_IMAGES = 600
 PREPARED_CACHE_IMAGES = 32  # decoded and ready to compare, almost 1 MB an image
 PAIRS_PER_BLOCK = 192  # pairs sent to a worker process at a time, at most
 _BLOCKS = 20  # that each process gets at least: progress comes block by block
@@ -92,6 +95,7 @@ class PairVerifier:
         *,
         sift: StoredSift | None = None,
         verifier: Verifier | None = None,
+        cached: int = PACKED_CACHE_IMAGES,
     ) -> None:
         """Set the source of the images.
 
@@ -100,12 +104,13 @@ class PairVerifier:
             sift: returns the features of that JPEG where they were detected before, else None;
                 None: they are always detected.
             verifier: None for the packaged one.
+            cached: images whose local features are kept.
         """
         self._thumbnail, self._sift = thumbnail, sift
         self._verifier = verifier or Verifier()
         self._lock = threading.Lock()
         self._prepared: LRUCache[str, Prepared] = LRUCache(PREPARED_CACHE_IMAGES)
-        self._packed: LRUCache[str, _Packed] = LRUCache(PACKED_CACHE_IMAGES)
+        self._packed: LRUCache[str, _Packed] = LRUCache(cached)
 
     def verify(self, first: str, second: str) -> PairVerdict:
         """Verify two images of the store, given by digest."""
@@ -245,7 +250,7 @@ class _Worker:
 
     def __init__(self, thumbnails: ThumbnailFile, sift: SiftFile) -> None:
         self._files = thumbnails, sift
-        self._verifier = PairVerifier(thumbnails, sift=sift)
+        self._verifier = PairVerifier(thumbnails, sift=sift, cached=ORDERED_CACHE_IMAGES)
 
     def __reduce__(self) -> tuple[type[_Worker], tuple[ThumbnailFile, SiftFile]]:
         return type(self), self._files

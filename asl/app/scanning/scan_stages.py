@@ -17,27 +17,27 @@ COMPARE = "comparing pairs"
 RELATIVES = "comparing relatives"
 PARENTS = "weighing parents"
 PRIOR = 0.05  # trust in the costs, as a share of them
-# Processor seconds of an image or a pair.
+# Processor seconds of an image or a pair, of 10,063 images on two cores that did other work, too.
 _SECONDS = {
-    EMBED: 0.012,
-    REGIONS: 0.05,
-    EXTRACT: 0.022,
-    VOTE: 0.022,
-    TEST: 0.004,
-    COMPARE: 0.07,
-    RELATIVES: 0.07,
-    PARENTS: 0.025,
+    EMBED: 0.022,
+    REGIONS: 0.1,
+    EXTRACT: 0.052,
+    VOTE: 0.029,
+    TEST: 0.007,
+    COMPARE: 0.135,
+    RELATIVES: 0.147,
+    PARENTS: 0.032,
 }
 _CANDIDATES = 8.0  # pairs of an image, at most
-_PROMISING = 0.25  # share of the pairs that is compared
-_RELATIVES, _WEIGHED = 0.1, 0.3  # pairs of an image
+_PROMISING = 1.2  # pairs of an image that are compared where hopeless ones are left out
+_RELATIVES, _WEIGHED = 0.15, 0.3  # pairs of an image
 
 
 def scan_stages(options: ScanConfig, photos: int, library: int = 0) -> list[Stage]:
     """Return the stages of a scan in their order.
 
-    The costs are seconds on this machine if its cores are free and like those on which they were
-    measured (``scripts/bench_scan.py``).
+    The costs are seconds on this machine if its cores are as fast and as busy as those on which
+    they were measured (``scripts/bench_scan.py``).
 
     Args:
         options: of the scan.
@@ -48,7 +48,7 @@ def scan_stages(options: ScanConfig, photos: int, library: int = 0) -> list[Stag
     pairs = min(pair_budget(options, photos), round(_CANDIDATES * photos))
     is_few = options.compare == "auto" and photos <= ALL_COMPARED
     is_all = options.compare == "all" or is_few or options.model not in MODELS
-    compared = pairs if is_all else _PROMISING * pairs
+    compared = pairs if is_all else min(pairs, _PROMISING * photos)
     stages = [_stage(EMBED, images)]
     stages += [_stage(REGIONS, images)] if options.regions != "none" else []
     stages += [_stage(EXTRACT, images)]

@@ -22,8 +22,7 @@ def verifier_of(monkeypatch, ready: int, kept: int) -> tuple[PairVerifier, list[
         return pictures[digest]
 
     monkeypatch.setattr(module, "PREPARED_CACHE_IMAGES", ready)
-    monkeypatch.setattr(module, "PACKED_CACHE_IMAGES", kept)
-    return PairVerifier(picture), read
+    return PairVerifier(picture, cached=kept), read
 
 
 def test_what_is_kept_changes_the_work_and_not_the_answer(monkeypatch) -> None:  # type: ignore[no-untyped-def]
