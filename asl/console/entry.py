@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asl.console.exit_codes import exit_code, keep_memory
+from asl.console.shown_notices import show_notices
 from asl.console.verb_help import print_help
 from asl.console.verbs import VERBS
 
@@ -69,6 +70,7 @@ class EntryPoint:
         def read_and_run() -> int | None:
             config = self.compose(arguments)
             keep_memory()
+            show_notices()
             return self.run(config)
 
         return exit_code(read_and_run)

@@ -6,6 +6,7 @@ import logging
 import time
 from typing import Any
 
+from asl.notices import notice
 from asl.types import AslError
 
 # Log levels that silence tracebacks: the client logs one for every error that it also raises, and
@@ -19,6 +20,7 @@ _LOG_LEVELS = {
 
 _CHANNEL_NOT_AVAILABLE = 503  # code of an error of servers that are starting
 _PAUSE = 0.2  # seconds between two attempts
+_QUIET = 3.0  # seconds of waiting without a word
 
 
 def connected(uri: str, token: str) -> ErrorNamingClient:
@@ -52,7 +54,13 @@ class ErrorNamingClient:
     """
 
     def __init__(
-        self, client: Any, uri: str, error: type[Exception], *, patience: float = 60.0
+        self,
+        client: Any,
+        uri: str,
+        error: type[Exception],
+        *,
+        patience: float = 60.0,
+        quiet: float = _QUIET,
     ) -> None:
         """Wrap a client.
 
@@ -61,24 +69,42 @@ class ErrorNamingClient:
             uri: named in errors.
             error: class of the library's errors.
             patience: seconds that a server may take to find a collection that it knows.
+            quiet: seconds of waiting without a word.
         """
         self._client = client
         self._uri = uri
         self._error = error
-        self._patience = patience
+        self._patience, self._quiet = patience, quiet
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
 
         def call(*args: Any, **keys: Any) -> Any:
-            deadline = time.monotonic() + self._patience
+            start = time.monotonic()
             while True:
                 try:
                     return method(*args, **keys)
                 except self._error as error:
-                    starting = getattr(error, "code", None) == _CHANNEL_NOT_AVAILABLE
-                    if not starting or time.monotonic() > deadline:
+                    if getattr(error, "code", None) != _CHANNEL_NOT_AVAILABLE:
                         raise AslError(f"milvus: {self._uri}: {error}") from error
-                time.sleep(_PAUSE)
+                    self._wait(time.monotonic() - start, error)
 
         return call
+
+    def _wait(self, waited: float, error: Exception) -> None:
+        """Pause before the next attempt; say so once it takes long.
+
+        Raises:
+            AslError: the server had its time.
+        """
+        if waited > self._patience:
+            raise AslError(
+                f"milvus: {self._uri}: {error}; it was asked for {self._patience:g} s, as a server "
+                "that starts may answer so: see if it is healthy, and run the command again"
+            ) from error
+        if waited > self._quiet:
+            notice(
+                f"milvus: {self._uri} does not have its collections yet, as a server that starts; "
+                f"waiting for up to {self._patience:g} s"
+            )
+        time.sleep(_PAUSE)

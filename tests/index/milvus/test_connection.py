@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from asl.index.milvus.connection import ErrorNamingClient
@@ -45,7 +48,46 @@ class Starting:
         return "rows"
 
 
-def test_a_server_that_starts_is_asked_again_for_a_while() -> None:
+def test_a_server_that_starts_is_asked_again_for_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert ErrorNamingClient(Starting(2), "uri", StartingError).query() == "rows"
-    with pytest.raises(AslError, match=r"^milvus: uri: channel not available$"):
+    assert not caplog.records, "a short wait needs no word"
+    with pytest.raises(
+        AslError, match=r"^milvus: uri: channel not available; it was asked for 0\.3 s, .* again$"
+    ):
         ErrorNamingClient(Starting(99), "uri", StartingError, patience=0.3).query()
+
+
+# A verb whose server starts: the sentence reaches the terminal, once, and nothing else does.
+VERB = """
+from asl.console.entry import EntryPoint
+from asl.index.milvus.connection import ErrorNamingClient
+
+class Starting(Exception):
+    code = 503
+
+class Client:
+    left = 3
+    def query(self):
+        self.left -= 1
+        if self.left >= 0:
+            raise Starting("channel not available")
+        self.left = 3
+        return "rows"
+
+def run(config):
+    client = ErrorNamingClient(Client(), "http://\\x1b[2Jhost", Starting, quiet=0.1)
+    print(client.query(), client.query())
+
+EntryPoint("search", run)(["queries=q", "references=r", "output=o.csv"])
+"""
+
+
+def test_a_long_wait_is_told_once_on_the_terminal() -> None:
+    done = subprocess.run([sys.executable, "-c", VERB], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "rows rows\n")
+    assert done.stderr == (
+        "milvus: http://\\x1b[2Jhost does not have its collections yet, as a server that starts; "
+        "waiting for up to 60 s\n"
+    )
