@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
+
+from cachetools import LRUCache, cached
 
 from asl.data.images import Pixels
 from asl.features.onnx_runner import OnnxRunner
@@ -70,7 +72,12 @@ def open_runner(model: SavedModel | Embedder, device: str) -> Runner:
     return _run_saved(model, device)
 
 
-@lru_cache(maxsize=2)
+# By the hash and not by the object: a file that is loaded twice runs in one session.
+@cached(
+    LRUCache(2),
+    key=lambda model, device: (model.hash, device),
+    lock=Lock(),
+)
 def _run_saved(model: SavedModel, device: str) -> Runner:
     if is_cpu(device) and (graph := _graph_of(model)):
         return OnnxRunner(model, graph)

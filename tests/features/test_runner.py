@@ -40,6 +40,14 @@ def test_live_networks_and_models_without_a_graph_run_by_torch(saved: SavedModel
         open_runner(saved, "cuda:99")
 
 
+def test_a_file_that_is_loaded_twice_runs_once(saved: SavedModel) -> None:
+    again = open_model(saved.path)
+    assert again is not saved
+    assert open_runner(again, "cpu") is open_runner(saved, "cpu")
+    other = open_model(saved.path, size=64)
+    assert open_runner(other, "cpu").preprocessing.size == 64
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the exporters about themselves
 def test_a_network_is_exported_once_and_again_where_its_graph_is_damaged(
@@ -59,6 +67,7 @@ def test_a_network_is_exported_once_and_again_where_its_graph_is_damaged(
     whole = path.read_bytes()
     for content, told in ((whole, ""), (whole[:-1], "once"), (b"{}\n", "once")):
         path.write_bytes(content)
+        runners._run_saved.cache_clear()
         fresh = open_model(saved.path)
         assert isinstance(open_runner(fresh, "cpu"), OnnxRunner)
         assert told in capsys.readouterr().err
