@@ -45,7 +45,7 @@ def share_within_steps(data: bytes, going: U8, staying: U8) -> float | None:
     after, before = (_blocks(image @ _LIGHT) for image in (going, staying))
     darkest, lightest = _blocks(going.min(axis=2)), _blocks(going.max(axis=2))
     chosen = np.flatnonzero((darkest.min(axis=(1, 2)) > 1) & (lightest.max(axis=(1, 2)) < 254))
-    chosen = chosen[:: max(1, len(chosen) // MOST_BLOCKS)]
+    chosen = chosen[:: max(1, -(-len(chosen) // MOST_BLOCKS))]
     if len(chosen) < LEAST_BLOCKS:
         return None
     after, before = after[chosen], before[chosen]

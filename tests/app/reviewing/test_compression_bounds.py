@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from asl.app.reviewing import compression_bounds as module
 from asl.app.reviewing.compression_bounds import share_within_steps
 from asl.data.images import decode_image, encode_image
 from asl.data.scenes import render_scene
-from asl.types import U8
+from asl.types import F32, U8
 
 
 def scene(seed: int = 3) -> U8:
@@ -51,6 +53,33 @@ def test_the_better_file_was_not_made_from_the_worse_one() -> None:
     share = share_within_steps(data, decode_image(data), decode_image(worse))
     assert share is not None
     assert share < 0.9
+
+
+@pytest.mark.parametrize("most", [1200, 700, 599, 61])
+def test_no_more_blocks_are_compared_than_the_limit(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = scene()  # of 1,200 blocks, all of them neither black nor white here
+    data = encode_image(original // 2 + 60, 90)
+    compared: list[int] = []
+    monkeypatch.setattr(module, "MOST_BLOCKS", most)
+    monkeypatch.setattr(module, "LEAST_BLOCKS", most // 2)
+    monkeypatch.setattr(np, "abs", counted(compared, np.abs))
+    share = share_within_steps(data, decode_image(data), original)
+    assert share is not None
+    assert share > 0.96
+    (count,) = compared
+    assert most / 2 < count <= most
+
+
+def counted(sizes: list[int], function: Callable[[F32], F32]) -> Callable[[F32], F32]:
+    """Note the number of rows that a function gets."""
+
+    def call(values: F32) -> F32:
+        sizes.append(len(values))
+        return function(values)
+
+    return call
 
 
 def test_what_cannot_be_told_is_said() -> None:
