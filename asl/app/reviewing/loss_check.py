@@ -23,7 +23,7 @@ from asl.types import Progress
 UNCLEAR = "which of the two came first is unclear"
 UNREAD = "could not be read, or changed since the scan"  # not kept: it may be there again
 COMPARED_FILE = "compared.json"
-_FORMAT = "asl-compared-1"  # raised when earlier outcomes must not be reused
+_FORMAT = "asl-compared-2"  # raised when earlier outcomes must not be reused
 # Share of coefficients within their steps: 160 copies that were saved again with quality 70 to 95
 # have .961 and more, 160 near-still shots .909 at most.
 _LEAST_WITHIN = 0.96
@@ -167,9 +167,10 @@ class LossCheck:
         if lost or pair.clear:
             return lost
         turned = self._loss(pair.turned())
-        if turned == UNREAD:  # proves nothing
+        if turned == UNREAD:
             return UNREAD
-        return "" if turned else UNCLEAR
+        # What could not be compared proves nothing.
+        return UNCLEAR if turned in ("", NOT_ALIGNED) else ""
 
     def _kept(self) -> dict[Key, str]:
         return {key: lost for key, lost in self._known.items() if lost != UNREAD}

@@ -58,10 +58,10 @@ def lost_content(staying: U8, going: U8, staying_outline: Outline, going_outline
     staying, matrix = _near_scale(staying, going.shape, matrix)
     matrix = whole_pixels(_refined(staying, going, matrix), staying.shape)
     mask = _shown(staying.shape, going.shape, matrix)
+    if mask.any() and mask.mean() < LEAST_SHOWN:
+        return SHOWS_MORE
     if mask.sum() < LEAST_PIXELS:
         return NOT_ALIGNED
-    if mask.mean() < LEAST_SHOWN:
-        return SHOWS_MORE
     size = going.shape[1::-1]
     warped = cv2.warpPerspective(
         staying, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from asl.app.reviewing.loss_check import (
     LossCheck,
     loss_of,
 )
-from asl.app.reviewing.lost_content import NOT_ALIGNED, OWN_DETAIL
+from asl.app.reviewing.lost_content import NOT_ALIGNED, OWN_DETAIL, SHOWS_MORE
 from asl.data.images import decode_image, encode_image
 from asl.data.scenes import render_scene
 from asl.types import U8
@@ -75,6 +76,36 @@ def test_an_unclear_direction_is_settled_by_what_follows_from_what(original: Pat
     assert check(pair_of(worse, original, clear=False)) == OWN_DETAIL
     assert check(pair_of(original, same, clear=False)) == UNCLEAR, "equal pixels tell nothing"
     assert check(pair_of(original, same)) == ""
+
+
+def test_a_direction_is_settled_by_no_comparison_that_failed(tmp_path: Path) -> None:
+    """Of a pair that aligns one way only, nothing says that the file that stays has more."""
+    scene = render_scene(3, height=240, width=320)
+    small = cv2.resize(scene, (32, 24), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, (320, 240), interpolation=cv2.INTER_CUBIC)
+    staying = write(tmp_path / "small.png", small, 0)
+    going = write(tmp_path / "large.png", large, 0)
+    assert loss_of(pair_of(staying, going)) == ""
+    assert loss_of(pair_of(going, staying)) == NOT_ALIGNED, "768 pixels"
+    assert LossCheck()(pair_of(staying, going, clear=False)) == UNCLEAR
+
+
+def test_a_small_crop_shows_less_than_the_picture_that_stays(tmp_path: Path) -> None:
+    """In the pixels of the large picture, reduced, the crop has fewer than are compared."""
+    scene = render_scene(4, height=900, width=1200)
+    staying = write(tmp_path / "whole.png", cv2.resize(scene, (4800, 3600)), 0)
+    pixels = decode_image(staying)[1200:1284, 2400:2484]
+    going = write(tmp_path / "crop.png", pixels, 0)
+    on_staying = tuple((x / 4800, y / 3600) for x, y in _corners(2400, 1200, 84))
+    pair = FilePair(staying, going, (digest(staying), digest(going)), on_staying, WHOLE, False)
+    assert loss_of(pair) == ""
+    assert loss_of(pair.turned()) == SHOWS_MORE
+    assert LossCheck()(pair) == "", "the whole picture is the original"
+
+
+def _corners(left: int, top: int, side: int) -> Outline:
+    right, bottom = left + side, top + side
+    return ((left, top), (right, top), (right, bottom), (left, bottom))
 
 
 def test_outcomes_are_kept_and_damaged_ones_compared_again(
