@@ -73,7 +73,7 @@ def write_vectors(path: Path, parts: Sequence[Rows], order: I64, *, dim: int) ->
             file.write(block.tobytes())
 
 
-def index_writer(folder: Path) -> AbstractContextManager[None]:
+def index_writer(folder: Path) -> AbstractContextManager[bool]:
     """Hold the lock of an index while it is changed.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -110,6 +111,37 @@ def test_the_block_runs_where_no_lock_can_be_had(
         monkeypatch.setattr(FileLock, "acquire", refuse)
         with exclusive_lock(tmp_path / ".lock", busy="taken"):
             pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is of Unix")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_locks_in_the_file_system_one_sentence_says_what_is_not_protected(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import fcntl
+
+    def refuse(file: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(2):
+        with exclusive_lock(tmp_path / ".lock", busy="taken") as is_held:
+            assert not is_held
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: its file system has no locks; let only one command at a time write there, "
+        "nothing else prevents damage"
+    ]
+
+
+def test_a_folder_that_may_not_be_written_needs_no_sentence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    with exclusive_lock(tmp_path / "file" / ".lock", busy="taken") as is_held:
+        assert not is_held
+    with exclusive_lock(tmp_path / ".lock", busy="taken") as is_held:
+        assert is_held
+    assert not caplog.records
 
 
 def test_an_error_in_the_block_frees_it(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ REMEDY = "delete the folder, it is made again from the library"
 FACTS = np.dtype([("digest", "u1", (32,)), ("log_norm", "<f4"), ("crc", "<u4")])
 INITIAL_ROWS = 256
 _LOCK = "write.lock"
+_IN_MEMORY = "vectors are kept in memory, and read from the library whenever it is opened"
 _PARTS = ("vectors", "regions", "facts")
 _ROWS_AT_ONCE = 4096
 _CHECKED_BYTES = 2**26  # up to which rows are compared with their checksums when they are opened
@@ -124,7 +125,8 @@ class MappedRows(VectorRows):
 
         Raises:
             OSError: nothing may be written there.
-            AslError: another process has them, or the manifest cannot be written.
+            AslError: another process has them, or might have them because nothing can be locked
+                there, or the manifest cannot be written.
         """
         super().__init__(dim, regions)
         self._folder = folder
@@ -139,7 +141,10 @@ class MappedRows(VectorRows):
         self._shapes = {"vectors": (dim,), "regions": (regions, dim), "facts": ()}
         self._held = ExitStack()
         folder.mkdir(parents=True, exist_ok=True)
-        self._held.enter_context(exclusive_lock(folder / _LOCK, busy=str(folder), wait=0))
+        lock = exclusive_lock(folder / _LOCK, busy=str(folder), wait=0, unprotected=_IN_MEMORY)
+        if not self._held.enter_context(lock):  # two processes would write into each other's rows
+            self._held.close()
+            raise AslError(f"{folder}: cannot be locked")
         try:
             self._open()
         except BaseException:

@@ -1,8 +1,9 @@
 """Coded index of local features that is searched while it changes.
 
 New images are in memory, one piece, until there are enough of them for a piece in the folder. The
-first that opens a folder writes there; another one keeps what it adds in memory. Whoever was
-killed lost the images in memory: :meth:`LiveLocalIndex.keep` names them when it is opened again.
+first that opens a folder writes there; another one keeps what it adds in memory, as does one that
+cannot lock the folder. Whoever was killed lost the images in memory: :meth:`LiveLocalIndex.keep`
+names them when it is opened again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from asl.parallel import usable_cores
 from asl.storage import exclusive_lock
 from asl.types import I64, AslError, Bools
 
+_IN_MEMORY = "local features of new images are kept in memory, and extracted again the next time"
 IMAGES_IN_MEMORY = 256  # at most, before they are written to the folder
 
 
@@ -50,7 +52,11 @@ class LiveLocalIndex:
         pieces: list[KeyedPiece] = []
         if folder is not None:
             try:
-                self._held.enter_context(exclusive_lock(folder / LOCK, busy=str(folder), wait=0))
+                lock = exclusive_lock(
+                    folder / LOCK, busy=str(folder), wait=0, unprotected=_IN_MEMORY
+                )
+                if not self._held.enter_context(lock):
+                    own = None
             except AslError:  # another process writes there
                 own = None
             pieces = PieceWriter.open(folder, self._quantiser).pieces

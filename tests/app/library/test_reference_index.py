@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -52,3 +57,41 @@ def test_candidates_of_both_kinds_take_turns(embedder: Embedder, local_candidate
     assert index.picture("n5") == b""
     assert index.labelled("LABEL 3") == ["n3"]
     assert [name.name for name, _ in index.describe(["n3", "n5"])] == ["n3"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is of Unix")
+def test_without_locks_nothing_is_shared_with_another_process(
+    embedder: Embedder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two processes that map one file would find each other's images under their own names."""
+    import fcntl
+
+    def refuse(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    ingestor = Ingestor(embedder)
+    store = ingestor.open_store(tmp_path / "library.sqlite")
+    sources = [Source(f"n{n}", encode(textured(n)), "") for n in range(COUNT)]
+    assert not any(result.failure for result in ingestor.run(sources, store))
+    first, second = (
+        ReferenceIndex(store, ingestor, regions=0, engine="auto", local_candidates=2)
+        for _ in range(2)
+    )
+    second.remove([f"n{n}" for n in range(1, COUNT)])
+    second.close()
+    query = Query.from_image(textured(5), ingestor, PairVerifier(store.thumbnail))
+    view, rows, _ = first.nearest(query.vectors, local_features(query.prepared), 1)
+    assert [view.keys[row] for row in rows][:1] == ["n5"]
+    first.close()
+    vectors, codes = tmp_path / "library-vectors", tmp_path / "library-local.codes"
+    assert not list(vectors.glob("*.vectors")) + list(codes.glob("*.npy"))
+    assert [record.getMessage() for record in caplog.records if "locks" in record.message] == [
+        f"{vectors}: its file system has no locks; vectors are kept in memory, and read from the "
+        "library whenever it is opened",
+        f"{codes}: its file system has no locks; local features of new images are kept in memory, "
+        "and extracted again the next time",
+    ]
