@@ -61,6 +61,8 @@ class KeyedPiece:
 def read_pieces(folder: Path, quantiser: Quantiser, *, check_files: bool) -> list[KeyedPiece]:
     """Open the pieces of an index; none where there is no manifest.
 
+    Pieces that another process replaces meanwhile are those before or those after.
+
     Args:
         folder: of the index.
         quantiser: that the codes must have been made with.
@@ -69,6 +71,23 @@ def read_pieces(folder: Path, quantiser: Quantiser, *, check_files: bool) -> lis
     Raises:
         ReadError: a file is missing or damaged, or the index is of another quantiser.
     """
+    while True:
+        before = _manifest_bytes(folder)
+        try:
+            return _read_pieces(folder, quantiser, check_files)
+        except ReadError:
+            if _manifest_bytes(folder) == before:  # else another process has replaced the pieces
+                raise
+
+
+def _manifest_bytes(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except OSError:
+        return b""
+
+
+def _read_pieces(folder: Path, quantiser: Quantiser, check_files: bool) -> list[KeyedPiece]:
     path = folder / MANIFEST
     if not path.is_file():
         return []

@@ -107,8 +107,9 @@ class PieceWriter:
             bounds, runs = joined_runs([one.piece for one in pieces], kept)
             try:
                 return write_piece(self._folder, self._last, bounds, runs, keys, self._quantiser)
-            except WriteError:
-                self._folder = None  # a library may be read-only
+            # A library may be read-only, and another process write there if nothing can be locked.
+            except (WriteError, ReadError):
+                self._folder = None
         return joined_in_memory(pieces, kept)
 
     def _commit(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from asl.matching.candidates import live_local_index as module
+from asl.matching.candidates import piece_files
 from asl.matching.candidates.coded_local_index import coded_local_index, image_key
 from asl.matching.candidates.feature_values import LocalFeatures
 from asl.matching.candidates.live_local_index import LiveLocalIndex
@@ -119,6 +121,56 @@ def test_the_first_writes_and_others_add_in_memory(
     first.close()
     third = LiveLocalIndex(folder)
     assert third.keep(KEYS[:30]) == list(range(20, 30))
+
+
+def test_what_the_first_prunes_stays_with_others_and_is_counted_once(
+    images: list[LocalFeatures], tmp_path: Path
+) -> None:
+    """The files of a piece that others have mapped are removed, and its number is used again."""
+    folder = tmp_path / "index.codes"
+    first = LiveLocalIndex(folder)
+    add(first, images, range(10))
+    first.flush()
+    second = LiveLocalIndex(folder)
+    assert second.keep(KEYS[:10]) == []
+    first.remove(KEYS[:10])
+    first.close()
+    third = LiveLocalIndex(folder)
+    add(third, images, range(5, 15))
+    third.flush()
+    add(second, images, range(20, 30))
+    assert_votes(second, images, [*range(10), *range(20, 30)])
+    second.remove(KEYS[0:9])
+    assert_votes(second, images, [9, *range(20, 30)])
+    second.close()
+    assert_votes(third, images, range(5, 15))
+    third.close()
+    last = LiveLocalIndex(folder)
+    assert last.keep(KEYS[:30]) == [*range(5), *range(15, 30)]
+    assert_votes(last, images, range(5, 15))
+
+
+def test_pieces_that_are_replaced_while_they_are_read_are_no_damage(
+    images: list[LocalFeatures], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "index.codes"
+    first = LiveLocalIndex(folder)
+    add(first, images, range(10))
+    first.flush()
+    read, times = piece_files.read_npy, 0
+
+    def read_late(*arguments: Any, **options: Any) -> Any:
+        nonlocal times
+        times += 1
+        if times == 1:
+            first.remove(KEYS[4:10])
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(piece_files, "read_npy", read_late)
+    second = LiveLocalIndex(folder)
+    assert times > 4, "read again"
+    assert second.keep(KEYS[:10]) == [4, 5, 6, 7, 8, 9]
+    assert_votes(second, images, range(4))
 
 
 def test_a_copy_has_what_is_not_forgotten(images: list[LocalFeatures], tmp_path: Path) -> None:
