@@ -11,6 +11,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +28,14 @@ from asl.matching.candidates.piece_writer import (
     is_dense,
 )
 from asl.matching.candidates.quantiser import Quantiser, load_quantiser
+from asl.notices import notice
 from asl.parallel import usable_cores
 from asl.storage import exclusive_lock
 from asl.types import I64, U8, AslError
 
 _PIECE_FEATURES = 2**21  # features from which a piece is written while images are still added
 _CODED_FEATURES = 2**15  # features that are coded at once
+_QUIET_SECONDS = 3.0  # of waiting for another process without a word
 _WAIT_SECONDS = 24 * 3600.0  # for another process that reads a million images
 CODES = ".codes"  # suffix of the folder of an index
 ReadFeatures = Callable[[Sequence[int]], Iterable[LocalFeatures | None]]
@@ -110,6 +113,7 @@ def coded_local_index(
     *,
     folder: Path | None = None,
     quantiser: Quantiser | None = None,
+    replaced: Callable[[], None] | None = None,
 ) -> CodedLocalIndex:
     """Bring an index up to date with its references, and open it.
 
@@ -123,6 +127,7 @@ def coded_local_index(
             cannot be read: it is not indexed, and is asked for again the next time.
         folder: where the index is kept; None keeps it in memory.
         quantiser: of the codes; None for the packaged one.
+        replaced: called where many images that are no references leave the index.
 
     Raises:
         AslError: two references have the same key, or another process has changed the index for a
@@ -137,20 +142,41 @@ def coded_local_index(
         return select_pieces(writer.pieces, keys, quantiser)
     writer = PieceWriter.open(folder, quantiser)
     if not _is_current(writer.pieces, keys):  # who only reads needs no lock
-        busy = f"{folder}: another process changes this index of local features; wait for it"
-        with exclusive_lock(folder / LOCK, busy=busy, wait=_WAIT_SECONDS):
+        with ExitStack() as held:
+            _lock(folder, held)
             writer = PieceWriter.open(folder, quantiser)
+            wanted = np.array(keys, dtype=KEY)
+            if replaced and not all(_is_dense_in(wanted, keyed) for keyed in writer.pieces):
+                replaced()
             _update(writer, keys, read, quantiser)
     return select_pieces(writer.pieces, keys, quantiser)
+
+
+def _lock(folder: Path, held: ExitStack) -> None:
+    """Wait for other processes that change an index, and say so once it takes long.
+
+    Raises:
+        AslError: one has changed it for a day.
+    """
+    busy = f"{folder}: another process changes this index of local features"
+    try:
+        held.enter_context(exclusive_lock(folder / LOCK, busy=busy, wait=_QUIET_SECONDS))
+    except AslError:
+        notice(f"{busy}; waiting for it")
+        busy = f"{busy}; wait for it"
+        held.enter_context(exclusive_lock(folder / LOCK, busy=busy, wait=_WAIT_SECONDS))
 
 
 def _is_current(pieces: Sequence[KeyedPiece], keys: Sequence[bytes]) -> bool:
     """Report whether pieces have all images of these keys, and few others."""
     wanted = np.array(keys, dtype=KEY)
-    return bool(
-        np.isin(wanted, known_keys(pieces)).all()
-        and all(is_dense(np.isin(keyed.keys, wanted)) for keyed in pieces)
+    return bool(np.isin(wanted, known_keys(pieces)).all()) and all(
+        _is_dense_in(wanted, keyed) for keyed in pieces
     )
+
+
+def _is_dense_in(wanted: Keys, keyed: KeyedPiece) -> bool:
+    return is_dense(np.isin(keyed.keys, wanted))
 
 
 def known_keys(pieces: Sequence[KeyedPiece]) -> Keys:

@@ -21,6 +21,7 @@ from asl.matching.candidates.votes import FeatureIndex, joined_lists
 from asl.matching.run.disk_cache import Cache
 from asl.matching.run.workers import LoadImage
 from asl.matching.values import Settings
+from asl.notices import notice
 from asl.shared_defaults import LOCAL_CANDIDATES
 from asl.storage import WriteError
 from asl.types import AslError, Progress, ScoredPairs, StrArray
@@ -215,6 +216,8 @@ def _exact_index(
     key = hashlib.sha256("\n".join(content).encode()).hexdigest()
     index = ExactLocalIndex.open(keep, key=key) if keep else None
     if index is None:
+        if keep and keep.exists():
+            _tell_of_others(keep)
         positions = range(len(references.ids))
         display.expect(len(positions))
         index = ExactLocalIndex.build(
@@ -237,4 +240,17 @@ def _coded_index(
         return (features[0] if features else None for features in found)
 
     folder = keep.with_suffix(CODES) if keep else None
-    return coded_local_index(references.keys(), read, folder=folder)
+
+    def replaced() -> None:
+        if keep:
+            _tell_of_others(keep)
+
+    return coded_local_index(references.keys(), read, folder=folder, replaced=replaced)
+
+
+def _tell_of_others(keep: Path) -> None:
+    notice(
+        f"{keep.parent}: its local features are of other references, or of images that have "
+        "changed, and are built again; if searches of different references take turns here, give "
+        "each a folder of its own (local_index=)"
+    )

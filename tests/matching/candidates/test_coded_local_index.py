@@ -173,8 +173,12 @@ def test_a_full_disk_leaves_the_index_as_it_was(
 
 
 def test_one_process_changes_an_index_and_others_read_it(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: Library,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(module, "_QUIET_SECONDS", 0.1)
     monkeypatch.setattr(module, "_WAIT_SECONDS", 0.1)
     folder = tmp_path / "index"
     library.index(range(4), folder)
@@ -183,6 +187,9 @@ def test_one_process_changes_an_index_and_others_read_it(
         assert library.index([3, 1, 2], folder).references == 3
         with pytest.raises(AslError, match="another process changes this index"):
             library.index(range(5), folder)
+    assert caplog.messages == [
+        f"{folder}: another process changes this index of local features; waiting for it"
+    ]
 
 
 def test_keys_differ(library: Library) -> None:

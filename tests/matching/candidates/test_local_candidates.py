@@ -186,6 +186,27 @@ def test_a_coded_index_reads_what_is_new_or_has_changed(tmp_path: Path) -> None:
     assert pairs.reference_ids.tolist() == ["r1"]
 
 
+@pytest.mark.parametrize("most_exact", [0, 99], ids=["coded", "exact"])
+def test_searches_that_rebuild_one_index_for_each_other_say_so_in_one_line(
+    most_exact: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(local_features_module, "EXACT_REFERENCES", most_exact)
+    keep, some, others = tmp_path / "local.npz", ["r0", "r1", "r2"], ["r3", "r4", "r5"]
+    for _ in range(2):
+        find(["crop-1"], some, keep=keep)
+    assert not caplog.messages
+    for references in (others, some, others):
+        find(["crop-1"], references, keep=keep)
+    assert caplog.messages == [
+        f"{tmp_path}: its local features are of other references, or of images that have changed, "
+        "and are built again; if searches of different references take turns here, give each a "
+        "folder of its own (local_index=)"
+    ]
+
+
 @pytest.mark.usefixtures("coded")
 def test_unreadable_references_are_listed_and_asked_for_again(tmp_path: Path) -> None:
     for _ in range(2):
