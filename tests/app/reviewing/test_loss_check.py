@@ -93,10 +93,10 @@ def test_a_direction_is_settled_by_no_comparison_that_failed(tmp_path: Path) -> 
 def test_a_small_crop_shows_less_than_the_picture_that_stays(tmp_path: Path) -> None:
     """In the pixels of the large picture, reduced, the crop has fewer than are compared."""
     scene = render_scene(4, height=900, width=1200)
-    staying = write(tmp_path / "whole.png", cv2.resize(scene, (4800, 3600)), 0)
-    pixels = decode_image(staying)[1200:1284, 2400:2484]
+    staying = write(tmp_path / "whole.png", cv2.resize(scene, (2400, 1800)), 0)
+    pixels = decode_image(staying)[600:640, 1200:1240]
     going = write(tmp_path / "crop.png", pixels, 0)
-    on_staying = tuple((x / 4800, y / 3600) for x, y in _corners(2400, 1200, 84))
+    on_staying = tuple((x / 2400, y / 1800) for x, y in _corners(1200, 600, 40))
     pair = FilePair(staying, going, (digest(staying), digest(going)), on_staying, WHOLE, False)
     assert loss_of(pair) == ""
     assert loss_of(pair.turned()) == SHOWS_MORE
