@@ -1,4 +1,4 @@
-"""Small callbacks of the loop: reproducible randomness, the training rate, the gradient's norm."""
+"""Small callbacks of the loop: reproducible draws, the rate, the gradient's norm, the last row."""
 
 from __future__ import annotations
 
@@ -76,3 +76,20 @@ class GradientNorm(Callback):
         if every and (trainer.global_step + 1) % every == 0:
             norm = cast(CopyDetectionModule, module).gradient_norm()
             module.log("gradient_norm", norm, batch_size=1)
+
+
+class LastRow(Callback):
+    """Log the values of the last step where no row is due: a short training has a log, too."""
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Log them."""
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not every or trainer.global_step % every == 0:
+            return
+        values = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if not name.startswith("validation/")
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.global_step - 1)

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgr
 from asl.console.plain_console import PlainConsole
 from asl.console.schemas.train_config import FitSettings
 from asl.data.datamodule import CopyDataModule
-from asl.training.callbacks import GradientNorm, SeededSteps, TrainingRate
+from asl.training.callbacks import GradientNorm, LastRow, SeededSteps, TrainingRate
 from asl.training.checkpoints import (
     ResumePoint,
     delete_checkpoints,
@@ -81,7 +81,7 @@ def fit(
             callbacks=[
                 SeededSteps(seed),
                 TrainingRate(),
-                *([GradientNorm()] if loggers else []),
+                *([GradientNorm(), LastRow()] if loggers else []),
                 *([LearningRateMonitor(logging_interval="step")] if loggers else []),
                 *([RichProgressBar()] if settings.enable_progress_bar else []),
                 *([averaged] if averaged else []),

@@ -65,3 +65,14 @@ def test_the_norm_of_the_gradient_is_logged_before_it_is_clipped(
     assert len(norms) == 4
     assert [float(value) for value in logged] == pytest.approx(norms[1::2], rel=1e-5)
     assert min(norms) > 1e-3
+
+
+@pytest.mark.parametrize(("every", "steps"), [(100, [3]), (3, [2, 3]), (2, [1, 3])])
+def test_the_last_step_has_a_row_whatever_the_interval(
+    photos: Path, tmp_path: Path, every: int, steps: list[int]
+) -> None:
+    train(photos, tmp_path, log_every_n_steps=every, identities=4, max_epochs=2)
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows if row["train/loss"]] == steps
+    assert all(float(row["images_per_s"]) > 0 for row in rows)
