@@ -22,7 +22,7 @@ from asl.index.exact.exact_search import search
 from asl.models import build_embedder, save_embedder
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.postprocess import PostProcess
-from asl.scoring.score import Score
+from asl.scoring.score import CLEAR_DIFFERENCE, Score
 from asl.search import run
 from asl.types import AslError, UsageError
 
@@ -125,7 +125,7 @@ def test_images_a_store_and_an_index_give_the_same_pairs(
     for row in rows:
         gap = float(row["query_log_norm"]) - float(row["reference_log_norm"])
         side = "reference->query" if gap < 0 else "query->reference"
-        assert row["direction"] == (side if abs(gap) >= np.log(3) else "unclear")
+        assert row["direction"] == (side if abs(gap) >= CLEAR_DIFFERENCE else "unclear")
 
 
 def test_queries_from_an_index_give_the_same_pairs(files: Path, tmp_path: Path) -> None:
