@@ -21,7 +21,7 @@ from verifier_queries import recipes
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
 from asl.data.images import decode_image
-from asl.edits import Edit, OneOf
+from asl.edits import Edit, OneOf, View
 from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import make_views
 from asl.models import Embedder, load_embedder, model_hash
@@ -109,44 +109,82 @@ class FirstStages(nn.Module):
         return features
 
 
-class ViewMaker:
-    """Make the views of a photograph and their maps, in a process of its own."""
+@dataclass(frozen=True)
+class ViewOptions:
+    """What decides the views of a photograph and their maps.
 
-    def __init__(
-        self,
-        photos: Photos,
-        model: str,
-        *,
-        edits: str,
-        views: int,
-        size: int,
-        stages: int,
-        seed: int,
-    ):
-        self._photos, self._model, self._edits = photos, model, edits
-        self._views, self._size, self._stages, self._seed = views, size, stages, seed
-        self._network: FirstStages | None = None
+    Attributes:
+        model: whose stages make the maps.
+        edits: an entry of :data:`SHARES`.
+        views: of each photograph, of which the first is un-edited.
+        size: of a view, in pixels.
+        seed: of the edits.
+        stages: first ones of the network, whose output is cached; 0 where another part is.
+    """
+
+    model: str
+    edits: str
+    views: int
+    size: int
+    seed: int
+    stages: int = 0
+
+    def facts(self, photos: Photos) -> dict[str, Any]:
+        """Facts that a file of views of these photographs keeps."""
+        numbers = ("views", "size", "seed", "stages")
+        return {
+            "photographs": len(photos),
+            "model": model_hash(load_embedder(self.model)),
+            **{name: getattr(self, name) for name in numbers},
+            "shares": SHARES[self.edits],
+        }
+
+
+class EditedViews:
+    """Make the views of a photograph; can be sent to other processes before its first use."""
+
+    def __init__(self, photos: Photos, options: ViewOptions, *, prefix: str = "") -> None:
+        self._photos, self._options, self._prefix = photos, options, prefix
         self._edit: Edit | None = None
+
+    def __call__(self, row: int) -> list[View]:
+        """Return K views, the first one un-edited; ``prefix`` makes others of the same seed."""
+        options = self._options
+        self._edit = self._edit or mixed(options.edits)
+        folder, own = self._photos.find(row)
+        return make_views(
+            decode_image(folder.read(own), least=2 * options.size),
+            self._edit,
+            key=f"{self._prefix}{folder.ids[own]}",
+            seed=options.seed,
+            views=options.views,
+            size=options.size,
+            pool=Pool(self._photos),
+        )
+
+
+def pixels_of(views: Sequence[View]) -> Tensor:
+    """Return the pixels of K views, uint8 ``[K, 3, S, S]``."""
+    return torch.from_numpy(np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy())
+
+
+class MapMaker:
+    """Make the maps of a photograph's views, in a process of its own."""
+
+    def __init__(self, photos: Photos, options: ViewOptions) -> None:
+        self._views, self._options = EditedViews(photos, options), options
+        self._network: FirstStages | None = None
 
     def __call__(self, row: int) -> Maps:
         """Return float16 ``[K, h, w, C]``, view 0 un-edited."""
-        if self._network is None or self._edit is None:
+        if self._network is None:
             torch.set_num_threads(1)
-            embedder = load_embedder(self._model).eval().to(memory_format=torch.channels_last)
-            self._network, self._edit = FirstStages(embedder, self._stages), mixed(self._edits)
-        folder, own = self._photos.find(row)
-        views = make_views(
-            decode_image(folder.read(own), least=2 * self._size),
-            self._edit,
-            key=str(folder.ids[own]),
-            seed=self._seed,
-            views=self._views,
-            size=self._size,
-            pool=Pool(self._photos),
-        )
-        pixels = np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy()
+            embedder = load_embedder(self._options.model).eval()
+            embedder = embedder.to(memory_format=torch.channels_last)
+            self._network = FirstStages(embedder, self._options.stages)
+        pixels = pixels_of(self._views(row))
         with torch.inference_mode():
-            maps: Maps = self._network(torch.from_numpy(pixels)).permute(0, 2, 3, 1).half().numpy()
+            maps: Maps = self._network(pixels).permute(0, 2, 3, 1).half().numpy()
         return maps
 
 
@@ -156,7 +194,7 @@ class CachedViews:
 
     Attributes:
         maps: float16 ``[N, K, h, w, C]``; view 0 is un-edited.
-        facts: of the cache: photographs, model, size, stages, seed.
+        facts: of the cache (:meth:`ViewOptions.facts`).
     """
 
     maps: Maps
@@ -194,16 +232,7 @@ def check_same(path: Path, stored: dict[str, Any], expected: dict[str, Any]) -> 
 
 
 def cache_views(
-    folders: Sequence[Path],
-    output: Path,
-    *,
-    model: str,
-    edits: str,
-    views: int,
-    size: int,
-    stages: int,
-    seed: int,
-    workers: int,
+    folders: Sequence[Path], output: Path, options: ViewOptions, *, workers: int
 ) -> CachedViews:
     """Open the views of all photographs in a folder, or write them; ``facts.json`` comes last.
 
@@ -212,18 +241,10 @@ def cache_views(
             holds views of other photographs, another model or other options.
     """
     photos = Photos.open(folders)
-    facts = {
-        "photographs": len(photos),
-        "model": model_hash(load_embedder(model)),
-        "size": size,
-        "stages": stages,
-        "views": views,
-        "seed": seed,
-        "shares": SHARES[edits],
-    }
+    facts = options.facts(photos)
     if (output / "facts.json").exists():
         return CachedViews.open(output, facts)
-    maker = ViewMaker(photos, model, edits=edits, views=views, size=size, stages=stages, seed=seed)
+    maker = MapMaker(photos, options)
     output.mkdir(parents=True, exist_ok=True)
     maps = None
     made = spawned_map(maker, range(len(photos)), processes=workers)

@@ -22,17 +22,14 @@ from typing import Any, cast, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from cached_views import SHARES, Photos, check_same, mixed
+from cached_views import SHARES, EditedViews, Photos, ViewOptions, check_same, pixels_of
 from torch import Tensor, nn
 
 from asl.console.progress import progress_bar
-from asl.data.images import decode_image
 from asl.data.training_set import Content, content_of
-from asl.edits.engine.foreign_images import Pool
-from asl.edits.engine.make_views import make_views
 from asl.losses.loss_inputs import LossInputs
 from asl.losses.norm_ratio import Form, NormRatio, ordered_pairs
-from asl.models import Embedder, load_embedder, model_hash, save_embedder
+from asl.models import Embedder, load_embedder, save_embedder
 from asl.models.assemble import assemble, create_backbone
 from asl.models.model_card import read_card
 from asl.models.necks import NormHead
@@ -63,29 +60,18 @@ class Pooled:
 class PooledViews:
     """Make the views of a photograph and pool their features, in a process of its own."""
 
-    def __init__(self, photos: Photos, model: str, edits: str, seed: int) -> None:
-        self._photos, self._model, self._edits, self._seed = photos, model, edits, seed
+    def __init__(self, photos: Photos, options: ViewOptions) -> None:
+        self._views, self._model = EditedViews(photos, options, prefix="norm/"), options.model
         self._embedder: Embedder | None = None
 
     def __call__(self, row: int) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
         if self._embedder is None:
             torch.set_num_threads(1)
             self._embedder = load_embedder(self._model).eval().to(memory_format=torch.channels_last)
-        embedder, (folder, own) = self._embedder, self._photos.find(row)
-        size = embedder.preprocessing.size
-        views = make_views(
-            decode_image(folder.read(own), least=2 * size),
-            mixed(self._edits),
-            key=f"norm/{folder.ids[own]}",
-            seed=self._seed,
-            views=VIEWS,
-            size=size,
-            pool=Pool(self._photos),
-        )
-        pixels = np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy()
+        views = self._views(row)
         with torch.inference_mode():
-            pool = cast(nn.Module, embedder.pool)
-            pooled = pool(embedder.tokens(torch.from_numpy(pixels))[1])
+            pool = cast(nn.Module, self._embedder.pool)
+            pooled = pool(self._embedder.tokens(pixels_of(views))[1])
         content = [[content_of(view, kind) for view in views] for kind in CONTENTS]
         return pooled.half().numpy(), np.array(content, np.float32)
 
@@ -96,17 +82,18 @@ def pool_views(options: argparse.Namespace) -> Pooled:
     Raises:
         AslError: those that are there are of another model or other options.
     """
-    facts = {
-        "model": model_hash(load_embedder(options.model)),
-        "photographs": len(Photos.open(options.photos)),
-        "edits": options.edits,
-        "limit": options.limit,
-        "seed": options.seed,
-    }
+    photos = Photos.open(options.photos)
+    made_by = ViewOptions(
+        model=str(options.model),
+        edits=options.edits,
+        views=VIEWS,
+        size=load_embedder(options.model).preprocessing.size,
+        seed=options.seed,
+    )
+    facts = {**made_by.facts(photos), "limit": options.limit}
     if not options.features.exists():
-        photos = Photos.open(options.photos)
         rows = np.random.default_rng(options.seed).permutation(len(photos))[: options.limit]
-        maker = PooledViews(photos, str(options.model), options.edits, options.seed)
+        maker = PooledViews(photos, made_by)
         made = []
         with progress_bar("views", unit="photographs") as progress:
             for part in spawned_map(maker, rows.tolist(), processes=options.workers):

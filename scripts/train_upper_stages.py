@@ -29,7 +29,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from cached_views import SHARES, CachedViews, Photos, cache_views, check_same
+from cached_views import SHARES, CachedViews, Photos, ViewOptions, cache_views, check_same
 from pair_whitening import WhitenedNeck, pair_whitening
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
@@ -301,17 +301,15 @@ def open_cache(options: argparse.Namespace) -> CachedViews:
             f"--sources: a batch needs {least} photographs to draw from, {trained} are there "
             f"(one in {HELD_OUT} is held out); name more photographs or ask for fewer sources"
         )
-    return cache_views(
-        options.photos,
-        options.cache,
+    made = ViewOptions(
         model=options.start,
         edits=options.edits,
         views=options.views,
         size=options.size,
-        stages=options.stages,
         seed=options.views_seed,
-        workers=options.workers,
+        stages=options.stages,
     )
+    return cache_views(options.photos, options.cache, made, workers=options.workers)
 
 
 def started(options: argparse.Namespace, cache: CachedViews, pool: Rows) -> LaterStages:

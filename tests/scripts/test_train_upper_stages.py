@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,6 +75,18 @@ def test_a_cache_of_another_model_or_of_other_options_is_refused(tmp_path: Path)
     for name, value in (("model", "n"), ("size", 224), ("photographs", 25)):
         with pytest.raises(AslError, match=f"was made with {name} .*, not {value}; remove it"):
             cached_views.CachedViews.open(tmp_path, {**facts, name: value})
+
+
+def test_every_option_of_the_views_is_among_the_facts_of_a_cache(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((8, 8, 3), np.uint8))
+    photos = cached_views.Photos.open([tmp_path])
+    options = cached_views.ViewOptions("asl_lite0", "strong", views=2, size=32, seed=1, stages=3)
+    facts = options.facts(photos)
+    others = {"model": "asl_lite1", "edits": "broad", "views": 3, "size": 64, "seed": 2}
+    others["stages"] = 2
+    assert set(others) == {part.name for part in fields(options)}
+    for name, value in others.items():
+        assert replace(options, **{name: value}).facts(photos) != facts, name
 
 
 def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
