@@ -183,6 +183,7 @@ def propose(benchmark: Benchmark, kind: FeatureKind, options: argparse.Namespace
             k=options.each,
             workers=options.workers,
             cache=options.cache,
+            collection=fingerprint(benchmark.references, benchmark.references.ids.tolist()),
             progress=progress,
         ).pairs
 
