@@ -101,6 +101,9 @@ def _check(config: EvaluateConfig) -> None:
         path = getattr(config, key)
         if path and not Path(path).exists():
             raise UsageError(f"{key}: there is no {path}")
+    for key in ("truth", "groups"):
+        if (path := getattr(config, key)) and Path(path).is_dir():
+            raise UsageError(f"{key}: {path} is a folder; give a .csv file")
     if not config.benchmark:
         refuse_unused(config, _BENCHMARK_KEYS, reason="without benchmark=")
     if config.queries or config.benchmark:

@@ -5,6 +5,7 @@ The options and their explanation are in :mod:`asl.console.schemas.review_config
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 import sys
@@ -43,7 +44,7 @@ def run(options: ReviewConfig) -> int:
         if options.undo:
             return _undo(session)
         if options.rule:
-            folder = options.folder and Path(options.folder).absolute()
+            folder = options.folder and Path(os.path.abspath(options.folder))
             with _late_bar("comparing at full size", unit="pairs") as progress:
                 applied = session.by_rules(
                     options.rule, folder=folder, store=False, progress=progress

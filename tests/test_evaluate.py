@@ -134,6 +134,8 @@ def test_files_of_one_name_are_told_apart(files: Path) -> None:
             {"benchmark": "x", "truth": None, "reference_images": "q"},
             "reference_images: benchmark= brings its own",
         ),
+        ({"predictions": "."}, "predictions: . is a folder; give a .csv or .parquet file"),
+        ({"predictions": "p.csv", "truth": "."}, "truth: . is a folder; give a .csv file"),
     ],
 )
 def test_wrong_use_is_told_in_a_line(

@@ -12,7 +12,7 @@ from asl.cli import start
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["output=m.bin"], "format: expected one of onnx, torch_export, safetensors, got 'm.bin'"),
+        (["output=m.bin"], "output: must end in .onnx, .pt2, .safetensors, got 'm.bin'"),
         (
             ["output=m.pt2", "model=nowhere"],
             "model: expected asl_lite0, asl_lite1, lite0 or the path",

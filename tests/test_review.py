@@ -90,6 +90,10 @@ def test_into_a_folder_and_a_script(
         (["nowhere"], "there is no folder nowhere"),
         (["SCAN", "--rule", "keep-all"], "rule: expected one of keep-original"),
         (["SCAN", "--rule", "keep-folder"], "keep-folder needs --folder"),
+        (
+            ["SCAN", "--rule", "keep-folder", "--folder", "gone"],
+            "folder: no file of the scan is in",
+        ),
         (["SCAN", "--folder", "x"], "folder: needs --rule keep-folder"),
         (["SCAN", "--dry-run", "--undo"], "undo: does not go with dry_run"),
         (["SCAN", "--undo", "--rule", "keep-original"], "undo: takes no rule"),

@@ -37,7 +37,11 @@ def exit_code(work: Callable[[], int | None]) -> int:
         return report(
             f"{error.filename}: a file is where a folder should be; choose another path", 1
         )
-    except (AslError, OSError, sqlite3.Error, BrokenProcessPool) as error:
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            return report(error, 1)
+        return report(f"{error.filename}: {error.strerror}; check the path and its permissions", 1)
+    except (AslError, sqlite3.Error, BrokenProcessPool) as error:
         return report(error, 1)
     except Exception as error:
         # Two errors of torch and Lightning, by name: neither is imported before it is needed.

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is )?not in")
+_UNKNOWN_CHOICE = re.compile(
+    r"Could not find '([^']+)/([^']+)'\s+Available options in \S+:\s*(.*?)\s*Config search path",
+    re.DOTALL,
+)
 _OVERRIDE = re.compile(r"Could not override '([^']+)'")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _ADDED_FOLDER_FLAGS = ("--config-dir", "-cd")
@@ -189,6 +193,13 @@ def _plain(tree: DictConfig) -> Any:
 def _explained(error: Exception) -> UsageError:
     cause = f"{error}\n{error.__cause__ or ''}"
     unknown = _UNKNOWN_KEY.search(cause)
+    choice = _UNKNOWN_CHOICE.search(cause)
+    if choice:
+        group, given, offered = choice.groups()
+        return UsageError(
+            f"{group}: expected one of {', '.join(offered.split())}, got {given!r}; "
+            "--config-dir FOLDER adds files of your own"
+        )
     if not unknown:
         return UsageError(" ".join(cause.split()))
     where = _FULL_KEY.search(cause) or _OVERRIDE.search(cause) or unknown

@@ -73,7 +73,7 @@ def open_benchmark(path: str | Path, *, layout: str = "auto") -> Benchmark:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise UsageError(f"benchmark: there is no folder {folder}")
+        raise UsageError(f"there is no folder {folder}; give the folder of a benchmark")
     openers: dict[str, Callable[[Path], Benchmark]] = {
         "folder": _open_folder,
         "ndec": _open_ndec,

@@ -253,6 +253,6 @@ def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, 
     if all_failed or above_limit:
         first = f", e.g. {failures[0][0]}: {failures[0][1]}" if failures else ""
         raise AslError(
-            f"extract: {failed} of {done} images cannot be read{first}; the limit is "
-            f"max_failure_rate={limit:g}"
+            f"extract: {failed} of {done} images cannot be read{first}; remove them, or run "
+            f"`asl extract` with a max_failure_rate above {limit:g} and use its store"
         )

@@ -47,12 +47,14 @@ def read_predictions(files: Sequence[str], truth: TruthPairs, *, key: str, image
     """Read files of predictions, named by their stems where these differ, and compare their ids.
 
     Raises:
-        UsageError: a file does not exist.
+        UsageError: a file does not exist, or is a folder.
         AslError: a file cannot be read, or its ids are not those of the truth.
     """
     for file in files:
         if not Path(file).exists():
             raise UsageError(f"{key}: there is no {file}")
+        if Path(file).is_dir():
+            raise UsageError(f"{key}: {file} is a folder; give a .csv or .parquet file of pairs")
     stems = [Path(file).stem for file in files]
     names = stems if len(set(stems)) == len(stems) else files
     pairs = {name: read_pairs(file) for name, file in zip(names, files, strict=True)}

@@ -27,10 +27,12 @@ def export_model(config: ExportConfig) -> int:
     output = Path(config.output)
     by_suffix = {suffix: name for name, suffix in _SUFFIXES.items()}
     kind = config.format or by_suffix.get(output.suffix, "")
-    if kind not in _SUFFIXES:
+    if not kind:
         raise UsageError(
-            f"format: expected one of {', '.join(_SUFFIXES)}, got {kind or output.name!r}"
+            f"output: must end in {', '.join(by_suffix)}, got {config.output!r}; or give format="
         )
+    if kind not in _SUFFIXES:
+        raise UsageError(f"format: expected one of {', '.join(_SUFFIXES)}, got {kind!r}")
     if not 0 <= config.tolerance <= 1:
         raise UsageError(f"tolerance: must be from 0 to 1, got {config.tolerance:g}")
     embedder = load_embedder(config.model).eval()

@@ -197,6 +197,8 @@ def _named_errors(path: Path, temporary: Path | None) -> Iterator[None]:
         if temporary is not None and about is not None and not _inside(about, temporary):
             raise
         reason = error.strerror or str(error) or type(error).__name__
+        if isinstance(error, FileExistsError | NotADirectoryError) and not path.parent.is_dir():
+            reason = "a file is where its folder should be"
         raise WriteError(
             f"{path}: cannot be written ({reason}); {_advice(error.errno)}", error.errno or 0
         ) from error

@@ -41,6 +41,11 @@ class MisconfigurationException(Exception):
         (KeyboardInterrupt(), STOPPED, "error: stopped; the same command resumes"),
         (FileExistsError(17, "File exists", "out"), 1, "error: out: a file is where a folder"),
         (NotADirectoryError(20, "Not a directory", "a/b"), 1, "error: a/b: a file is where"),
+        (
+            FileNotFoundError(2, "No such file", "a/b"),
+            1,
+            "error: a/b: No such file; check the path",
+        ),
         (OSError(28, "No space left on device"), 1, "No space left on device"),
         (sqlite3.DatabaseError("file is not a database"), 1, "error: file is not a database"),
         (BrokenProcessPool("a worker died"), 1, "error: a worker died"),

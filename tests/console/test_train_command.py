@@ -215,7 +215,10 @@ def test_presets_of_a_folder_of_ones_own_are_known(
     assert start("train", [*flags, "loss=mine"]) == 2
     assert "loss.parts.x._target_: asl.y.Z is not allowed" in capsys.readouterr().err
     assert start("train", ["loss=mine"]) == 2
-    assert "Could not find 'loss/mine'" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "error: loss: expected one of " in printed
+    assert "got 'mine'; --config-dir" in printed
+    assert len(printed.splitlines()) == 1
 
 
 @pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "asl.models.io.load_embedder"])

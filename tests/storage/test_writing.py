@@ -124,6 +124,14 @@ def test_a_temporary_name_that_is_a_link_is_not_written_through(
     assert victim.read_text() == "precious"
 
 
+@pytest.mark.parametrize("name", ["file/a", "file/b/a"])
+def test_a_file_in_the_place_of_the_folder_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(WriteError, match=r"a: cannot be written \(a file is where its folder"):
+        write_bytes(tmp_path / name, b"x")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
 def test_a_temporary_file_that_becomes_a_link_is_not_written_through(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")

@@ -155,7 +155,8 @@ class ReviewSession:
             progress: called with (pairs compared at full size, pairs to compare).
 
         Raises:
-            UsageError: there is no such rule, or it lacks its folder.
+            UsageError: there is no such rule, or it lacks its folder, or the folder has no file of
+                the scan.
             WriteError: what was compared cannot be kept.
         """
         for name in names:
@@ -167,6 +168,8 @@ class ReviewSession:
                 if (decision := self.decisions.get(file.path)) is not None
             }
             known = RuleInput(self.result, self.files, folder, losses=self._losses)
+            if folder and not any(known.in_folder(file.number) for file in self.files.listed):
+                raise UsageError(f"folder: no file of the scan is in {folder}; check the path")
             pairs = pairs_to_compare(self.groups, known, before=before, shown=shown)
             self._losses.compare(pairs, progress)
             outcome = apply_rules(names, self.groups, known, before=before, shown=shown)

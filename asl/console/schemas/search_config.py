@@ -13,10 +13,10 @@ queries, references and background are images (a folder, a list, a tar, a Parque
 store of asl extract, or an index of it, which is memory-mapped. Stores joined by + are searched as
 one by the mean of their cosines. Images are embedded first, into OUTPUT.features/, where a second
 run resumes. The output has one line per pair: query_id, reference_id, score (higher = surer),
-cosine, both log-norms, a probability where the model is calibrated, and a direction:
-reference->query where the reference holds at least as much of the original as the query, else
-query->reference; with score=verified, which is a probability, the direction is the one that the
-pixels show (none: no copy).
+cosine, both log-norms, a probability where the model is calibrated, and a direction from the
+original to the copy: reference->query or query->reference where one norm is three times the other,
+else unclear; with score=verified, which is a probability, the direction is the one that the pixels
+show (none: no copy).
 """
 
 from __future__ import annotations
