@@ -17,7 +17,7 @@ from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name
 from asl.app.library.vectors import VectorView
 from asl.app.matches import Direction, Match
-from asl.app.pairs.edits_seen import directed_edits
+from asl.app.pairs.edits_seen import directed_edits, undirected_edits
 from asl.app.pairs.origin import find_origin
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import PairVerifier
@@ -169,7 +169,7 @@ def match_candidate(
                 second=candidate.facts,
             )
             if origin.clear
-            else verdict.edits
+            else undirected_edits(verdict, first=query.facts, second=candidate.facts)
         ),
         query_outline=verdict.first_outline,
         reference_outline=verdict.second_outline,

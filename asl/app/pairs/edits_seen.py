@@ -18,6 +18,7 @@ from asl.matching.values import Evidence
 from asl.types import F32, Bools
 
 RE_ENCODED = "re-encoded"
+RESIZED = "resized"
 PASTED = "pasted into another picture or screenshot"
 SCREENSHOT = "shown in a screenshot"
 SCREEN_RATIO = 1.7  # height over width of a phone's screen, at least
@@ -102,6 +103,22 @@ def directed_edits(
     if copy.format and original.format and copy.format != original.format:
         edits.append(f"saved as {copy.format}")
     return tuple(edits or [RE_ENCODED])
+
+
+def undirected_edits(verdict: PairVerdict, *, first: Facts, second: Facts) -> tuple[str, ...]:
+    """Describe the edits where the direction is unclear: another size is named without its sense.
+
+    Args:
+        verdict: of the pair (first, second).
+        first: facts of the first file.
+        second: facts of the second file.
+    """
+    outlines = (verdict.first_outline, verdict.second_outline)
+    if verdict.identical or not verdict.edits or not all(outlines):
+        return verdict.edits
+    if not _size_edits(first, outlines[0], second, outlines[1]):
+        return verdict.edits
+    return (*(edit for edit in verdict.edits if edit != RE_ENCODED), RESIZED)
 
 
 def _looks_like_a_screen(copy: Facts, outline: Outline) -> bool:

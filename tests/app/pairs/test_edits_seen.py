@@ -10,7 +10,7 @@ import pytest
 
 from asl import CopyDetector
 from asl.app.library.facts import Facts
-from asl.app.pairs.edits_seen import directed_edits, likely_edits
+from asl.app.pairs.edits_seen import directed_edits, likely_edits, undirected_edits
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
 from asl.matching import Verifier
 from asl.models import Embedder
@@ -100,6 +100,22 @@ def test_size_and_format_are_named_in_the_decided_direction() -> None:
     assert directed_edits(
         SAME_PIXELS, copy_is_first=True, first=facts(8, 8, "PNG"), second=facts(8, 8)
     ) == ("saved as PNG",)
+
+
+def test_another_size_is_named_where_the_direction_is_unclear() -> None:
+    def edits(*named: str, side: int = 300) -> tuple[str, ...]:
+        verdict = PairVerdict(0.9, 0.9, edits=named, first_outline=WHOLE, second_outline=WHOLE)
+        first, second = facts(300, 200), facts(side, 2 * side // 3)
+        mirrored = undirected_edits(verdict, first=second, second=first)
+        assert undirected_edits(verdict, first=first, second=second) == mirrored
+        return mirrored
+
+    assert edits("re-encoded", side=192) == ("resized",)
+    assert edits("made grey", side=192) == ("made grey", "resized")
+    assert edits("re-encoded") == ("re-encoded",)
+    assert edits(side=192) == (), "no match"
+    large, small = facts(300, 200), facts(30, 20)
+    assert undirected_edits(SAME_PIXELS, first=large, second=small) == SAME_PIXELS.edits
 
 
 def test_a_crop_has_the_size_of_its_part() -> None:
