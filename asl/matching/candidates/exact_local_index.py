@@ -1,4 +1,4 @@
-"""Index of the local features of a small collection, one byte a component (FAISS)."""
+"""Index of the local features of a small collection (FAISS); above 20,000 one byte a component."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BLOCK_FEATURES = 2**17  # features that are added at once
 
 
 class ExactLocalIndex:
-    """Inverted file of the local features of R references; approximate above 20,000 features.
+    """Index of the local features of R references; an approximate inverted file above 20,000.
 
     Attributes:
         references: number of references, R.
@@ -122,10 +122,11 @@ def _unit(descriptors: Descriptors) -> F32:
 
 
 def _build_faiss_index(images: Sequence[LocalFeatures], count: int) -> Any:
-    """Build a FAISS index of all ``count`` descriptors, one byte a component."""
+    """Build a FAISS index of all ``count`` descriptors."""
     faiss = load_faiss()
     lists = int(np.sqrt(count))
-    spec = "SQ8" if count <= _MAX_FLAT else f"IVF{lists},SQ8"
+    # Bytes would be compared one pair at a time; of few features a product of matrices is quicker.
+    spec = "Flat" if count <= _MAX_FLAT else f"IVF{lists},SQ8"
     length = max((image.descriptors.shape[1] for image in images), default=1)
     index = faiss.index_factory(length, spec, faiss.METRIC_INNER_PRODUCT)
     if not count:
