@@ -7,7 +7,7 @@ import pickle
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -31,7 +31,7 @@ def spawned_map(
     chunk: int = 1,
     ahead: int = 3,
     what: str = "the image loaders",
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Apply a worker object to items in several processes and yield the results in order.
 
     Processes are spawned, because a forked child of a process that runs threads (torch, OpenCV) may

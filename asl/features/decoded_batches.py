@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 from asl.data.catalog import Catalog
@@ -31,8 +32,11 @@ def decoded_batches(
     workers: int,
     shard_size: int,
     fast: bool,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield images ready for the network, in order.
+
+    Close it after the last batch: its threads end there, and not in a finaliser, which would
+    swallow an interrupt.
 
     Batches never cross the border of a shard, so that a resumed run forms the same ones.
 
@@ -61,7 +65,9 @@ def decoded_batches(
         decoded = spawned_map(decode.all, groups, processes=workers, what="the images")
     else:
         decoded = _in_threads(decode, groups)
-    return map(_batch, decoded)
+    with closing(decoded):
+        for items in decoded:
+            yield _batch(items)
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,9 @@ class _Decode:
         return [self(row) for row in rows]
 
 
-def _in_threads(decode: _Decode, groups: Sequence[list[int]]) -> Iterator[list[Decoded]]:
+def _in_threads(
+    decode: _Decode, groups: Sequence[list[int]]
+) -> Generator[list[Decoded], None, None]:
     """Decode in as many threads as there are cores, a few batches ahead of the reader."""
     with ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode") as pool:
         waiting: deque[list[Future[Decoded]]] = deque()

@@ -183,6 +183,7 @@ def _fill(
         joined = np.concatenate(features)
         for place, job in enumerate(jobs):
             _add(job, names, joined[:, place], failures, stamps, runner.name)
+    batches.close()
     for job in jobs:
         _check_complete(job.store, catalog)
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +15,8 @@ import pytest
 from asl.data.catalog import open_catalog, subset
 from asl.data.images import decode_image, resize_image
 from asl.data.scenes import render_scene
-from asl.features import FeatureStore, extract
+from asl.features import FeatureStore, extract, extraction
+from asl.features.decoded_batches import decoded_batches
 from asl.models import Embedder, build_embedder
 from asl.types import AslError
 
@@ -261,3 +264,23 @@ def test_a_store_that_was_killed_twenty_times_is_byte_identical(tmp_path: Path) 
     ]
     assert len(sides[0]) == 81, "40 shards of two files, and the manifest"
     assert sides[0] == sides[1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_decoding_ends_before_the_extraction_does(
+    photos: Path,
+    embedder: Embedder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    """What a finaliser ends later swallows an interrupt: the command went on and returned 0."""
+    made = []
+
+    def kept(*args: Any, **keys: Any) -> Any:
+        made.append(decoded_batches(*args, **keys))
+        return made[-1]
+
+    monkeypatch.setattr(extraction, "decoded_batches", kept)
+    extract(open_catalog(photos), embedder, output=tmp_path / "s", batch_size=5, workers=workers)
+    assert [inspect.getgeneratorstate(batches) for batches in made] == [inspect.GEN_CLOSED]

@@ -100,8 +100,11 @@ def test_a_file_that_differs_is_not_left(
 
 
 def test_an_unknown_format_is_refused(model: tuple[Embedder, Path], tmp_path: Path) -> None:
-    for key in ("format=tflite", f"output={tmp_path / 'm.bin'}"):
-        with pytest.raises(UsageError, match="expected one of onnx, torch_export"):
+    for key, said in (
+        ("format=tflite", "^format: expected one of onnx, torch_export"),
+        (f"output={tmp_path / 'm.bin'}", r"^output: must end in \.onnx"),
+    ):
+        with pytest.raises(UsageError, match=said):
             exported(model[1], tmp_path / "m.bin", key)
 
 
