@@ -13,8 +13,6 @@ from asl.notices import notice
 from asl.types import AslError
 
 WAIT_SECONDS = 3.0  # worker processes of a killed holder may live on for a moment
-
-
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 UNPROTECTED = "let only one command at a time write there, nothing else prevents damage"
 
