@@ -16,6 +16,7 @@ from typing import Any
 from asl.console.entry import EntryPoint
 from asl.console.schemas.cache_config import CacheConfig
 from asl.console.terminal_text import terminal_text
+from asl.counts import counted
 
 
 def run(config: CacheConfig) -> int:
@@ -68,9 +69,9 @@ def _lines(state: dict[str, Any]) -> Iterator[str]:
         yield f"the cache is off ({FOLDER_VARIABLE}=off)"
         return
     size, limit = state["bytes"] / 1e6, state["limit"] / 1e6
-    contents = f"{state['pictures']} pictures, {size:,.1f} MB of at most {limit:,.0f}"
+    contents = f"{counted(state['pictures'], 'picture')}, {size:,.1f} MB of at most {limit:,.0f}"
     if networks := state["networks"]:
-        contents += f"; {networks} {'network' if networks == 1 else 'networks'} of your models"
+        contents += f"; {counted(networks, 'network')} of your models"
     yield f"{state['path']}: {contents}{'; ' * bool(state['done'])}{state['done']}"
     yield f"  another folder, or off: {FOLDER_VARIABLE}; its limit: {LIMIT_VARIABLE}"
 

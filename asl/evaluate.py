@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.evaluate_config import EvaluateConfig
 from asl.console.terminal_text import terminal_text
+from asl.counts import counted
 from asl.errors import UsageError
 from asl.pipeline.key_checks import (
     NORMALIZATION_KEYS,
@@ -252,10 +253,8 @@ def _print(
     for name, pairs in runs.pairs.items():
         missing = missing_predictions(pairs, runs.truth)
         if len(missing):
-            total = len(runs.truth.queries)
-            lines.say(
-                f"{name}: {len(missing)} of {total} queries have no prediction, e.g. {missing[0]}"
-            )
+            queries = counted(len(runs.truth.queries), "query", "queries")
+            lines.say(f"{name}: no prediction for {len(missing)} of {queries}, e.g. {missing[0]}")
     lines.say(f"report: {Path(config.output) / 'report.html'}")
 
 

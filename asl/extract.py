@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from asl.console.entry import EntryPoint
 from asl.console.plain_console import PlainConsole
 from asl.console.schemas.extract_config import ExtractConfig
+from asl.counts import counted
 from asl.errors import AslError, UsageError
 from asl.pipeline.key_checks import check_least, refuse_unused
 
@@ -27,11 +28,13 @@ def run(config: ExtractConfig) -> int:
         _check_files(config)
     store = join_images(config) if config.merge is not None else extract_images(config)
     console = PlainConsole()
-    console.say(f"{len(store)} images embedded, {len(store.failures)} failed: {store.path}")
+    console.say(
+        f"{counted(len(store), 'image')} embedded, {len(store.failures)} failed: {store.path}"
+    )
     for name, reason in store.failures[:10]:
         console.warn(f"  {name}: {reason}")
     if config.index:
-        console.say(f"index of {_write_index(config, store)} images: {config.index}")
+        console.say(f"index of {counted(_write_index(config, store), 'image')}: {config.index}")
     return 0
 
 
@@ -146,7 +149,7 @@ def extract_images(config: ExtractConfig) -> FeatureStore:
     if config.prune is None:
         return store
     gone = forget_gone(output, catalog.ids.tolist(), share=config.prune)
-    PlainConsole().say(f"{gone} image(s) forgotten that are no longer there")
+    PlainConsole().say(f"{counted(gone, 'image')} forgotten: no longer there")
     return FeatureStore.open(output)
 
 
@@ -170,8 +173,8 @@ def join_images(config: ExtractConfig) -> FeatureStore:
     missing = [name for name in catalog.ids.tolist() if name not in done]
     if missing:
         raise AslError(
-            f"merge: {len(missing)} image(s) are in no part, e.g. {missing[0]!r}; "
-            "finish the parts first"
+            f"merge: {counted(len(missing), 'image is', 'images are')} in no part, e.g. "
+            f"{missing[0]!r}; finish the parts first"
         )
     return join_parts(config.output, parts)
 

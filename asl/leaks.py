@@ -17,6 +17,7 @@ from asl.console.exit_codes import report
 from asl.console.schemas.leaks_config import LeaksConfig
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.terminal_text import terminal_text
+from asl.counts import counted
 from asl.errors import AslError, UsageError
 from asl.pipeline.key_checks import check_least, check_scan_keys, refuse_unused
 
@@ -158,9 +159,9 @@ def _say(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -> None:
         repeated = split["repeated_rows"]
         print(
             terminal_text(
-                f"{name}: {split['images']} images, {split['processed']} compared, "
+                f"{name}: {counted(split['images'], 'image')}, {split['processed']} compared, "
                 f"{split['unreadable']} unreadable"
-                + (f", {repeated} repeated rows" if repeated else "")
+                + (f", {counted(repeated, 'repeated row')}" if repeated else "")
                 + (f"; skipped: {skipped_text(skipped)}" if skipped else "")
             )
         )
@@ -171,19 +172,19 @@ def _say(leaks: Leaks, options: LeaksConfig, numbers: dict[str, Any]) -> None:
         print(f"  and {len(failures) - _LISTED} more, see {options.output / 'unreadable.csv'}")
     for row in numbers["comparisons"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in row["kinds"].items() if count)
-        leak = "leak" if row["leaks"] == 1 else "leaks"
-        line = f"{row['train']}, {row['test']}: {row['leaks']} {leak}"
+        line = f"{row['train']}, {row['test']}: {counted(row['leaks'], 'leak')}"
         line += f" ({kinds})" if kinds else ""
-        share = f"{row['test_affected']} of {row['test_images']} images of {row['test']}"
+        share = f"{row['test_affected']} of {counted(row['test_images'], 'image')} of {row['test']}"
         print(terminal_text(f"{line}; {share} affected ({100 * row['test_share']:.1f} %)"))
     if leaks.hopeless:
         print(f"  {hopeless_text(leaks.hopeless)}")
     if lost := leaks.uncompared:
-        pairs = "pair" if lost == 1 else "pairs"
-        print(f"  {lost} {pairs} could not be compared; delete {leaks.store} and run it again")
+        print(
+            f"  {counted(lost, 'pair')} could not be compared; delete {leaks.store} and run it "
+            "again"
+        )
     print(f"  table    {options.output / f'leaks.{options.format}'}")
-    files = "file" if numbers["to_drop"] == 1 else "files"
-    print(f"  to drop  {options.output / 'drop.csv'} ({numbers['to_drop']} {files})")
+    print(f"  to drop  {options.output / 'drop.csv'} ({counted(numbers['to_drop'], 'file')})")
     if options.report:
         print(f"  report   {options.output / 'report.html'}")
 
@@ -195,7 +196,8 @@ def _exit_code(leaks: Leaks, options: LeaksConfig) -> int:
         if outcome.unreadable > options.max_failure_rate * images:
             print(
                 terminal_text(
-                    f"error: {outcome.unreadable} of {images} images of {outcome.split.name} are "
+                    f"error: {outcome.unreadable} of {counted(images, 'image')} of "
+                    f"{outcome.split.name} "
                     f"unreadable, more than --max-failure-rate {options.max_failure_rate:g} "
                     f"allows; see {options.output / 'unreadable.csv'}"
                 ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from asl.console.entry import EntryPoint
 from asl.console.plain_console import PlainConsole
 from asl.console.schemas.merge_config import MergeConfig
+from asl.counts import counted
 from asl.errors import UsageError
 from asl.pipeline.key_checks import check_least
 
@@ -28,11 +29,12 @@ def run(config: MergeConfig) -> int:
     merged = merge_lists(config.lists, k=config.k, most=config.most)
     for path, length in merged.short.items():
         PlainConsole(stderr=True).warn(
-            f"{path}: lists {length} references per query at most; if it was searched with a k "
-            f"below {config.k}, the merged lists are incomplete"
+            f"{path}: lists {counted(length, 'reference')} per query at most; if it was searched "
+            f"with a k below {config.k}, the merged lists are incomplete"
         )
     write_pairs(merged.pairs, config.output, columns=merged.columns)
-    print(f"{len(merged.pairs)} pairs of {len(config.lists)} lists: {config.output}")
+    pairs = counted(len(merged.pairs), "pair")
+    print(f"{pairs} of {counted(len(config.lists), 'list')}: {config.output}")
     return 0
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.review_config import ReviewConfig
 from asl.console.terminal_text import byte_text, terminal_text
+from asl.counts import counted
 from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run(options: ReviewConfig) -> int:
     with exclusive_lock(options.scan / "review.lock", busy=busy):
         session = ReviewSession(options.scan)
         if session.dropped:
-            print(f"{session.dropped} decisions about files that changed are left out")
+            print(f"left out: {counted(session.dropped, 'decision')} about files that changed")
         if options.undo:
             return _undo(session)
         if options.rule:
@@ -128,8 +129,8 @@ def _dry_run(session: ReviewSession, options: ReviewConfig) -> int:
     print(_counts(plan.decided, len(plan.moves), len(plan.refused), plan.kept, plan.bytes))
     left = len({number for group in session.groups for number in group.files}) - plan.decided
     if left:
-        what = "file of the groups is" if left == 1 else "files of the groups are"
-        print(f"{left} {what} undecided and {'stays' if left == 1 else 'stay'}")
+        ones, many = "file of the groups is", "files of the groups are"
+        print(f"{counted(left, ones, many)} undecided and {'stays' if left == 1 else 'stay'}")
     if plan.moves:
         words = ["asl", "review", str(options.scan)]
         for name in options.rule:
@@ -195,7 +196,7 @@ def _serve(session: ReviewSession, options: ReviewConfig) -> int:
     ):
         port = listener.getsockname()[1]
         place = address("127.0.0.1", port) + ("" if given else f"/#{token}")
-        print(f"{len(session.groups)} groups to review: {place}", flush=True)
+        print(f"{counted(len(session.groups), 'group')} to review: {place}", flush=True)
         print("stop it with Ctrl-C; decisions are kept", flush=True)
         if options.browser:
             import webbrowser

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.terminal_text import byte_text, terminal_text
+from asl.counts import counted
 from asl.errors import UsageError
 from asl.pipeline.key_checks import check_least, check_scan_keys
 
@@ -56,8 +57,8 @@ def run(options: ScanConfig) -> int:
             print(f"  {terminal_text(note)}")
     if numbers["unreadable"] > options.max_failure_rate * result.files:
         print(
-            f"error: {numbers['unreadable']} of {result.files} files are unreadable, more than "
-            f"--max-failure-rate {options.max_failure_rate:g} allows; "
+            f"error: {numbers['unreadable']} of {counted(result.files, 'file')} unreadable, more "
+            f"than --max-failure-rate {options.max_failure_rate:g} allows; "
             f"see {options.output / 'unreadable.csv'}",
             file=sys.stderr,
         )
@@ -117,9 +118,10 @@ def _write_gallery(result: ScanResult, options: ScanConfig, numbers: dict[str, A
 def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table: Path) -> None:
     from asl.matching.decision.thresholds import verifier_table
 
-    compared = f"{numbers['compared']} {'pair' if numbers['compared'] == 1 else 'pairs'}"
+    compared = counted(numbers["compared"], "pair")
     print(
-        f"{numbers['files']} files: {numbers['embedded']} embedded, {numbers['reused']} known, "
+        f"{counted(numbers['files'], 'file')}: {numbers['embedded']} embedded, "
+        f"{numbers['reused']} known, "
         f"{numbers['unreadable']} unreadable; {compared} compared, by this "
         f"scan or an earlier one; {sum(result.seconds.values()):.0f} s"
     )
@@ -134,12 +136,11 @@ def _say(result: ScanResult, options: ScanConfig, numbers: dict[str, Any], table
         print(f"  and {numbers['unreadable'] - 5} more, see {options.output / 'unreadable.csv'}")
     pairs, groups = numbers["pairs"], numbers["groups"]
     print(
-        f"{pairs} {'pair' if pairs == 1 else 'pairs'} in "
-        f"{groups} {'group' if groups == 1 else 'groups'} (probability "
+        f"{counted(pairs, 'pair')} in {counted(groups, 'group')} (probability "
         f"{result.threshold:.3g} and more, for a precision of {result.precision:g})"
     )
     if bursts := numbers["bursts"]:
-        print(f"{bursts} {'burst' if bursts == 1 else 'bursts'}: shots of one moment, no copies")
+        print(f"{counted(bursts, 'burst')}: shots of one moment, no copies")
     if files := numbers["probable_copies"]:
         size = byte_text(numbers["copied_bytes"])
         print(f"{_copies_text(files, across=result.across)}: {size}")
@@ -166,14 +167,16 @@ def _left_out_lines(result: ScanResult) -> list[str]:
 
     lines = [hopeless_text(result.hopeless)] if result.hopeless else []
     if result.recalled:
-        pairs = "pair" if result.recalled == 1 else "pairs"
-        lines.append(f"{result.recalled} {pairs} of little in common decided by an earlier scan")
+        pairs = counted(result.recalled, "pair")
+        lines.append(f"{pairs} of little in common decided by an earlier scan")
     if result.links:
-        lines.append(f"{result.links} links to files already listed skipped")
+        lines.append(f"{counted(result.links, 'link')} to files already listed skipped")
     if result.left_out:
-        lines.append(f"{result.left_out} files left out by --exclude and --min-size")
+        lines.append(f"{counted(result.left_out, 'file')} left out by --exclude and --min-size")
     if result.raw_twins:
-        lines.append(f"{result.raw_twins} RAW files kept with the JPEG or HEIC of their shot")
+        lines.append(
+            f"{counted(result.raw_twins, 'RAW file')} kept with the JPEG or HEIC of their shot"
+        )
     if result.skipped:
         lines.append(f"skipped: {skipped_text(list(result.skipped.items()))}")
     return lines
@@ -182,8 +185,8 @@ def _left_out_lines(result: ScanResult) -> list[str]:
 def _copies_text(files: int, *, across: bool) -> str:
     """Say how many files are copies; whether one can go is for a review to say."""
     if across:
-        return f"{files} {'file has' if files == 1 else 'files have'} a match in the library"
-    return f"{files} {'file is probably a copy' if files == 1 else 'files are probably copies'}"
+        return f"{counted(files, 'file has', 'files have')} a match in the library"
+    return counted(files, "file is probably a copy", "files are probably copies")
 
 
 def _review_lines(result: ScanResult) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from asl.console.entry import EntryPoint
 from asl.console.plain_console import PlainConsole
 from asl.console.schemas.search_config import SearchConfig
+from asl.counts import counted
 
 
 def run(config: SearchConfig) -> int:
@@ -20,7 +21,7 @@ def run(config: SearchConfig) -> int:
     plan = plan_search(config)
     result = run_search(plan).at_least(plan.least)
     write_pairs(result.pairs, plan.output, columns=result.columns)
-    PlainConsole().say(f"{len(result.pairs)} pairs of {result.searched}: {plan.output}")
+    PlainConsole().say(f"{counted(len(result.pairs), 'pair')} of {result.searched}: {plan.output}")
     return 0
 
 

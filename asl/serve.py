@@ -22,6 +22,7 @@ from asl.app.service.listening import (
 from asl.console.entry import EntryPoint
 from asl.console.schemas.serve_config import ServeConfig
 from asl.console.terminal_text import terminal_text
+from asl.counts import counted
 from asl.errors import AslError, UsageError
 from asl.shared_defaults import MODEL
 
@@ -67,7 +68,7 @@ def run(options: ServeConfig) -> int:
             workers=options.workers,
         )
         where = address(options.host, listener.getsockname()[1])
-        print(f"{len(detector)} references in {options.library}; {where}", flush=True)
+        print(f"{counted(len(detector), 'reference')} in {options.library}; {where}", flush=True)
         listen(
             create_app(detector, limits), listener, most=max(_CONNECTIONS, 8 * options.max_uploads)
         )

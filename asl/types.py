@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from asl.counts import counted
 from asl.errors import AslError as AslError  # re-exported
 from asl.errors import UsageError as UsageError
 
@@ -54,8 +55,8 @@ def as_ids(ids: Sequence[str] | StrArray, *, name: str, unique: bool = True) -> 
         duplicates = values[counts > 1]
         if len(duplicates):
             raise AslError(
-                f"{name}: {len(duplicates)} duplicate id(s) (first: {str(duplicates[0])!r}); "
-                "give every image an id of its own"
+                f"{name}: {counted(len(duplicates), 'duplicate id')} (first: "
+                f"{str(duplicates[0])!r}); give every image an id of its own"
             )
     return array
 
@@ -70,7 +71,8 @@ def _check_finite(name: str, array: npt.NDArray[Any]) -> None:
     if bad.any():
         first = int(np.argwhere(bad)[0][0])
         raise AslError(
-            f"{name}: must be finite: {int(bad.sum())} value(s) are not, the first at row {first}"
+            f"{name}: must be finite: {counted(int(bad.sum()), 'value is', 'values are')} not, "
+            f"the first at row {first}"
         )
 
 
@@ -350,14 +352,14 @@ class TruthPairs:
         unknown = np.setdiff1d(self.query_ids, self.queries)
         if len(unknown):
             raise AslError(
-                f"truth: {len(unknown)} query id(s) are not in queries (first: "
-                f"{str(unknown[0])!r}); list every query of a true pair"
+                f"truth: {counted(len(unknown), 'query id is', 'query ids are')} not in queries "
+                f"(first: {str(unknown[0])!r}); list every query of a true pair"
             )
         unlisted = set(self.kinds) - set(self.queries.tolist())
         if unlisted:
             raise AslError(
-                f"kinds: {len(unlisted)} id(s) are no query of this truth (first: "
-                f"{min(unlisted)!r}); do both files use the same id format?"
+                f"kinds: {counted(len(unlisted), 'id is', 'ids are')} no query of this truth "
+                f"(first: {min(unlisted)!r}); do both files use the same id format?"
             )
 
     @classmethod

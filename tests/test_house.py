@@ -18,6 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FILE_LINES, BODY_LINES = 400, 50
 
 BASE = {
+    "counts",
     "errors",
     "notices",
     "shared_defaults",
@@ -28,12 +29,13 @@ BASE = {
     "model_names",
 }
 ALLOWED: dict[str, set[str]] = {
+    "counts": set(),
     "errors": set(),
     "notices": set(),
     "shared_defaults": set(),
     "model_names": {"shared_defaults"},
     "version": set(),
-    "types": {"errors"},
+    "types": {"errors", "counts"},
     "storage": {"errors", "notices", "types"},
     "parallel": {"errors", "types"},
     "metrics": BASE,
@@ -56,6 +58,7 @@ VERBS = {path.stem for path in PACKAGE.glob("*.py")} - BASE - {"__init__", "__ma
 # Rooms that stay usable without torch, Lightning or Hydra. An engine's own library is loaded on
 # use in that engine's file.
 LIGHT = {
+    "counts",
     "errors",
     "notices",
     "defaults",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,33 @@ def test_a_banned_turn_is_seen() -> None:
     assert BANNED_TURNS.search("A scan waited for it for ever.")
     assert RIDDLE.match("What an engine has to do")
     assert not BANNED_TURNS.search("Unknown keys fail with a suggestion.")
+
+
+# Things that messages count; after a number that can be 1 they come from `asl.counts.counted`.
+COUNTED = re.compile(
+    r"^ (?:[a-z-]+ )?(?:answers|copies|decisions|files|groups|images|links|lists|pairs"
+    r"|photographs|pictures|queries|references|regions|rows)\b"
+)
+
+
+def uncounted(tree: ast.AST) -> list[tuple[int, str]]:
+    """(line, text) of f-strings with a length before a noun in the plural."""
+    return [
+        (text.lineno, f"{{{ast.unparse(number.value)}}}{text.value}")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for number, text in pairwise(node.values)
+        if isinstance(number, ast.FormattedValue) and isinstance(text, ast.Constant)
+        if COUNTED.match(str(text.value)) and ast.unparse(number.value).startswith("len(")
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_one_is_no_plural(path: Path) -> None:
+    lines = dict(uncounted(ast.parse(path.read_text(encoding="utf-8"))))
+    assert not lines, "take asl.counts.counted"
+
+
+def test_an_uncounted_plural_is_seen() -> None:
+    assert uncounted(ast.parse('f"{len(pairs)} more pairs of two"'))
+    assert not uncounted(ast.parse("f'{MOST} pairs'; f'{counted(len(pairs), noun)} of files'"))

@@ -22,7 +22,7 @@ def test_lists_are_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert output.read_text() == "query_id,reference_id,score\nq,c,0.75\nq,a,0.5\n"
     said = capsys.readouterr()
     assert said.out.startswith("2 pairs of 2 lists: ")
-    assert "b.csv: lists 1 references per query at most" in said.err
+    assert "b.csv: lists 1 reference per query at most" in said.err
     assert start("merge", [first, second, "--k", "null", "--most", "1", f"--output={output}"]) == 0
     assert output.read_text() == "query_id,reference_id,score\nq,c,0.75\n"
 

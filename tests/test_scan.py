@@ -144,7 +144,7 @@ def test_exit_codes(
     assert "no image" in capsys.readouterr().err
     (tmp_path / "empty" / "bad.jpg").write_bytes(b"x")
     assert scan(tmp_path / "empty", *common) == 1
-    assert "none of 1 images" in capsys.readouterr().err
+    assert "none of 1 image " in capsys.readouterr().err
     for number, name in enumerate(("a.jpg", "b.jpg")):
         (tmp_path / "empty" / name).write_bytes(encode(textured(60 + number)))
     (tmp_path / "empty" / "bad.jpg").unlink()

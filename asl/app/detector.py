@@ -31,6 +31,7 @@ from asl.app.matches import Added, Answer, Match, Matches
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.app.query import Query
 from asl.app.scanning.pair_prospects import prospects_of
+from asl.counts import counted
 from asl.data.images import MAX_PIXELS
 from asl.features.regions import regions_of
 from asl.matching.decision.thresholds import threshold_for
@@ -126,7 +127,7 @@ class CopyDetector:
         )
 
     def __repr__(self) -> str:
-        what = f"{len(self)} references " + (f"in {self.folder}" if self.folder else "in memory")
+        what = f"{counted(len(self), 'reference')} in {self.folder or 'memory'}"
         return f"<CopyDetector: {what}, {self.model}, threshold {self.threshold:.3g}>"
 
     def __len__(self) -> int:

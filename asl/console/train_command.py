@@ -20,6 +20,7 @@ from asl.console.configuration import config_dir, flatten_keys
 from asl.console.exit_codes import exit_code, keep_memory, report
 from asl.console.key_names import unknown_key
 from asl.console.train_words import OPEN_PREFIXES, is_sweep, rewrite, schema_keys
+from asl.counts import counted
 from asl.errors import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def start_train(
     code = exit_code(read_and_run)
     if failed and is_sweep(arguments):
         names = "; ".join(failure.job for failure in failed)
-        return report(f"{len(failed)} job(s) of the sweep failed: {names}", 1)
+        return report(f"{counted(len(failed), 'job')} of the sweep failed: {names}", 1)
     return failed[0].code if failed else code
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asl.counts import counted
 from asl.data.signatures import read_extensions
 from asl.storage import file_stamp
 from asl.types import I64, AslError, StrArray, as_ids
@@ -126,8 +127,8 @@ def _members(path: Path, name: Name) -> dict[str, Place]:
     except (tarfile.TarError, OSError) as error:
         if places:
             raise AslError(
-                f"{path}: truncated after {images} image(s) ({error}); copy it again, or move it "
-                "away to work without it"
+                f"{path}: truncated after {counted(images, 'image')} ({error}); copy it again, or "
+                "move it away to work without it"
             ) from error
         raise AslError(
             f"{path}: not an uncompressed tar archive ({error}); unpack it, or copy it again"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
+from asl.counts import counted
 from asl.data.training_set import Draw, HardPairs
 from asl.types import I64, AslError
 
@@ -62,17 +63,18 @@ class IdentityBatches(Sampler[list[Draw]]):
         singles = identities - 2 * pairs
         if pairs and not (hard_pairs and len(hard_pairs)):
             raise AslError(
-                f"pairs: {pairs} hard pairs per batch are asked for, but there are none; "
+                f"pairs: {counted(pairs, 'hard pair')} per batch asked for, but there are none; "
                 "set data.pairs=0"
             )
         if singles < 1 or identities < 2:
             raise AslError(
                 f"identities: {identities} per batch leave no room for single sources beside "
-                f"{pairs} pair(s); raise data.identities or lower data.pairs"
+                f"{counted(pairs, 'pair')}; raise data.identities or lower data.pairs"
             )
         if sources < singles * world:
             raise AslError(
-                f"identities: a batch takes {singles * world} training images, there are "
+                f"identities: a batch takes {counted(singles * world, 'training image')}, there "
+                "are "
                 f"{sources}; give more images or lower data.identities"
             )
         self._epoch = epoch

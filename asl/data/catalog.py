@@ -18,6 +18,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from asl.counts import counted
 from asl.data.archives import open_tar
 from asl.data.folder_scan import FolderContents, file_format, scan_folder
 from asl.data.images import Pixels, decode_image, read_file
@@ -95,7 +96,8 @@ class FileCatalog:
         object.__setattr__(self, "ids", as_ids(self.ids, name="images"))
         if len(self.paths) != len(self.ids):
             raise AslError(
-                f"images: {len(self.ids)} ids for {len(self.paths)} paths; give one each"
+                f"images: {counted(len(self.ids), 'id')} for {counted(len(self.paths), 'path')}; "
+                "give one each"
             )
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from asl.counts import counted
 from asl.types import AslError
 
 Row = tuple[int, list[str]]
@@ -73,7 +74,11 @@ def read_rows(path: Path, *, header: Sequence[str], optional: Sequence[str] = ()
     columns = [*header, *optional]
     for number, row in rows:
         _check_width(
-            path, number, row, len(columns), f"the {len(columns)} columns {','.join(columns)}"
+            path,
+            number,
+            row,
+            len(columns),
+            f"the {counted(len(columns), 'column')} {','.join(columns)}",
         )
     return rows
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asl.counts import counted
 from asl.data.catalog import Catalog, FileCatalog, open_catalog, subset
 from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.truth import read_truth
@@ -52,8 +53,8 @@ class Benchmark:
             missing = np.setdiff1d(ids, catalog.ids)
             if len(missing):
                 raise AslError(
-                    f"{self.name}: {len(missing)} {role} id(s) of the truth have no image, e.g. "
-                    f"{str(missing[0])!r}; ids are file names without folder and suffix"
+                    f"{self.name}: {counted(len(missing), f'{role} id')} of the truth without an "
+                    f"image, e.g. {str(missing[0])!r}; ids are file names without folder and suffix"
                 )
 
 

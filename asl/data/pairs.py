@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from asl.counts import counted
 from asl.data.checked_parquet import read_parquet, write_parquet
 from asl.data.csv_rows import FORMULA, id_of, read_rows
 from asl.storage import atomic_path, recorded
@@ -133,7 +134,7 @@ def _from_table(table: Any) -> ScoredPairs:
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise AslError(_wrong_score(column))
     if column.null_count:
-        raise AslError(f"column score: {column.null_count} empty value(s)")
+        raise AslError(f"column score: {counted(column.null_count, 'empty value')}")
     scores = column.combine_chunks().to_numpy(zero_copy_only=False)
     return ScoredPairs(queries, references, query_index, reference_index, scores)
 
@@ -148,7 +149,7 @@ def _wrong_score(column: Any) -> str:
 
 def _encode(column: Any, name: str) -> tuple[StrArray, I64]:
     if column.null_count:
-        raise AslError(f"column {name}: {column.null_count} empty value(s)")
+        raise AslError(f"column {name}: {counted(column.null_count, 'empty value')}")
     encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     names = encoded.dictionary.to_pylist()

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.counts import counted
 from asl.data.catalog import Catalog
 from asl.data.images import ImageError, Pixels, decode_image, encode_image
 from asl.data.truth import write_truth
@@ -156,8 +157,8 @@ def _choose(
     needed = plan.copies + plan.distractor_queries + plan.reverse_crops
     if len(photos) < needed + 1 or plan.copies < 1 or plan.distractor_queries < 1:
         raise AslError(
-            f"benchmark: the plan takes {needed} photographs (copies and distractors at least 1), "
-            f"there are {len(photos)}"
+            f"benchmark: the plan takes {counted(needed, 'photograph')} (copies and distractors "
+            f"at least 1), there are {len(photos)}"
         )
     bounds = np.cumsum([plan.copies, plan.distractor_queries, plan.reverse_crops])
     originals, outside, reversed_, rest = (part.tolist() for part in np.split(photos, bounds))
@@ -226,7 +227,8 @@ def _add_crops(
     small, whole = crops
     if len(small) != len(whole):
         raise AslError(
-            f"crops: {len(small)} crops for {len(whole)} originals; they must pair up row by row"
+            f"crops: {counted(len(small), 'crop')} for {counted(len(whole), 'original')}; they "
+            "must pair up row by row"
         )
     for place, row in enumerate(rng.permutation(len(small)).tolist()):
         is_copy = place % 3 != 2

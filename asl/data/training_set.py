@@ -19,6 +19,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from torch.utils.data import Dataset
 
+from asl.counts import counted
 from asl.data.catalog import Catalog
 from asl.data.hard_pair_lists import HardPair
 from asl.data.images import decode_image
@@ -116,8 +117,8 @@ class HardPairs:
         )
         if missing:
             raise AslError(
-                f"hard pairs: {len(missing)} id(s) are no training image, e.g. {missing[0]!r}; "
-                "use the ids of data.train"
+                f"hard pairs: {counted(len(missing), 'id is', 'ids are')} no training image, e.g. "
+                f"{missing[0]!r}; use the ids of data.train"
             )
         rows = np.array(
             [[row[pair.first], row[pair.second]] for pair in pairs], dtype=np.int64

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from asl.console.schemas.train_config import DataConfig
+from asl.counts import counted
 from asl.data.catalog import Catalog, open_catalog, subset
 from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.layouts import Benchmark, open_benchmark
@@ -197,12 +198,13 @@ def describe_passes(sources: Sources, *, identities: int, steps: int, processes:
     """
     singles = identities - 2 * sources.pairs
     plain = steps * processes * singles / len(sources.train)
-    line = f"{steps:,} batches: a plain image is seen {plain:.1f} times"
+    line = f"{counted(steps, 'batch', 'batches')}: a plain image is seen {plain:.1f} times"
     if sources.hard_pairs is None:
         return f"{line}, hard pairs are left out or there are none"
     rows = np.unique(sources.hard_pairs.rows)
     drawn = steps * processes * 2 * sources.pairs / len(rows)
     return (
-        f"{line}, one of the {len(rows):,} images of {len(sources.hard_pairs):,} hard pairs "
+        f"{line}, one of the {counted(len(rows), 'image')} of "
+        f"{counted(len(sources.hard_pairs), 'hard pair')} "
         f"{plain + drawn:.1f} times (pairs as {sources.hard_pairs.role})"
     )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from asl.counts import counted
 from asl.edits.engine.edit_base import Rng
 from asl.edits.engine.make_views import view_rng
 from asl.edits.engine.view import Pixels, View
@@ -89,7 +90,8 @@ def look_alikes(
     if len(embeddings) < 2 or neighbours < 1 or per_image < 1:
         raise AslError(
             "look-alikes: expected at least two images, and neighbours and per_image of at least "
-            f"1; got {len(embeddings)} images, neighbours={neighbours}, per_image={per_image}"
+            f"1; got {counted(len(embeddings), 'image')}, neighbours={neighbours}, "
+            f"per_image={per_image}"
         )
     origin = (
         embeddings.ids
@@ -164,7 +166,8 @@ def named_groups(ids: Sequence[str] | StrArray, *, by: str = "folder") -> dict[s
     shared = {group: members for group, members in groups.items() if len(members) > 1}
     if not shared:
         raise AslError(
-            f"by: no two of {len(ids)} images share a group by {by!r}; check it against the ids"
+            f"by: no two of {counted(len(ids), 'image')} share a group by {by!r}; check it "
+            "against the ids"
         )
     return shared
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from asl.counts import counted
 from asl.data.catalog import Catalog
 from asl.features.cropping import Region
 from asl.features.decoded_batches import Batch, decoded_batches
@@ -199,8 +200,8 @@ def _check_complete(store: FeatureStore, catalog: Catalog) -> None:
     missing = set(catalog.ids.tolist()) - store.stamps().keys()
     if missing:
         raise AslError(
-            f"extract: {len(missing)} image(s) are neither embedded nor failed, e.g. "
-            f"{min(missing)!r}; run it again"
+            f"extract: {counted(len(missing), 'image is', 'images are')} neither embedded nor "
+            f"failed, e.g. {min(missing)!r}; run it again"
         )
 
 
@@ -254,6 +255,6 @@ def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, 
     if all_failed or above_limit:
         first = f", e.g. {failures[0][0]}: {failures[0][1]}" if failures else ""
         raise AslError(
-            f"extract: {failed} of {done} images cannot be read{first}; remove them, or run "
-            f"`asl extract` with a max_failure_rate above {limit:g} and use its store"
+            f"extract: {failed} of {counted(done, 'image')} cannot be read{first}; remove them, "
+            f"or run `asl extract` with a max_failure_rate above {limit:g} and use its store"
         )

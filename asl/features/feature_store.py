@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.counts import counted
 from asl.features.shard import StoreShard
 from asl.features.store_manifest import REMEDY, check_listing, check_manifest
 from asl.model_names import other_model
@@ -179,7 +180,8 @@ class FeatureStore:
         missing = set(ids) - self.stamps().keys()
         if missing:
             raise AslError(
-                f"{self.path}: {len(missing)} id(s) are not in this store, e.g. {min(missing)!r}"
+                f"{self.path}: {counted(len(missing), 'id is', 'ids are')} not in this store, "
+                f"e.g. {min(missing)!r}"
             )
         if ids:
             facts = {"ids": [], "failures": [], "forgotten": list(ids)}
@@ -343,8 +345,8 @@ class FeatureStore:
         missing = [name for name in ids if name not in row]
         if missing:
             raise AslError(
-                f"{self.path}: {len(missing)} id(s) are not in this store, e.g. {missing[0]!r}; "
-                "extract them first"
+                f"{self.path}: {counted(len(missing), 'id is', 'ids are')} not in this store, "
+                f"e.g. {missing[0]!r}; extract them first"
             )
         return whole.take([row[name] for name in ids])
 

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from asl.counts import counted
 from asl.features.cropping import Region
 from asl.features.feature_store import FeatureStore
 from asl.types import AslError, Embeddings, UsageError
@@ -108,8 +109,8 @@ def _check_same_images(
     other = [name for name in names if _other_content(stamps.get(name), whole.get(name))]
     if other:
         raise AslError(
-            f"{part.path}: {len(other)} image(s) were other ones, e.g. {other[0]!r}; extract again "
-            "with regions="
+            f"{part.path}: {counted(len(other), 'other image')} in it, e.g. {other[0]!r}; extract "
+            "again with regions="
         )
 
 

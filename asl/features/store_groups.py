@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from asl.counts import counted
 from asl.features.feature_store import FeatureStore
 from asl.features.writer_lock import one_writer
 from asl.model_names import how_to_use, model_text
@@ -49,7 +50,8 @@ def gone_images(output: str | Path, present: Collection[str], *, share: float) -
     gone = sorted(known - set(present))
     if len(gone) > share * len(known):
         raise AslError(
-            f"prune: {len(gone)} of {len(known)} images of {output} are not among the images, e.g. "
+            f"prune: {len(gone)} of {counted(len(known), 'image')} of {output} are not among the "
+            "images, e.g. "
             f"{gone[0]!r}; prune={share:g} allows for a share of {share:g}. Are images= and "
             "id_style= the right ones?"
         )

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.counts import counted
 from asl.index.index_files import (
     Rows,
     check_own_folder,
@@ -184,8 +185,8 @@ class SavedIndex:
             known = np.intersect1d(current.ids, references.ids)
             if len(known):
                 raise AslError(
-                    f"{self.path}: {len(known)} id(s) are there already, e.g. {str(known[0])!r}; "
-                    "remove them first"
+                    f"{self.path}: {counted(len(known), 'id is', 'ids are')} there already, e.g. "
+                    f"{str(known[0])!r}; remove them first"
                 )
             return current._write([current.references(), references])
 
@@ -218,7 +219,7 @@ class SavedIndex:
             missing = np.setdiff1d(removed, current.ids)
             if len(missing):
                 raise AslError(
-                    f"{self.path}: {len(missing)} id(s) are not in this index, "
+                    f"{self.path}: {counted(len(missing), 'id is', 'ids are')} not in this index, "
                     f"e.g. {str(missing[0])!r}; leave them out"
                 )
             return current._write([current.references()], keep=~np.isin(current.ids, removed))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asl.counts import counted
 from asl.losses.loss_inputs import LossInputs
 from asl.types import UsageError
 
@@ -164,7 +165,8 @@ class NormRatio(nn.Module):
         if len(content) % views:
             raise UsageError(
                 "loss.parts.norm_ratio.pairs: published needs the same number of views of every "
-                f"original, side by side; got {len(content)} rows of {views} views; set it to all"
+                f"original, side by side; got {counted(len(content), 'row')} of {views} views; "
+                "set it to all"
             )
         chosen = draw_published_pairs(content.view(-1, views))
         return chosen + torch.arange(len(chosen), device=chosen.device)[:, None] * views

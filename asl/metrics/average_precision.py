@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from asl.counts import counted
 from asl.types import F64, I64, AslError, Bools, ScoredPairs, StrArray, TruthPairs
 
 Area = Literal["rectangle", "trapezoid"]
@@ -241,7 +242,7 @@ def _refuse_duplicates(pairs: ScoredPairs) -> None:
     if len(duplicates):
         query, reference = divmod(int(duplicates[0]), len(pairs.references))
         raise AslError(
-            f"predictions: {len(duplicates)} pair(s) are predicted more than once "
-            f"(first: {str(pairs.queries[query])!r}, {str(pairs.references[reference])!r}); "
+            f"predictions: {counted(len(duplicates), 'pair is', 'pairs are')} predicted more than "
+            f"once (first: {str(pairs.queries[query])!r}, {str(pairs.references[reference])!r}); "
             "keep one score per pair"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from asl.counts import counted
 from asl.types import AslError, ScoredPairs, StrArray, TruthPairs
 
 # Share of the smaller set below which two sets of ids are taken for different formats.
@@ -47,8 +48,9 @@ def compare_predictions(pairs: ScoredPairs, truth: TruthPairs, *, name: str) -> 
     unknown = np.setdiff1d(queries, truth.queries)
     if not len(unknown):
         return []
+    own = counted(len(queries), "query", "queries")
     return [
-        f"{name}: {len(unknown)} of its {len(queries)} queries are not in the truth and count as "
+        f"{name}: {len(unknown)} of its {own} not in the truth, which count as "
         f"queries without a match, e.g. {str(unknown[0])!r}"
     ]
 
@@ -58,7 +60,8 @@ def _check_format(ids: StrArray, expected: StrArray, role: str, *, name: str) ->
     if shared < LEAST_SHARED * min(len(ids), len(expected)):
         foreign = ids[~np.isin(ids, expected)]
         raise AslError(
-            f"{name}: {shared} of its {len(ids)} {role} ids are in the truth: predictions have "
+            f"{name}: {shared} of its {counted(len(ids), f'{role} id')} in the truth: predictions "
+            "have "
             f"{str(foreign[0])!r}, the truth {str(expected[0])!r}; "
             "do both files use the same id format?"
         )

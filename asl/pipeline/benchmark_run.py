@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from asl.console.progress import progress_bar
+from asl.counts import counted
 from asl.index.engines.protocol import Engine
 from asl.index.exact.region_search import search_regions
 from asl.models.score_constants import find_calibrations, resolve_score
@@ -48,7 +49,7 @@ class Protocol:
 
     def __str__(self) -> str:
         if self.most is not None:
-            return f"{self.most:,} best pairs over all queries"
+            return f"{counted(self.most, 'best pair')} over all queries"
         return f"{self.k} nearest of every query"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from asl.console.plain_console import PlainConsole
 from asl.console.progress import progress_bar
+from asl.counts import counted
 from asl.data.catalog import CatalogLoader
 from asl.features.fingerprints import fingerprint, glances
 from asl.index.exact.region_search import search_regions
@@ -181,5 +182,5 @@ def warn_failures(failures: Mapping[str, str], consequence: str) -> None:
     if failures:
         name, reason = next(iter(failures.items()))
         PlainConsole(stderr=True).warn(
-            f"{len(failures)} images {consequence}, e.g. {name}: {reason}"
+            f"{counted(len(failures), 'image')} {consequence}, e.g. {name}: {reason}"
         )

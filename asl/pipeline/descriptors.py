@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from asl.counts import counted
 from asl.data.catalog import Catalog
 from asl.data.isc_hdf5 import is_descriptors, read_descriptors, read_submission
 from asl.features.feature_store import FeatureStore
@@ -64,8 +65,9 @@ def open_descriptors(
     )
     if not len(inputs.queries) or not len(inputs.references):
         raise AslError(
-            f"queries, references: nothing to search, {len(inputs.queries)} queries and "
-            f"{len(inputs.references)} references; are these the right files?"
+            f"queries, references: nothing to search, "
+            f"{counted(len(inputs.queries), 'query', 'queries')} and "
+            f"{counted(len(inputs.references), 'reference')}; are these the right files?"
         )
     check_background(inputs)
     return inputs

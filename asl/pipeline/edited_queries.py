@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from asl.console.plain_console import PlainConsole
 from asl.console.progress import progress_bar
 from asl.console.schemas.edit_config import EditConfig
+from asl.counts import counted
 from asl.data.catalog import Catalog, open_catalog
 from asl.data.csv_rows import cell_of
 from asl.data.images import ImageError, Pixels, decode_image, encode_image
@@ -91,8 +92,11 @@ def make_edited_queries(config: EditConfig) -> int:
     if failures:
         listed = [(cell_of(name), reason) for name, reason in failures]
         _write_table(output / "failures.csv", ("source", "reason"), listed)
-        console.warn(f"{len(failures)} image(s) could not be read; see {output / 'failures.csv'}")
-    console.say(f"{len(rows)} views of {len(catalog) - len(failures)} images: {output}")
+        console.warn(
+            f"{counted(len(failures), 'image')} could not be read; see {output / 'failures.csv'}"
+        )
+    images = counted(len(catalog) - len(failures), "image")
+    console.say(f"{counted(len(rows), 'view')} of {images}: {output}")
     return 0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from asl.console.plain_console import PlainConsole
 from asl.console.progress import progress_bar
+from asl.counts import counted
 from asl.data.catalog import Catalog, subset
 from asl.data.layouts import Benchmark
 from asl.features.embed_options import EmbedOptions
@@ -54,7 +55,9 @@ def embed_images(
         (store,) = extract_together(catalog, model, whole, options, progress)
     parts = regions_of(regions, role=role)
     if parts:
-        with progress_bar(f"embedding {len(parts)} regions of {role}", unit="images") as progress:
+        with progress_bar(
+            f"embedding {counted(len(parts), 'region')} of {role}", unit="images"
+        ) as progress:
             extract_regions(catalog, model, output, parts, options, progress)
     return store
 
@@ -118,7 +121,7 @@ def thin_background(train: Catalog, count: int) -> Catalog:
     """Choose ``count`` training images, evenly over their list (0: all), and print how many."""
     total = len(train)
     if not 0 < count < total:
-        PlainConsole().say(f"background: all {total} training images are embedded")
+        PlainConsole().say(f"background: all of {counted(total, 'training image')} embedded")
         return train
     rows = np.linspace(0, total - 1, count).round().astype(np.int64)
     PlainConsole().say(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from asl.console.plain_console import PlainConsole
+from asl.counts import counted
 from asl.data.catalog import Catalog
 from asl.features.fingerprints import Outdated
 from asl.types import AslError, StrArray
@@ -29,12 +30,13 @@ def check_images(key: str, ids: StrArray, images: Catalog) -> None:
     example = f"e.g. {str(missing[0])!r}"
     if len(missing) == len(ids):
         raise AslError(
-            f"{key}: none of the {len(ids)} embedded images is among these images, {example} "
+            f"{key}: none of the {counted(len(ids), 'embedded image')} is among these images, "
+            f"{example} "
             f"(they are named like {str(images.ids[0])!r}); give the images that were extracted, "
             "with the same id_style="
         )
     PlainConsole(stderr=True).warn(
-        f"{key}: {len(missing)} of {len(ids)} embedded images are not among these images, "
+        f"{key}: {len(missing)} of {counted(len(ids), 'embedded image')} not among these images, "
         f"{example}; they are not verified"
     )
 
@@ -59,7 +61,8 @@ def warn_changed(
     ]
     if changed:
         PlainConsole(stderr=True).warn(
-            f"{key}: {len(changed)} of {len(ids)} images have changed since they were embedded, "
+            f"{key}: {len(changed)} of {counted(len(ids), 'image')} changed since they were "
+            "embedded, "
             f"e.g. {changed[0]!r}; they are verified as they are now, but found by their old "
             "features: extract them again"
         )

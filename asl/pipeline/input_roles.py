@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from asl.console.plain_console import PlainConsole
+from asl.counts import counted
 from asl.data.catalog import Catalog
 from asl.features.cropping import Region
 from asl.features.embed_options import EmbedOptions
@@ -172,7 +173,7 @@ class ImageRole:
         if failures:
             name, reason = failures[0]
             PlainConsole(stderr=True).warn(
-                f"{self.role}: {len(failures)} images are left out, "
+                f"{self.role}: {counted(len(failures), 'image is', 'images are')} left out, "
                 f"e.g. {name}: {reason} (all: {store.path})"
             )
         regions = regions_of(self.regions, role=self.role)

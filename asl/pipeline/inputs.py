@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from asl.counts import counted
 from asl.data.catalog import Catalog
 from asl.types import (
     AslError,
@@ -113,7 +114,8 @@ def check_background(inputs: SearchInput) -> None:
         same = np.flatnonzero(cosines > 1 - _SAME_IMAGE)
         if len(same):
             raise AslError(
-                f"background: {len(same)} of its {len(background)} images are {role}, too, "
+                f"background: {len(same)} of its {counted(len(background), 'image')} among the "
+                f"{role}, too, "
                 f"e.g. {str(shared[same[0]])!r}; give training images that are not searched"
             )
         _check_content(background, embeddings, role)

@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asl.counts import counted
 from asl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ def check_background_size(
     most = min(dim, count - 1)
     if whiten > most:
         raise UsageError(
-            f"whiten: must be at most {most} with {count} background images of {dim} dimensions, "
+            f"whiten: must be at most {most} with {counted(count, 'background image')} of {dim} "
+            "dimensions, "
             f"got {whiten}"
         )
     if rule is not None and rule.last >= count:

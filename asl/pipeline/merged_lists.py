@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asl.counts import counted
 from asl.data.pairs import read_columns, read_pairs
 from asl.pipeline.verification import Columns, take_columns
 from asl.types import I64, AslError, ScoredPairs, UsageError
@@ -99,7 +100,7 @@ def _check_unique(pairs: ScoredPairs, paths: Sequence[Path], lengths: Sequence[i
         ends = np.cumsum(lengths)
         files = [paths[int(np.searchsorted(ends, row, side="right"))] for row in (first, second)]
         raise AslError(
-            f"{files[0]}, {files[1]}: {len(again)} pair(s) are in both, e.g. "
+            f"{files[0]}, {files[1]}: {counted(len(again), 'pair is', 'pairs are')} in both, e.g. "
             f"{str(pairs.query_ids[first])!r} and {str(pairs.reference_ids[first])!r}; give parts "
             "that share no references, or no queries"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asl.console.progress import progress_bar
+from asl.counts import counted
 from asl.index.exact.region_search import search_regions
 from asl.pipeline.candidates import add_local
 from asl.pipeline.features import postprocess
@@ -51,7 +52,8 @@ def run_search(plan: SearchPlan) -> SearchResult:
             most=plan.limits.most,
             plan=plan.verification,
         )
-    count = f"{len(inputs.queries)} queries and {len(inputs.references)} references"
+    references = counted(len(inputs.references), "reference")
+    count = f"{counted(len(inputs.queries), 'query', 'queries')} and {references}"
     return SearchResult(pairs, columns, f"{count} ({plan.kind}, {plan.engine.name})")
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from asl.console.progress import progress_bar
+from asl.counts import counted
 from asl.index.milvus.address import open_served
 from asl.index.milvus.collection import MilvusIndex
 from asl.pipeline.candidates import find_local, join_candidates
@@ -35,7 +36,8 @@ def search_collection(plan: SearchPlan, address: str) -> SearchResult:
         if score.mode == "soft":  # the collection was encoded with its own range of log-norms
             score = replace(score, clip=index.clip)
             plan = without_calibration(plan) if score != plan.score else plan
-        count = f"{len(inputs.queries)} queries and {len(index)} references"
+        held = counted(len(index), "reference")
+        count = f"{counted(len(inputs.queries), 'query', 'queries')} and {held}"
         searched = f"{count} ({plan.kind}, milvus {index.kind})"
         if plan.verification:
             return _search_verified(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from asl.counts import counted
 from asl.types import F64, AslError, BackgroundEmbeddings, Embeddings
 
 Role = TypeVar("Role", bound=Embeddings)
@@ -48,7 +49,7 @@ class Whitening:
         count, most = len(background), min(background.dim, len(background) - 1)
         if not 1 <= dim <= most:
             raise AslError(
-                f"whiten: must be in 1..{most} with {count} background images of "
+                f"whiten: must be in 1..{most} with {counted(count, 'background image')} of "
                 f"{background.dim} dimensions, got {dim}; use fewer dimensions or more images"
             )
         mean, covariance = _moments(background)

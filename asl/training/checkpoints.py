@@ -13,6 +13,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
+from asl.counts import counted
 from asl.data.batch_sampler import Position
 from asl.storage import ReadError, atomic_path, read_errors
 from asl.storage.writing import WriteError
@@ -186,7 +187,8 @@ def _check_shapes(
     )
     if different:
         raise AslError(
-            f"{path}: belongs to another model or loss ({len(different)} tensor(s) differ, e.g. "
+            f"{path}: belongs to another model or loss "
+            f"({counted(len(different), 'tensor differs', 'tensors differ')}, e.g. "
             f"{different[0]}); choose another output or set resume=false"
         )
 

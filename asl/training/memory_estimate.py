@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
 from asl.console.schemas.train_config import TrainConfig
+from asl.counts import counted
 from asl.losses.classification import ClassWeights
 from asl.models import Embedder
 from asl.training.schedule import OptimizerFactory
@@ -247,7 +248,8 @@ def refuse_large_classes(needed: dict[str, int], free: int, *, images: int) -> N
         return
     parts = ", ".join(f"{name} {size / _GIB:.1f}" for name, size in needed.items())
     raise UsageError(
-        f"loss: class weights for {images} training images need {total / _GIB:.1f} GiB with all "
+        f"loss: class weights for {counted(images, 'training image')} need {total / _GIB:.1f} GiB "
+        "with all "
         f"that a step keeps ({parts}), the device has {free / _GIB:.1f} free; raise data.every, "
         "lower model.dim, set data.hard_pairs_as=none, split them over several devices "
         "(trainer.shard_classes=true), or choose a loss without classes"

@@ -18,6 +18,7 @@ from asl.console.plain_console import PlainConsole
 from asl.console.progress import no_bar, progress_bar
 from asl.console.schemas.train_config import TrainConfig
 from asl.console.targets import moved
+from asl.counts import counted
 from asl.data.datamodule import CopyDataModule
 from asl.data.images import decode_image
 from asl.data.training_set import TrainingSet, ViewPlan
@@ -137,13 +138,14 @@ def _open(config: TrainConfig, console: PlainConsole) -> Sources:
     bar = no_bar if console.quiet else progress_bar
     with bar("generating", unit="images") as progress:
         sources = open_sources(config.data, seed=config.seed, progress=progress)
-    pairs = f"{len(sources.hard_pairs or ()):,} hard-negative pairs, {sources.pairs} in a batch"
+    pairs = counted(len(sources.hard_pairs or ()), "hard-negative pair")
+    images = counted(len(sources.train), "training image")
     seconds = time.perf_counter() - start
-    console.say(f"{len(sources.train):,} training images, {pairs}; opened in {seconds:.1f} s")
+    console.say(f"{images}, {pairs}, {sources.pairs} in a batch; opened in {seconds:.1f} s")
     if sources.left_out:
         folder, reason = next(iter(sources.left_out.items()))
         console.warn(
-            f"{len(sources.left_out)} broken pair folder(s) left out, e.g. {folder}: "
+            f"{counted(len(sources.left_out), 'broken pair folder')} left out, e.g. {folder}: "
             f"{reason}; see unreadable.json"
         )
     trainer = config.trainer
@@ -365,5 +367,6 @@ def _write_failures(failed: dict[str, str], output: Path, console: PlainConsole)
     if failed:
         write_json(output / "unreadable.json", failed)
         console.warn(
-            f"{len(failed)} training image(s) or pair(s) could not be used; see unreadable.json"
+            f"{counted(len(failed), 'training image or pair', 'training images or pairs')} could "
+            "not be used; see unreadable.json"
         )

@@ -203,7 +203,7 @@ def test_a_detector_shows_what_it_holds(embedder: Embedder, tmp_path: Path) -> N
     detector = CopyDetector(embedder, precision=0.9)
     detector.add(textured(0), names="a")
     hash_ = model_hash(embedder)
-    assert repr(detector).startswith(f"<CopyDetector: 1 references in memory, {hash_}, threshold ")
+    assert repr(detector).startswith(f"<CopyDetector: 1 reference in memory, {hash_}, threshold ")
 
 
 def test_identical_files_are_one_reference_and_the_bar_comes_to_its_end(

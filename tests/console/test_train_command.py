@@ -100,7 +100,7 @@ def test_a_sweep_goes_past_a_failing_job(tmp_path: Path, photos: Path, commands:
     assert done.returncode == 1
     assert (tmp_path / "0" / "model.safetensors").is_file()
     assert (tmp_path / "2" / "model.safetensors").is_file()
-    assert "1 job(s) of the sweep failed: 1 (" in done.stderr
+    assert "1 job of the sweep failed: 1 (" in done.stderr
     assert done.stderr.splitlines()[-1].endswith("failed: 1 (data.identities=1000)")
     assert "Traceback" not in done.stderr
 

@@ -59,7 +59,7 @@ def test_a_direction_is_looked_up_with_its_pair(photos: Path) -> None:
     found = HardPairs.from_ids(pairs, open_catalog(photos))
     assert found.rows.tolist() == [[0, 2], [2, 1]]
     assert found.directed.tolist() == [False, True]
-    with pytest.raises(AslError, match=r"1 id\(s\) are no training image, e\.g\. 'x\.jpg'"):
+    with pytest.raises(AslError, match=r"1 id is no training image, e\.g\. 'x\.jpg'"):
         HardPairs.from_ids([HardPair("x.jpg", "0.jpg")], open_catalog(photos))
 
 

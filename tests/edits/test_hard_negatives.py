@@ -95,13 +95,13 @@ def test_pairs_of_a_group_are_different_and_unique() -> None:
 def test_refusals() -> None:
     with pytest.raises(AslError, match="least, most"):
         look_alikes(embeddings(5), least=0.9, most=0.5)
-    with pytest.raises(AslError, match="got 1 images"):
+    with pytest.raises(AslError, match="got 1 image,"):
         look_alikes(embeddings(1))
     with pytest.raises(AslError, match="no regular expression"):
         named_groups(["a"], by="(")
     with pytest.raises(AslError, match="has no group in parentheses"):
         named_groups(["a"], by="a")
-    with pytest.raises(AslError, match="no two of 1 images"):
+    with pytest.raises(AslError, match="no two of 1 image "):
         named_groups(["a/b"])
 
 

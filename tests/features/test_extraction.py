@@ -125,7 +125,7 @@ def test_one_is_too_many_where_none_may_fail_and_all_may_where_all_may(
         extract(catalog, embedder, output=tmp_path / "none", max_failure_rate=0)
     assert len(extract(catalog, embedder, output=tmp_path / "few").failures) == 1
     only = subset(catalog, [2])
-    with pytest.raises(AslError, match="1 of 1 images"):
+    with pytest.raises(AslError, match="1 of 1 image "):
         extract(only, embedder, output=tmp_path / "alone", max_failure_rate=0.9)
     assert len(extract(only, embedder, output=tmp_path / "all", max_failure_rate=1)) == 0
 

@@ -41,7 +41,7 @@ def test_a_forgotten_image_does_not_count_until_it_is_embedded_again(store: Feat
     again.verify()
     again.add(["b"], some(1, 2), [], stamps=["9"])
     assert FeatureStore.open(store.path).ids.tolist() == ["a", "c", "d", "e", "f", "b"]
-    with pytest.raises(AslError, match=r"1 id\(s\) are not in this store, e\.g\. 'z'"):
+    with pytest.raises(AslError, match=r"1 id is not in this store, e\.g\. 'z'"):
         again.forget(["a", "z"])
     assert "a" in again.stamps(), "nothing is forgotten then"
 

@@ -110,9 +110,9 @@ def test_a_reader_of_the_old_generation_is_not_disturbed(tmp_path: Path) -> None
 
 def test_wrong_use_is_refused_with_words(tmp_path: Path) -> None:
     index = SavedIndex.create(tmp_path / "i", A, model="m")
-    with pytest.raises(AslError, match=r"1 id\(s\) are there already, e\.g\. 'a ä7\.jpg'"):
+    with pytest.raises(AslError, match=r"1 id is there already, e\.g\. 'a ä7\.jpg'"):
         index.add(A.take([7]))
-    with pytest.raises(AslError, match=r"are not in this index, e\.g\. 'nobody'"):
+    with pytest.raises(AslError, match=r"1 id is not in this index, e\.g\. 'nobody'"):
         index.remove(["nobody"])
     with pytest.raises(AslError, match="at least one"):
         index.remove(A.ids)

@@ -221,7 +221,7 @@ def test_signed_scores_and_single_precision_keep_their_order() -> None:
 
 
 def test_a_pair_predicted_twice_is_named() -> None:
-    with pytest.raises(AslError, match=r"1 pair\(s\).*'Q2', 'R7'"):
+    with pytest.raises(AslError, match=r"1 pair is predicted more than once.*'Q2', 'R7'"):
         rank(scored(("Q1", "R1", 1), ("Q2", "R7", 1), ("Q2", "R7", 0)), TRUTH)
 
 

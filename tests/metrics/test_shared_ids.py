@@ -36,7 +36,7 @@ def test_another_format_of_either_role_is_refused(
 
 def test_queries_that_the_truth_lacks_are_told() -> None:
     (line,) = compare_predictions(pairs(["Q0", "X1", "X2"], ["R0", "R1", "R2"]), TRUTH, name="p")
-    assert "2 of its 3 queries are not in the truth" in line
+    assert "2 of its 3 queries not in the truth, which count as" in line
     assert "'X1'" in line
 
 

@@ -59,5 +59,5 @@ def test_brackets_in_the_name_of_an_unreadable_image_are_no_markup(
 ) -> None:
     """A name such as ``a[/b].jpg`` ended the search in a traceback of rich."""
     warn_failures({"query:a[/b] [final].jpg": "empty file"}, "not verified")
-    line = "1 images not verified, e.g. query:a[/b] [final].jpg: empty file\n"
+    line = "1 image not verified, e.g. query:a[/b] [final].jpg: empty file\n"
     assert capsys.readouterr().err == line

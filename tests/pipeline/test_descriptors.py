@@ -60,7 +60,11 @@ def test_every_form_gives_the_same_roles(
         (("Q", None, None), UsageError, "references: needed beside queries="),
         (("Q.h5", "gone.h5", None), UsageError, r"references: there is no .*gone\.h5"),
         (("Q.h5", "R.h5", "gone"), UsageError, r"background: there is no .*gone"),
-        (("Q.h5", "R.h5", "Q.h5"), AslError, "background: 6 of its 6 images are queries, too"),
+        (
+            ("Q.h5", "R.h5", "Q.h5"),
+            AslError,
+            "background: 6 of its 6 images among the queries, too",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(

@@ -26,7 +26,7 @@ def test_embeddings_without_images_are_counted_and_named(
     assert not capsys.readouterr().err
     check_images("reference_images", ids, catalog("a.png", "c.png"))
     assert capsys.readouterr().err == (
-        "reference_images: 1 of 3 embedded images are not among these images, "
+        "reference_images: 1 of 3 embedded images not among these images, "
         "e.g. 'b [x].png'; they are not verified\n"
     )
     with pytest.raises(AslError, match=r"^query_images: none of the 3 .* e\.g\. 'a\.png' \(they"):
@@ -48,7 +48,7 @@ def test_images_that_changed_since_they_were_embedded_are_counted(
     known = {**stamps, "c.png": None, "gone.png": "0:0"}
     warn_changed("reference_images", np.array([*names, "gone.png"]), images, known)
     said = capsys.readouterr().err
-    assert said.startswith("reference_images: 1 of 4 images have changed since they were embedded")
+    assert said.startswith("reference_images: 1 of 4 images changed since they were embedded")
     assert "e.g. 'a.png'" in said
     assert "extract them again" in said
     warn_changed("reference_images", np.array(names[1:]), images, stamps)

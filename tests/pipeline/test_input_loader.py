@@ -75,7 +75,7 @@ def test_images_are_embedded_when_they_are_opened(
     assert inputs.model == loader.model == FeatureStore.open(files / "first").manifest["model"]
     assert inputs.local_index == files / "first" / "local.npz"
     printed = capsys.readouterr().err
-    assert "queries: 1 images are left out, e.g. broken" in printed
+    assert "queries: 1 image is left out, e.g. broken" in printed
     assert "queries: skipped 1 .psd (formats this cannot read)" in printed
 
 

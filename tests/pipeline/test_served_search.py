@@ -117,7 +117,7 @@ def test_an_image_that_has_changed_is_reported(
     )
     (library / "2.png").write_bytes((files / "new" / "4.png").read_bytes())
     changed = verified(files, tmp_path, collection, images)
-    said = "1 of 4 images have changed since they were embedded, e.g. '2.png'"
+    said = "1 of 4 images changed since they were embedded, e.g. '2.png'"
     assert f"reference_images: {said}" in capsys.readouterr().err
     assert changed != copied, "the pixels are those of now"
     verified(files, tmp_path, f"references={files / 'store'}", images)

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from asl.app.leaks.splits import split_folders, split_of_shard
+from asl.counts import counted
 from asl.data.folder_scan import scan_folder
 
 LOOSE = "files beside the splits"
@@ -49,7 +50,7 @@ def left_out_text(parts: dict[str, dict[str, int]]) -> str:
 
 
 def _counted(count: int, kind: str) -> str:
-    return f"{count:,} {kind if count != 1 else kind[:-1]}"
+    return counted(count, kind.removesuffix("s"))
 
 
 def _part(name: str, kind: str) -> str:

@@ -26,6 +26,7 @@ from asl.app.library.row_checksums import (
     checked_rows,
     row_checksum,
 )
+from asl.counts import counted
 from asl.model_names import other_model
 from asl.storage import ReadError, atomic_path, database_errors, open_database, read_errors
 from asl.types import F32, AslError
@@ -280,7 +281,7 @@ class ImageStore:
     def _refuse_missing(self, missing: set[str], kind: str) -> None:
         if missing:
             raise AslError(
-                f"{self.path}: has no {kind} of {len(missing)} content(s), e.g. "
+                f"{self.path}: has no {kind} of {counted(len(missing), 'content')}, e.g. "
                 f"{min(missing)[:16]}; delete the file and add the images again"
             )
 

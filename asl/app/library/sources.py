@@ -11,6 +11,7 @@ from typing import Any
 
 from asl.app.library.image_forms import ImageInput, encoded, is_image, is_path
 from asl.app.library.records import Source
+from asl.counts import counted
 from asl.data.catalog import FileCatalog, open_catalog
 from asl.storage import printable_name
 from asl.types import AslError, UsageError, as_ids
@@ -42,7 +43,8 @@ def read_sources(
         return _read_files([Path(image).expanduser() for image in listed])
     if len(given) != len(listed):
         raise UsageError(
-            f"images: {len(listed)} image(s) and {len(given)} name(s); give one name per image"
+            f"images: {counted(len(listed), 'image')} and {counted(len(given), 'name')}; give one "
+            "name per image"
         )
     try:
         as_ids(given, name="names")

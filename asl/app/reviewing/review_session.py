@@ -30,6 +30,7 @@ from asl.app.reviewing.removal_log import Removed, Restored, remove, undo_remova
 from asl.app.reviewing.removal_plan import ContentCheck, RemovalPlan, plan_removal
 from asl.app.reviewing.review_groups import ReviewFiles, ReviewGroup, review_groups
 from asl.app.scanning.scan_file import SCAN_FILE, read_scan
+from asl.counts import counted
 from asl.scoring.library_calibration import LibraryCalibration
 from asl.types import AslError, Progress, UsageError
 
@@ -309,8 +310,8 @@ class ReviewSession:
             plan = self.plan()
             if plan.code != code:
                 raise UsageError(
-                    f"the list is not the one that was confirmed ({code}): {len(plan.moves)} "
-                    "files would go now; look at the dry run again"
+                    f"the list is not the one that was confirmed ({code}): "
+                    f"{counted(len(plan.moves), 'file')} would go now; look at the dry run again"
                 )
             done = remove(
                 plan,

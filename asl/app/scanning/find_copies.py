@@ -16,6 +16,7 @@ from asl.app.scanning.scan_folder import scan
 from asl.app.scanning.tables import Row, rows_of
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.schemas.shared_keys import Compare, Regions
+from asl.counts import counted
 from asl.shared_defaults import LOCAL_CANDIDATES, MODEL, PRECISION
 
 _LISTED = 20  # pairs that a notebook shows
@@ -53,7 +54,8 @@ class Copies:
     def __repr__(self) -> str:
         groups = len({row.group for row in self.rows})
         unread = f", {len(self.failures)} unreadable" if self.failures else ""
-        return f"<Copies: {len(self)} pairs in {groups} groups, {self.files} files{unread}>"
+        pairs, files = counted(len(self), "pair"), counted(self.files, "file")
+        return f"<Copies: {pairs} in {counted(groups, 'group')}, {files}{unread}>"
 
     def _repr_html_(self) -> str:
         lines = "".join(map(self._line, self.rows[:_LISTED]))

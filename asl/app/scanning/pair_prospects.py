@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asl.counts import counted
 from asl.storage import read_json
 from asl.types import F32, AslError, Bools
 
@@ -111,5 +112,5 @@ def prospects_of(model: str) -> PairProspects | None:
 
 def hopeless_text(pairs: int) -> str:
     """Say how many candidate pairs were skipped, and how to compare them."""
-    what = "candidate pair has" if pairs == 1 else "candidate pairs have"
-    return f"{pairs} {what} too little in common to match: skipped (--compare all compares all)"
+    what = counted(pairs, "candidate pair has", "candidate pairs have")
+    return f"{what} too little in common to match: skipped (--compare all compares all)"

@@ -38,6 +38,7 @@ from asl.app.scanning.scan_cache import cache_of, cache_path
 from asl.app.scanning.scan_files import list_both, skipped_formats
 from asl.app.scanning.weigh_parents import weighed_pairs
 from asl.console.schemas.scan_config import ScanConfig
+from asl.counts import counted
 from asl.matching.decision.thresholds import threshold_for
 from asl.types import I64, AslError, Bools
 
@@ -173,7 +174,9 @@ def _sync(store: ImageStore, ingestor: Ingestor, sources: Sequence[Source], bar:
         synced = sync(store, ingestor, sources, progress=progress)
     if not synced.digests:
         name, reason = next(iter(synced.failures.items()))
-        raise AslError(f"none of {len(synced.failures)} images can be read, e.g. {name}: {reason}")
+        raise AslError(
+            f"none of {counted(len(synced.failures), 'image')} can be read, e.g. {name}: {reason}"
+        )
     return synced
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asl.app.library.shots import ShotFiles
+from asl.counts import counted
 from asl.storage import atomic_text, recorded
 from asl.version import __version__
 
@@ -306,9 +307,10 @@ def calibration_text(result: ScanResult) -> str:
     numbers = _calibration_numbers(result)
     if not numbers:
         return "packaged"
+    answers = counted(numbers["copies"] + numbers["others"], "answer")
+    copies = counted(numbers["copies"], "copy", "copies")
     text = (
-        f"of this library, from {numbers['copies'] + numbers['others']} answers "
-        f"({numbers['copies']} copies, {numbers['others']} not); the threshold "
+        f"of this library, from {answers} ({copies}, {numbers['others']} not); the threshold "
         f"{result.threshold:.3g} is a packaged {numbers['packaged_threshold']:.3g}"
     )
     if "precision" not in numbers:

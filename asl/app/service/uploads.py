@@ -11,6 +11,8 @@ from contextlib import aclosing, asynccontextmanager
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from asl.counts import counted
+
 MOST_LABEL = 200  # characters
 STALL_SECONDS = 5.0  # without any data
 LEAST_RATE = 4096  # bytes a second on average, after as many seconds
@@ -185,7 +187,8 @@ class Gate:
             Refused: all are taken (503).
         """
         if self.busy >= self.limit:
-            raise Refused(503, f"{self.busy} images are being worked on; try again in a second")
+            busy = counted(self.busy, "image is", "images are")
+            raise Refused(503, f"{busy} being worked on; try again in a second")
         self.busy += 1
         try:
             yield

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.counts import counted
 from asl.index.engines.faiss_flat import LONGEST_GPU_LIST, load_faiss
 from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
 from asl.index.file_seal import check_seal, seal
@@ -125,7 +126,7 @@ class FaissFactoryIndex:
             raise AslError(f"{file}: is no FAISS index, or damaged; {_REBUILD}") from error
         if (index.ntotal, index.d) != shape:
             raise AslError(
-                f"{file}: must hold {shape[0]} vectors of {shape[1]} dimensions: "
+                f"{file}: must hold {counted(shape[0], 'vector')} of {shape[1]} dimensions: "
                 f"holds {index.ntotal} of {index.d}; {_REBUILD}"
             )
         return index
@@ -141,7 +142,7 @@ class FaissFactoryIndex:
             index.add(references)
         except RuntimeError as error:
             raise AslError(
-                f"factory: {self._spec!r} cannot hold these {len(references)} vectors "
+                f"factory: {self._spec!r} cannot hold {counted(len(references), 'vector')} "
                 f"({_reason(error)}); use another index or more references"
             ) from error
         return index

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.counts import counted
 from asl.index.engines.cpu_flags import cpu_flags
 from asl.index.engines.faiss_gpu import GpuShards, merge_top, rows_in_order
 from asl.index.engines.held_arrays import HeldArrays
@@ -115,7 +116,7 @@ class FaissFlat:
         self._faiss = load_faiss()
         visible = self._faiss.get_num_gpus()
         if gpus is not None and gpus > visible:
-            raise AslError(f"gpus: FAISS sees {visible} GPU(s), got {gpus}; ask for fewer")
+            raise AslError(f"gpus: FAISS sees {counted(visible, 'GPU')}, got {gpus}; ask for fewer")
         self.gpus = visible if gpus is None else gpus
         self.on_device = self.gpus > 0
         self.name = f"faiss ({self.gpus} GPU)" if self.gpus else "faiss (CPU)"

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from asl.counts import counted
 from asl.index.engines.by_name import shared_engine
 from asl.index.engines.norm_gain import NormGain, ScoringEngine
 from asl.index.engines.protocol import Engine
@@ -124,7 +125,8 @@ def _check(queries: QueryEmbeddings, references: ReferenceEmbeddings) -> None:
     if not len(queries) or not len(references):
         raise AslError(
             "search: needs at least one query and one reference, "
-            f"got {len(queries)} queries and {len(references)} references; add images"
+            f"got {counted(len(queries), 'query', 'queries')} and "
+            f"{counted(len(references), 'reference')}; add images"
         )
     if queries.dim != references.dim:
         raise AslError(

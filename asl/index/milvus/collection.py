@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.counts import counted
 from asl.index.milvus.collection_facts import CollectionFacts, create_collection, read_facts
 from asl.index.milvus.collection_search import LONGEST_LIST, MilvusSearch
 from asl.index.milvus.connection import connected
@@ -321,7 +322,7 @@ class MilvusIndex:
         if k < 1 or not count:
             raise AslError(
                 "milvus: nothing to search: needs k of 1 or more and at least one reference, "
-                f"got k={k} and {count} references"
+                f"got k={k} and {counted(count, 'reference')}"
             )
         self._seal()
         run = MilvusSearch(
@@ -333,7 +334,8 @@ class MilvusIndex:
 def _refuse_missing(ids: Sequence[str]) -> None:
     if ids:
         raise AslError(
-            f"milvus: {len(ids)} id(s) are not in the collection, e.g. {ids[0]!r}; leave them out"
+            f"milvus: {counted(len(ids), 'id is', 'ids are')} not in the collection, e.g. "
+            f"{ids[0]!r}; leave them out"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from asl.counts import counted
 from asl.matching.evidence.examine import Findings
 from asl.matching.values import Evidence, Region
 
@@ -68,7 +69,7 @@ def _pose(regions: tuple[Region, ...]) -> str:
     if abs(first.rotation) >= 3:
         words.append(f"turned by {abs(first.rotation):.0f}°")
     if len(regions) > 1:
-        words.append(f"in {len(regions)} regions")
+        words.append(f"in {counted(len(regions), 'region')}")
     return f" ({', '.join(words)})" if words else ""
 
 

@@ -389,9 +389,9 @@ function calibrationText() {
   }
   const share = value => Math.round(100 * value);
   return precision
-    ? `${answers} answers: of the pairs found about ${share(precision.estimate)} % are copies `
+    ? `${plural(answers, "answer", "answers")}: of the pairs found about ${share(precision.estimate)} % are copies `
       + `(${share(precision.low)} to ${share(precision.high)} %); the next scan uses this.`
-    : `${answers} answers; the next scan uses them.`;
+    : `${plural(answers, "answer", "answers")}; the next scan uses them.`;
 }
 
 function listed(rows, cells) {
