@@ -26,11 +26,10 @@ def run(config: ExtractConfig) -> int:
     _check(config)
     if config.check_files:
         _check_files(config)
+    earlier = _shards(_store_path(config))
     store = join_images(config) if config.merge is not None else extract_images(config)
     console = PlainConsole()
-    console.say(
-        f"{counted(len(store), 'image')} embedded, {len(store.failures)} failed: {store.path}"
-    )
+    console.say(f"{_embedded(store, earlier)}, {len(store.failures)} failed: {store.path}")
     for name, reason in store.failures[:10]:
         console.warn(f"  {name}: {reason}")
     if config.index:
@@ -78,11 +77,32 @@ def _check(config: ExtractConfig) -> None:
 
 
 def _check_files(config: ExtractConfig) -> None:
-    from asl.features.array_jobs import parse_part, part_path
     from asl.features.store_groups import verify_all
 
-    part = part_path(config.output, *parse_part(config.part)) if config.part else None
-    verify_all(part or config.output)
+    verify_all(_store_path(config))
+
+
+def _store_path(config: ExtractConfig) -> Path:
+    from asl.features.array_jobs import parse_part, part_path
+
+    output = Path(config.output)
+    return part_path(output, *parse_part(config.part)) if config.part else output
+
+
+def _shards(path: Path) -> int:
+    """Return the number of shards of a store, 0 where none is."""
+    from asl.features.feature_store import FeatureStore
+
+    return len(FeatureStore.open(path).manifest["shards"]) if FeatureStore.is_store(path) else 0
+
+
+def _embedded(store: FeatureStore, earlier: int) -> str:
+    """Say how many images a store holds, and how many this run added to its earlier shards."""
+    images = f"{counted(len(store), 'image')} embedded"
+    if not earlier:
+        return images
+    new = sum(shard["images"] for shard in store.manifest["shards"][earlier:])
+    return f"{images} ({new} new, {len(store) - new} known)"
 
 
 def _write_index(config: ExtractConfig, store: FeatureStore) -> int:

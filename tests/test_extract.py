@@ -163,6 +163,26 @@ def test_keys_that_exclude_each_other_are_refused(files: Path, tmp_path: Path) -
     assert not (tmp_path / "s").exists()
 
 
+def test_a_second_run_says_how_many_images_are_new(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = shutil.copytree(files / "photos", tmp_path / "photos")
+    aside = shutil.move(photos / "09.png", tmp_path / "09.png")
+    said = []
+    for new in (None, None, aside):
+        if new:
+            shutil.move(new, photos / "09.png")
+            shutil.copy(photos / "01.png", photos / "02.png")  # changed: embedded again
+        capsys.readouterr()
+        command(files, tmp_path / "s", f"images={photos}")
+        said.append(capsys.readouterr().out.splitlines()[0])
+    assert said == [
+        f"9 images embedded, 1 failed: {tmp_path / 's'}",
+        f"9 images embedded (0 new, 9 known), 1 failed: {tmp_path / 's'}",
+        f"10 images embedded (2 new, 8 known), 1 failed: {tmp_path / 's'}",
+    ]
+
+
 def test_pruned_images_leave_the_store_and_its_index_and_may_come_back(
     files: Path, tmp_path: Path
 ) -> None:
