@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from asl.storage import file_stamp, printable_name
 from asl.types import I64, AslError, StrArray, as_ids
 
 IdStyle = Literal["path", "stem"]
+LIST_EXTENSIONS = (".txt", ".csv")  # of paths
+_SHOWN = 60  # characters of a line of a list, in messages
 
 
 @runtime_checkable
@@ -211,7 +214,7 @@ def open_catalog(
     ending = path.suffix.lower()
     if ending in read_extensions():
         return _files([path], [path.name], id_style, source=path)
-    if ending in (".txt", ".csv"):
+    if ending in LIST_EXTENSIONS:
         return _not_empty(_open_list(path, id_style), path)
     if ending in (".tar", ".parquet"):
         return open_shards([path], id_style=id_style)
@@ -322,12 +325,25 @@ def _id(name: str, id_style: IdStyle) -> str:
 def _open_list(path: Path, id_style: IdStyle) -> FileCatalog:
     if path.suffix.lower() == ".txt":
         names = [line.strip() for line in _list_text(path).splitlines() if line.strip()]
+        _check_listed(path, names)
         return _files([path.parent / name for name in names], names, id_style, source=path)
     rows = read_path_table(path)
     names = [row["path"] for row in rows]
+    _check_listed(path, names)
     ids = [row.get("id") or _id(row["path"], id_style) for row in rows]
     paths = tuple(str(path.parent / name) for name in names)
     return FileCatalog(as_ids(ids, name=str(path)), paths)
+
+
+def _check_listed(path: Path, names: Sequence[str]) -> None:
+    """Refuse a list without a single file: it is a text of another kind, or lies elsewhere."""
+    if names and not any(os.path.lexists(path.parent / name) for name in names):
+        rows = counted(len(names), "row leads", "rows lead")
+        raise AslError(
+            f"{path}: read as a list of paths, whose {rows} to no file, e.g. "
+            f"{names[0][:_SHOWN]!r}; give a folder, an image, or a list of paths that start in "
+            f"{path.parent}"
+        )
 
 
 def read_path_table(path: Path, *, column: str = "path") -> list[dict[str, str]]:

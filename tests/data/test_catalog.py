@@ -141,6 +141,22 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         open_catalog(tmp_path / "short.csv")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("notes.txt", "Dear diary,\nrain.\n"), ("t.csv", "path\nDear diary,\nrain\n")],
+)
+def test_a_text_that_lists_no_file_is_refused_as_a_list(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    said = rf"{name}: read as a list of paths, whose 2 rows lead to no file, e\.g\. 'Dear diary"
+    with pytest.raises(AslError, match=said):
+        open_catalog(tmp_path / name)
+    (tmp_path / "rain").write_bytes(IMAGES["a.jpg"])
+    (tmp_path / "rain.").write_bytes(IMAGES["a.jpg"])
+    assert len(open_catalog(tmp_path / name)) == 2, "one file is enough; the other is unreadable"
+
+
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AslError, match="no such file"):
         open_catalog(tmp_path / "none")

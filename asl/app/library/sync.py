@@ -13,8 +13,10 @@ from asl.app.library.image_store import ImageStore
 from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name, Source
 from asl.app.library.shots import raw_of_photos
-from asl.data.catalog import FileCatalog, open_catalog
+from asl.counts import counted
+from asl.data.catalog import LIST_EXTENSIONS, FileCatalog, open_catalog
 from asl.data.images import is_curable
+from asl.notices import notice
 from asl.storage import printable_name
 from asl.types import AslError, Progress, UsageError
 
@@ -150,6 +152,8 @@ def list_files(
             f"{role}: scan takes a folder, an image or a list of files, got the archive "
             f"{path.name}; unpack it first"
         )
+    if path.is_file() and path.suffix.lower() in LIST_EXTENSIONS:
+        notice(f"{role}: {path} is read as a list of {counted(len(catalog.paths), 'path')}")
     files = dict.fromkeys(os.path.abspath(name) for name in catalog.paths)
     root = path if path.is_dir() else path.parent
     absolute = os.path.abspath(root)

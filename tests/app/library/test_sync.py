@@ -40,6 +40,19 @@ def test_an_unreadable_folder_is_named_and_the_rest_is_listed(
     assert listing.unreadable == ((str(tmp_path / "photos" / "lost+found"), "Permission denied"),)
 
 
+def test_a_text_is_said_to_be_read_as_a_list(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    (tmp_path / "notes.txt").write_text("a.jpg\n")
+    with caplog.at_level("WARNING", logger="asl.notices"):
+        assert len(list_files(tmp_path / "notes.txt", role="PHOTOS").sources) == 1
+        list_files(tmp_path, role="PHOTOS")
+    (record,) = caplog.records
+    said = f"PHOTOS: {tmp_path / 'notes.txt'} is read as a list of 1 path"
+    assert record.getMessage() == said
+
+
 def test_linked_folders_are_listed_and_links_to_listed_files_are_not(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "b.jpg").write_bytes(JPEG)
