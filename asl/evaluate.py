@@ -101,7 +101,9 @@ def _check(config: EvaluateConfig) -> None:
     for key in ("truth", "groups", "query_images", "reference_images"):
         path = getattr(config, key)
         if path and not Path(path).exists():
-            raise UsageError(f"{key}: there is no {path}")
+            from asl.storage import absent
+
+            raise UsageError(f"{key}: {absent(path)}")
     for key in ("truth", "groups"):
         if (path := getattr(config, key)) and Path(path).is_dir():
             raise UsageError(f"{key}: {path} is a folder; give a .csv file")

@@ -40,6 +40,7 @@ def run(config: ExtractConfig) -> int:
 def _check(config: ExtractConfig) -> None:
     """Refuse wrong values, and keys that do not go together, before anything is embedded."""
     from asl.index.milvus.address import check_kind, is_served
+    from asl.storage import absent
 
     check_least(config, {"batch_size": 1, "shard_size": 1, "workers": 0, "size": 1})
     if not 0 <= config.max_failure_rate <= 1:
@@ -73,7 +74,7 @@ def _check(config: ExtractConfig) -> None:
             "docs/scale.md has the lines"
         )
     if not Path(config.images).exists():
-        raise UsageError(f"images: there is no {config.images}")
+        raise UsageError(f"images: {absent(config.images)}")
 
 
 def _check_files(config: ExtractConfig) -> None:

@@ -31,7 +31,7 @@ from asl.data.signatures import (
     is_read,
     read_extensions,
 )
-from asl.storage import file_stamp, printable_name
+from asl.storage import dead_link, file_stamp, printable_name
 from asl.types import I64, AslError, StrArray, as_ids
 
 IdStyle = Literal["path", "stem"]
@@ -210,7 +210,7 @@ def open_catalog(
     if path.is_dir():
         return _open_folder(path, id_style, complete)
     if not path.exists():
-        raise AslError(f"{path}: there is no such file or folder")
+        raise AslError(f"{path}: {dead_link(path) or 'there is no such file or folder'}")
     ending = path.suffix.lower()
     if ending in read_extensions():
         return _files([path], [path.name], id_style, source=path)

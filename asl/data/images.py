@@ -47,6 +47,7 @@ from asl.data.signatures import (
     is_optional,
     is_read,
 )
+from asl.storage import dead_link
 from asl.types import AslError
 
 ResizeMode = Literal["squash", "short", "pad"]
@@ -240,7 +241,12 @@ def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         ImageError: not a regular file, or too large.
         OSError: it cannot be read.
     """
-    facts = path.stat()
+    try:
+        facts = path.stat()
+    except OSError as error:
+        if link := dead_link(path):
+            raise OSError(error.errno, link, str(path)) from error
+        raise
     if not stat.S_ISREG(facts.st_mode):
         raise ImageError("not a regular file")
     if facts.st_size > max_bytes:

@@ -10,6 +10,7 @@ from asl.data.isc_hdf5 import is_descriptors, read_descriptors, read_submission
 from asl.features.feature_store import FeatureStore
 from asl.features.store_groups import check_models
 from asl.pipeline.inputs import SearchInput, check_background
+from asl.storage import absent
 from asl.types import AslError, Embeddings, UsageError
 
 _HDF5 = (".hdf5", ".h5")
@@ -47,7 +48,7 @@ def open_descriptors(
     given = {role: path for role, path in paths.items() if path}
     for role, path in given.items():
         if not Path(path).exists() and not is_descriptors(path):
-            raise UsageError(f"{role}: there is no {path}")
+            raise UsageError(f"{role}: {absent(path)}")
     models = {
         role: FeatureStore.open(path).manifest["model"]
         for role, path in given.items()

@@ -28,7 +28,7 @@ from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
 from asl.edits.engine.view import View
 from asl.edits.recipes import load_recipe
-from asl.storage import atomic_path, atomic_text, recorded, write_bytes
+from asl.storage import absent, atomic_path, atomic_text, recorded, write_bytes
 from asl.types import AslError, TruthPairs, UsageError
 
 _COLUMNS = (
@@ -102,7 +102,7 @@ def make_edited_queries(config: EditConfig) -> int:
 
 def _check(config: EditConfig) -> None:
     if not Path(config.images).exists():
-        raise UsageError(f"images: there is no {config.images}; check the path")
+        raise UsageError(f"images: {absent(config.images)}; check the path")
     if config.views is not None and config.views < 1:
         raise UsageError(f"views: must be 1 or more, got {config.views}")
     if config.size is not None and not 16 <= config.size <= 8192:
@@ -160,7 +160,7 @@ def _pool(config: EditConfig, catalog: Catalog) -> Pool | None:
     if config.pool is None:
         return Pool(catalog, decode=decode_image) if len(catalog) > 1 else None
     if not Path(config.pool).exists():
-        raise UsageError(f"pool: there is no {config.pool}; check the path")
+        raise UsageError(f"pool: {absent(config.pool)}; check the path")
     return Pool(open_catalog(config.pool), decode=decode_image)
 
 

@@ -14,6 +14,7 @@ from asl.data.pairs import read_pairs
 from asl.metrics.shared_ids import compare_features, compare_predictions
 from asl.pipeline.key_checks import check_background_size, score_normalization, uses_background
 from asl.shared_defaults import BACKGROUND_IMAGES
+from asl.storage import absent
 from asl.types import ScoredPairs, TruthPairs, UsageError
 
 if TYPE_CHECKING:  # predictions are evaluated without engines and torch
@@ -52,7 +53,7 @@ def read_predictions(files: Sequence[str], truth: TruthPairs, *, key: str, image
     """
     for file in files:
         if not Path(file).exists():
-            raise UsageError(f"{key}: there is no {file}")
+            raise UsageError(f"{key}: {absent(file)}")
         if Path(file).is_dir():
             raise UsageError(f"{key}: {file} is a folder; give a .csv or .parquet file of pairs")
     stems = [Path(file).stem for file in files]

@@ -19,6 +19,7 @@ from asl.index.saved_index import SavedIndex
 from asl.model_names import how_to_use, model_text
 from asl.pipeline.input_roles import ImageRole, IndexRole, OpenedRole, Role, StoreRole
 from asl.pipeline.inputs import SearchInput
+from asl.storage import absent
 from asl.types import AslError, UsageError
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class InputLoader:
         members = [path] if Path(path).exists() else path.split("+")
         missing = [member for member in members if not Path(member).exists()]
         if missing:
-            raise UsageError(f"{role}: there is no {missing[0]}")
+            raise UsageError(f"{role}: {absent(missing[0])}")
         other = [member for member in members if not FeatureStore.is_store(member)]
         if not other:
             if self.sources.check_files:
@@ -236,7 +237,7 @@ class InputLoader:
         if not images:
             return None
         if not Path(images).exists():
-            raise UsageError(f"query_images, reference_images: there is no {images}")
+            raise UsageError(f"query_images, reference_images: {absent(images)}")
         return open_catalog(images, id_style=self.sources.id_style)
 
     def _check_background_path(self) -> None:

@@ -5,6 +5,7 @@ back through :mod:`asl.storage.reading`, and who must write alone takes a lock o
 :mod:`asl.storage.locking`.
 """
 
+from asl.storage.absent_paths import absent, dead_link
 from asl.storage.locking import exclusive_lock
 from asl.storage.reading import (
     ReadError,
@@ -42,6 +43,7 @@ __all__ = [
     "FOLDER_VARIABLE",
     "ReadError",
     "WriteError",
+    "absent",
     "atomic_binary",
     "atomic_folder",
     "atomic_path",
@@ -49,6 +51,7 @@ __all__ = [
     "cache_folder",
     "checksum",
     "database_errors",
+    "dead_link",
     "exclusive_lock",
     "file_stamp",
     "is_as_written",

@@ -14,7 +14,7 @@ from asl.app.inspection.cache_check import check_shared_cache
 from asl.app.inspection.finding import Contents, Finding
 from asl.app.library.content_cache import FILE as SHARED_CACHE
 from asl.matching.candidates.coded_local_index import CODES
-from asl.storage import CHECKSUM_LIST, read_checksums, read_errors
+from asl.storage import CHECKSUM_LIST, absent, read_checksums, read_errors
 from asl.types import AslError, UsageError
 
 Check = Callable[[Path], Contents]
@@ -62,7 +62,7 @@ def inspect_path(path: Path) -> list[Finding]:
         UsageError: there is no such path, or nothing of ours in it.
     """
     if not path.exists():
-        raise UsageError(f"path: there is no {path}; give a file or folder that asl wrote")
+        raise UsageError(f"path: {absent(path)}; give a file or folder that asl wrote")
     if path.is_file():
         is_coded = _CODES_FILE.fullmatch(path.name) and _is_coded(path.parent)
         if is_coded or (_VECTOR_FILE.fullmatch(path.name) and _is_vectors(path.parent)):

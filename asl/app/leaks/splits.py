@@ -16,7 +16,7 @@ from asl.data.archives import TarCatalog
 from asl.data.catalog import Catalog, FileCatalog, open_catalog, open_shards, read_path_table
 from asl.data.folder_scan import SHARD_EXTENSIONS, scan_folder
 from asl.data.parquet_images import ParquetCatalog
-from asl.storage import printable_name
+from asl.storage import absent, printable_name
 from asl.types import AslError, UsageError
 
 # The hub writes ``train-00000-of-00004.parquet``, WebDataset tools ``train-000000.tar``.
@@ -102,7 +102,7 @@ def _check_paths(sets: Sequence[Path]) -> None:
     for path in sets:
         if not path.exists():
             raise UsageError(
-                f"sets: there is no {path}; check the path of this folder, list, archive or table"
+                f"sets: {absent(path)}; check the path of this folder, list, archive or table"
             )
     for first, second in combinations(sets, 2):
         if os.path.samefile(first, second):

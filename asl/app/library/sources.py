@@ -13,7 +13,7 @@ from asl.app.library.image_forms import ImageInput, encoded, is_image, is_path
 from asl.app.library.records import Source
 from asl.counts import counted
 from asl.data.catalog import FileCatalog, open_catalog
-from asl.storage import printable_name
+from asl.storage import absent, printable_name
 from asl.types import AslError, UsageError, as_ids
 
 _GLOB = frozenset("*?[")
@@ -85,7 +85,7 @@ def _read_path(path: Path, role: str = "images") -> tuple[Iterator[Source], int]
         found = sorted(glob.glob(str(path), recursive=True)) if _GLOB & set(str(path)) else []
         if not found:
             raise UsageError(
-                f"{role}: there is no {path}; check the path of this folder, image, list or archive"
+                f"{role}: {absent(path)}; check the path of this folder, image, list or archive"
             )
         return _read_files([Path(name) for name in found if not os.path.isdir(name)])
     catalog = open_catalog(path)

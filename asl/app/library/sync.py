@@ -17,7 +17,7 @@ from asl.counts import counted
 from asl.data.catalog import LIST_EXTENSIONS, FileCatalog, open_catalog
 from asl.data.images import is_curable
 from asl.notices import notice
-from asl.storage import printable_name
+from asl.storage import absent, printable_name
 from asl.types import AslError, Progress, UsageError
 
 Inode = tuple[int, int]  # (device, number)
@@ -143,9 +143,7 @@ def list_files(
     """
     path = Path(source)
     if not path.exists():
-        raise UsageError(
-            f"{role}: there is no {path}; check the path of this folder, image or list"
-        )
+        raise UsageError(f"{role}: {absent(path)}; check the path of this folder, image or list")
     catalog = open_catalog(path, complete=False)
     if not isinstance(catalog, FileCatalog):
         raise UsageError(
