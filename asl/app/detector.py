@@ -27,7 +27,7 @@ from asl.app.library.records import Name, Source
 from asl.app.library.reference_index import ReferenceIndex
 from asl.app.library.reference_names import with_free_names
 from asl.app.library.sources import read_queries, read_sources
-from asl.app.matches import Added, Answer, Match, Matches
+from asl.app.matches import Added, Answer, Match, Matches, least_shown
 from asl.app.pairs.pair_verifier import PairVerifier
 from asl.app.query import Query
 from asl.app.scanning.pair_prospects import prospects_of
@@ -313,20 +313,15 @@ class CopyDetector:
 
         Raises:
             ImageError: the image cannot be used.
-            UsageError: ``k`` is below 1.
+            UsageError: ``k`` is below 1, or ``min_probability`` above it.
         """
         end = time.monotonic() + seconds
-        least = self._least(k, min_probability)
+        least = least_shown(k, min_probability, self.threshold)
         if not is_image(image):
             raise UsageError(
                 f"query: takes one image, got {type(image).__name__}; use query_many for several"
             )
         return self._find(self._embed(image), k, least, end)
-
-    def _least(self, k: int, min_probability: float | None) -> float:
-        if k < 1:
-            raise UsageError(f"k: must be 1 or more, got {k}")
-        return min(0.5, self.threshold) if min_probability is None else min_probability
 
     def _embed(self, image: ImageInput) -> Query:
         return Query.from_image(image, self._ingestor, self._verifier)
@@ -360,9 +355,9 @@ class CopyDetector:
             One answer per image, in order, as it is read; an unusable image says why.
 
         Raises:
-            UsageError: there is no such file, names do not fit, or ``k`` is below 1.
+            UsageError: there is no such file, names do not fit, or a number is out of range.
         """
-        least = self._least(k, min_probability)
+        least = least_shown(k, min_probability, self.threshold)
         sources, total = read_queries(images, names)
         return self._answers(sources, total, k, least, progress)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from asl.app.pairs.pair_verdict import Outline
+from asl.types import UsageError
 
 # The arrow points at the copy.
 Direction = Literal["reference->query", "query->reference", "unclear"]
@@ -107,6 +108,28 @@ class Matches(list[Match]):
         more = len(self) - _LISTED
         rest = f"<p>and {more} more</p>" if more > 0 else ""
         return f'<div style="display: flex; flex-wrap: wrap">{query}{figures}</div>{rest}'
+
+
+def least_shown(k: int, min_probability: float | None, threshold: float) -> float:
+    """Check the limits of a query; return the probability below which matches are left out.
+
+    Args:
+        k: number of candidates.
+        min_probability: as it was asked for; None: of what is accepted or more likely than not.
+        threshold: probability from which a match is accepted.
+
+    Raises:
+        UsageError: ``k`` is below 1, or no match can reach ``min_probability``.
+    """
+    if k < 1:
+        raise UsageError(f"k: must be 1 or more, got {k}")
+    if min_probability is None:
+        return min(0.5, threshold)
+    if not min_probability <= 1:
+        raise UsageError(
+            f"min_probability: must be 1 or less, got {min_probability:g}; none is more probable"
+        )
+    return min_probability
 
 
 def picture_html(jpeg: bytes) -> str:

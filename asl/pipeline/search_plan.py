@@ -139,6 +139,7 @@ def plan_search(config: SearchConfig) -> SearchPlan:
         check_background_size(count, dim, whiten=config.whiten, rule=uncalibrated.normalization)
     calibrations = find_calibrations(config.model, loader.model)
     calibration, score = _resolved(config, calibrations)
+    _check_reachable(config, score)
     return SearchPlan(
         kind=config.score,
         score=score,
@@ -183,6 +184,17 @@ def _check_values(config: SearchConfig) -> None:
         )
     else:
         check_least(config, {"k": 1})
+
+
+def _check_reachable(config: SearchConfig, score: Score) -> None:
+    """Refuse a lowest score that no pair can have: the list would always be empty."""
+    largest = 1.0 if config.score == "verified" else score.largest()
+    if config.above is not None and not config.above <= largest:
+        what = "a probability" if config.score == "verified" else f"a score of {score.mode}"
+        raise UsageError(
+            f"above: {what} is at most {largest:g}, so above={config.above:g} keeps no pair; give "
+            "a lower one, or leave it out"
+        )
 
 
 def _check_effects(config: SearchConfig) -> None:

@@ -94,6 +94,17 @@ class Score:
                     f"clip: must be a range, low <= high, got {self.clip}; give [low, high]"
                 )
 
+    def largest(self) -> float:
+        """Return a bound that no pair's score exceeds; inf where only the images set one.
+
+        >>> Score("hinge").largest(), Score("soft", lam=0.5, clip=(-1.0, 1.0)).largest()
+        (1.0, 2.0)
+        """
+        if self.normalization is not None or (self.mode == "soft" and self.clip is None):
+            return math.inf
+        low, high = self.clip if self.mode == "soft" and self.clip else (0.0, 0.0)
+        return 1.0 + self.lam * (high - low)
+
     def clipped(self, log_norms: F32) -> F32:
         """Clip log-norms as ``soft`` does.
 

@@ -290,6 +290,7 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
         (lambda: detector.query_many([textured(0)], k=0), "k: must be"),
         (lambda: CopyDetector(embedder, device="none"), "device: 'none' cannot be used here"),
         (lambda: detector.query(textured(0), k=0), "k: must be"),
+        (lambda: detector.query(textured(0), min_probability=5), "min_probability: must be 1 or"),
         (lambda: CopyDetector(embedder, local_candidates=-1), "local_candidates: must be 0"),
         (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
         (lambda: CopyDetector(embedder, precision=1.0), "precision"),

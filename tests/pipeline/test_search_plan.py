@@ -122,6 +122,16 @@ def test_verified_plans_candidates_and_thresholds(files: Path) -> None:
             "^precision: model=.* has no calibration of hinge with these settings",
         ),
         ({"score": "verified"}, "query_images= and reference_images="),
+        ({"above": 5.0}, "^above: a score of hinge is at most 1, so above=5 keeps no pair; give"),
+        (
+            {"score": "soft", "above": 1.3, "lam": 0.1, "clip": [0.0, 2.0]},
+            "^above: a score of soft is at most 1.2, so above=1.3 keeps no pair",
+        ),
+        (
+            {"score": "verified", "above": 1.5, "query_images": "{files}/train"}
+            | {"reference_images": "{files}/train"},
+            "^above: a probability is at most 1, so above=1.5 keeps no pair",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_embedded(

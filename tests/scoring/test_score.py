@@ -114,3 +114,30 @@ def test_modes_that_are_no_inner_product_say_so() -> None:
 def test_wrong_constants_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(AslError):
         Score(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        *(Score(mode, lam=0.3, tau=-0.2) for mode in ("cosine", "paper", "strict", "hinge")),
+        Score("soft", lam=0.3, clip=(0.0, 1.0)),
+    ],
+    ids=lambda score: score.mode,
+)
+def test_no_score_exceeds_the_largest(score: Score) -> None:
+    features = [[norm, 0.0] for norm in (0.1, 1.0, 2.0, 9.0)]
+    both = Embeddings.from_features(list("abcd"), features)
+    query, reference = (grid.ravel() for grid in np.indices((4, 4)))
+    values = pair_scores(
+        both.as_queries(),
+        both.as_references(),
+        score=score,
+        query_index=query,
+        reference_index=reference,
+    )
+    assert values.max() == pytest.approx(score.largest()), "of equal directions"
+
+
+def test_only_images_bound_a_normalised_score_and_an_unclipped_soft_one() -> None:
+    assert np.isinf(Score("soft").largest())
+    assert np.isinf(Score("hinge", normalization=ScoreNormalization()).largest())
