@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
+from asl.app.service.field_errors import field_error
 from asl.app.service.prometheus import Metrics
 from asl.app.service.uploads import Refused
 from asl.console.schemas.serve_config import ServeConfig
@@ -180,8 +181,7 @@ def explain(request: Request, error: Exception) -> JSONResponse:
     elif isinstance(error, ImageError):
         status, reason = (413 if error.too_large else 422), unusable(error)
     elif isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        status, reason = 422, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"
+        status, reason = 422, field_error(error.errors()[0])
     elif isinstance(error, HTTPException):
         status = error.status_code
         reason = _FRAMEWORK_REASONS.get(status, str(error.detail))

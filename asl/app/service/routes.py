@@ -60,7 +60,7 @@ MOST_BATCH_BODIES = 4  # largest body of a batch, in largest images
 FORM_OVERHEAD = 2**16  # bytes of boundaries and headers beside the files
 COMPARE_SECONDS = 5.0  # from the arrival of the image; then no further candidate is compared
 STORE_READERS = 4  # threads that read the store at once
-UNKNOWN_REFERENCE = "there is no such reference"
+UNKNOWN_REFERENCE = "there is no such reference; GET /v1/references lists them"
 Result = TypeVar("Result")
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="of a reference")]
 Candidates = Annotated[
