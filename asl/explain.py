@@ -15,6 +15,7 @@ def run(options: ExplainConfig) -> int:
     """Compare, write, print the answer."""
     from asl.app.explaining.case_file import write_case
     from asl.app.explaining.explain_pair import explain_pair
+    from asl.storage import make_folder
 
     _check(options)
     explanation = explain_pair(
@@ -25,7 +26,7 @@ def run(options: ExplainConfig) -> int:
         device=options.device,
         max_pixels=round(1e6 * options.max_megapixels),
     )
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output.parent, name="--output")
     written = write_case(explanation, options.output, command=current_command())
     if not options.quiet:
         print(terminal_text(explanation.sentence))

@@ -46,7 +46,7 @@ def _run(options: LeaksConfig) -> int:
     from asl.app.scanning.earlier_results import remove_earlier
     from asl.app.scanning.scan_cache import note_on_other_caches
     from asl.console.progress import no_bar, progress_bar
-    from asl.storage import write_json
+    from asl.storage import make_folder, write_json
 
     _check(options)
     splits = read_splits(
@@ -55,7 +55,7 @@ def _run(options: LeaksConfig) -> int:
         chosen=options.splits,
         path_column=options.path_column,
     )
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output, name="--output")
     scan_options = _scan_options(options)
     if note := note_on_other_caches(scan_options):
         print(terminal_text(note), file=sys.stderr)
@@ -90,12 +90,14 @@ def _run(options: LeaksConfig) -> int:
 
 def _check(options: LeaksConfig) -> None:
     """Refuse wrong values before anything is read or written."""
+    from asl.storage import no_folder
+
     check_scan_keys(options)
     check_least(options, {"report": 0})
     if options.split_column is None:
         refuse_unused(options, ["path_column"], reason="without split_column")
-    if options.output.exists() and not options.output.is_dir():
-        raise UsageError(f"--output: {options.output} is a file, not a folder")
+    if options.output.is_file():
+        raise UsageError(f"--output: {no_folder(options.output)}; choose another path")
 
 
 def _scan_options(options: LeaksConfig) -> ScanConfig:
@@ -197,9 +199,8 @@ def _exit_code(leaks: Leaks, options: LeaksConfig) -> int:
             print(
                 terminal_text(
                     f"error: {outcome.unreadable} of {counted(images, 'image')} of "
-                    f"{outcome.split.name} "
-                    f"unreadable, more than --max-failure-rate {options.max_failure_rate:g} "
-                    f"allows; see {options.output / 'unreadable.csv'}"
+                    f"{outcome.split.name} cannot be read, more than --max-failure-rate "
+                    f"{options.max_failure_rate:g} allows; see {options.output / 'unreadable.csv'}"
                 ),
                 file=sys.stderr,
             )

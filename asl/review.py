@@ -32,11 +32,11 @@ _REFUSED = 1  # exit code
 def run(options: ReviewConfig) -> int:
     """Start the page, or do what was asked for; returns the exit code."""
     from asl.app.reviewing.review_session import ReviewSession
-    from asl.storage import exclusive_lock
+    from asl.storage import exclusive_lock, no_folder
 
     _check(options)
     if not options.scan.is_dir():
-        raise UsageError(f"scan: there is no folder {options.scan}; give what `asl scan` wrote")
+        raise UsageError(f"scan: {no_folder(options.scan)}; give what `asl scan` wrote")
     busy = f"{options.scan}: another asl review has it open; stop that one first"
     with exclusive_lock(options.scan / "review.lock", busy=busy):
         session = ReviewSession(options.scan)

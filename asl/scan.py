@@ -15,7 +15,6 @@ from asl.console.entry import EntryPoint, current_command
 from asl.console.schemas.scan_config import ScanConfig
 from asl.console.terminal_text import byte_text, terminal_text
 from asl.counts import counted
-from asl.errors import UsageError
 from asl.pipeline.key_checks import check_least, check_scan_keys
 
 if TYPE_CHECKING:
@@ -30,14 +29,12 @@ def run(options: ScanConfig) -> int:
     from asl.app.scanning.scan_cache import note_on_other_caches
     from asl.app.scanning.scan_file import SCAN_FILE, write_scan
     from asl.app.scanning.tables import rows_of, summary, write_table
-    from asl.storage import write_json
+    from asl.storage import make_folder, write_json
 
     _check(options)
     # Before the work, which would be for nothing where there is no place for its result.
-    if options.output.exists() and not options.output.is_dir():
-        raise UsageError(f"--output: {options.output} is a file, not a folder")
     if all(path.exists() for path in options.photos):
-        options.output.mkdir(parents=True, exist_ok=True)
+        make_folder(options.output, name="--output")
     if note := note_on_other_caches(options):
         print(terminal_text(note), file=sys.stderr)
     result = _scanned(options)
@@ -57,8 +54,8 @@ def run(options: ScanConfig) -> int:
             print(f"  {terminal_text(note)}")
     if numbers["unreadable"] > options.max_failure_rate * result.files:
         print(
-            f"error: {numbers['unreadable']} of {counted(result.files, 'file')} unreadable, more "
-            f"than --max-failure-rate {options.max_failure_rate:g} allows; "
+            f"error: {numbers['unreadable']} of {counted(result.files, 'file')} cannot be "
+            f"read, more than --max-failure-rate {options.max_failure_rate:g} allows; "
             f"see {options.output / 'unreadable.csv'}",
             file=sys.stderr,
         )

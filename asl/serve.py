@@ -83,11 +83,9 @@ def alone(library: Path) -> Iterator[None]:
         AslError: another service has it.
         UsageError: it is a file.
     """
-    from asl.storage import exclusive_lock
+    from asl.storage import exclusive_lock, make_folder
 
-    if library.exists() and not library.is_dir():
-        raise UsageError(f"--library: {library} is a file, not a folder")
-    library.mkdir(parents=True, exist_ok=True)
+    make_folder(library, name="--library")
     busy = f"{library}: another asl serve has it open; stop that one or choose --library"
     with exclusive_lock(library / "serve.lock", busy=busy):
         yield

@@ -40,7 +40,7 @@ def test_exit_codes(model: Path, sets: Path, capsys: pytest.CaptureFixture[str])
     assert names == {"asl.sha256", "leaks.csv", "drop.csv", "report.html", "summary.json"}
     (sets / "test" / "broken.jpg").write_bytes(b"no image")
     assert leaks(model, sets, "--report", 0, "--format", "json") == 3
-    assert "1 of 4 images of test are unreadable" in capsys.readouterr().err
+    assert "1 of 4 images of test cannot be read" in capsys.readouterr().err
     assert "broken.jpg" in (sets / "out" / "unreadable.csv").read_text()
     assert leaks(model, sets, "--max-failure-rate", 0.5, "--quiet") == 1
     assert capsys.readouterr().out == ""

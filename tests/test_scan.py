@@ -88,9 +88,8 @@ def test_wrong_places_are_said_in_one_line(
     photos: Path, model: Path, tmp_path: Path, capsys
 ) -> None:  # type: ignore[no-untyped-def]
     assert scan(photos, "--model", model, "--output", photos / "p0.jpg") == 2
-    assert (
-        capsys.readouterr().err == f"error: --output: {photos / 'p0.jpg'} is a file, not a folder\n"
-    )
+    said = f"error: --output: {photos / 'p0.jpg'} is a file, not a folder; choose another path\n"
+    assert capsys.readouterr().err == said
     assert (
         scan(
             photos,
@@ -112,7 +111,7 @@ def test_no_place_for_the_results_is_said_in_one_line(
     assert scan(tmp_path / "nothere", "--output", tmp_path / "none") == 2
     assert not (tmp_path / "none").exists(), "nothing is left behind where nothing was done"
     (tmp_path / "file").write_text("")
-    assert scan(photos, "--model", model, "--output", tmp_path / "file" / "out", "--quiet") == 1
+    assert scan(photos, "--model", model, "--output", tmp_path / "file" / "out", "--quiet") == 2
     assert (
         scan(
             photos,
@@ -123,7 +122,7 @@ def test_no_place_for_the_results_is_said_in_one_line(
             "--cache",
             tmp_path / "file" / "c.sqlite",
         )
-        == 1
+        == 2
     )
     assert capsys.readouterr().err.count("error: ") == 3
 

@@ -35,7 +35,7 @@ def exit_code(work: Callable[[], int | None]) -> int:
         return report("stopped; the same command resumes", STOPPED)
     except (FileExistsError, NotADirectoryError) as error:
         return report(
-            f"{error.filename}: a file is where a folder should be; choose another path", 1
+            f"{error.filename}: a file is where a folder should be; choose another path", 2
         )
     except OSError as error:
         if error.filename is None or error.strerror is None:

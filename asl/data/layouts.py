@@ -15,7 +15,7 @@ from asl.counts import counted
 from asl.data.catalog import Catalog, FileCatalog, open_catalog, subset
 from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.truth import read_truth
-from asl.storage import read_json
+from asl.storage import no_folder, read_json
 from asl.types import AslError, TruthPairs, UsageError, as_ids
 
 MAX_BROKEN_PAIRS = 0.1  # share of pair folders that may be broken
@@ -74,7 +74,7 @@ def open_benchmark(path: str | Path, *, layout: str = "auto") -> Benchmark:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}; give the folder of a benchmark")
+        raise UsageError(f"{no_folder(folder)}; give the folder of a benchmark")
     openers: dict[str, Callable[[Path], Benchmark]] = {
         "folder": _open_folder,
         "ndec": _open_ndec,

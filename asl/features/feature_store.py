@@ -30,7 +30,15 @@ from asl.counts import counted
 from asl.features.shard import StoreShard
 from asl.features.store_manifest import REMEDY, check_listing, check_manifest
 from asl.model_names import other_model
-from asl.storage import ReadError, checksum, read_json, read_npy, write_bytes, write_json
+from asl.storage import (
+    ReadError,
+    checksum,
+    make_folder,
+    read_json,
+    read_npy,
+    write_bytes,
+    write_json,
+)
 from asl.types import F32, AslError, Embeddings, StrArray
 
 FORMAT = "asl-features-1"
@@ -115,7 +123,7 @@ class FeatureStore:
             for shard in store.manifest["shards"]:  # better now than after hours of embedding
                 store._part(shard)
             return store
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         start = {
             "format": FORMAT,
             "model": model,

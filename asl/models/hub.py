@@ -13,7 +13,7 @@ from typing import Any
 from asl.models.embedder import Embedder
 from asl.models.io import load_embedder, save_embedder
 from asl.models.model_card import read_card
-from asl.storage import atomic_text
+from asl.storage import atomic_text, make_folder
 from asl.types import AslError, UsageError
 
 WEIGHTS = "model.safetensors"
@@ -45,7 +45,7 @@ class HubModels:
     def save(self, embedder: Embedder, folder: str | Path, *, card: Mapping[str, Any]) -> None:
         """Write ``model.safetensors`` and, where there is none, ``README.md`` with the card."""
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         save_embedder(embedder, target / WEIGHTS, card=card)
         if not (target / CARD).exists():
             with atomic_text(target / CARD) as file:

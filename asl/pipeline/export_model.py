@@ -15,7 +15,7 @@ from asl.console.plain_console import PlainConsole
 from asl.console.schemas.export_config import ExportConfig
 from asl.models import Embedder, load_embedder, model_hash, save_embedder
 from asl.models.graph_export import compare, to_onnx, trace
-from asl.storage import atomic_path
+from asl.storage import atomic_path, make_folder
 from asl.types import AslError, UsageError
 
 FACTS = "asl.json"
@@ -37,7 +37,7 @@ def export_model(config: ExportConfig) -> int:
         raise UsageError(f"tolerance: must be from 0 to 1, got {config.tolerance:g}")
     embedder = load_embedder(config.model).eval()
     facts = describe(embedder)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent, name="output")
     with atomic_path(output) as temporary:
         again = WRITERS[kind](embedder, temporary, facts)
         difference = compare(embedder, again)

@@ -5,7 +5,6 @@ back through :mod:`asl.storage.reading`, and who must write alone takes a lock o
 :mod:`asl.storage.locking`.
 """
 
-from asl.storage.absent_paths import absent, dead_link
 from asl.storage.locking import exclusive_lock
 from asl.storage.reading import (
     ReadError,
@@ -28,6 +27,7 @@ from asl.storage.text_checksums import (
     remove_stale,
 )
 from asl.storage.user_cache import FOLDER_VARIABLE, cache_folder
+from asl.storage.wanted_paths import absent, dead_link, make_folder, no_folder
 from asl.storage.writing import (
     WriteError,
     atomic_binary,
@@ -57,6 +57,8 @@ __all__ = [
     "is_as_written",
     "json_checksum",
     "open_database",
+    "make_folder",
+    "no_folder",
     "printable_name",
     "read_checksums",
     "read_errors",

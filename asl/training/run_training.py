@@ -28,7 +28,7 @@ from asl.edits.recipes import load_recipe
 from asl.losses import WeightedSum
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.report.provenance import provenance
-from asl.storage import atomic_text, write_json
+from asl.storage import atomic_text, make_folder, write_json
 from asl.training.checkpoints import has_checkpoint
 from asl.training.checks import check_groups, check_loss, check_shards, check_validation
 from asl.training.data_identity import check_identity, identify, write_identity
@@ -101,7 +101,7 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
     """
     check_parts(config)
     output = Path(str(config.output))
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output, name="output")
     first = is_first_process()
     console = PlainConsole(quiet=not first)
     resumes = first and config.resume

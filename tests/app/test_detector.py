@@ -294,6 +294,7 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
         (lambda: CopyDetector(embedder, local_candidates=-1), "local_candidates: must be 0"),
         (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
         (lambda: CopyDetector(embedder, precision=1.0), "precision"),
+        (lambda: CopyDetector(embedder, folder=__file__), r"\.py is a file, not a folder; choose"),
         (
             lambda: CopyDetector(embedder, regions="tiny"),
             "regions: expected one of none, coarse, fine",

@@ -39,8 +39,8 @@ class MisconfigurationException(Exception):
         (UsageError("k: wrong"), 2, "error: k: wrong"),
         (AslError("store: damaged"), 1, "error: store: damaged"),
         (KeyboardInterrupt(), STOPPED, "error: stopped; the same command resumes"),
-        (FileExistsError(17, "File exists", "out"), 1, "error: out: a file is where a folder"),
-        (NotADirectoryError(20, "Not a directory", "a/b"), 1, "error: a/b: a file is where"),
+        (FileExistsError(17, "File exists", "out"), 2, "error: out: a file is where a folder"),
+        (NotADirectoryError(20, "Not a directory", "a/b"), 2, "error: a/b: a file is where"),
         (
             FileNotFoundError(2, "No such file", "a/b"),
             1,

@@ -29,6 +29,7 @@ from asl.app.library.row_checksums import (
 from asl.counts import counted
 from asl.model_names import other_model
 from asl.storage import ReadError, atomic_path, database_errors, open_database, read_errors
+from asl.storage.wanted_paths import make_folder
 from asl.types import F32, AslError
 
 FORMAT = "asl-images-1"
@@ -76,13 +77,8 @@ class ImageStore:
         self.path = None if path is None else Path(path)
         self.dim, self.model = dim, model
         self._lock = threading.RLock()
-        try:
-            if self.path is not None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise AslError(
-                f"{path}: cannot be created ({error.strerror}); choose another place"
-            ) from error
+        if self.path is not None:
+            make_folder(self.path.parent)
         self._db = open_database(path or ":memory:", remedy=REMEDY)
         try:
             with database_errors(path or "memory", remedy=REMEDY):

@@ -32,6 +32,7 @@ from asl.app.reviewing.review_groups import ReviewFiles, ReviewGroup, review_gro
 from asl.app.scanning.scan_file import SCAN_FILE, read_scan
 from asl.counts import counted
 from asl.scoring.library_calibration import LibraryCalibration
+from asl.storage import no_folder
 from asl.types import AslError, Progress, UsageError
 
 
@@ -334,7 +335,7 @@ class ReviewSession:
             if place.is_relative_to(folder):
                 raise UsageError(f"--into: {into} is inside {typed}, which the next scan reads")
         if into.exists() and not into.is_dir():
-            raise UsageError(f"--into: {into} is a file, not a folder")
+            raise UsageError(f"--into: {no_folder(into)}; choose another path")
 
     def undo_removal(self, *, progress: Progress | None = None) -> Restored:
         """Put the files of the last removal back.

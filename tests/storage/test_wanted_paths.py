@@ -9,7 +9,7 @@ import pytest
 from asl.app.library.sync import list_files
 from asl.data.catalog import open_catalog
 from asl.data.images import ImageError, decode_image, read_file
-from asl.storage import absent, dead_link
+from asl.storage import absent, cache_folder, dead_link, make_folder, no_folder
 from asl.types import AslError, UsageError
 
 
@@ -27,6 +27,27 @@ def test_only_a_link_without_an_end_is_dead(tmp_path: Path, link: Path) -> None:
     assert dead_link(link) == f"a link to {link.readlink()}, which leads nowhere"
     assert absent(link) == f"{link} is {dead_link(link)}"
     assert absent(tmp_path / "none") == f"there is no {tmp_path / 'none'}"
+
+
+def test_folders_are_made_and_files_in_their_place_are_named(tmp_path: Path, link: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_bytes(b"x")
+    for path in (tmp_path / "file", tmp_path / "file" / "inside" / "deep"):
+        said = rf"^output: {tmp_path / 'file'} is a file, not a folder; choose another path$"
+        with pytest.raises(UsageError, match=said):
+            make_folder(path, name="output")
+    with pytest.raises(UsageError, match=r"dead\.jpg is a link to .*, which leads nowhere; choose"):
+        make_folder(link)
+    assert no_folder(tmp_path / "none") == f"there is no folder {tmp_path / 'none'}"
+
+
+def test_a_cache_that_is_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    monkeypatch.setenv("ASL_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match=r"^ASL_CACHE: .*file is a file, not a folder; let it"):
+        cache_folder()
 
 
 def test_readers_name_a_dead_link(tmp_path: Path, link: Path) -> None:
