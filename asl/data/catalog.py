@@ -32,7 +32,7 @@ from asl.data.signatures import (
     read_extensions,
 )
 from asl.storage import dead_link, file_stamp, printable_name
-from asl.types import I64, AslError, StrArray, as_ids
+from asl.types import I64, AslError, StrArray, UsageError, as_ids
 
 IdStyle = Literal["path", "stem"]
 LIST_EXTENSIONS = (".txt", ".csv")  # of paths
@@ -203,14 +203,14 @@ def open_catalog(
             :attr:`FileCatalog.unreadable`.
 
     Raises:
-        AslError: nothing is there, no image is in it, two images get the same id, or a part of it
-            cannot be read.
+        UsageError: nothing is there, or a file of another kind.
+        AslError: no image is in it, two images get the same id, or a part of it cannot be read.
     """
     path = Path(source)
     if path.is_dir():
         return _open_folder(path, id_style, complete)
     if not path.exists():
-        raise AslError(f"{path}: {dead_link(path) or 'there is no such file or folder'}")
+        raise UsageError(f"{path}: {dead_link(path) or 'there is no such file or folder'}")
     ending = path.suffix.lower()
     if ending in read_extensions():
         return _files([path], [path.name], id_style, source=path)
@@ -223,7 +223,7 @@ def open_catalog(
         return _files([path], [path.name], id_style, source=path)
     if kind or ending in PICTURE_EXTENSIONS:
         raise AslError(f"{path}: has {skipped_text([(ending or str(kind), 1)])}")
-    raise AslError(
+    raise UsageError(
         f"{path}: expected a folder, an image, or a .txt, .csv, .tar or .parquet of images"
     )
 

@@ -15,6 +15,7 @@ from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample_benchmark import sample_benchmark
 from asl.data.training_set import HardPairs, PairsAs
+from asl.storage import absent
 from asl.types import Progress, UsageError
 
 ROLES = ("classes", "negatives", "positives", "none")
@@ -90,6 +91,10 @@ def check_keys(config: DataConfig) -> None:
     _check_pairs(config)
     if config.name == "folder" and config.train is None:
         raise UsageError("data.train: needed with data=folder, e.g. `data.train=photos/`")
+    for key in ("train", "root", "benchmark", "validation", "hard_pairs"):
+        path = getattr(config, key)
+        if path and not Path(path).exists():
+            raise UsageError(f"data.{key}: {absent(path)}; check the path")
 
 
 def _listed_pairs(config: DataConfig, published: Benchmark | None) -> list[HardPair]:

@@ -14,7 +14,7 @@ import pytest
 
 from asl.data import signatures
 from asl.data.catalog import Catalog, CatalogLoader, open_catalog, subset
-from asl.types import AslError
+from asl.types import AslError, UsageError
 
 
 def jpeg(level: int) -> bytes:
@@ -158,12 +158,12 @@ def test_a_text_that_lists_no_file_is_refused_as_a_list(
 
 
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AslError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         open_catalog(tmp_path / "none")
     with pytest.raises(AslError, match="no image in it"):
         open_catalog(tmp_path)
     (tmp_path / "x.zip").write_bytes(b"PK")
-    with pytest.raises(AslError, match="expected a folder"):
+    with pytest.raises(UsageError, match="expected a folder"):
         open_catalog(tmp_path / "x.zip")
     for folder in ("1", "2"):
         (tmp_path / folder).mkdir()

@@ -57,6 +57,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         ({"name": "sample", "root": "x"}, r"data\.root: is of published sets, not of data=sample"),
         ({"name": "folder"}, r"data\.train: needed with data=folder"),
+        ({"name": "folder", "train": "typo"}, r"^data\.train: there is no typo; check the path$"),
+        ({"name": "ndec", "root": "typo"}, r"^data\.root: there is no typo; check"),
+        ({"validation": "typo"}, r"^data\.validation: there is no typo; check"),
+        ({"benchmark": "typo"}, r"^data\.benchmark: there is no typo; check"),
         ({"name": "ndec"}, r"data\.root: needed with data=ndec"),
     ],
 )
