@@ -71,7 +71,7 @@ class InputLoader:
 
         Raises:
             UsageError: a path does not exist, or is of a kind that its role cannot have.
-            AslError: the roles were embedded by different models.
+            AslError: the roles, or the features beside the output, are of different models.
         """
         self.sources = sources
         self._background = (
@@ -103,6 +103,10 @@ class InputLoader:
             {role: source.model for role, source in roles.items()},
             embedded=[role for role in roles if isinstance(roles[role], ImageRole)],
         )
+        # All before the first of them is embedded, which would be for nothing.
+        for source in roles.values():
+            if isinstance(source, ImageRole):
+                source.check_output()
 
     @cached_property
     def embedding_model(self) -> SavedModel | Embedder:

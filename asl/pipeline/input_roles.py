@@ -15,9 +15,10 @@ from asl.features.embed_options import EmbedOptions
 from asl.features.feature_store import FeatureStore
 from asl.features.regions import region_embeddings, regions_of
 from asl.index.saved_index import SavedIndex
+from asl.model_names import other_model
 from asl.pipeline.features import embed_images, embedded_ids
 from asl.scoring.ensemble import ensemble
-from asl.types import Embeddings
+from asl.types import AslError, Embeddings
 
 if TYPE_CHECKING:
     from asl.models import Embedder, SavedModel
@@ -157,6 +158,19 @@ class ImageRole:
     def size(self) -> tuple[int, int]:
         """Images at most, and dimensions of an embedding."""
         return len(self.images), self.embedding.embedding_model.dim
+
+    def check_output(self) -> None:
+        """Refuse a store of an earlier search by another model, which cannot be continued.
+
+        Raises:
+            AslError: naming the store and both models.
+        """
+        if not FeatureStore.is_store(self.output):
+            return
+        stored = str(FeatureStore.open(self.output).manifest["model"])
+        if stored != self.model:
+            text = other_model(stored, self.model, otherwise="choose another output")
+            raise AslError(f"{self.output}: {text}")
 
     def open(self) -> OpenedRole:
         """Embed the images; print how many could not be read."""

@@ -61,6 +61,18 @@ def sources(files: Path, tmp_path: Path) -> InputSources:
     )
 
 
+@pytest.mark.parametrize("role", ["references", "background"])
+def test_features_of_another_model_beside_the_output_are_refused_before_the_queries(
+    sources: InputSources, files: Path, role: str
+) -> None:
+    given = replace(sources, references=str(files / "photos"), background=str(files / "more"))
+    shutil.copytree(files / "photos", files / "more", dirs_exist_ok=True)
+    FeatureStore.create(sources.features / role, model="ab" * 32, dim=8, preprocessing={})
+    with pytest.raises(AslError, match=rf"{role}: was made with .*, not with .*or choose another"):
+        InputLoader(given)
+    assert not (sources.features / "queries").exists()
+
+
 def test_images_are_embedded_when_they_are_opened(
     sources: InputSources, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
