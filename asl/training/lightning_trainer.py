@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
@@ -31,6 +32,33 @@ _OWN = {
     "reload_dataloaders_every_n_epochs",
     "use_distributed_sampler",
 }
+_TIME = re.compile(r"(?=.*[1-9])\d+:\d\d:\d\d:\d\d")  # above 0
+
+
+def check_length(settings: FitSettings) -> None:
+    """Refuse a training without an end, without a step, or of an unreadable time.
+
+    The learning rate follows the share of all steps that is done: they must be known.
+
+    Raises:
+        UsageError: the key is named.
+    """
+    if settings.max_epochs < 1:
+        raise UsageError(
+            f"trainer.max_epochs: must be 1 or more, got {settings.max_epochs}; the learning rate "
+            "needs an end to fall to: for a shorter training set trainer.max_steps or "
+            "trainer.max_time beside it"
+        )
+    if settings.max_steps < 1 and settings.max_steps != -1:
+        raise UsageError(
+            f"trainer.max_steps: must be 1 or more, got {settings.max_steps}; give -1 to train for "
+            f"trainer.max_epochs={settings.max_epochs}"
+        )
+    if settings.max_time is not None and not _TIME.fullmatch(settings.max_time):
+        raise UsageError(
+            f"trainer.max_time: expected DD:HH:MM:SS, got {settings.max_time!r}; write eight hours "
+            "as 00:08:00:00"
+        )
 
 
 def make_trainer(

@@ -18,7 +18,7 @@ from asl.models import Embedder
 from asl.models.recipe import Recipe
 from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.score import Score
-from asl.training.lightning_trainer import trainer_extra
+from asl.training.lightning_trainer import check_length, trainer_extra
 from asl.training.loggers import check_logger
 from asl.training.schedule import OptimizerFactory
 from asl.types import UsageError
@@ -56,7 +56,7 @@ SLOTS = (MODEL, LOSS, OPTIM, EDITS, SCORE)
 
 
 def check_parts(config: TrainConfig) -> None:
-    """Check the groups with a ``_target_``: allowed classes, known keys, values of the right type.
+    """Check the length, and groups with a ``_target_``: allowed classes, keys, types of values.
 
     Raises:
         UsageError: naming the key.
@@ -65,6 +65,7 @@ def check_parts(config: TrainConfig) -> None:
         check(getattr(config, slot.key), slot, "train")
     trainer_extra(config.trainer.extra)
     check_logger(config.trainer.logger)
+    check_length(config.trainer)
 
 
 def build_model(config: TrainConfig) -> Embedder:

@@ -44,6 +44,11 @@ def test_a_class_layer_has_a_row_for_every_training_image() -> None:
     assert (7, 3) in shapes
 
 
+def test_a_training_may_end_by_steps_or_time_before_its_epochs() -> None:
+    for limits in ([], ["trainer.max_steps=-1"], ["trainer.max_steps=1"]):
+        check_parts(compose("train", [*TINY, *limits, "trainer.max_time=00:08:00:00"]))
+
+
 def test_what_belongs_to_another_group_is_refused() -> None:
     config = compose("train", TINY)
     config.model = {**config.model, "_target_": "asl.models.embedder.Recipe", "backbone": "x"}
@@ -60,6 +65,12 @@ def test_what_belongs_to_another_group_is_refused() -> None:
     [
         ({"logger": "clearml"}, r"trainer\.logger: expected one of"),
         ({"extra": {"plugins": []}}, r"trainer\.extra\.plugins: is set by asl itself"),
+        ({"max_epochs": -1}, r"^trainer\.max_epochs: must be 1 or more, got -1; .*needs an end"),
+        ({"max_epochs": 0}, r"^trainer\.max_epochs: must be 1 or more, got 0"),
+        ({"max_steps": -2}, r"^trainer\.max_steps: must be 1 or more, got -2; give -1 to train"),
+        ({"max_steps": 0}, r"^trainer\.max_steps: must be 1 or more, got 0"),
+        ({"max_time": "1 h"}, r"^trainer\.max_time: expected DD:HH:MM:SS, got '1 h'; write"),
+        ({"max_time": "00:00:00:00"}, r"^trainer\.max_time: expected DD:HH:MM:SS"),
     ],
 )
 def test_the_trainer_is_checked_before_anything_is_built(
