@@ -40,8 +40,11 @@ def run(options: ReviewConfig) -> int:
     busy = f"{options.scan}: another asl review has it open; stop that one first"
     with exclusive_lock(options.scan / "review.lock", busy=busy):
         session = ReviewSession(options.scan)
-        if session.dropped:
-            print(f"left out: {counted(session.dropped, 'decision')} about files that changed")
+        if aside := session.set_aside:
+            print(
+                f"set aside: {counted(aside, 'decision')} about files that changed, or that this "
+                "scan does not list; kept for a scan that finds them again"
+            )
         if options.undo:
             return _undo(session)
         if options.rule:

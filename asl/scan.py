@@ -25,7 +25,7 @@ _COPIES_FOUND = 3  # exit code
 
 def run(options: ScanConfig) -> int:
     """Scan and write; returns the exit code."""
-    from asl.app.scanning.earlier_results import remove_earlier
+    from asl.app.scanning.earlier_results import note_on_other_photos, remove_earlier
     from asl.app.scanning.scan_cache import note_on_other_caches
     from asl.app.scanning.scan_file import SCAN_FILE, write_scan
     from asl.app.scanning.tables import rows_of, summary, write_table
@@ -35,8 +35,9 @@ def run(options: ScanConfig) -> int:
     # Before the work, which would be for nothing where there is no place for its result.
     if all(path.exists() for path in options.photos):
         make_folder(options.output, name="--output")
-    if note := note_on_other_caches(options):
-        print(terminal_text(note), file=sys.stderr)
+    for note in (note_on_other_caches(options), note_on_other_photos(options)):
+        if note:
+            print(terminal_text(note), file=sys.stderr)
     result = _scanned(options)
     rows = rows_of(result)
     numbers = summary(result, rows, command=current_command())
@@ -104,7 +105,7 @@ def _write_gallery(result: ScanResult, options: ScanConfig, numbers: dict[str, A
     facts = {
         name.replace("_", " "): value
         for name, value in numbers.items()
-        if not isinstance(value, dict)
+        if not isinstance(value, dict | list)
     }
     facts |= {f"seconds for {name}": value for name, value in result.seconds.items()}
     path = options.output / "gallery.html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,17 @@ def test_wrong_places_are_said_in_one_line(
         == 2
     )
     assert "is PHOTOS itself" in capsys.readouterr().err
+
+
+def test_a_scan_of_other_photos_says_whose_results_it_replaces(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(photos, tmp_path / "other")
+    common = ("--model", model, "--output", tmp_path / "out", "--max-failure-rate", 1, "--quiet")
+    assert [scan(photos, *common), scan(photos, *common)] == [0, 0]
+    assert "note: " not in capsys.readouterr().err
+    assert scan(other, *common) == 0
+    assert f"has the results of a scan of {photos}, and this" in capsys.readouterr().err
 
 
 def test_no_place_for_the_results_is_said_in_one_line(

@@ -69,6 +69,15 @@ class Decisions:
             }
         )
 
+    def others(self, digests: Mapping[str, str]) -> Decisions:
+        """Return the decisions that :meth:`of_contents` leaves out."""
+        mine = self.of_contents(digests)
+        return Decisions({path: self._decided[path] for path in self if mine.get(path) is None})
+
+    def joined(self, others: Decisions) -> Decisions:
+        """Return these and others; where both decided about a path, these count."""
+        return Decisions({**others._decided, **self._decided})
+
     def copy(self) -> Decisions:
         """Return an independent copy."""
         return Decisions(self._decided)

@@ -78,7 +78,6 @@ class ReviewSession:
         groups: today's, without the pairs that were marked.
         decisions: by path.
         marks: by content.
-        dropped: number of stored decisions about files whose content the scan does not know.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,7 +98,8 @@ class ReviewSession:
         self.marks = read_marks(self.result.marks)
         stored = read_decisions(folder / DECISIONS_FILE)
         self.decisions = stored.of_contents(self.result.synced.digests)
-        self.dropped = len(stored) - len(self.decisions)
+        # Of other photos, or of files as they were: a scan that finds them again counts them.
+        self._aside = stored.others(self.result.synced.digests)
         self.groups = self._regrouped()
         self._check = ContentCheck()
         self._losses = LossCheck(folder)
@@ -108,6 +108,11 @@ class ReviewSession:
 
     def _regrouped(self) -> list[ReviewGroup]:
         return review_groups(self.result, self.files, self.marks.left_out())
+
+    @property
+    def set_aside(self) -> int:
+        """Number of stored decisions about files whose content the scan does not know."""
+        return len(self._aside)
 
     @property
     def root(self) -> Path:
@@ -232,7 +237,7 @@ class ReviewSession:
                 if mark is not None:
                     self.marks.put(mark)
             if step.decisions:
-                write_decisions(self.decisions, self.folder / DECISIONS_FILE)
+                self._store_decisions()
             if step.marks:
                 self._store_marks()
             return True
@@ -243,7 +248,10 @@ class ReviewSession:
             self.decisions.put(path, decision)
         if store and chosen:
             self._steps.append(_Step(before, {}))
-            write_decisions(self.decisions, self.folder / DECISIONS_FILE)
+            self._store_decisions()
+
+    def _store_decisions(self) -> None:
+        write_decisions(self.decisions.joined(self._aside), self.folder / DECISIONS_FILE)
 
     def _store_marks(self) -> None:
         write_marks(self.marks, self.result.marks)
@@ -326,7 +334,7 @@ class ReviewSession:
             for move in done.moved:
                 self.decisions.put(move.path, None)
             self._steps.clear()
-            write_decisions(self.decisions, self.folder / DECISIONS_FILE)
+            self._store_decisions()
             return done
 
     def _check_place(self, into: Path) -> None:

@@ -259,6 +259,7 @@ def summary(result: ScanResult, rows: list[Row], *, command: str) -> dict[str, A
         "version": __version__,
         "model": result.model,
         "model_hash": result.model_hash,
+        "folders": [str(folder) for folder, _ in result.roots],
         "files": result.files,
         "usable": len(result.synced.digests),
         "unreadable": len(result.synced.failures),

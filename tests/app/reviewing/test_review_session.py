@@ -114,12 +114,13 @@ def test_a_folder_without_a_scan_and_wrong_files_are_refused(
             session.decide([wrong], False)
 
 
-def test_decisions_about_files_that_a_new_scan_knows_otherwise_are_dropped(
+def test_decisions_about_other_photos_are_kept_and_count_when_they_are_scanned_again(
     saved: SavedScan,
 ) -> None:
     session = ReviewSession(saved.folder)
     session.decide([number(session, saved, "small-1.png")], False)
     path = saved.folder / "scan.json"
+    before = path.read_bytes()
     digest = session.digest(number(session, saved, "small-1.png"))
     text = path.read_text().replace(digest, "0" * 64)
     path.write_text(
@@ -127,6 +128,15 @@ def test_decisions_about_files_that_a_new_scan_knows_otherwise_are_dropped(
     )
     text = path.read_text().rstrip("}\n ").rstrip(",") + "\n}"
     path.write_text(text)
+    other = ReviewSession(saved.folder)
+    assert other.set_aside == 1
+    assert len(other.decisions) == 0
+    other.decide([number(other, saved, "p1.jpg")], True)
+    other.undo()
+    other.decide([number(other, saved, "p1.jpg")], True)
+    path.write_bytes(before)
     again = ReviewSession(saved.folder)
-    assert again.dropped == 1
-    assert len(again.decisions) == 0
+    assert again.set_aside == 0
+    assert (names(again, False), names(again, True)) == ({"small-1.png"}, {"p1.jpg"})
+    again.decide([number(again, saved, "small-1.png")], None)
+    assert names(ReviewSession(saved.folder), False) == set(), "what is taken back stays so"

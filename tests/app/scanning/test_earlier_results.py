@@ -7,15 +7,35 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asl.app.scanning.earlier_results import remove_earlier
+from asl.app.scanning.earlier_results import note_on_other_photos, remove_earlier
+from asl.console.schemas.scan_config import ScanConfig
 from asl.data.checked_parquet import write_parquet
-from asl.storage import atomic_text, recorded
+from asl.storage import atomic_text, recorded, write_json
 
 
 def text(path: Path) -> Path:
     with recorded(path), atomic_text(path) as file:
         file.write("written by asl")
     return path
+
+
+def test_results_of_other_photos_are_said_to_be_replaced(tmp_path: Path) -> None:
+    photos, others = tmp_path / "photos", tmp_path / "others"
+    photos.mkdir()
+    others.mkdir()
+    (photos / "a.jpg").write_bytes(b"")
+
+    def said(*asked: Path, against: tuple[Path, ...] = ()) -> str:
+        options = ScanConfig(photos=list(asked), against=list(against), output=tmp_path)
+        return note_on_other_photos(options)
+
+    assert said(photos) == "", "nothing is there"
+    write_json(tmp_path / "summary.json", {"files": 3})
+    assert said(photos) == "", "an earlier version does not say of what"
+    write_json(tmp_path / "summary.json", {"folders": [str(photos)]})
+    assert said(photos) == said(photos / "a.jpg") == said(others, against=(photos,)) == ""
+    assert said(others).startswith(f"note: {tmp_path} has the results of a scan of {photos}, and")
+    assert "decisions and marks of reviews are kept" in said(others)
 
 
 def test_what_asl_wrote_goes(tmp_path: Path) -> None:
