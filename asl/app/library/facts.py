@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from asl.app.library.lost_detail import LARGE_SIDE, SHRINKS, lost_inside, measure_lost_detail
 from asl.data.camera_raw import picture_kind
 from asl.data.images import Pixels, open_image
 
-SHRINKS = (1.25, 1.5, 2.0, 3.0, 4.0)  # factors of both sides at which lost detail is measured
 MOST_TEXT = 80  # characters kept of a text in a file
-LARGE_SIDE = 1024  # pixels; larger images are measured on samples, for speed
-TILE_SIDE = 340  # pixels; a large image has 3 x 3 samples
 GIF_COLOURS = 256
 # Share of pixels that equal their neighbour: above it a drawing; a photograph with few colours
 # has 0.7 at most.
@@ -42,6 +40,7 @@ class Facts:
             drawings and grey photographs.
         lost: RMS grey levels that are lost when the image is shrunk by each of ``SHRINKS`` and
             enlarged again.
+        lost_by_place: the same by place (:mod:`asl.app.library.lost_detail`).
     """
 
     width: int
@@ -54,6 +53,7 @@ class Facts:
     checksum: int | None = None
     few_colours: bool = False
     lost: tuple[float, ...] = ()
+    lost_by_place: str = ""
 
     @property
     def pixels(self) -> int:
@@ -64,6 +64,14 @@ class Facts:
     def sharpness(self) -> float:
         """RMS grey levels of the detail that is lost at half the size; 0 where not measured."""
         return self.lost[SHRINKS.index(2.0)] if self.lost else 0.0
+
+    def lost_inside(self, outline: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+        """Return ``lost`` of the part inside an outline; of all where that was not measured.
+
+        Args:
+            outline: corners (x, y) as shares 0..1 of the image; empty for all of it.
+        """
+        return lost_inside(self.lost_by_place, outline, (self.height, self.width)) or self.lost
 
     def to_json(self) -> str:
         """Serialise for the store; :meth:`from_json` is the inverse."""
@@ -124,7 +132,7 @@ def read_facts(data: bytes, pixels: Pixels, shown: bytes = b"") -> Facts:
         taken,
         zlib.crc32(np.ascontiguousarray(pixels).data),
         _has_few_colours(pixels),
-        _lost_detail(pixels),
+        *measure_lost_detail(pixels),
     )
 
 
@@ -153,32 +161,6 @@ def _colour_numbers(pixels: Pixels) -> npt.NDArray[np.uint32]:
     """Pack the channels of every pixel into one number."""
     red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
     return np.asarray((red << 16) | (green << 8) | blue, dtype=np.uint32)
-
-
-def _lost_detail(pixels: Pixels) -> tuple[float, ...]:
-    squares = [[_mean_square_lost(shrink, tile) for shrink in SHRINKS] for tile in _tiles(pixels)]
-    return tuple(round(float(value), 3) for value in np.sqrt(np.mean(squares, axis=0)))
-
-
-def _tiles(pixels: Pixels) -> list[Pixels]:
-    """Cut samples from all over a large image; a small one is one sample."""
-    if max(pixels.shape[:2]) <= LARGE_SIDE:
-        return [pixels]
-    tops, lefts = (
-        np.linspace(0, max(0, side - TILE_SIDE), 3).astype(int) for side in pixels.shape[:2]
-    )
-    return [
-        pixels[top : top + TILE_SIDE, left : left + TILE_SIDE] for top in tops for left in lefts
-    ]
-
-
-def _mean_square_lost(shrink: float, pixels: Pixels) -> float:
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    height, width = grey.shape
-    size = max(1, round(width / shrink)), max(1, round(height / shrink))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    enlarged = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    return float(np.mean((grey - enlarged) ** 2))
 
 
 def _text(exif: Image.Exif, tag: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from asl.app.library.facts import SHRINKS, Facts
+from asl.app.library.facts import Facts
+from asl.app.library.lost_detail import SHRINKS
 from asl.app.pairs.pair_verdict import PairVerdict, outline_area
 from asl.data.signatures import CAMERA_RAW
 
@@ -155,19 +157,26 @@ def _resolution_votes(verdict: PairVerdict, first: Facts, second: Facts) -> list
     if min(first_pixels, second_pixels) <= 0:
         return []
     ratio = math.sqrt(second_pixels / first_pixels)
-    larger, smaller = (second, first) if ratio > 1 else (first, second)
+    lost = first.lost_inside(verdict.first_outline), second.lost_inside(verdict.second_outline)
+    larger, smaller = lost[::-1] if ratio > 1 else lost
     shrink = max(ratio, 1 / ratio)
     if shrink < LEAST_SIDE_RATIO or not _has_more_detail(larger, smaller, shrink):
         return []
     return [(math.copysign(2.0, math.log(ratio)), "more detail in the shared part")]
 
 
-def _has_more_detail(larger: Facts, smaller: Facts, shrink: float) -> bool:
-    """Tell a larger photograph from an enlarged copy, which loses nothing at the smaller size."""
-    if not larger.lost or not smaller.lost:
+def _has_more_detail(larger: Sequence[float], smaller: Sequence[float], shrink: float) -> bool:
+    """Tell a larger photograph from an enlarged copy, which loses nothing at the smaller size.
+
+    Args:
+        larger: lost detail of the shared part where it has more pixels.
+        smaller: the same in the other image.
+        shrink: factor between the two.
+    """
+    if not larger or not smaller:
         return True  # written by an earlier version, which counted pixels only
-    beyond = float(np.interp(shrink, SHRINKS, larger.lost))
-    return beyond > ENLARGED_DETAIL * smaller.lost[SHRINKS.index(2.0)]
+    beyond = float(np.interp(shrink, SHRINKS, larger))
+    return beyond > ENLARGED_DETAIL * smaller[SHRINKS.index(2.0)]
 
 
 def _format_votes(first: Facts, second: Facts) -> list[Vote]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asl.app.library.facts import Facts, read_facts
-from asl.app.pairs.origin import Origin, find_origin
+from asl.app.pairs.origin import Origin, find_origin, origin_votes
 from asl.app.pairs.pair_verdict import SAME_FILE, PairVerdict
 from asl.data.images import decode_image
 from asl.matching.decision.thresholds import read_table, threshold_for
@@ -152,6 +152,29 @@ def test_an_enlarged_copy_has_more_pixels_but_no_more_detail(scale: float) -> No
     assert find_origin(EVEN, small, unmeasured).direction == "second->first", (
         "of an earlier version's store"
     )
+
+
+@pytest.mark.parametrize("scale", [1.3, 1.6, 2.2])
+def test_letters_around_an_enlarged_picture_are_no_detail_of_it(scale: float) -> None:
+    photo = textured(3)
+    size = (round(400 * scale), round(300 * scale))
+    shown = cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC)
+    margin = 60
+    page = np.full((size[1] + 2 * margin, size[0] + 2 * margin, 3), 250, np.uint8)
+    for line in range(10, page.shape[0], 20):
+        cv2.putText(page, "sharp letters " * 9, (3, line), cv2.FONT_HERSHEY_PLAIN, 1, (0, 0, 0))
+    page[margin:-margin, margin:-margin] = shown
+    left, top = margin / page.shape[1], margin / page.shape[0]
+    outline = ((left, top), (1 - left, top), (1 - left, 1 - top), (left, 1 - top))
+    pair = PairVerdict(0.9, 0.9, WHOLE, outline, 1.0, 0.7)
+    votes = origin_votes(pair, facts_of(photo, quality=90), facts_of(page, quality=90))
+    assert "more detail in the shared part" not in [why for _, why in votes]
+    larger = cv2.resize(textured(3, 1200, 1600), (1600, 1200))
+    page[margin:-margin, margin:-margin] = cv2.resize(larger, size, interpolation=cv2.INTER_AREA)
+    votes = origin_votes(pair, facts_of(larger, quality=90), facts_of(page, quality=90))
+    seen = [vote for vote, why in votes if why == "more detail in the shared part"]
+    assert len(seen) == (1600 / size[0] > 1.2)
+    assert all(vote < 0 for vote in seen), "the photograph is the original"
 
 
 def test_a_camera_raw_is_the_original_of_what_was_exported_from_it() -> None:
