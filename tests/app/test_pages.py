@@ -132,6 +132,14 @@ def test_copies_of_a_family_with_generations_say_what_they_are_from(
         True,
         False,
     ]
+    all_of_it, half = "[[0, 0], [1, 0], [1, 1], [0, 1]]", "[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]"
+    for clear, own, of_parent, words in (
+        ("true", all_of_it, half, "from"),
+        ("false", all_of_it, half, "a part of"),
+        ("false", half, all_of_it, "a version of"),
+        ("false", "[]", "[]", "a version of"),
+    ):
+        assert browser.run(f"kinship({{clear: {clear}}}, {own}, {of_parent})") == words
 
 
 def test_an_empty_gallery_says_so(browser: Browser, model: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from asl.app.pairs.pair_verdict import PairVerdict
 from asl.app.pairs.pair_verifier import verifier_id
 from asl.app.pairs.same_moment import may_be_same_moment
 from asl.app.scanning import scan_stages
+from asl.app.scanning.collage_sources import with_collage_sources
 from asl.app.scanning.directed_pairs import directed_pair
 from asl.app.scanning.pair_candidates import (
     ALL_COMPARED,
@@ -362,11 +363,13 @@ class _Scan:
             keep_all = self.remembered.keeps_all(digest)
             images.append(ScanImage(names, in_library, digest, facts[digest], log_norm, keep_all))
         number = {row: place for place, row in enumerate(rows)}
-        pairs = [
-            self.remembered.calibrate(
-                directed_pair(images, number[first], number[second], cosine, verdict, model)
-            )
-            for (first, second), (cosine, verdict) in matching.items()
-        ]
+        pairs = with_collage_sources(
+            [
+                self.remembered.calibrate(
+                    directed_pair(images, number[first], number[second], cosine, verdict, model)
+                )
+                for (first, second), (cosine, verdict) in matching.items()
+            ]
+        )
         pairs.sort(key=lambda pair: (-pair.probability, pair.original, pair.copy))
         return images, pairs

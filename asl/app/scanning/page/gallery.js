@@ -205,10 +205,31 @@ function firstItem(family) {
   return item(family, first, pair, null, tag ? [["tag", tag]] : [], [notes]);
 }
 
+// All of a picture is in a part of another one, as its source or cut from it.
+function isPart(outline, ofOther) {
+  return areaOf(outline) > 0.97 && areaOf(ofOther) < 0.92;
+}
+
+// What a picture is to the one that it stands under.
+function kinship(pair, outline, ofParent) {
+  if (pair.clear) return "from";
+  return isPart(outline, ofParent) ? "a part of" : "a version of";
+}
+
+function areaOf(outline) {
+  let twice = 0;
+  outline.forEach(([x, y], place) => {
+    const [nextX, nextY] = outline[(place + 1) % outline.length];
+    twice += x * nextY - nextX * y;
+  });
+  return Math.abs(twice) / 2;
+}
+
 // The way from a picture to the one it stands under: probability, direction, edits.
 function lowerItem(family, member) {
   const pair = data.pairs[member.row], turned = pair.copy !== member.image;
-  const outline = pair.outlines[turned ? 0 : 1], tags = [["tag p", percent(pair.p)]];
+  const [ofParent, outline] = turned ? [...pair.outlines].reverse() : pair.outlines;
+  const tags = [["tag p", percent(pair.p)]], words = kinship(pair, outline, ofParent);
   let edits = turned ? pair.back_edits : pair.edits;
   if (family.kind === "same moment") {
     tags.splice(0, 1, ["tag", "same moment"]);
@@ -221,7 +242,7 @@ function lowerItem(family, member) {
   }
   if (data.across) tags.push(["tag", "library"]);
   return item(family, member, pair, outline, tags, [
-    hasGenerations(family) ? ["soft", `${pair.clear ? "from" : "a version of"} ${fileOf(member.parent, true).name}`] : null,
+    hasGenerations(family) ? ["soft", `${words} ${fileOf(member.parent, true).name}`] : null,
     edits.length ? ["", edits.join(", ")] : null,
   ]);
 }
