@@ -37,9 +37,11 @@ def run(config: TrainConfig) -> int:
     """
     from contextlib import nullcontext
 
+    from asl.data.training_sources import check_paths
     from asl.storage import exclusive_lock
     from asl.training.distributed import is_first_process
 
+    check_paths(config.data)  # before a folder is made for nothing
     output = Path(str(config.output))
     busy = f"{output}: another training writes into it; wait for it, or choose another output"
     # The workers of a killed training notice after up to five seconds.

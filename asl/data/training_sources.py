@@ -57,6 +57,7 @@ def open_sources(config: DataConfig, *, seed: int = 0, progress: Progress | None
         AslError: a folder is empty or not in the layout.
     """
     check_keys(config)
+    check_paths(config)
     published = _published(config, seed, progress)
     if config.name == "folder":
         train: Catalog = open_catalog(str(config.train))
@@ -91,6 +92,14 @@ def check_keys(config: DataConfig) -> None:
     _check_pairs(config)
     if config.name == "folder" and config.train is None:
         raise UsageError("data.train: needed with data=folder, e.g. `data.train=photos/`")
+
+
+def check_paths(config: DataConfig) -> None:
+    """Refuse paths that do not exist, all before any is read.
+
+    Raises:
+        UsageError: naming the key.
+    """
     for key in ("train", "root", "benchmark", "validation", "hard_pairs"):
         path = getattr(config, key)
         if path and not Path(path).exists():

@@ -121,7 +121,7 @@ def thin_background(train: Catalog, count: int) -> Catalog:
     """Choose ``count`` training images, evenly over their list (0: all), and print how many."""
     total = len(train)
     if not 0 < count < total:
-        PlainConsole().say(f"background: all of {counted(total, 'training image')} embedded")
+        PlainConsole().say(f"background: all {counted(total, 'training image')} embedded")
         return train
     rows = np.linspace(0, total - 1, count).round().astype(np.int64)
     PlainConsole().say(
