@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from verifier_queries import recipes
+from verifier_queries import DRAWN_RECIPES, recipes
 
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
@@ -54,6 +54,7 @@ SHARES = {
         "printed": 0.03,
         "night": 0.03,
     },
+    "drawn": DRAWN_RECIPES,
 }
 Maps = npt.NDArray[np.float16]
 

@@ -123,11 +123,26 @@ def assemble(network: nn.Module, plan: Recipe, preprocessing: Preprocessing) -> 
     _add_waves(network, plan.wave)
     neck = necks[plan.neck]()
     if plan.norm_head:
-        neck = NormHead(neck, width, detach=plan.detach_norm)
+        more = _statistics_width(network, plan.norm_stages) if plan.norm_stages else 0
+        neck = NormHead(neck, width + more, detach=plan.detach_norm)
+    elif plan.norm_stages:
+        raise UsageError("model.norm_stages: only a norm head reads them; set model.norm_head=true")
     dim = int(cast(Any, neck).dim)
     return Embedder(
         network, poolings[plan.pooling](), neck, dim=dim, preprocessing=preprocessing, recipe=plan
     )
+
+
+def _statistics_width(network: nn.Module, stages: int) -> int:
+    """Return the width of :func:`asl.models.pooling.map_statistics` of the last stages."""
+    has_stages = hasattr(network, "forward_intermediates")
+    known = [stage["num_chs"] for stage in cast(Any, network).feature_info] if has_stages else []
+    if not 0 < stages <= len(known):
+        raise UsageError(
+            f"model.norm_stages: the backbone has {len(known)} stages that can be read; "
+            f"got {stages}"
+        )
+    return 2 * int(sum(known[-stages:]))
 
 
 def _add_waves(network: nn.Module, stages: Sequence[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from asl.models.pooling import map_statistics
 from asl.models.recipe import Preprocessing, Recipe
 from asl.types import AslError
 
@@ -95,13 +96,37 @@ class Embedder(nn.Module):
         Returns:
             float32 ``[B, D]`` un-normalised, and ``[B, C, h, w]``.
         """
-        features = self.backbone.forward_features(self.normalise(images))  # type: ignore[operator]
+        *pooled, patches = self.pooled(images)
+        with torch.autocast(images.device.type, enabled=False):
+            embedding: Tensor = self.neck(*pooled)
+        return embedding, patches
+
+    def pooled(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Pool the patch features of images.
+
+        Args:
+            images: as in :meth:`forward`.
+
+        Returns:
+            What the neck reads, float32: pooled features ``[B, W]`` and, where the recipe has
+            ``norm_stages``, statistics of those stages ``[B, W']``. Last, the patch features
+            ``[B, C, h, w]``.
+        """
+        features, stages = self._features(self.normalise(images))
         patches, token = self._as_map(features)
         # Pooling and neck are cheap and determine the norm: never in 16 bits.
         with torch.autocast(images.device.type, enabled=False):
             pooled = self.pool(patches.float()) if self.pool is not None else token.float()
-            embedding: Tensor = self.neck(pooled)
-        return embedding, patches
+            statistics = [map_statistics(stage.float()) for stage in stages]
+        return (pooled, *statistics, patches)
+
+    def _features(self, images: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Return the features of normalised images, and the maps that the norm head reads."""
+        network: Any = self.backbone
+        if not self.recipe.norm_stages:
+            return network.forward_features(images), ()
+        features, stages = network.forward_intermediates(images, indices=self.recipe.norm_stages)
+        return features, stages
 
     def normalise(self, images: Tensor) -> Tensor:
         """Normalise uint8 0..255 or float 0..1 by mean and std of the preprocessing."""

@@ -150,6 +150,10 @@ class NormHead(nn.Module):
     A neck alone shares its weights between direction and norm; here the norm-ratio loss shapes the
     norm without moving the angle. A soft clip bounds the log-norm to ±``bound``, so that it stays
     usable as a dimension of an inner product.
+
+    What a pooled feature was trained to ignore, the norm needs: how large things are shown, how
+    sharp, how much is cut off. Maps of earlier stages still have it, so the head may read their
+    statistics as well (``Recipe.norm_stages``).
     """
 
     def __init__(
@@ -165,7 +169,7 @@ class NormHead(nn.Module):
 
         Args:
             neck: predicts the direction.
-            width: of the pooled feature.
+            width: of the pooled feature and the statistics beside it.
             hidden: units of the small network.
             bound: largest absolute log-norm.
             detach: keep the gradient of the head from the backbone.
@@ -179,8 +183,19 @@ class NormHead(nn.Module):
             nn.BatchNorm1d(width), nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1)
         )
 
-    def forward(self, pooled: Tensor) -> Tensor:
+    def log_norm(self, pooled: Tensor, *statistics: Tensor) -> Tensor:
+        """Predict the bounded log-norm ``[B, 1]``.
+
+        Args:
+            pooled: ``[B, W]``.
+            statistics: ``[B, W']`` of each stage that the head reads.
+        """
+        features = torch.cat([pooled, *statistics], dim=1) if statistics else pooled
+        features = features.detach() if self._detach else features
+        result: Tensor = self.bound * torch.tanh(self.head(features) / self.bound)
+        return result
+
+    def forward(self, pooled: Tensor, *statistics: Tensor) -> Tensor:
         """Return ``[B, D]``: exp(bounded log-norm) times the unit direction."""
-        features = pooled.detach() if self._detach else pooled
-        log_norm = self.bound * torch.tanh(self.head(features) / self.bound)
+        log_norm = self.log_norm(pooled, *statistics)
         return log_norm.exp() * F.normalize(self.neck(pooled), dim=1)

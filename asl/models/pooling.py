@@ -68,6 +68,14 @@ class RMAC(nn.Module):
         return total
 
 
+def map_statistics(features: Tensor) -> Tensor:
+    """Return mean and standard deviation of every channel: ``[B, C, h, w]`` to ``[B, 2 C]``."""
+    mean = features.mean(dim=(2, 3), keepdim=True)
+    variance = (features - mean).square().mean(dim=(2, 3))
+    # Above 0, where the root has no gradient.
+    return torch.cat([mean[:, :, 0, 0], (variance + 1e-6).sqrt()], dim=1)
+
+
 def _starts(length: int, side: int, level: int) -> list[int]:
     """Place the regions of a level along one axis: evenly, overlapping by about 40 %."""
     if length <= side:

@@ -59,6 +59,8 @@ class Recipe:
         shift: learn the shift of the batch norm of ``linear_bn``.
         norm_head: predict the log-norm apart from the direction.
         detach_norm: keep the gradient of the norm head from the backbone.
+        norm_stages: last stages of the backbone whose maps the norm head reads beside the pooled
+            feature; 0: none.
         without: parts of the backbone that are left out, e.g. the last convolution of an
             EfficientNet (``conv_head``).
         full_last_stage: remove the stride of a ResNet's last stage (``layer4``): a map of twice the
@@ -79,6 +81,7 @@ class Recipe:
     shift: bool = False
     norm_head: bool = False
     detach_norm: bool = False
+    norm_stages: int = 0
     without: Sequence[str] = ()
     full_last_stage: bool = False
     wave: Sequence[str] = ()

@@ -48,8 +48,8 @@ MODES: tuple[str, ...] = get_args(Mode)
 # Log-norms of one image differ by some 1e-6 between batches: within this they count as equal.
 SAME_NORM = 1e-5
 # Difference of log-norms from which nine of ten true pairs are in order with either packaged model
-# (docs/results.md, "Direction from norms alone"): one norm is five times the other.
-CLEAR_DIFFERENCE = math.log(5)
+# (docs/results.md, "Direction from norms alone"): one norm is four times the other.
+CLEAR_DIFFERENCE = math.log(4)
 # Pairs gathered at once: more fall out of the cache, fewer make threads wait for each other.
 _PAIRS_PER_BLOCK = 256
 _PAIRS_PER_THREAD = 8192  # pairs that a thread of their own is worth

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of the exporters about them
     [
         {"neck": "projector", "hidden": [32], "norm_head": True, "pooling": "rmac"},
         {"neck": "linear_bn", "resize": "short", "pooling": "gem", "learned_p": True},
+        {"norm_head": True, "norm_stages": 2},
         {"backbone": "vit_tiny_patch16_224", "size": 64, "options": {"img_size": 64, "depth": 1}},
     ],
 )

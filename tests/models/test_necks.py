@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from asl.models import build_embedder, load_embedder, save_embedder
 from asl.models.necks import BatchNorm, LinearBN, NormHead, Sqrt, SqrtLinear
+from asl.models.pooling import map_statistics
+from asl.types import UsageError
 from tests.models.small_model import TINY, images
 
 
@@ -32,6 +35,66 @@ def test_a_norm_head_changes_lengths_and_not_directions() -> None:
         torch.nn.functional.normalize(before), torch.nn.functional.normalize(after), atol=1e-6
     )
     assert (after.norm(dim=1) > 1.2 * before.norm(dim=1)).all()
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        TINY,
+        {**TINY, "backbone": "resnet10t"},
+        {"backbone": "vit_tiny_patch16_224", "dim": 8, "pooling": "cls", "options": {"depth": 3}},
+    ],
+)
+def test_a_norm_head_may_read_earlier_stages_which_the_direction_does_not_see(
+    plan: dict[str, Any], tmp_path: Path
+) -> None:
+    plan = {"size": 224, **plan}
+    torch.manual_seed(0)
+    plain = build_embedder(**plan).eval()
+    network: Any = plain.backbone
+    embedder = build_embedder(**plan, norm_head=True, norm_stages=2).eval()
+    state = {name.replace("neck.", "neck.neck.", 1): v for name, v in plain.state_dict().items()}
+    embedder.load_state_dict(state, strict=False)
+    pictures = images(3, plan["size"])
+    features = embedder(pictures)
+    assert torch.allclose(
+        torch.nn.functional.normalize(plain(pictures)),
+        torch.nn.functional.normalize(features),
+        atol=1e-6,
+    )
+    _, maps = network.forward_intermediates(plain.normalise(pictures), indices=2)
+    pooled, *statistics, _ = embedder.pooled(pictures)
+    for stage, values in zip(maps, statistics, strict=True):
+        flat = stage.flatten(2)
+        expected = torch.cat([flat.mean(2), flat.std(2, correction=0)], dim=1)
+        assert torch.allclose(values, expected, atol=2e-3)
+    head: Any = embedder.neck
+    assert torch.allclose(features.norm(dim=1).log(), head.log_norm(pooled, *statistics)[:, 0])
+    assert head.head[0].num_features == pooled.shape[1] + sum(v.shape[1] for v in statistics)
+    save_embedder(embedder, tmp_path / "model.safetensors", card={})
+    assert torch.equal(features, load_embedder(tmp_path)(pictures))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"norm_head": True, "norm_stages": 9}, "has 5 stages that can be read; got 9"),
+        ({"norm_head": True, "norm_stages": -1}, "has 5 stages that can be read; got -1"),
+        ({"norm_stages": 1}, "only a norm head reads them; set model.norm_head=true"),
+    ],
+)
+def test_stages_that_cannot_be_read_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build_embedder(**TINY, **wrong)
+
+
+def test_statistics_of_a_constant_map_have_finite_gradients() -> None:
+    constant = torch.ones(1, 2, 3, 3, requires_grad=True)
+    statistics = map_statistics(constant)
+    assert statistics.tolist()[0] == pytest.approx([1, 1, 1e-3, 1e-3])
+    statistics.sum().backward()
+    assert constant.grad is not None
+    assert torch.isfinite(constant.grad).all()
 
 
 def test_a_linear_layer_follows_the_square_root(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_graphs_are_kept_in_the_users_cache(
     assert find_graph("0123") == mine
     assert len(cached_graphs()) == 1
     assert oct((tmp_path / "cache").stat().st_mode & 0o777) == "0o700", "nobody else's"
-    monkeypatch.setenv("ASL_CACHE", str(tmp_path / "cache/graphs/0123.graph"))
+    monkeypatch.setenv("ASL_CACHE", str(tmp_path / "cache/graphs/0123.graph/below"))
     keep_graph(mine)  # a folder that cannot be made
     assert find_graph("0123") is None
 

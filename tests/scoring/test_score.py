@@ -59,7 +59,7 @@ def test_rounding_does_not_decide_whether_an_image_is_a_copy_of_itself(mode: str
 
 
 def test_the_direction_is_unclear_between_norms_that_are_nearly_as_large() -> None:
-    factors = np.array([1 / 5.01, 1 / 4.99, 1.0, 4.99, 5.01])
+    factors = np.array([1 / 4.01, 1 / 3.99, 1.0, 3.99, 4.01])
     queries = Embeddings.from_features([f"q{n}" for n in range(5)], factors[:, None] * [[3.0, 4.0]])
     pairs = ScoredPairs.from_ids(queries.ids, ["q"] * 5, np.ones(5))
     columns = describe_pairs(pairs, queries.as_queries(), QUERY.as_references())

@@ -170,4 +170,5 @@ def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
         torch.nn.functional.normalize(model(images)),
         atol=1e-5,
     )
+    assert load_embedder(normed).recipe.norm_stages == 1
     assert (with_norm.norm(dim=1) - model(images).norm(dim=1)).abs().min() > 1e-3

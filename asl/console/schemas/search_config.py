@@ -14,7 +14,7 @@ store of asl extract, or an index of it, which is memory-mapped. Stores joined b
 one by the mean of their cosines. Images are embedded first, into OUTPUT.features/, where a second
 run resumes. The output has one line per pair: query_id, reference_id, score (higher = surer),
 cosine, both log-norms, a probability where the model is calibrated, and a direction from the
-original to the copy: reference->query or query->reference where one norm is five times the other,
+original to the copy: reference->query or query->reference where one norm is four times the other,
 else unclear; with score=verified, which is a probability, the direction is the one that the pixels
 show (none: no copy).
 """
