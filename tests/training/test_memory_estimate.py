@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_refused_with_the_keys_that_help() -> None:
     refuse_large_classes(needed, 42 * 2**30, images=10)
     refuse_large_classes({"class weights": 0, "network": 2**40}, 1, images=10)
     message = (
-        r"class weights for 1100000 .* 41\.0 GiB .*\(class weights 40\.0, network 1\.0\), "
+        r"class weights for 1,100,000 .* 41\.0 GiB .*\(class weights 40\.0, network 1\.0\), "
         r"the device has 40\.0 free; raise data\.every"
     )
     with pytest.raises(UsageError, match=message):
