@@ -35,8 +35,8 @@ def compare_predictions(pairs: ScoredPairs, truth: TruthPairs, *, name: str) -> 
     >>> pairs = ScoredPairs.from_ids(["Q1"], ["R1.jpg"], [0.5])
     >>> compare_predictions(pairs, truth, name="p.csv")
     Traceback (most recent call last):
-    asl.errors.AslError: p.csv: 0 of its 1 reference ids are in the truth: predictions have \
-'R1.jpg', the truth 'R1'; do both files use the same id format?
+    asl.errors.AslError: p.csv: its reference ids are not those of the truth (0 of 1 shared): \
+predictions have 'R1.jpg', the truth 'R1'; do both files use the same id format?
     """
     if not len(pairs):
         return []
@@ -50,8 +50,8 @@ def compare_predictions(pairs: ScoredPairs, truth: TruthPairs, *, name: str) -> 
         return []
     own = counted(len(queries), "query", "queries")
     return [
-        f"{name}: {len(unknown)} of its {own} not in the truth, which count as "
-        f"queries without a match, e.g. {str(unknown[0])!r}"
+        f"{name}: {len(unknown):,} of its {own} {'is' if len(unknown) == 1 else 'are'} not in the "
+        f"truth, scored as without a match, e.g. {str(unknown[0])!r}"
     ]
 
 
@@ -60,9 +60,8 @@ def _check_format(ids: StrArray, expected: StrArray, role: str, *, name: str) ->
     if shared < LEAST_SHARED * min(len(ids), len(expected)):
         foreign = ids[~np.isin(ids, expected)]
         raise AslError(
-            f"{name}: {shared} of its {counted(len(ids), f'{role} id')} in the truth: predictions "
-            "have "
-            f"{str(foreign[0])!r}, the truth {str(expected[0])!r}; "
+            f"{name}: its {role} ids are not those of the truth ({shared:,} of {len(ids):,} "
+            f"shared): predictions have {str(foreign[0])!r}, the truth {str(expected[0])!r}; "
             "do both files use the same id format?"
         )
 

@@ -114,8 +114,8 @@ def check_background(inputs: SearchInput) -> None:
         same = np.flatnonzero(cosines > 1 - _SAME_IMAGE)
         if len(same):
             raise AslError(
-                f"background: {len(same)} of its {counted(len(background), 'image')} among the "
-                f"{role}, too, "
+                f"background: {len(same):,} of its {counted(len(background), 'image')} "
+                f"{'is' if len(same) == 1 else 'are'} among the {role}, too, "
                 f"e.g. {str(shared[same[0]])!r}; give training images that are not searched"
             )
         _check_content(background, embeddings, role)

@@ -23,8 +23,16 @@ def test_equal_formats_give_no_line() -> None:
 @pytest.mark.parametrize(
     ("queries", "references", "said"),
     [
-        (["Q0.jpg", "Q1.jpg"], ["R0", "R1"], "0 of its 2 query ids .*'Q0.jpg', the truth 'Q0'"),
-        (["Q0", "Q1"], ["R0.jpg", "R1.jpg"], "0 of its 2 reference ids .*'R0.jpg', the truth 'R0'"),
+        (
+            ["Q0.jpg", "Q1.jpg"],
+            ["R0", "R1"],
+            "its query ids are .*0 of 2 shared.*'Q0.jpg', the truth 'Q0'",
+        ),
+        (
+            ["Q0", "Q1"],
+            ["R0.jpg", "R1.jpg"],
+            "its reference ids are .*0 of 2 shared.*'R0.jpg', the truth 'R0'",
+        ),
     ],
 )
 def test_another_format_of_either_role_is_refused(
@@ -36,7 +44,7 @@ def test_another_format_of_either_role_is_refused(
 
 def test_queries_that_the_truth_lacks_are_told() -> None:
     (line,) = compare_predictions(pairs(["Q0", "X1", "X2"], ["R0", "R1", "R2"]), TRUTH, name="p")
-    assert "2 of its 3 queries not in the truth, which count as" in line
+    assert "2 of its 3 queries are not in the truth, scored as without a match" in line
     assert "'X1'" in line
 
 

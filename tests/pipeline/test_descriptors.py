@@ -63,7 +63,7 @@ def test_every_form_gives_the_same_roles(
         (
             ("Q.h5", "R.h5", "Q.h5"),
             AslError,
-            "background: 6 of its 6 images among the queries, too",
+            "background: 6 of its 6 images are among the queries, too",
         ),
     ],
 )

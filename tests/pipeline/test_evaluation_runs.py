@@ -76,7 +76,7 @@ def test_the_protocol_is_in_the_table_and_the_report(
         (
             {"background": "r.h5", "normalize": "subtract"},
             AslError,
-            "20 of its 20 images among the references, too",
+            "20 of its 20 images are among the references, too",
         ),
         ({"background": "t.h5"}, UsageError, "^background: has no effect without normalize="),
         ({"normalize": "subtract"}, UsageError, "^background: needed for normalize"),

@@ -33,7 +33,7 @@ def test_a_background_with_images_of_another_role_is_refused(
         np.concatenate([other.log_norms, shared.log_norms[2:5]]),
     )
     with pytest.raises(
-        AslError, match=f"3 of its 11 images among the {role}, too, e.g. '{prefix}2'"
+        AslError, match=f"3 of its 11 images are among the {role}, too, e.g. '{prefix}2'"
     ):
         check_background(inputs(mixed))
 
