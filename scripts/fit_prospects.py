@@ -5,6 +5,8 @@ r"""Fit the rule by which a scan skips hopeless pairs, and count what is lost on
   python scripts/fit_prospects.py --fit fit --held held \
       --output asl/app/scanning/pair_prospects.json
   python scripts/fit_prospects.py --held held          (the packaged rule is measured)
+  python scripts/fit_prospects.py --same-cosines asl_lite1 \
+      --output asl/app/scanning/pair_prospects.json    (only its norm head is another one)
 
 All scans are of one packaged model, whose rule in the file is replaced. The label of a pair is the
 verdict of its comparison: accepted at a precision of .95. Of all rules of the grid that lose at
@@ -37,7 +39,7 @@ from asl.app.scanning.scan_folder import LEAST_SHOWN
 from asl.console.progress import no_bar
 from asl.matching.align.agreeing_features import LEAST_AGREEING
 from asl.matching.decision.thresholds import threshold_for
-from asl.model_names import packaged_name
+from asl.model_names import packaged_hashes, packaged_name
 from asl.shared_defaults import LOCAL_CANDIDATES, NEIGHBOURS
 from asl.storage import read_json, write_json
 from asl.types import F32, I64, Bools
@@ -176,6 +178,9 @@ def measured(rule: PairProspects, scan: Compared) -> dict[str, int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit, measure, write."""
     options = read_options(arguments)
+    if options.same_cosines:
+        keep_rule(options.output, options.same_cosines)
+        return 0
     scans = [read_scan(output, options.workers) for output in options.held]
     counts = {}
     if options.fit:
@@ -216,6 +221,15 @@ def write_rule(path: Path, rule: PairProspects, card: dict[str, object]) -> None
     write_json(path, {"format": FORMAT, "rules": rules})
 
 
+def keep_rule(path: Path, name: str) -> None:
+    """Give the rule of a packaged model the hash that the model has now."""
+    rules = read_rules(path)
+    if name not in rules:
+        raise SystemExit(f"{path} has no rule for {name!r}; it has {', '.join(rules)}")
+    rules[name]["model"] = packaged_hashes()[name]
+    write_json(path, {"format": FORMAT, "rules": rules})
+
+
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
@@ -226,8 +240,12 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--loss", type=float, default=0.003, help="share of the accepted pairs")
     parser.add_argument("--data", default="", help="words for the photographs, for the card")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--same-cosines", metavar="NAME", help="packaged model that keeps its rule")
     parser.add_argument("--output", type=Path)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.same_cosines and not options.output:
+        parser.error("--same-cosines: name the file of the rules with --output")
+    return options
 
 
 if __name__ == "__main__":
