@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
@@ -85,25 +84,23 @@ class PooledViews:
 
 def pool_all(options: argparse.Namespace) -> Pooled:
     """Pool the views of photographs, and of drawn pictures where there are some."""
-    parts = [pool_views(options, options.photos, options.edits, options.features)]
+    sets = [(Photos.open(options.photos), options.edits, options.features)]
     if options.drawn:
         path = options.features.with_name(f"{options.features.stem}-drawn.npz")
-        parts.append(pool_views(options, options.drawn, "drawn", path))
+        sets.append((Photos.open(options.drawn), "drawn", path))
+    parts = [pool_views(options, *each) for each in sets]
     return Pooled(
         torch.cat([part.features for part in parts]),
         torch.cat([part.content for part in parts], dim=1),
     )
 
 
-def pool_views(
-    options: argparse.Namespace, folders: Sequence[Path], edits: str, kept: Path
-) -> Pooled:
+def pool_views(options: argparse.Namespace, photos: Photos, edits: str, kept: Path) -> Pooled:
     """Read the features of views, or make them first.
 
     Raises:
         AslError: those that are there are of another model or other options.
     """
-    photos = Photos.open(folders)
     made_by = ViewOptions(
         model=str(options.model),
         edits=edits,
@@ -211,10 +208,10 @@ def main() -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Train every head, print the table, save one."""
+    embedder = with_norm_head(load_embedder(options.model), options.stages)
     pooled = pool_all(options)
     rows = torch.arange(len(pooled.features))
     trained, held = rows[rows % HELD_OUT != 0], rows[rows % HELD_OUT == 0]
-    embedder = with_norm_head(load_embedder(options.model), options.stages)
     neck = cast(NormHead, embedder.neck)
     print(f"in order by the content of     {'  '.join(f'{kind:>8}' for kind in CONTENTS)}")
     tried = {(form, options.content): None for form in FORMS}

@@ -36,8 +36,8 @@ def check_images(key: str, ids: StrArray, images: Catalog) -> None:
             "with the same id_style="
         )
     PlainConsole(stderr=True).warn(
-        f"{key}: {len(missing)} of {counted(len(ids), 'embedded image')} not among these images, "
-        f"{example}; they are not verified"
+        f"{key}: {len(missing):,} of {counted(len(ids), 'embedded image')} "
+        f"{'is' if len(missing) == 1 else 'are'} not among these images, {example}: not verified"
     )
 
 

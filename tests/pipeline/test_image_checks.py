@@ -26,8 +26,8 @@ def test_embeddings_without_images_are_counted_and_named(
     assert not capsys.readouterr().err
     check_images("reference_images", ids, catalog("a.png", "c.png"))
     assert capsys.readouterr().err == (
-        "reference_images: 1 of 3 embedded images not among these images, "
-        "e.g. 'b [x].png'; they are not verified\n"
+        "reference_images: 1 of 3 embedded images is not among these images, "
+        "e.g. 'b [x].png': not verified\n"
     )
     with pytest.raises(AslError, match=r"^query_images: none of the 3 .* e\.g\. 'a\.png' \(they"):
         check_images("query_images", ids, catalog("new/a.png"))

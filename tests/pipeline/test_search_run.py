@@ -58,7 +58,7 @@ def test_images_that_are_not_those_of_the_features_are_refused(
         verified(library, tmp_path, references, images)
     (renamed / "0.png").write_bytes((library / "library" / "0.png").read_bytes())
     rows = verified(library, tmp_path, references, images)
-    assert "3 of 4 embedded images not among these images" in capsys.readouterr().err
+    assert "3 of 4 embedded images are not among these images" in capsys.readouterr().err
     assert [row[:2] for row in rows if float(row[2]) > 0.5] == [("0.png", "0.png")]
     with pytest.raises(UsageError, match="local_index: expected a folder, got the file"):
         verified(library, tmp_path, references, images, f"local_index={renamed / '0.png'}")

@@ -172,3 +172,19 @@ def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
     )
     assert load_embedder(normed).recipe.norm_stages == 1
     assert (with_norm.norm(dim=1) - model(images).norm(dim=1)).abs().min() > 1e-3
+
+
+def test_the_larger_norm_belongs_to_the_view_that_holds_more() -> None:
+    content = torch.rand(3, 4, train_norm_head.VIEWS)
+    pooled = train_norm_head.Pooled(content[0][..., None], content)
+
+    class FirstFeature:
+        sign = 1.0
+
+        def log_norm(self, features: torch.Tensor) -> torch.Tensor:
+            return self.sign * features
+
+    neck = FirstFeature()
+    assert train_norm_head.in_order(neck, pooled, torch.arange(4), 0) == 1.0  # type: ignore[arg-type]
+    neck.sign = -1.0
+    assert train_norm_head.in_order(neck, pooled, torch.arange(4), 0) == 0.0  # type: ignore[arg-type]
