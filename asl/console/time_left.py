@@ -9,6 +9,9 @@ SLOWER = 0.5  # seconds by which the shown time may grow in a second
 FASTER = 0.4  # share of the gap by which it may shrink in a second
 _TRUSTED = 0.1  # share of a stage from which its own rate counts alone
 _SETTLED = 0.1  # share of costs in seconds from which the shown time follows slowly
+# Seconds that the costs are trusted for at most: the first stage of long work shows how fast this
+# machine is, and a slow start of it does not matter.
+_MOST_PRIOR = 10.0
 _KNOWN_BEFORE = 0.2  # of its cost: a quicker stage found its results there, and says nothing
 
 
@@ -44,12 +47,13 @@ class TimeLeft:
         Args:
             stages: in their order.
             now: seconds on any clock.
-            prior: trust in costs that are seconds, as a share of them: so much counts as if it had
-                been done in the expected time. 0 for costs in another unit.
+            prior: trust in costs that are seconds, as a share of them: so much, and ten seconds at
+                most, counts as if it had been done in the expected time. 0 for costs in another
+                unit.
         """
         self._stages = stages
         self._costs = [stage.cost for stage in stages]
-        self._prior = prior * sum(self._costs)
+        self._prior = min(prior * sum(self._costs), _MOST_PRIOR)
         self._telling_cost = self._telling_seconds = 0.0
         self._began = self._stage_began = now
         self._current, self._share = -1, 0.0

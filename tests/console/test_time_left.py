@@ -86,6 +86,17 @@ def test_costs_in_seconds_are_trusted_at_first() -> None:
     assert left.shown(0.5) == pytest.approx(100.0, rel=0.15)
 
 
+def test_the_first_stage_of_long_work_shows_how_fast_the_machine_is() -> None:
+    """A scan of 12,000 photographs on a machine that takes .42 of the expected time."""
+    stages = [Stage("embed", 137.0), Stage("extract", 324.0), Stage("compare", 1500.0)]
+    left = TimeLeft(stages, 0.0, prior=0.05)
+    left.begin(0, 0.0)
+    for second in range(1, 59):
+        left.update(second / 58, float(second))
+        shown = left.shown(float(second))
+    assert shown == pytest.approx(0.42 * (324 + 1500), rel=0.12)
+
+
 def test_the_number_of_units_replaces_the_expected_cost() -> None:
     left = TimeLeft([Stage("test", 10.0), Stage("compare", 40.0, 0.1)], 0.0)
     left.begin(0, 0.0)
