@@ -232,14 +232,14 @@ def norms(material: Material) -> tuple[str, str]:
 
 def differences(findings: Findings) -> tuple[Pixels, Pixels, Pixels]:
     """Draw both images on one grid: agreement blue, disagreement orange, no comparison grey."""
-    overlay, comparison = findings.overlay, findings.comparison
-    if overlay is None or comparison is None:
+    comparison = findings.comparison
+    if comparison is None:
         raise AslError(
             "draw_docs: a pair that was meant to be aligned is not; choose another SCENE"
         )
     sides = [
         np.repeat(np.clip(side, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-        for side in (overlay.query, overlay.reference)
+        for side in (comparison.overlay.query, comparison.overlay.reference)
     ]
     shades = np.where(comparison.correlation[..., None] < DISAGREE, (235, 110, 20), (60, 130, 230))
     mixed = np.where(comparison.structured[..., None], 0.25 * sides[1] + 0.75 * shades, sides[1])

@@ -14,6 +14,7 @@ from asl.app.pairs.pair_verdict import Outline, PairVerdict, outline_area
 from asl.matching import Region, Verdict
 from asl.matching.align.lazy_property import LazyProperty
 from asl.matching.align.prepare import Prepared
+from asl.matching.evidence.quantile import quantile
 from asl.matching.values import Evidence
 from asl.types import F32, Bools
 
@@ -255,7 +256,7 @@ def _is_sparse(aligned: _Aligned) -> bool:
     """Check that few pixels hold the difference: lines and text, not noise or compression."""
     apart = cv2.absdiff(*aligned.channels)
     difference = (apart[0] + apart[1] + apart[2]) / np.float32(3.0)
-    return float(np.median(difference)) < SPARSE_DIFFERENCE * float(difference.mean())
+    return quantile(difference, 0.5) < SPARSE_DIFFERENCE * float(difference.mean())
 
 
 def _is_noisy(aligned: _Aligned) -> bool:
@@ -265,7 +266,7 @@ def _is_noisy(aligned: _Aligned) -> bool:
     )
     smooth = cv2.GaussianBlur(original, (0, 0), 2.0)
     slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
-    plain = aligned.mask & (slope <= np.quantile(slope[aligned.mask], 0.3))
+    plain = aligned.mask & (slope <= quantile(slope[aligned.mask], 0.3))
     before, after, added = (
         _fine_deviation(image, plain) for image in (original, copy, copy - original)
     )
@@ -275,7 +276,7 @@ def _is_noisy(aligned: _Aligned) -> bool:
 def _fine_deviation(image: F32, mask: Bools) -> float:
     """Robust standard deviation of the finest detail, in grey levels."""
     fine = image - cv2.GaussianBlur(image, (0, 0), 1.2)
-    return float(1.48 * np.median(np.abs(fine[mask])))
+    return 1.48 * quantile(np.abs(fine[mask]), 0.5)
 
 
 def _correlation(first: F32, second: F32) -> float:

@@ -175,10 +175,14 @@ def loosely_agreeing(matches: Matches) -> Bools | None:
     cos, sin = (scale * np.cos(turn))[:count, None], (scale * np.sin(turn))[:count, None]
     expected_x = cos * offset_r[..., 0] - sin * offset_r[..., 1]
     expected_y = sin * offset_r[..., 0] + cos * offset_r[..., 1]
-    error = np.hypot(expected_x - offset_q[..., 0], expected_y - offset_q[..., 1])
-    allowed = _VOTE_ERROR + _VOTE_ERROR_GROWTH * np.hypot(offset_q[..., 0], offset_q[..., 1])
-    rotated = np.abs(np.angle(np.exp(1j * (turn[None, :] - turn[:count, None]))))
-    stretched = np.abs(np.log(scale[None, :] / scale[:count, None]))
+    error = _length(expected_x - offset_q[..., 0], expected_y - offset_q[..., 1])
+    allowed = _VOTE_ERROR + _VOTE_ERROR_GROWTH * _length(offset_q[..., 0], offset_q[..., 1])
+    # An angle away from a whole turn, without the sine and cosine of every pair.
+    rotated = np.abs(turn[None, :] - turn[:count, None])
+    rotated -= 2 * np.pi * np.rint(rotated / (2 * np.pi))
+    rotated = np.abs(rotated)
+    log_scale = np.log(scale)
+    stretched = np.abs(log_scale[None, :] - log_scale[:count, None])
     agree = (
         (error < allowed)
         & (rotated < np.deg2rad(_VOTE_ROTATION))
@@ -187,6 +191,11 @@ def loosely_agreeing(matches: Matches) -> Bools | None:
     weight = np.where(agree, 1.0 - error / allowed, 0.0).sum(axis=1)
     best = int(weight.argmax())
     return np.asarray(agree[best]) if agree[best].sum() >= _MIN_INLIERS else None
+
+
+def _length(x: F64, y: F64) -> F64:
+    """Length of vectors; ``numpy.hypot`` takes several times as long, to avoid overflows."""
+    return np.asarray(np.sqrt(x * x + y * y))
 
 
 def fit_model(matches: Matches, tolerance: float, shape: tuple[int, int]) -> Matrix | None:

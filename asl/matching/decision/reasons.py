@@ -109,11 +109,7 @@ def _remarks(probability: float, evidence: Evidence, findings: Findings) -> str:
 
 def _place(findings: Findings) -> str:
     """Position of the added pieces' centre, in words."""
-    if (
-        findings.comparison is None
-        or findings.overlay is None
-        or not findings.comparison.added.any()
-    ):
+    if findings.comparison is None or not findings.comparison.added.any():
         return ""
     rows, columns = np.nonzero(findings.comparison.added)
     height, width = findings.comparison.added.shape

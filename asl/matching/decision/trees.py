@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from asl.matching.align.lazy_property import LazyProperty
 from asl.matching.values import EVIDENCE
 from asl.storage import sealed, without_seal
 from asl.types import F64, I64, AslError
@@ -101,17 +102,30 @@ class TreeModel:
         count = len(self.COLUMNS)
         if evidence.ndim != 2 or evidence.shape[1] != count:
             raise AslError(f"evidence: expected shape [N, {count}], got {evidence.shape}")
-        columns = evidence[:, [self.COLUMNS.index(name) for name in self.names]]
-        rows, trees = np.arange(len(columns))[:, None], np.arange(len(self.feature))[None, :]
-        node = np.zeros((len(columns), len(self.feature)), dtype=np.int64)
+        column, threshold, left, right = self._branches
+        rows = np.arange(len(evidence))[:, None]
+        node = np.tile(np.arange(0, self.feature.size, self.feature.shape[1]), (len(evidence), 1))
         for _ in range(self.feature.shape[1]):
-            feature = self.feature[trees, node]
-            if np.all(feature < 0):
+            low = evidence[rows, column[node]] <= threshold[node]
+            following = np.where(low, left[node], right[node])
+            if np.array_equal(following, node):
                 break
-            low = columns[rows, np.maximum(feature, 0)] <= self.threshold[trees, node]
-            following = np.where(low, self.left[trees, node], self.right[trees, node])
-            node = np.where(feature < 0, node, following)
-        return np.asarray(self.value[trees, node].sum(axis=1) + self.baseline)
+            node = following
+        return np.asarray(self.value.ravel()[node].sum(axis=1) + self.baseline)
+
+    @LazyProperty
+    def _branches(self) -> tuple[I64, F64, I64, I64]:
+        """Column, threshold and children of the nodes of all trees in a row; a leaf is its own."""
+        leaf = self.feature < 0
+        own = np.arange(self.feature.size).reshape(self.feature.shape)
+        root = own[:, :1]
+        columns = np.array([self.COLUMNS.index(name) for name in self.names], dtype=np.int64)
+        return (
+            columns[np.maximum(self.feature, 0)].ravel(),
+            self.threshold.ravel(),
+            np.where(leaf, own, root + self.left).ravel(),
+            np.where(leaf, own, root + self.right).ravel(),
+        )
 
     def probability(self, evidence: F64) -> F64:
         """Compute the calibrated probability that the query is a copy of the reference.

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from asl.matching.align.lazy_property import LazyProperty
 from asl.matching.evidence.overlay import Overlay
+from asl.matching.evidence.quantile import quantile
 from asl.matching.values import Gray
 from asl.types import Bools
 
@@ -23,57 +25,85 @@ _FINE_CONTRAST = 1.0  # grey levels: contrast of the finest detail below this is
 _RIM = 0.1  # share of the compared area's sides that is excluded where frames must not count
 _MIN_PIXELS = 64  # pixels below which a measurement is not made
 _TONE_LEVELS = 32  # brightness levels of a tone curve
+_Reduced = tuple[Gray, Bools, Bools]
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Agreement of two aligned images.
+    """Agreement of two aligned images; each measurement is made once, when it is first read.
 
     Attributes:
-        correlation: float32 ``[h, w]`` local correlation on the overlay's grid, -1..1.
-        structured: bool ``[h, w]`` where at least one of the two has structure.
-        added: bool ``[h, w]`` compact pieces that disagree (overlay, text, sticker).
-        values: fields of :class:`asl.matching.values.Evidence`.
+        overlay: the aligned pair.
     """
 
-    correlation: Gray
-    structured: Bools
-    added: Bools
-    values: dict[str, float]
+    overlay: Overlay
 
+    @property
+    def correlation(self) -> Gray:
+        """Local correlation on the overlay's grid, float32 ``[h, w]`` -1..1."""
+        return self._local[0]
 
-def compare(overlay: Overlay) -> Comparison:
-    """Measure the agreement of an aligned pair."""
-    query, reference = _smooth(overlay.query), _smooth(overlay.reference)
-    correlation, contrast = local_correlation(query, reference)
-    structured = overlay.mask & (contrast > NOISE)
-    added, diffuse = _disagreement(correlation, structured)
-    inside = int(overlay.mask.sum())
-    remaining = structured & ~added
-    values = {
-        **_quantiles(correlation, structured, remaining),
-        "corr_coarse": _coarse(overlay, 4, 0.1),
-        "corr_tiny": _coarse(overlay, 8, 0.25),
-        **_inner(overlay),
-        "flat": float((overlay.mask & (contrast < _PLAIN)).sum()) / inside,
-        "corr_fine": _fine(overlay, remaining & (correlation > _AGREE_FINE)),
-        "gradient": _gradient_agreement(query, reference, remaining),
-        "tone": _tone(query, reference, overlay.mask & ~added),
-        **_core(correlation, structured, overlay.mask),
-        "diffuse": float(diffuse.sum()) / inside,
-        "added": float(added.sum()) / inside,
-        "added_box": _boxiness(correlation, structured),
-        "detail": _detail(overlay, remaining),
-    }
-    return Comparison(correlation, structured, added, values)
+    @LazyProperty
+    def structured(self) -> Bools:
+        """Pixels where at least one of the two has structure, bool ``[h, w]``."""
+        return self.overlay.mask & (self._local[1] > NOISE)
 
+    @property
+    def added(self) -> Bools:
+        """Compact pieces that disagree (overlay, text, sticker), bool ``[h, w]``."""
+        return self._disagreement[0]
 
-def agreement(overlay: Overlay) -> dict[str, float]:
-    """Measure the quantiles of the local correlation alone, as in :func:`compare`."""
-    correlation, contrast = local_correlation(_smooth(overlay.query), _smooth(overlay.reference))
-    structured = overlay.mask & (contrast > NOISE)
-    added, _ = _disagreement(correlation, structured)
-    return _quantiles(correlation, structured, structured & ~added)
+    @LazyProperty
+    def quantiles(self) -> dict[str, float]:
+        """Quantiles of the local correlation: the part of ``values`` that ranks alignments."""
+        return _quantiles(self.correlation, self.structured, self._remaining)
+
+    @LazyProperty
+    def coarse(self) -> dict[str, float]:
+        """Agreement at reduced resolution, a part of ``values``."""
+        quarter, eighth = _reduced(self.overlay, 4), _reduced(self.overlay, 8)
+        return {
+            "corr_coarse": _coarse(quarter, 0.1),
+            "corr_tiny": _coarse(eighth, 0.25),
+            **_inner(quarter),
+        }
+
+    @LazyProperty
+    def values(self) -> dict[str, float]:
+        """Fields of :class:`asl.matching.values.Evidence`."""
+        overlay, (query, reference) = self.overlay, self._smooth
+        correlation, contrast = self._local
+        added, diffuse = self._disagreement
+        inside = int(overlay.mask.sum())
+        return {
+            **self.quantiles,
+            **self.coarse,
+            "flat": float((overlay.mask & (contrast < _PLAIN)).sum()) / inside,
+            "corr_fine": _fine(overlay, self._remaining & (correlation > _AGREE_FINE)),
+            "gradient": _gradient_agreement(query, reference, self._remaining),
+            "tone": _tone(query, reference, overlay.mask & ~added),
+            **_core(correlation, self.structured, overlay.mask),
+            "diffuse": float(diffuse.sum()) / inside,
+            "added": float(added.sum()) / inside,
+            "added_box": _boxiness(correlation, self.structured),
+            "detail": _detail(overlay, self._remaining),
+        }
+
+    @LazyProperty
+    def _smooth(self) -> tuple[Gray, Gray]:
+        return _smooth(self.overlay.query), _smooth(self.overlay.reference)
+
+    @LazyProperty
+    def _local(self) -> tuple[Gray, Gray]:
+        return local_correlation(*self._smooth)
+
+    @LazyProperty
+    def _disagreement(self) -> tuple[Bools, Bools]:
+        return _disagreement(self.correlation, self.structured)
+
+    @LazyProperty
+    def _remaining(self) -> Bools:
+        return self.structured & ~self.added
 
 
 def local_correlation(
@@ -126,43 +156,41 @@ def _quantiles(correlation: Gray, structured: Bools, remaining: Bools) -> dict[s
 
     Two flat pictures agree, but prove nothing: pixels without structure are excluded.
     """
+    values = correlation[structured]
     low, quarter, median = (
-        np.quantile(correlation[structured], [0.1, 0.25, 0.5])
-        if structured.any()
-        else (0.0, 0.0, 0.0)
+        quantile(values, share) if len(values) else 0.0 for share in (0.1, 0.25, 0.5)
     )
-    outside = float(np.quantile(correlation[remaining], 0.1)) if remaining.any() else 0.0
     return {
-        "corr_low": float(low),
-        "corr_quarter": float(quarter),
-        "corr_median": float(median),
-        "corr_kept": outside,
+        "corr_low": low,
+        "corr_quarter": quarter,
+        "corr_median": median,
+        "corr_kept": quantile(correlation[remaining], 0.1) if remaining.any() else 0.0,
     }
 
 
-def _coarse(overlay: Overlay, factor: int, quantile: float) -> float:
-    """Quantile of the correlation of the pair reduced by ``factor``."""
-    correlation, structured, _ = _reduced(overlay, factor)
-    return float(np.quantile(correlation[structured], quantile)) if structured.any() else 0.0
+def _coarse(reduced: _Reduced, share: float) -> float:
+    """Quantile of the correlation of a reduced pair."""
+    correlation, structured, _ = reduced
+    return quantile(correlation[structured], share) if structured.any() else 0.0
 
 
-def _inner(overlay: Overlay) -> dict[str, float]:
+def _inner(reduced: _Reduced) -> dict[str, float]:
     """Share of structure away from the rim of the compared area, and its agreement.
 
     Two photos in frames of one kind (slides, letterboxes, captions) agree along the rim.
     """
-    correlation, structured, mask = _reduced(overlay, 4)
+    correlation, structured, mask = reduced
     rows, columns = (max(1, round(_RIM * side)) for side in mask.shape)
     middle = np.zeros_like(mask)
     middle[rows:-rows, columns:-columns] = mask[rows:-rows, columns:-columns]
     within = structured & middle
     return {
-        "corr_inner": float(np.median(correlation[within])) if within.any() else 0.0,
+        "corr_inner": quantile(correlation[within], 0.5) if within.any() else 0.0,
         "structure": float(within.sum() / max(1, middle.sum())),
     }
 
 
-def _reduced(overlay: Overlay, factor: int) -> tuple[Gray, Bools, Bools]:
+def _reduced(overlay: Overlay, factor: int) -> _Reduced:
     """Correlation of the pair reduced by ``factor``, mask of structure, mask of common pixels."""
     height, width = overlay.mask.shape
     size = (max(8, width // factor), max(8, height // factor))
@@ -182,7 +210,7 @@ def _fine(overlay: Overlay, agreeing: Bools) -> float:
     ]
     correlation, contrast = local_correlation(fine[0], fine[1], floor=0.25)
     compared = agreeing & (contrast > _FINE_CONTRAST)
-    return float(np.median(correlation[compared])) if compared.sum() >= _MIN_PIXELS else 0.0
+    return quantile(correlation[compared], 0.5) if compared.sum() >= _MIN_PIXELS else 0.0
 
 
 def _disagreement(correlation: Gray, structured: Bools) -> tuple[Bools, Bools]:
@@ -217,7 +245,7 @@ def _core(correlation: Gray, structured: Bools, mask: Bools) -> dict[str, float]
     values = correlation[within]
     return {
         "core": float((hull > 0).sum() / mask.sum()),
-        "core_low": float(np.quantile(values, 0.1)),
+        "core_low": quantile(values, 0.1),
         "core_holes": float((values < DISAGREE).mean()),
     }
 

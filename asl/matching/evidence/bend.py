@@ -19,6 +19,7 @@ from asl.matching.align.feature_alignment import Matches
 from asl.matching.align.plane_geometry import apply, inverse, mirror_matrix
 from asl.matching.evidence.agreement import DISAGREE, NOISE, local_correlation
 from asl.matching.evidence.overlay import Overlay
+from asl.matching.evidence.quantile import quantile
 from asl.matching.values import Alignment, Gray
 from asl.types import F32, U8, Bools
 
@@ -67,7 +68,7 @@ def unbend(overlay: Overlay, start: F32 | None = None) -> tuple[Overlay, dict[st
         raw = step + _follow(total, step)
         total = _smoothed(raw, inside, share * _GRID)
         reference = _follow(straight, total)
-    rough = float(np.median(cv2.magnitude(*cv2.split(raw - total))[inside]))
+    rough = quantile(cv2.magnitude(*cv2.split(raw - total))[inside], 0.5)
     moved = _recovered_share(query, straight, _follow(straight, raw), inside)
     values = {"bend": _not_affine(total, inside) / _GRID, "rough": rough / _GRID, "moved": moved}
     flow = (

@@ -16,10 +16,10 @@ from asl.matching.align.learned_alignment import (
 )
 from asl.matching.align.plane_geometry import distortion, mirror_matrix
 from asl.matching.align.prepare import Prepared
-from asl.matching.evidence.agreement import Comparison, agreement, compare
+from asl.matching.evidence.agreement import Comparison
 from asl.matching.evidence.bend import matched_flow, unbend
 from asl.matching.evidence.direction import coverage
-from asl.matching.evidence.overlay import Overlay, lay_over
+from asl.matching.evidence.overlay import lay_over
 from asl.matching.values import Alignment, Evidence, Settings
 
 _MIN_AGREEMENT = 0.3  # median local correlation below which the negative is tried as well
@@ -30,6 +30,7 @@ _LEARNED_WEIGHT = 0.2  # of a learned feature that agrees by chance five times a
 _NO_BEND_AGREEMENT = 0.6  # first decile of the local correlation from which no bend is tried
 _MIN_BEND_MATCHES = 20  # agreeing and nearly agreeing matches from which a bend is tried
 _FULLY_SEEN_FEATURES = 60  # local features from which an image counts as fully seen
+_Best = tuple[list[Alignment], Comparison]  # best first, and the comparison of the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +40,12 @@ class Findings:
     Attributes:
         evidence: input of the decision.
         alignments: best first; empty where none was found.
-        overlay: the pair on one grid by the best alignment.
-        comparison: agreement of that overlay.
+        comparison: agreement of the pair, overlaid by the best alignment.
         negative: the query was read as a photographic negative.
     """
 
     evidence: Evidence
     alignments: tuple[Alignment, ...] = ()
-    overlay: Overlay | None = None
     comparison: Comparison | None = None
     negative: bool = False
 
@@ -71,7 +70,7 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
     seen = _seen(query, reference)
     if reading.best is None:
         return Findings(Evidence(seen=seen, parallax=0.0, support=0.0))
-    alignments, overlay, comparison = reading.best
+    alignments, comparison = reading.best
     main = alignments[0]
     evidence = Evidence(
         aligned=1.0,
@@ -85,21 +84,20 @@ def examine(query: Prepared, reference: Prepared, settings: Settings) -> Finding
         dense=float(main.dense),
         **_learned(main, reading.learned, query, reference, settings),
         **comparison.values,
-        **_bent(main, overlay, comparison, reading.matches, query.shape[1]),
+        **_bent(main, comparison, reading.matches, query.shape[1]),
         **coverage(query, reference, alignments),
     )
-    return Findings(evidence, tuple(alignments), overlay, comparison, inverted)
+    return Findings(evidence, tuple(alignments), comparison, inverted)
 
 
 def _bent(
     alignment: Alignment,
-    overlay: Overlay,
     comparison: Comparison,
     readings: list[Matches],
     width: int,
 ) -> dict[str, float]:
     """Measure the agreement after a smooth bend, tried where many features match roughly."""
-    before = comparison.values
+    before, overlay = comparison.quantiles, comparison.overlay
     values = {f"bent_{name}": before[f"corr_{name}"] for name in ("low", "quarter", "kept")}
     if (
         before["corr_low"] >= _NO_BEND_AGREEMENT
@@ -112,7 +110,7 @@ def _bent(
     )
     if bent is None:
         return values
-    after = agreement(bent[0])
+    after = Comparison(bent[0]).quantiles
     return {f"bent_{name}": after[f"corr_{name}"] for name in ("low", "quarter", "kept")} | bent[1]
 
 
@@ -120,7 +118,7 @@ def _bent(
 class _AlignedReading:
     """Best alignments of one reading of a pair, and the matches behind them."""
 
-    best: tuple[list[Alignment], Overlay, Comparison] | None
+    best: _Best | None
     matches: list[Matches]
     learned: list[Matches]
 
@@ -130,11 +128,11 @@ def _align_reading(
 ) -> _AlignedReading:
     """Align by local features, or densely where that fails; a negative by SIFT features alone."""
     matches = all_matches(query, reference, settings)
-    alignments = align(query, reference, matches, settings)
+    compared = _compared(query, reference, align(query, reference, matches, settings))
     learned: list[Matches] = []
-    best = _best(query, reference, alignments)
+    best = _best(compared)
     if settings.learned and not negative:
-        is_clear = best is not None and best[2].values["corr_quarter"] >= _CLEAR_AGREEMENT
+        is_clear = best is not None and best[1].quantiles["corr_quarter"] >= _CLEAR_AGREEMENT
         is_plain = is_clear and best is not None and not best[0][0].mirrored
         learned = all_learned_matches(query, reference, settings, is_plain=is_plain)
         if not is_clear:
@@ -143,12 +141,12 @@ def _align_reading(
                 softened = [softened_matches(query, reference)]
                 found = align_learned(query, reference, softened, settings)
                 learned = softened if found else learned
-            alignments += found
-            best = _best(query, reference, alignments)
-            if best is not None and best[0][0].learned and not _agrees(best[2]):
+            best = _best([*compared, *_compared(query, reference, found)])
+            if best is not None and best[0][0].learned and not _agrees(best[1]):
                 best = None
     if best is None and settings.dense and not negative:
-        best = _best(query, reference, align_dense(query, reference, mirrored=settings.mirrored))
+        dense = align_dense(query, reference, mirrored=settings.mirrored)
+        best = _best(_compared(query, reference, dense))
     return _AlignedReading(best, matches, learned)
 
 
@@ -182,13 +180,13 @@ def _learned(
 
 def _agrees(comparison: Comparison) -> bool:
     """Test if the pixels agree at any resolution, as those of every copy do."""
-    names = ("corr_median", "corr_coarse", "corr_tiny")
-    return max(comparison.values[name] for name in names) >= _LEAST_AGREEMENT
+    coarse = (comparison.coarse[name] for name in ("corr_coarse", "corr_tiny"))
+    return max(comparison.quantiles["corr_median"], *coarse) >= _LEAST_AGREEMENT
 
 
 def _agreement(reading: _AlignedReading) -> float:
     """Median local correlation of the best overlay, -1 without one."""
-    return reading.best[2].values["corr_median"] if reading.best else -1.0
+    return reading.best[1].quantiles["corr_median"] if reading.best else -1.0
 
 
 def _seen(query: Prepared, reference: Prepared) -> float:
@@ -196,24 +194,27 @@ def _seen(query: Prepared, reference: Prepared) -> float:
     return min(1.0, min(len(query.points), len(reference.points)) / _FULLY_SEEN_FEATURES)
 
 
-def _best(
+def _compared(
     query: Prepared, reference: Prepared, alignments: list[Alignment]
-) -> tuple[list[Alignment], Overlay, Comparison] | None:
-    """Sort the alignments by the agreement of their overlays; None where none overlaps."""
-    overlays = [
-        (alignment, overlay)
-        for alignment in alignments
-        if (overlay := lay_over(query, reference, alignment)) is not None
+) -> list[tuple[Alignment, Comparison]]:
+    """Overlay a pair by each alignment; those without an overlap are left out."""
+    overlays = [(alignment, lay_over(query, reference, alignment)) for alignment in alignments]
+    return [
+        (alignment, Comparison(overlay)) for alignment, overlay in overlays if overlay is not None
     ]
-    if not overlays:
+
+
+def _best(compared: list[tuple[Alignment, Comparison]]) -> _Best | None:
+    """Sort alignments by the agreement of their overlays; None where there are none."""
+    if not compared:
         return None
-    if len(overlays) > 1:  # all that is measured of the others is their agreement
+    if len(compared) > 1:
         rank = [
-            -agreement(overlay)["corr_quarter"] * np.log1p(1 + _support(alignment))
-            for alignment, overlay in overlays
+            -comparison.quantiles["corr_quarter"] * np.log1p(1 + _support(alignment))
+            for alignment, comparison in compared
         ]
-        overlays = [overlays[place] for place in np.argsort(rank, kind="stable").tolist()]
-    return [alignment for alignment, _ in overlays], overlays[0][1], compare(overlays[0][1])
+        compared = [compared[place] for place in np.argsort(rank, kind="stable").tolist()]
+    return [alignment for alignment, _ in compared], compared[0][1]
 
 
 def _support(alignment: Alignment) -> float:

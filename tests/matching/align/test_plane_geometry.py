@@ -13,6 +13,7 @@ from asl.matching.align.plane_geometry import (
     intersection_area,
     inverse,
     is_sane,
+    jacobian,
     polygon_area,
 )
 from tests.matching.align.conftest import TURN
@@ -113,3 +114,29 @@ def test_folding_and_absurd_maps_are_refused() -> None:
         assert not is_sane(bad, shape)
     assert distortion(TURN * np.array([[2.0], [2], [1]]), shape) == pytest.approx(0, abs=1e-6)
     assert apply(np.eye(3), corners(shape)).tolist() == corners(shape).tolist()
+
+
+def sane_by_decompositions(matrix: np.ndarray) -> bool:
+    """Check every point by its own decomposition: turned, at most 24 times as large, not thin."""
+    outline = corners(SHAPE)
+    depth = outline @ matrix[2, :2] + matrix[2, 2]
+    if depth.min() <= 1e-6 or depth.max() > 6 * depth.min():
+        return False
+    for point in [*outline, outline.mean(axis=0)]:
+        local = jacobian(matrix, point)
+        large, small = np.linalg.svd(local, compute_uv=False)
+        if np.linalg.det(local) <= 0 or large > 24 or small < 1 / 24 or large > 6 * small:
+            return False
+    return True
+
+
+def test_a_map_is_sane_where_decompositions_at_its_corners_say_so() -> None:
+    rng, answers = np.random.default_rng(2), []
+    for number in range(600):
+        matrix = random_map(rng)
+        matrix[2, :2] /= 6
+        matrix[:2] *= np.exp(rng.normal(0, 1.5, (2, 1)))
+        matrix[:, 0] *= -1 if number % 10 == 0 else 1
+        answers.append(is_sane(matrix, SHAPE))
+        assert answers[-1] == sane_by_decompositions(matrix)
+    assert 100 < sum(answers) < 400

@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from asl.matching.evidence.agreement import agreement, compare, local_correlation
+import asl.matching.evidence.agreement as agreement_module
+from asl.matching.evidence.agreement import Comparison, local_correlation
 from asl.matching.evidence.overlay import Overlay
+from asl.matching.values import Gray
 from tests.matching.conftest import Image
 
 
@@ -20,7 +22,7 @@ def overlay(query: np.ndarray, reference: np.ndarray) -> Overlay:
 
 
 def test_equal_pictures_agree_in_everything(picture: Image) -> None:
-    values = compare(overlay(gray(picture), gray(picture))).values
+    values = Comparison(overlay(gray(picture), gray(picture))).values
     every = ("low", "quarter", "median", "coarse", "tiny", "kept", "fine")
     for name in (*(f"corr_{part}" for part in every), "gradient", "tone"):
         assert values[name] == pytest.approx(1.0, abs=0.01), name
@@ -63,7 +65,7 @@ def test_a_bar_counts_as_covered(picture: Image, share: float) -> None:
     barred = reference.copy()
     height = reference.shape[0]
     barred[height // 4 : height // 4 + round(share * height)] = 0
-    compared = compare(overlay(barred, reference))
+    compared = Comparison(overlay(barred, reference))
     assert compared.values["added"] > share / 2
     rows = np.flatnonzero(compared.added.any(axis=1))
     assert height // 4 - 12 <= rows.min()
@@ -73,16 +75,16 @@ def test_a_bar_counts_as_covered(picture: Image, share: float) -> None:
 def test_a_tone_curve_explains_a_negative_and_not_another_picture(
     picture: Image, other_picture: Image
 ) -> None:
-    turned = compare(overlay(255 - gray(picture), gray(picture))).values
+    turned = Comparison(overlay(255 - gray(picture), gray(picture))).values
     assert turned["corr_median"] < -0.9
     assert turned["tone"] > 0.95
-    assert compare(overlay(gray(other_picture), gray(picture))).values["tone"] < 0.3
+    assert Comparison(overlay(gray(other_picture), gray(picture))).values["tone"] < 0.3
 
 
 def test_what_is_pasted_on_is_added_and_not_disagreement(picture: Image) -> None:
     changed = picture.copy()
     changed[40:100, 60:140] = 255 - picture[40:100, 60:140]
-    found = compare(overlay(gray(changed), gray(picture)))
+    found = Comparison(overlay(gray(changed), gray(picture)))
     share = 60 * 80 / picture[..., 0].size
     assert found.values["added"] == pytest.approx(share, rel=0.45)
     assert found.values["corr_kept"] > 0.9 > found.values["corr_low"]
@@ -92,9 +94,9 @@ def test_what_is_pasted_on_is_added_and_not_disagreement(picture: Image) -> None
 
 def test_blur_shows_as_missing_detail_and_agrees_at_a_coarser_scale(picture: Image) -> None:
     blurred = gray(cv2.GaussianBlur(picture, (0, 0), 3))
-    values = compare(overlay(blurred, gray(picture))).values
+    values = Comparison(overlay(blurred, gray(picture))).values
     assert values["detail"] < -0.7
-    assert compare(overlay(gray(picture), blurred)).values["detail"] > 0.7
+    assert Comparison(overlay(gray(picture), blurred)).values["detail"] > 0.7
     assert values["corr_coarse"] > values["corr_low"] + 0.1
 
 
@@ -105,7 +107,7 @@ def test_noise_of_its_own_shows_in_the_finest_detail_only(picture: Image) -> Non
     shot = gray(picture) + rng.normal(0, 6, picture.shape[:2]).astype(np.float32)
     covered = textured.copy()
     covered[40:100, 60:140] = 255 - covered[40:100, 60:140]
-    copy, other = (compare(overlay(query, textured)).values for query in (covered, shot))
+    copy, other = (Comparison(overlay(query, textured)).values for query in (covered, shot))
     assert other["corr_median"] > 0.8
     assert copy["corr_fine"] > 0.95 > 0.6 > other["corr_fine"]
 
@@ -115,8 +117,8 @@ def test_pixelation_agrees_at_an_eighth(picture: Image, other_picture: Image) ->
         small = cv2.resize(image, (30, 22), interpolation=cv2.INTER_AREA)
         return gray(cv2.resize(small, (240, 180), interpolation=cv2.INTER_NEAREST))
 
-    own = compare(overlay(pixelised(picture), gray(picture))).values
-    other = compare(overlay(pixelised(other_picture), gray(picture))).values
+    own = Comparison(overlay(pixelised(picture), gray(picture))).values
+    other = Comparison(overlay(pixelised(other_picture), gray(picture))).values
     assert own["corr_tiny"] > 0.8 > 0.3 > other["corr_tiny"]
     assert own["corr_low"] < 0.4
 
@@ -129,22 +131,39 @@ def test_two_pictures_in_one_frame_agree_along_the_rim_only(
         inner = soft[8:-8, 8:-8]
         return gray(cv2.copyMakeBorder(inner, 8, 8, 8, 8, cv2.BORDER_CONSTANT, value=(0, 0, 0)))
 
-    own = compare(overlay(framed(picture), framed(picture))).values
-    other = compare(overlay(framed(other_picture), framed(picture))).values
+    own = Comparison(overlay(framed(picture), framed(picture))).values
+    other = Comparison(overlay(framed(other_picture), framed(picture))).values
     assert own["corr_inner"] > 0.95 > 0.5 > other["corr_inner"]
     assert own["structure"] > 0.3
-    plain = compare(overlay(*[framed(np.full_like(picture, level)) for level in (90, 140)])).values
+    plain = Comparison(
+        overlay(*[framed(np.full_like(picture, level)) for level in (90, 140)])
+    ).values
     assert (plain["corr_inner"], plain["structure"]) == (0.0, 0.0)
     assert plain["corr_median"] > 0.9
 
 
-def test_agreement_is_that_part_of_the_comparison(picture: Image, other_picture: Image) -> None:
-    pair = overlay(gray(other_picture), gray(picture))
-    assert agreement(pair).items() <= compare(pair).values.items()
+def test_a_measurement_is_made_once_and_only_where_it_is_read(
+    picture: Image, other_picture: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def counted(first: Gray, second: Gray, window: int = 9, *, floor: float = 4.0) -> object:
+        made.append(window)
+        return local_correlation(first, second, window, floor=floor)
+
+    monkeypatch.setattr(agreement_module, "local_correlation", counted)
+    comparison = Comparison(overlay(gray(other_picture), gray(picture)))
+    assert made == []
+    assert comparison.quantiles is comparison.quantiles
+    assert made == [9], "the quantiles need the whole resolution alone"
+    assert comparison.coarse.keys() >= {"corr_coarse", "corr_tiny"}
+    assert made == [9, 5, 5]
+    assert comparison.values.items() >= (comparison.quantiles | comparison.coarse).items()
+    assert made == [9, 5, 5, 9], "the finest detail is added"
 
 
 def test_flat_pictures_agree_but_prove_nothing() -> None:
-    values = compare(
+    values = Comparison(
         overlay(np.full((40, 50), 80, np.float32), np.full((40, 50), 90, np.float32))
     ).values
     assert (
