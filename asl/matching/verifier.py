@@ -18,6 +18,7 @@ from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.decision.reasons import direction_of, explain
 from asl.matching.decision.trees import TreeModel, load_model
 from asl.matching.evidence.examine import Findings, examine
+from asl.matching.evidence.exchanged import exchanged
 from asl.matching.values import Alignment, Matrix, Region, Settings, Verdict
 from asl.types import F32, U8
 
@@ -73,6 +74,15 @@ class Verifier:
     def verify_prepared(self, query: Prepared, reference: Prepared) -> Verdict:
         """Verify one pair of prepared images; see :meth:`verify`."""
         return self.decide(query, reference, examine(query, reference, self.settings))
+
+    def predicted_backward(self, verdict: Verdict) -> float:
+        """Predict the probability of reference -> query from a verdict on query -> reference.
+
+        The same alignment is assumed, which holds where local features found it; see
+        :func:`asl.matching.evidence.exchanged.exchanged`.
+        """
+        evidence = exchanged(verdict.evidence)
+        return float(self.model.probability(evidence.vector()[None])[0])
 
     def decide(self, query: Prepared, reference: Prepared, findings: Findings) -> Verdict:
         """Turn the findings of :func:`asl.matching.evidence.examine.examine` into a verdict."""

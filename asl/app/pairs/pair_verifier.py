@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -25,7 +26,7 @@ from asl.matching.align.agreeing_features import LEAST_AGREEING, agreeing_featur
 from asl.matching.align.prepare import Prepared, working_image
 from asl.matching.align.sift import SiftFeatures
 from asl.matching.align.xfeat import LearnedFeatures
-from asl.matching.values import Settings
+from asl.matching.values import Evidence, Settings
 from asl.parallel import spawned_map
 from asl.types import F32, U8, AslError
 
@@ -39,7 +40,12 @@ _BLOCKS = 20  # that each process gets at least: progress comes block by block
 _LEAST_BLOCK = 16  # pairs
 # Below every threshold: without structure the verifier's probability means nothing.
 UNSEEN_PROBABILITY = 0.01
-VERDICT_VERSION = 8  # raised when verdicts of earlier versions must not be reused
+VERDICT_VERSION = 9  # raised when verdicts of earlier versions must not be reused
+# Measured and predicted probability below which a pair is not verified in its second direction.
+HOPELESS_PROBABILITY = 0.02
+# Features that agree, from which an alignment is not there by chance: the other direction finds it,
+# too.
+_CERTAIN_FEATURES = 8
 Thumbnail = Callable[[str], bytes]
 StoredSift = Callable[[str, Settings], SiftFeatures | None]
 DigestPair = tuple[str, str]
@@ -175,7 +181,11 @@ class PairVerifier:
 
 
 def verify_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> PairVerdict:
-    """Verify a pair in both directions; the second direction only where the first aligns."""
+    """Verify a pair in both directions.
+
+    The second direction is verified only where the first one aligns; where neither has a chance by
+    the evidence of the first, its probability is the predicted one.
+    """
     # Without a single local feature they may be two blank pages.
     if len(first.points) and np.array_equal(first.image, second.image):
         return SAME_THUMBNAIL
@@ -183,32 +193,62 @@ def verify_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Pa
     if not forward.evidence.aligned:
         probability = _probability(forward)
         return PairVerdict(probability, probability, reason=forward.reason, seen=forward.seen)
+    if (hopeless := _hopeless(forward, verifier)) is not None:
+        return hopeless
     backward = verifier.verify_prepared(second, first)
     is_backward = backward.probability > forward.probability
     best, copy, original = (backward, second, first) if is_backward else (forward, first, second)
-    region = best.regions[0] if best.regions else None
     edits, greyed = likely_edits(best, copy, original)
     other_edits, _ = likely_edits(forward if is_backward else backward, original, copy)
-    verdict = PairVerdict(
-        forward=_probability(best),
-        backward=_probability(forward if is_backward else backward),
-        first_outline=_outline(region.query_outline) if region else (),
-        second_outline=_outline(region.reference_outline) if region else (),
-        share_first=float(best.evidence.cover_query),
-        share_second=float(best.evidence.cover_reference),
+    verdict = replace(
+        _one_way(best, backward=_probability(forward if is_backward else backward)),
         edits=edits,
         edits_forward=edits,
         edits_backward=other_edits,
-        reason=best.reason,
-        seen=best.seen,
         greyed=greyed,
     )
     return verdict.flipped() if is_backward else verdict
 
 
+def _hopeless(forward: Verdict, verifier: Verifier) -> PairVerdict | None:
+    """Return the verdict on a pair that matches in neither direction, by its first one.
+
+    Only for alignments that are not there by chance: instead of others, the second direction may
+    find the one of a copy.
+    """
+    if forward.probability >= HOPELESS_PROBABILITY or not _is_certain(forward.evidence):
+        return None
+    backward = verifier.predicted_backward(forward)
+    if backward >= HOPELESS_PROBABILITY:
+        return None
+    return _one_way(forward, backward=_limited(backward, seen=forward.seen))
+
+
+def _is_certain(evidence: Evidence) -> bool:
+    return bool(evidence.learned) or evidence.inliers >= math.log1p(_CERTAIN_FEATURES)
+
+
+def _one_way(verdict: Verdict, *, backward: float) -> PairVerdict:
+    """Verdict on a pair by that of first -> second; without edits."""
+    region = verdict.regions[0] if verdict.regions else None
+    return PairVerdict(
+        forward=_probability(verdict),
+        backward=backward,
+        first_outline=_outline(region.query_outline) if region else (),
+        second_outline=_outline(region.reference_outline) if region else (),
+        share_first=float(verdict.evidence.cover_query),
+        share_second=float(verdict.evidence.cover_reference),
+        reason=verdict.reason,
+        seen=verdict.seen,
+    )
+
+
 def _probability(verdict: Verdict) -> float:
-    probability = float(verdict.probability)
-    return round(probability if verdict.seen else min(probability, UNSEEN_PROBABILITY), 6)
+    return _limited(verdict.probability, seen=verdict.seen)
+
+
+def _limited(probability: float, *, seen: bool) -> float:
+    return round(float(probability if seen else min(probability, UNSEEN_PROBABILITY)), 6)
 
 
 def _outline(points: F32) -> Outline:

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from asl.app.pairs import pair_verifier as module
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, PairVerdict
-from asl.app.pairs.pair_verifier import PairVerifier, verify_prepared
-from tests.app.conftest import crop, encode, textured
+from asl.app.pairs.pair_verifier import HOPELESS_PROBABILITY, PairVerifier, verify_prepared
+from asl.matching import Verdict, Verifier
+from asl.matching.align.prepare import Prepared
+from asl.matching.values import Evidence
+from tests.app.conftest import Pixels, crop, encode, textured
 
 
 def verifier_of(monkeypatch, ready: int, kept: int) -> tuple[PairVerifier, list[str]]:  # type: ignore[no-untyped-def]
@@ -90,6 +96,80 @@ def test_a_pair_that_could_not_be_seen_is_no_match(
         patch.setattr(module, "likely_edits", lambda *_: ((), 0))
         found = verify_prepared(picture, picture, verifier)
     assert (found.forward, found.backward, found.seen) == (expected, expected, seen)
+
+
+@dataclass(frozen=True, eq=False)
+class CountingVerifier(Verifier):
+    """Remember the queries of the directions that are verified."""
+
+    queries: list[Prepared] = field(default_factory=list)
+
+    def verify_prepared(self, query: Prepared, reference: Prepared) -> Verdict:
+        self.queries.append(query)
+        return super().verify_prepared(query, reference)
+
+
+def directions_of(first: Pixels, second: Pixels) -> tuple[int, PairVerdict]:
+    verifier = CountingVerifier()
+    verdict = verify_prepared(verifier.prepare(first), verifier.prepare(second), verifier)
+    return len(verifier.queries), verdict
+
+
+def moved_about(seed: int) -> Pixels:
+    """Another shot of one scene, whose parts have moved on their own."""
+    rng, scene = np.random.default_rng(seed), textured(0)
+    shot = scene.copy()
+    for _ in range(40):
+        top, left = rng.integers(0, 240), rng.integers(0, 340)
+        part = scene[top : top + 60, left : left + 60]
+        row, column = np.clip(np.array([top, left]) + rng.integers(-14, 15, 2), 0, (240, 340))
+        shot[row : row + 60, column : column + 60] = part
+    return shot
+
+
+def test_a_pair_that_matches_in_neither_direction_is_verified_in_one() -> None:
+    verifier = Verifier()
+    skipped = 0
+    for number in range(6):
+        first, second = moved_about(2 * number + 1), moved_about(2 * number + 2)
+        count, verdict = directions_of(first, second)
+        if count == 2:
+            continue
+        skipped += 1
+        assert max(verdict.forward, verdict.backward) < HOPELESS_PROBABILITY
+        measured = verifier.verify(second, first).probability
+        assert verdict.backward == pytest.approx(measured, abs=0.06)
+        assert verdict.first_outline
+        assert verdict.edits == ()
+    assert skipped
+
+
+@pytest.mark.parametrize("edit", ["crop", "cover", "blur", "mirror", "negative", "turn", "frame"])
+def test_a_copy_is_verified_in_both_directions_whichever_comes_first(edit: str) -> None:
+    whole = textured(3)
+    copy = {
+        "crop": crop,
+        "cover": lambda image: np.concatenate([image[:180], textured(4)[180:]]),
+        "blur": lambda image: cv2.GaussianBlur(image, (0, 0), 4),
+        "mirror": lambda image: np.ascontiguousarray(image[:, ::-1]),
+        "negative": lambda image: 255 - image,
+        "turn": lambda image: np.ascontiguousarray(np.rot90(image)),
+        "frame": lambda image: cv2.copyMakeBorder(image, 60, 60, 60, 60, cv2.BORDER_CONSTANT),
+    }[edit](whole)
+    for pair in ((copy, whole), (whole, copy)):
+        count, verdict = directions_of(*pair)
+        assert count == 2
+        assert verdict.probability > 0.5
+
+
+@pytest.mark.parametrize("alignment", [{"dense": 1.0}, {"inliers": math.log1p(7)}])
+def test_an_alignment_by_chance_foretells_nothing(alignment: dict[str, float]) -> None:
+    """The second direction may find another one: that of a copy."""
+    hopeless = Verdict(0.001, Evidence(aligned=1.0, seen=1.0, **alignment), (), "", "none", True)
+    answers = [hopeless, replace(hopeless, probability=0.9)]
+    verifier: Any = SimpleNamespace(verify_prepared=lambda *_: answers.pop(0))
+    one, other = (Verifier().prepare(textured(seed, 120, 160)) for seed in (0, 1))
+    assert verify_prepared(one, other, verifier).backward == 0.9
 
 
 def test_equal_pixels_need_no_second_look_unless_there_is_nothing_on_them() -> None:
