@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,14 @@ def test_wrong_use_is_one_line(
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     assert explain(model, files[0], tmp_path / "bad.jpg") == 1
     assert "bad.jpg: no usable image" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
+def test_names_that_are_not_utf8_are_escaped_on_the_page(
+    files: tuple[Path, Path], model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    moved = files[0].rename(folder / "whole.jpg")
+    assert explain(model, moved, files[1], "--output", folder / "1.html") == 0
+    assert "\\xff/whole.jpg" in (folder / "1.html").read_text(encoding="utf-8")

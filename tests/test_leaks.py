@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,23 @@ def test_what_is_in_no_split_is_named(
     summary = json.loads((sets / "out" / "summary.json").read_text())
     assert summary["left_out"] == {"extra": {"images": 1, "shards": 0}}
     assert "extra (1 image)" in (sets / "out" / "report.html").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
+@pytest.mark.parametrize("table", ["csv", "json", "parquet"])
+def test_folders_whose_names_are_not_utf8(
+    model: Path, sets: Path, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sets)
+    odd = Path(os.fsdecode(b"\xff"))
+    (sets / "test").rename(odd)
+    shutil.copy("train/0.jpg", odd / "again.jpg")
+    words = ["train", str(odd), "--model", str(model), "--output", str(odd / "out")]
+    quick = ["--local-candidates", "0", "--format", table]
+    assert start("leaks", [*words, *quick, "--workers", "1", "--same-moment", "false"]) == 1
+    assert "\\xff" in (odd / "out" / "report.html").read_text(encoding="utf-8")
+    if table == "csv":
+        assert "\\xff/again.jpg" in (odd / "out" / "leaks.csv").read_text(encoding="utf-8")
+    if table == "json":
+        rows = json.loads((odd / "out" / "leaks.json").read_text(encoding="utf-8"))
+        assert (rows[0]["test_split"], rows[0]["test"]) == ("\\xff", "\\xff/again.jpg")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from asl.app.scanning.scan_file import read_scan
 from asl.data import signatures
 from asl.shared_defaults import MODELS
 from tests.app.conftest import encode, textured, write_photos
@@ -228,3 +231,16 @@ def test_failures_of_an_earlier_scan_do_not_stay(photos: Path, model: Path, tmp_
     (photos / "broken.jpg").unlink()
     assert scan(photos, *common) == 0
     assert not (tmp_path / "out" / "unreadable.csv").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
+def test_folders_whose_names_are_not_utf8(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = Path(os.fsdecode(b"\xff"))
+    photos.rename(odd)
+    assert scan(odd, "--model", model, "--output", odd / "out", "--max-failure-rate", 0.5) == 0
+    assert "\\xff/p0.jpg" in (odd / "out" / "copies.csv").read_text(encoding="utf-8")
+    assert "p0.jpg" in (odd / "out" / "gallery.html").read_text(encoding="utf-8")
+    assert read_scan(odd / "out" / "scan.json").roots[0][1] == odd

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asl.storage import atomic_path
+from asl.storage import atomic_binary
 
 _KEY = b"asl-sha256"  # in the metadata of the schema: name of a column -> checksum, as JSON
 
@@ -24,9 +24,10 @@ def write_parquet(table: Any, path: Path) -> None:
     """
     digests = {name: _digest(table.column(name)) for name in table.column_names}
     metadata = {**(table.schema.metadata or {}), _KEY: json.dumps(digests).encode()}
-    with atomic_path(path) as temporary:
-        marked = table.replace_schema_metadata(metadata)
-        pq.write_table(marked, temporary, write_page_checksum=True)
+    marked = table.replace_schema_metadata(metadata)
+    # Arrow cannot encode every path: it is given the open file.
+    with atomic_binary(path) as file:
+        pq.write_table(marked, file, write_page_checksum=True)
 
 
 def read_parquet(path: Path, *, columns: Sequence[str] | None = None) -> Any:
@@ -36,7 +37,8 @@ def read_parquet(path: Path, *, columns: Sequence[str] | None = None) -> Any:
         ArrowException, OSError or ValueError: the file cannot be read, or a column is damaged.
     """
     wanted = None if columns is None else list(columns)
-    table = pq.read_table(path, columns=wanted, page_checksum_verification=True)
+    with path.open("rb") as file:
+        table = pq.read_table(file, columns=wanted, page_checksum_verification=True)
     if has_checksums(table):
         digests = json.loads(table.schema.metadata[_KEY])
         for name in table.column_names:

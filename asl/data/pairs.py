@@ -109,7 +109,7 @@ def read_columns(path: str | Path) -> dict[str, npt.NDArray[Any]]:
             table = read_parquet(path)
         else:
             text = {"null_values": [], "strings_can_be_null": False}
-            table = pacsv.read_csv(
+            table = _arrow_csv(
                 path,
                 parse_options=pacsv.ParseOptions(newlines_in_values=True),
                 convert_options=pacsv.ConvertOptions(**text),
@@ -125,6 +125,12 @@ def read_columns(path: str | Path) -> dict[str, npt.NDArray[Any]]:
         name: _plain(table.column(name)).to_numpy(zero_copy_only=False)
         for name in table.column_names[3:]
     }
+
+
+def _arrow_csv(path: Path, **options: Any) -> Any:
+    """Read a CSV with Arrow, which cannot encode every path and is given the open file."""
+    with path.open("rb") as file:
+        return pacsv.read_csv(file, **options)
 
 
 def _from_table(table: Any) -> ScoredPairs:
@@ -169,9 +175,9 @@ def _read_csv(path: Path) -> ScoredPairs:
         return _read_slowly(path)
     names = [*COLUMNS, *(f"column_{place}" for place in range(3, len(first)))]
     try:
-        table = pacsv.read_csv(
+        table = _arrow_csv(
             path,
-            pacsv.ReadOptions(column_names=names, skip_rows=int(headed)),
+            read_options=pacsv.ReadOptions(column_names=names, skip_rows=int(headed)),
             convert_options=pacsv.ConvertOptions(
                 column_types={
                     "query_id": pa.string(),

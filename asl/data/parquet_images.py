@@ -65,8 +65,9 @@ class ParquetCatalog:
         if group is None:
             import pyarrow.parquet as pq
 
-            file = pq.ParquetFile(self.paths[table])
-            group = file.read_row_group(number, columns=[self.columns[table]])
+            with open(self.paths[table], "rb") as file:  # Arrow cannot encode every path
+                columns = [self.columns[table]]
+                group = pq.ParquetFile(file).read_row_group(number, columns=columns)
             # Another thread may read another group meanwhile: each keeps its own at hand.
             held.clear()
             held[table, number] = group
@@ -120,12 +121,13 @@ def open_parquet(paths: Sequence[Path], name: Name) -> ParquetCatalog:
     rows = 0
     for number, path in enumerate(paths):
         try:
-            table = pq.ParquetFile(path)
-            columns.append(_image_column(path, table))
-            ids.append(_ids(path, table, columns[-1], name))
-            for group in range(table.num_row_groups):
-                groups.append((number, group, rows))
-                rows += table.metadata.row_group(group).num_rows
+            with path.open("rb") as file:
+                table = pq.ParquetFile(file)
+                columns.append(_image_column(path, table))
+                ids.append(_ids(path, table, columns[-1], name))
+                for group in range(table.num_row_groups):
+                    groups.append((number, group, rows))
+                    rows += table.metadata.row_group(group).num_rows
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise AslError(

@@ -94,7 +94,8 @@ def write_onnx(embedder: Embedder, path: Path, facts: dict[str, Any]) -> Callabl
             key=name, value=value if isinstance(value, str) else json.dumps(value)
         )
     onnx.save(model, str(path))
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    # The bytes: ONNX Runtime cannot encode every path.
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     return lambda images: torch.from_numpy(
         session.run(None, {session.get_inputs()[0].name: images.numpy()})[0]
     )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 from functools import lru_cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from asl.storage import printable_name
 from asl.types import U8
 
 SHARED_TEMPLATES = "report/templates"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def render(template: str, *, folder: str = SHARED_TEMPLATES, **values: object) -> str:
@@ -46,6 +50,12 @@ def picture_address(image: U8, *, side: int, quality: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
+def _page_json(value: object) -> str:
+    """Return compact JSON; bytes of file names that are not UTF-8 are shown, not kept."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _SURROGATE.sub(lambda found: json.dumps(printable_name(found[0]))[1:-1], text)
+
+
 @lru_cache
 def _environment(folder: str) -> Environment:
     loaders = [PackageLoader("asl", path) for path in dict.fromkeys((folder, SHARED_TEMPLATES))]
@@ -56,7 +66,8 @@ def _environment(folder: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.policies["json.dumps_function"] = _page_json
+    environment.policies["json.dumps_kwargs"] = {}
 
     def source(name: str) -> Markup:
         for loader in loaders:

@@ -12,7 +12,6 @@ from asl.storage.reading import (
     database_errors,
     file_stamp,
     open_database,
-    printable_name,
     read_errors,
     read_json,
     read_npy,
@@ -26,6 +25,7 @@ from asl.storage.text_checksums import (
     recorded,
     remove_stale,
 )
+from asl.storage.undecoded_names import printable_name
 from asl.storage.user_cache import FOLDER_VARIABLE, cache_folder
 from asl.storage.wanted_paths import absent, dead_link, make_folder, no_folder
 from asl.storage.writing import (

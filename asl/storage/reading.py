@@ -30,11 +30,6 @@ class ReadError(AslError):
     """A file is missing, may not be read, or is not what was written."""
 
 
-def printable_name(name: str) -> str:
-    """Return a file name as valid text; bytes that are not UTF-8 are escaped."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def file_stamp(path: str | Path) -> str:
     """Return size and modification time of a file; equal stamps mean equal content.
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from asl.storage.sealed_json import sealed
+from asl.storage.undecoded_names import IN_JSON, PRINTABLE
 from asl.types import AslError
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -103,16 +104,23 @@ def atomic_binary(path: str | Path, *, durable: bool = True) -> Iterator[IO[byte
 
 @contextmanager
 def atomic_text(path: str | Path) -> Iterator[IO[str]]:
-    """Yield a UTF-8 text file that appears under ``path`` when the block succeeds.
+    r"""Yield a UTF-8 text file that appears under ``path`` when the block succeeds.
 
-    Newlines are written as they are given.
+    Newlines are written as they are given, bytes of file names that are not UTF-8 as ``\xff``.
 
     Raises:
         WriteError: as :func:`atomic_path`.
     """
     with (
         atomic_path(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", opener=_open_no_link) as file,
+        open(
+            temporary,
+            "w",
+            newline="",
+            encoding="utf-8",
+            errors=PRINTABLE,
+            opener=_open_no_link,
+        ) as file,
     ):
         yield file
 
@@ -128,7 +136,10 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a JSON file: UTF-8, indented, NaN refused; an object gets its checksum as a key.
+    r"""Write a JSON file: UTF-8, indented, NaN refused; an object gets its checksum as a key.
+
+    Bytes of file names that are not UTF-8 are written as JSON escapes (``\udcff``), by which a
+    reader finds the file again.
 
     Raises:
         WriteError: as :func:`atomic_path`.
@@ -138,7 +149,7 @@ def write_json(path: str | Path, value: Any) -> None:
     if isinstance(value, dict):
         whole = sealed(json.loads(text))
         text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, text.encode("utf-8", "surrogatepass"))
+    write_bytes(path, text.encode("utf-8", IN_JSON))
 
 
 @contextmanager

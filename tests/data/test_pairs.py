@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asl.data.pairs import read_pairs, write_pairs
+from asl.data.pairs import read_columns, read_pairs, write_pairs
 from asl.types import AslError, ScoredPairs
 
 IDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=6)
@@ -150,3 +152,12 @@ def test_ids_are_no_formulas_and_come_back(tmp_path: Path) -> None:
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))]
     again = read_pairs(tmp_path / "p.csv")
     assert again.queries[again.query_index].tolist() == NAMES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_pairs_are_read_from_a_folder_whose_name_is_not_utf8(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / os.fsdecode(b"\xff") / f"pairs.{suffix}"
+    write_pairs(ScoredPairs.from_ids(["q"], ["r"], [0.5]), path)
+    assert triples(read_pairs(path)) == [("q", "r", 0.5)]
+    assert read_columns(path) == {}

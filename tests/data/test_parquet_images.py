@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,11 @@ def test_an_empty_id_and_an_empty_image_are_named(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "ids.parquet")
     with pytest.raises(AslError, match=r"ids\.parquet, row 1: column 'id' is empty; give every"):
         open_catalog(tmp_path / "ids.parquet")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
+def test_a_table_in_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff")
+    odd.mkdir()
+    table = hub(tmp_path / "t.parquet", ["a.jpg"]).rename(odd / "t.parquet")
+    assert open_catalog(table).read(0) == b"t0"

@@ -54,3 +54,15 @@ def test_no_inlined_file_ends_its_element_or_asks_for_another(folder: str) -> No
         assert "https://" not in text, path.name
         assert "@import" not in text, path.name
         assert "url(" not in text, path.name
+
+
+def test_names_that_are_not_utf8_are_shown_as_escapes() -> None:
+    text = render(
+        "gallery.html",
+        folder="app/scanning/page",
+        title="a\udcff",
+        data={"left_out": 0, "across": False, "name": "a\udcff\u00e9"},
+        facts={},
+    )
+    raw = text.split('type="application/json">')[1].split("</script>")[0]
+    assert json.loads(raw.encode("utf-8"))["name"] == "a\\xff\u00e9"

@@ -18,6 +18,7 @@ from asl.app.scanning.pair_comparer import Bar
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
 from asl.app.scanning.scan_folder import scan_listings
 from asl.console.schemas.scan_config import ScanConfig
+from asl.storage import printable_name
 
 Kind = Literal["identical file", "same pixels", "copy", "crop", "same moment"]
 KINDS: tuple[Kind, ...] = ("identical file", "same pixels", "copy", "crop", "same moment")
@@ -125,9 +126,9 @@ class Leaks:
         """Return a path as its split was typed: relative if the argument was."""
         for outcome in self.splits:
             listing = outcome.split.listing
-            inside = os.path.relpath(path, listing.root)
+            inside = os.path.relpath(path, printable_name(str(listing.root)))
             if inside.split(os.sep)[0] != os.pardir:
-                return os.path.normpath(listing.typed_root / inside)
+                return os.path.normpath(printable_name(str(listing.typed_root / inside)))
         return path
 
 

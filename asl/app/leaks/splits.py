@@ -142,7 +142,7 @@ def _distinct_names(sets: Sequence[Path]) -> dict[str, Path]:
     """Name sets by their last part, or as they were typed where two share it."""
     short = [path.absolute().stem if path.is_file() else path.absolute().name for path in sets]
     names = short if len(set(short)) == len(short) else [str(path) for path in sets]
-    return dict(zip(names, sets, strict=True))
+    return dict(zip(map(printable_name, names), sets, strict=True))
 
 
 def _splits_of_table(path: Path, column: str, path_column: str) -> dict[str, Split]:

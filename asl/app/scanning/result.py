@@ -21,6 +21,7 @@ from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.pairs.origin import Origin
 from asl.app.pairs.pair_verdict import PairVerdict, reworded
 from asl.scoring.library_calibration import LibraryCalibration
+from asl.storage import printable_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,9 +251,9 @@ class ScanResult:
     def typed_path(self, path: str) -> str:
         """Return a path under the folder as it was typed: relative if the argument was."""
         for absolute, typed in self.roots:
-            inside = os.path.relpath(path, absolute)
+            inside = os.path.relpath(path, printable_name(str(absolute)))
             if not inside.startswith(os.pardir + os.sep):
-                return os.path.normpath(typed / inside)
+                return os.path.normpath(printable_name(str(typed / inside)))
         return path
 
     def thumbnails(self) -> ThumbnailFile:

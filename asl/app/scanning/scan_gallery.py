@@ -12,7 +12,7 @@ from asl.app.library.shots import ShotFiles
 from asl.app.scanning.result import MatchedPair, ScanImage, ScanResult
 from asl.data.images import ImageError, decode_image
 from asl.report.page import picture_address, render
-from asl.storage import atomic_text, recorded
+from asl.storage import atomic_text, printable_name, recorded
 
 PAGE_FOLDER = "app/scanning/page"
 THUMBNAIL_SIDE = 256  # pixels of the longer side in the page
@@ -101,14 +101,14 @@ def _name(result: ScanResult, path: str) -> str:
 
 
 def _relative(path: str, root: Path) -> str:
-    inside = os.path.relpath(path, root)
+    inside = os.path.relpath(path, printable_name(str(root)))
     return path if inside.startswith("..") else Path(inside).as_posix()
 
 
 def _link(path: str, folder: Path) -> str:
     """Percent-encode the address of a file relative to the page."""
     try:
-        return quote(Path(os.path.relpath(path, folder)).as_posix(), safe="/")
+        return quote(os.fsencode(Path(os.path.relpath(path, folder)).as_posix()), safe="/")
     except ValueError:  # another drive
         return Path(path).as_uri()
 

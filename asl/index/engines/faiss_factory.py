@@ -18,7 +18,7 @@ from asl.index.engines.faiss_flat import LONGEST_GPU_LIST, load_faiss
 from asl.index.engines.protocol import LIST_ENTRY_COST, ROUNDING
 from asl.index.file_seal import check_seal, seal
 from asl.shared_defaults import NPROBE
-from asl.storage import atomic_path
+from asl.storage import atomic_path, printable_name
 from asl.types import F32, I64, AslError, UsageError
 
 # Divisible by the usual numbers of sub-quantisers (PQ80, PQ96 ...): only the spelling is checked.
@@ -108,6 +108,10 @@ class FaissFactoryIndex:
         )
 
     def _opened(self, references: F32) -> Any:
+        if self._cache is not None and printable_name(str(self._cache)) != str(self._cache):
+            raise AslError(
+                f"{self._cache}: FAISS opens no file whose path is not UTF-8; rename the folder"
+            )
         if self._cache is not None and self._cache.exists():
             return self._tuned(self._read(self._cache, references.shape))
         index = self._built(references)

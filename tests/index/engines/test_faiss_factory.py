@@ -127,3 +127,12 @@ def test_lists_wider_than_a_gpu_can_return_are_filled_up(sides, monkeypatch) -> 
     np.testing.assert_array_equal(scores[:, :25], whole[:, :25])
     assert (rows[:, 25:] == -1).all()
     assert np.isneginf(scores[:, 25:]).all()
+
+
+def test_a_folder_whose_name_is_not_utf8_is_named(
+    sides: tuple[QueryEmbeddings, ReferenceEmbeddings],
+) -> None:
+    queries, references = sides
+    engine = FaissFactoryIndex("HNSW4", cache=Path("a\udcff/x.faiss"))
+    with pytest.raises(AslError, match="not UTF-8; rename the folder"):
+        engine.top(queries.vectors, references.vectors, 1)

@@ -1,0 +1,29 @@
+"""Names that are not UTF-8: text files stay valid, JSON leads back to the file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from asl.storage import atomic_text, printable_name, read_json, write_json
+
+NAME = os.fsdecode(b"a\xff\xc3\xa9.jpg") if os.name == "posix" else "a\udcff\u00e9.jpg"
+
+
+def test_a_name_is_printable() -> None:
+    assert printable_name(NAME) == "a\\xff\u00e9.jpg"
+    assert printable_name("plain.jpg") == "plain.jpg"
+    assert printable_name("\ud83d.jpg") == "\\ud83d.jpg"  # Windows has such names
+
+
+def test_a_text_file_shows_it(tmp_path: Path) -> None:
+    with atomic_text(tmp_path / "table.csv") as file:
+        file.write(f"{NAME},1\n")
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8") == "a\\xff\u00e9.jpg,1\n"
+
+
+def test_json_leads_back_to_the_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "facts.json", {"root": NAME})
+    assert read_json(tmp_path / "facts.json", remedy="write it again")["root"] == NAME
+    assert json.loads((tmp_path / "facts.json").read_text(encoding="utf-8"))["root"] == NAME
