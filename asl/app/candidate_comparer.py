@@ -20,7 +20,7 @@ from asl.matching.candidates.local_features import local_features
 from asl.parallel import usable_cores
 from asl.scoring.score import Score
 from asl.shared_defaults import NEIGHBOURS
-from asl.types import F32, I64, AslError
+from asl.types import F32, I64, AslError, UsageError
 
 
 class CandidateComparer:
@@ -51,6 +51,7 @@ class CandidateComparer:
         self._score, self._threshold = score, threshold
         self._rule = rule
         self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="compare")
+        self._closed = False
 
     def compare(self, query: Query, k: int, end: float) -> list[Match | None]:
         """Compare the candidates of a query, best first.
@@ -62,7 +63,12 @@ class CandidateComparer:
 
         Returns:
             One match a candidate that was compared; None for one that was removed meanwhile.
+
+        Raises:
+            UsageError: the detector is closed.
         """
+        if self._closed:
+            raise UsageError("detector: is closed; make another CopyDetector, of the same folder")
         learned = query.begin_learned(self._threads)
         found = self._references.nearest(query.vectors, local_features(query.prepared), k)
         list(learned)
@@ -117,7 +123,8 @@ class CandidateComparer:
             return None  # removed or replaced while this query ran
 
     def close(self) -> None:
-        """Wait for the comparisons that have begun, and end the threads."""
+        """Wait for the comparisons that have begun, end the threads, and refuse further queries."""
+        self._closed = True
         self._threads.shutdown(cancel_futures=True)
 
 

@@ -51,7 +51,10 @@ def compare(
     ingestor = _load(model, device=device)
     thumbnails: dict[str, bytes] = {}
     verifier = PairVerifier(thumbnails.__getitem__)
-    first, second = (Query.from_image(image, ingestor, verifier) for image in (query, reference))
+    first, second = (
+        Query.from_image(image, ingestor, verifier, name=name)
+        for name, image in (("query", query), ("reference", reference))
+    )
     thumbnails[second.digest] = second.thumbnail
     file = Path(reference).expanduser() if isinstance(reference, str | PathLike) else None
     candidate = Candidate(

@@ -49,7 +49,8 @@ class CopyDetector:
     """Find the originals and copies of an image among references.
 
     References are kept in memory, or in a folder that survives the process. Several threads may
-    add, remove and query at once.
+    add, remove and query at once. Several processes may open one folder; each finds what the others
+    add when it opens the folder again.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class CopyDetector:
         self.close()
 
     def close(self) -> None:
-        """Close the folder."""
+        """Close the folder; the detector can no longer be used."""
         self._comparer.close()
         with self._writing:
             self._references.close()
@@ -373,7 +374,8 @@ class CopyDetector:
             try:
                 query = self._embed(source.data)
             except AslError as error:
-                yield Answer(source.name, Matches([], b"", self.picture), str(error))
+                reason = getattr(error, "reason", str(error))  # the answer has the name beside it
+                yield Answer(source.name, Matches([], b"", self.picture), reason)
             else:
                 yield Answer(source.name, self._find(query, k, least))
             if progress:

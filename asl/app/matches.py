@@ -6,6 +6,7 @@ import base64
 import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Literal
 
@@ -119,12 +120,16 @@ def least_shown(k: int, min_probability: float | None, threshold: float) -> floa
         threshold: probability from which a match is accepted.
 
     Raises:
-        UsageError: ``k`` is below 1, or no match can reach ``min_probability``.
+        UsageError: ``k`` is no whole number or below 1, or no match can reach ``min_probability``.
     """
+    if not isinstance(k, Integral):
+        raise UsageError(f"k: expected a whole number, got {k!r}")
     if k < 1:
         raise UsageError(f"k: must be 1 or more, got {k}")
     if min_probability is None:
         return min(0.5, threshold)
+    if not isinstance(min_probability, Real):
+        raise UsageError(f"min_probability: expected a number, got {min_probability!r}")
     if not min_probability <= 1:
         raise UsageError(
             f"min_probability: must be 1 or less, got {min_probability:g}; none is more probable"

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from asl.app.library.facts import Facts
-from asl.app.library.image_forms import ImageInput, encoded, is_encoded
+from asl.app.library.image_forms import ImageInput, encoded, is_encoded, is_path
 from asl.app.library.ingest import Ingestor
 from asl.app.library.records import Name
 from asl.app.library.vectors import VectorView
@@ -21,6 +21,7 @@ from asl.app.pairs.edits_seen import directed_edits, undirected_edits
 from asl.app.pairs.origin import find_origin
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
 from asl.app.pairs.pair_verifier import PairVerifier
+from asl.data.image_error import ImageError
 from asl.matching.align.prepare import Prepared
 from asl.matching.align.xfeat import LearnedFeatures
 from asl.scoring.score import Score, from_cosines
@@ -48,14 +49,30 @@ class Query:
     thumbnail: bytes = b""
 
     @classmethod
-    def from_image(cls, image: ImageInput, ingestor: Ingestor, verifier: PairVerifier) -> Query:
+    def from_image(
+        cls,
+        image: ImageInput,
+        ingestor: Ingestor,
+        verifier: PairVerifier,
+        *,
+        name: str = "image",
+    ) -> Query:
         """Embed an image in any form; bare pixels have no file format.
 
+        Args:
+            image: of the query.
+            ingestor: embeds it.
+            verifier: prepares it for comparisons.
+            name: of the argument; errors name it where the image is no file.
+
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the image cannot be used; its path or ``name`` is named.
             UsageError: it cannot be read, or is no image.
         """
-        query = cls.from_bytes(encoded(image), ingestor, verifier)
+        try:
+            query = cls.from_bytes(encoded(image), ingestor, verifier)
+        except ImageError as error:
+            raise ImageError(error.reason, image=str(image) if is_path(image) else name) from error
         if is_encoded(image):
             return query
         return replace(query, facts=replace(query.facts, format=""))

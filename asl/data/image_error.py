@@ -17,8 +17,14 @@ class ImageError(AslError):
         reason: short, without a path.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, *, image: str = "") -> None:
+        """Make an error.
+
+        Args:
+            reason: short, without a path.
+            image: path or argument that the message names.
+        """
+        super().__init__(f"{image}: {reason}" if image else reason)
         self.reason = reason
 
     @property

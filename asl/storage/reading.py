@@ -190,6 +190,10 @@ def database_errors(path: str | Path, *, remedy: str) -> Iterator[None]:
         if "locked" in text:
             raise ReadError(f"{path}: in use by another process; wait for it") from error
         raise ReadError(f"{path}: cannot be opened ({text}); {remedy}") from error
+    except sqlite3.ProgrammingError as error:  # a mistake of the caller: the file is whole
+        if "closed" in str(error):
+            raise AslError(f"{path}: is closed; open it again") from error
+        raise
     except sqlite3.DatabaseError as error:
         raise ReadError(f"{path}: damaged ({error}); {remedy}") from error
 

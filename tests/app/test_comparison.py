@@ -10,7 +10,7 @@ import pytest
 import asl
 from asl.app.comparison import compare
 from asl.models import Embedder
-from asl.types import UsageError
+from asl.types import AslError, UsageError
 from tests.app.conftest import crop, encode, textured
 
 
@@ -36,5 +36,7 @@ def test_it_is_in_the_package_and_refuses_what_is_no_image(embedder: Embedder) -
     assert asl.compare is compare
     with pytest.raises(UsageError, match="expected two images, got list"):
         compare([textured(0)], textured(1), model=embedder)  # type: ignore[arg-type]
+    with pytest.raises(AslError, match=r"^reference: empty file"):
+        compare(textured(0), b"", model=embedder)
     with pytest.raises(UsageError, match=r"float pixels must be in 0\.\.1, got 0 to 2"):
         compare(np.linspace(0, 2, 48).reshape(4, 4, 3), textured(1), model=embedder)

@@ -291,6 +291,9 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
         (lambda: CopyDetector(embedder, device="none"), "device: 'none' cannot be used here"),
         (lambda: detector.query(textured(0), k=0), "k: must be"),
         (lambda: detector.query(textured(0), min_probability=5), "min_probability: must be 1 or"),
+        (lambda: detector.query(textured(0), k="3"), "k: expected a whole number, got '3'"),
+        (lambda: detector.query(textured(0), min_probability="1"), "min_probability: expected a n"),
+        (lambda: CopyDetector(embedder, precision="1"), "precision: expected a number"),
         (lambda: CopyDetector(embedder, local_candidates=-1), "local_candidates: must be 0"),
         (lambda: detector.query(tmp_path / "nowhere.jpg"), "cannot be read"),
         (lambda: CopyDetector(embedder, precision=1.0), "precision"),
@@ -302,9 +305,32 @@ def test_wrong_use_is_named(embedder: Embedder, tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             call()
-    with pytest.raises(AslError, match="no image"):
+    with pytest.raises(AslError, match=r"^image: no image"):
         detector.query(b"text")
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(AslError, match=r"empty\.jpg: empty file"):
+        detector.query(tmp_path / "empty.jpg")
     assert detector.query(textured(0)) == [], "nothing to find is no error"
+
+
+def test_a_closed_detector_is_not_called_damaged(
+    embedder: Embedder, photos: Path, tmp_path: Path
+) -> None:
+    detector = CopyDetector(embedder, folder=tmp_path / "library")
+    detector.add(photos / "p0.jpg")
+    detector.close()
+    detector.close()
+    for call in (
+        lambda: detector.query(photos / "p0.jpg"),
+        lambda: list(detector.query_many(photos / "p0.jpg")),
+        lambda: detector.add(photos / "p1.jpg"),
+        lambda: detector.picture("p0.jpg"),
+        lambda: detector.remove("p0.jpg"),
+        lambda: detector.save(tmp_path / "copy"),
+    ):
+        with pytest.raises(AslError, match=r"is closed; (open it again|make another)") as caught:
+            call()
+        assert "damaged" not in str(caught.value)
 
 
 def test_adds_removes_and_queries_at_once_stay_consistent(embedder: Embedder) -> None:
@@ -485,7 +511,7 @@ def test_several_queries_are_answered_in_order_and_failures_say_why(
     assert answers[0].matches[0].path == photos / "p0.jpg"
     by_folder = {answer.query: answer for answer in detector.query_many(photos)}
     assert by_folder["sub/crop-of-0.jpg"].matches[0].reference == "p0.jpg"
-    assert by_folder["broken.jpg"].failure
+    assert by_folder["broken.jpg"].failure.startswith("truncated")
 
 
 def test_a_notebook_shows_the_pictures_and_no_markup(embedder: Embedder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from asl.types import UsageError
@@ -70,9 +71,9 @@ def threshold_for(precision: float, table: Sequence[tuple[float, float]] | None 
     >>> threshold_for(0.99, [(0.5, 0.1), (0.95, 0.6)])
     0.99
     """
-    if not 0.5 <= precision < 1:
+    if not (isinstance(precision, Real) and 0.5 <= precision < 1):
         raise UsageError(
-            f"precision: expected a number from 0.5 to below 1, got {precision}; try 0.95"
+            f"precision: expected a number from 0.5 to below 1, got {precision!r}; try 0.95"
         )
     rows = verifier_table() if table is None else table
     sufficient = [threshold for reached, threshold in sorted(rows) if reached >= precision - 1e-9]
