@@ -33,6 +33,15 @@ _UNKNOWN_CHOICE = re.compile(
     re.DOTALL,
 )
 _OVERRIDE = re.compile(r"Could not override '([^']+)'")
+# What OmegaConf says of a value of another type -> what was expected.
+_WRONG_TYPES = (
+    (re.compile(r"Value '(.*)' of type '\w+' could not be converted to Integer"), "a whole number"),
+    (re.compile(r"Value '(.*)' of type '\w+' could not be converted to Float"), "a number"),
+    (re.compile(r"Value '(.*)' is not a valid bool"), "true or false"),
+    (re.compile(r"override [^=\n]+=(.*)\n.*is not a ListConfig"), "a list, such as [64]"),
+    (re.compile(r"override [^=\n]+=(.*)\n.*is not Optional"), "a value"),
+    (re.compile(r"override [^=\n]+=(.*)\n.*Cannot assign \w+ to Dict"), "keys of its own"),
+)
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _ADDED_FOLDER_FLAGS = ("--config-dir", "-cd")
 _FOLDER_FLAGS = (*_ADDED_FOLDER_FLAGS, "--config-path", "-cp")
@@ -201,9 +210,13 @@ def _explained(error: Exception) -> UsageError:
             f"{group}: expected one of {', '.join(offered.split())}, got {given!r}; "
             "--config-dir FOLDER adds files of your own"
         )
+    key = _FULL_KEY.search(cause)
+    for pattern, expected in _WRONG_TYPES:
+        if key and (found := pattern.search(cause)):
+            return UsageError(f"{key[1]}: expected {expected}, got {found[1] or repr('')}")
     if not unknown:
         return UsageError(" ".join(cause.split()))
-    where = _FULL_KEY.search(cause) or _OVERRIDE.search(cause) or unknown
+    where = key or _OVERRIDE.search(cause) or unknown
     return unknown_key("train", where[1].lstrip("+"), _known_keys())
 
 

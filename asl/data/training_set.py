@@ -29,6 +29,7 @@ from asl.types import I64, AslError, Bools
 
 Content = Literal["visible", "detail", "area"]
 PairsAs = Literal["classes", "negatives", "positives", "none"]
+LEAST_SIDE = 32  # pixels of a view
 _REPLACEMENTS = 100  # random images that are tried in place of one that cannot be used
 
 
@@ -104,9 +105,20 @@ class HardPairs:
 
     @classmethod
     def from_ids(
-        cls, pairs: Sequence[HardPair], catalog: Catalog, *, role: PairsAs = "negatives"
+        cls,
+        pairs: Sequence[HardPair],
+        catalog: Catalog,
+        *,
+        role: PairsAs = "negatives",
+        source: str = "hard pairs",
     ) -> HardPairs:
         """Look pairs of ids up in the training catalog.
+
+        Args:
+            pairs: of ids.
+            catalog: of the training images.
+            role: what the pairs mean.
+            source: file of the pairs, for the message.
 
         Raises:
             AslError: an id is not in the catalog (it is named).
@@ -117,8 +129,8 @@ class HardPairs:
         )
         if missing:
             raise AslError(
-                f"hard pairs: {counted(len(missing), 'id is', 'ids are')} no training image, e.g. "
-                f"{missing[0]!r}; use the ids of data.train"
+                f"{source}: {counted(len(missing), 'id is', 'ids are')} no training image, e.g. "
+                f"{missing[0]!r}; the training images have ids such as {str(catalog.ids[0])!r}"
             )
         rows = np.array(
             [[row[pair.first], row[pair.second]] for pair in pairs], dtype=np.int64
@@ -158,9 +170,10 @@ class ViewPlan:
             raise AslError(
                 f"views: at least 2 views of a source make a positive pair, got {self.views}"
             )
-        if 0 not in self.sizes or min(self.sizes.values()) < 32:
+        if 0 not in self.sizes or min(self.sizes.values()) < LEAST_SIDE:
             raise AslError(
-                f"sizes: must name epoch 0, and sides of at least 32 pixels; got {dict(self.sizes)}"
+                f"sizes: must name epoch 0, and sides of at least {LEAST_SIDE} pixels; got "
+                f"{dict(self.sizes)}"
             )
 
     def size(self, epoch: int) -> int:

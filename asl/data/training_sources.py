@@ -14,7 +14,7 @@ from asl.data.catalog import Catalog, open_catalog, subset
 from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample_benchmark import sample_benchmark
-from asl.data.training_set import HardPairs, PairsAs
+from asl.data.training_set import LEAST_SIDE, HardPairs, PairsAs
 from asl.storage import absent
 from asl.types import Progress, UsageError
 
@@ -72,12 +72,20 @@ def open_sources(config: DataConfig, *, seed: int = 0, progress: Progress | None
         train = _without(train, published.pair_images if published else frozenset())
     train = _thin(train, config.every, {name for pair in listed for name in pair[:2]})
     role: PairsAs = config.hard_pairs_as  # type: ignore[assignment]
+    source = config.hard_pairs or "hard pairs"
+    pairs = _pairs(config, listed)
+    _check_room(config.identities, pairs)
+    if pairs and not listed:
+        raise UsageError(
+            f"data.pairs: the data has no hard pairs, got {pairs}; leave it out, or name a list by "
+            "data.hard_pairs="
+        )
     return Sources(
         train=train,
-        hard_pairs=HardPairs.from_ids(listed, train, role=role) if listed else None,
+        hard_pairs=HardPairs.from_ids(listed, train, role=role, source=source) if listed else None,
         benchmark=open_benchmark(Path(config.benchmark)) if config.benchmark else published,
         validation=open_benchmark(Path(config.validation)) if config.validation else None,
-        pairs=_pairs(config, listed),
+        pairs=pairs,
         left_out=published.broken_pairs if published else {},
     )
 
@@ -90,6 +98,7 @@ def check_keys(config: DataConfig) -> None:
     """
     _check(config)
     _check_pairs(config)
+    _check_batches(config)
     if config.name == "folder" and config.train is None:
         raise UsageError("data.train: needed with data=folder, e.g. `data.train=photos/`")
 
@@ -148,6 +157,39 @@ def _check_pairs(config: DataConfig) -> None:
         raise UsageError(
             f"data.pairs: hard pairs are left out (data.hard_pairs_as=none), got {config.pairs}; "
             "set it to 0 or null, or choose classes, negatives or positives"
+        )
+
+
+def _check_batches(config: DataConfig) -> None:
+    """Refuse batches that no training can have; the default of pairs is checked with the data."""
+    if config.identities < 2:
+        raise UsageError(
+            f"data.identities: must be 2 or more, got {config.identities}; a loss needs images to "
+            "tell apart"
+        )
+    _check_room(config.identities, config.pairs or 0)
+    if config.views < 2:
+        raise UsageError(
+            f"data.views: must be 2 or more, got {config.views}; two views of an image make a "
+            "positive pair"
+        )
+    if not config.sizes or min(config.sizes) < LEAST_SIDE:
+        raise UsageError(
+            f"data.sizes: needs one side or more of at least {LEAST_SIDE} pixels, got "
+            f"{config.sizes}"
+        )
+    if len(config.sizes) != len(config.size_starts) or 0 not in config.size_starts:
+        raise UsageError(
+            f"data.size_starts: needs one epoch for each of data.sizes={config.sizes}, the first "
+            f"of them 0; got {config.size_starts}"
+        )
+
+
+def _check_room(identities: int, pairs: int) -> None:
+    if identities - 2 * pairs < 1:
+        raise UsageError(
+            f"data.identities: {identities} in a batch leave no room for single images beside "
+            f"{counted(pairs, 'hard pair')} of two; raise it, or lower data.pairs"
         )
 
 

@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import lightning as L
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -22,6 +24,7 @@ from asl.types import UsageError
 
 # A check on data.validation keeps the other processes waiting, longer than NCCL's half an hour.
 _DDP_TIMEOUT = timedelta(hours=12)
+_LONGEST_REASON = 300  # characters of Lightning's own message
 # Arguments that :func:`make_trainer` sets itself.
 _OWN = {
     "callbacks",
@@ -61,6 +64,22 @@ def check_length(settings: FitSettings) -> None:
         )
 
 
+def check_gpu(accelerator: str) -> None:
+    """Refuse to train on a GPU if PyTorch finds none.
+
+    Raises:
+        UsageError: saying what to set.
+    """
+    found = torch.cuda.is_available() or (
+        accelerator == "gpu" and torch.backends.mps.is_available()
+    )
+    if accelerator in ("gpu", "cuda") and not found:
+        raise UsageError(
+            f"trainer.accelerator: {accelerator}, and PyTorch {torch.__version__} finds no GPU; "
+            "leave out trainer=gpu, or install a build for your GPU (docs/install.md)"
+        )
+
+
 def make_trainer(
     settings: FitSettings,
     *,
@@ -77,30 +96,34 @@ def make_trainer(
     Raises:
         UsageError: a setting that Lightning does not have.
     """
-    return L.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        strategy=_strategy(settings.strategy),
-        num_nodes=settings.num_nodes,
-        precision=settings.precision,  # type: ignore[arg-type]
-        max_epochs=settings.max_epochs,
-        max_steps=settings.max_steps,
-        max_time=settings.max_time,
-        accumulate_grad_batches=settings.accumulate_grad_batches,
-        gradient_clip_val=settings.gradient_clip_val or None,
-        plugins=[
-            DurableCheckpoints(),
-            *([TimmSyncBatchNorm()] if settings.sync_batchnorm else []),
-        ],
-        use_distributed_sampler=False,  # IdentityBatches deals batches to the processes itself
-        reload_dataloaders_every_n_epochs=1,
-        log_every_n_steps=settings.log_every_n_steps,
-        logger=loggers,
-        callbacks=list(callbacks),
-        enable_progress_bar=settings.enable_progress_bar,
-        enable_model_summary=False,
-        **trainer_extra(settings.extra),
-    )
+    try:
+        return L.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=_strategy(settings.strategy),
+            num_nodes=settings.num_nodes,
+            precision=settings.precision,  # type: ignore[arg-type]
+            max_epochs=settings.max_epochs,
+            max_steps=settings.max_steps,
+            max_time=settings.max_time,
+            accumulate_grad_batches=settings.accumulate_grad_batches,
+            gradient_clip_val=settings.gradient_clip_val or None,
+            plugins=[
+                DurableCheckpoints(),
+                *([TimmSyncBatchNorm()] if settings.sync_batchnorm else []),
+            ],
+            use_distributed_sampler=False,  # IdentityBatches deals batches to the processes itself
+            reload_dataloaders_every_n_epochs=1,
+            log_every_n_steps=settings.log_every_n_steps,
+            logger=loggers,
+            callbacks=list(callbacks),
+            enable_progress_bar=settings.enable_progress_bar,
+            enable_model_summary=False,
+            **trainer_extra(settings.extra),
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        raise UsageError(f"trainer: cannot be made of these keys ({reason})") from error
 
 
 def _strategy(name: str) -> str | Strategy:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -20,6 +21,7 @@ from asl.scoring.normalization import ScoreNormalization
 from asl.scoring.score import Score
 from asl.training.lightning_trainer import check_length, trainer_extra
 from asl.training.loggers import check_logger
+from asl.training.number_limits import check_limits
 from asl.training.schedule import OptimizerFactory
 from asl.types import UsageError
 
@@ -56,7 +58,7 @@ SLOTS = (MODEL, LOSS, OPTIM, EDITS, SCORE)
 
 
 def check_parts(config: TrainConfig) -> None:
-    """Check the length, and groups with a ``_target_``: allowed classes, keys, types of values.
+    """Check the numbers, and groups with a ``_target_``: allowed classes, keys, types of values.
 
     Raises:
         UsageError: naming the key.
@@ -66,6 +68,16 @@ def check_parts(config: TrainConfig) -> None:
     trainer_extra(config.trainer.extra)
     check_logger(config.trainer.logger)
     check_length(config.trainer)
+    check_limits(config)
+    _check_optimizer(config)
+
+
+def _check_optimizer(config: TrainConfig) -> None:
+    """Build the optimiser of one weight: torch checks the values when it is made."""
+    try:
+        build_optimizer(config)([nn.Parameter(torch.zeros(1, 1))])
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"optim: {' '.join(str(error).split())}; change its keys") from error
 
 
 def build_model(config: TrainConfig) -> Embedder:

@@ -34,6 +34,7 @@ from asl.training.checks import check_groups, check_loss, check_shards, check_va
 from asl.training.data_identity import check_identity, identify, write_identity
 from asl.training.distributed import is_first_process
 from asl.training.fit import fit
+from asl.training.lightning_trainer import check_gpu
 from asl.training.memory_estimate import (
     chosen_gpus,
     class_bytes,
@@ -100,6 +101,7 @@ def train(config: TrainConfig) -> tuple[Embedder, Sources, dict[str, Any]] | Non
         The embedder, the opened data and the model's card; None in all processes but the first.
     """
     check_parts(config)
+    check_gpu(config.trainer.accelerator)
     output = Path(str(config.output))
     make_folder(output, name="output")
     first = is_first_process()
@@ -135,7 +137,7 @@ def _open(config: TrainConfig, console: PlainConsole) -> Sources:
     place = config.data.root or config.data.train or config.data.name
     console.say(f"opening the training images of {place} ...")
     start = time.perf_counter()
-    bar = no_bar if console.quiet else progress_bar
+    bar = progress_bar if config.data.name == "sample" and not console.quiet else no_bar
     with bar("generating", unit="images") as progress:
         sources = open_sources(config.data, seed=config.seed, progress=progress)
     pairs = counted(len(sources.hard_pairs or ()), "hard-negative pair")
@@ -333,11 +335,6 @@ def _checks(config: TrainConfig, sources: Sources, output: Path) -> tuple[Retrie
 def view_plan(config: TrainConfig, sources: Sources) -> ViewPlan:
     """Return how views are made: recipe, sizes by epoch, pool of foreign images."""
     data = config.data
-    if len(data.sizes) != len(data.size_starts):
-        raise UsageError(
-            f"data.size_starts: needs one epoch for each of data.sizes={data.sizes}, "
-            f"got {data.size_starts}"
-        )
     recipe = build_edits(config)
     first = {"original": None, "edited": recipe}
     named = data.first_view not in first

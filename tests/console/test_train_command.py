@@ -157,6 +157,13 @@ def test_an_unknown_option_lists_the_known_ones(tmp_path: Path) -> None:
         (["loss=nothing"], "loss"),
         (["+data.more=1"], "unknown key 'data.more'"),
         (["optim=nothing"], "optim"),
+        (["data.sizes=64"], "data.sizes: expected a list, such as [64], got 64"),
+        (["data.sizes=[a]"], "data.sizes[0]: expected a whole number, got a"),
+        (["data.views="], "data.views: expected a whole number, got ''"),
+        (["data.views=null"], "data.views: expected a value, got null"),
+        (["trainer.ema=x"], "trainer.ema: expected a number, got x"),
+        (["resume=maybe"], "resume: expected true or false, got maybe"),
+        (["trainer.extra=5"], "trainer.extra: expected keys of its own, got 5"),
     ],
 )
 def test_wrong_words_are_usage_errors_before_anything_runs(
@@ -173,7 +180,14 @@ def test_wrong_words_are_usage_errors_before_anything_runs(
 
 def test_keys_reach_the_schema() -> None:
     config = compose(
-        "train", ["seed=7", "trainer.max_epochs=3", "data.sizes=[64,96]", "model.dim=8"]
+        "train",
+        [
+            "seed=7",
+            "trainer.max_epochs=3",
+            "data.sizes=[64,96]",
+            "data.size_starts=[0,1]",
+            "model.dim=8",
+        ],
     )
     assert isinstance(config, TrainConfig)
     assert (config.seed, config.trainer.max_epochs, config.data.sizes) == (7, 3, [64, 96])

@@ -13,7 +13,7 @@ import pytest
 from asl.data.batch_sampler import IdentityBatches
 from asl.data.scenes import render_scene
 from asl.data.training_set import HardPairs
-from asl.data.training_sources import DataConfig, describe_passes, open_sources
+from asl.data.training_sources import DataConfig, check_keys, describe_passes, open_sources
 from asl.types import AslError, UsageError
 
 
@@ -95,6 +95,41 @@ def test_given_pairs_travel_unless_told_otherwise(
         assert sources.hard_pairs is not None
         assert sources.hard_pairs.rows.tolist() == [[0, 1], [2, 3]]
         assert sources.hard_pairs.directed.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"identities": 0}, r"^data\.identities: must be 2 or more, got 0"),
+        ({"identities": 4, "pairs": 2}, r"^data\.identities: 4 in a batch .* beside 2 hard pairs"),
+        ({"views": 1}, r"^data\.views: must be 2 or more, got 1"),
+        ({"sizes": [], "size_starts": []}, r"^data\.sizes: needs one side or more"),
+        ({"sizes": [31]}, r"^data\.sizes: .* at least 32 pixels, got \[31\]"),
+        ({"sizes": [32, 64]}, r"^data\.size_starts: needs one epoch for each of .*; got \[0\]"),
+        ({"size_starts": [1]}, r"^data\.size_starts: .* the first of them 0; got \[1\]"),
+    ],
+)
+def test_batches_that_no_training_can_have_are_refused_first(
+    keys: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_keys(DataConfig(name="folder", train="not opened", **keys))
+
+
+def test_pairs_need_room_and_a_list(photos: Path) -> None:
+    keys: dict[str, Any] = {"name": "folder", "train": str(photos), "hard_pairs": None}
+    with pytest.raises(UsageError, match=r"^data\.pairs: the data has no hard pairs, got 1"):
+        open_sources(DataConfig(**keys, pairs=1))
+    keys["hard_pairs"] = str(photos / "pairs.csv")
+    with pytest.raises(UsageError, match=r"^data\.identities: 2 in a batch leave no room"):
+        open_sources(DataConfig(**keys, identities=2))
+
+
+def test_a_pair_of_an_unknown_image_names_the_list(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text("0.jpg,nowhere.jpg\n")
+    keys: dict[str, Any] = {"name": "folder", "train": str(photos)}
+    with pytest.raises(AslError, match=r"odd\.csv: 1 id is no .*'nowhere\.jpg'.*such as '0\.jpg'$"):
+        open_sources(DataConfig(**keys, hard_pairs=str(tmp_path / "odd.csv")))
 
 
 def test_fewer_than_no_pairs_are_refused(photos: Path) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import lightning as L
 import pytest
+import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from asl.console.schemas.train_config import FitSettings
 from asl.training.checkpoints import (
     DurableCheckpoints,
 )
-from asl.training.lightning_trainer import make_trainer, trainer_extra
+from asl.training.lightning_trainer import check_gpu, make_trainer, trainer_extra
 from asl.types import UsageError
 
 
@@ -52,3 +53,21 @@ def test_further_arguments_must_be_lightning_s_own(name: str, message: str) -> N
     assert trainer_extra({"deterministic": True}) == {"deterministic": True}
     with pytest.raises(UsageError, match=message):
         trainer_extra({name: 1})
+
+
+@pytest.mark.parametrize(
+    "settings", [{"precision": "float8"}, {"accelerator": "abacus"}, {"strategy": "luck"}]
+)
+def test_what_lightning_refuses_is_wrong_use(settings: dict[str, str]) -> None:
+    (value,) = settings.values()
+    with pytest.raises(UsageError, match=f"^trainer: cannot be made of these keys .*{value}"):
+        made(**settings)
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    check_gpu("auto")
+    for accelerator in ("gpu", "cuda"):
+        with pytest.raises(UsageError, match=f"^trainer.accelerator: {accelerator}, and PyTorch"):
+            check_gpu(accelerator)

@@ -81,3 +81,17 @@ def test_the_trainer_is_checked_before_anything_is_built(
         setattr(config.trainer, name, value)
     with pytest.raises(UsageError, match=message):
         check_parts(config)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("optim.lr=-1", r"^optim: .*learning rate.*-1"),
+        ("optim.betas=[2,3]", r"^optim: .*beta"),
+        ("data.workers=-1", r"^data\.workers: must be 0 or more, got -1"),
+        ("loss.weights.norm_ratio=.nan", r"^loss\.weights\.norm_ratio: expected a finite number"),
+    ],
+)
+def test_numbers_are_checked_before_anything_is_built(word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_parts(compose("train", [*TINY, word]))

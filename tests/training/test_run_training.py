@@ -126,15 +126,6 @@ def test_an_extraction_smaller_than_the_training_is_said() -> None:
     assert said("model.size=128") is None
 
 
-def test_sizes_and_their_epochs_come_in_pairs(photos: Path) -> None:
-    config = compose(
-        "train",
-        ["data=folder", f"data.train={photos}", "data.sizes=[32,64]", "data.size_starts=[0]"],
-    )
-    with pytest.raises(UsageError, match=r"data\.size_starts: needs one epoch for each of"):
-        view_plan(config, open_sources(config.data))
-
-
 def test_other_settings_are_refused_once_there_is_a_checkpoint(tmp_path: Path) -> None:
     before = compose("train", ["data=folder", "data.train=a", "optim.lr=0.25"])
     after = compose("train", ["data=folder", "data.train=b", "optim.lr=0.5", "data.workers=3"])
