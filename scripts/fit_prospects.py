@@ -5,6 +5,7 @@ r"""Fit the rule by which a scan skips hopeless pairs, and count what is lost on
   python scripts/fit_prospects.py --fit fit --held held \
       --output asl/app/scanning/pair_prospects.json
   python scripts/fit_prospects.py --held held          (the packaged rule is measured)
+  python scripts/fit_prospects.py --fit fit --same-tests     (those of the packaged rule)
   python scripts/fit_prospects.py --same-cosines asl_lite1 \
       --output asl/app/scanning/pair_prospects.json    (only its norm head is another one)
 
@@ -49,6 +50,8 @@ TEST_SECONDS, COMPARISON_SECONDS = 0.0036, 0.09  # of a pair, one core
 COSINES = np.round(np.arange(0.3, 0.91, 0.01), 2)  # from which pairs are compared untested
 TESTED_COSINES = np.round(np.arange(0.0, 0.61, 0.02), 2)
 TESTED_VOTES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+# From which pairs of too few features are compared; the lowest is that of those that are tested.
+UNTOLD_COSINES = np.round(np.arange(0.0, 0.61, 0.04), 2)
 Floats = npt.NDArray[np.floating]
 
 
@@ -147,12 +150,31 @@ def decided(rule: PairProspects, scan: Compared) -> tuple[Bools, Bools]:
     return considered & ~rule.is_sure(scan.cosines), compared
 
 
-def fitted_rule(scan: Compared, loss: float) -> PairProspects:
-    """Return the cheapest rule of the grid whose loss is small enough."""
+def fitted_rule(scan: Compared, loss: float, tests: PairProspects | None = None) -> PairProspects:
+    """Return the cheapest rule of the grid whose loss is small enough.
+
+    Args:
+        scan: whose pairs were all compared.
+        loss: share of the accepted pairs that may be lost.
+        tests: rule whose tests are kept; None: they are fitted, too.
+    """
     most = loss * scan.accepted.sum()
+    tested_cosines = TESTED_COSINES if tests is None else np.array([tests.tested_cosine])
+    tested_votes = TESTED_VOTES if tests is None else (tests.tested_votes,)
     best, least = None, np.inf
-    for cosine, tested_cosine, votes in product(COSINES, TESTED_COSINES, TESTED_VOTES):
-        rule = PairProspects(scan.model, float(cosine), LEAST_AGREEING, float(tested_cosine), votes)
+    for cosine, untold_cosine, tested_cosine, votes in product(
+        COSINES, UNTOLD_COSINES, tested_cosines, tested_votes
+    ):
+        if untold_cosine > cosine:
+            continue
+        rule = PairProspects(
+            scan.model,
+            float(cosine),
+            LEAST_AGREEING,
+            float(untold_cosine),
+            float(tested_cosine),
+            votes,
+        )
         tested, compared = decided(rule, scan)
         cost = TEST_SECONDS * tested.sum() + COMPARISON_SECONDS * compared.sum()
         if cost < least and (scan.accepted & ~compared).sum() <= most:
@@ -185,7 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts = {}
     if options.fit:
         scan = read_scan(options.fit, options.workers)
-        rule = fitted_rule(scan, options.loss)
+        tests = packaged_rule([scan]) if options.same_tests else None
+        rule = fitted_rule(scan, options.loss, tests)
         counts["fit"] = measured(rule, scan)
     else:
         rule = packaged_rule(scans)
@@ -238,6 +261,9 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--fit", type=Path, help="output folder of a scan with --compare all")
     parser.add_argument("--held", type=Path, nargs="*", default=[], help="the same, others")
     parser.add_argument("--loss", type=float, default=0.003, help="share of the accepted pairs")
+    parser.add_argument(
+        "--same-tests", action="store_true", help="fit only what follows from the tests"
+    )
     parser.add_argument("--data", default="", help="words for the photographs, for the card")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--same-cosines", metavar="NAME", help="packaged model that keeps its rule")

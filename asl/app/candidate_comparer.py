@@ -93,14 +93,14 @@ class CandidateComparer:
         return np.asarray(rows[kept], dtype=np.int64)
 
     def _agreeing(self, query: Query, view: VectorView, row: int, is_sure: bool) -> float:
-        """Count the agreeing features of a candidate; NaN where its comparison has to tell."""
+        """Count the agreeing features of a candidate; infinite where its comparison has to tell."""
         known = self._references.names.get(view.keys[row])
         if is_sure or known is None:
-            return np.nan
+            return np.inf
         try:
             count = self._verifier.agreeing(query.prepared, known.digest)
         except AslError:  # the comparison finds whether it is gone or damaged
-            return np.nan
+            return np.inf
         return np.nan if count is None else float(count)
 
     def _match(self, query: Query, view: VectorView, row: int) -> Match | None:

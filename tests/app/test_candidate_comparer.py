@@ -62,7 +62,12 @@ def test_promising_candidates_give_the_matches_of_all(
 ) -> None:
     """All candidates are compared: the oracle; drawn pictures are alike to every embedder."""
     rule = PairProspects(
-        "", compared_cosine=0.9999, least_agreeing=5, tested_cosine=0.58, tested_votes=1.5
+        "",
+        compared_cosine=0.9999,
+        least_agreeing=5,
+        untold_cosine=0.0,
+        tested_cosine=0.58,
+        tested_votes=1.5,
     )
     monkeypatch.setattr("asl.app.detector.prospects_of", lambda _: rule)
     asked = [

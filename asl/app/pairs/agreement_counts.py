@@ -16,7 +16,7 @@ from asl.matching.align.prepare import Prepared
 from asl.matching.values import Settings
 from asl.parallel import spawned_map
 
-AGREEMENT_VERSION = 1  # raised when counts of earlier versions must not be reused
+AGREEMENT_VERSION = 2  # raised when counts of earlier versions must not be reused
 _CACHED_IMAGES = 64  # whose features are ready to be matched, some 1 MB an image
 _PAIRS_PER_BLOCK = 192  # pairs sent to a process at a time
 _NO_PIXELS = np.zeros((1, 1, 3), np.uint8)

@@ -22,7 +22,7 @@ from asl.app.pairs.edits_seen import likely_edits
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, Outline, PairVerdict
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
-from asl.matching.align.agreeing_features import LEAST_AGREEING, agreeing_features
+from asl.matching.align.agreeing_features import agreeing_features
 from asl.matching.align.prepare import Prepared, working_image
 from asl.matching.align.sift import SiftFeatures
 from asl.matching.align.xfeat import LearnedFeatures
@@ -136,8 +136,6 @@ class PairVerifier:
             an image has too few features to tell.
         """
         other = self.prepared(second, learned=False)
-        if min(len(first.points), len(other.points)) < LEAST_AGREEING:
-            return None
         return agreeing_features(first, other, self._verifier.settings)
 
     def prepared(self, digest: str, *, learned: bool = True) -> Prepared:

@@ -21,7 +21,7 @@ from asl.storage import read_json
 from asl.types import F32, AslError, Bools
 
 FILE = "pair_prospects.json"
-FORMAT = "asl-pair-prospects-2"
+FORMAT = "asl-pair-prospects-3"
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class PairProspects:
         model: hash of the embedder of the cosines.
         compared_cosine: cosine from which a pair is compared whatever its features say.
         least_agreeing: agreeing local features from which a pair is compared.
+        untold_cosine: cosine from which a pair is compared whose images have too few features to
+            tell.
         tested_cosine: cosine from which the features of a pair are tested.
         tested_votes: votes from which they are tested whatever the cosine.
     """
@@ -39,6 +41,7 @@ class PairProspects:
     model: str
     compared_cosine: float
     least_agreeing: int
+    untold_cosine: float
     tested_cosine: float
     tested_votes: float
 
@@ -57,9 +60,8 @@ class PairProspects:
             cosines: float32 ``[P]``.
             agreeing: number of agreeing features, ``[P]``; NaN where there are too few to tell.
         """
-        return np.asarray(
-            self.is_sure(cosines) | np.isnan(agreeing) | (agreeing >= self.least_agreeing)
-        )
+        untold = np.isnan(agreeing) & (cosines >= self.untold_cosine)
+        return np.asarray(self.is_sure(cosines) | untold | (agreeing >= self.least_agreeing))
 
     def to_plain(self) -> dict[str, object]:
         """Return the values for the file."""
@@ -81,6 +83,7 @@ def packaged_prospects() -> dict[str, PairProspects]:
                 str(raw["model"]),
                 float(raw["compared_cosine"]),
                 int(raw["least_agreeing"]),
+                float(raw["untold_cosine"]),
                 float(raw["tested_cosine"]),
                 float(raw["tested_votes"]),
             )

@@ -1,7 +1,8 @@
 """Count the SIFT features that agree between two images: a quick test before a comparison.
 
 Of the pairs that a comparison accepts, hardly any is without five features that agree on one shift,
-scale and rotation, or a high cosine. The test takes a tenth of the time of a comparison.
+scale and rotation, or a high cosine, unless one image has few features: blur leaves some ten.
+The test takes a tenth of the time of a comparison.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from asl.matching.align.prepare import Prepared
 from asl.matching.values import Settings
 
 LEAST_AGREEING = 5  # matches that count as agreement; below there is none
+TELLING_FEATURES = 60  # of the poorer image, from which it tells something that they do not agree
 
 
-def agreeing_features(query: Prepared, reference: Prepared, settings: Settings) -> int:
+def agreeing_features(query: Prepared, reference: Prepared, settings: Settings) -> int | None:
     """Count the matches that agree loosely, in the reading in which most do.
 
     The query is read as it is and as a photographic negative, both also mirrored where the settings
@@ -25,8 +27,12 @@ def agreeing_features(query: Prepared, reference: Prepared, settings: Settings) 
         settings: of the matches.
 
     Returns:
-        Number of matches; 0 below five.
+        Number of matches; 0 below five; None where an image has too few features to tell that they
+        do not agree.
     """
+    poorer = min(len(query.points), len(reference.points))
+    if poorer < LEAST_AGREEING:
+        return None
     readings = [
         *all_matches(query, reference, settings),
         *all_matches(query.negative, reference, settings),
@@ -35,4 +41,5 @@ def agreeing_features(query: Prepared, reference: Prepared, settings: Settings) 
     for matches in readings:
         agreeing = loosely_agreeing(matches) if len(matches) >= LEAST_AGREEING else None
         counts.append(0 if agreeing is None else int(agreeing.sum()))
-    return max(counts)
+    most = max(counts)
+    return most if most or poorer >= TELLING_FEATURES else None

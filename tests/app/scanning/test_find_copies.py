@@ -38,7 +38,9 @@ def test_names_are_no_markup_and_a_cache_is_kept(photos: Path, tmp_path: Path) -
 def test_hopeless_pairs_are_skipped_where_asked_and_counted(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rule = PairProspects("m", 2.0, 5, 2.0, 2.0)  # no cosine suffices: votes and features decide
+    rule = PairProspects(
+        "m", 2.0, 5, 0.0, 2.0, 2.0
+    )  # no cosine suffices: votes and features decide
     monkeypatch.setattr("asl.app.scanning.scan_folder.prospects_of", lambda _: rule)
     every, some = (find_copies(photos, compare=kind) for kind in ("all", "promising"))
     assert [row.copy for row in every] == [row.copy for row in some]

@@ -125,7 +125,7 @@ def test_the_pairs_of_one_query_follow_each_other() -> None:
 def test_known_pairs_are_taken_beside_the_budget_whatever_the_rule_says() -> None:
     given, rows = contents(0, 40), np.arange(40)
     every = nearest_pairs(given, rows, rows, k=3, budget=10**6)
-    rule = PairProspects("m", 2.0, 5, float(np.quantile(every.cosines, 0.5)), 2.0)
+    rule = PairProspects("m", 2.0, 5, 0.0, float(np.quantile(every.cosines, 0.5)), 2.0)
     without = nearest_pairs(given, rows, rows, k=3, budget=10, prospects=rule)
 
     def known(first: I64, second: I64) -> Bools:

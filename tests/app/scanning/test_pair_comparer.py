@@ -26,7 +26,7 @@ def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def rule(monkeypatch: pytest.MonkeyPatch) -> PairProspects:
     """Rule that no cosine satisfies: votes and features decide."""
-    rule = PairProspects("m", NEVER, 5, NEVER, 2.0)
+    rule = PairProspects("m", NEVER, 5, 0.0, NEVER, 2.0)
     monkeypatch.setattr("asl.app.scanning.scan_folder.prospects_of", lambda _: rule)
     return rule
 
@@ -74,7 +74,7 @@ def test_a_pair_of_low_cosine_and_many_votes_is_compared(
 def test_votes_alone_do_not_suffice(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rule = PairProspects("m", NEVER, 10_000, 0.0, 0.0)
+    rule = PairProspects("m", NEVER, 10_000, 0.0, 0.0, 0.0)
     monkeypatch.setattr("asl.app.scanning.scan_folder.prospects_of", lambda _: rule)
     assert scanned(photos, model, tmp_path / "out") == []
     assert summary(tmp_path / "out")["skipped_as_hopeless"] == 21
@@ -102,7 +102,7 @@ def test_verdicts_of_a_scan_that_compared_all_are_used_and_counted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The rule leaves out every pair."""
-    rule = PairProspects("m", NEVER, 10_000, NEVER, 10_000)
+    rule = PairProspects("m", NEVER, 10_000, 0.0, NEVER, 10_000)
     monkeypatch.setattr("asl.app.scanning.scan_folder.prospects_of", lambda _: rule)
     output = tmp_path / "out"
     assert scanned(photos, model, output) == []
@@ -122,7 +122,7 @@ def test_verdicts_of_a_scan_that_compared_all_are_used_and_counted(
 def test_without_votes_the_features_of_a_test_are_extracted(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rule = PairProspects("m", NEVER, 5, 0.0, 0.0)
+    rule = PairProspects("m", NEVER, 5, 0.0, 0.0, 0.0)
     monkeypatch.setattr("asl.app.scanning.scan_folder.prospects_of", lambda _: rule)
     found = scanned(photos, model, tmp_path / "out", "--local-candidates", 0)
     assert ("p0.jpg", "crop-of-0.jpg", "original->copy") in names(found)

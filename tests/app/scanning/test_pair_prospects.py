@@ -18,16 +18,16 @@ from asl.shared_defaults import MODEL
 from asl.storage import write_json
 from asl.types import AslError
 
-RULE = PairProspects("m", 0.75, 5, 0.5, 2.0)
+RULE = PairProspects("m", 0.75, 5, 0.6, 0.5, 2.0)
 
 
 def test_every_cue_alone_suffices() -> None:
     cosines = np.array([0.4, 0.4, 0.5, 0.6], np.float32)
     votes = np.array([1.9, 2.0, 0.0, 0.0], np.float32)
     assert RULE.is_tested(cosines, votes).tolist() == [False, True, True, True]
-    cosines = np.array([0.74, 0.76, 0.74, 0.74], np.float32)
-    agreeing = np.array([4.0, 0.0, 5.0, np.nan])
-    assert RULE.is_compared(cosines, agreeing).tolist() == [False, True, True, True]
+    cosines = np.array([0.74, 0.76, 0.74, 0.74, 0.59], np.float32)
+    agreeing = np.array([4.0, 0.0, 5.0, np.nan, np.nan])
+    assert RULE.is_compared(cosines, agreeing).tolist() == [False, True, True, True, False]
 
 
 def test_more_of_a_cue_never_speaks_against_a_pair() -> None:
@@ -50,6 +50,7 @@ def test_a_packaged_rule_is_for_a_packaged_model(name: str) -> None:
     rule = packaged_prospects()[name]
     assert prospects_of(packaged_hashes()[name]) is rule
     assert 0 < rule.tested_cosine < rule.compared_cosine < 1
+    assert 0 <= rule.untold_cosine <= rule.compared_cosine
 
 
 def test_another_model_has_no_rule() -> None:
@@ -69,7 +70,7 @@ def test_a_damaged_rule_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_json(path, {**whole, "rules": None})
     with pytest.raises(AslError, match="it has no rules"):
         read()
-    write_json(path, {**whole, "format": "asl-pair-prospects-1"})
+    write_json(path, {**whole, "format": "asl-pair-prospects-2"})
     with pytest.raises(AslError, match="another version"):
         read()
     path.write_text(json.dumps({**whole, "sha256": "0" * 64}))
