@@ -38,6 +38,14 @@ _ZSH = r"""_asl() {
 autoload -Uz compinit && compinit
 compdef _asl asl"""
 _FISH = "complete -c asl -a '(asl completion words (commandline -cp) 2>/dev/null)'"
+_HELP = """Print lines for bash, zsh or fish that complete verbs, keys and the names that keys take.
+
+Examples:
+  asl completion bash >> ~/.bashrc
+  asl completion zsh >> ~/.zshrc
+  asl completion fish >> ~/.config/fish/config.fish
+
+Exit code: 0 the lines were printed, 2 wrong use."""
 SHELLS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
@@ -48,6 +56,9 @@ def complete(arguments: Sequence[str]) -> int:
         return 0
     if len(arguments) == 2 and arguments[0] == "words":
         print("\n".join(offers(arguments[1])))
+        return 0
+    if len(arguments) == 1 and arguments[0] in ("-h", "--help"):
+        print(_HELP)
         return 0
     got = " ".join(arguments) or "nothing"
     print(f"error: asl completion: expected one of {', '.join(SHELLS)}, got {got}", file=sys.stderr)

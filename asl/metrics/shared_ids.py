@@ -29,7 +29,8 @@ def compare_predictions(pairs: ScoredPairs, truth: TruthPairs, *, name: str) -> 
         Lines about ids that only one side has; empty where all predicted queries are in the truth.
 
     Raises:
-        AslError: the sets share less than 1 % of the smaller one; an id of either side is named.
+        AslError: the sets share less than 1 % of the smaller one, or queries and references are
+            exchanged; an id of either side is named.
 
     >>> truth = TruthPairs.from_pairs([("Q1", "R1")])
     >>> pairs = ScoredPairs.from_ids(["Q1"], ["R1.jpg"], [0.5])
@@ -42,6 +43,7 @@ predictions have 'R1.jpg', the truth 'R1'; do both files use the same id format?
         return []
     queries = pairs.queries[np.unique(pairs.query_index)]
     references = pairs.references[np.unique(pairs.reference_index)]
+    _check_sides(queries, truth, name=name)
     _check_format(queries, truth.queries, "query", name=name)
     if len(truth):
         _check_format(references, np.unique(truth.reference_ids), "reference", name=name)
@@ -53,6 +55,16 @@ predictions have 'R1.jpg', the truth 'R1'; do both files use the same id format?
         f"{name}: {len(unknown):,} of its {own} {'is' if len(unknown) == 1 else 'are'} not in the "
         f"truth, scored as without a match, e.g. {str(unknown[0])!r}"
     ]
+
+
+def _check_sides(queries: StrArray, truth: TruthPairs, *, name: str) -> None:
+    """Refuse predictions in the other direction, whose ids look as if they had another format."""
+    exchanged = queries[np.isin(queries, truth.reference_ids)]
+    if len(exchanged) and not np.isin(queries, truth.queries).any():
+        raise AslError(
+            f"{name}: queries and references are exchanged: its query {str(exchanged[0])!r} is a "
+            "reference in the truth; search in the other direction, or swap the columns of one file"
+        )
 
 
 def _check_format(ids: StrArray, expected: StrArray, role: str, *, name: str) -> None:

@@ -157,6 +157,14 @@ def test_words_are_printed_for_the_shell(capsys: pytest.CaptureFixture[str]) -> 
     assert len(printed) == 2
 
 
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_says_where_the_lines_go(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert complete([word]) == 0
+    printed = capsys.readouterr()
+    assert "asl completion bash >> ~/.bashrc" in printed.out
+    assert printed.err == ""
+
+
 def test_offers_load_nothing_heavy() -> None:
     code = (
         "import sys; from asl.console.completion import offers; "

@@ -57,3 +57,12 @@ def test_missing_images_of_the_truth_are_told_or_refused() -> None:
     assert line.startswith("queries: 1 of the 5 queries in the truth are not among the 4")
     with pytest.raises(AslError, match=r"references: 3 of the 4 .*'R0' \(references have 'R3'\)"):
         compare_features(TRUTH, queries=queries, references=references[3:])
+
+
+def test_predictions_in_the_other_direction_are_named() -> None:
+    with pytest.raises(AslError, match=r"^p: queries and references are exchanged: .*'R0' is a"):
+        compare_predictions(pairs(["R0", "R1"], ["Q0", "Q1"]), TRUTH, name="p")
+    both = TruthPairs.from_pairs([("a", "b"), ("b", "c")])
+    assert compare_predictions(pairs(["b"], ["c"]), both, name="p") == [], (
+        "an image may have both roles"
+    )
