@@ -57,7 +57,9 @@ def _mutual_matches(
     best = similar.argmax(axis=1)
     rows = np.arange(len(best))
     cosine = similar[rows, best]
-    mutual = np.flatnonzero((similar.argmax(axis=0)[best] == rows) & (cosine >= _MIN_COSINE))
+    # Along rows of its transpose: numpy has vectorised code for that, and none for columns.
+    backwards = cv2.transpose(similar).argmax(axis=1)
+    mutual = np.flatnonzero((backwards[best] == rows) & (cosine >= _MIN_COSINE))
     mutual = mutual[np.argsort(-cosine[mutual], kind="stable")]
     return Matches(_frames(ours.points[mutual]), _frames(theirs.points[best[mutual]]), is_mirrored)
 
