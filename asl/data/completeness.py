@@ -20,6 +20,7 @@ from typing import NoReturn
 import numpy as np
 
 from asl.data.catalog import Catalog
+from asl.data.image_error import reason_of
 from asl.data.images import ImageError, decode_image
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.types import AslError, UsageError
@@ -104,7 +105,7 @@ def _decodes(role: str, catalog: Catalog, limit: int | None) -> Finding:
         try:
             decode_image(catalog.read(row))
         except (ImageError, OSError) as error:
-            broken.append(f"{catalog.locate(row)} ({error})")
+            broken.append(f"{catalog.locate(row)} ({reason_of(error)})")
     example = f", e.g. {broken[0]}" if broken else ""
     return Finding(not broken, f"{role}: {count - len(broken)} of {count} decoded{example}")
 

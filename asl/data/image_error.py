@@ -33,6 +33,19 @@ class ImageError(AslError):
         return self.reason.startswith(TOO_LARGE)
 
 
+def reason_of(error: Exception) -> str:
+    """Return why an image cannot be used: short, without its path where that is known.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "photos/1.jpg"))
+    'cannot be read: No such file or directory'
+    """
+    if isinstance(error, ImageError):
+        return error.reason
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    return str(error) or type(error).__name__
+
+
 def too_large(pixels: int, limit: int) -> ImageError:
     """Return the error of an image with more pixels than the limit."""
     return ImageError(f"{TOO_LARGE}: {pixels / 1e6:.4g} megapixels, the limit is {limit / 1e6:.4g}")

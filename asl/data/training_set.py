@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from asl.counts import counted
 from asl.data.catalog import Catalog
 from asl.data.hard_pair_lists import HardPair
+from asl.data.image_error import reason_of
 from asl.data.images import decode_image
 from asl.edits import Edit, View, make_views
 from asl.edits.engine.make_views import overlap
@@ -243,8 +244,7 @@ class TrainingSet(Dataset[dict[str, Any]]):
             try:
                 return self._views(row, draw), row, failed
             except (AslError, OSError, ValueError) as error:
-                reason = getattr(error, "reason", str(error) or type(error).__name__)
-                failed.append((str(self.catalog.ids[row]), reason))
+                failed.append((str(self.catalog.ids[row]), reason_of(error)))
         raise AslError(
             f"training images: {len(failed)} random ones in a row cannot be used, e.g. "
             f"{failed[0][0]}: {failed[0][1]}; remove the broken ones"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from asl.data.catalog import Catalog
 from asl.data.decode_budget import within_budget
-from asl.data.images import MAX_PIXELS, ImageError, Pixels
+from asl.data.image_error import reason_of
+from asl.data.images import MAX_PIXELS, Pixels
 from asl.features.cropping import CropRegions, Region
 from asl.features.fingerprints import content, glance
 from asl.models import Preprocessing
@@ -84,10 +85,8 @@ class _Decode:
             data = self.catalog.read(row)
             stamp += content(data)
             return row, stamp, within_budget(self.crop, data, max_pixels=MAX_PIXELS)[1]
-        except ImageError as error:
-            return row, stamp, error.reason
         except (AslError, OSError) as error:
-            return row, stamp, f"cannot be read: {error}"
+            return row, stamp, reason_of(error)
 
     def all(self, rows: list[int]) -> list[Decoded]:
         return [self(row) for row in rows]

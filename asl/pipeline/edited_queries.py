@@ -19,6 +19,7 @@ from asl.console.schemas.edit_config import EditConfig
 from asl.counts import counted
 from asl.data.catalog import Catalog, open_catalog
 from asl.data.csv_rows import cell_of
+from asl.data.image_error import reason_of
 from asl.data.images import ImageError, Pixels, decode_image, encode_image
 from asl.data.truth import write_truth
 from asl.edits.benchmark_kinds import benchmark_kinds
@@ -145,7 +146,7 @@ def _make(
             image = decode_image(catalog.read(row))
             original = View.original(image, foreign=pool, target=config.size)
         except (AslError, OSError) as error:
-            failures.append((source, getattr(error, "reason", str(error))))
+            failures.append((source, reason_of(error)))
             continue
         for number in range(count):
             kind, edit = edits[(row * count + number) % len(edits)]

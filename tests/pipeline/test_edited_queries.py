@@ -110,6 +110,7 @@ def test_one_image_through_every_edit_without_loss(photos: Path, tmp_path: Path)
 def test_unreadable_and_strange_images(photos: Path, tmp_path: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     Image.new("RGB", (1, 1)).save(photos / "dot.png")
+    (photos / "dead.jpg").symlink_to("nowhere.jpg")
     noise = np.random.default_rng(0).integers(0, 256, size=(40, 50, 4), dtype=np.uint8)
     Image.fromarray(noise, mode=None).save(photos / "alpha.png")
     Image.fromarray(noise[..., 0]).save(photos / "gray.png")
@@ -118,8 +119,9 @@ def test_unreadable_and_strange_images(photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     assert make_edited_queries(EditConfig(images=str(photos), output=str(output), views=3)) == 0
     failures = (output / "failures.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in failures] == ["source", "broken.jpg", "dot.png"]
-    assert "expected at least 2 x 2 pixels, got 1 x 1" in failures[2]
+    assert [line.split(",")[0] for line in failures[1:]] == ["broken.jpg", "dead.jpg", "dot.png"]
+    assert failures[2] == 'dead.jpg,"cannot be read: a link to nowhere.jpg, which leads nowhere"'
+    assert "expected at least 2 x 2 pixels, got 1 x 1" in failures[3]
     edited = {row["source"] for row in rows(output)}
     assert edited == {"p0.png", "p1.png", "p2.png", "alpha.png", "gray.png", "deep.png", "cmyk.jpg"}
 

@@ -18,6 +18,7 @@ from asl.app.library.facts import Facts
 from asl.app.library.image_store import ImageStore
 from asl.app.library.picture_parts import PictureParts
 from asl.app.library.records import IngestResult, Name, Record, Source
+from asl.data.image_error import reason_of
 from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
 from asl.features.cropping import cut
 from asl.features.regions import regions_key, regions_of
@@ -186,10 +187,8 @@ class Ingestor:
     def _prepare(self, source: Source, store: ImageStore) -> _Decoded:
         try:
             data = source.read()
-        except AslError as error:
-            return _Decoded(source, failure=str(error))
-        except OSError as error:
-            return _Decoded(source, failure=f"cannot be read: {error.strerror or error}")
+        except (AslError, OSError) as error:
+            return _Decoded(source, failure=reason_of(error))
         digest = hashlib.sha256(data).hexdigest()
         if store.known(digest):
             return _Decoded(source, digest)

@@ -26,7 +26,7 @@ class DoctorConfig:
     Attributes:
         path: file or folder to check.
         json: print one JSON object instead of text.
-        quiet: print damaged files only.
+        quiet: print damaged files and the counts only.
     """
 
     path: Path
