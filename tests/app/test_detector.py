@@ -167,6 +167,18 @@ def test_files_of_one_name_in_a_list_are_references_of_their_own(
     assert added.added == ("IMG_1.jpg", "b/IMG_1.jpg", "c/IMG_1.jpg")
 
 
+def test_a_file_that_is_given_twice_is_one_reference(
+    photos: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    detector = CopyDetector(embedder, regions="none")
+    done: list[tuple[int, int]] = []
+    twice = [photos / "p0.jpg", "p0.jpg", photos / "p1.jpg"]
+    added = detector.add(twice, progress=lambda *numbers: done.append(numbers))
+    assert added.added == ("p0.jpg", "p1.jpg")
+    assert (detector.names, done[-1]) == (["p0.jpg", "p1.jpg"], (3, 3))
+
+
 def test_a_library_without_paths_loses_nothing(embedder: Embedder, tmp_path: Path) -> None:
     """An earlier version did not keep the path of a reference."""
     with CopyDetector(embedder, folder=tmp_path / "library", regions="none") as detector:

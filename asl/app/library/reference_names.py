@@ -14,14 +14,19 @@ from asl.types import AslError
 
 
 def with_free_names(sources: Iterable[Source], known: Mapping[str, Name]) -> Iterator[Source]:
-    """Rename sources whose name belongs to another file already.
+    """Rename sources whose name belongs to another file already; a file that comes twice is one.
 
     Args:
         sources: files or images.
         known: the references by name.
     """
     used: set[str] = set()
+    paths: set[str] = set()
     for source in sources:
+        if source.path in paths:
+            continue
+        if source.path:
+            paths.add(source.path)
         name = next(
             name
             for name in _names_of(source)

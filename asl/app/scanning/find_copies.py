@@ -18,6 +18,7 @@ from asl.console.schemas.scan_config import ScanConfig
 from asl.console.schemas.shared_keys import Compare, Regions
 from asl.counts import counted
 from asl.shared_defaults import LOCAL_CANDIDATES, MODEL, PRECISION
+from asl.types import UsageError
 
 _LISTED = 20  # pairs that a notebook shows
 
@@ -106,7 +107,7 @@ def find_copies(
         bar: (label, unit) -> context manager that gives a function of (done, total).
 
     Raises:
-        UsageError: a folder does not exist, or an option is out of range.
+        UsageError: a folder does not exist or is no path, or an option is out of range.
         AslError: no image can be read, or the cache is another file.
     """
     from asl.console.progress import no_bar
@@ -143,7 +144,12 @@ def find_copies(
 
 def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
     listed = [given] if isinstance(given, str | Path) else given
-    return [Path(path).expanduser() for path in listed]
+    try:
+        return [Path(path).expanduser() for path in listed]
+    except TypeError as error:
+        raise UsageError(
+            f"find_copies: expected a folder, or several, got {type(given).__name__}"
+        ) from error
 
 
 def _pictures(result: ScanResult, rows: tuple[Row, ...]) -> dict[str, bytes]:

@@ -57,5 +57,7 @@ def test_it_is_in_the_package_and_wrong_use_is_named(tmp_path: Path) -> None:
     assert asl.find_copies is find_copies
     with pytest.raises(UsageError, match="nowhere"):
         find_copies(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="expected a folder, or several, got int"):
+        find_copies(5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="precision"):
         find_copies(tmp_path, precision=2)
