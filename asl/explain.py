@@ -32,6 +32,8 @@ def run(options: ExplainConfig) -> int:
         print(terminal_text(explanation.sentence))
         print(f"  probability {explanation.match.probability:.3f}; accepted from ", end="")
         print(f"{explanation.threshold:.3f} on, for a precision of {explanation.precision:g}")
+        if explanation.conclusion == "same moment":
+            print(f"  two shots of one moment: {explanation.verdict.same_moment:.3f}")
         print(f"  {terminal_text(explanation.reason)}")
         for path in written:
             print(f"  {terminal_text(path)}")

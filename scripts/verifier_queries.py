@@ -395,7 +395,59 @@ def _bordered(image: Pixels, rng: np.random.Generator, kind: str) -> Pixels:
     return mounted
 
 
-def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What changes from one frame to the next; lengths are shares of the shorter side.
+
+    Attributes:
+        camera: longest shift of the background; drawn for each frame.
+        bend: of the background, which is what parallax does to it.
+        subject: longest shift of a subject, where the camera moves and where it stands still.
+        subject_bend: of a subject.
+        least: shortest shift of a subject.
+        smaller: share of the subjects that are reduced.
+        gain: of the brightness.
+        noise: standard deviation, in grey levels.
+    """
+
+    camera: Range
+    bend: Range
+    subject: tuple[Range, Range]
+    subject_bend: Range
+    least: float
+    smaller: float
+    gain: Range
+    noise: Range
+
+
+# Nothing of a rough frame agrees exactly with the one before. Of frames of videos, a sixth of a
+# second apart, the background does.
+ROUGH = Motion(
+    (0.05, 0.05),
+    (0.006, 0.006),
+    ((0.11, 0.11), (0.25, 0.25)),
+    (0.02, 0.02),
+    0.025,
+    0.0,
+    (0.92, 1.08),
+    (0.7, 4.0),
+)
+CALM = Motion(
+    (0.0, 0.2),
+    (0.0, 0.003),
+    ((0.03, 0.25), (0.03, 0.25)),
+    (0.0, 0.02),
+    0.02,
+    0.5,
+    (0.96, 1.04),
+    (0.2, 2.0),
+)
+
+
+def next_frame(image: Pixels, rng: np.random.Generator, motion: Motion = ROUGH) -> Pixels:
     """Make the same scene a moment later: the camera and one to three subjects move.
 
     A subject is a smooth blob; what it uncovers is painted in. No global map takes the two images
@@ -407,6 +459,8 @@ def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
     background, layers = image.copy(), []
     for _ in range(int(rng.integers(1, 4))):
         mask = blob(rng, height, width)
+        if motion.smaller and rng.random() < motion.smaller:
+            mask = reduced(mask, rng)
         hole = cv2.dilate((mask > 0.2).astype(np.uint8), np.ones((3, 3), np.uint8))
         small = (max(8, width // 2), max(8, height // 2))
         painted = cv2.inpaint(
@@ -420,24 +474,37 @@ def next_frame(image: Pixels, rng: np.random.Generator) -> Pixels:
     moved = (
         background.astype(np.float32)
         if still
-        else warped(background, rng, side, shift=0.05, bend=0.006)
+        else warped(
+            background, rng, side, shift=drawn(rng, motion.camera), bend=drawn(rng, motion.bend)
+        )
     )
-    reach = 0.25 if still else 0.11
     for mask in layers:
         layer = warped(
             np.dstack([image.astype(np.float32), 255 * mask]),
             rng,
             side,
-            shift=reach,
-            bend=0.02,
-            least=0.025,
+            shift=drawn(rng, motion.subject[still]),
+            bend=drawn(rng, motion.subject_bend),
+            least=motion.least,
         )
         alpha = layer[..., 3:] / 255
         moved = (moved * (1 - alpha) + layer[..., :3] * alpha).astype(np.float32)
-    gain = rng.uniform(0.92, 1.08)
-    return np.clip(moved * gain + rng.normal(0, rng.uniform(0.7, 4), moved.shape), 0, 255).astype(
-        np.uint8
-    )
+    gain = rng.uniform(*motion.gain)
+    noise = rng.normal(0, rng.uniform(*motion.noise), moved.shape)
+    return np.clip(moved * gain + noise, 0, 255).astype(np.uint8)
+
+
+def drawn(rng: np.random.Generator, span: Range) -> float:
+    """Draw from a range; one of no width needs no draw."""
+    return span[0] if span[0] == span[1] else float(rng.uniform(*span))
+
+
+def reduced(mask: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Shrink a mask towards some point near the middle."""
+    height, width = mask.shape
+    centre = (width * rng.uniform(0.2, 0.8), height * rng.uniform(0.2, 0.8))
+    matrix = cv2.getRotationMatrix2D(centre, 0, rng.uniform(0.35, 0.9))
+    return np.asarray(cv2.warpAffine(mask, matrix, (width, height)), np.float32)
 
 
 def blob(rng: np.random.Generator, height: int, width: int) -> npt.NDArray[np.float32]:

@@ -38,6 +38,7 @@ TOLERANCE = 0.03
     [
         *(f"models/{name}.{kind}" for name in PACKAGED for kind in ("safetensors", "graph")),
         "matching/verifier.json",
+        "matching/same_moment.json",
     ],
 )
 def test_what_is_shipped_equals_its_checksum(name: str) -> None:

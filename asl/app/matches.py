@@ -43,6 +43,8 @@ class Match:
         reference_outline: the same corners in the reference.
         path: file of the reference, where it came from one; an archive's members have the archive's
             path and theirs.
+        same_moment: probability, 0..1, that the two are shots of one moment, neither made from the
+            other.
 
     >>> facts = {"score": 0.81, "cosine": 0.81, "query_log_norm": -1.9, "reference_log_norm": -1.2}
     >>> texts = {"why": "the pixels agree in this direction only", "reason": ""}
@@ -70,6 +72,7 @@ class Match:
     query_outline: Outline
     reference_outline: Outline
     path: Path | None = None
+    same_moment: float = 0.0
 
     def __repr__(self) -> str:
         edits = f", {', '.join(self.edits)}" if self.edits else ""

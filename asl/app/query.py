@@ -191,6 +191,7 @@ def match_candidate(
         query_outline=verdict.first_outline,
         reference_outline=verdict.second_outline,
         path=Path(candidate.path) if candidate.path else None,
+        same_moment=verdict.same_moment,
     )
 
 

@@ -268,6 +268,8 @@ class Verdict:
             ``"reference<-query"`` (the pair is consistent, but the other way round) or ``"none"``.
         seen: False where there is too little structure to compare, so that the embedding score
             should decide.
+        same_moment: probability, 0..1, that both show one scene from nearly the same place, a
+            moment apart, and neither was made from the other; at most 1 - ``probability``.
     """
 
     probability: float
@@ -276,3 +278,4 @@ class Verdict:
     reason: str
     direction: str
     seen: bool
+    same_moment: float = 0.0

@@ -16,7 +16,7 @@ from asl.matching.align.plane_geometry import (
 )
 from asl.matching.align.prepare import Prepared, prepare
 from asl.matching.decision.reasons import direction_of, explain
-from asl.matching.decision.trees import TreeModel, load_model
+from asl.matching.decision.trees import TreeModel, load_model, moment_model
 from asl.matching.evidence.examine import Findings, examine
 from asl.matching.evidence.exchanged import exchanged
 from asl.matching.values import Alignment, Matrix, Region, Settings, Verdict
@@ -31,10 +31,13 @@ class Verifier:
 
     Attributes:
         model: evidence -> probability; the packaged model unless another is given.
+        moments: evidence -> probability of two shots of one moment; as packaged unless another
+            model is given.
         settings: working size, number of features, tolerances.
     """
 
     model: TreeModel = field(default_factory=load_model)
+    moments: TreeModel = field(default_factory=moment_model)
     settings: Settings = field(default_factory=Settings)
 
     def prepare(self, image: U8) -> Prepared:
@@ -87,7 +90,9 @@ class Verifier:
     def decide(self, query: Prepared, reference: Prepared, findings: Findings) -> Verdict:
         """Turn the findings of :func:`asl.matching.evidence.examine.examine` into a verdict."""
         evidence = findings.evidence
-        probability = float(self.model.probability(evidence.vector()[None])[0])
+        measured = evidence.vector()[None]
+        probability = float(self.model.probability(measured)[0])
+        moment = float(self.moments.probability(measured)[0]) if evidence.aligned else 0.0
         # Dense alignment of two plain images succeeds by chance: without a single local feature in
         # one of them there is no verdict.
         seen = evidence.seen > 0 and (evidence.aligned or evidence.seen >= _MIN_SEEN)
@@ -100,6 +105,7 @@ class Verifier:
             reason=explain(probability, evidence, visible, findings),
             direction=direction_of(probability, evidence),
             seen=bool(seen),
+            same_moment=min(moment, 1.0 - probability) if seen else 0.0,
         )
 
 

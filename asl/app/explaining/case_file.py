@@ -60,6 +60,7 @@ def case_document(explanation: Explanation, *, command: str) -> dict[str, Any]:
         "conclusion": explanation.conclusion,
         "sentence": explanation.sentence,
         "probability": match.probability,
+        "same_moment": verdict.same_moment,
         "accepted": match.accepted,
         "precision": explanation.precision,
         "threshold": explanation.threshold,

@@ -104,7 +104,7 @@ class Explanation:
             return "copy"
         if self.match.probability >= 0.5:
             return "possible copy"
-        moment = may_be_same_moment(self.match.cosine, self.verdict, self.model_hash)
+        moment = may_be_same_moment(self.verdict)
         if moment and not taken_apart(self.first.facts, self.second.facts):
             return "same moment"
         return "no copy"

@@ -155,7 +155,7 @@ def find_leaks(
             train.listing,
             options,
             bar=_named_bar(bar, train, test) if len(splits) > 2 else bar,
-            also=may_be_same_moment if same_moment else lambda *_: False,
+            also=may_be_same_moment if same_moment else lambda _: False,
         )
         results.append(result)
         leaks += _leaks_between(train, test, result)
@@ -219,7 +219,7 @@ def _leaks_between(train: Split, test: Split, result: ScanResult) -> Iterator[Le
             )
     for pair in result.pairs:
         original, copy = result.images[pair.original], result.images[pair.copy]
-        kind = _kind(pair, original, copy, threshold=result.threshold, model=result.model_hash)
+        kind = _kind(pair, original, copy, threshold=result.threshold)
         if kind is None:
             continue
         # Each of the two contents may have files in both splits.
@@ -234,7 +234,7 @@ def _leaks_between(train: Split, test: Split, result: ScanResult) -> Iterator[Le
                     test.name,
                     second,
                     kind,
-                    pair.probability,
+                    pair.verdict.same_moment if kind == "same moment" else pair.probability,
                     _direction(pair, kind, is_train_original=is_train_original),
                     pair.why if kind != "same moment" else "",
                     pair.verdict.edits if kind != "same moment" else (),
@@ -264,11 +264,11 @@ def _named_pairs(train: Sequence[str], test: Sequence[str]) -> Iterator[tuple[st
 
 
 def _kind(
-    pair: MatchedPair, original: ScanImage, copy: ScanImage, *, threshold: float, model: str
+    pair: MatchedPair, original: ScanImage, copy: ScanImage, *, threshold: float
 ) -> Kind | None:
     """Return the kind of a leak; None where the pair does not leak."""
     if pair.probability < threshold:
-        moment = may_be_same_moment(pair.cosine, pair.verdict, model)
+        moment = may_be_same_moment(pair.verdict)
         apart = taken_apart(original.facts, copy.facts)
         return "same moment" if moment and not apart else None
     if original.facts.same_picture(copy.facts):

@@ -29,7 +29,8 @@ class LeakRow:
         test_split: name of the other split.
         test: path of its file.
         kind: ``identical file``, ``same pixels``, ``copy``, ``crop`` or ``same moment``.
-        probability: 0..1 that one is a copy of the other.
+        probability: 0..1 that one is a copy of the other; of ``same moment``, that both are frames
+            of one moment.
         direction: ``train->test`` (the original is in train), ``test->train``, ``unclear`` or
             ``same file``.
         why: strongest cue for the direction; empty where it is unclear.

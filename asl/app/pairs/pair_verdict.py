@@ -28,6 +28,8 @@ class PairVerdict:
         seen: False if there was too little structure to decide.
         greyed: 1 if the first is grey where the second has colours, -1 the other way round, else 0.
         identical: True for byte-identical files, which are not verified.
+        same_moment: probability in 0..1 that the two are shots of one moment, neither made from the
+            other.
     """
 
     forward: float
@@ -43,6 +45,7 @@ class PairVerdict:
     seen: bool = True
     greyed: int = 0
     identical: bool = False
+    same_moment: float = 0.0
 
     @property
     def probability(self) -> float:

@@ -40,7 +40,7 @@ _BLOCKS = 20  # that each process gets at least: progress comes block by block
 _LEAST_BLOCK = 16  # pairs
 # Below every threshold: without structure the verifier's probability means nothing.
 UNSEEN_PROBABILITY = 0.01
-VERDICT_VERSION = 9  # raised when verdicts of earlier versions must not be reused
+VERDICT_VERSION = 10  # raised when verdicts of earlier versions must not be reused
 # Measured and predicted probability below which a pair is not verified in its second direction.
 HOPELESS_PROBABILITY = 0.02
 # Features that agree, from which an alignment is not there by chance: the other direction finds it,
@@ -55,7 +55,8 @@ DigestPair = tuple[str, str]
 def verifier_id() -> str:
     """Identify the packaged verifier and its settings, for cached verdicts."""
     verifier = Verifier()
-    text = f"{VERDICT_VERSION}|{verifier.settings}|{verifier.model.to_json()}"
+    models = verifier.model.to_json(), verifier.moments.to_json()
+    text = f"{VERDICT_VERSION}|{verifier.settings}|{'|'.join(models)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -204,6 +205,7 @@ def verify_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> Pa
         edits_forward=edits,
         edits_backward=other_edits,
         greyed=greyed,
+        same_moment=round(min(forward.same_moment, backward.same_moment), 6),
     )
     return verdict.flipped() if is_backward else verdict
 
@@ -238,6 +240,7 @@ def _one_way(verdict: Verdict, *, backward: float) -> PairVerdict:
         share_second=float(verdict.evidence.cover_reference),
         reason=verdict.reason,
         seen=verdict.seen,
+        same_moment=round(verdict.same_moment, 6),
     )
 
 

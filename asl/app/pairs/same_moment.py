@@ -6,29 +6,18 @@ from datetime import datetime, timedelta
 
 from asl.app.library.facts import Facts
 from asl.app.pairs.pair_verdict import PairVerdict
-from asl.model_names import packaged_name
 
-# Each is reached by 99 % of 193 pairs of neighbouring frames of videos (docs/leaks.md).
-LEAST_COSINES = {"asl_lite0": 0.8, "asl_lite1": 0.53}
-OTHER_COSINE = 0.8  # of other models
-LEAST_SHARE = 0.5  # of each image that the other one covers
+LEAST_PROBABILITY = 0.5  # from which two images count as shots of one moment
 MOST_APART = timedelta(seconds=60)  # between two shots of one moment
 
 
-def may_be_same_moment(cosine: float, verdict: PairVerdict, model: str) -> bool:
-    """Check that two images show the same scene from nearly the same place.
+def may_be_same_moment(verdict: PairVerdict) -> bool:
+    """Check that two images probably show one scene from nearly the same place, no copies.
 
     Args:
-        cosine: of the embeddings.
         verdict: of the pair, in either order.
-        model: hash of the model of the embeddings.
     """
-    return (
-        cosine >= LEAST_COSINES.get(packaged_name(model), OTHER_COSINE)
-        and verdict.seen
-        and bool(verdict.first_outline)
-        and min(verdict.share_first, verdict.share_second) >= LEAST_SHARE
-    )
+    return verdict.same_moment >= LEAST_PROBABILITY
 
 
 def taken_apart(first: Facts, second: Facts) -> bool:

@@ -19,7 +19,6 @@ def directed_pair(
     second: int,
     cosine: float,
     verdict: PairVerdict,
-    model: str,
 ) -> MatchedPair:
     """Decide which of two images is the original.
 
@@ -29,7 +28,6 @@ def directed_pair(
         second: number of the other.
         cosine: of their embeddings.
         verdict: of the pair (first, second).
-        model: hash of the model of the embeddings.
     """
     origin = find_origin(
         verdict,
@@ -63,7 +61,7 @@ def directed_pair(
         _weight(verdict.backward, origin.vote),
         _weight(verdict.forward, -origin.vote),
         were_shot_apart(*facts),
-        may_be_same_moment(cosine, verdict, model) and may_be_shots(*facts),
+        may_be_same_moment(verdict) and may_be_shots(*facts),
     )
 
 

@@ -122,6 +122,11 @@ class MatchedPair:
         return self.verdict.probability
 
     @property
+    def moment_probability(self) -> float:
+        """Probability in 0..1 that both are shots of one moment; 1 where their dates say so."""
+        return 1.0 if self.same_moment else self.verdict.same_moment
+
+    @property
     def packaged_probability(self) -> float:
         """The same by the packaged calibration, whichever the scan used."""
         return self.probability if self.packaged is None else self.packaged

@@ -46,7 +46,7 @@ from asl.types import I64, AslError, Bools
 LEAST_SHOWN = 0.5  # pairs below are shown only with a precision that accepts them
 RELATIVES = 16  # images of its family that an image is compared with beside its candidates
 Listed = tuple[FileListing, FileListing | None]
-AlsoListed = Callable[[float, PairVerdict, str], bool]
+AlsoListed = Callable[[PairVerdict], bool]
 
 
 def scan(options: ScanConfig, *, bar: Bar, listed: Listed | None = None) -> ScanResult:
@@ -84,8 +84,7 @@ def scan_listings(
             compared with the others of both.
         options: as in :func:`scan`; ``photos`` and ``against`` are not read.
         bar: as in :func:`scan`.
-        also: (cosine, verdict, hash of the model) -> True for pairs to list whatever their
-            probability; None: no others.
+        also: selects pairs to list whatever their probability; None: no others.
 
     Raises:
         UsageError: there is no such precision.
@@ -336,14 +335,12 @@ class _Scan:
     ) -> tuple[list[ScanImage], list[MatchedPair]]:
         """Return pairs from a probability on and their images; identical files are one image."""
         digests = self.contents.digests
-        model = self.store.model
         matching = {
             pair: (cosine, verdict)
             for pair, (cosine, verdict) in self.remembered.without_marked(
                 self.comparer.verdicts, digests
             ).items()
-            if self.remembered.probability(verdict) >= least
-            or (also and also(cosine, verdict, model))
+            if self.remembered.probability(verdict) >= least or (also and also(verdict))
         }
         paths: dict[str, list[str]] = {}
         for path, digest in self.synced.digests.items():
@@ -366,7 +363,7 @@ class _Scan:
         pairs = with_collage_sources(
             [
                 self.remembered.calibrate(
-                    directed_pair(images, number[first], number[second], cosine, verdict, model)
+                    directed_pair(images, number[first], number[second], cosine, verdict)
                 )
                 for (first, second), (cosine, verdict) in matching.items()
             ]

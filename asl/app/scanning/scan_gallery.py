@@ -118,6 +118,7 @@ def _pair(pair: MatchedPair, place: Mapping[int, int]) -> dict[str, Any]:
         "original": place[pair.original],
         "copy": place[pair.copy],
         "p": pair.probability,
+        "m": pair.moment_probability,
         "clear": pair.origin.clear,
         "why": pair.why,
         "edits": list(pair.verdict.edits),

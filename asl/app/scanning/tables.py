@@ -32,7 +32,8 @@ class Row:
         group: number of the group, from 1, largest first.
         original: path of the file that is probably the original.
         copy: path of the other one.
-        probability: 0..1 that one is a copy of the other.
+        probability: 0..1 that one is a copy of the other; of ``same moment``, that both are shots
+            of one moment, 1 where their dates say so.
         direction: ``original->copy``, ``unclear``, or ``same file``.
         why: strongest cue for the direction; empty where it is unclear.
         edits: probable edits, separated by ``; `` (a list in JSON).
@@ -137,7 +138,10 @@ class _Lister:
             return self._pair_row(pair, "library match")
         if self.family.kind == "same moment":
             row = self._pair_row(pair.under(parent), "same moment")
-            return replace(row, direction="same moment", why="", edits="", kinds="")
+            sure = pair.moment_probability
+            return replace(
+                row, probability=sure, direction="same moment", why="", edits="", kinds=""
+            )
         row = self._pair_row(pair.under(parent), "copy")
         return replace(row, parent=row.original, depth=member.depth)
 

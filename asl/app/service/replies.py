@@ -51,6 +51,9 @@ class MatchReply(BaseModel):
     probability: float = Field(
         description="0..1, from the aligned pixels, that one of the two is a copy of the other"
     )
+    same_moment: float = Field(
+        description="0..1, that both are shots of one moment, neither made from the other"
+    )
     accepted: bool = Field(description="probability >= threshold")
     direction: str = Field(
         description="reference->query, query->reference or unclear; the arrow points at the copy"
@@ -77,6 +80,7 @@ class MatchReply(BaseModel):
         return cls(
             reference=reference,
             probability=match.probability,
+            same_moment=match.same_moment,
             accepted=match.accepted,
             direction=match.direction,
             score=match.score,

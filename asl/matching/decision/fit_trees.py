@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +56,7 @@ def fit_trees(
     *,
     weights: F64 | None = None,
     names: tuple[str, ...] = EVIDENCE,
+    monotone: Mapping[str, int] = MONOTONE,
     trees: int = 240,
     leaves: int = 31,
     learning_rate: float = 0.05,
@@ -69,6 +70,7 @@ def fit_trees(
         labels: bool ``[N]``, True where the query is a copy of the reference.
         weights: float64 ``[N]`` sample weights.
         names: evidence columns that may be used.
+        monotone: columns that can only raise (+1) or lower (-1) the probability.
         trees: number of boosting rounds.
         leaves: maximum number of leaves of a tree.
         learning_rate: shrinkage of each tree's contribution.
@@ -99,7 +101,7 @@ def fit_trees(
         learning_rate=learning_rate,
         min_samples_leaf=20,
         l2_regularization=1.0,
-        monotonic_cst=[MONOTONE.get(name, 0) for name in names],
+        monotonic_cst=[monotone.get(name, 0) for name in names],
         early_stopping=False,
         random_state=seed,
     )

@@ -174,7 +174,7 @@ def load_model(path: Path | None = None) -> TreeModel:
         AslError: the file cannot be read, or is no consistent verifier model.
     """
     if path is None:
-        return _packaged()
+        return packaged_model("verifier.json")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -186,10 +186,20 @@ def load_model(path: Path | None = None) -> TreeModel:
     return parse_model(text, name=str(path))
 
 
-@lru_cache(maxsize=1)
-def _packaged() -> TreeModel:
-    text = resources.files("asl.matching").joinpath("verifier.json").read_text(encoding="utf-8")
-    return parse_model(text, name="the packaged verifier model")
+def moment_model() -> TreeModel:
+    """Read the packaged model that tells two shots of one moment from all other pairs."""
+    return packaged_model("same_moment.json")
+
+
+@lru_cache
+def packaged_model(file: str) -> TreeModel:
+    """Read a model of the package by the name of its file.
+
+    Raises:
+        AslError: the file is no consistent model.
+    """
+    text = resources.files("asl.matching").joinpath(file).read_text(encoding="utf-8")
+    return parse_model(text, name=f"the packaged model {file}")
 
 
 def parse_model(text: str, *, name: str) -> TreeModel:

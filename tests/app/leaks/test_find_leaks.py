@@ -148,7 +148,7 @@ def test_pairs_that_could_not_be_compared_are_counted(
 def test_neighbouring_frames_are_one_moment(shared_data: Path, tmp_path: Path) -> None:
     for split, place in (("train", 2), ("test", 3)):
         (tmp_path / split).mkdir()
-        for video in ("goat", "kite-surf"):
+        for video in ("goat", "parkour"):
             frames = sorted((shared_data / "bench" / "groups" / "davis" / video).iterdir())
             shutil.copy(frames[place], tmp_path / split / f"{video}.jpg")
     options = ScanConfig(photos=tmp_path, output=tmp_path / "out", workers=1)

@@ -88,8 +88,7 @@ def test_a_pair_that_could_not_be_seen_is_no_match(
     aligned: bool, seen: bool, said: float, expected: float
 ) -> None:
     """Whatever the verifier's number says of a blank wall: a hundredth at most."""
-    evidence = SimpleNamespace(aligned=aligned, cover_query=0.5, cover_reference=0.5)
-    verdict = SimpleNamespace(probability=said, seen=seen, evidence=evidence, reason="", regions=())
+    verdict = Verdict(said, Evidence(aligned=float(aligned)), (), "", "none", seen)
     verifier: Any = SimpleNamespace(verify_prepared=lambda first, second: verdict)
     picture: Any = SimpleNamespace(image=np.full((8, 8, 3), 128, np.uint8), points=())
     with pytest.MonkeyPatch.context() as patch:

@@ -3,63 +3,114 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from asl.app.library.facts import Facts
 from asl.app.pairs.pair_verdict import PairVerdict
+from asl.app.pairs.pair_verifier import verify_prepared
 from asl.app.pairs.same_moment import (
     may_be_same_moment,
     may_be_shots,
     taken_apart,
     were_shot_apart,
 )
-from asl.data.images import decode_image, resize_image
-from asl.features.runner import open_runner
-from asl.model_names import packaged_hashes
-from asl.models.opening import open_model
-from asl.shared_defaults import MODELS
-
-SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
-FRAME = PairVerdict(0.1, 0.1, SQUARE, SQUARE, share_first=0.9, share_second=0.9)
+from asl.data.images import decode_image
+from asl.matching import Verifier
+from asl.types import F32
+from tests.matching.conftest import Image, textured
 
 
-def test_an_aligned_pair_of_near_features_may_be_one_moment() -> None:
-    assert may_be_same_moment(0.9, FRAME, "mine")
-    assert not may_be_same_moment(0.3, FRAME, "mine")
-    for change in (
-        {"first_outline": ()},
-        {"share_second": 0.2},
-        {"seen": False},
-    ):
-        assert not may_be_same_moment(0.9, replace(FRAME, **change), "mine")  # type: ignore[arg-type]
+def verdict_of(first: Image, second: Image) -> PairVerdict:
+    verifier = Verifier()
+    return verify_prepared(verifier.prepare(first), verifier.prepare(second), verifier)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_cosine_is_of_the_model(name: str, shared_data: Path) -> None:
-    """Neighbouring frames of videos reach it, different photographs do not."""
-    frames = sorted((shared_data / "bench" / "groups" / "davis").rglob("*.jpg"))[::2]
-    photos = sorted((shared_data / "train" / "in1k").rglob("*.jpg"))[::14]
-    runner = open_runner(open_model(name), "cpu")
-    plan = runner.preprocessing
-    pixels = [
-        resize_image(decode_image(path), plan.size, mode=plan.resize) for path in (*frames, *photos)
-    ]
-    features = runner.embed(pixels)
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    model = packaged_hashes()[name]
-    follows = [
-        may_be_same_moment(float(unit[row] @ unit[row + 1]), FRAME, model)
-        for row in range(len(frames) - 1)
-        if frames[row].parent == frames[row + 1].parent
-    ]
-    assert len(follows) > 80
-    assert np.mean(follows) > 0.8  # of every second frame; of all neighbours .99 do
-    cosines = unit[len(frames) :] @ unit[len(frames) :].T
-    upper = cosines[np.triu_indices(len(photos), 1)]
-    assert not any(may_be_same_moment(float(cosine), FRAME, model) for cosine in upper)
+def resaved(image: Image, quality: int = 80) -> Image:
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+
+def lay(canvas: Image, picture: Image, mask: F32, at: tuple[int, int]) -> None:
+    """Lay a picture on a part of the canvas; mask: 0..1, its opacity."""
+    x, y = at
+    part = canvas[y : y + mask.shape[0], x : x + mask.shape[1]]
+    part[:] = (picture * mask[..., None] + part * (1 - mask[..., None])).astype(np.uint8)
+
+
+def shot(seed: int, moment: int) -> Image:
+    """Somebody on the ground before a wall: the camera moves, the ground more than the wall."""
+    wall, ground, person = (textured(seed + 100 * part, 260, 360) for part in range(3))
+    canvas, near = (
+        np.roll(layer, step * moment, axis=1) for layer, step in ((wall, 4), (ground, 14))
+    )
+    x = np.arange(360)
+    horizon = 150 + 7 * np.sin(x / 37 + seed) + 7 * np.sin(x / 11)
+    below = np.roll(np.arange(260)[:, None] > horizon, 14 * moment, axis=1).astype(np.float32)
+    lay(canvas, near, cv2.GaussianBlur(below, (0, 0), 1), (0, 0))
+    body = np.zeros((120, 80), np.float32)
+    cv2.ellipse(body, (40, 74), (26, 42), 0, 0, 360, 1, -1, cv2.LINE_AA)
+    cv2.circle(body, (42, 20), 16, 1, -1, cv2.LINE_AA)
+    turn = cv2.getRotationMatrix2D((40, 60), 14 * moment, 1 + 0.05 * moment)
+    turned = [cv2.warpAffine(layer, turn, (80, 120)) for layer in (person[:120, :80], body)]
+    lay(canvas, *turned, (90 + 50 * moment, 90 + 26 * moment))
+    noise = np.random.default_rng(7 * seed + moment).normal(0, 3, canvas.shape)
+    return resaved(np.clip(canvas + noise, 0, 255).astype(np.uint8)[10:250, 20:340], 92)
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_somebody_moved_between_two_shots(seed: int) -> None:
+    first, second = shot(seed, 0), shot(seed, 1)
+    verdict = verdict_of(first, second)
+    assert may_be_same_moment(verdict)
+    assert may_be_same_moment(verdict_of(second, first))
+    assert verdict.same_moment + verdict.probability <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_copies_and_strangers_are_no_shots_of_one_moment(seed: int) -> None:
+    first = shot(seed, 0)
+    for other in (resaved(first, 40), first[20:180, 30:250].copy(), first[:, ::-1].copy()):
+        assert not may_be_same_moment(verdict_of(other, first))
+    assert not may_be_same_moment(verdict_of(first, textured(seed + 50, 240, 320)))
+
+
+def test_the_same_picture_is_no_other_shot() -> None:
+    first = shot(3, 0)
+    assert verdict_of(first, first).same_moment == 0
+
+
+def test_screens_of_one_program_are_no_shots() -> None:
+    """They share their bars and paper; a burst of slides would be wrong."""
+
+    def screen(seed: int) -> Image:
+        rng = np.random.default_rng(seed)
+        image = np.full((360, 480, 3), 245, np.uint8)
+        cv2.rectangle(image, (0, 0), (479, 46), (140, 70, 30), -1)
+        cv2.putText(image, "Inbox", (14, 32), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (255, 255, 255), 2)
+        for row in range(6):
+            text = "".join(rng.choice(list("abcdefgh iklmnorstu"), 26))
+            place = (70, 84 + 50 * row)
+            cv2.circle(image, (36, 78 + 50 * row), 15, (190, 190, 190), -1, cv2.LINE_AA)
+            cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, (40, 40, 40), 1)
+        return image
+
+    screens = [screen(seed) for seed in range(4)]
+    assert not any(may_be_same_moment(verdict_of(*pair)) for pair in permutations(screens, 2))
+
+
+@pytest.mark.shared
+def test_neighbouring_frames_of_videos_are_shots_of_one_moment(shared_data: Path) -> None:
+    videos = sorted((shared_data / "bench" / "groups" / "davis").iterdir())
+    frames = [sorted(video.glob("*.jpg"))[3:5] for video in videos]
+    verdicts = [verdict_of(*map(decode_image, pair)) for pair in frames]
+    no_copies = [verdict for verdict in verdicts if verdict.probability < 0.5]
+    assert len(no_copies) > len(frames) / 2
+    assert np.mean([may_be_same_moment(verdict) for verdict in no_copies]) > 0.7
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ MATCH = Match(
     edits=("cropped to 36 %", "re-encoded"),
     query_outline=((0.0, 0.0), (1.0, 0.5)),
     reference_outline=(),
+    same_moment=0.04,
 )
 
 

@@ -232,7 +232,7 @@ function lowerItem(family, member) {
   const tags = [["tag p", percent(pair.p)]], words = kinship(pair, outline, ofParent);
   let edits = turned ? pair.back_edits : pair.edits;
   if (family.kind === "same moment") {
-    tags.splice(0, 1, ["tag", "same moment"]);
+    tags.splice(0, 1, ["tag p", percent(pair.m)], ["tag", "same moment"]);
     edits = [];
   } else if (!pair.clear) {
     tags.push(["tag", "direction unclear"]);
@@ -270,7 +270,7 @@ function open(pair) {
   };
   file(first, original);
   file(second, copy);
-  row("probability", percent(pair.p));
+  row("probability", percent(pair.moment ? pair.m : pair.p));
   if (!pair.moment) {
     row("direction", pair.clear ? pair.why : "unclear");
     row("probable edits", pair.edits.join(", "));
