@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from asl.app.reviewing.review_groups import ReviewFiles, ReviewGroup
 from asl.app.scanning.result import ScanResult
 from asl.storage import checksum, file_stamp
 from asl.types import AslError
+
+_ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 
 Inode = tuple[int, int]
 
@@ -96,6 +99,10 @@ class ContentCheck:
             if self._compared.get(path, ("", ""))[0] != stamp:
                 self._compared[path] = (stamp, checksum(path, remedy="scan again"))
         except FileNotFoundError:
+            if os.sep == "/" and _ESCAPED_BYTE.search(
+                path
+            ):  # a scan lists such names with their bytes escaped
+                return "is not there, or its name is not UTF-8: rename it and scan again"
             return "is not there any more"
         except OSError as error:
             return f"cannot be read ({error.strerror})"
