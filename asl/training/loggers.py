@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import (
     WandbLogger,
 )
 
+from asl.storage import printable_name
 from asl.training.metrics_file import MetricsFile
 from asl.types import AslError, UsageError
 
@@ -26,17 +27,27 @@ LOGGERS = {
 }
 
 
-def check_logger(name: str) -> None:
-    """Refuse an unknown logger, or one whose package is missing.
+def check_logger(name: str, *, output: str | Path | None = None) -> None:
+    """Refuse an unknown logger, one whose package is missing, or one that cannot write to a folder.
+
+    Args:
+        name: of the logger.
+        output: folder of the training, where it is known.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or the name of the folder is not UTF-8.
         AslError: its package is not installed; the error has the command that installs it.
     """
     if name not in LOGGERS:
         raise UsageError(f"trainer.logger: expected one of {', '.join(LOGGERS)}, got {name!r}")
     if LOGGERS[name] and find_spec(LOGGERS[name]) is None:
         raise AslError(f"trainer.logger: {name} is not installed; run `pip install {name}`")
+    shown = printable_name(str(output))
+    if name == "tensorboard" and shown != str(output):
+        raise UsageError(
+            f"output: TensorBoard writes to no folder whose name is not UTF-8, got {shown}; choose "
+            "another, or set trainer.logger=csv"
+        )
 
 
 def make_loggers(

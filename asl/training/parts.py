@@ -66,7 +66,7 @@ def check_parts(config: TrainConfig) -> None:
     for slot in SLOTS:
         check(getattr(config, slot.key), slot, "train")
     trainer_extra(config.trainer.extra)
-    check_logger(config.trainer.logger)
+    check_logger(config.trainer.logger, output=config.output)
     check_length(config.trainer)
     check_limits(config)
     _check_optimizer(config)

@@ -43,3 +43,10 @@ def test_unknown_and_missing_loggers_are_named(monkeypatch: pytest.MonkeyPatch) 
             continue
         with pytest.raises(AslError, match=f"{name} is not installed; run `pip install {name}`"):
             check_logger(name)
+
+
+def test_a_folder_whose_name_is_not_utf8_is_for_other_loggers() -> None:
+    check_logger("csv", output="runs/\udcff")
+    check_logger("tensorboard", output="runs/mine")
+    with pytest.raises(UsageError, match=r"^output: TensorBoard .*got runs/\\xff; choose another"):
+        check_logger("tensorboard", output="runs/\udcff")
