@@ -1,4 +1,4 @@
-"""Measure verified pairs per second on one core, and the time of each step.
+"""Measure verified pairs per second on one core, and the time that each module takes.
 
     python scripts/bench_verify.py [--images DIR] [--queries 40] [--candidates 10] [--size 320]
 
@@ -15,6 +15,7 @@ import json
 import pstats
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+import asl.matching
 from asl.data.scenes import render_scene
 from asl.matching import Settings, Verifier, verify_pairs
 from asl.types import ScoredPairs
 
 Image = npt.NDArray[np.uint8]
-STEPS = {
-    "local features": ("prepare.py", "prepare"),
-    "cached references read": ("cache.py", "get"),
-    "matching": ("align.py", "all_matches"),
-    "robust fit": ("align.py", "align"),
-    "dense search": ("dense.py", "align_dense"),
-    "laying over": ("overlay.py", "lay_over"),
-    "comparing": ("compare.py", "compare"),
-    "coverage and seams": ("coverage.py", "coverage"),
-    "decision and words": ("verifier.py", "verdict"),
-}
+ROOM = Path(asl.matching.__file__).parent
+LISTED = 14  # modules whose share is printed
 
 
 def main() -> None:
@@ -143,16 +136,25 @@ def _rate(work: Any, pairs: int) -> float:
 
 
 def _shares(stats: pstats.Stats) -> dict[str, float]:
+    """Share of the time of every module of ``asl.matching``, with the libraries that it calls."""
     table: dict[Any, Any] = stats.stats  # type: ignore[attr-defined]
     total = sum(row[2] for row in table.values())
-    shares = {}
-    for label, (file, function) in STEPS.items():
-        spent = sum(
-            row[3] for key, row in table.items() if Path(key[0]).name == file and key[2] == function
-        )
-        shares[label] = round(spent / total, 3)
+    spent: Counter[str] = Counter()
+    for (path, _, _), (_, _, own, _, callers) in table.items():
+        if module := _module(path):
+            spent[module] += own
+            continue
+        for (caller, _, _), (_, _, _, whole) in callers.items():
+            if module := _module(caller):
+                spent[module] += whole
+    shares = {module: round(time / total, 3) for module, time in spent.most_common(LISTED)}
     shares["the rest"] = round(max(0.0, 1.0 - sum(shares.values())), 3)
     return shares
+
+
+def _module(path: str) -> str:
+    """Path of a module of ``asl.matching`` below it; empty for other files."""
+    return Path(path).relative_to(ROOM).as_posix() if Path(path).is_relative_to(ROOM) else ""
 
 
 def print_result(result: dict[str, Any], *, as_json: bool) -> None:
@@ -163,7 +165,7 @@ def print_result(result: dict[str, Any], *, as_json: bool) -> None:
         if key == "share_of_time":
             print("share of time (cached references):")
             for label, share in value.items():
-                print(f"  {label:24s} {100 * share:5.1f} %")
+                print(f"  {label:32s} {100 * share:5.1f} %")
         else:
             print(f"{key:38s} {value}")
 
