@@ -11,6 +11,7 @@ import pytest
 
 from asl.cli import start
 from tests.app.conftest import crop, encode, textured
+from tests.app.pairs.shots import shot
 
 
 @pytest.fixture
@@ -39,6 +40,24 @@ def test_an_explanation_is_written_and_printed(
     other.write_bytes(encode(textured(5)))
     assert explain(model, files[0], other, "--output", tmp_path / "2.json", "--quiet") == 0
     assert capsys.readouterr().out == ""
+
+
+def test_two_shots_of_one_moment_are_no_copies(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shots = [tmp_path / f"{moment}.jpg" for moment in (0, 1)]
+    for moment, path in enumerate(shots):
+        path.write_bytes(encode(shot(4, moment), quality=95))
+    assert explain(model, *shots, "--output", tmp_path / "case.html") == 0
+    sentence, copy, moment_line, *_ = capsys.readouterr().out.splitlines()
+    assert sentence.endswith("show the same scene, but neither is a copy of the other")
+    case = json.loads((tmp_path / "case.json").read_text())
+    assert case["conclusion"] == "same moment"
+    assert case["probability"] < 0.5 <= case["same_moment"]
+    assert copy.startswith(f"  probability {case['probability']:.3f}")
+    assert moment_line == f"  two shots of one moment: {case['same_moment']:.3f}"
+    page = (tmp_path / "case.html").read_text()
+    assert f"shots of one moment: <b>{100 * case['same_moment']:.1f} %</b>." in page
 
 
 def test_wrong_use_is_one_line(
