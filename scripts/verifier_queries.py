@@ -426,24 +426,24 @@ class Motion:
 # Nothing of a rough frame agrees exactly with the one before. Of frames of videos, a sixth of a
 # second apart, the background does.
 ROUGH = Motion(
-    (0.05, 0.05),
-    (0.006, 0.006),
-    ((0.11, 0.11), (0.25, 0.25)),
-    (0.02, 0.02),
-    0.025,
-    0.0,
-    (0.92, 1.08),
-    (0.7, 4.0),
+    camera=(0.05, 0.05),
+    bend=(0.006, 0.006),
+    subject=((0.11, 0.11), (0.25, 0.25)),
+    subject_bend=(0.02, 0.02),
+    least=0.025,
+    smaller=0.0,
+    gain=(0.92, 1.08),
+    noise=(0.7, 4.0),
 )
 CALM = Motion(
-    (0.0, 0.2),
-    (0.0, 0.003),
-    ((0.03, 0.25), (0.03, 0.25)),
-    (0.0, 0.02),
-    0.02,
-    0.5,
-    (0.96, 1.04),
-    (0.2, 2.0),
+    camera=(0.0, 0.2),
+    bend=(0.0, 0.003),
+    subject=((0.03, 0.25), (0.03, 0.25)),
+    subject_bend=(0.0, 0.02),
+    least=0.02,
+    smaller=0.5,
+    gain=(0.96, 1.04),
+    noise=(0.2, 2.0),
 )
 
 

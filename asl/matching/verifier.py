@@ -19,7 +19,7 @@ from asl.matching.decision.reasons import direction_of, explain
 from asl.matching.decision.trees import TreeModel, load_model, moment_model
 from asl.matching.evidence.examine import Findings, examine
 from asl.matching.evidence.exchanged import exchanged
-from asl.matching.values import Alignment, Matrix, Region, Settings, Verdict
+from asl.matching.values import Alignment, Evidence, Matrix, Region, Settings, Verdict
 from asl.types import F32, U8
 
 _MIN_SEEN = 0.2  # evidence.seen below which a pair without alignment is left to its embedding
@@ -78,21 +78,25 @@ class Verifier:
         """Verify one pair of prepared images; see :meth:`verify`."""
         return self.decide(query, reference, examine(query, reference, self.settings))
 
-    def predicted_backward(self, verdict: Verdict) -> float:
-        """Predict the probability of reference -> query from a verdict on query -> reference.
+    def predicted_backward(self, verdict: Verdict) -> tuple[float, float]:
+        """Predict ``probability`` and ``same_moment`` of the other direction from a verdict.
 
         The same alignment is assumed, which holds where local features found it; see
         :func:`asl.matching.evidence.exchanged.exchanged`.
         """
-        evidence = exchanged(verdict.evidence)
-        return float(self.model.probability(evidence.vector()[None])[0])
+        return self._probabilities(exchanged(verdict.evidence))
+
+    def _probabilities(self, evidence: Evidence) -> tuple[float, float]:
+        """Probability of a copy and of two shots of one moment; together at most 1."""
+        measured = evidence.vector()[None]
+        probability = float(self.model.probability(measured)[0])
+        moment = float(self.moments.probability(measured)[0]) if evidence.aligned else 0.0
+        return probability, min(moment, 1.0 - probability)
 
     def decide(self, query: Prepared, reference: Prepared, findings: Findings) -> Verdict:
         """Turn the findings of :func:`asl.matching.evidence.examine.examine` into a verdict."""
         evidence = findings.evidence
-        measured = evidence.vector()[None]
-        probability = float(self.model.probability(measured)[0])
-        moment = float(self.moments.probability(measured)[0]) if evidence.aligned else 0.0
+        probability, moment = self._probabilities(evidence)
         # Dense alignment of two plain images succeeds by chance: without a single local feature in
         # one of them there is no verdict.
         seen = evidence.seen > 0 and (evidence.aligned or evidence.seen >= _MIN_SEEN)
@@ -105,7 +109,7 @@ class Verifier:
             reason=explain(probability, evidence, visible, findings),
             direction=direction_of(probability, evidence),
             seen=bool(seen),
-            same_moment=min(moment, 1.0 - probability) if seen else 0.0,
+            same_moment=moment if seen else 0.0,
         )
 
 

@@ -40,7 +40,7 @@ _BLOCKS = 20  # that each process gets at least: progress comes block by block
 _LEAST_BLOCK = 16  # pairs
 # Below every threshold: without structure the verifier's probability means nothing.
 UNSEEN_PROBABILITY = 0.01
-VERDICT_VERSION = 10  # raised when verdicts of earlier versions must not be reused
+VERDICT_VERSION = 11  # raised when verdicts of earlier versions must not be reused
 # Measured and predicted probability below which a pair is not verified in its second direction.
 HOPELESS_PROBABILITY = 0.02
 # Features that agree, from which an alignment is not there by chance: the other direction finds it,
@@ -218,10 +218,11 @@ def _hopeless(forward: Verdict, verifier: Verifier) -> PairVerdict | None:
     """
     if forward.probability >= HOPELESS_PROBABILITY or not _is_certain(forward.evidence):
         return None
-    backward = verifier.predicted_backward(forward)
+    backward, moment = verifier.predicted_backward(forward)
     if backward >= HOPELESS_PROBABILITY:
         return None
-    return _one_way(forward, backward=_limited(backward, seen=forward.seen))
+    verdict = _one_way(forward, backward=_limited(backward, seen=forward.seen))
+    return replace(verdict, same_moment=min(verdict.same_moment, round(moment, 6)))
 
 
 def _is_certain(evidence: Evidence) -> bool:

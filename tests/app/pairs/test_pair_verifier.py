@@ -171,6 +171,20 @@ def test_an_alignment_by_chance_foretells_nothing(alignment: dict[str, float]) -
     assert verify_prepared(one, other, verifier).backward == 0.9
 
 
+@pytest.mark.parametrize(("measured", "predicted"), [(0.9, 0.1), (0.1, 0.9)])
+def test_one_moment_is_asked_of_both_directions_where_one_is_predicted(
+    measured: float, predicted: float
+) -> None:
+    certain = Evidence(aligned=1.0, seen=1.0, inliers=math.log1p(20))
+    hopeless = Verdict(0.001, certain, (), "", "none", True, measured)
+    verifier: Any = SimpleNamespace(
+        verify_prepared=lambda *_: hopeless, predicted_backward=lambda _: (0.002, predicted)
+    )
+    one, other = (Verifier().prepare(textured(seed, 120, 160)) for seed in (0, 1))
+    found = verify_prepared(one, other, verifier)
+    assert (found.forward, found.backward, found.same_moment) == (0.001, 0.002, 0.1)
+
+
 def test_equal_pixels_need_no_second_look_unless_there_is_nothing_on_them() -> None:
     pictures = {
         "one": encode(textured(0)),

@@ -38,8 +38,9 @@ def test_a_crop_and_its_original_are_predicted_from_either_side(picture: Image, 
             value = getattr(measured.evidence, name)
             assert getattr(expected, name) == pytest.approx(value, abs=0.03), name
         assert expected.detail == pytest.approx(measured.evidence.detail, abs=0.3)
-        predicted = verifier.predicted_backward(verdict)
+        predicted, moment = verifier.predicted_backward(verdict)
         assert predicted == pytest.approx(measured.probability, abs=0.2)
+        assert moment == pytest.approx(measured.same_moment, abs=0.2)
         assert predicted != pytest.approx(verdict.probability, abs=0.2), "it is another question"
     swapped = replace(there.evidence, cover_query=0.0)
     assert exchanged(swapped).cover_reference == 0.0
