@@ -19,8 +19,9 @@ from asl.app.library.vectors import VectorView
 from asl.app.matches import Direction, Match
 from asl.app.pairs.edits_seen import directed_edits, undirected_edits
 from asl.app.pairs.origin import find_origin
-from asl.app.pairs.pair_verdict import SAME_FILE, SAME_PIXELS, PairVerdict
+from asl.app.pairs.pair_verdict import PairVerdict
 from asl.app.pairs.pair_verifier import PairVerifier
+from asl.app.pairs.same_content import same_content
 from asl.data.image_error import ImageError
 from asl.matching.align.prepare import Prepared
 from asl.matching.align.xfeat import LearnedFeatures
@@ -168,10 +169,7 @@ def match_candidate(
         reference=candidate.name,
         probability=verdict.probability,
         accepted=verdict.probability >= threshold,
-        direction=cast(
-            Direction,
-            origin.direction.replace("second", "reference").replace("first", "query"),
-        ),
+        direction=cast(Direction, origin.between("query", "reference")),
         score=float(from_cosines(np.array([cosine]), norms[:1], norms[1:], score)[0]),
         cosine=cosine,
         query_log_norm=query.log_norm,
@@ -197,8 +195,5 @@ def match_candidate(
 
 def verdict_of(query: Query, candidate: Candidate, verifier: PairVerifier) -> PairVerdict:
     """Verify a candidate; identical files and identical pixels need no verification."""
-    if query.digest == candidate.digest:
-        return SAME_FILE
-    if query.facts.same_picture(candidate.facts):
-        return SAME_PIXELS
-    return verifier.verify_query(query.prepared, candidate.digest)
+    same = same_content((query.digest, query.facts), (candidate.digest, candidate.facts))
+    return same or verifier.verify_query(query.prepared, candidate.digest)

@@ -12,15 +12,20 @@ from asl.pipeline.inputs import SearchInput, check_background
 from asl.pipeline.search_plan import SearchPlan
 from asl.pipeline.search_result import SearchResult, describe_found, print_recall
 from asl.pipeline.served_search import search_collection
-from asl.pipeline.verification import verify_candidates
+from asl.pipeline.verification import DirectionRule, verify_candidates
 from asl.scoring.score import Score
 from asl.types import ScoredPairs
 
 
-def run_search(plan: SearchPlan) -> SearchResult:
-    """Open the inputs of a plan (images are embedded), search, verify where that is planned."""
+def run_search(plan: SearchPlan, rule: DirectionRule) -> SearchResult:
+    """Open the inputs of a plan (images are embedded), search, verify where that is planned.
+
+    Args:
+        plan: of the search.
+        rule: names the directions of verified pairs.
+    """
     if plan.served:
-        return search_collection(plan, plan.served)
+        return search_collection(plan, plan.served, rule)
     inputs = plan.inputs.open()
     check_background(inputs)
     if plan.verification:
@@ -51,6 +56,7 @@ def run_search(plan: SearchPlan) -> SearchResult:
             k=plan.limits.k,
             most=plan.limits.most,
             plan=plan.verification,
+            rule=rule,
         )
     references = counted(len(inputs.references), "reference")
     count = f"{counted(len(inputs.queries), 'query', 'queries')} and {references}"

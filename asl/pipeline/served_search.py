@@ -16,13 +16,18 @@ from asl.pipeline.input_loader import check_served_model, warn_mixed_decoding
 from asl.pipeline.inputs import SearchInput
 from asl.pipeline.search_plan import SearchPlan
 from asl.pipeline.search_result import SearchResult, describe_found, print_recall
-from asl.pipeline.verification import VerificationPlan, verify_candidates
+from asl.pipeline.verification import DirectionRule, VerificationPlan, verify_candidates
 from asl.scoring.score import Score
 from asl.types import ScoredPairs, StrArray, UsageError
 
 
-def search_collection(plan: SearchPlan, address: str) -> SearchResult:
+def search_collection(plan: SearchPlan, address: str, rule: DirectionRule) -> SearchResult:
     """Search the collection at ``milvus+ADDRESS``; verify the candidates where that is planned.
+
+    Args:
+        plan: of the search.
+        address: of the collection.
+        rule: names the directions of verified pairs.
 
     Raises:
         AslError: Milvus cannot be reached, the collection holds features of another model, or the
@@ -41,7 +46,7 @@ def search_collection(plan: SearchPlan, address: str) -> SearchResult:
         searched = f"{count} ({plan.kind}, milvus {index.kind})"
         if plan.verification:
             return _search_verified(
-                plan, index, inputs, plan.verification, score=score, searched=searched
+                plan, index, inputs, plan.verification, rule, score=score, searched=searched
             )
         pairs = _search(plan, index, inputs, score)
         if plan.limits.above is not None:
@@ -109,6 +114,7 @@ def _search_verified(
     index: MilvusIndex,
     inputs: SearchInput,
     verification: VerificationPlan,
+    rule: DirectionRule,
     *,
     score: Score,
     searched: str,
@@ -139,7 +145,13 @@ def _search_verified(
         inputs = _with_references(inputs, index, names)
     columns = describe_found(plan, pairs, inputs.queries, inputs.references)
     pairs, columns = verify_candidates(
-        pairs, inputs, columns, k=plan.limits.k or 1, most=plan.limits.most, plan=verification
+        pairs,
+        inputs,
+        columns,
+        k=plan.limits.k or 1,
+        most=plan.limits.most,
+        plan=verification,
+        rule=rule,
     )
     return SearchResult(pairs, columns, searched)
 

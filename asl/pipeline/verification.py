@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,15 @@ import numpy.typing as npt
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, CatalogLoader
 from asl.features.fingerprints import fingerprint
-from asl.matching import Budget, Verified, verify_pairs
+from asl.matching import Budget, Verdict, Verified, Verifier, verify_pairs
+from asl.matching.align.prepare import Prepared
+from asl.matching.run.workers import Inspect
 from asl.pipeline.candidates import add_local, find_candidates, warn_failures
 from asl.pipeline.image_checks import warn_changed
 from asl.pipeline.inputs import SearchInput
 from asl.scoring.score import Score
 from asl.shared_defaults import CANDIDATES, LOCAL_CANDIDATES
-from asl.types import I64, ScoredPairs
+from asl.types import F32, I64, ScoredPairs
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -39,12 +41,29 @@ class VerificationPlan:
     workers: int | None
 
 
-# Of a verdict, to the two words of the column `direction`.
-_DIRECTIONS = {
-    "query<-reference": "reference->query",
-    "reference<-query": "query->reference",
-    "none": "none",
-}
+class DirectionRule(Protocol):
+    """Name which of two matching images is the original; the rule of scans and detectors."""
+
+    def inspect(
+        self, forward: Verdict, query: Prepared, reference: Prepared, verifier: Verifier
+    ) -> Any:
+        """See ``inspect`` of :func:`asl.matching.verify_pairs`."""
+
+    def name(
+        self,
+        inspected: Mapping[int, Any],
+        pairs: ScoredPairs,
+        images: tuple[Catalog, Catalog],
+        log_norms: tuple[F32, F32],
+    ) -> dict[int, str]:
+        """Return the words for the rows of ``pairs`` that were inspected.
+
+        Args:
+            inspected: row of ``pairs`` -> result of :meth:`inspect`.
+            pairs: P pairs.
+            images: of the queries, and of the references.
+            log_norms: float32 ``[P]`` of the queries and of the references.
+        """
 
 
 def verify_images(
@@ -54,6 +73,7 @@ def verify_images(
     workers: int | None = None,
     budget: Budget | None = None,
     cache: Path | None = None,
+    inspect: Inspect | None = None,
 ) -> Verified:
     """Verify candidates on images of queries and references, with a progress bar.
 
@@ -63,6 +83,7 @@ def verify_images(
         workers: processes; None: one a core where there are many pairs.
         budget: most pairs and seconds; None: no limit.
         cache: folder that keeps the local features of references between runs.
+        inspect: see :func:`asl.matching.verify_pairs`.
     """
     query_images, reference_images = images
     collection = fingerprint(reference_images, pairs.references.tolist()) if cache else ""
@@ -75,6 +96,7 @@ def verify_images(
             budget=budget,
             cache=cache,
             collection=collection,
+            inspect=inspect,
             progress=progress,
         )
 
@@ -87,6 +109,7 @@ def verify_candidates(
     k: int,
     most: int | None,
     plan: VerificationPlan,
+    rule: DirectionRule,
 ) -> tuple[ScoredPairs, Columns]:
     """Verify candidates and keep the ``k`` best pairs of every query by P(copy).
 
@@ -97,34 +120,49 @@ def verify_candidates(
         k: pairs per query.
         most: best pairs over all queries (equal ones of the earlier query); None: all.
         plan: budget and workers.
+        rule: names the directions.
 
     Returns:
         The pairs by falling probability within a query, and their columns with
-        ``candidate_score``, ``reason`` and the verified ``direction``: ``none`` where the pixels
-        show no copy, that of the norms (which may be ``unclear``) where the pair was not verified.
+        ``candidate_score``, ``reason`` and the ``direction`` of the rule: ``none`` where the pixels
+        show no copy, ``unclear`` where the cues do not decide; that of the norms where the pair was
+        not verified.
     """
     queries, references = inputs.images()
     warn_changed("query_images", np.unique(pairs.query_ids), queries, inputs.query_stamps)
     warn_changed(
         "reference_images", np.unique(pairs.reference_ids), references, inputs.reference_stamps
     )
-    verified = verify_images(pairs, (queries, references), workers=plan.workers, budget=plan.budget)
+    verified = verify_images(
+        pairs,
+        (queries, references),
+        workers=plan.workers,
+        budget=plan.budget,
+        inspect=rule.inspect,
+    )
     warn_failures(verified.failures, "not verified")
     reasons = [""] * len(pairs)
-    directions = np.asarray(columns["direction"]).tolist()
     for row, verdict in verified.verdicts.items():
         reasons[row] = verdict.reason
-        directions[row] = _DIRECTIONS[verdict.direction] if verdict.seen else directions[row]
     columns = {
         **columns,
-        "direction": np.array(directions, dtype=np.str_),
         "candidate_score": pairs.scores,
         "reason": np.array(reasons, dtype=np.str_),
     }
     order = top_rows(verified.pairs, k)
     if most is not None:
         order = order[np.sort(np.argsort(-verified.pairs.scores[order], kind="stable")[:most])]
-    return verified.pairs.take(order), take_columns(columns, order)
+    pairs, columns = verified.pairs.take(order), take_columns(columns, order)
+    inspected = {
+        place: verified.inspected[row]
+        for place, row in enumerate(order.tolist())
+        if row in verified.inspected
+    }
+    norms = np.asarray(columns["query_log_norm"]), np.asarray(columns["reference_log_norm"])
+    directions = np.asarray(columns["direction"]).tolist()
+    for place, word in rule.name(inspected, pairs, (queries, references), norms).items():
+        directions[place] = word
+    return pairs, {**columns, "direction": np.array(directions, dtype=np.str_)}
 
 
 def take_columns(columns: Mapping[str, npt.NDArray[Any]], rows: I64) -> Columns:

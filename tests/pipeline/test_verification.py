@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from asl import search
+from asl import CopyDetector, search
 from asl.cli import compose
 from asl.data.scenes import render_scene
 from asl.pipeline import search_plan
@@ -44,6 +44,32 @@ def test_the_direction_is_what_was_seen(
         assert "probability" not in row, "the score is the probability"
     assert rows["3.png", "3.png"]["direction"] == "query->reference"
     assert rows["4.png", "0.png"]["direction"] == "none"
+
+
+def test_the_direction_is_the_one_that_a_detector_names(files: Path, tmp_path: Path) -> None:
+    queries, path = tmp_path / "queries", files / "library" / "0.png"
+    queries.mkdir()
+    picture = cv2.imread(str(path))
+    (queries / "same.png").write_bytes(path.read_bytes())
+    cv2.imwrite(str(queries / "mirrored.png"), picture[:, ::-1])
+    cv2.imwrite(str(queries / "smaller.png"), cv2.resize(picture, (128, 96)))
+    cv2.imwrite(str(queries / "crop.png"), picture[20:170, 30:220])
+    rows = verified(files, tmp_path, f"queries={queries}", f"references={path.parent}", "k=4")
+    named = {(row["query_id"], row["reference_id"]): row["direction"] for row in rows}
+    with CopyDetector(files / "m.safetensors") as detector:
+        detector.add(path.parent)
+        found = {
+            (query.name, match.reference): match.direction
+            for query in queries.iterdir()
+            for match in detector.query(query)
+        }
+    assert found == {
+        ("same.png", "0.png"): "unclear",
+        ("mirrored.png", "0.png"): "unclear",
+        ("smaller.png", "0.png"): "reference->query",
+        ("crop.png", "0.png"): "reference->query",
+    }
+    assert {pair: word for pair, word in named.items() if word != "none"} == found
 
 
 def test_most_is_over_what_the_pixels_show(files: Path, tmp_path: Path) -> None:

@@ -38,9 +38,7 @@ class PictureParts:
         Raises:
             ImageError: the bytes are no usable image.
         """
-        shown = shown_picture(data, self.max_pixels)
-        image = decode_image(shown, max_pixels=self.max_pixels)
-        facts = read_facts(data, image, shown)
+        facts, image = open_picture(data, self.max_pixels)
         side = self.thumbnail_side
         small = image if max(image.shape[:2]) <= side else working_image(image, side)
         thumbnail = np.frombuffer(encode_image(small, THUMBNAIL_QUALITY), np.uint8)
@@ -56,3 +54,18 @@ class PictureParts:
             self, data, max_pixels=self.max_pixels, isolate=isolate
         )
         return Facts.from_json(facts), thumbnail.tobytes(), pixels
+
+
+def open_picture(data: bytes, max_pixels: int) -> tuple[Facts, Pixels]:
+    """Decode a picture, or the preview of a camera RAW, and read the facts of its file.
+
+    Args:
+        data: encoded bytes.
+        max_pixels: larger pictures are refused.
+
+    Raises:
+        ImageError: the bytes are no usable image.
+    """
+    shown = shown_picture(data, max_pixels)
+    image = decode_image(shown, max_pixels=max_pixels)
+    return read_facts(data, image, shown), image

@@ -69,6 +69,14 @@ class Origin:
             return "unclear"
         return "second->first" if self.vote > 0 else "first->second"
 
+    def between(self, first: str, second: str) -> str:
+        """Return the direction with other words for the two images.
+
+        >>> Origin(4.0, "").between("query", "reference")
+        'reference->query'
+        """
+        return self.direction.replace("second", second).replace("first", first)
+
 
 def find_origin(
     verdict: PairVerdict,

@@ -180,15 +180,27 @@ class PairVerifier:
 
 
 def verify_prepared(first: Prepared, second: Prepared, verifier: Verifier) -> PairVerdict:
-    """Verify a pair in both directions.
-
-    The second direction is verified only where the first one aligns; where neither has a chance by
-    the evidence of the first, its probability is the predicted one.
-    """
+    """Verify a pair in both directions; see :func:`both_directions`."""
     # Without a single local feature they may be two blank pages.
     if len(first.points) and np.array_equal(first.image, second.image):
         return SAME_THUMBNAIL
-    forward = verifier.verify_prepared(first, second)
+    return both_directions(verifier.verify_prepared(first, second), first, second, verifier)
+
+
+def both_directions(
+    forward: Verdict, first: Prepared, second: Prepared, verifier: Verifier
+) -> PairVerdict:
+    """Complete the verdict on first -> second by the other direction.
+
+    The second direction is verified only where the first one aligns; where neither has a chance by
+    the evidence of the first, its probability is the predicted one.
+
+    Args:
+        forward: verdict on first -> second.
+        first: prepared image.
+        second: prepared image.
+        verifier: that gave ``forward``.
+    """
     if not forward.evidence.aligned:
         probability = _probability(forward)
         return PairVerdict(probability, probability, reason=forward.reason, seen=forward.seen)

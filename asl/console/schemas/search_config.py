@@ -15,8 +15,8 @@ one by the mean of their cosines. Images are embedded first, into OUTPUT.feature
 run resumes. The output has one line per pair: query_id, reference_id, score (higher = surer),
 cosine, both log-norms, a probability where the model is calibrated, and a direction from the
 original to the copy: reference->query or query->reference where one norm is four times the other,
-else unclear; with score=verified, which is a probability, the direction is the one that the pixels
-show (none: no copy).
+else unclear; with score=verified, which is a probability, pixels and files decide the direction as
+in asl scan (none: no copy).
 """
 
 from __future__ import annotations

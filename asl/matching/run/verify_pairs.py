@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from asl.matching.decision.competing_candidates import Pair, explained_away
 from asl.matching.run.disk_cache import Cache
-from asl.matching.run.workers import LoadImage, QueryTask, run_tasks
+from asl.matching.run.workers import Inspect, LoadImage, QueryTask, run_tasks
 from asl.matching.values import Verdict
 from asl.matching.verifier import Verifier
 from asl.types import F64, I64, AslError, Progress, ScoredPairs
@@ -54,6 +55,7 @@ class Verified:
             embedding scores.
         verdicts: row of ``pairs`` -> verdict on that pair alone, except that its reason names a
             better candidate; rows that were not verified are missing.
+        inspected: row of ``pairs`` -> what ``inspect`` returned for it.
         near_duplicates: two rows of one query -> probability that their references are copies of
             each other, where it was estimated.
         failures: ``query:ID`` or ``reference:ID`` -> reason why the image could not be read.
@@ -62,6 +64,7 @@ class Verified:
 
     pairs: ScoredPairs
     verdicts: Mapping[int, Verdict]
+    inspected: Mapping[int, Any] = field(default_factory=dict)
     near_duplicates: Mapping[Pair, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -77,6 +80,7 @@ def verify_pairs(
     budget: Budget | None = None,
     cache: Path | None = None,
     collection: str = "",
+    inspect: Inspect | None = None,
     progress: Progress | None = None,
 ) -> Verified:
     """Verify candidate pairs, best first; score = probability that the query is a copy.
@@ -92,6 +96,9 @@ def verify_pairs(
         budget: limits; none unless given.
         cache: folder of prepared references, kept between runs.
         collection: identifies the set of references in the cache (two sets may use the same ids).
+        inspect: (verdict, query, reference, verifier) -> more about a pair, such as its other
+            direction; asked, in the process that has the prepared images, of every pair with enough
+            structure to compare. Picklable where ``workers`` > 1.
         progress: called with (pairs done, pairs to do).
 
     Returns:
@@ -106,6 +113,7 @@ def verify_pairs(
     disk_cache = None if cache is None else Cache(cache, verifier.settings, collection)
     done = 0
     verdicts: dict[int, Verdict] = {}
+    inspected: dict[int, Any] = {}
     near_duplicates: dict[Pair, float] = {}
     failures: dict[str, str] = {}
     chosen = _best_first(pairs, budget.pairs)
@@ -121,8 +129,10 @@ def verify_pairs(
         cache=disk_cache,
         workers=workers,
         deadline=deadline,
+        inspect=inspect,
     ):
         verdicts.update(result.verdicts)
+        inspected.update(result.inspected)
         near_duplicates.update(result.near_duplicates)
         failures.update(result.failures)
         done += result.rows
@@ -137,6 +147,7 @@ def verify_pairs(
     return Verified(
         pairs=pairs.with_scores(scores),
         verdicts=dict(sorted(verdicts.items())),
+        inspected=inspected,
         near_duplicates=near_duplicates,
         failures=failures,
         seconds=seconds,

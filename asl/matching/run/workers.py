@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from asl.matching.align.prepare import Prepared
 from asl.matching.decision.competing_candidates import Pair, near_duplicate_references
@@ -20,6 +21,8 @@ _CACHE_BYTES = 64 << 20  # prepared references in each process: some two hundred
 # candidates then take a hundredth of the usual at most.
 _SURE_DUPLICATE = 0.99
 LoadImage = Callable[[str], U8]
+# (verdict on query -> reference, query, reference, verifier) -> more about that pair.
+Inspect = Callable[[Verdict, Prepared, Prepared, Verifier], Any]
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class TaskResult:
 
     Attributes:
         verdicts: row number -> verdict.
+        inspected: row number -> what the inspection says of the pair.
         near_duplicates: two rows -> probability that their references are copies of each other; see
             :func:`asl.matching.decision.competing_candidates.near_duplicate_references`.
         failures: ``role:id`` -> reason why the image could not be read.
@@ -48,6 +52,7 @@ class TaskResult:
     """
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
+    inspected: dict[int, Any] = field(default_factory=dict)
     near_duplicates: dict[Pair, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     rows: int = 0
@@ -63,6 +68,7 @@ class TaskVerifier:
         verifier: of the pairs.
         cache: prepared references on disk; None for no cache.
         recent: prepared references in memory.
+        inspect: is asked more of every pair with enough structure; None: nothing.
     """
 
     load_query: LoadImage
@@ -70,6 +76,7 @@ class TaskVerifier:
     verifier: Verifier
     cache: Cache | None
     recent: LruCache[str, Prepared] = field(default_factory=lambda: LruCache(_CACHE_BYTES))
+    inspect: Inspect | None = None
 
     def work(self, task: QueryTask) -> TaskResult:
         """Verify the candidates of one query."""
@@ -82,7 +89,10 @@ class TaskVerifier:
             reference = self._reference(reference_id, result)
             if reference is None:
                 continue
-            result.verdicts[row] = self.verifier.verify_prepared(query, reference)
+            verdict = self.verifier.verify_prepared(query, reference)
+            result.verdicts[row] = verdict
+            if self.inspect is not None and verdict.seen:
+                result.inspected[row] = self.inspect(verdict, query, reference, self.verifier)
             readable[row] = reference
         result.near_duplicates.update(
             near_duplicate_references(
@@ -139,6 +149,7 @@ def run_tasks(
     cache: Cache | None,
     workers: int,
     deadline: float | None,
+    inspect: Inspect | None = None,
 ) -> Iterator[TaskResult]:
     """Run tasks and yield their results in order.
 
@@ -150,11 +161,12 @@ def run_tasks(
         cache: prepared references on disk; None for no cache.
         workers: number of processes; 0 and 1 for this one.
         deadline: ``time.monotonic()`` after which no task is started; None for no limit.
+        inspect: is asked more of every pair with enough structure; None: nothing.
 
     Raises:
         AslError: a loader that cannot be sent to other processes.
     """
-    task_verifier = TaskVerifier(load_query, load_reference, verifier, cache)
+    task_verifier = TaskVerifier(load_query, load_reference, verifier, cache, inspect=inspect)
     in_time = _until(tasks, deadline)
     if workers <= 1:
         yield from map(task_verifier.work, in_time)
