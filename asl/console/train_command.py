@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is )?not in")
 _UNKNOWN_CHOICE = re.compile(
-    r"Could not find '([^']+)/([^']+)'\s+Available options in \S+:\s*(.*?)\s*Config search path",
+    r"Could not find '([^']+)/([^']*)'\s+Available options in \S+:\s*(.*?)\s*Config search path",
     re.DOTALL,
 )
 _OVERRIDE = re.compile(r"Could not override '([^']+)'")
@@ -39,9 +39,18 @@ _WRONG_TYPES = (
     (re.compile(r"Value '(.*)' of type '\w+' could not be converted to Float"), "a number"),
     (re.compile(r"Value '(.*)' is not a valid bool"), "true or false"),
     (re.compile(r"override [^=\n]+=(.*)\n.*is not a ListConfig"), "a list, such as [64]"),
+    (
+        re.compile(r"override [^=\n]+=(.*)\n(?s:.*)Cannot merge (?s:.*)reference_type=List"),
+        "a list, such as [64]",
+    ),
+    (
+        re.compile(r"override [^=\n]+=(.*)\n(?s:.*)Cannot merge (?s:.*)reference_type=Dict"),
+        "keys of its own",
+    ),
     (re.compile(r"override [^=\n]+=(.*)\n.*is not Optional"), "a value"),
     (re.compile(r"override [^=\n]+=(.*)\n.*Cannot assign \w+ to Dict"), "keys of its own"),
 )
+_SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '([^=']+)=(.*)'")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _ADDED_FOLDER_FLAGS = ("--config-dir", "-cd")
 _FOLDER_FLAGS = (*_ADDED_FOLDER_FLAGS, "--config-path", "-cp")
@@ -209,6 +218,12 @@ def _explained(error: Exception) -> UsageError:
         return UsageError(
             f"{group}: expected one of {', '.join(offered.split())}, got {given!r}; "
             "--config-dir FOLDER adds files of your own"
+        )
+    several = _SEVERAL_VALUES.search(cause)
+    if several:
+        return UsageError(
+            f"{several[1]}: expected one value, got {several[2]}; write a list in brackets, or add "
+            "--multirun to train once with each"
         )
     key = _FULL_KEY.search(cause)
     for pattern, expected in _WRONG_TYPES:

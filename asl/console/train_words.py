@@ -15,6 +15,9 @@ from asl.console.typed_text import as_typed
 
 # Groups whose keys are the arguments of their ``_target_``, which any key may set.
 TARGET_GROUPS = ("model", "loss", "optim", "edits", "score")
+# Groups of which a key chooses a preset by its name.
+_PRESET_GROUPS = (*TARGET_GROUPS, "data", "trainer")
+_NAME = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z_][\w/-]*")
 # Arguments in those groups that are text; the others may be numbers.
 _TEXT_ARGUMENTS = {"model.weights": True, "model.backbone": False}  # may be null?
 OPEN_PREFIXES = (*(f"{group}." for group in TARGET_GROUPS), "trainer.extra.")
@@ -81,6 +84,8 @@ def _rewritten(arguments: Sequence[str]) -> Iterator[str]:
             yield f"{name}={_text(value, optional=keys[name].optional, sweep=sweep)}"
         elif name in _TEXT_ARGUMENTS:
             yield f"++{name}={_text(value, optional=_TEXT_ARGUMENTS[name], sweep=sweep)}"
+        elif name in _PRESET_GROUPS:
+            yield f"{name}={_preset(value, sweep=sweep)}"
         elif name.startswith(OPEN_PREFIXES):
             yield f"++{word}"
         else:
@@ -97,6 +102,13 @@ def _text(value: str, *, optional: bool, sweep: bool) -> str:
             return value
         return ",".join(_quoted(part.strip()) for part in value.split(","))
     return _quoted(value)
+
+
+def _preset(value: str, *, sweep: bool) -> str:
+    """Quote what is no name of a preset, such as a number, so that it is refused as one."""
+    if value.startswith("{") or all(_NAME.fullmatch(name) for name in value.split(",")):
+        return value
+    return _text(value, optional=False, sweep=sweep)
 
 
 def _is_quoted(value: str) -> bool:

@@ -164,6 +164,11 @@ def test_an_unknown_option_lists_the_known_ones(tmp_path: Path) -> None:
         (["trainer.ema=x"], "trainer.ema: expected a number, got x"),
         (["resume=maybe"], "resume: expected true or false, got maybe"),
         (["trainer.extra=5"], "trainer.extra: expected keys of its own, got 5"),
+        (["trainer.extra=[1,2]"], "trainer.extra: expected keys of its own, got [1,2]"),
+        (["data.sizes={a:1}"], "data.sizes: expected a list, such as [64], got {a:1}"),
+        (["model=5"], "model: expected one of efficientnet_b0, "),
+        (["data="], "data: expected one of disc21, folder, ndec, sample, got ''"),
+        (["loss=asl,rdcd"], "loss: expected one value, got asl,rdcd; write a list in brackets, or"),
     ],
 )
 def test_wrong_words_are_usage_errors_before_anything_runs(

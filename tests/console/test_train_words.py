@@ -77,3 +77,18 @@ def test_keys_are_those_of_the_nested_dataclasses() -> None:
     assert {"output", "data", "data.train", "trainer.extra", "trainer.freeze"} <= set(keys)
     assert {group for group in TARGET_GROUPS if group in keys} == set(TARGET_GROUPS)
     assert not [name for name in keys if name.startswith("model.")], "of the target's class"
+
+
+@pytest.mark.parametrize("value", ["5", "1.5", "true", "null", "[1,2]", "2024_11"])
+def test_a_preset_that_is_no_name_is_looked_up_as_one(value: str) -> None:
+    """Hydra has words of its own for a group that is chosen by a number."""
+    groups = ("data", "model", "loss", "optim", "edits", "score", "trainer")
+    words = [f"{group}={value}" for group in groups]
+    assert rewrite(words) == [f"{group}='{value}'" for group in groups]
+    assert rewrite(rewrite(words)) == rewrite(words)
+
+
+def test_names_of_presets_and_sweeps_over_them_are_left_alone() -> None:
+    words = ["loss=cosface_asl", "trainer=mine/gpu", "loss={}"]
+    assert rewrite(words) == words
+    assert rewrite(["-m", "loss=asl,rdcd"]) == ["-m", "loss=asl,rdcd"]
