@@ -33,6 +33,7 @@ class Sources:
         validation: scored during the training; None without any.
         pairs: hard pairs in a batch of one process.
         left_out: folder of a pair that is no pair -> reason.
+        unused_pairs: hard pairs that were given, and are left out (``hard_pairs_as=none``).
     """
 
     train: Catalog
@@ -41,6 +42,7 @@ class Sources:
     validation: Benchmark | None
     pairs: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
+    unused_pairs: int = 0
 
 
 def open_sources(config: DataConfig, *, seed: int = 0, progress: Progress | None = None) -> Sources:
@@ -67,8 +69,9 @@ def open_sources(config: DataConfig, *, seed: int = 0, progress: Progress | None
         )
     else:
         train = published.train
-    listed = _listed_pairs(config, published)
+    listed, unused_pairs = _listed_pairs(config, published), 0
     if config.hard_pairs_as == "none":
+        listed, unused_pairs = [], len(listed)
         train = _without(train, published.pair_images if published else frozenset())
     train = _thin(train, config.every, {name for pair in listed for name in pair[:2]})
     role: PairsAs = config.hard_pairs_as  # type: ignore[assignment]
@@ -87,6 +90,7 @@ def open_sources(config: DataConfig, *, seed: int = 0, progress: Progress | None
         validation=open_benchmark(Path(config.validation)) if config.validation else None,
         pairs=pairs,
         left_out=published.broken_pairs if published else {},
+        unused_pairs=unused_pairs,
     )
 
 
@@ -116,8 +120,6 @@ def check_paths(config: DataConfig) -> None:
 
 
 def _listed_pairs(config: DataConfig, published: Benchmark | None) -> list[HardPair]:
-    if config.hard_pairs_as == "none":
-        return []
     if config.hard_pairs:
         return read_hard_pairs(Path(config.hard_pairs))
     return list(published.hard_pairs) if published is not None else []
@@ -256,7 +258,8 @@ def describe_passes(sources: Sources, *, identities: int, steps: int, processes:
     plain = steps * processes * singles / len(sources.train)
     line = f"{counted(steps, 'batch', 'batches')}: a plain image is seen {plain:.1f} times"
     if sources.hard_pairs is None:
-        return f"{line}, hard pairs are left out or there are none"
+        unused = counted(sources.unused_pairs, "hard pair")
+        return f"{line}, {unused} left out (hard_pairs_as=none)" if sources.unused_pairs else line
     rows = np.unique(sources.hard_pairs.rows)
     drawn = steps * processes * 2 * sources.pairs / len(rows)
     return (

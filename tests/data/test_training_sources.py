@@ -125,6 +125,12 @@ def test_pairs_need_room_and_a_list(photos: Path) -> None:
         open_sources(DataConfig(**keys, identities=2))
 
 
+def test_nothing_is_said_of_hard_pairs_where_none_are_given(photos: Path) -> None:
+    sources = open_sources(DataConfig(name="folder", train=str(photos)))
+    line = describe_passes(sources, identities=2, steps=10, processes=1)
+    assert line.endswith(" times")
+
+
 def test_a_pair_of_an_unknown_image_names_the_list(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("0.jpg,nowhere.jpg\n")
     keys: dict[str, Any] = {"name": "folder", "train": str(photos)}
@@ -165,7 +171,7 @@ def ndec(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("negatives", 4 + 24, 4, "a plain image is seen 28.6 times, one of the 24 images of 12"),
         ("positives", 4 + 24, 4, "a plain image is seen 28.6 times, one of the 24 images of 12"),
         ("classes", 4 + 24, 1, "a plain image is seen 50.0 times, one of the 24 images of 12"),
-        ("none", 4, 0, "a plain image is seen 400.0 times, hard pairs are left out"),
+        ("none", 4, 0, "is seen 400.0 times, 12 hard pairs left out (hard_pairs_as=none)"),
     ],
 )
 def test_pairs_have_one_meaning_for_thinning_and_sampler(
