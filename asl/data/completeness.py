@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from asl.console.terminal_text import terminal_text
 from asl.data.catalog import Catalog
 from asl.data.image_error import reason_of
 from asl.data.images import ImageError, decode_image
@@ -145,13 +146,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError:
         parser().error(f"--decode: expected a number or all, got {options.decode!r}")
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {terminal_text(error)}", file=sys.stderr)
         return 2
     except AslError as error:
-        print(f"error: {error}\nfrom: {source}", file=sys.stderr)
+        print(f"error: {terminal_text(error)}\nfrom: {source}", file=sys.stderr)
         return 1
     for finding in findings:
-        print(("ok      " if finding.good else "MISSING ") + finding.text)
+        print(("ok      " if finding.good else "MISSING ") + terminal_text(finding.text))
     if all(finding.good for finding in findings):
         return 0
     print(f"from: {source}")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asl.console.terminal_text import terminal_text
 from asl.models.embedder import Embedder
 from asl.models.io import restore
 from asl.models.network_graph import INPUT, OUTPUT, Graph, Network, graph_key, keep_graph
@@ -33,7 +34,9 @@ def export_once(model: SavedModel) -> Graph:
         AslError: the weights of the model do not fit its recipe.
     """
     print(
-        f"asl: {model.path}: its network is prepared for this CPU, once (some 20 seconds)",
+        terminal_text(
+            f"asl: {model.path}: its network is prepared for this CPU, once (some 20 seconds)"
+        ),
         file=sys.stderr,
         flush=True,
     )
@@ -43,7 +46,7 @@ def export_once(model: SavedModel) -> Graph:
     except AslError as error:
         key = graph_key(model.recipe, model.preprocessing)
         graph = Graph(key, b"", reason=str(error), made_by=made_by())
-        print(f"asl: {error}; it is run by PyTorch", file=sys.stderr, flush=True)
+        print(terminal_text(f"asl: {error}; it is run by PyTorch"), file=sys.stderr, flush=True)
     keep_graph(graph)
     return graph
 
