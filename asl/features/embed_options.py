@@ -18,7 +18,8 @@ class EmbedOptions:
             which needs the cores itself, one per core (8 at most) with a GPU.
         device: ``auto``, ``cpu``, ``cuda`` ...
         shard_size: images per shard, the most that a kill can lose.
-        max_failure_rate: share of unreadable images above which the run stops, 0..1.
+        max_failure_rate: share of unreadable images above which the run stops, 0..1; fewer than 20
+            images may have as many failures as 20, but not all.
         fast_decode: decode large JPEGs at a fraction of their size, at least twice the network's
             input; recorded in the store, and only stores that agree in it belong together.
     """

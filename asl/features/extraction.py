@@ -29,7 +29,8 @@ from asl.types import F32, AslError, Progress
 if TYPE_CHECKING:
     from asl.models import Embedder
 
-_LEAST_FOR_RATE = 20  # images before a failure rate is judged
+# Fewer images may have as many failures as this number: one broken file of five is no wrong folder.
+LEAST_FOR_RATE = 20
 _NO_DIRECTION = "its feature is not finite, or 0"
 
 
@@ -250,9 +251,19 @@ def _embedded(
 
 
 def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, str]]) -> None:
+    """Stop a run with too many failures: above the limit, or all of them.
+
+    Args:
+        failed: unreadable images.
+        done: images so far.
+        limit: share of ``done``, and of ``LEAST_FOR_RATE`` images where there are fewer.
+        failures: (name, reason), for an example.
+
+    Raises:
+        AslError: naming the count, an example, and the option.
+    """
     all_failed = failed == done and limit < 1
-    above_limit = failed > limit * done and (done >= _LEAST_FOR_RATE or not limit)
-    if all_failed or above_limit:
+    if all_failed or failed > limit * max(done, LEAST_FOR_RATE):
         first = f", e.g. {failures[0][0]}: {failures[0][1]}" if failures else ""
         raise AslError(
             f"extract: {failed} of {counted(done, 'image')} cannot be read{first}; remove them, "

@@ -130,6 +130,22 @@ def test_one_is_too_many_where_none_may_fail_and_all_may_where_all_may(
     assert len(extract(only, embedder, output=tmp_path / "all", max_failure_rate=1)) == 0
 
 
+def test_few_images_may_have_as_many_failures_as_twenty(embedder: Embedder, tmp_path: Path) -> None:
+    for number in range(6):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), render_scene(number, height=40, width=40))
+    for number in range(3):
+        (tmp_path / f"junk{number}.png").write_bytes(b"junk")
+    catalog = open_catalog(tmp_path)
+    with pytest.raises(
+        AslError, match=r"3 of 9 images cannot be read.*max_failure_rate above 0\.1"
+    ):
+        extract(catalog, embedder, output=tmp_path / "many")
+    two_broken = subset(catalog, range(8))
+    assert len(extract(two_broken, embedder, output=tmp_path / "two").failures) == 2
+    some = extract(catalog, embedder, output=tmp_path / "some", max_failure_rate=0.15)
+    assert len(some.failures) == 3
+
+
 def test_an_image_without_a_direction_is_a_failure(photos: Path, tmp_path: Path) -> None:
     class Blind(Embedder):
         def forward(self, images):  # type: ignore[no-untyped-def]

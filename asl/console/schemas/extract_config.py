@@ -34,7 +34,8 @@ class ExtractInputs:
         images: folder, image, list, tar or Parquet table of the images.
         output: folder of the store.
         id_style: ids are paths, or file names without suffix (stem, as in DISC21).
-        max_failure_rate: share of unreadable images above which the run stops.
+        max_failure_rate: share of unreadable images above which the run stops; fewer than 20 images
+            may have as many failures as 20 (2 of them by default), but not all.
         shard_size: images per shard.
         check_files: compare every shard of an existing store with its checksum first.
         prune: forget images that are no longer among the images, in the store and in an index that
