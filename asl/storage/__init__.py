@@ -25,7 +25,7 @@ from asl.storage.text_checksums import (
     recorded,
     remove_stale,
 )
-from asl.storage.undecoded_names import printable_name
+from asl.storage.undecoded_names import path_of_printable, printable_name
 from asl.storage.user_cache import FOLDER_VARIABLE, cache_folder
 from asl.storage.wanted_paths import absent, dead_link, make_folder, no_folder
 from asl.storage.writing import (
@@ -59,6 +59,7 @@ __all__ = [
     "open_database",
     "make_folder",
     "no_folder",
+    "path_of_printable",
     "printable_name",
     "read_checksums",
     "read_errors",

@@ -62,12 +62,12 @@ class RuleInput:
     def in_folder(self, number: int) -> bool:
         """Check that a file is in the folder, at any depth."""
         folder = self.folder
-        return folder is not None and Path(self.files[number].path).is_relative_to(folder)
+        return folder is not None and Path(self.files[number].place).is_relative_to(folder)
 
     def changed(self, number: int) -> float:
         """Modification time of a file; infinite where it cannot be read."""
         try:
-            return os.stat(self.files[number].path).st_mtime
+            return os.stat(self.files[number].place).st_mtime
         except OSError:
             return float("inf")
 

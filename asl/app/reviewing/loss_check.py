@@ -75,7 +75,7 @@ def file_pair(result: ScanResult, files: ReviewFiles, member: Member) -> FilePai
     if result.pairs[member.pair].copy != going.image:
         outlines = outlines[::-1]
     digests = result.images[staying.image].digest, result.images[going.image].digest
-    return FilePair(Path(staying.path), Path(going.path), digests, *outlines, member.clear)
+    return FilePair(Path(staying.place), Path(going.place), digests, *outlines, member.clear)
 
 
 def loss_of(pair: FilePair) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,6 @@ from asl.app.scanning.result import ScanResult
 from asl.storage import checksum, file_stamp
 from asl.types import AslError
 
-_ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
-
 Inode = tuple[int, int]
 
 
@@ -25,7 +22,7 @@ class PlannedMove:
     """A file that would go.
 
     Attributes:
-        path: absolute path.
+        path: absolute path on the disk.
         digest: SHA-256 of its content, which was compared.
         bytes: its size.
         by: ``hand``, or the rule that decided.
@@ -99,10 +96,6 @@ class ContentCheck:
             if self._compared.get(path, ("", ""))[0] != stamp:
                 self._compared[path] = (stamp, checksum(path, remedy="scan again"))
         except FileNotFoundError:
-            if os.sep == "/" and _ESCAPED_BYTE.search(
-                path
-            ):  # a scan lists such names with their bytes escaped
-                return "is not there, or its name is not UTF-8: rename it and scan again"
             return "is not there any more"
         except OSError as error:
             return f"cannot be read ({error.strerror})"
@@ -159,7 +152,7 @@ def plan_removal(
         choice = decided[number]
         if number not in reasons and choice is not None:
             image = result.images[files[number].image]
-            path = files[number].path
+            path = files[number].place
             moves.append(PlannedMove(path, image.digest, image.facts.bytes, choice.by))
     refused = tuple(Refusal(files[number].path, reason) for number, reason in reasons.items())
     return RemovalPlan(tuple(moves), refused, kept)
@@ -180,7 +173,7 @@ class _Compared:
 
     def problem(self, number: int) -> str:
         file = self.files[number]
-        return self._check.problem(file.path, self._result.images[file.image].digest)
+        return self._check.problem(file.place, self._result.images[file.image].digest)
 
     def one_stays(self, rest: Sequence[int], going: Sequence[int]) -> bool:
         """Check that a file stays, under an inode of its own; links do not count."""
@@ -191,7 +184,7 @@ class _Compared:
 
     def _inode(self, number: int) -> Inode | int:
         try:
-            status = os.stat(Path(self.files[number].path))
+            status = os.stat(Path(self.files[number].place))
         except OSError:
             return -1 - number
         return (status.st_dev, status.st_ino) if status.st_ino else -1 - number

@@ -9,6 +9,7 @@ from asl.app.families.family_trees import Family
 from asl.app.pairs.pair_marks import ContentPair, content_pair
 from asl.app.scanning.result import MatchedPair, ScanResult
 from asl.errors import UsageError
+from asl.storage import path_of_printable
 
 Pairs = list[MatchedPair]
 
@@ -19,7 +20,7 @@ class ReviewFile:
 
     Attributes:
         number: place among the files of the review.
-        path: absolute path.
+        path: absolute path, as the scan shows it.
         image: number of its content in the scan; identical files share it.
         in_library: True if it belongs to the library of a scan with ``--against``.
     """
@@ -28,6 +29,11 @@ class ReviewFile:
     path: str
     image: int
     in_library: bool
+
+    @property
+    def place(self) -> str:
+        """The path on the disk, where bytes of a name may not be UTF-8."""
+        return path_of_printable(self.path)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from asl.app.reviewing.removal_log import last_removal
 from asl.app.reviewing.review_groups import ReviewFile, ReviewGroup, shown_pairs
 from asl.app.reviewing.review_session import ReviewSession
 from asl.app.scanning.result import MatchedPair
+from asl.storage import printable_name
 
 Plain = dict[str, Any]
 _LEAST_CORNERS = 4
@@ -71,7 +72,7 @@ def calibration_payload(session: ReviewSession) -> Plain:
 def _file(session: ReviewSession, file: ReviewFile, shots: ShotFiles) -> Plain:
     image = session.result.images[file.image]
     facts = image.facts
-    inside = os.path.relpath(file.path, session.root)
+    inside = os.path.relpath(file.path, printable_name(str(session.root)))
     name = file.path if inside.startswith(os.pardir) else Path(inside).as_posix()
     beside = ", ".join(shots.beside(file.path))
     shot = f"one shot with {beside}, which stays" if beside else ""
@@ -82,7 +83,7 @@ def _file(session: ReviewSession, file: ReviewFile, shots: ShotFiles) -> Plain:
         "size": [facts.width, facts.height, facts.bytes],
         "notes": " · ".join(text for text in notes if text),
         "library": file.in_library,
-        "gone": not os.path.isfile(file.path),
+        "gone": not os.path.isfile(file.place),
     }
 
 

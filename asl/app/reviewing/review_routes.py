@@ -144,7 +144,7 @@ class _ReviewPages:
         with self._lock:
             data = self._pictures.get(file)
         if data is None:
-            pixels = decode_image(Path(self._session.files.checked(file).path))
+            pixels = decode_image(Path(self._session.files.checked(file).place))
             longest = max(pixels.shape[:2])
             if longest > MOST_SIDE:
                 factor = MOST_SIDE / longest

@@ -32,7 +32,7 @@ from asl.app.reviewing.review_groups import ReviewFiles, ReviewGroup, review_gro
 from asl.app.scanning.scan_file import SCAN_FILE, read_scan
 from asl.counts import counted
 from asl.scoring.library_calibration import LibraryCalibration
-from asl.storage import no_folder
+from asl.storage import no_folder, printable_name
 from asl.types import AslError, Progress, UsageError
 
 
@@ -332,7 +332,7 @@ class ReviewSession:
                 progress=progress,
             )
             for move in done.moved:
-                self.decisions.put(move.path, None)
+                self.decisions.put(printable_name(move.path), None)
             self._steps.clear()
             self._store_decisions()
             return done

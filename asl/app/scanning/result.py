@@ -256,10 +256,10 @@ class ScanResult:
     def typed_path(self, path: str) -> str:
         """Return a path under the folder as it was typed: relative if the argument was."""
         for absolute, typed in self.roots:
-            inside = os.path.relpath(path, printable_name(str(absolute)))
+            inside = os.path.relpath(printable_name(path), printable_name(str(absolute)))
             if not inside.startswith(os.pardir + os.sep):
                 return os.path.normpath(printable_name(str(typed / inside)))
-        return path
+        return printable_name(path)
 
     def thumbnails(self) -> ThumbnailFile:
         """Return the thumbnails by digest; the caller closes them."""

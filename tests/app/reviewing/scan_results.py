@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -87,6 +88,21 @@ def save_scan(tmp_path: Path, *, library: tuple[str, ...] = ()) -> SavedScan:
     )
     write_scan(result, folder / SCAN_FILE)
     return SavedScan(photos, folder, result)
+
+
+def with_undecoded_name(saved: SavedScan, name: str) -> SavedScan:
+    """Rename a photograph to ``\\xff.png``, whose name is no UTF-8; the scan lists it escaped."""
+    before, shown = str(saved.photos / name), str(saved.photos / "\\xff.png")
+    Path(before).rename(saved.photos / os.fsdecode(b"\xff.png"))
+    images = [
+        replace(image, paths=tuple(shown if path == before else path for path in image.paths))
+        for image in saved.result.images
+    ]
+    digests = {path: image.digest for image in images for path in image.paths}
+    synced = replace(saved.result.synced, digests=digests)
+    result = replace(saved.result, images=images, synced=synced)
+    write_scan(result, saved.folder / SCAN_FILE)
+    return replace(saved, result=result)
 
 
 def _image(path: Path, in_library: bool, *others: Path) -> ScanImage:

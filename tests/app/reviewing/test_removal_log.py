@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from asl.app.reviewing import removal_log
 from asl.app.reviewing.removal_log import last_removal, undo_removal
 from asl.app.reviewing.review_session import ReviewSession
 from asl.types import AslError, UsageError
-from tests.app.reviewing.scan_results import SavedScan
+from tests.app.reviewing.scan_results import SavedScan, with_undecoded_name
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -48,6 +49,26 @@ def test_to_the_trash_and_back(saved: SavedScan, trash: Path) -> None:
     assert list((trash / "files").iterdir()) == list((trash / "info").iterdir()) == []
     with pytest.raises(AslError, match="nothing was removed"):
         session.undo_removal()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
+@pytest.mark.parametrize("into", [None, "away"])
+def test_a_file_goes_and_comes_back_whose_name_is_not_utf8(
+    saved: SavedScan, trash: Path, tmp_path: Path, into: str | None
+) -> None:
+    saved = with_undecoded_name(saved, "small-1.png")
+    before = listing(saved.photos)
+    session = reviewed(saved, "\\xff.png")
+    plan = session.plan()
+    assert (len(plan.moves), plan.refused) == (1, ())
+    assert session.result.typed_path(plan.moves[0].path) == str(saved.photos / "\\xff.png")
+    done = session.apply(plan.code, command="test", into=into and tmp_path / into)
+    assert (len(done.moved), done.refused) == (1, ())
+    assert set(before) - set(listing(saved.photos)) == {os.fsdecode(b"\xff.png")}
+    assert len(session.decisions) == 0
+    restored = session.undo_removal()
+    assert (len(restored.restored), restored.refused) == (1, ())
+    assert listing(saved.photos) == before
 
 
 def test_moves_are_undone_one_after_the_other(saved: SavedScan, trash: Path) -> None:

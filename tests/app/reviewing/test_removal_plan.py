@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -65,15 +63,6 @@ def test_a_file_that_is_gone_or_a_folder_now_is_refused(saved: SavedScan) -> Non
         "small-1.png": "is not there any more",
         "p3-again.jpg": "is no file any more",
     }
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")
-def test_a_name_that_is_not_utf8_is_not_called_gone(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"\xff.jpg")).touch()
-    listed = tmp_path / "\\xff.jpg"  # as a scan lists it
-    problem = ContentCheck().problem(str(listed), "")
-    assert problem == "is not there, or its name is not UTF-8: rename it and scan again"
-    assert ContentCheck().problem(str(tmp_path / "a.jpg"), "") == "is not there any more"
 
 
 def test_the_last_file_of_a_group_never_goes(saved: SavedScan) -> None:
