@@ -52,6 +52,7 @@ _WRONG_TYPES = (
 )
 _SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '([^=']+)=(.*)'")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
+_RUNS, _SWEEPS = "outputs", "multirun"  # where neither output= nor Hydra's keys name a folder
 _ADDED_FOLDER_FLAGS = ("--config-dir", "-cd")
 _FOLDER_FLAGS = (*_ADDED_FOLDER_FLAGS, "--config-path", "-cp")
 # Hydra answers these itself, without running a job.
@@ -97,6 +98,7 @@ def start_train(
             config = _compose([*_search_path(words), *overrides])
             if not sweep:
                 check(config)
+            _make_folder(config.output, words)
         keep_memory()
         _run_hydra(_job(run, failed), words)
         return 0
@@ -114,6 +116,26 @@ class _Failure:
 
     job: str
     code: int
+
+
+def _make_folder(output: str | None, words: Sequence[str]) -> None:
+    """Make the folder in which Hydra writes, whose error is a traceback.
+
+    Args:
+        output: of the training; None: below ``outputs``.
+        words: of the command, which may name Hydra's folder by Hydra's own key.
+
+    Raises:
+        AslError: it cannot be created.
+    """
+    from asl.storage import make_folder
+
+    if any(word.lstrip("+").startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for word in words):
+        return
+    if is_sweep(words):
+        make_folder(_SWEEPS, name="folder of the sweep")
+    else:
+        make_folder(output or _RUNS, name="output")
 
 
 def _run_hydra(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
@@ -255,7 +277,7 @@ def _register() -> None:
 
 
 def _run_dir(output: str | None, name: str) -> str:
-    return output or f"outputs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    return output or f"{_RUNS}/{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _overrides(words: Sequence[str]) -> list[str]:

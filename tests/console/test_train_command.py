@@ -183,6 +183,18 @@ def test_wrong_words_are_usage_errors_before_anything_runs(
     assert not any(tmp_path.iterdir())
 
 
+def test_an_output_that_cannot_be_made_is_one_line(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "run"
+    assert start("train", ["data=folder", f"data.train={photos}", f"output={place}"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        said == f"error: output: {tmp_path / 'file'} is a file, not a folder; choose another path\n"
+    )
+
+
 def test_keys_reach_the_schema() -> None:
     config = compose(
         "train",
