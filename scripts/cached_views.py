@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,6 @@ from verifier_queries import DRAWN_RECIPES, recipes
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, open_catalog
 from asl.data.images import decode_image
-from asl.data.training_set import Content, content_of
 from asl.edits import Edit, OneOf, View
 from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import make_views
@@ -55,24 +54,9 @@ SHARES = {
         "printed": 0.03,
         "night": 0.03,
     },
-    # A part in another shape, squashed as the whole is: the hardest of what people do every day.
-    "reframed": {
-        "reframed": 0.3,
-        "strong": 0.2,
-        "disc_like": 0.18,
-        "several": 0.09,
-        "single": 0.08,
-        "moderate": 0.06,
-        "scanned": 0.03,
-        "refilled": 0.02,
-        "printed": 0.02,
-        "night": 0.02,
-    },
     "drawn": DRAWN_RECIPES,
 }
-CONTENTS = get_args(Content)  # measures of how much of the original a view holds
 Maps = npt.NDArray[np.float16]
-Contents = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -185,11 +169,6 @@ def pixels_of(views: Sequence[View]) -> Tensor:
     return torch.from_numpy(np.stack([view.image for view in views]).transpose(0, 3, 1, 2).copy())
 
 
-def contents_of(views: Sequence[View]) -> Contents:
-    """Measure the content of K views, float32 ``[K, 3]`` by the measures of :data:`CONTENTS`."""
-    return np.array([[content_of(view, kind) for kind in CONTENTS] for view in views], np.float32)
-
-
 class MapMaker:
     """Make the maps of a photograph's views, in a process of its own."""
 
@@ -197,17 +176,17 @@ class MapMaker:
         self._views, self._options = EditedViews(photos, options), options
         self._network: FirstStages | None = None
 
-    def __call__(self, row: int) -> tuple[Maps, Contents]:
-        """Return float16 ``[K, h, w, C]`` and :func:`contents_of`, view 0 un-edited."""
+    def __call__(self, row: int) -> Maps:
+        """Return float16 ``[K, h, w, C]``, view 0 un-edited."""
         if self._network is None:
             torch.set_num_threads(1)
             embedder = load_embedder(self._options.model).eval()
             embedder = embedder.to(memory_format=torch.channels_last)
             self._network = FirstStages(embedder, self._options.stages)
-        views = self._views(row)
+        pixels = pixels_of(self._views(row))
         with torch.inference_mode():
-            maps: Maps = self._network(pixels_of(views)).permute(0, 2, 3, 1).half().numpy()
-        return maps, contents_of(views)
+            maps: Maps = self._network(pixels).permute(0, 2, 3, 1).half().numpy()
+        return maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,12 +195,10 @@ class CachedViews:
 
     Attributes:
         maps: float16 ``[N, K, h, w, C]``; view 0 is un-edited.
-        contents: float32 ``[N, K, 3]`` by the measures of :data:`CONTENTS`.
         facts: of the cache (:meth:`ViewOptions.facts`).
     """
 
     maps: Maps
-    contents: Contents
     facts: dict[str, Any]
 
     @classmethod
@@ -233,8 +210,7 @@ class CachedViews:
         """
         facts = read_json(folder / "facts.json", remedy="remove the folder; it is made again")
         check_same(folder, facts, expected)
-        maps = np.load(folder / "maps.npy", mmap_mode="r")
-        return cls(maps, np.load(folder / "contents.npy"), facts)
+        return cls(np.load(folder / "maps.npy", mmap_mode="r"), facts)
 
     def batch(self, rows: npt.ArrayLike, views: npt.ArrayLike) -> Tensor:
         """Return float32 ``[B, C, h, w]`` of a view of each row."""
@@ -266,16 +242,15 @@ def cache_views(
             holds views of other photographs, another model or other options.
     """
     photos = Photos.open(folders)
-    facts = {**options.facts(photos), "contents": list(CONTENTS)}
+    facts = options.facts(photos)
     if (output / "facts.json").exists():
         return CachedViews.open(output, facts)
     maker = MapMaker(photos, options)
     output.mkdir(parents=True, exist_ok=True)
-    maps, contents = None, []
+    maps = None
     made = spawned_map(maker, range(len(photos)), processes=workers)
     with progress_bar("views", unit="photographs") as progress:
-        for row, (part, content) in enumerate(made):
-            contents.append(content)
+        for row, part in enumerate(made):
             if maps is None:
                 maps = np.lib.format.open_memmap(
                     output / "maps.npy", "w+", np.float16, (len(photos), *part.shape)
@@ -285,7 +260,6 @@ def cache_views(
     if maps is None:
         raise AslError(f"{', '.join(map(str, folders))}: no photographs")
     maps.flush()
-    np.save(output / "contents.npy", np.stack(contents))
     with atomic_text(output / "facts.json") as file:
         file.write(json.dumps(facts, indent=1))
     return CachedViews.open(output, facts)

@@ -49,7 +49,6 @@ class WhitenedNeck(nn.Module):
 
     def __init__(self, width: int, dim: int) -> None:
         super().__init__()
-        self.dim = dim
         self.white = SqrtLinear(width, dim)
         self.turn = nn.Linear(dim, dim, bias=False)
         with torch.no_grad():

@@ -23,19 +23,11 @@ from typing import cast, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from cached_views import (
-    CONTENTS,
-    SHARES,
-    EditedViews,
-    Photos,
-    ViewOptions,
-    check_same,
-    contents_of,
-    pixels_of,
-)
+from cached_views import SHARES, EditedViews, Photos, ViewOptions, check_same, pixels_of
 from torch import Tensor, nn
 
 from asl.console.progress import progress_bar
+from asl.data.training_set import Content, content_of
 from asl.losses.loss_inputs import LossInputs
 from asl.losses.norm_ratio import Form, NormRatio, ordered_pairs
 from asl.models import Embedder, load_embedder, save_embedder
@@ -46,6 +38,7 @@ from asl.parallel import spawned_map
 from asl.storage import atomic_path
 from asl.types import AslError
 
+CONTENTS = get_args(Content)
 TARGETS = {kind: (kind,) for kind in CONTENTS} | {"both": ("visible", "detail")}
 FORMS = get_args(Form)
 HELD_OUT = 5  # every so many-th photograph is never trained on
@@ -85,7 +78,8 @@ class PooledViews:
         views = self._views(row)
         with torch.inference_mode():
             pooled = torch.cat(self._embedder.pooled(pixels_of(views))[:-1], dim=1)
-        return pooled.half().numpy(), contents_of(views).T
+        content = [[content_of(view, kind) for view in views] for kind in CONTENTS]
+        return pooled.half().numpy(), np.array(content, np.float32)
 
 
 def pool_all(options: argparse.Namespace) -> Pooled:

@@ -5,18 +5,15 @@
 1. Edited views are made once, as the output of the first stages (scripts/cached_views.py).
 2. The neck starts as a closed form: square roots, whitened by how the views of one photograph
    scatter around their mean, then the first principal components of the whole.
-3. Later stages and neck are trained: each view finds its original among all of them, pairs of an
-   original and a view stand above one common limit (scripts/view_losses.py), and KoLeo spreads the
-   embeddings. With --norm a norm head is trained beside them, on the visible area and on detail,
-   so that the features keep what tells how much of an original is left.
+3. Later stages and neck are trained: each view finds its original among all of them, pairs of
+   views stand above one common limit (scripts/view_losses.py), and KoLeo spreads the embeddings.
    Half of a batch are photographs that look alike; those that may be the same photograph are no
    negatives of each other. The result is the average of the last steps, mixed with the start
    (--mix): what was learned of strong edits is kept, and of mild ones nothing is lost (Wortsman
    et al., CVPR 2022).
 
-A kill loses five minutes: the same command goes on. The norm head that is shipped is trained
-afterwards, on the mixture (scripts/train_norm_head.py), and scripts/ship_model.py calibrates the
-scores.
+A kill loses five minutes: the same command goes on. The norm head is trained afterwards
+(scripts/train_norm_head.py), and scripts/ship_model.py calibrates the scores.
 """
 
 from __future__ import annotations
@@ -32,15 +29,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from cached_views import (
-    CONTENTS,
-    SHARES,
-    CachedViews,
-    Photos,
-    ViewOptions,
-    cache_views,
-    check_same,
-)
+from cached_views import SHARES, CachedViews, Photos, ViewOptions, cache_views, check_same
 from pair_whitening import WhitenedNeck, pair_whitening
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
@@ -50,11 +39,8 @@ from view_losses import nce_of_originals, pooled_nce
 
 from asl.losses.contrastive import KoLeo
 from asl.losses.loss_inputs import LossInputs
-from asl.losses.norm_ratio import NormRatio, ordered_pairs
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.models.assemble import assemble, create_backbone
-from asl.models.necks import NormHead
-from asl.models.pooling import map_statistics
 from asl.models.recipe import Preprocessing, Recipe
 from asl.storage import atomic_path
 from asl.training.schedule import WarmupCosine
@@ -64,50 +50,37 @@ NEIGHBOURS = 10  # look-alikes of a photograph
 GROUP = 4  # photographs that look alike, side by side in a batch
 HELD_OUT = 11  # every so many-th photograph is never trained on
 SAVE_EVERY, SAY_EVERY = 100, 20  # steps; the originals are embedded anew with each save
-WIDTH = 1280  # of the pooled feature
-TARGETS = ("visible", "detail")  # contents that the norms are ordered by
-GAP = 0.05  # difference of content from which on the order of two views counts
-RESUMED = (
-    *("steps", "sources", "each", "lr", "temperature"),
-    *("pooled", "koleo", "norm", "dim", "seed"),
-)
+RESUMED = ("steps", "sources", "each", "lr", "temperature", "pooled", "koleo", "dim", "seed")
 Rows = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float32]
 
 
 class LaterStages(nn.Module):
-    """What follows the cached stages: maps -> pooled features -> embedding and log-norm."""
+    """What follows the cached stages: maps -> pooled features -> embedding."""
 
     def __init__(self, embedder: Embedder, stages: int) -> None:
         super().__init__()
         self.embedder = embedder
         self._stages = stages
 
-    @property
-    def neck(self) -> WhitenedNeck:
-        """What gives the direction of the embedding."""
-        return cast(WhitenedNeck, self.embedder.neck.neck)
-
-    def pooled(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Pool ``[B, C, h, w]`` to ``[B, 1280]``, and statistics of the last stage ``[B, W']``."""
+    def pooled(self, maps: Tensor) -> Tensor:
+        """Pool ``[B, C, h, w]`` to ``[B, 1280]``."""
         network: Any = self.embedder.backbone
         for stage in network.blocks[self._stages :]:
             maps = stage(maps)
         features: Tensor = self.embedder.pool(network.bn2(network.conv_head(maps)))  # type: ignore[misc]
-        return features, map_statistics(maps)
+        return features
 
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``[B, D]``, un-normalised, and the log-norm that the head gives it, ``[B, 1]``."""
-        pooled, statistics = self.pooled(maps)
-        head = cast(NormHead, self.embedder.neck)
-        return self.neck(pooled), head.log_norm(pooled, statistics)
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return ``[B, D]``, un-normalised."""
+        result: Tensor = self.embedder.neck(self.pooled(maps))
+        return result
 
     def trained(self) -> list[nn.Parameter]:
-        """List the weights of the later stages, of the neck's last layer and of the norm head."""
+        """List the weights of the later stages and of the neck's last layer."""
         network: Any = self.embedder.backbone
-        head = cast(NormHead, self.embedder.neck).head
-        parts = [*network.blocks[self._stages :], network.conv_head, network.bn2]
-        parts += [self.neck.turn, head]
+        neck: Any = self.embedder.neck
+        parts = [*network.blocks[self._stages :], network.conv_head, network.bn2, neck.turn]
         return [weight for part in parts for weight in part.parameters()]
 
 
@@ -188,13 +161,11 @@ def recall(network: LaterStages, cache: CachedViews, held: Rows) -> dict[str, fl
     views = np.array([view for view in (1, 4, 7, 10, 13) if view < cache.maps.shape[1]])
     rows = np.repeat(held, len(views))
 
-    def embed(rows: Rows, views: Rows) -> Matrix:
-        return apply(lambda maps: torch.cat(network(maps), dim=1), cache, rows, views)
+    def unit(rows: Rows, views: Rows) -> Matrix:
+        return apply(lambda maps: F.normalize(network(maps)), cache, rows, views)
 
-    shown, everything = np.tile(views, len(held)), np.arange(len(cache.maps))
-    found = embed(rows, shown)
-    unit = found[:, :-1] / np.linalg.norm(found[:, :-1], axis=1, keepdims=True)
-    cosine = unit @ embed_originals(network, cache, everything).T
+    everything = np.arange(len(cache.maps))
+    cosine = unit(rows, np.tile(views, len(held))) @ unit(everything, everything * 0).T
     own = cosine[np.arange(len(rows)), rows]
     rank = (cosine > own[:, None]).sum(axis=1)
     cosine[np.arange(len(rows)), rows] = -1
@@ -203,31 +174,12 @@ def recall(network: LaterStages, cache: CachedViews, held: Rows) -> dict[str, fl
         "R@1": float((rank < 1).mean()),
         "R@10": float((rank < 10).mean()),
         "above 98 % of the others": float((own > other).mean()),
-        **norms_in_order(found[:, -1], cache.contents[rows, shown], rows),
     }
-
-
-def norms_in_order(norms: Matrix, contents: Matrix, rows: Rows) -> dict[str, float]:
-    """Share of the pairs of views of one photograph whose norms are ordered as their content.
-
-    Args:
-        norms: ``[B]``, or their logarithms.
-        contents: ``[B, 3]`` by the measures of :data:`CONTENTS`; one without a pair is left out.
-        rows: int64 ``[B]`` photographs.
-    """
-    result = {}
-    for place, kind in enumerate(CONTENTS):
-        pairs = ordered_pairs(
-            torch.from_numpy(contents[:, place]), torch.from_numpy(rows), gap=GAP
-        ).numpy()
-        if len(pairs):
-            result[f"by {kind}"] = float((norms[pairs[:, 0]] > norms[pairs[:, 1]]).mean())
-    return result
 
 
 def embed_originals(network: LaterStages, cache: CachedViews, rows: Rows) -> Matrix:
     """Return the unit embeddings of un-edited photographs, ``[N, D]``."""
-    return apply(lambda maps: F.normalize(network(maps)[0]), cache, rows, rows * 0)
+    return apply(lambda maps: F.normalize(network(maps)), cache, rows, rows * 0)
 
 
 class Training:
@@ -237,7 +189,7 @@ class Training:
         self.network, self.average = network.train(), average
         self.step = 0
         self.options = {name: getattr(options, name) for name in RESUMED}
-        self.koleo, self.order = KoLeo(), NormRatio(form="log_ratio", scale=1.0)
+        self.koleo = KoLeo()
         weights = network.trained()
         groups = [
             {"params": [w for w in weights if w.ndim > 1], "weight_decay": 1e-4},
@@ -248,32 +200,23 @@ class Training:
             self.optimizer, steps=options.steps
         )
 
-    def advance(
-        self, maps: Tensor, contents: Tensor, rows: Tensor, bank: Tensor, groups: Tensor
-    ) -> list[float]:
-        """Take a step on maps of views; return the four losses.
+    def advance(self, maps: Tensor, rows: Tensor, bank: Tensor, groups: Tensor) -> list[float]:
+        """Take a step on maps of views; return the three losses.
 
         Args:
-            maps: float32 ``[B, C, h, w]``, the original first of ``each`` views.
-            contents: float32 ``[B, 3]`` by the measures of :data:`CONTENTS`.
+            maps: float32 ``[B, C, h, w]``.
             rows: int64 ``[B]`` rows of their photographs in the bank.
             bank: float32 ``[N, D]`` unit rows of all originals.
             groups: int64 ``[N]``; photographs of one group may be one photograph.
         """
-        features, log_norm = self.network(maps)
+        features = self.network(maps)
         unit, t = F.normalize(features), self.options["temperature"]
-        original = torch.arange(len(maps)) % self.options["each"] == 0
-        targets = [contents[:, CONTENTS.index(kind)] for kind in TARGETS]
         losses = [
             nce_of_originals(unit, rows, bank, groups, temperature=t),
-            pooled_nce(unit, rows, groups[rows], original, temperature=t),
+            pooled_nce(unit, rows, groups[rows], temperature=t),
             self.koleo(LossInputs(features=features, source=rows, groups=groups)),
-            torch.stack(
-                [self.order(LossInputs(log_norm.exp(), rows, content)) for content in targets]
-            ).sum(),
         ]
-        weights = [1.0, *(self.options[name] for name in ("pooled", "koleo", "norm"))]
-        loss = sum(weight * part for weight, part in zip(weights, losses, strict=True))
+        loss = losses[0] + self.options["pooled"] * losses[1] + self.options["koleo"] * losses[2]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.trained(), 5.0)
@@ -331,7 +274,6 @@ def main() -> int:
     parser.add_argument("--temperature", type=float, default=0.03)
     parser.add_argument("--pooled", type=float, default=0.5, help="weight of the common limit")
     parser.add_argument("--koleo", type=float, default=1.0)
-    parser.add_argument("--norm", type=float, default=0.0, help="weight of the order of norms")
     parser.add_argument("--mix", type=float, default=0.7, help="share of what was trained")
     parser.add_argument("--views-seed", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
@@ -373,14 +315,12 @@ def open_cache(options: argparse.Namespace) -> CachedViews:
 def started(options: argparse.Namespace, cache: CachedViews, pool: Rows) -> LaterStages:
     """Build the network, its neck a whitening of views of the photographs trained on."""
     embedder = with_linear_neck(load_embedder(options.start), options.dim).eval()
-    neck = WhitenedNeck(WIDTH, options.dim)
-    last: Any = embedder.backbone.conv_head
-    embedder.neck = NormHead(neck, WIDTH + 2 * last.in_channels)
+    embedder.neck = neck = WhitenedNeck(1280, options.dim)
     network = LaterStages(embedder, options.stages).to(memory_format=torch.channels_last)
     rng = np.random.default_rng(options.seed)
     known = cache.maps.shape[1]
     rows, views = draw_views(rng, rng.permutation(pool)[:1500].tolist(), known, min(8, known))
-    roots = apply(lambda maps: neck.white.root(network.pooled(maps)[0]), cache, rows, views)
+    roots = apply(lambda maps: neck.white.root(network.pooled(maps)), cache, rows, views)
     weight, bias = pair_whitening(roots, rows, options.dim)
     with torch.no_grad():
         neck.white.linear.weight.copy_(torch.from_numpy(weight))
@@ -428,14 +368,10 @@ def run(options: argparse.Namespace) -> None:
         if step % SAVE_EVERY == 0:
             bank = torch.from_numpy(embed_originals(training.average, cache, pool))
         maps, own = cache.batch(source, views), torch.from_numpy(place[source])
-        contents = torch.from_numpy(cache.contents[source, views])
-        losses.append(training.advance(maps, contents, own, bank, groups))
+        losses.append(training.advance(maps, own, bank, groups))
         if training.step % SAY_EVERY == 0:
             means = [f"{value:.4f}" for value in np.mean(losses[-SAY_EVERY:], axis=0)]
-            print(
-                f"step {training.step}: originals, pairs, KoLeo, norms {', '.join(means)}",
-                flush=True,
-            )
+            print(f"step {training.step}: originals, pairs, KoLeo {', '.join(means)}", flush=True)
         if training.step % SAVE_EVERY == 0 or training.step == options.steps:
             with atomic_path(saved) as path:
                 torch.save(training.state(), path)
@@ -453,7 +389,7 @@ def run(options: argparse.Namespace) -> None:
                 value.lerp_(start[name], 1 - options.mix)
     print("mixed", recall(training.average, cache, held))
     embedder = training.average.embedder
-    embedder.neck = training.average.neck.folded()
+    embedder.neck = cast(WhitenedNeck, embedder.neck).folded()
     save_embedder(embedder, options.output, card=card)
 
 

@@ -86,7 +86,7 @@ class Task:
 
 
 def recipes() -> dict[str, Edit]:
-    """The edits of copies by name: those in :data:`RECIPES`, and others for the descriptor."""
+    """The edits of copies, by the names in :data:`RECIPES`."""
     single = list(every_edit().values())
     own: dict[str, Edit] = {
         "single": OneOf(single),
@@ -100,7 +100,6 @@ def recipes() -> dict[str, Edit]:
         "printed": _printed(),
         "night": _night(),
         "drawn": _on_drawn(),
-        "reframed": _reframed(),
     }
     return own | {name: load_recipe(name) for name in RECIPES if name not in own}
 
@@ -204,23 +203,6 @@ def _night() -> Edit:
         Affine(degrees=(-12, 12), shear=(-8, 8), scale=(0.8, 1.15)),
     ]
     return Chain([Maybe(OneOf(shape), 0.7), dark, Recompress(quality=(50, 92), times=(1, 1))])
-
-
-def _reframed() -> Edit:
-    """Crop to another shape, as one who frames a face or a thing; then little more."""
-    tone: list[Edit] = [
-        ColourJitter(brightness=0.2, contrast=0.3, saturation=0.4, hue=0.05),
-        Grayscale(),
-        Fade(share=(0.5, 0.8)),
-    ]
-    return Chain(
-        [
-            Crop(area=(0.1, 0.75), aspect=(0.4, 2.2)),
-            Maybe(OneOf(tone), 0.3),
-            Maybe(Resize(scale=(0.4, 0.8)), 0.3),
-            Recompress(quality=(40, 92), times=(1, 1)),
-        ]
-    )
 
 
 def _on_drawn() -> Edit:

@@ -30,12 +30,8 @@ def nce_of_originals(
     return F.cross_entropy(cosines.masked_fill(ignored, -torch.inf), rows)
 
 
-def pooled_nce(
-    unit: Tensor, source: Tensor, groups: Tensor, original: Tensor, *, temperature: float
-) -> Tensor:
-    """Average −log e^{s_ij/t} / (e^{s_ij/t} + M) over pairs of an original and a view of it.
-
-    Two views are no pair: two crops of a photograph need not have anything in common.
+def pooled_nce(unit: Tensor, source: Tensor, groups: Tensor, *, temperature: float) -> Tensor:
+    """Average −log e^{s_ij/t} / (e^{s_ij/t} + M) over pairs of views of one photograph.
 
     M is the mean of the rows' sums over negatives, e^{s/t}, the same for all pairs: cosines of
     different queries become comparable, as one threshold and the micro average precision need.
@@ -44,11 +40,12 @@ def pooled_nce(
         unit: ``[B, D]`` unit rows.
         source: int64 ``[B]`` photographs.
         groups: int64 ``[B]``; rows of one group are no negatives of each other.
-        original: bool ``[B]``; True of the un-edited views.
         temperature: t.
     """
     logits = unit @ unit.T / temperature
-    positive = (source[:, None] == source[None, :]) & (original[:, None] ^ original[None, :])
+    positive = (source[:, None] == source[None, :]) & ~torch.eye(
+        len(unit), dtype=torch.bool, device=unit.device
+    )
     negative = groups[:, None] != groups[None, :]
     mean = torch.logsumexp(logits[negative], dim=0) - math.log(len(unit))
     return F.softplus(mean - logits)[positive].mean()

@@ -71,7 +71,6 @@ def test_a_cache_of_another_model_or_of_other_options_is_refused(tmp_path: Path)
     facts = {"model": "m", "size": 160, "photographs": 24}
     write_json(tmp_path / "facts.json", facts)
     np.save(tmp_path / "maps.npy", np.zeros((24, 1), np.float16))
-    np.save(tmp_path / "contents.npy", np.zeros((24, 1, 3), np.float32))
     assert len(cached_views.CachedViews.open(tmp_path, facts).maps) == 24
     for name, value in (("model", "n"), ("size", 224), ("photographs", 25)):
         with pytest.raises(AslError, match=f"was made with {name} .*, not {value}; remove it"):
@@ -140,7 +139,7 @@ def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
         monkeypatch.setattr(sys, "argv", ["script", *arguments])
         assert module.main() == 0  # type: ignore[attr-defined]
 
-    run(stages, *base, *small, "--steps", "2", "--norm", "0.5")
+    run(stages, *base, *small, "--steps", "2")
     cache = cached_views.CachedViews.open(tmp_path / "cache", {"views": 4, "size": 64})
     assert cache.maps.shape == (24, 4, 8, 8, 40)
     assert (cache.maps[:, 0] != cache.maps[:, 1]).any(axis=(1, 2, 3)).all()
@@ -173,12 +172,6 @@ def test_a_small_training_keeps_the_first_stages_and_gets_a_norm_head(
     )
     assert load_embedder(normed).recipe.norm_stages == 1
     assert (with_norm.norm(dim=1) - model(images).norm(dim=1)).abs().min() > 1e-3
-
-
-def test_norms_are_in_order_among_views_of_one_photograph_only() -> None:
-    contents = np.array([[1.0, 0.5, 1], [0.5, 1.0, 1], [0.1, 0.1, 1]], np.float32)
-    norms, rows = np.array([3.0, 2.0, 9.0], np.float32), np.array([0, 0, 1])
-    assert stages.norms_in_order(norms, contents, rows) == {"by visible": 1.0, "by detail": 0.0}
 
 
 def test_the_larger_norm_belongs_to_the_view_that_holds_more() -> None:
