@@ -24,7 +24,7 @@ from asl.parallel import usable_cores
 from asl.types import F32, AslError, ScoredPairs
 
 LEAST_PROBABILITY = 0.5  # of one direction, from which a pair is a match
-_Content = tuple[str, Facts]  # SHA-256 of the encoded bytes, facts
+_Content = tuple[str, Facts]  # SHA-256 of the encoded bytes, empty where unreadable; facts
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,10 @@ class SearchDirections:
         references = _contents(images[1], pairs.reference_ids[chosen].tolist())
         named = dict.fromkeys(inspected, "none")
         for row, query, reference in zip(rows, queries, references, strict=True):
+            known = query[0] and reference[0]  # two unreadable files are not the same file
+            same = same_content(query, reference) if known else None
             origin = find_origin(
-                same_content(query, reference) or inspected[row],
+                same or inspected[row],
                 query[1],
                 reference[1],
                 first_log_norm=float(log_norms[0][row]),
@@ -104,5 +106,5 @@ def _content(catalog: Catalog, row: int) -> _Content:
         data = catalog.read(row)
         facts, _ = open_picture(data, MAX_PIXELS)
     except (AslError, OSError):
-        return f"unreadable {row}", Facts(0, 0, 0)
+        return "", Facts(0, 0, 0)
     return hashlib.sha256(data).hexdigest(), facts
