@@ -1,11 +1,12 @@
-"""Unknown and renamed keys: one line that names the key to use."""
+"""Names of keys in errors: the key as it was typed, and the key to use for an unknown one."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
-from asl.errors import UsageError
+from asl.errors import AslError, UsageError
 
 # Verb -> old key -> new key; a command that gives an old one fails with the new one's name.
 RENAMED: dict[str, dict[str, str]] = {
@@ -66,6 +67,31 @@ def unknown_key(
         near = [f"--{name.replace('_', '-')}" for name in near]
     hint = f"did you mean {' or '.join(near)}?" if near else "--help lists the keys"
     return UsageError(f"unknown key {typed or key!r}; {hint}")
+
+
+@contextmanager
+def keys_named(names: Mapping[str, str]) -> Iterator[None]:
+    """Name the keys that were typed in errors of a function that names its own arguments.
+
+    Args:
+        names: argument -> key whose value it is. Errors that name anything else stay as they are.
+
+    Raises:
+        UsageError: the function refuses one of these arguments.
+
+    >>> with keys_named({"p": "edits.flip.p"}):
+    ...     raise AslError("p: expected a probability in 0..1, got 3")
+    Traceback (most recent call last):
+    asl.errors.UsageError: edits.flip.p: expected a probability in 0..1, got 3
+    """
+    try:
+        yield
+    except AslError as error:
+        arguments, colon, rest = str(error).partition(":")
+        keys = [names.get(name, "") for name in arguments.split(", ")]
+        if not colon or not all(keys):
+            raise
+        raise UsageError(f"{', '.join(keys)}:{rest}") from error
 
 
 def nearest(key: str, known: Iterable[str]) -> list[str]:

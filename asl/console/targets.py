@@ -18,7 +18,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import Any
 
-from asl.console.key_names import unknown_key
+from asl.console.key_names import keys_named, unknown_key
 from asl.console.value_types import expected_type
 from asl.errors import UsageError
 
@@ -164,12 +164,17 @@ def build(node: Any, slot: Slot, **given: Any) -> Any:
 
 def _build(node: Any, slot: Slot, given: Mapping[str, Any]) -> Any:
     if isinstance(node, list | tuple):
-        return [_build(item, slot, {}) for item in node]
+        return [
+            _build(item, replace(slot, key=f"{slot.key}.{number}"), {})
+            for number, item in enumerate(node)
+        ]
     if not isinstance(node, Mapping):
         return node
     inner = slot.inside(slot.key) if "_target_" in node else slot
     arguments = {
-        name: _build(value, inner, {}) for name, value in node.items() if name not in _MODIFIERS
+        name: _build(value, replace(inner, key=f"{slot.key}.{name}"), {})
+        for name, value in node.items()
+        if name not in _MODIFIERS
     }
     if "_target_" not in node:
         return arguments
@@ -177,7 +182,8 @@ def _build(node: Any, slot: Slot, given: Mapping[str, Any]) -> Any:
     if node.get("_partial_"):
         return partial(call, **arguments, **given)
     try:
-        return call(**arguments, **given)
+        with keys_named({name: f"{slot.key}.{name}" for name in (*_parameters(call), *arguments)}):
+            return call(**arguments, **given)
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"{slot.key}: {node['_target_']} refuses its arguments: {error}"

@@ -63,19 +63,18 @@ class IdentityBatches(Sampler[list[Draw]]):
         singles = identities - 2 * pairs
         if pairs and not (hard_pairs and len(hard_pairs)):
             raise AslError(
-                f"pairs: {counted(pairs, 'hard pair')} per batch asked for, but there are none; "
-                "set data.pairs=0"
+                f"data.pairs: {counted(pairs, 'hard pair')} per batch asked for, but there are "
+                "none; set data.pairs=0"
             )
         if singles < 1 or identities < 2:
             raise AslError(
-                f"identities: {identities} per batch leave no room for single sources beside "
+                f"data.identities: {identities} per batch leave no room for single sources beside "
                 f"{counted(pairs, 'pair')}; raise data.identities or lower data.pairs"
             )
         if sources < singles * world:
             raise AslError(
-                f"identities: a batch takes {counted(singles * world, 'training image')}, there "
-                "are "
-                f"{sources}; give more images or lower data.identities"
+                f"data.identities: a batch takes {counted(singles * world, 'training image')}, "
+                f"there are {sources}; give more images or lower it"
             )
         self._epoch = epoch
         self._rank = rank

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from asl.console.offered_values import LAYOUTS
 from asl.console.schemas.train_config import DataConfig
 from asl.counts import counted
 from asl.data.catalog import Catalog, open_catalog, subset
 from asl.data.hard_pair_lists import HardPair, read_hard_pairs
 from asl.data.layouts import Benchmark, open_benchmark
 from asl.data.sample_benchmark import sample_benchmark
-from asl.data.training_set import LEAST_SIDE, HardPairs, PairsAs
+from asl.data.training_set import LEAST_SIDE, Content, HardPairs, PairsAs
 from asl.storage import absent
 from asl.types import Progress, UsageError
 
@@ -146,6 +148,10 @@ def _check(config: DataConfig) -> None:
                     f"data.{key}: is of published sets, not of data={name}; leave it out, or set "
                     "data=ndec"
                 )
+    elif config.layout not in ("auto", *LAYOUTS):
+        raise UsageError(
+            f"data.layout: expected {', '.join(LAYOUTS)} or auto, got {config.layout!r}"
+        )
 
 
 def _check_pairs(config: DataConfig) -> None:
@@ -170,6 +176,10 @@ def _check_batches(config: DataConfig) -> None:
             "tell apart"
         )
     _check_room(config.identities, config.pairs or 0)
+    if config.content not in get_args(Content):
+        raise UsageError(
+            f"data.content: expected {', '.join(get_args(Content))}, got {config.content!r}"
+        )
     if config.views < 2:
         raise UsageError(
             f"data.views: must be 2 or more, got {config.views}; two views of an image make a "

@@ -42,7 +42,7 @@ def load_recipe(name: str | Path) -> Edit:
     )
     if not path.is_file():
         raise UsageError(
-            f"recipe: {str(name)!r} does not exist; use the path of a YAML file or one of "
+            f"name: there is no recipe {str(name)!r}; use the path of a YAML file or one of "
             f"{', '.join(recipe_names())}"
         )
     above = _BUILDING.get()

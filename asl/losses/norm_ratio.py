@@ -127,11 +127,10 @@ class NormRatio(nn.Module):
             UsageError: an unknown ``pairs`` or ``form``.
         """
         super().__init__()
-        if pairs not in ("published", "all") or form not in ("ratio", "log_ratio", "margin"):
-            raise UsageError(
-                "loss.parts.norm_ratio: pairs must be published or all, and form ratio, log_ratio "
-                f"or margin; got pairs={pairs}, form={form}"
-            )
+        if pairs not in ("published", "all"):
+            raise UsageError(f"pairs: expected published or all, got {pairs!r}")
+        if form not in ("ratio", "log_ratio", "margin"):
+            raise UsageError(f"form: expected ratio, log_ratio or margin, got {form!r}")
         self._published = pairs == "published"
         self._form = form
         self._gap = gap

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from asl.console.key_names import keys_named
 from asl.console.plain_console import PlainConsole
 from asl.console.progress import progress_bar
 from asl.console.schemas.edit_config import EditConfig
@@ -124,11 +125,12 @@ def _edits(config: EditConfig) -> list[tuple[str, Edit]]:
     if config.edits in sets:
         return list(sets[config.edits]().items())
     try:
-        recipe = load_recipe(config.edits)
+        with keys_named({"name": "edits"}):
+            recipe = load_recipe(config.edits)
     except UsageError as error:
         if config.edits.endswith((".yaml", ".yml")):
             raise
-        raise UsageError(f"edits: {error}; and the sets {', '.join(sorted(sets))}") from error
+        raise UsageError(f"{error}; and the sets {', '.join(sorted(sets))}") from error
     return [(Path(config.edits).stem, recipe)] * (config.views or 4)
 
 

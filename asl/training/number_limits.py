@@ -40,9 +40,8 @@ def check_limits(config: TrainConfig) -> None:
         value = values.get(key)
         if isinstance(value, int | float) and not value >= least:
             raise UsageError(f"{key}: must be {least} or more, got {value}")
-    for key, value in values.items():
-        if key.startswith("loss.weights."):
-            _check_weight(key, value)
+    for name, weight in config.loss.get("weights", {}).items():
+        _check_weight(f"loss.weights.{name}", weight)
 
 
 def _check_weight(key: str, value: object) -> None:

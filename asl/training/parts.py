@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from asl.console.key_names import keys_named
 from asl.console.schemas.train_config import TrainConfig
 from asl.console.targets import Slot, build, check
 from asl.edits.engine.edit_base import Edit
-from asl.edits.recipes import EDITS
+from asl.edits.recipes import EDITS, load_recipe
 from asl.losses import WeightedSum
 from asl.models import Embedder
 from asl.models.recipe import Recipe
@@ -58,7 +59,9 @@ SLOTS = (MODEL, LOSS, OPTIM, EDITS, SCORE)
 
 
 def check_parts(config: TrainConfig) -> None:
-    """Check the numbers, and groups with a ``_target_``: allowed classes, keys, types of values.
+    """Check the numbers, and groups with a ``_target_``: allowed classes, keys, values.
+
+    Edits and score are built, as their classes check their values; model and loss take longer.
 
     Raises:
         UsageError: naming the key.
@@ -70,6 +73,8 @@ def check_parts(config: TrainConfig) -> None:
     check_length(config.trainer)
     check_limits(config)
     _check_optimizer(config)
+    build_first_view(config, build_edits(config))
+    build_score(config)
 
 
 def _check_optimizer(config: TrainConfig) -> None:
@@ -105,6 +110,20 @@ def build_edits(config: TrainConfig) -> Edit:
     """Build the recipe of the views."""
     recipe: Edit = build(config.edits, EDITS)
     return recipe
+
+
+def build_first_view(config: TrainConfig, recipe: Edit) -> Edit | None:
+    """Build the edit of the first view of each source image; None where it has none.
+
+    Args:
+        config: of the training.
+        recipe: edit of the other views.
+    """
+    name = config.data.first_view
+    if name in ("original", "edited"):
+        return recipe if name == "edited" else None
+    with keys_named({"name": "data.first_view"}):
+        return load_recipe(name)
 
 
 def build_score(config: TrainConfig) -> Score:

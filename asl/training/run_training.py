@@ -24,7 +24,6 @@ from asl.data.images import decode_image
 from asl.data.training_set import TrainingSet, ViewPlan
 from asl.data.training_sources import Sources, describe_passes, open_sources
 from asl.edits.engine.foreign_images import Pool
-from asl.edits.recipes import load_recipe
 from asl.losses import WeightedSum
 from asl.models import Embedder, load_embedder, save_embedder
 from asl.report.provenance import provenance
@@ -46,6 +45,7 @@ from asl.training.memory_estimate import (
 from asl.training.module import CopyDetectionModule
 from asl.training.parts import (
     build_edits,
+    build_first_view,
     build_model,
     build_optimizer,
     build_score,
@@ -336,11 +336,9 @@ def view_plan(config: TrainConfig, sources: Sources) -> ViewPlan:
     """Return how views are made: recipe, sizes by epoch, pool of foreign images."""
     data = config.data
     recipe = build_edits(config)
-    first = {"original": None, "edited": recipe}
-    named = data.first_view not in first
     return ViewPlan(
         recipe=recipe,
-        first=load_recipe(data.first_view) if named else first[data.first_view],
+        first=build_first_view(config, recipe),
         views=data.views,
         sizes=dict(zip(data.size_starts, data.sizes, strict=True)),
         seed=config.seed,

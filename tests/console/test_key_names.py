@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from asl.console.key_names import RENAMED, nearest, unknown_key
+from asl.console.key_names import RENAMED, keys_named, nearest, unknown_key
 from asl.console.schema_groups import keys_of
 from asl.console.train_words import schema_keys
 from asl.console.verbs import VERBS
+from asl.errors import AslError, UsageError
 
 
 @pytest.mark.parametrize("verb", sorted(set(RENAMED) - {"train"}))
@@ -57,3 +58,23 @@ def test_the_nearest_is_looked_for_in_the_same_group_first() -> None:
     assert nearest("trainer.maxepochs", known) == ["trainer.max_epochs"]
     assert nearest("optim.lr", ["optim.lr"]) == [], "a key is not its own neighbour"
     assert nearest("a.b", []) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("p: expected 0..1, got 3", "edits.p: expected 0..1, got 3"),
+        ("p, q: p must be below q: 3", "edits.p, edits.q: p must be below q: 3"),
+    ],
+)
+def test_an_error_that_names_an_argument_names_its_key(message: str, expected: str) -> None:
+    with pytest.raises(UsageError) as caught, keys_named({"p": "edits.p", "q": "edits.q"}):
+        raise AslError(message)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("message", ["photo.jpg: is damaged", "p, r: both", "p"])
+def test_an_error_that_names_something_else_stays(message: str) -> None:
+    with pytest.raises(AslError, match=f"^{message}$") as caught, keys_named({"p": "edits.p"}):
+        raise AslError(message)
+    assert not isinstance(caught.value, UsageError)

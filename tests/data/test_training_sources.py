@@ -55,6 +55,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"name": "folder", "train": "x", "layout": "ndec"},
             r"data\.layout: is of published sets.*set data=ndec",
         ),
+        (
+            {"name": "ndec", "root": "x", "layout": "3"},
+            r"^data\.layout: expected folder, ndec, .*, copydays or auto, got '3'$",
+        ),
+        ({"content": "3"}, r"^data\.content: expected visible, detail, area, got '3'$"),
         ({"name": "sample", "root": "x"}, r"data\.root: is of published sets, not of data=sample"),
         ({"name": "folder"}, r"data\.train: needed with data=folder"),
         ({"name": "folder", "train": "typo"}, r"^data\.train: there is no typo; check the path$"),

@@ -48,7 +48,7 @@ def test_a_recipe_can_come_from_a_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'disc-like' does not exist; use .*disc_like"):
+    with pytest.raises(UsageError, match=r"^name: there is no recipe 'disc-like'; use .*disc_like"):
         load_recipe("disc-like")
 
 

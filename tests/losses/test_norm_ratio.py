@@ -110,7 +110,9 @@ def test_ordered_pairs_stay_inside_one_original() -> None:
 
 
 def test_an_unknown_form_is_refused() -> None:
-    with pytest.raises(UsageError, match="got pairs=all, form=square"):
+    with pytest.raises(
+        UsageError, match=r"^form: expected ratio, log_ratio or margin, got 'square'"
+    ):
         NormRatio(form="square")  # type: ignore[arg-type]
 
 

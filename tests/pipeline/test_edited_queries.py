@@ -131,7 +131,7 @@ def test_refusals(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="images: there is no nowhere"):
         make_edited_queries(EditConfig(images="nowhere", output=output))
     with pytest.raises(
-        UsageError, match=r"recipe: 'disc' does not exist.*and the sets every, kinds"
+        UsageError, match=r"^edits: there is no recipe 'disc'.*and the sets every, kinds"
     ):
         make_edited_queries(EditConfig(images=str(photos), output=output, edits="disc"))
     with pytest.raises(UsageError, match="views: must be 1 or more, got 0"):

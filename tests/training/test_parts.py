@@ -89,9 +89,30 @@ def test_the_trainer_is_checked_before_anything_is_built(
         ("optim.lr=-1", r"^optim: .*learning rate.*-1"),
         ("optim.betas=[2,3]", r"^optim: .*beta"),
         ("data.workers=-1", r"^data\.workers: must be 0 or more, got -1"),
+        ("loss.weights.norm_ratio={a: 1}", r"^loss\.weights\.norm_ratio: expected a finite number"),
         ("loss.weights.norm_ratio=.nan", r"^loss\.weights\.norm_ratio: expected a finite number"),
     ],
 )
 def test_numbers_are_checked_before_anything_is_built(word: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_parts(compose("train", [*TINY, word]))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        (
+            "edits.edits.flip.p=3",
+            r"^edits\.edits\.flip\.p: expected a probability in 0\.\.1, got 3$",
+        ),
+        (
+            "edits.edits.crop.area=[1,2]",
+            r"^edits\.edits\.crop\.area: expected two numbers in order",
+        ),
+        ("data.first_view=3", r"^data\.first_view: there is no recipe '3'; use .*disc_like"),
+        ("score.lam=-1", r"^score\.lam, score\.tau: lam must be 0 or more"),
+    ],
+)
+def test_a_value_that_a_class_refuses_is_named_by_its_key(word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_parts(compose("train", [*TINY, "edits=moderate", word]))

@@ -75,15 +75,15 @@ def check_range(name: str, bounds: SequenceOf[float], low: float, high: float) -
         )
 
 
-def _check_edits(edits: SequenceOf[Edit], owner: str) -> tuple[Edit, ...]:
+def _check_edits(edits: SequenceOf[Edit]) -> tuple[Edit, ...]:
     if not edits or not all(callable(edit) for edit in edits):
-        raise AslError(f"{owner}: expected at least one edit, got {list(edits)}")
+        raise AslError(f"edits: expected at least one edit, got {list(edits)}")
     return tuple(edits)
 
 
-def _steps(edits: SequenceOf[Edit] | Mapping[str, Edit | None], owner: str) -> tuple[Edit, ...]:
+def _steps(edits: SequenceOf[Edit] | Mapping[str, Edit | None]) -> tuple[Edit, ...]:
     listed = edits.values() if isinstance(edits, Mapping) else edits
-    return _check_edits([edit for edit in listed if edit is not None], owner)
+    return _check_edits([edit for edit in listed if edit is not None])
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Sequence(Edit):
     edits: SequenceOf[Edit] | Mapping[str, Edit | None]
 
     def __post_init__(self) -> None:
-        self._steps = _steps(self.edits, "Sequence")
+        self._steps = _steps(self.edits)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Apply all."""
@@ -118,7 +118,7 @@ class Shuffled(Edit):
     edits: SequenceOf[Edit] | Mapping[str, Edit | None]
 
     def __post_init__(self) -> None:
-        self._steps = _steps(self.edits, "Shuffled")
+        self._steps = _steps(self.edits)
 
     def __call__(self, view: View, rng: Rng) -> View:
         """Apply all."""
@@ -151,7 +151,7 @@ class OneOf(Edit):
     weights: SequenceOf[float] | None = None
 
     def __post_init__(self) -> None:
-        self.edits = _check_edits(self.edits, "OneOf")
+        self.edits = _check_edits(self.edits)
         weights = (
             np.ones(len(self.edits))
             if self.weights is None
@@ -159,7 +159,7 @@ class OneOf(Edit):
         )
         if weights.shape != (len(self.edits),) or weights.min() < 0 or weights.sum() <= 0:
             raise AslError(
-                f"OneOf: expected {len(self.edits)} weights of 0 or more, one per edit, "
+                f"weights: expected {len(self.edits)} numbers of 0 or more, one per edit, "
                 f"got {self.weights}"
             )
         self._share = np.cumsum(weights / weights.sum())
@@ -179,10 +179,10 @@ class SomeOf(Edit):
     most: int = 3
 
     def __post_init__(self) -> None:
-        self.edits = _check_edits(self.edits, "SomeOf")
+        self.edits = _check_edits(self.edits)
         if not 0 <= self.least <= self.most <= len(self.edits):
             raise AslError(
-                f"SomeOf: expected 0 <= least <= most <= {len(self.edits)}, "
+                f"least, most: expected 0 <= least <= most <= {len(self.edits)}, "
                 f"got least={self.least}, most={self.most}"
             )
 

@@ -48,11 +48,11 @@ def test_refusals() -> None:
         Crop(area=(0.9, 0.3))
     with pytest.raises(AslError, match=r"p: expected a probability in 0\.\.1, got 1\.5"):
         Maybe(Flip(), p=1.5)
-    with pytest.raises(AslError, match="OneOf: expected 1 weights"):
+    with pytest.raises(AslError, match="weights: expected 1 numbers"):
         OneOf([Flip()], weights=[1, 2])
-    with pytest.raises(AslError, match="SomeOf: expected 0 <= least <= most <= 1"):
+    with pytest.raises(AslError, match="least, most: expected 0 <= least <= most <= 1"):
         SomeOf([Flip()], least=0, most=2)
-    with pytest.raises(AslError, match="Sequence: expected at least one edit"):
+    with pytest.raises(AslError, match="edits: expected at least one edit"):
         Sequence([])
     with pytest.raises(AslError, match="moves no pixels, got 'HorizontalFlip'"):
         Pixelwise("HorizontalFlip")
