@@ -6,7 +6,7 @@ since they were embedded are embedded again; see :mod:`asl.features.fingerprints
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +18,7 @@ from asl.data.catalog import Catalog
 from asl.features.cropping import Region
 from asl.features.decoded_batches import Batch, decoded_batches
 from asl.features.embed_options import EmbedOptions
-from asl.features.feature_store import FeatureStore
+from asl.features.feature_store import Failure, FeatureStore
 from asl.features.fingerprints import Outdated
 from asl.features.regions import region_path
 from asl.features.runner import Runner, open_runner
@@ -163,11 +163,14 @@ def _fill(
         shard_size=options.shard_size,
         fast=options.fast_decode,
     )
-    done = failed = 0
+    # Images of earlier runs count, too: the verdict is that of one run through all of them.
+    known = len(catalog) - len(rows)
+    failures_before = _failures_before(jobs, set(catalog.ids.tolist()) - missing)
+    done, failed = 0, len(failures_before)
     for start in range(0, len(rows), options.shard_size):
         names: list[str] = []
         features: list[F32] = []
-        failures: list[tuple[str, str]] = []
+        failures: list[Failure] = []
         stamps: dict[str, str] = {}
         part = rows[start : start + options.shard_size]
         for _ in range(0, len(part), group):
@@ -180,14 +183,20 @@ def _fill(
             if progress:
                 progress(done, len(rows))
         failed += len(failures)
-        # Images of earlier runs count, too: the only new one may be broken.
-        _check_rate(failed, len(catalog) - len(rows) + done, options.max_failure_rate, failures)
+        examples = failures or failures_before
+        _check_rate(failed, known + done, options.max_failure_rate, examples)
         joined = np.concatenate(features)
         for place, job in enumerate(jobs):
             _add(job, names, joined[:, place], failures, stamps, runner.name)
     batches.close()
     for job in jobs:
         _check_complete(job.store, catalog)
+
+
+def _failures_before(jobs: Sequence[_Job], names: Collection[str]) -> list[Failure]:
+    """Return the (id, reason) of these images that failed in earlier runs, each image once."""
+    failures = {name: reason for job in jobs for name, reason in job.store.failures}
+    return [(name, reason) for name, reason in failures.items() if name in names]
 
 
 def _store(path: Path, runner: Runner, region: Region | None, fast_decode: bool) -> FeatureStore:
@@ -198,11 +207,19 @@ def _store(path: Path, runner: Runner, region: Region | None, fast_decode: bool)
 
 
 def _check_complete(store: FeatureStore, catalog: Catalog) -> None:
-    missing = set(catalog.ids.tolist()) - store.stamps().keys()
-    if missing:
+    """Check that images = embedded + failed over all runs."""
+    images = set(catalog.ids.tolist())
+    embedded = [name for name in store.ids.tolist() if name in images]
+    failed = [name for name, _ in store.failures if name in images]
+    if missing := images.difference(embedded, failed):
         raise AslError(
             f"extract: {counted(len(missing), 'image is', 'images are')} neither embedded nor "
             f"failed, e.g. {min(missing)!r}; run it again"
+        )
+    if len(embedded) + len(failed) != len(images):
+        raise AslError(
+            f"extract: {store.path} counts {len(embedded)} embedded and {len(failed)} failed of "
+            f"{counted(len(images), 'image')}, so one is in it twice; delete it and extract again"
         )
 
 
@@ -210,7 +227,7 @@ def _add(
     job: _Job,
     names: list[str],
     features: F32,
-    failures: list[tuple[str, str]],
+    failures: list[Failure],
     stamps: Mapping[str, str],
     runner: str,
 ) -> None:
@@ -250,12 +267,12 @@ def _embedded(
     return embedded, features[sound], broken + unsound, marks
 
 
-def _check_rate(failed: int, done: int, limit: float, failures: list[tuple[str, str]]) -> None:
+def _check_rate(failed: int, done: int, limit: float, failures: list[Failure]) -> None:
     """Stop a run with too many failures: above the limit, or all of them.
 
     Args:
-        failed: unreadable images.
-        done: images so far.
+        failed: unreadable images, of earlier runs too.
+        done: images so far, of earlier runs too.
         limit: share of ``done``, and of ``LEAST_FOR_RATE`` images where there are fewer.
         failures: (name, reason), for an example.
 

@@ -146,6 +146,75 @@ def test_few_images_may_have_as_many_failures_as_twenty(embedder: Embedder, tmp_
     assert len(some.failures) == 3
 
 
+def test_failures_of_earlier_runs_count_when_a_run_is_resumed(
+    embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(12):
+        cv2.imwrite(str(photos / f"{number:02}.png"), render_scene(number, height=40, width=40))
+    for number in (1, 6, 9):
+        (photos / f"{number:02}.png").write_bytes(b"junk")
+    catalog = open_catalog(photos)
+    options: dict[str, Any] = {"shard_size": 4, "max_failure_rate": 0.1}
+
+    def verdict(output: Path) -> str:
+        with pytest.raises(AslError) as caught:
+            extract(catalog, embedder, output=output, **options)
+        return str(caught.value)
+
+    through = verdict(tmp_path / "through")
+    assert through.startswith("extract: 3 of 12 images cannot be read, e.g. 09.png")
+    with monkeypatch.context() as patch:
+        add = extraction._add
+        added: list[None] = []
+
+        def add_two(*arguments: Any) -> None:
+            added.append(add(*arguments))
+            if len(added) == 2:
+                raise KeyboardInterrupt
+
+        patch.setattr(extraction, "_add", add_two)
+        with pytest.raises(KeyboardInterrupt):
+            extract(catalog, embedder, output=tmp_path / "resumed", **options)
+    assert [name for name, _ in FeatureStore.open(tmp_path / "resumed").failures] == [
+        "01.png",
+        "06.png",
+    ]
+    assert verdict(tmp_path / "resumed") == through
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "through")
+    options["max_failure_rate"] = 0.5
+    for output in ("through", "resumed"):
+        store = extract(catalog, embedder, output=tmp_path / output, **options)
+        assert [name for name, _ in store.failures] == ["01.png", "06.png", "09.png"]
+        assert len(store) + len(store.failures) == 12
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "through")
+
+
+def test_a_failure_that_is_mended_no_longer_counts(embedder: Embedder, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(6):
+        cv2.imwrite(str(photos / f"{number}.png"), render_scene(number, height=40, width=40))
+    for number in (1, 2):
+        (photos / f"{number}.png").write_bytes(b"junk")
+    assert len(extract(open_catalog(photos), embedder, output=tmp_path / "s").failures) == 2
+    (photos / "1.png").write_bytes((photos / "0.png").read_bytes())
+    (photos / "6.png").write_bytes(b"junk")
+    store = extract(open_catalog(photos), embedder, output=tmp_path / "s")
+    assert [name for name, _ in store.failures] == ["2.png", "6.png"]
+
+
+def test_an_image_that_a_store_counts_twice_is_noticed(
+    photos: Path, embedder: Embedder, tmp_path: Path
+) -> None:
+    catalog = open_catalog(photos)
+    store = extract(subset(catalog, range(5)), embedder, output=tmp_path / "s")
+    store.add(["01.jpg"], store.features()[1:2], [])
+    with pytest.raises(AslError, match=r"13 embedded and 0 failed of 12 images.*in it twice"):
+        extract(catalog, embedder, output=tmp_path / "s")
+
+
 def test_an_image_without_a_direction_is_a_failure(photos: Path, tmp_path: Path) -> None:
     class Blind(Embedder):
         def forward(self, images):  # type: ignore[no-untyped-def]

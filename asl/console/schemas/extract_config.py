@@ -12,9 +12,10 @@ Examples:
 
 images is a folder, an image, a .txt or .csv list, an uncompressed .tar or a folder of them, or a
 .parquet. Unreadable images are listed in the store with their reason; a run with more than
-max_failure_rate of them stops. A run that was killed resumes where it stopped. A part is written
-beside the output; the joined store is byte-identical to one made on a single machine. An index
-holds what a search needs, sorted and memory-mapped; asl search takes it as references=.
+max_failure_rate of them stops. A run that was killed resumes where it stopped and counts the
+failures before. A part is written beside the output; the joined store is byte-identical to one made
+on a single machine. An index holds what a search needs, sorted and memory-mapped; asl search takes
+it as references=.
 """
 
 from __future__ import annotations
