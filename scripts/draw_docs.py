@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from picture_cards import Cell, Place, rows_of_pictures, scattered, signed
 
-from asl.data.images import Pixels, resize_image
+from asl.data.images import Pixels
 from asl.data.scenes import render_scene
 from asl.edits import Edit, View
 from asl.edits import Sequence as Steps
@@ -31,6 +31,7 @@ from asl.edits.engine.foreign_images import Pool
 from asl.edits.engine.make_views import view_rng
 from asl.edits.geometric import Crop, Pad
 from asl.edits.photometric import Grayscale
+from asl.features.cropping import network_input
 from asl.features.runner import open_runner
 from asl.matching import Verdict, Verifier
 from asl.matching.evidence.agreement import DISAGREE
@@ -97,9 +98,7 @@ def prepare() -> Material:
     images |= {LOOK: render_scene(SCENE, look=1, **SIZE), OTHER: render_scene(BACKGROUND, **SIZE)}
     embedder = load_embedder("asl_lite0")
     plan, runner = embedder.preprocessing, open_runner(embedder, "cpu")
-    features = runner.embed(
-        [resize_image(image, plan.size, mode=plan.resize) for image in images.values()]
-    )
+    features = runner.embed([network_input(image, plan) for image in images.values()])
     norms = np.linalg.norm(features, axis=1)
     unit = dict(zip(images, features / norms[:, None], strict=True))
     score = base_score("asl_lite0", model_hash(embedder))

@@ -34,6 +34,7 @@ from asl.data.images import decode_image
 from asl.matching.decision.fit_trees import export_model
 from asl.matching.decision.trees import parse_trees
 from asl.matching.values import Settings
+from asl.models import Preprocessing
 from asl.storage import atomic_text
 
 FOLDS = 4
@@ -74,7 +75,7 @@ def read_families(folder: Path) -> tuple[dict[int, list[str]], dict[str, str]]:
 
 
 def compare_family(folder: Path, names: list[str], parents: dict[str, str]) -> Family:
-    parts = PictureParts(100_000_000, Settings().size, 224, "squash")
+    parts = PictureParts(100_000_000, Settings().size, Preprocessing())
     read = [parts((folder / "images" / name).read_bytes()) for name in names]
     facts = [Facts.from_json(text) for text, _ in read]
     thumbnails = {name: arrays[0].tobytes() for name, (_, arrays) in zip(names, read, strict=True)}

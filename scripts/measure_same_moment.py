@@ -21,8 +21,8 @@ from asl.app.pairs.pair_verifier import verify_prepared
 from asl.app.pairs.same_moment import may_be_same_moment
 from asl.console.progress import progress_bar
 from asl.data.catalog import Catalog, CatalogLoader, open_catalog
-from asl.data.images import resize_image
 from asl.data.layouts import open_benchmark
+from asl.features.cropping import network_input
 from asl.features.runner import open_runner
 from asl.matching import Verifier
 from asl.matching.align.prepare import Prepared
@@ -99,9 +99,7 @@ def most_alike(references: Catalog, count: int) -> list[tuple[str, str]]:
     with progress_bar("embedding", unit="images") as progress:
         for start in range(0, len(names), 32):
             pixels = [load(name) for name in names[start : start + 32]]
-            features = runner.embed(
-                [resize_image(image, plan.size, mode=plan.resize) for image in pixels]
-            )
+            features = runner.embed([network_input(image, plan) for image in pixels])
             unit.append(features / np.linalg.norm(features, axis=1, keepdims=True))
             progress(min(start + 32, len(names)), len(names))
     vectors = np.concatenate(unit)

@@ -22,7 +22,7 @@ import argparse
 import copy
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,7 +93,7 @@ def with_linear_neck(start: Embedder, dim: int) -> Embedder:
         neck="sqrt_linear",
         dim=dim,
     )
-    pixels: Preprocessing = start.preprocessing
+    pixels: Preprocessing = replace(start.preprocessing, resampling="linear")  # of the views
     embedder = assemble(create_backbone(plan), plan, pixels)
     state = {k: v for k, v in start.state_dict().items() if not k.startswith("neck.")}
     embedder.load_state_dict(state, strict=False)

@@ -47,10 +47,12 @@ from asl.data.signatures import (
     is_optional,
     is_read,
 )
+from asl.edits.engine.scaling import scaled
 from asl.storage import dead_link
 from asl.types import AslError
 
 ResizeMode = Literal["squash", "short", "pad"]
+Resampling = Literal["cubic", "linear"]
 
 # Decoding runs in worker processes, one per core; OpenCV's own thread pool would fight with them,
 # and a process forked after the pool has started waits for threads that it does not have.
@@ -285,9 +287,13 @@ def encode_image(image: Pixels, quality: int) -> bytes:
 
 
 def resize_image(
-    image: Pixels, size: int | tuple[int, int], *, mode: ResizeMode = "squash"
+    image: Pixels,
+    size: int | tuple[int, int],
+    *,
+    mode: ResizeMode = "squash",
+    resampling: Resampling = "cubic",
 ) -> Pixels:
-    """Resize an image by area averaging when it shrinks, cubic when it grows.
+    """Resize an image.
 
     Args:
         image: uint8 ``[H, W, 3]``.
@@ -295,21 +301,24 @@ def resize_image(
         mode: ``squash`` changes the aspect to fit exactly; ``short`` keeps it and makes the shorter
             side ``size`` (an int); ``pad`` keeps it, fits the image inside and fills the rest with
             gray (128).
+        resampling: ``cubic`` averages areas when the image shrinks and is cubic when it grows;
+            ``linear`` is the edit engine's (:func:`asl.edits.engine.scaling.scaled`).
 
     Returns:
         uint8; exactly ``size`` except with ``short``.
     """
+    resize = scaled if resampling == "linear" else _cubic
     height, width = image.shape[:2]
     if mode == "short":
         if not isinstance(size, int):
             raise AslError(f"size: mode 'short' takes one number, got {size}")
         scale = size / min(height, width)
-        return _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+        return resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
     target_height, target_width = (size, size) if isinstance(size, int) else size
     if mode == "squash":
-        return _resize(image, target_height, target_width)
+        return resize(image, target_height, target_width)
     scale = min(target_height / height, target_width / width)
-    small = _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
     top = (target_height - small.shape[0]) // 2
     left = (target_width - small.shape[1]) // 2
     canvas: Pixels = np.full((target_height, target_width, 3), 128, np.uint8)
@@ -317,7 +326,7 @@ def resize_image(
     return canvas
 
 
-def _resize(image: Pixels, height: int, width: int) -> Pixels:
+def _cubic(image: Pixels, height: int, width: int) -> Pixels:
     if image.shape[:2] == (height, width):
         return image
     shrinks = height * width < image.shape[0] * image.shape[1]

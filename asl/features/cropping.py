@@ -1,4 +1,4 @@
-"""Cut regions out of an image, and decode a picture into its regions."""
+"""Cut regions out of an image, and make a picture into the input of a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from asl.data.endable_process import Parts
-from asl.data.images import Pixels, ResizeMode, decode_image, resize_image
+from asl.data.images import Pixels, decode_image, resize_image
+from asl.models import Preprocessing
 
 
 class Region(NamedTuple):
@@ -53,24 +54,27 @@ def cut(image: Pixels, region: Region | None) -> Pixels:
     return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
 
 
+def network_input(image: Pixels, plan: Preprocessing) -> Pixels:
+    """Resize an image to the input of a network: uint8 ``[h, w, 3]``."""
+    return resize_image(image, plan.size, mode=plan.resize, resampling=plan.resampling)
+
+
 @dataclass(frozen=True)
 class CropRegions:
     """Decode a picture and crop its regions at the input size of a network.
 
     Attributes:
         regions: of each picture; None is the whole.
-        size: of the network's input.
-        mode: of resizing.
+        plan: of the network's input.
         least: as in :func:`asl.data.images.decode_image`.
     """
 
     regions: Sequence[Region | None]
-    size: int
-    mode: ResizeMode
+    plan: Preprocessing
     least: int = 0
 
     def __call__(self, data: bytes) -> Parts:
         """Return the crops, uint8 ``[h, w, 3]`` each."""
         image = decode_image(data, least=self.least)
         crops = [cut(image, region) for region in self.regions]
-        return "", [resize_image(crop, self.size, mode=self.mode) for crop in crops]
+        return "", [network_input(crop, self.plan) for crop in crops]

@@ -61,7 +61,7 @@ def decoded_batches(
     ]
     share = min((min(region[2:4]) for region in regions if region), default=1.0)
     least = int(2 * plan.size / share) if fast else 0
-    decode = _Decode(catalog, CropRegions(regions, plan.size, plan.resize, least))
+    decode = _Decode(catalog, CropRegions(regions, plan, least))
     if workers:
         decoded = spawned_map(decode.all, groups, processes=workers, what="the images")
     else:

@@ -23,7 +23,7 @@ from asl.features.fingerprints import Outdated
 from asl.features.regions import region_path
 from asl.features.runner import Runner, open_runner
 from asl.features.writer_lock import one_writer
-from asl.models import SavedModel
+from asl.models import Preprocessing, SavedModel
 from asl.types import F32, AslError, Progress
 
 if TYPE_CHECKING:
@@ -201,6 +201,8 @@ def _failures_before(jobs: Sequence[_Job], names: Collection[str]) -> list[Failu
 
 def _store(path: Path, runner: Runner, region: Region | None, fast_decode: bool) -> FeatureStore:
     preprocessing = asdict(runner.preprocessing) | ({"fast_decode": True} if fast_decode else {})
+    if runner.preprocessing.resampling == Preprocessing.resampling:
+        del preprocessing["resampling"]  # which older stores do not name
     if region is not None:
         preprocessing["region"] = list(region if region.pixels else region[:4])
     return FeatureStore.create(path, model=runner.hash, dim=runner.dim, preprocessing=preprocessing)

@@ -62,6 +62,7 @@ def build_embedder(
     preprocessing = Preprocessing(
         size=size,
         resize=resize,  # type: ignore[arg-type]
+        resampling="linear",  # of the views that it is trained on
         mean=tuple(mean or default_mean),
         std=tuple(std or default_std),
     )

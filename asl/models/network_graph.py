@@ -52,7 +52,9 @@ class Graph:
 
 def graph_key(recipe: Recipe, preprocessing: Preprocessing) -> str:
     """Return the key of an architecture: 16 hex digits, equal for equal plans."""
-    plans = [_VERSION, non_default(recipe), non_default(preprocessing)]
+    pixels = non_default(preprocessing)
+    pixels.pop("resampling", None)  # happens before the network
+    plans = [_VERSION, non_default(recipe), pixels]
     return hashlib.sha256(json.dumps(plans, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -32,7 +32,6 @@ from asl.models.recipe import Preprocessing, Recipe
 from asl.types import AslError
 
 SUFFIXES = (".pt", ".pth", ".tar")
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 # Blocks in the third stage and channels of a grouped convolution identify the network.
 _RESNETS = {
     (2, 64): "resnet18",
@@ -125,7 +124,7 @@ def _sscd(path: Path, tensors: _Tensors) -> Embedder:
     recipe = Recipe(backbone=name, pooling="gem", p=3.0, neck="linear", dim=weight.shape[0])
     head = {"neck.linear.weight": weight, "neck.linear.bias": tensors["backbone.fc.bias"]}
     own = {name: value for name, value in tensors.items() if not name.startswith("backbone.fc.")}
-    return _filled(path, recipe, Preprocessing(288, "short", **_IMAGENET), own | head)
+    return _filled(path, recipe, Preprocessing(288, "short"), own | head)
 
 
 def _yokoo(path: Path, tensors: _Tensors, content: Mapping[str, Any]) -> Embedder:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from asl.types import UsageError
 
 Resize = Literal["squash", "short", "pad"]
+Resampling = Literal["cubic", "linear"]
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,15 @@ class Preprocessing:
         size: pixels of the square side (or of the shorter side).
         resize: ``squash`` to the square, ``short`` (keep the aspect, shorter side at ``size``), or
             ``pad`` to the square.
+        resampling: ``linear``, as in training, or ``cubic``, as asl_lite0 and public weights expect
+            (:func:`asl.data.images.resize_image`).
         mean: of each RGB channel in 0..1.
         std: of each RGB channel in 0..1.
     """
 
     size: int = 224
     resize: Resize = "squash"
+    resampling: Resampling = "cubic"  # of models that name none
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
@@ -33,6 +37,8 @@ class Preprocessing:
             raise UsageError(f"model.size: must be in 16..4096 pixels, got {self.size}")
         if self.resize not in ("squash", "short", "pad"):
             raise UsageError(f"model.resize: expected squash, short or pad, got {self.resize!r}")
+        if self.resampling not in ("cubic", "linear"):
+            raise UsageError(f"model.resampling: expected cubic or linear, got {self.resampling!r}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise UsageError(
                 "model.mean, model.std: three numbers each, std above 0; "

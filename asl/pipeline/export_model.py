@@ -19,6 +19,11 @@ from asl.storage import atomic_path, make_folder
 from asl.types import AslError, UsageError
 
 FACTS = "asl.json"
+RESAMPLING = {
+    "cubic": "OpenCV, upright RGB: INTER_AREA to fewer pixels, INTER_CUBIC to more",
+    "linear": "OpenCV, upright RGB: INTER_AREA halvings of what is over 1.75 times the size, "
+    "blur (3, 3) over 1.4 times, INTER_LINEAR; docs/python.md has the code",
+}
 _SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors"}
 
 
@@ -58,7 +63,7 @@ def describe(embedder: Embedder) -> dict[str, Any]:
     return {
         "model": model_hash(embedder),
         "input": f"uint8 {_shape(embedder)}; normalisation is inside",
-        "resampling": "OpenCV, upright RGB: INTER_AREA to fewer pixels, INTER_CUBIC to more",
+        "resampling": RESAMPLING[embedder.preprocessing.resampling],
         "output": f"float32 [B, {embedder.dim}]; direction = what is shown, "
         "length = how much of the original is left",
         "preprocessing": asdict(embedder.preprocessing),

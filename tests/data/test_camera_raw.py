@@ -14,6 +14,7 @@ from asl.data import signatures
 from asl.data.camera_raw import picture_kind, shown_picture
 from asl.data.images import ImageError, decode_image
 from asl.data.picture_bounds import examine
+from asl.models import Preprocessing
 from tests.data.photo_files import dng, jpeg
 
 LANDSCAPE = Image.new("RGB", (640, 480), (30, 60, 200))
@@ -53,7 +54,7 @@ def test_a_raw_without_a_useful_preview_is_developed() -> None:
 
 def test_the_facts_name_camera_and_format() -> None:
     data = dng(jpeg(LANDSCAPE))
-    parts = PictureParts(10**7, 320, 64, "squash")
+    parts = PictureParts(10**7, 320, Preprocessing(size=64))
     facts, _, _ = parts.within_budget(data, isolate=False)
     assert (facts.format, facts.camera, facts.bytes) == ("camera RAW", "Pentax K-1", len(data))
     assert (facts.width, facts.height) == (640, 480)
@@ -100,7 +101,7 @@ def test_metadata_that_exceed_the_file_are_refused_before_libraw_reads_them(
     with pytest.raises(ImageError, match="metadata of 2147483"):
         decode_image(bytes(data))
     with pytest.raises(ImageError, match="metadata of 2147483"):
-        PictureParts(10**7, 320, 64, "squash").within_budget(bytes(data), isolate=False)
+        PictureParts(10**7, 320, Preprocessing(size=64)).within_budget(bytes(data), isolate=False)
 
 
 def test_without_the_package_the_reason_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

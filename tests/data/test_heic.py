@@ -13,11 +13,12 @@ from asl.data import signatures
 from asl.data.decode_budget import within_budget
 from asl.data.images import ImageError, decode_image
 from asl.data.picture_bounds import examine
+from asl.models import Preprocessing
 from tests.data.photo_files import heic
 
 RED = Image.new("RGB", (96, 64), (200, 30, 40))
 RED.paste((0, 0, 255), (48, 0, 96, 64))
-PARTS = PictureParts(10**7, 320, 64, "squash")
+PARTS = PictureParts(10**7, 320, Preprocessing(size=64))
 
 
 def test_a_photo_is_upright_and_keeps_its_facts() -> None:

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from asl.app.library.facts import read_facts
-from asl.data.images import ImageError, decode_image, encode_image, resize_image
+from asl.data.images import (
+    ImageError,
+    ResizeMode,
+    decode_image,
+    encode_image,
+    resize_image,
+)
 from asl.data.signatures import read_extensions
 
 RED = (200, 30, 40)
@@ -198,6 +204,16 @@ def test_resizing_modes() -> None:
     assert padded.shape == (20, 20, 3)
     assert (padded[:5] == 128).all()
     assert (padded[5:15, 12:] == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["squash", "short", "pad"])
+def test_pictures_grow_bilinearly_or_cubically(mode: ResizeMode) -> None:
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[10:30, 20:60] = 200
+    cubic, linear = (
+        resize_image(image, 200, mode=mode, resampling=name) for name in ("cubic", "linear")
+    )
+    assert cubic.max() > 200 >= linear[(linear != 128).any(axis=-1)].max(), "cubic overshoots"
 
 
 def test_large_jpegs_may_come_out_smaller_but_never_below_what_is_asked() -> None:

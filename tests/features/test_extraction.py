@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from asl.data.catalog import open_catalog, subset
-from asl.data.images import decode_image, resize_image
+from asl.data.images import decode_image
 from asl.data.scenes import render_scene
+from asl.edits.engine.scaling import scaled
 from asl.features import FeatureStore, extract, extraction
 from asl.features.decoded_batches import decoded_batches
 from asl.models import Embedder, build_embedder
@@ -47,7 +48,7 @@ def test_features_are_those_of_the_images_in_order(
     catalog = open_catalog(photos)
     store = extract(catalog, embedder, output=tmp_path / "s", batch_size=5, shard_size=7)
     assert store.ids.tolist() == catalog.ids.tolist()
-    image = resize_image(decode_image(photos / "03.jpg"), 48)
+    image = scaled(decode_image(photos / "03.jpg"), 48, 48)
     with torch.inference_mode():
         expected = embedder(torch.from_numpy(image).permute(2, 0, 1)[None]).numpy()[0]
     assert np.allclose(store.features()[3], expected, atol=1e-4)

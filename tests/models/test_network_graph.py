@@ -94,6 +94,9 @@ def test_the_key_is_of_the_architecture(shipped: SavedModel) -> None:
     key = graph_key(shipped.recipe, shipped.preprocessing)
     assert key != graph_key(replace(shipped.recipe, dim=8), shipped.preprocessing)
     assert key != graph_key(shipped.recipe, Preprocessing(size=320))
+    other = "cubic" if shipped.preprocessing.resampling == "linear" else "linear"
+    resized = replace(shipped.preprocessing, resampling=other)  # type: ignore[arg-type]
+    assert key == graph_key(shipped.recipe, resized), "pictures are resized before the network"
 
 
 def test_graphs_are_kept_in_the_users_cache(

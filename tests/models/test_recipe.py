@@ -16,7 +16,14 @@ def test_only_chosen_fields_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 8}, {"resize": "crop"}, {"std": (0.0, 1.0, 1.0)}, {"mean": (0.5,)}]
+    "wrong",
+    [
+        {"size": 8},
+        {"resize": "crop"},
+        {"resampling": "box"},
+        {"std": (0.0, 1.0, 1.0)},
+        {"mean": (0.5,)},
+    ],
 )
 def test_wrong_preprocessing_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"^model\."):

@@ -53,15 +53,17 @@ def made(gap: float, reverse_gap: float, seed: int) -> ship_model.Embedded:
     return ship_model.Embedded(features, truth)
 
 
-def test_the_penalty_is_the_one_that_costs_pages_least(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_penalty_ranks_no_pages_lower_than_cosine(capsys: pytest.CaptureFixture[str]) -> None:
     photographs, pages = made(-1.0, 3.0, 0), made(0.4, -1.0, 1)
     alone = ship_model.choose([photographs], PENALTIES)
     assert (alone.lam, alone.tau) == (0.3, 0.0)
     both = ship_model.choose([photographs, pages], PENALTIES)
     assert (both.lam, both.tau) == (0.3, 0.5), "norms of pages differ by less than that"
     assert photographs.uap(both) > photographs.uap(Score("cosine"))
-    assert pages.uap(both) > pages.uap(alone)
+    assert pages.uap(both) >= pages.uap(Score("cosine")) > pages.uap(alone)
     assert "(other set: " in capsys.readouterr().out
+    with pytest.raises(AslError, match=r"^--pages: every penalty"):
+        ship_model.choose([photographs, pages], [Score("hinge", lam=0.3, tau=0.0)])
 
 
 def options(**given: str) -> argparse.Namespace:

@@ -19,8 +19,8 @@ from asl.app.library.image_store import ImageStore
 from asl.app.library.picture_parts import PictureParts
 from asl.app.library.records import IngestResult, Name, Record, Source
 from asl.data.image_error import reason_of
-from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image, resize_image
-from asl.features.cropping import cut
+from asl.data.images import MAX_PIXELS, ImageError, Pixels, decode_image
+from asl.features.cropping import cut, network_input
 from asl.features.regions import regions_key, regions_of
 from asl.features.runner import open_runner
 from asl.matching.values import Settings
@@ -83,7 +83,7 @@ class Ingestor:
         self.dim = self._runner.dim
         self.hash = self._runner.hash
         self.score = Score() if name is None else base_score(name, self.hash)
-        self._parts = PictureParts(max_pixels, Settings().size, self.plan.size, self.plan.resize)
+        self._parts = PictureParts(max_pixels, Settings().size, self.plan)
         self._isolate = isolate
         cache = open_cache()
         self._cached = cache and CachedParts.of(
@@ -168,10 +168,7 @@ class Ingestor:
         if not self._regions:
             return []
         image = decode_image(thumbnail)
-        return [
-            resize_image(cut(image, region), self.plan.size, mode=self.plan.resize)
-            for region in self._regions
-        ]
+        return [network_input(cut(image, region), self.plan) for region in self._regions]
 
     def _embed_thumbnail_regions(self, thumbnails: Sequence[bytes]) -> F32:
         """Embed regions: float32 ``[len(thumbnails), R, D]``."""

@@ -10,8 +10,10 @@ from asl.app.library.facts import Facts, read_facts
 from asl.data.camera_raw import shown_picture
 from asl.data.decode_budget import within_budget
 from asl.data.endable_process import Parts
-from asl.data.images import Pixels, ResizeMode, decode_image, encode_image, resize_image
+from asl.data.images import Pixels, decode_image, encode_image
+from asl.features.cropping import network_input
 from asl.matching.align.prepare import working_image
+from asl.models import Preprocessing
 
 THUMBNAIL_QUALITY = 95  # of the JPEG; pairs are compared on thumbnails
 
@@ -23,14 +25,12 @@ class PictureParts:
     Attributes:
         max_pixels: larger pictures are refused.
         thumbnail_side: longest side of the thumbnail.
-        size: of the network's input.
-        mode: of resizing to it.
+        plan: of the network's input.
     """
 
     max_pixels: int
     thumbnail_side: int
-    size: int
-    mode: ResizeMode
+    plan: Preprocessing
 
     def __call__(self, data: bytes) -> Parts:
         """Decode; returns the facts as JSON, the thumbnail as JPEG bytes, the input's pixels.
@@ -42,7 +42,7 @@ class PictureParts:
         side = self.thumbnail_side
         small = image if max(image.shape[:2]) <= side else working_image(image, side)
         thumbnail = np.frombuffer(encode_image(small, THUMBNAIL_QUALITY), np.uint8)
-        return facts.to_json(), [thumbnail, resize_image(image, self.size, mode=self.mode)]
+        return facts.to_json(), [thumbnail, network_input(image, self.plan)]
 
     def within_budget(self, data: bytes, *, isolate: bool) -> tuple[Facts, bytes, Pixels]:
         """Decode within a budget of time and memory (:mod:`asl.data.decode_budget`).

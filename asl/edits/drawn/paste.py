@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from asl.edits.engine.edit_base import Rng
-from asl.edits.engine.view import Pixels, View, scaled
+from asl.edits.engine.scaling import scaled
+from asl.edits.engine.view import Pixels, View
 from asl.types import U8
 
 # An overlay of at least this opacity hides the original; below it the original counts as visible

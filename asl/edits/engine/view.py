@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from asl.edits.engine.scaling import scaled
 from asl.edits.engine.trace import (
     Mask,
     Matrix,
@@ -268,25 +269,6 @@ class View:
             "cover": self.cover,
             "fidelity": self.fidelity,
         }
-
-
-def scaled(image: Pixels, height: int, width: int) -> Pixels:
-    """Resize to ``height`` x ``width``, averaging where the image shrinks much.
-
-    OpenCV's own area averaging is several times slower except for exact halving, which does most of
-    the work here.
-    """
-    down, across = image.shape[0] / height, image.shape[1] / width
-    if min(down, across) > 1.75:
-        double = scaled(image, 2 * height, 2 * width)
-        return np.asarray(
-            cv2.resize(double, (width, height), interpolation=cv2.INTER_AREA), np.uint8
-        )
-    if max(down, across) > 1.4:
-        image = np.asarray(cv2.blur(image, (3, 3)), np.uint8)
-    if (height, width) == image.shape[:2]:
-        return image
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _level(trace: Trace, width: int) -> int:

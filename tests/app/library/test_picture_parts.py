@@ -8,10 +8,11 @@ import pytest
 
 from asl.app.library.picture_parts import PictureParts
 from asl.data.images import ImageError, decode_image
+from asl.models import Preprocessing
 from tests.app.conftest import encode, textured
 from tests.data.crafted_pictures import DRAWN
 
-PARTS = PictureParts(max_pixels=1_000_000, thumbnail_side=200, size=64, mode="squash")
+PARTS = PictureParts(max_pixels=1_000_000, thumbnail_side=200, plan=Preprocessing(size=64))
 
 
 @pytest.mark.parametrize("isolate", [False, True])

@@ -8,7 +8,7 @@ import pytest
 from asl.edits import local_warps
 from asl.edits.detail import GaussianBlur, Noise
 from asl.edits.engine.trace import pixel_grid
-from asl.edits.engine.view import View, scaled, structure
+from asl.edits.engine.view import View, structure
 from asl.edits.geometric import Crop, Flip, RotateRight
 from asl.edits.photometric import Levels
 
@@ -84,15 +84,6 @@ def test_a_change_of_resolution_is_no_edit(photo: np.ndarray) -> None:
     logged = view.resized(60, 80, {"edit": "resize"})
     assert logged.log == ({"edit": "resize"},)
     assert logged.fidelity == pytest.approx(1.0, abs=0.03)
-
-
-def test_scaling_down_averages(photo: np.ndarray) -> None:
-    assert scaled(photo, 120, 160) is photo
-    for factor in (2, 4):
-        blocks = photo.reshape(120 // factor, factor, 160 // factor, factor, 3)
-        small = scaled(photo, 120 // factor, 160 // factor)
-        assert np.abs(small - blocks.mean(axis=(1, 3))).max() <= 1.1  # rounded at every halving
-    assert scaled(photo, 50, 301).shape == (50, 301, 3)
 
 
 def test_the_amount_is_content_by_fidelity_by_the_root_of_the_cover(photo: np.ndarray) -> None:
