@@ -65,7 +65,7 @@ def likely_edits(
         return (), 0
     evidence, region = verdict.evidence, verdict.regions[0]
     edits = _layout_edits(evidence, region)
-    aligned = _align(copy, original, region)
+    aligned = align_pair(copy, original, region)
     tones, greyed = _tone_edits(aligned) if aligned else ([], 0)
     bent = evidence.bend > 0 and evidence.bent_low > evidence.corr_low + BENT_GAIN
     if bent:
@@ -172,7 +172,7 @@ def _detail_edits(evidence: Evidence, *, resampled: bool) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Aligned:
+class AlignedPair:
     """The copy and the original warped onto its grid.
 
     Attributes:
@@ -195,7 +195,7 @@ class _Aligned:
         return copy, original
 
 
-def _align(copy: Prepared, original: Prepared, region: Region) -> _Aligned | None:
+def align_pair(copy: Prepared, original: Prepared, region: Region) -> AlignedPair | None:
     """Warp the original onto the copy by the outlines of a region; None where it is too small."""
     height, width = copy.shape
     on_copy = region.query_outline * np.array([width - 1.0, height - 1.0])
@@ -214,10 +214,10 @@ def _align(copy: Prepared, original: Prepared, region: Region) -> _Aligned | Non
     warped = cv2.warpPerspective(
         original.image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
     )
-    return _Aligned(copy.image.astype(np.float32), warped.astype(np.float32), mask > 0)
+    return AlignedPair(copy.image.astype(np.float32), warped.astype(np.float32), mask > 0)
 
 
-def _tone_edits(aligned: _Aligned) -> tuple[list[str], int]:
+def _tone_edits(aligned: AlignedPair) -> tuple[list[str], int]:
     """Compare colours and brightness of the aligned pixels; also ``greyed``."""
     copy, original = aligned.channels
     copy_colour, copy_light = _colour_and_light(copy)
@@ -252,14 +252,14 @@ def _channels_are_swapped(copy: F32, original: F32) -> bool:
     return 2 * least < unchanged
 
 
-def _is_sparse(aligned: _Aligned) -> bool:
+def _is_sparse(aligned: AlignedPair) -> bool:
     """Check that few pixels hold the difference: lines and text, not noise or compression."""
     apart = cv2.absdiff(*aligned.channels)
     difference = (apart[0] + apart[1] + apart[2]) / np.float32(3.0)
     return quantile(difference, 0.5) < SPARSE_DIFFERENCE * float(difference.mean())
 
 
-def _is_noisy(aligned: _Aligned) -> bool:
+def _is_noisy(aligned: AlignedPair) -> bool:
     """Check that the copy has finest detail in plain areas that the original lacks."""
     copy, original = (
         cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (aligned.copy, aligned.original)

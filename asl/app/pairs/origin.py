@@ -134,6 +134,8 @@ def origin_votes(
     ]
     if verdict.greyed:
         votes.append((4.0 * verdict.greyed, "the other one has lost its colours"))
+    if verdict.overlaid:
+        votes.append((2.0 * verdict.overlaid, "something was laid over the other one"))
     gap = second_log_norm - first_log_norm
     votes.append((max(-1.0, min(1.0, gap)), "its feature holds more of the original"))
     # The size of another format says nothing about the content.

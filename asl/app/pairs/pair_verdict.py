@@ -27,6 +27,8 @@ class PairVerdict:
         reason: one sentence for people; ``query`` is the first image, ``reference`` the second.
         seen: False if there was too little structure to decide.
         greyed: 1 if the first is grey where the second has colours, -1 the other way round, else 0.
+        overlaid: 1 if something (text, a sticker) was laid over the first, -1 if over the second,
+            else 0.
         identical: True for byte-identical files, which are not verified.
         same_moment: probability in 0..1 that the two are shots of one moment, neither made from the
             other.
@@ -44,6 +46,7 @@ class PairVerdict:
     reason: str = ""
     seen: bool = True
     greyed: int = 0
+    overlaid: int = 0
     identical: bool = False
     same_moment: float = 0.0
 
@@ -66,6 +69,7 @@ class PairVerdict:
             edits_backward=self.edits_forward,
             reason=reworded(self.reason, query="reference", reference="query"),
             greyed=-self.greyed,
+            overlaid=-self.overlaid,
         )
 
     def to_json(self) -> str:

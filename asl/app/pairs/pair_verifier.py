@@ -18,7 +18,8 @@ from cachetools import LRUCache
 
 from asl.app.library.sift_file import SiftFile
 from asl.app.library.thumbnails import ThumbnailFile
-from asl.app.pairs.edits_seen import likely_edits
+from asl.app.pairs.edits_seen import align_pair, likely_edits
+from asl.app.pairs.overlaid import overlaid
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, Outline, PairVerdict
 from asl.data.images import decode_image
 from asl.matching import Verdict, Verifier
@@ -40,7 +41,7 @@ _BLOCKS = 20  # that each process gets at least: progress comes block by block
 _LEAST_BLOCK = 16  # pairs
 # Below every threshold: without structure the verifier's probability means nothing.
 UNSEEN_PROBABILITY = 0.01
-VERDICT_VERSION = 11  # raised when verdicts of earlier versions must not be reused
+VERDICT_VERSION = 12  # raised when verdicts of earlier versions must not be reused
 # Measured and predicted probability below which a pair is not verified in its second direction.
 HOPELESS_PROBABILITY = 0.02
 # Features that agree, from which an alignment is not there by chance: the other direction finds it,
@@ -217,9 +218,18 @@ def both_directions(
         edits_forward=edits,
         edits_backward=other_edits,
         greyed=greyed,
+        overlaid=_overlaid(best, copy, original),
         same_moment=round(min(forward.same_moment, backward.same_moment), 6),
     )
     return verdict.flipped() if is_backward else verdict
+
+
+def _overlaid(verdict: Verdict, copy: Prepared, original: Prepared) -> int:
+    """Tell whether something was laid over the copy (1) or the original (-1) of a match, or 0."""
+    if verdict.probability < 0.5 or not verdict.regions:
+        return 0
+    aligned = align_pair(copy, original, verdict.regions[0])
+    return overlaid(aligned.copy, aligned.original, aligned.mask) if aligned else 0
 
 
 def _hopeless(forward: Verdict, verifier: Verifier) -> PairVerdict | None:

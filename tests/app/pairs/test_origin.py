@@ -52,6 +52,9 @@ EDITED = Facts(1000, 800, 200_000, camera="Canon", software="Adobe Photoshop")
             "editor",
         ),
         (EVEN, PLAIN, PLAIN, (3.0, 1.0), "unclear", "feature"),
+        (replace(EVEN, overlaid=1), PLAIN, PLAIN, (1.4, 1.0), "second->first", "laid over"),
+        (replace(EVEN, overlaid=-1), PLAIN, PLAIN, (1.0, 1.4), "first->second", "laid over"),
+        (replace(EVEN, overlaid=1), PLAIN, PLAIN, (2.0, 1.0), "unclear", "laid over"),
         (
             PairVerdict(0.95, 0.91, WHOLE, WHOLE, 1, 1),
             PLAIN,
