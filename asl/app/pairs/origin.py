@@ -10,6 +10,7 @@ import numpy as np
 
 from asl.app.library.facts import Facts
 from asl.app.library.lost_detail import SHRINKS
+from asl.app.pairs.framed import COMPLETE_SHARE, PARTIAL_SHARE
 from asl.app.pairs.pair_verdict import PairVerdict, outline_area
 from asl.data.signatures import CAMERA_RAW
 
@@ -28,8 +29,6 @@ LEAST_SIDE_RATIO = 1.2  # of the sides in pixels, from which resolution counts
 # .2 to .4, larger photographs .6 to .8.
 ENLARGED_DETAIL = 0.5
 LEAST_SIZE_RATIO = 1.2  # of file sizes
-COMPLETE_SHARE = 0.97  # share of an image from which all of it is covered
-PARTIAL_SHARE = 0.92  # share of an image up to which only a part is covered
 EDITORS = (
     "photoshop",
     "gimp",
@@ -156,10 +155,12 @@ def _verifier_votes(verdict: PairVerdict) -> list[Vote]:
     )
     if abs(gap) > LEAST_DIRECTION_GAP:
         votes.append((max(-most, min(most, gap)), why))
+    if verdict.framed:
+        votes.append((1.0 * verdict.framed, "the other is this one in a frame"))
     # Cut from the second: the second covers all of the first and shows more.
-    if verdict.share_first > COMPLETE_SHARE and verdict.share_second < PARTIAL_SHARE:
+    elif verdict.share_first > COMPLETE_SHARE and verdict.share_second < PARTIAL_SHARE:
         votes.append((1.5, "the other is cut from it"))
-    if verdict.share_second > COMPLETE_SHARE and verdict.share_first < PARTIAL_SHARE:
+    elif verdict.share_second > COMPLETE_SHARE and verdict.share_first < PARTIAL_SHARE:
         votes.append((-1.5, "the other is cut from it"))
     return votes
 

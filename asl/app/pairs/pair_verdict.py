@@ -29,6 +29,8 @@ class PairVerdict:
         greyed: 1 if the first is grey where the second has colours, -1 the other way round, else 0.
         overlaid: 1 if something (text, a sticker) was laid over the first, -1 if over the second,
             else 0.
+        framed: 1 if the first is the second with a border, a bar or a screen around it, -1 the
+            other way round, else 0.
         identical: True for byte-identical files, which are not verified.
         same_moment: probability in 0..1 that the two are shots of one moment, neither made from the
             other.
@@ -47,6 +49,7 @@ class PairVerdict:
     seen: bool = True
     greyed: int = 0
     overlaid: int = 0
+    framed: int = 0
     identical: bool = False
     same_moment: float = 0.0
 
@@ -70,6 +73,7 @@ class PairVerdict:
             reason=reworded(self.reason, query="reference", reference="query"),
             greyed=-self.greyed,
             overlaid=-self.overlaid,
+            framed=-self.framed,
         )
 
     def to_json(self) -> str:

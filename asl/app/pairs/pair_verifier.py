@@ -19,6 +19,7 @@ from cachetools import LRUCache
 from asl.app.library.sift_file import SiftFile
 from asl.app.library.thumbnails import ThumbnailFile
 from asl.app.pairs.edits_seen import align_pair, likely_edits
+from asl.app.pairs.framed import is_framed
 from asl.app.pairs.overlaid import overlaid
 from asl.app.pairs.pair_verdict import SAME_FILE, SAME_THUMBNAIL, Outline, PairVerdict
 from asl.data.images import decode_image
@@ -210,15 +211,17 @@ def both_directions(
     backward = verifier.verify_prepared(second, first)
     is_backward = backward.probability > forward.probability
     best, copy, original = (backward, second, first) if is_backward else (forward, first, second)
+    other = forward if is_backward else backward
     edits, greyed = likely_edits(best, copy, original)
-    other_edits, _ = likely_edits(forward if is_backward else backward, original, copy)
+    other_edits, _ = likely_edits(other, original, copy)
     verdict = replace(
-        _one_way(best, backward=_probability(forward if is_backward else backward)),
+        _one_way(best, backward=_probability(other)),
         edits=edits,
         edits_forward=edits,
         edits_backward=other_edits,
         greyed=greyed,
         overlaid=_overlaid(best, copy, original),
+        framed=is_framed(best.evidence) - is_framed(other.evidence),
         same_moment=round(min(forward.same_moment, backward.same_moment), 6),
     )
     return verdict.flipped() if is_backward else verdict

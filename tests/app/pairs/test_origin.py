@@ -18,6 +18,7 @@ WHOLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 MIDDLE = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
 EVEN = PairVerdict(0.95, 0.95, WHOLE, WHOLE, 1.0, 1.0)
 PLAIN = Facts(1000, 800, 200_000)
+LARGE = Facts(2000, 1600, 200_000)
 EDITED = Facts(1000, 800, 200_000, camera="Canon", software="Adobe Photoshop")
 
 
@@ -55,6 +56,30 @@ EDITED = Facts(1000, 800, 200_000, camera="Canon", software="Adobe Photoshop")
         (replace(EVEN, overlaid=1), PLAIN, PLAIN, (1.4, 1.0), "second->first", "laid over"),
         (replace(EVEN, overlaid=-1), PLAIN, PLAIN, (1.0, 1.4), "first->second", "laid over"),
         (replace(EVEN, overlaid=1), PLAIN, PLAIN, (2.0, 1.0), "unclear", "laid over"),
+        (
+            PairVerdict(0.95, 0.75, MIDDLE, WHOLE, 0.25, 1, framed=1),
+            LARGE,
+            PLAIN,
+            (1.0, 1.0),
+            "second->first",
+            "fit this direction",
+        ),
+        (
+            PairVerdict(0.95, 0.95, MIDDLE, WHOLE, 0.25, 1, framed=1),
+            LARGE,
+            PLAIN,
+            (1.0, 1.6),
+            "second->first",
+            "in a frame",
+        ),
+        (
+            PairVerdict(0.95, 0.95, MIDDLE, WHOLE, 0.25, 1),
+            LARGE,
+            PLAIN,
+            (1.0, 1.0),
+            "first->second",
+            "cut from",
+        ),
         (
             PairVerdict(0.95, 0.91, WHOLE, WHOLE, 1, 1),
             PLAIN,
