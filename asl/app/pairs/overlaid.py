@@ -96,7 +96,7 @@ def _sharper_as_a_whole(gradients: tuple[F32, F32], same: Bools) -> bool:
 
 
 def _edged(first: F32, second: F32) -> int:
-    """Compare the gradients along the edge of a place: 1 or -1 for who has an edge there, or 0."""
+    """Compare the gradients along the edge of a place: 1 or -1 for the one with an edge, or 0."""
     ratio = float(np.log((first.mean() + 2) / (second.mean() + 2)))
     if abs(ratio) < _EDGE_RATIO:
         return 0
