@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 _SECONDS_TO_WAIT = 30  # for the end of a server
 _SETTINGS = {
     "common.gracefulStopTimeout": 3,  # seconds; half an hour otherwise
@@ -40,8 +42,24 @@ class MilvusProcess:
         for key, value in _SETTINGS.items():
             config.set(key, value)
         self._server = MilvusServer(config)
-        with _present_folder():
+        # Its template of the settings lacks this one.
+        with _present_folder(), _environment("ETCD_CONFIG_PATH", str(self._etcd_settings())):
             self._server.start()
+
+    def _etcd_settings(self) -> Path:
+        """Write the settings of the etcd inside the server, once: its ports belong to its data.
+
+        Without them it takes 2379 and 2380, whoever else has them.
+        """
+        path = self._folder / "etcd.yaml"
+        if not path.exists():
+            clients, peers = (f"http://127.0.0.1:{port}" for port in _free_ports(2))
+            path.write_text(
+                f"name: default\nlisten-client-urls: {clients}\nadvertise-client-urls: {clients}\n"
+                f"listen-peer-urls: {peers}\ninitial-advertise-peer-urls: {peers}\n"
+                f"initial-cluster: default={peers}\n"
+            )
+        return path
 
     def stop(self) -> None:
         """End the server as an administrator would; the package's own way kills it after 1 s."""
@@ -61,6 +79,14 @@ def _present_folder() -> Iterator[None]:
         yield
     finally:
         os.chdir(folder)
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment for programs that are started here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name, value)
+        yield
 
 
 def _free_ports(count: int) -> list[int]:
