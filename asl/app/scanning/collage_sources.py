@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from asl.app.pairs.edits_seen import PASTED, SCREENSHOT
-from asl.app.pairs.origin import CLEAR_VOTE, COMPLETE_SHARE, PARTIAL_SHARE, Origin
+from asl.app.pairs.framed import COMPLETE_SHARE, PARTIAL_SHARE
+from asl.app.pairs.origin import CLEAR_VOTE, Origin
 from asl.app.pairs.pair_verdict import Outline, outline_area
 from asl.app.scanning.result import MatchedPair
 from asl.matching.align.plane_geometry import intersection_area
