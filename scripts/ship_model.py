@@ -72,7 +72,8 @@ def main() -> int:
         embedder = load_embedder(options.model)
         halve(embedder)
         folders = [options.calibration, *options.pages]
-        sets = [embedded(open_benchmark(folder), embedder) for folder in folders]
+        benchmarks = [open_benchmark(folder) for folder in folders]  # a wrong one ends it here
+        sets = [embedded(benchmark, embedder) for benchmark in benchmarks]
         calibrations = calibrate_modes(sets)
         card = {
             **facts,
