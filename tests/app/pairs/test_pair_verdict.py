@@ -13,6 +13,7 @@ CUT = PairVerdict(
     reason="all of the query matches 36 % of the reference",
     greyed=1,
     overlaid=-1,
+    framed=1,
 )
 
 
@@ -31,7 +32,7 @@ def test_a_verdict_is_read_back_as_it_was_written() -> None:
 def test_a_flipped_verdict_exchanges_the_images() -> None:
     flipped = CUT.flipped()
     assert (flipped.forward, flipped.backward) == (0.02, 0.99)
-    assert (flipped.greyed, flipped.overlaid) == (-1, 1)
+    assert (flipped.greyed, flipped.overlaid, flipped.framed) == (-1, 1, -1)
     assert (flipped.share_first, flipped.share_second) == (0.36, 1.0)
     assert flipped.first_outline == CUT.second_outline
     assert flipped.reason == "all of the reference matches 36 % of the query"
